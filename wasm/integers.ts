@@ -1,0 +1,160 @@
+// Decimal integers and variable-length integers, read and written.
+// Readers may load up to 16 bytes before and 16 bytes behind the digits: every area is padded.
+
+import { alignUp } from "./memory";
+
+const ZERO: u8 = 48;
+
+/** Bit i is set where byte i of `v` is a decimal digit. */
+@inline
+export function digitMask(v: v128): u32 {
+  return i8x16.bitmask(i8x16.lt_u(i8x16.sub(v, i8x16.splat(48)), i8x16.splat(10)));
+}
+
+/** Digits at `p`, at most 16. */
+@inline
+export function digitRun(p: usize): u32 {
+  return ctz(~digitMask(v128.load(p)) | 0x10000);
+}
+
+@inline
+function eightDigits(d: u64): u64 {
+  d &= 0x0f0f0f0f0f0f0f0f;
+  d = d * 10 + (d >> 8);
+  return (((d & 0x000000ff000000ff) * 0x000f424000000064) + (((d >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >> 32;
+}
+
+/** The last n bytes of x, the others zero. */
+@inline
+function lastBytes(x: u64, n: u32): u64 {
+  return n >= 8 ? x : n ? x & (<u64> -1 << ((8 - n) << 3)) : 0;
+}
+
+/** Value of the n digits (0 to 16) that end before `end`. */
+@inline
+export function digitsBefore(end: usize, n: u32): u64 {
+  if (n <= 8) return eightDigits(lastBytes(load<u64>(end - 8), n));
+  return eightDigits(load<u64>(end - 8)) + eightDigits(lastBytes(load<u64>(end - 16), n - 8)) * 100000000;
+}
+
+/** Value of the n digits (1 to 19) at `p`. */
+@inline
+export function digitsAt(p: usize, n: u32): u64 {
+  if (n <= 16) return digitsBefore(p + n, n);
+  let value = digitsBefore(p + 16, 16);
+  for (let i: u32 = 16; i < n; i++) value = value * 10 + (load<u8>(p + i) - ZERO);
+  return value;
+}
+
+// Registers of scanInteger.
+export let intEnd: usize = 0;
+export let intNegative: bool = false;
+/** Magnitude; 2^64 - 1 stands for everything beyond 19 digits. */
+export let intMagnitude: u64 = 0;
+
+/**
+ * Reads a canonical decimal integer at `p`: an optional minus sign, no leading zero, no "-0".
+ * False when there is none before `end`; what follows it is the caller's matter.
+ */
+export function scanInteger(p: usize, end: usize): bool {
+  intNegative = p < end && load<u8>(p) == 45;
+  if (intNegative) p++;
+  let q = p;
+  while (q < end && <u32> load<u8>(q) - ZERO < 10) q++;
+  const n = <u32> (q - p);
+  if (!n || (load<u8>(p) == ZERO && (n > 1 || intNegative))) return false;
+  intMagnitude = n > 19 ? u64.MAX_VALUE : digitsAt(p, n);
+  intEnd = q;
+  return true;
+}
+
+/** Whether the integer last scanned lies in -limit-1 .. limit, limit being 2^63-1 or 2^31-1. */
+@inline
+export function intFits(limit: u64): bool {
+  return intMagnitude <= limit + <u64> intNegative;
+}
+
+/** Writes v in decimal; returns the number of bytes (1 to 20). */
+export function putDecimal(o: usize, v: u64): u32 {
+  let n: u32 = 1;
+  for (let t = v; t >= 10; t /= 10) n++;
+  let q = o + n;
+  do {
+    store<u8>(--q, <u8> (ZERO + <u8> (v % 10)));
+    v /= 10;
+  } while (v);
+  return n;
+}
+
+// Variable-length integers of record batches (zigzag, KIP-98) and of segments (plain, LEB128).
+
+/** Where the reader stands. */
+export let cursor: usize = 0;
+
+@inline
+export function setCursor(p: usize): void {
+  cursor = p;
+}
+
+/** Unsigned, up to 64 bits. Reads at most 10 bytes. */
+@inline
+export function readUnsigned(): u64 {
+  let b = <u64> load<u8>(cursor++);
+  if (b < 128) return b;
+  let r = b & 127, shift: u64 = 7;
+  do {
+    b = <u64> load<u8>(cursor++);
+    r |= (b & 127) << shift;
+    shift += 7;
+  } while (b >= 128 && shift < 70);
+  return r;
+}
+
+/** Zigzag, up to 64 bits. Reads at most 10 bytes. */
+@inline
+export function readSigned(): i64 {
+  const z = readUnsigned();
+  return <i64> (z >> 1) ^ -<i64> (z & 1);
+}
+
+@inline
+export function putUnsigned(o: usize, x: u64): usize {
+  while (x >= 128) {
+    store<u8>(o++, <u8> (x | 128));
+    x >>= 7;
+  }
+  store<u8>(o, <u8> x);
+  return o + 1;
+}
+
+@inline
+export function zigzag(x: i64): u64 {
+  return <u64> ((x << 1) ^ (x >> 63));
+}
+
+/** Bytes that putUnsigned writes. */
+@inline
+export function unsignedLength(x: u64): u32 {
+  return x < 128 ? 1 : x < 16384 ? 2 : (70 - <u32> clz(x)) / 7;
+}
+
+/** Bytes of a text constant, read from its UTF-16 form; returns its length. */
+export function putAscii(o: usize, text: string): u32 {
+  const p = changetype<usize>(text);
+  const n = <u32> text.length;
+  for (let i: u32 = 0; i < n; i++) store<u8>(o + i, <u8> load<u16>(p + (<usize> i << 1)));
+  return n;
+}
+
+/** Copies n bytes in steps of 16, so up to 15 bytes more; n may be 0. Returns the end of the n bytes. */
+@inline
+export function copyFast(o: usize, p: usize, n: u32): usize {
+  for (let i: u32 = 0; i < n; i += 16) v128.store(o + i, v128.load(p + i));
+  return o + n;
+}
+
+/** Rounded up to a multiple of 16. */
+@inline
+export function padded(n: usize): usize {
+  return alignUp(n, 16);
+}

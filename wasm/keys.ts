@@ -1,0 +1,324 @@
+// Key codes: an item id in 8 bytes, exact and reversible.
+//
+//   bits 63..62
+//     1  numbered  | prefix id 12 bits | number 50 bits |   "item_" + 42
+//     2  inline    | length 6 bits | up to 7 bytes, first byte lowest |   "cup"
+//     3  stored    | address / 16, 28 bits | low 34 bits of the hash |   bytes in a key record
+//     0  never a code: stands for "not known to the table"
+//
+// A numbered id ends in a decimal number of 1 to 15 digits without leading zeros (zeros before it
+// belong to the prefix) behind a prefix of at most 8 bytes. Its prefix is kept in a dictionary; once
+// that is full it stays as it is until the next restore, and ids with other prefixes are stored.
+//
+// The hash is a function of the id's bytes alone, whatever its code, so that segment and place of
+// an item do not depend on the order in which ids arrived.
+
+import { alignUp, allocate, allocatePages } from "./memory";
+import { digitMask, digitsBefore, putDecimal } from "./integers";
+
+export const CODE_NUMBERED: u64 = 1;
+export const CODE_INLINE: u64 = 2;
+export const CODE_STORED: u64 = 3;
+const NUMBER_BITS: u64 = 50;
+const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+const INLINE_BYTES_MAX: u32 = 7;
+const PREFIX_BYTES_MAX: u32 = 8;
+const DIGITS_MAX: u32 = 15;
+const STORED_HASH_MASK: u64 = 0x3ffffffff;
+
+// ---- hash ----
+
+const C1: u64 = 0x9e3779b97f4a7c15;
+const C2: u64 = 0xd6e8feb86659fd93;
+
+@inline
+export function mix(x: u64): u64 {
+  let h = x * C1;
+  h ^= h >> 32;
+  h *= C2;
+  h ^= h >> 29;
+  h *= C1;
+  return h ^ (h >> 32);
+}
+
+@inline
+function prefixHash(prefix: u64, length: u32): u64 {
+  return mix(prefix ^ (<u64> length << 56));
+}
+
+/** Lowest n bytes of what stands at p (n at most 8). */
+@inline
+export function firstBytes(p: usize, n: u32): u64 {
+  return n ? load<u64>(p) & (<u64> -1 >> ((8 - n) << 3)) : 0;
+}
+
+function bytesHash(p: usize, n: u32): u64 {
+  let h = <u64> n * C2;
+  for (; n >= 8; n -= 8, p += 8) {
+    h = (h ^ load<u64>(p)) * C1;
+    h ^= h >> 32;
+  }
+  return mix(h ^ firstBytes(p, n));
+}
+
+// ---- dictionary of prefixes ----
+//   entry, 24 B: 0 bytes u64, 8 hash u64, 16 uses u32, 20 next entry of the bucket u16, 22 length u8
+// Ids run from 1; 0 = none. A prefix without a use goes back to the free list.
+
+const PREFIXES_MAX: u32 = 4095;
+const BUCKETS: u32 = 4096;
+const PREFIX_ENTRY_BYTES: usize = 24;
+let prefixes: usize = 0;
+let buckets: usize = 0;
+let freePrefix: u32 = 0;
+let nextPrefix: u32 = 1;
+/** Set when a prefix found no room: from then on no prefix is added. */
+let prefixesClosed: bool = false;
+export let prefixCount: u32 = 0;
+
+// The prefix met last.
+let lastPrefix: u64 = 0;
+let lastLength: u32 = u32.MAX_VALUE;
+let lastId: u32 = 0;
+let lastHash: u64 = 0;
+
+export function initKeys(): void {
+  prefixes = allocatePages((PREFIXES_MAX + 1) * PREFIX_ENTRY_BYTES);
+  buckets = allocatePages(BUCKETS * 2);
+}
+
+@inline
+function prefixEntry(id: u32): usize {
+  return prefixes + <usize> id * PREFIX_ENTRY_BYTES;
+}
+
+@inline
+function bucketOf(hash: u64): usize {
+  return buckets + (<usize> (hash & (BUCKETS - 1)) << 1);
+}
+
+function findPrefix(prefix: u64, length: u32, hash: u64): u32 {
+  let id = <u32> load<u16>(bucketOf(hash));
+  while (id) {
+    const e = prefixEntry(id);
+    if (load<u64>(e) == prefix && <u32> load<u8>(e, 22) == length) return id;
+    id = <u32> load<u16>(e, 20);
+  }
+  return 0;
+}
+
+function addPrefix(prefix: u64, length: u32, hash: u64): u32 {
+  if (prefixesClosed) return 0;
+  let id = freePrefix;
+  if (id) freePrefix = <u32> load<u16>(prefixEntry(id), 20);
+  else if (nextPrefix <= PREFIXES_MAX) id = nextPrefix++;
+  else {
+    prefixesClosed = true;
+    return 0;
+  }
+  const e = prefixEntry(id), bucket = bucketOf(hash);
+  store<u64>(e, prefix);
+  store<u64>(e, hash, 8);
+  store<u32>(e, 0, 16);
+  store<u16>(e, load<u16>(bucket), 20);
+  store<u8>(e, <u8> length, 22);
+  store<u16>(bucket, <u16> id);
+  lastLength = u32.MAX_VALUE;
+  prefixCount++;
+  return id;
+}
+
+function dropPrefix(id: u32): void {
+  const e = prefixEntry(id);
+  let link = bucketOf(load<u64>(e, 8));
+  while (<u32> load<u16>(link) != id) link = prefixEntry(<u32> load<u16>(link)) + 20;
+  store<u16>(link, load<u16>(e, 20));
+  store<u16>(e, <u16> freePrefix, 20);
+  freePrefix = id;
+  lastLength = u32.MAX_VALUE;
+  prefixCount--;
+}
+
+// ---- stored keys ----
+//   record: 0 hash u64, 8 length u8, 9 bytes; a multiple of 16 bytes. A free one: 0 next usize.
+
+const KEY_RECORD_SHIFT: u32 = 4;
+const freeKeys = memory.data(32 * 4, 8); // by size / 16
+export let keyBytes: u64 = 0;
+
+@inline
+function keyRecordBytes(n: u32): u32 {
+  return <u32> alignUp(9 + n, 16);
+}
+
+function takeKeyRecord(p: usize, n: u32, hash: u64): usize {
+  const size = keyRecordBytes(n), list = freeKeys + (<usize> (size >> KEY_RECORD_SHIFT) << 2);
+  let r = load<usize>(list);
+  if (r) store<usize>(list, load<usize>(r));
+  else r = allocate(size, 16);
+  store<u64>(r, hash);
+  store<u8>(r, <u8> n, 8);
+  memory.copy(r + 9, p, n);
+  keyBytes += size;
+  return r;
+}
+
+function freeKeyRecord(r: usize): void {
+  const size = keyRecordBytes(<u32> load<u8>(r, 8)), list = freeKeys + (<usize> (size >> KEY_RECORD_SHIFT) << 2);
+  store<usize>(r, load<usize>(list));
+  store<usize>(list, r);
+  keyBytes -= size;
+}
+
+@inline
+export function keyRecord(code: u64): usize {
+  return <usize> ((code >> 34) & 0xfffffff) << KEY_RECORD_SHIFT;
+}
+
+// ---- ids to codes ----
+
+// Registers of decompose.
+export let prefixBytes: u64 = 0;
+export let prefixLength: u32 = 0;
+export let number: u64 = 0;
+
+/** Splits a numbered id into its prefix and number. Loads up to 16 bytes before and behind the id. */
+@inline
+export function decompose(p: usize, n: u32): bool {
+  const end = p + n;
+  // Digits at the end: ones from the highest of the 16 mask bits down.
+  let digits = min(n, clz(~(digitMask(v128.load(end - 16)) << 16)));
+  if (!digits || digits > DIGITS_MAX) return false;
+  while (digits > 1 && load<u8>(end - digits) == 48) digits--;
+  prefixLength = n - digits;
+  if (prefixLength > PREFIX_BYTES_MAX) return false;
+  prefixBytes = firstBytes(p, prefixLength);
+  number = digitsBefore(end, digits);
+  return true;
+}
+
+@inline
+function numbered(prefixId: u32): u64 {
+  return (CODE_NUMBERED << 62) | (<u64> prefixId << NUMBER_BITS) | number;
+}
+
+function inlined(p: usize, n: u32): u64 {
+  return (CODE_INLINE << 62) | (<u64> n << 56) | firstBytes(p, n);
+}
+
+@inline
+function stored(r: usize, hash: u64): u64 {
+  return (CODE_STORED << 62) | (<u64> (r >> KEY_RECORD_SHIFT) << 34) | (hash & STORED_HASH_MASK);
+}
+
+/** Hash of the id that keyCode was last called for. */
+export let keyHash: u64 = 0;
+
+/** The code of an id if it can be told without looking at the table, else 0; sets keyHash. Changes nothing. */
+@inline
+export function keyCode(p: usize, n: u32): u64 {
+  if (decompose(p, n)) {
+    if (prefixBytes != lastPrefix || prefixLength != lastLength) rememberPrefix();
+    keyHash = mix(lastHash ^ number);
+    return lastId ? numbered(lastId) : 0;
+  }
+  return otherCode(p, n);
+}
+
+function otherCode(p: usize, n: u32): u64 {
+  if (n <= INLINE_BYTES_MAX) {
+    const code = inlined(p, n);
+    keyHash = mix(code);
+    return code;
+  }
+  keyHash = bytesHash(p, n);
+  return 0;
+}
+
+function rememberPrefix(): void {
+  lastPrefix = prefixBytes;
+  lastLength = prefixLength;
+  lastHash = prefixHash(prefixBytes, prefixLength);
+  lastId = findPrefix(prefixBytes, prefixLength, lastHash);
+}
+
+/** Whether the id may stand in the table as a stored key: it cannot have any other code. */
+export function mayBeStored(p: usize, n: u32): bool {
+  return decompose(p, n) ? prefixesClosed : n > INLINE_BYTES_MAX;
+}
+
+/** Whether `code` is the stored key of this id. */
+@inline
+export function isStoredKey(code: u64, p: usize, n: u32, hash: u64): bool {
+  if ((code & ((<u64> 3 << 62) | STORED_HASH_MASK)) != ((CODE_STORED << 62) | (hash & STORED_HASH_MASK))) return false;
+  const r = keyRecord(code);
+  return <u32> load<u8>(r, 8) == n && memory.compare(r + 9, p, n) == 0;
+}
+
+/** The code of an id that is about to enter the table, which does not hold it: adds its prefix or bytes. */
+export function internKey(p: usize, n: u32): u64 {
+  let code = keyCode(p, n);
+  const hash = keyHash;
+  if (!code && decompose(p, n)) {
+    const id = addPrefix(prefixBytes, prefixLength, prefixHash(prefixBytes, prefixLength));
+    if (id) code = numbered(id);
+  }
+  if (!code) return stored(takeKeyRecord(p, n, hash), hash);
+  useKey(code);
+  return code;
+}
+
+/** Counts another item with this code (its prefix has one more use). */
+@inline
+export function useKey(code: u64): void {
+  if (code >> 62 != CODE_NUMBERED) return;
+  const e = prefixEntry(prefixId(code));
+  store<u32>(e, load<u32>(e, 16) + 1, 16);
+}
+
+/** Takes back what internKey gave. */
+export function releaseKey(code: u64): void {
+  const kind = code >> 62;
+  if (kind == CODE_STORED) return freeKeyRecord(keyRecord(code));
+  if (kind != CODE_NUMBERED) return;
+  const id = prefixId(code), e = prefixEntry(id), uses = load<u32>(e, 16) - 1;
+  store<u32>(e, uses, 16);
+  if (!uses) dropPrefix(id);
+}
+
+@inline
+function prefixId(code: u64): u32 {
+  return <u32> (code >> NUMBER_BITS) & 0xfff;
+}
+
+/** The hash of the id behind a code. */
+@inline
+export function codeHash(code: u64): u64 {
+  const kind = code >> 62;
+  if (kind == CODE_NUMBERED) return mix(load<u64>(prefixEntry(prefixId(code)), 8) ^ (code & NUMBER_MASK));
+  return kind == CODE_INLINE ? mix(code) : load<u64>(keyRecord(code));
+}
+
+/** Sets prefixBytes and number from the code of a numbered id. */
+@inline
+export function splitNumbered(code: u64): void {
+  prefixBytes = load<u64>(prefixEntry(prefixId(code)));
+  number = code & NUMBER_MASK;
+}
+
+/** Writes the id behind a code; returns its length. Writes up to 8 bytes at least. */
+export function putKey(o: usize, code: u64): u32 {
+  const kind = code >> 62;
+  if (kind == CODE_NUMBERED) {
+    const e = prefixEntry(prefixId(code)), n = <u32> load<u8>(e, 22);
+    store<u64>(o, load<u64>(e));
+    return n + putDecimal(o + n, code & NUMBER_MASK);
+  }
+  if (kind == CODE_INLINE) {
+    store<u64>(o, code);
+    return <u32> (code >> 56) & 7;
+  }
+  const r = keyRecord(code), n = <u32> load<u8>(r, 8);
+  memory.copy(o, r + 9, n);
+  return n;
+}

@@ -1,0 +1,132 @@
+// Sorting the entries of a segment by two u64 keys.
+//
+//   entry, 24 B: 0 first key u64, 8 second key u64, 16 slot u32, 20 key record of a stored key u32, else 0
+
+export const ENTRY_BYTES: usize = 24;
+export const FIRST: usize = 0;
+export const SECOND: usize = 8;
+export const ENTRY_SLOT: usize = 16;
+export const ENTRY_RECORD: usize = 20;
+
+const DIGIT_BITS: u64 = 11;
+const BUCKETS: u32 = 1 << 11;
+const FEW: u32 = 24;
+const histogram = memory.data(2048 * 4, 16);
+const spare = memory.data(24, 8);
+
+@inline
+function copyEntry(to: usize, from: usize): void {
+  const a = load<u64>(from), b = load<u64>(from, SECOND), c = load<u64>(from, ENTRY_SLOT);
+  store<u64>(to, a);
+  store<u64>(to, b, SECOND);
+  store<u64>(to, c, ENTRY_SLOT);
+}
+
+@inline
+function keyLess(p: usize, q: usize): bool {
+  const a = load<u64>(p), b = load<u64>(q);
+  return a < b || (a == b && load<u64>(p, SECOND) < load<u64>(q, SECOND));
+}
+
+/** Sorts n entries at p; `other` has room for as many. */
+export function sortEntries(p: usize, other: usize, n: u32): void {
+  if (n < 2) return;
+  if (n <= FEW) return insertionSort(p, n);
+  // Bits in which the keys differ: digits without any are passed over.
+  let firstBits: u64 = 0, secondBits: u64 = 0;
+  const end = p + <usize> n * ENTRY_BYTES;
+  for (let q = p; q < end; q += ENTRY_BYTES) {
+    firstBits |= load<u64>(q) ^ load<u64>(p);
+    secondBits |= load<u64>(q, SECOND) ^ load<u64>(p, SECOND);
+  }
+  let from = p, to = other;
+  for (let shift: u64 = 0; shift < 64; shift += DIGIT_BITS) {
+    if (!((secondBits >> shift) & (BUCKETS - 1))) continue;
+    radixPass(from, to, n, SECOND, shift);
+    const t = from;
+    from = to;
+    to = t;
+  }
+  for (let shift: u64 = 0; shift < 64; shift += DIGIT_BITS) {
+    if (!((firstBits >> shift) & (BUCKETS - 1))) continue;
+    radixPass(from, to, n, FIRST, shift);
+    const t = from;
+    from = to;
+    to = t;
+  }
+  if (from != p) memory.copy(p, from, <usize> n * ENTRY_BYTES);
+}
+
+function insertionSort(p: usize, n: u32): void {
+  const end = p + <usize> n * ENTRY_BYTES;
+  for (let q = p + ENTRY_BYTES; q < end; q += ENTRY_BYTES) {
+    copyEntry(spare, q);
+    let hole = q;
+    while (hole > p && keyLess(spare, hole - ENTRY_BYTES)) {
+      copyEntry(hole, hole - ENTRY_BYTES);
+      hole -= ENTRY_BYTES;
+    }
+    copyEntry(hole, spare);
+  }
+}
+
+function radixPass(from: usize, to: usize, n: u32, key: usize, shift: u64): void {
+  const end = from + <usize> n * ENTRY_BYTES;
+  memory.fill(histogram, 0, BUCKETS * 4);
+  for (let q = from; q < end; q += ENTRY_BYTES) {
+    const bucket = bucketOf(q, key, shift);
+    store<u32>(bucket, load<u32>(bucket) + 1);
+  }
+  let sum: u32 = 0;
+  for (let b = histogram; b < histogram + BUCKETS * 4; b += 4) {
+    const c = load<u32>(b);
+    store<u32>(b, sum);
+    sum += c;
+  }
+  for (let q = from; q < end; q += ENTRY_BYTES) {
+    const bucket = bucketOf(q, key, shift), at = load<u32>(bucket);
+    store<u32>(bucket, at + 1);
+    copyEntry(to + <usize> at * ENTRY_BYTES, q);
+  }
+}
+
+@inline
+function bucketOf(q: usize, key: usize, shift: u64): usize {
+  return histogram + (<usize> ((load<u64>(q + key) >> shift) & (BUCKETS - 1)) << 2);
+}
+
+/** Sorts n entries that are equal in both keys by their whole bytes (heap sort: no bad case). */
+export function sortByBytes(p: usize, n: u32): void {
+  for (let i = n >> 1; i > 0; i--) sink(p, i - 1, n);
+  for (let last = n - 1; last > 0; last--) {
+    swap(p, p + <usize> last * ENTRY_BYTES);
+    sink(p, 0, last);
+  }
+}
+
+function sink(p: usize, i: u32, n: u32): void {
+  while (true) {
+    let child: u32 = 2 * i + 1;
+    if (child >= n) return;
+    if (child + 1 < n && bytesLess(p + <usize> child * ENTRY_BYTES, p + <usize> (child + 1) * ENTRY_BYTES)) child++;
+    const a = p + <usize> i * ENTRY_BYTES, b = p + <usize> child * ENTRY_BYTES;
+    if (!bytesLess(a, b)) return;
+    swap(a, b);
+    i = child;
+  }
+}
+
+function swap(a: usize, b: usize): void {
+  copyEntry(spare, a);
+  copyEntry(a, b);
+  copyEntry(b, spare);
+}
+
+/** Compares two stored keys; entries with equal 16 first bytes and other kinds of code cannot be. */
+@inline
+function bytesLess(p: usize, q: usize): bool {
+  const a = <usize> load<u32>(p, ENTRY_RECORD), b = <usize> load<u32>(q, ENTRY_RECORD);
+  const m = <u32> load<u8>(a, 8), n = <u32> load<u8>(b, 8);
+  const c = memory.compare(a + 9, b + 9, min(m, n));
+  return c < 0 || (c == 0 && m < n);
+}

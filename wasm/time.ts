@@ -1,0 +1,124 @@
+// Time of a partition: record timestamps, the log's watermark, and the window a transaction joins.
+// behaviour in short:
+//   event time        window of the transaction's ts; the log's watermark is the largest ts so far
+//                     minus the allowed out-of-orderness
+//   processing time   window of the largest record timestamp so far, which is the log's watermark too
+// A transaction is judged by the records before it, so that batch cuts change nothing.
+
+import { TIMESTAMP_MAX } from "./contract";
+import {
+  countFarAhead,
+  countLate,
+  largestTimestamp,
+  largestTs,
+  NONE,
+  setLargestTimestamp,
+  setLargestTs,
+  setWatermark,
+  watermark,
+} from "./state";
+import { newestWindowEnd, openCount, openWindow, windowEnd, windowMs, windowWithNumber } from "./windows";
+
+let eventTime: bool = false;
+let outOfOrderMs: i64 = 0;
+let maxAheadMs: i64 = 0;
+
+/** What the fired watermark will be once everything due is fired. */
+export let fireTarget: i64 = NONE;
+
+// The window met last: [lastStart, lastEnd), and the open window if there is one.
+let lastStart: i64 = 0;
+let lastEnd: i64 = 0;
+let lastWindow: usize = 0;
+
+export function initTime(useEventTime: bool, outOfOrder: i64, maxAhead: i64): void {
+  eventTime = useEventTime;
+  outOfOrderMs = outOfOrder;
+  maxAheadMs = maxAhead;
+  fireTarget = NONE;
+  forgetWindow();
+}
+
+/** To be called when a window was closed: what is remembered of it is void. */
+export function forgetWindow(): void {
+  lastEnd = lastStart = 0;
+  lastWindow = 0;
+}
+
+/** A record's timestamp as it counts; also moves the partition's largest one. */
+@inline
+export function recordTimestamp(raw: i64): i64 {
+  const largest = largestTimestamp();
+  // A record without a timestamp takes the largest before it.
+  const t = raw < 0 ? max(largest, 0) : min(raw, TIMESTAMP_MAX);
+  if (t > largest) setLargestTimestamp(t);
+  return t;
+}
+
+/**
+ * The open window that a valid transaction joins, or 0. In a replay the watermark that was committed
+ * later is set already: what it makes late was not late when it was counted.
+ */
+@inline
+export function windowFor(ts: i64, timestamp: i64, replay: bool): usize {
+  let time = largestTimestamp();
+  let logWatermark = NONE;
+  if (eventTime) {
+    if (ts - timestamp > maxAheadMs) {
+      countFarAhead();
+      return 0;
+    }
+    const largest = largestTs();
+    if (largest != NONE) logWatermark = largest - outOfOrderMs;
+    if (ts > largest) setLargestTs(ts);
+    time = ts;
+  }
+  if (time < lastStart || time >= lastEnd) {
+    lastStart = time - time % windowMs;
+    lastEnd = lastStart + windowMs;
+    lastWindow = 0;
+  }
+  if (lastEnd <= logWatermark || lastEnd <= watermark()) {
+    if (!replay || lastEnd <= logWatermark) countLate();
+    return 0;
+  }
+  if (!lastWindow) {
+    lastWindow = windowWithNumber(lastStart / windowMs);
+    // Open windows end after the watermark and begin at or before the largest ts: their number is bounded.
+    if (!lastWindow) unreachable();
+  }
+  return lastWindow;
+}
+
+/** The log's watermark as of now, NONE before the first transaction. */
+@inline
+function logWatermark(): i64 {
+  if (!eventTime) return largestTimestamp();
+  return largestTs() == NONE ? NONE : largestTs() - outOfOrderMs;
+}
+
+/** Moves the fired watermark up to the log's; true when windows must be fired for that first. */
+@inline
+export function windowsDue(): bool {
+  if (!windowMs) return false;
+  advanceTo(logWatermark());
+  return firing();
+}
+
+/** Asks for a fired watermark of at least `target`; it is reached at once when no window ends by then. */
+export function advanceTo(target: i64): void {
+  if (target > fireTarget) fireTarget = target;
+  if (fireTarget <= watermark()) return;
+  if (!openCount || windowEnd(openWindow(0)) > fireTarget) setWatermark(fireTarget);
+}
+
+/** Whether windows wait to be fired. */
+@inline
+export function firing(): bool {
+  return fireTarget > watermark();
+}
+
+/** Asks for the newest open window and all before it to be fired. */
+export function advanceIdle(): void {
+  if (openCount) advanceTo(newestWindowEnd());
+}
