@@ -17,7 +17,16 @@
 import { Code, PAGE_BYTES, SEGMENTS } from "./contract";
 import { alignUp, replaceArea } from "./memory";
 import { putUnsigned } from "./integers";
-import { CODE_INLINE, CODE_NUMBERED, decompose, firstBytes, keyRecord, number, prefixBytes, splitNumbered } from "./keys";
+import {
+  CODE_NUMBERED,
+  CODE_STORED,
+  decompose,
+  firstBytes,
+  keyRecord,
+  number,
+  prefixBytes,
+  splitNumbered,
+} from "./keys";
 import { ABSENT, linkAddress, segments, slotCode, stockOf } from "./table";
 import {
   LINE_BYTES,
@@ -46,7 +55,15 @@ import {
   volumeOf,
 } from "./windows";
 import { firing } from "./time";
-import { ENTRY_BYTES, ENTRY_RECORD, ENTRY_SLOT, FIRST, SECOND, sortByBytes, sortEntries } from "./sort";
+import {
+  ENTRY_BYTES,
+  ENTRY_RECORD,
+  ENTRY_SLOT,
+  FIRST,
+  SECOND,
+  sortByBytes,
+  sortEntries,
+} from "./sort";
 
 const NUMBERED_BYTES_MAX: usize = 40; // of an item: prefix header, number, stock
 const STORED_BYTES_MAX: usize = 272;
@@ -81,7 +98,9 @@ export function beginCut(): i32 {
 /** Encodes the next changed segment; answers its index, or SEGMENTS when none is left. */
 export function encodeNext(): i32 {
   if (!cutActive) return Code.State;
-  while (nextSegment < SEGMENTS && !load<u8>(frozenSegment(nextSegment), SEGMENT_CHANGED)) nextSegment++;
+  while (nextSegment < SEGMENTS && !load<u8>(frozenSegment(nextSegment), SEGMENT_CHANGED)) {
+    nextSegment++;
+  }
   if (nextSegment == SEGMENTS) return SEGMENTS;
   const d = frozenSegment(nextSegment);
   if (!encode(d)) return Code.OutOfMemory;
@@ -94,21 +113,29 @@ export function endCut(published: bool): void {
   if (!cutActive) return;
   for (let s: u32 = 0; !published && s < SEGMENTS; s++) {
     const live = segments + <usize> s * SEGMENT_DESCRIPTOR_BYTES;
-    store<u8>(live, load<u8>(live, SEGMENT_CHANGED) | load<u8>(frozenSegment(s), SEGMENT_WAS_CHANGED), SEGMENT_CHANGED);
+    store<u8>(
+      live,
+      load<u8>(live, SEGMENT_CHANGED) | load<u8>(frozenSegment(s), SEGMENT_WAS_CHANGED),
+      SEGMENT_CHANGED,
+    );
   }
   endCopies();
 }
 
 // ---- areas ----
 
+/** Makes room for an encoded segment of so many bytes; its reader may load a few bytes more. */
 export function reserveSegment(bytes: usize): bool {
-  if (bytes <= segmentAreaBytes) return true;
-  const size = alignUp(bytes, PAGE_BYTES), area = replaceArea(segmentArea, segmentAreaBytes, size);
+  if (bytes + SEGMENT_PADDING <= segmentAreaBytes) return true;
+  const size = alignUp(bytes + SEGMENT_PADDING, PAGE_BYTES),
+    area = replaceArea(segmentArea, segmentAreaBytes, size);
   if (!area) return false;
   segmentArea = area;
   segmentAreaBytes = size;
   return true;
 }
+
+const SEGMENT_PADDING: usize = 64;
 
 export function reserveWork(bytes: usize): usize {
   if (bytes > workBytes) {
@@ -144,8 +171,12 @@ function encode(d: usize): bool {
   sortEntries(others, spare, items - numberedCount);
   sortTies(others, end);
   const accumulators = accumulatorCount ? countAccumulators(entries, end) : 0;
-  if (accumulators && !reserveWindowWork(2 * <usize> accumulators * TUPLE_BYTES + <usize> (openCount + 1) * 4)) return false;
-  const bytes = 64 + <usize> items * NUMBERED_BYTES_MAX + otherBytes + <usize> accumulators * ACCUMULATOR_BYTES_MAX +
+  if (
+    accumulators &&
+    !reserveWindowWork(2 * <usize> accumulators * TUPLE_BYTES + <usize> (openCount + 1) * 4)
+  ) return false;
+  const bytes = 64 + <usize> items * NUMBERED_BYTES_MAX + otherBytes +
+    <usize> accumulators * ACCUMULATOR_BYTES_MAX +
     <usize> openCount * WINDOW_HEADER_BYTES;
   if (!reserveSegment(bytes)) return false;
   let o = putUnsigned(segmentArea, items);
@@ -169,31 +200,19 @@ function gather(d: usize, items: u32): void {
       for (let slot = line; slot < line + LINE_CODES_BYTES; slot += 8) {
         const code = slotCode(slot);
         if (!code) break;
-        const kind = code >> 62;
-        let e: usize, record: usize = 0;
-        if (kind == CODE_NUMBERED) {
-          splitNumbered(code);
+        const record = code >> 62 == CODE_STORED ? keyRecord(code) : 0;
+        const isNumbered = record
+          ? decompose(record + 9, <u32> load<u8>(record, 8))
+          : code >> 62 == CODE_NUMBERED && splitNumbered(code);
+        let e: usize;
+        if (isNumbered) {
           e = front;
-        } else if (kind == CODE_INLINE) e = back - ENTRY_BYTES;
-        else {
-          record = keyRecord(code);
-          e = decompose(record + 9, <u32> load<u8>(record, 8)) ? front : back - ENTRY_BYTES;
-        }
-        if (e == front) {
+          front += ENTRY_BYTES;
           store<u64>(e, bswap(prefixBytes), FIRST);
           store<u64>(e, number, SECOND);
-          front += ENTRY_BYTES;
         } else {
-          if (record) {
-            const n = <u32> load<u8>(record, 8);
-            store<u64>(e, bswap(firstBytes(record + 9, min(n, 8))), FIRST);
-            store<u64>(e, n > 8 ? bswap(firstBytes(record + 17, min(n - 8, 8))) : 0, SECOND);
-            otherBytes += STORED_BYTES_MAX;
-          } else {
-            store<u64>(e, bswap(code & INLINE_MASK), FIRST);
-            store<u64>(e, 0, SECOND);
-          }
-          back = e;
+          e = back -= ENTRY_BYTES;
+          putFirstBytes(e, code, record);
         }
         store<u32>(e, <u32> slot, ENTRY_SLOT);
         store<u32>(e, <u32> record, ENTRY_RECORD);
@@ -205,11 +224,27 @@ function gather(d: usize, items: u32): void {
 
 const INLINE_MASK: u64 = 0x00ffffffffffffff;
 
+/** Sort keys of an item without number: its first 16 bytes. */
+function putFirstBytes(e: usize, code: u64, record: usize): void {
+  if (!record) {
+    store<u64>(e, bswap(code & INLINE_MASK), FIRST);
+    store<u64>(e, 0, SECOND);
+    return;
+  }
+  const n = <u32> load<u8>(record, 8);
+  store<u64>(e, bswap(firstBytes(record + 9, min(n, 8))), FIRST);
+  store<u64>(e, n > 8 ? bswap(firstBytes(record + 17, min(n - 8, 8))) : 0, SECOND);
+  otherBytes += STORED_BYTES_MAX;
+}
+
 /** Ids that share their first 16 bytes are sorted by all of them. */
 function sortTies(from: usize, end: usize): void {
   while (from < end) {
     let run = from + ENTRY_BYTES;
-    while (run < end && load<u64>(run) == load<u64>(from) && load<u64>(run, SECOND) == load<u64>(from, SECOND)) run += ENTRY_BYTES;
+    while (
+      run < end && load<u64>(run) == load<u64>(from) &&
+      load<u64>(run, SECOND) == load<u64>(from, SECOND)
+    ) run += ENTRY_BYTES;
     const n = <u32> ((run - from) / ENTRY_BYTES);
     if (n > 1) sortByBytes(from, n);
     from = run;

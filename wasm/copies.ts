@@ -6,7 +6,16 @@
 //     0 unchanged since the cut, NEW not part of the cut, else the address of the copy
 
 import { PAGE_BYTES, SEGMENTS } from "./contract";
-import { alignUp, allocatePages, freeTablePage, PAGE_SHIFT, pageLimit, release, replaceArea, takeTablePage } from "./memory";
+import {
+  alignUp,
+  allocatePages,
+  freeTablePage,
+  PAGE_SHIFT,
+  pageLimit,
+  release,
+  replaceArea,
+  takeTablePage,
+} from "./memory";
 import { SEGMENT_CHANGED, SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 
 const NEW: u32 = 1;

@@ -53,7 +53,16 @@ import {
   OUTPUT_RECORD_BYTES_MAX,
   PAGE_BYTES,
 } from "./contract";
-import { alignUp, allocatePages, ensure, freePageCount, initMemory, replaceArea, tablePageCount, windowPageCount } from "./memory";
+import {
+  alignUp,
+  allocatePages,
+  ensure,
+  freePageCount,
+  initMemory,
+  replaceArea,
+  tablePageCount,
+  windowPageCount,
+} from "./memory";
 import { crc32c, initCrc } from "./crc32c";
 import { initKeys, keyBytes, prefixCount } from "./keys";
 import { BLOCK_RECORDS, growthCount, initTable, slotCount } from "./table";
@@ -63,11 +72,26 @@ import { config, initState, state } from "./state";
 import { advanceIdle, advanceTo, initTime } from "./time";
 import { initPartition } from "./partition";
 import { initJson } from "./json";
-import { initOutput, initStream, release as releaseStream, seal as sealStream, setProducerOf, STREAM_BYTES } from "./output";
+import {
+  initOutput,
+  initStream,
+  release as releaseStream,
+  seal as sealStream,
+  setProducerOf,
+  STREAM_BYTES,
+} from "./output";
 import { initResults } from "./results";
 import { alerts, fireWindows, initSummaries, summariesFired, windowsFired } from "./summaries";
-import { beginBatch, deadCount, dropSides, initFold, outcomeCount, runBatch, setInput } from "./fold";
-import { beginCut, encodedLength, encodeNext as encodeNextSegment, endCut as endCheckpoint, reserveSegment, segmentArea } from "./checkpoint";
+import { beginBatch, deadCount, dropSides, initFold, outcomeCount, runBatch } from "./fold";
+import { initBatch, setInput } from "./batch";
+import {
+  beginCut,
+  encodedLength,
+  encodeNext as encodeNextSegment,
+  endCut as endCheckpoint,
+  reserveSegment,
+  segmentArea,
+} from "./checkpoint";
 import { restore } from "./restore";
 import { lookUp } from "./lookup";
 import { finishedCount } from "./output";
@@ -89,15 +113,24 @@ let lookup: usize = 0;
 
 /** Builds an empty partition as the configuration area says. Called once. */
 export function init(): i32 {
-  const windowMs = load<i64>(config, CONFIG_WINDOW_MS), outOfOrderMs = load<i64>(config, CONFIG_OUT_OF_ORDER_MS);
-  const resultBytes = <usize> load<u32>(config, CONFIG_RESULT_BYTES), summaryBytes = <usize> load<u32>(config, CONFIG_SUMMARY_BYTES);
+  const windowMs = load<i64>(config, CONFIG_WINDOW_MS),
+    outOfOrderMs = load<i64>(config, CONFIG_OUT_OF_ORDER_MS);
+  const resultBytes = <usize> load<u32>(config, CONFIG_RESULT_BYTES),
+    summaryBytes = <usize> load<u32>(config, CONFIG_SUMMARY_BYTES);
   const batchBytesMax = <usize> load<u32>(config, CONFIG_BATCH_BYTES_MAX);
-  const format = load<u32>(config, CONFIG_FORMAT), partitions = load<u32>(config, CONFIG_PARTITIONS);
-  if (windowMs < 0 || outOfOrderMs < 0 || load<i64>(config, CONFIG_MAX_AHEAD_MS) < 0) return Code.Config;
+  const format = load<u32>(config, CONFIG_FORMAT),
+    partitions = load<u32>(config, CONFIG_PARTITIONS);
+  if (windowMs < 0 || outOfOrderMs < 0 || load<i64>(config, CONFIG_MAX_AHEAD_MS) < 0) {
+    return Code.Config;
+  }
   if (windowMs && outOfOrderMs / windowMs > OUT_OF_ORDER_WINDOWS_MAX) return Code.Config;
-  if (format > 1 || !partitions || load<u32>(config, CONFIG_PARTITION) >= partitions) return Code.Config;
+  if (format > 1 || !partitions || load<u32>(config, CONFIG_PARTITION) >= partitions) {
+    return Code.Config;
+  }
   if (batchBytesMax < OUTPUT_RECORD_BYTES_MAX + BATCH_HEADER_BYTES) return Code.Config;
-  if (resultBytes < 2 * BLOCK_RECORDS * (OUTPUT_RECORD_BYTES_MAX + BATCH_HEADER_BYTES)) return Code.Config;
+  if (resultBytes < 2 * BLOCK_RECORDS * (OUTPUT_RECORD_BYTES_MAX + BATCH_HEADER_BYTES)) {
+    return Code.Config;
+  }
   if (summaryBytes < 4 * OUTPUT_RECORD_BYTES_MAX) return Code.Config;
   initMemory(min(load<u32>(config, CONFIG_MEMORY_PAGES_MAX), 65535));
   const areas = <usize> load<u32>(config, CONFIG_INPUT_BYTES) + resultBytes + summaryBytes;
@@ -107,10 +140,18 @@ export function init(): i32 {
   initCopies();
   initTable();
   initState();
-  // Open at rest: those that end after the watermark and begin by the largest ts; a block may open one per record.
-  initWindows(windowMs, windowMs ? <u32> (outOfOrderMs / windowMs) + 4 + BLOCK_RECORDS : 0);
-  initTime(load<u32>(config, CONFIG_EVENT_TIME) != 0, outOfOrderMs, load<i64>(config, CONFIG_MAX_AHEAD_MS));
-  initPartition(load<u32>(config, CONFIG_PARTITIONER), load<u32>(config, CONFIG_PARTITION), partitions);
+  // Open: those that end after the watermark and begin by the largest ts, and one that just became due.
+  initWindows(windowMs, windowMs ? <u32> (outOfOrderMs / windowMs) + 4 : 0);
+  initTime(
+    load<u32>(config, CONFIG_EVENT_TIME) != 0,
+    outOfOrderMs,
+    load<i64>(config, CONFIG_MAX_AHEAD_MS),
+  );
+  initPartition(
+    load<u32>(config, CONFIG_PARTITIONER),
+    load<u32>(config, CONFIG_PARTITION),
+    partitions,
+  );
   initJson();
   initResults();
   initOutput(batchBytesMax);
@@ -118,12 +159,18 @@ export function init(): i32 {
   finishedSummaries = allocatePages(FINISHED_MAX * FINISHED_BYTES);
   initStream(results, allocatePages(resultBytes + PADDING), resultBytes, finishedResults);
   initStream(summaries, allocatePages(summaryBytes + PADDING), summaryBytes, finishedSummaries);
-  initSummaries(format, load<i64>(config, CONFIG_ALERT_TOTAL_MIN), load<f64>(config, CONFIG_ALERT_RATE_MIN), summaries);
+  initSummaries(
+    format,
+    load<i64>(config, CONFIG_ALERT_TOTAL_MIN),
+    load<f64>(config, CONFIG_ALERT_RATE_MIN),
+    summaries,
+  );
   deadLetters = allocatePages(DEAD_MAX * DEAD_BYTES);
   outcomes = allocatePages(OUTCOMES_MAX);
   lookup = allocatePages(LOOKUP_BYTES + PADDING);
   takeInput(0, 0, <usize> load<u32>(config, CONFIG_INPUT_BYTES));
-  initFold(format, load<u32>(config, CONFIG_COPY_PAGES_MAX), input, inputBytes, results, deadLetters, outcomes);
+  initBatch(format, input, inputBytes);
+  initFold(format, load<u32>(config, CONFIG_COPY_PAGES_MAX), results, deadLetters, outcomes);
   return reserveSegment(PAGE_BYTES) ? Code.Done : Code.OutOfMemory;
 }
 
@@ -288,7 +335,11 @@ export function find(n: u32): void {
 
 /** Refreshes the info area. */
 export function refreshInfo(): void {
-  store<u64>(info, <u64> tablePageCount * PAGE_BYTES - <u64> copyCount * PAGE_BYTES, INFO_TABLE_BYTES);
+  store<u64>(
+    info,
+    <u64> tablePageCount * PAGE_BYTES - <u64> copyCount * PAGE_BYTES,
+    INFO_TABLE_BYTES,
+  );
   store<u64>(info, <u64> windowPageCount * PAGE_BYTES, INFO_WINDOW_BYTES);
   store<u64>(info, keyBytes, INFO_KEY_BYTES);
   store<u64>(info, <u64> freePageCount * PAGE_BYTES, INFO_FREE_BYTES);

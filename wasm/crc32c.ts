@@ -51,8 +51,10 @@ function zeroByte(c: u32): u32 {
 function eightBytes(c: u32, x: u64): u32 {
   const low = <u32> x ^ c;
   const high = <u32> (x >> 32);
-  return entry(7, low & 255) ^ entry(6, (low >> 8) & 255) ^ entry(5, (low >> 16) & 255) ^ entry(4, low >> 24) ^
-    entry(3, high & 255) ^ entry(2, (high >> 8) & 255) ^ entry(1, (high >> 16) & 255) ^ entry(0, high >> 24);
+  return entry(7, low & 255) ^ entry(6, (low >> 8) & 255) ^ entry(5, (low >> 16) & 255) ^
+    entry(4, low >> 24) ^
+    entry(3, high & 255) ^ entry(2, (high >> 8) & 255) ^ entry(1, (high >> 16) & 255) ^
+    entry(0, high >> 24);
 }
 
 @inline

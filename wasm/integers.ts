@@ -21,7 +21,8 @@ export function digitRun(p: usize): u32 {
 function eightDigits(d: u64): u64 {
   d &= 0x0f0f0f0f0f0f0f0f;
   d = d * 10 + (d >> 8);
-  return (((d & 0x000000ff000000ff) * 0x000f424000000064) + (((d >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >> 32;
+  return (((d & 0x000000ff000000ff) * 0x000f424000000064) +
+    (((d >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >> 32;
 }
 
 /** The last n bytes of x, the others zero. */
@@ -34,7 +35,8 @@ function lastBytes(x: u64, n: u32): u64 {
 @inline
 export function digitsBefore(end: usize, n: u32): u64 {
   if (n <= 8) return eightDigits(lastBytes(load<u64>(end - 8), n));
-  return eightDigits(load<u64>(end - 8)) + eightDigits(lastBytes(load<u64>(end - 16), n - 8)) * 100000000;
+  return eightDigits(load<u64>(end - 8)) +
+    eightDigits(lastBytes(load<u64>(end - 16), n - 8)) * 100000000;
 }
 
 /** Value of the n digits (1 to 19) at `p`. */

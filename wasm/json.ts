@@ -6,7 +6,17 @@ import { intEnd, intFits, intMagnitude, intNegative, putAscii, scanInteger } fro
 import { isUtf8, putUtf8 } from "./utf8";
 import { hasControl } from "./text";
 import { allocate } from "./memory";
-import { ID, ID_LENGTH, JSON_ESCAPED, JSON_ID, JSON_QUANTITY, JSON_TS, putSpan, QUANTITY, TS } from "./record";
+import {
+  ID,
+  ID_LENGTH,
+  JSON_ESCAPED,
+  JSON_ID,
+  JSON_QUANTITY,
+  JSON_TS,
+  putSpan,
+  QUANTITY,
+  TS,
+} from "./record";
 
 const QUOTE: u8 = 34;
 const COMMA: u8 = 44;
@@ -60,7 +70,12 @@ export function parseJson(v: usize, n: u32, r: usize, unescaped: usize): u32 {
   if (!is(p, end, OPEN_OBJECT)) return Reason.Malformed;
   p = skipSpace(p + 1, end);
   store<u32>(r, 0, JSON_ESCAPED);
-  let seen: u32 = 0, itemId: usize = 0, itemEnd: usize = 0, itemEscaped = false, itemOdd = false, odd = false;
+  let seen: u32 = 0,
+    itemId: usize = 0,
+    itemEnd: usize = 0,
+    itemEscaped = false,
+    itemOdd = false,
+    odd = false;
   let idFits = false, tsFits = false, quantityFits = false;
   while (true) {
     if (!is(p, end, QUOTE)) return Reason.Malformed;
@@ -108,7 +123,9 @@ export function parseJson(v: usize, n: u32, r: usize, unescaped: usize): u32 {
     if (is(p, end, COMMA)) p = skipSpace(p + 1, end);
     else break;
   }
-  if (!is(p, end, CLOSE_OBJECT) || skipSpace(p + 1, end) != end || seen != SEEN_ALL) return Reason.Malformed;
+  if (!is(p, end, CLOSE_OBJECT) || skipSpace(p + 1, end) != end || seen != SEEN_ALL) {
+    return Reason.Malformed;
+  }
   if (odd && !isUtf8(v, n)) return Reason.Malformed;
   if (!idFits) return Reason.IdRange;
   if (!tsFits) return Reason.TimestampRange;
@@ -161,7 +178,9 @@ function scanOn(p: usize, end: usize): usize {
       ),
     ) | 0x10000;
     const before = ctz(stop);
-    const odd = i8x16.bitmask(v128.or(i8x16.lt_s(x, i8x16.splat(0)), i8x16.eq(x, i8x16.splat(127))));
+    const odd = i8x16.bitmask(
+      v128.or(i8x16.lt_s(x, i8x16.splat(0)), i8x16.eq(x, i8x16.splat(127))),
+    );
     if (odd & ((1 << before) - 1)) isOdd = true;
     p += before;
     if (before == 16) continue;
@@ -217,7 +236,8 @@ function hexDigit(c: u8): u32 {
 
 @inline
 function hex4(p: usize): u32 {
-  return (hexDigit(load<u8>(p)) << 12) | (hexDigit(load<u8>(p, 1)) << 8) | (hexDigit(load<u8>(p, 2)) << 4) | hexDigit(load<u8>(p, 3));
+  return (hexDigit(load<u8>(p)) << 12) | (hexDigit(load<u8>(p, 1)) << 8) |
+    (hexDigit(load<u8>(p, 2)) << 4) | hexDigit(load<u8>(p, 3));
 }
 
 /**
@@ -264,7 +284,8 @@ function memberOf(name: usize, n: u32, escaped: bool): u32 {
     case 2:
       return load<u16>(name) == load<u16>(names + NAME_MAX) ? SEEN_TS : 0;
     case 6:
-      return load<u32>(name) == load<u32>(names + 2 * NAME_MAX) && load<u16>(name, 4) == load<u16>(names + 2 * NAME_MAX, 4)
+      return load<u32>(name) == load<u32>(names + 2 * NAME_MAX) &&
+          load<u16>(name, 4) == load<u16>(names + 2 * NAME_MAX, 4)
         ? SEEN_ITEM
         : 0;
     case 8:

@@ -164,7 +164,8 @@ function takeKeyRecord(p: usize, n: u32, hash: u64): usize {
 }
 
 function freeKeyRecord(r: usize): void {
-  const size = keyRecordBytes(<u32> load<u8>(r, 8)), list = freeKeys + (<usize> (size >> KEY_RECORD_SHIFT) << 2);
+  const size = keyRecordBytes(<u32> load<u8>(r, 8)),
+    list = freeKeys + (<usize> (size >> KEY_RECORD_SHIFT) << 2);
   store<usize>(r, load<usize>(list));
   store<usize>(list, r);
   keyBytes -= size;
@@ -250,7 +251,10 @@ export function mayBeStored(p: usize, n: u32): bool {
 /** Whether `code` is the stored key of this id. */
 @inline
 export function isStoredKey(code: u64, p: usize, n: u32, hash: u64): bool {
-  if ((code & ((<u64> 3 << 62) | STORED_HASH_MASK)) != ((CODE_STORED << 62) | (hash & STORED_HASH_MASK))) return false;
+  if (
+    (code & ((<u64> 3 << 62) | STORED_HASH_MASK)) !=
+      ((CODE_STORED << 62) | (hash & STORED_HASH_MASK))
+  ) return false;
   const r = keyRecord(code);
   return <u32> load<u8>(r, 8) == n && memory.compare(r + 9, p, n) == 0;
 }
@@ -295,15 +299,18 @@ function prefixId(code: u64): u32 {
 @inline
 export function codeHash(code: u64): u64 {
   const kind = code >> 62;
-  if (kind == CODE_NUMBERED) return mix(load<u64>(prefixEntry(prefixId(code)), 8) ^ (code & NUMBER_MASK));
+  if (kind == CODE_NUMBERED) {
+    return mix(load<u64>(prefixEntry(prefixId(code)), 8) ^ (code & NUMBER_MASK));
+  }
   return kind == CODE_INLINE ? mix(code) : load<u64>(keyRecord(code));
 }
 
-/** Sets prefixBytes and number from the code of a numbered id. */
+/** Sets prefixBytes and number from the code of a numbered id; true. */
 @inline
-export function splitNumbered(code: u64): void {
+export function splitNumbered(code: u64): bool {
   prefixBytes = load<u64>(prefixEntry(prefixId(code)));
   number = code & NUMBER_MASK;
+  return true;
 }
 
 /** Writes the id behind a code; returns its length. Writes up to 8 bytes at least. */

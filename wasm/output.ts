@@ -6,7 +6,13 @@
 //    16 records in the open batch u32, 20 finished batches u32, 24 their entries u32,
 //    32 first timestamp of the open batch i64, 40 its largest i64
 
-import { BATCH_HEADER_BYTES, FINISHED_BYTES, FINISHED_LENGTH, FINISHED_MAX, FINISHED_RECORDS } from "./contract";
+import {
+  BATCH_HEADER_BYTES,
+  FINISHED_BYTES,
+  FINISHED_LENGTH,
+  FINISHED_MAX,
+  FINISHED_RECORDS,
+} from "./contract";
 import { crc32c } from "./crc32c";
 import { putUnsigned, unsignedLength, zigzag } from "./integers";
 
@@ -77,7 +83,14 @@ export function setNextByte(s: usize, p: usize): void {
  * the value. Returns where the value goes; closeRecord ends it.
  */
 @inline
-export function openRecord(s: usize, o: usize, timestamp: i64, key: usize, keyLength: u32, valueLength: u32): usize {
+export function openRecord(
+  s: usize,
+  o: usize,
+  timestamp: i64,
+  key: usize,
+  keyLength: u32,
+  valueLength: u32,
+): usize {
   const batch = <usize> load<u32>(s, BATCH);
   let n = load<u32>(s, RECORDS);
   if (n && o - batch + keyLength + valueLength + RECORD_OVERHEAD_MAX > batchBytesMax) {
@@ -91,7 +104,8 @@ export function openRecord(s: usize, o: usize, timestamp: i64, key: usize, keyLe
   store<u32>(s, n + 1, RECORDS);
   const delta = zigzag(timestamp - load<i64>(s, FIRST_TIMESTAMP));
   // Lengths and deltas are not negative, so their zigzag form is twice the number.
-  const body = 1 + unsignedLength(delta) + unsignedLength(n << 1) + unsignedLength(keyLength << 1) + keyLength +
+  const body = 1 + unsignedLength(delta) + unsignedLength(n << 1) + unsignedLength(keyLength << 1) +
+    keyLength +
     unsignedLength(valueLength << 1) + valueLength + 1;
   o = putUnsigned(o, body << 1);
   store<u8>(o++, 0); // attributes
@@ -131,7 +145,8 @@ export function sealAt(s: usize, o: usize): usize {
   store<u32>(b, bswap(n), 57);
   store<u32>(b, bswap(crc32c(b + 21, length - 21)), 17);
   if (own) sequence = (sequence + n) & 0x7fffffff;
-  const finished = load<u32>(s, FINISHED), entry = <usize> load<u32>(s, ENTRIES) + <usize> finished * FINISHED_BYTES;
+  const finished = load<u32>(s, FINISHED),
+    entry = <usize> load<u32>(s, ENTRIES) + <usize> finished * FINISHED_BYTES;
   store<u32>(entry, <u32> b);
   store<u32>(entry, length, FINISHED_LENGTH);
   store<u32>(entry, n, FINISHED_RECORDS);

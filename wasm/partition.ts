@@ -20,8 +20,12 @@ export function initPartition(kind: u32, own: u32, all: u32): void {
 
 /** Whether the item with this id belongs here. */
 export function belongsHere(p: usize, n: u32): bool {
-  if (partitioner == Partitioner.Murmur2) return (murmur2(p, n) & 0x7fffffff) % partitions == partition;
-  if (partitioner == Partitioner.JavaHash) return nonNegative(javaHash(p, n)) % partitions == partition;
+  if (partitioner == Partitioner.Murmur2) {
+    return (murmur2(p, n) & 0x7fffffff) % partitions == partition;
+  }
+  if (partitioner == Partitioner.JavaHash) {
+    return nonNegative(javaHash(p, n)) % partitions == partition;
+  }
   if (partitioner == Partitioner.Consistent) return crc32(p, n) % partitions == partition;
   return true;
 }
@@ -58,6 +62,8 @@ function nonNegative(h: i32): u32 {
 /** CRC-32 (IEEE 802.3). */
 function crc32(p: usize, n: u32): u32 {
   let c: u32 = ~0;
-  for (let i: u32 = 0; i < n; i++) c = (c >> 8) ^ load<u32>(crcTable + (<usize> ((c ^ <u32> load<u8>(p + i)) & 255) << 2));
+  for (let i: u32 = 0; i < n; i++) {
+    c = (c >> 8) ^ load<u32>(crcTable + (<usize> ((c ^ <u32> load<u8>(p + i)) & 255) << 2));
+  }
   return ~c;
 }

@@ -5,7 +5,18 @@ import { Code, ITEM_ID_BYTES_MAX, PAGE_BYTES, SEGMENTS } from "./contract";
 import { CHUNK_BYTES, ensure } from "./memory";
 import { cursor, putDecimal, readUnsigned, setCursor } from "./integers";
 import { keyCode, keyHash } from "./keys";
-import { ABSENT, BLOCK_GROWTH_BYTES, insert, linkAddress, segmentOf, segments, setStock, sizeFor, slotCode, stockOf } from "./table";
+import {
+  ABSENT,
+  BLOCK_GROWTH_BYTES,
+  insert,
+  linkAddress,
+  segmentOf,
+  segments,
+  setStock,
+  sizeFor,
+  slotCode,
+  stockOf,
+} from "./table";
 import { SEGMENT_CHANGED, SEGMENT_DESCRIPTOR_BYTES, SEGMENT_ITEMS } from "./layout";
 import { cutActive } from "./copies";
 import { accumulator, setCounts, windowMs, windowsMax, windowWithNumber } from "./windows";
@@ -50,7 +61,8 @@ export function restore(segment: u32, length: u32): i32 {
   const items = readCount(), numbered = readCount();
   if (bad || numbered > items) return Code.Segment;
   // Keys, accumulators and the lines themselves; an accumulator takes at least 4 bytes of the input.
-  const bytes = <usize> items * 64 + <usize> length * 8 + BLOCK_GROWTH_BYTES + <usize> windowsMax * PAGE_BYTES + CHUNK_BYTES;
+  const bytes = <usize> items * 64 + <usize> length * 8 + BLOCK_GROWTH_BYTES +
+    <usize> windowsMax * PAGE_BYTES + CHUNK_BYTES;
   const slots = reserveWork(<usize> items * 4 + PAGE_BYTES);
   if (!slots || !ensure(bytes) || !sizeFor(d, items) || !ensure(bytes)) return Code.OutOfMemory;
   readNumbered(d, slots, numbered);
@@ -72,12 +84,8 @@ function add(d: usize, slots: usize, n: u32): void {
 function readNumbered(d: usize, slots: usize, items: u32): void {
   let prefixBefore: u64 = 0, first = true;
   while (items && !bad) {
-    if (end - cursor < 10) {
-      bad = true;
-      return;
-    }
-    const length = <u32> load<u8>(cursor);
-    if (length > 8) {
+    const length = cursor < end ? <u32> load<u8>(cursor) : u32.MAX_VALUE;
+    if (length > 8 || end - cursor <= length) {
       bad = true;
       return;
     }
@@ -145,13 +153,22 @@ function readWindows(slots: usize, items: u32, segment: u32): void {
       const difference = read();
       item += difference;
       const succeeded = read(), failed = read(), volume = read();
-      if ((i && !difference) || difference >= items || item >= items || succeeded > u32.MAX_VALUE || failed > u32.MAX_VALUE) bad = true;
+      if (
+        (i && !difference) || difference >= items || item >= items || succeeded > u32.MAX_VALUE ||
+        failed > u32.MAX_VALUE
+      ) bad = true;
       if (bad || volume > <u64> i64.MAX_VALUE) {
         bad = true;
         return;
       }
       const slot = <usize> load<u32>(slots + (<usize> item << 2));
-      const a = accumulator(linkAddress(slot), slotCode(slot), window, segment, stockOf(slot) == ABSENT);
+      const a = accumulator(
+        linkAddress(slot),
+        slotCode(slot),
+        window,
+        segment,
+        stockOf(slot) == ABSENT,
+      );
       setCounts(a, <u32> succeeded, <u32> failed, <i64> volume);
     }
   }

@@ -58,7 +58,14 @@ function constant(text: string): usize {
 export function putTextResult(s: usize, o: usize, r: usize): usize {
   const succeeded = load<u32>(r, SUCCEEDED), n = load<u32>(r, VALUE_LENGTH);
   const length = n + (succeeded ? TEXT_ACCEPTED : TEXT_REJECTED);
-  o = openRecord(s, o, load<i64>(r, TIMESTAMP), <usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH), length);
+  o = openRecord(
+    s,
+    o,
+    load<i64>(r, TIMESTAMP),
+    <usize> load<u32>(r, ID),
+    load<u32>(r, ID_LENGTH),
+    length,
+  );
   o = copyFast(o, <usize> load<u32>(r, VALUE), n);
   store<u64>(o, load<u64>(succeeded ? accepted : rejected));
   return closeRecord(o + length - n);
@@ -67,9 +74,12 @@ export function putTextResult(s: usize, o: usize, r: usize): usize {
 /** `{"transaction":{...},"success":true|false}`: the four fields in their order, canonical. */
 @inline
 export function putJsonResult(s: usize, o: usize, r: usize): usize {
-  const succeeded = load<u32>(r, SUCCEEDED), id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH);
+  const succeeded = load<u32>(r, SUCCEEDED),
+    id = <usize> load<u32>(r, ID),
+    n = load<u32>(r, ID_LENGTH);
   const escaped = load<u32>(r, JSON_ESCAPED) != 0;
-  const length = JSON_PARTS + load<u32>(r, JSON_ID + 4) + load<u32>(r, JSON_TS + 4) + (escaped ? quotedLength(id, n) : n) +
+  const length = JSON_PARTS + load<u32>(r, JSON_ID + 4) + load<u32>(r, JSON_TS + 4) +
+    (escaped ? quotedLength(id, n) : n) +
     load<u32>(r, JSON_QUANTITY + 4) + (succeeded ? JSON_ACCEPTED : JSON_REJECTED);
   o = openRecord(s, o, load<i64>(r, TIMESTAMP), id, n, length);
   o = copyFast(o, beforeId, BEFORE_ID);
@@ -80,7 +90,9 @@ export function putJsonResult(s: usize, o: usize, r: usize): usize {
   o = escaped ? putQuoted(o, id, n) : copyFast(o, id, n);
   o = copyFast(o, beforeQuantity, BEFORE_QUANTITY);
   o = putSpanOf(o, r + JSON_QUANTITY);
-  o = succeeded ? copyFast(o, jsonAccepted, JSON_ACCEPTED) : copyFast(o, jsonRejected, JSON_REJECTED);
+  o = succeeded
+    ? copyFast(o, jsonAccepted, JSON_ACCEPTED)
+    : copyFast(o, jsonRejected, JSON_REJECTED);
   return closeRecord(o);
 }
 

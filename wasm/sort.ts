@@ -108,7 +108,10 @@ function sink(p: usize, i: u32, n: u32): void {
   while (true) {
     let child: u32 = 2 * i + 1;
     if (child >= n) return;
-    if (child + 1 < n && bytesLess(p + <usize> child * ENTRY_BYTES, p + <usize> (child + 1) * ENTRY_BYTES)) child++;
+    if (
+      child + 1 < n &&
+      bytesLess(p + <usize> child * ENTRY_BYTES, p + <usize> (child + 1) * ENTRY_BYTES)
+    ) child++;
     const a = p + <usize> i * ENTRY_BYTES, b = p + <usize> child * ENTRY_BYTES;
     if (!bytesLess(a, b)) return;
     swap(a, b);

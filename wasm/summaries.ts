@@ -18,7 +18,7 @@ import {
   madeUnseen,
   markSegments,
   nextPage,
-  openCount,
+  oldestEnd,
   openWindow,
   pageEnd,
   succeededOf,
@@ -49,7 +49,12 @@ export let windowsFired: u64 = 0;
 export let summariesFired: u64 = 0;
 export let alerts: u64 = 0;
 
-export function initSummaries(recordFormat: u32, alertTotalMin: i64, alertRateMin: f64, summaryStream: usize): void {
+export function initSummaries(
+  recordFormat: u32,
+  alertTotalMin: i64,
+  alertRateMin: f64,
+  summaryStream: usize,
+): void {
   format = recordFormat;
   totalMin = alertTotalMin;
   rateMin = alertRateMin;
@@ -63,7 +68,7 @@ export function fireWindows(emit: bool): i32 {
   if (cutActive) return Code.State;
   let budget = PIECE;
   while (firing()) {
-    if (!openCount || windowEnd(openWindow(0)) > fireTarget) {
+    if (oldestEnd > fireTarget) {
       setWatermark(fireTarget);
       break;
     }
@@ -110,7 +115,8 @@ function dropUnseen(a: usize): void {
 
 function putSummary(window: usize, a: usize): void {
   const n = putKey(key, codeOf(a));
-  const length = <u32> ((format == Format.Json ? putJson(window, a, n) : putText(window, a, n)) - value);
+  const length =
+    <u32> ((format == Format.Json ? putJson(window, a, n) : putText(window, a, n)) - value);
   let o = openRecord(stream, nextByte(stream), largestTimestamp(), key, n, length);
   memory.copy(o, value, length);
   o = closeRecord(o + length);

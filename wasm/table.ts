@@ -25,7 +25,15 @@ import {
   takeSlab,
   takeTablePage,
 } from "./memory";
-import { codeHash, internKey, isStoredKey, keyCode, keyHash, mayBeStored, releaseKey } from "./keys";
+import {
+  codeHash,
+  internKey,
+  isStoredKey,
+  keyCode,
+  keyHash,
+  mayBeStored,
+  releaseKey,
+} from "./keys";
 import { cutActive, markNew, park, preserve } from "./copies";
 import {
   LINE_BYTES,
@@ -65,7 +73,9 @@ let waitingCount: u32 = 0;
 export function initTable(): void {
   segments = allocatePages(SEGMENTS * SEGMENT_DESCRIPTOR_BYTES);
   waiting = allocate(SEGMENTS * 4, 64);
-  for (let s: usize = 0; s < SEGMENTS; s++) layOut(segments + s * SEGMENT_DESCRIPTOR_BYTES, LINES_MIN);
+  for (let s: usize = 0; s < SEGMENTS; s++) {
+    layOut(segments + s * SEGMENT_DESCRIPTOR_BYTES, LINES_MIN);
+  }
 }
 
 // ---- segments, lines, slots ----
@@ -82,7 +92,9 @@ function homeLine(d: usize, hash: u64): u32 {
 
 @inline
 export function lineAddress(d: usize, line: u32): usize {
-  const page = <usize> load<u32>(<usize> load<u32>(d, SEGMENT_PAGE_TABLE) + (<usize> (line >> 8) << 2));
+  const page = <usize> load<u32>(
+    <usize> load<u32>(d, SEGMENT_PAGE_TABLE) + (<usize> (line >> 8) << 2),
+  );
   return page + (<usize> (line & 255) << LINE_SHIFT);
 }
 
@@ -238,7 +250,9 @@ export const BLOCK_GROWTH_BYTES: usize = BLOCK_RECORDS * (PAGE_BYTES + 64) + 2 *
 export function growFull(): bool {
   for (let i: u32 = 0; i < waitingCount; i++) {
     const d = <usize> load<u32>(waiting + (<usize> i << 2));
-    if (load<u32>(d) + BLOCK_RECORDS >= capacity(load<u32>(d, SEGMENT_LINES)) && !growNow(d)) return false;
+    if (load<u32>(d) + BLOCK_RECORDS >= capacity(load<u32>(d, SEGMENT_LINES)) && !growNow(d)) {
+      return false;
+    }
   }
   return true;
 }
@@ -352,7 +366,9 @@ function lineOfSlot(d: usize, slot: usize): u32 {
   const parts = load<u32>(d, SEGMENT_PARTS), bytes = partBytes(d);
   for (let i: u32 = 0; i < parts; i++) {
     const part = segmentPart(d, i);
-    if (slot >= part && slot < part + bytes) return i * LINES_PER_PAGE + <u32> ((slot - part) >> LINE_SHIFT);
+    if (slot >= part && slot < part + bytes) {
+      return i * LINES_PER_PAGE + <u32> ((slot - part) >> LINE_SHIFT);
+    }
   }
   return unreachable();
 }

@@ -1,7 +1,17 @@
 // Transactions as text: `transactionId TAB ts TAB itemId TAB quantity`.
 
 import { ITEM_ID_BYTES_MAX, Reason, TIMESTAMP_MAX } from "./contract";
-import { digitMask, digitRun, digitsAt, digitsBefore, intEnd, intFits, intMagnitude, intNegative, scanInteger } from "./integers";
+import {
+  digitMask,
+  digitRun,
+  digitsAt,
+  digitsBefore,
+  intEnd,
+  intFits,
+  intMagnitude,
+  intNegative,
+  scanInteger,
+} from "./integers";
 import { isUtf8, unusualMask } from "./utf8";
 import { ID, ID_LENGTH, QUANTITY, TS } from "./record";
 
@@ -22,12 +32,16 @@ export function parseText(v: usize, n: u32, r: usize): u32 {
   let p = v + <usize> (load<u8>(v) == MINUS);
   let k = digitRun(p);
   if (k == 16) k += digitRun(p + 16);
-  if (!k || k > 19 || load<u8>(p + k) != TAB || (load<u8>(p) == ZERO && (k > 1 || p != v))) return parseAny(v, end, r);
+  if (!k || k > 19 || load<u8>(p + k) != TAB || (load<u8>(p) == ZERO && (k > 1 || p != v))) {
+    return parseAny(v, end, r);
+  }
   if (k == 19 && digitsAt(p, 19) > INT64_MAX) return parseAny(v, end, r);
   // ts
   p += k + 1;
   k = digitRun(p);
-  if (!k || k == 16 || load<u8>(p + k) != TAB || (load<u8>(p) == ZERO && k > 1)) return parseAny(v, end, r);
+  if (!k || k == 16 || load<u8>(p + k) != TAB || (load<u8>(p) == ZERO && k > 1)) {
+    return parseAny(v, end, r);
+  }
   p += k;
   const ts = digitsBefore(p, k);
   // itemId
@@ -44,7 +58,9 @@ export function parseText(v: usize, n: u32, r: usize): u32 {
   const negative = load<u8>(++p) == MINUS;
   p += <usize> negative;
   k = digitRun(p);
-  if (!k || k > 10 || p + k != end || (load<u8>(p) == ZERO && (k > 1 || negative))) return parseAny(v, end, r);
+  if (!k || k > 10 || p + k != end || (load<u8>(p) == ZERO && (k > 1 || negative))) {
+    return parseAny(v, end, r);
+  }
   const magnitude = digitsBefore(end, k);
   if (magnitude > INT32_MAX + <u64> negative) return parseAny(v, end, r);
   store<u64>(r, ts, TS);
@@ -59,7 +75,8 @@ function parseAny(v: usize, end: usize, r: usize): u32 {
   const id = fieldEnd(v, end), ts = fieldEnd(id + 1, end), item = fieldEnd(ts + 1, end);
   if (item >= end || fieldEnd(item + 1, end) != end) return Reason.Malformed;
   if (!scanInteger(item + 1, end) || intEnd != end) return Reason.Malformed;
-  const quantityFits = intFits(INT32_MAX), quantity = intNegative ? -<i64> intMagnitude : <i64> intMagnitude;
+  const quantityFits = intFits(INT32_MAX),
+    quantity = intNegative ? -<i64> intMagnitude : <i64> intMagnitude;
   if (!scanInteger(v, id) || intEnd != id) return Reason.Malformed;
   const idFits = intFits(INT64_MAX);
   if (!scanInteger(id + 1, ts) || intEnd != ts) return Reason.Malformed;

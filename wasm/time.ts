@@ -17,7 +17,7 @@ import {
   setWatermark,
   watermark,
 } from "./state";
-import { newestWindowEnd, openCount, openWindow, windowEnd, windowMs, windowWithNumber } from "./windows";
+import { newestWindowEnd, oldestEnd, openCount, windowMs, windowWithNumber } from "./windows";
 
 let eventTime: bool = false;
 let outOfOrderMs: i64 = 0;
@@ -84,7 +84,7 @@ export function windowFor(ts: i64, timestamp: i64, replay: bool): usize {
   }
   if (!lastWindow) {
     lastWindow = windowWithNumber(lastStart / windowMs);
-    // Open windows end after the watermark and begin at or before the largest ts: their number is bounded.
+    // Open windows end after the log's watermark and begin at or before the largest ts: a bounded number.
     if (!lastWindow) unreachable();
   }
   return lastWindow;
@@ -97,19 +97,23 @@ function logWatermark(): i64 {
   return largestTs() == NONE ? NONE : largestTs() - outOfOrderMs;
 }
 
-/** Moves the fired watermark up to the log's; true when windows must be fired for that first. */
+/** Whether a window ends at or before the log's watermark. */
 @inline
 export function windowsDue(): bool {
-  if (!windowMs) return false;
-  advanceTo(logWatermark());
-  return firing();
+  return logWatermark() >= oldestEnd;
+}
+
+/** Moves the fired watermark up to the log's, or asks for it if windows must be fired first. */
+@inline
+export function followLog(): void {
+  if (windowMs) advanceTo(logWatermark());
 }
 
 /** Asks for a fired watermark of at least `target`; it is reached at once when no window ends by then. */
 export function advanceTo(target: i64): void {
   if (target > fireTarget) fireTarget = target;
   if (fireTarget <= watermark()) return;
-  if (!openCount || windowEnd(openWindow(0)) > fireTarget) setWatermark(fireTarget);
+  if (oldestEnd > fireTarget) setWatermark(fireTarget);
 }
 
 /** Whether windows wait to be fired. */

@@ -46,6 +46,9 @@ export let windowsMax: u32 = 0;
 export let openCount: u32 = 0;
 export let accumulatorCount: u32 = 0;
 
+/** End of the oldest open window in ms; the largest i64 when none is open. */
+export let oldestEnd: i64 = i64.MAX_VALUE;
+
 let windows: usize = 0;
 let usedWindows: u32 = 0;
 let freeWindow: u32 = 0; // id + 1
@@ -129,6 +132,7 @@ export function windowWithNumber(n: i64): usize {
   memory.copy(place + 2, place, <usize> (openCount - at) << 1);
   store<u16>(place, <u16> id);
   openCount++;
+  oldestEnd = windowEnd(openWindow(0));
   return w;
 }
 
@@ -146,6 +150,7 @@ export function closeOldest(): void {
   freeWindow = idOf(w) + 1;
   openCount--;
   memory.copy(order, order + 2, <usize> openCount << 1);
+  oldestEnd = openCount ? windowEnd(openWindow(0)) : i64.MAX_VALUE;
 }
 
 /** Marks every segment that has an accumulator in the window as changed. */
@@ -227,7 +232,13 @@ function setLink(link: usize, a: usize): void {
 
 /** Counts one transaction in the item's accumulator for the window. */
 @inline
-export function count(slot: usize, window: usize, segment: u32, succeeded: bool, quantity: i64): void {
+export function count(
+  slot: usize,
+  window: usize,
+  segment: u32,
+  succeeded: bool,
+  quantity: i64,
+): void {
   const code = slotCode(slot), link = linkAddress(slot);
   let a = linked(link);
   if (load<u64>(a) != code || <u32> load<u16>(a, WINDOW_ID) != idOf(window)) {
@@ -242,7 +253,13 @@ export function count(slot: usize, window: usize, segment: u32, succeeded: bool,
 }
 
 /** The item's accumulator for the window, made if need be. */
-export function accumulator(link: usize, code: u64, window: usize, segment: u32, unseen: bool): usize {
+export function accumulator(
+  link: usize,
+  code: u64,
+  window: usize,
+  segment: u32,
+  unseen: bool,
+): usize {
   const n = numberOf(window);
   let before = i64.MAX_VALUE; // number of the window that `link` comes from
   let a = linked(link);

@@ -1,0 +1,60 @@
+// The records that the core's benchmarks fold: transactions as the generator makes them, ids of 63
+// bits, items drawn uniformly from item_0 .. item_<n - 1>.
+
+import { Random } from "../test/model/random.ts";
+import { BatchBuilder, type Codec, codecOf, encodeUtf8, type Format } from "../src/types/mod.ts";
+
+const START_MS = 1_700_000_000_000;
+
+export interface WorkloadOptions {
+  readonly format: Format;
+  readonly items: number;
+  readonly batches: number;
+  readonly recordsPerBatch: number;
+}
+
+/** Record batches with consecutive offsets; event time advances by 100 ms a batch, out of order by up to 1 s. */
+export function makeWorkload(options: WorkloadOptions): Uint8Array[] {
+  const random = new Random(42);
+  const codec: Codec = codecOf(options.format);
+  return Array.from({ length: options.batches }, (_, b) => {
+    const builder = new BatchBuilder(128 * options.recordsPerBatch);
+    const ts = START_MS + 100 * b;
+    for (let i = 0; i < options.recordsPerBatch; i++) {
+      const itemId = `item_${random.below(options.items)}`;
+      const value = codec.formatTransaction({
+        transactionId: random.bits() >> 1n,
+        ts: ts + random.below(997),
+        itemId,
+        quantity: random.below(4001) - 2500,
+      });
+      builder.add({ timestamp: ts, key: encodeUtf8(itemId), value: encodeUtf8(value) });
+    }
+    return builder.build();
+  });
+}
+
+/** Batches that add stock to item_<from> .. item_<to - 1>, one record each. */
+export function* fillItems(
+  format: Format,
+  from: number,
+  to: number,
+  perBatch: number,
+  idOf: (n: number) => string = (n) => `item_${n}`,
+): Generator<Uint8Array> {
+  const codec = codecOf(format);
+  for (let at = from; at < to; at += perBatch) {
+    const builder = new BatchBuilder(96 * perBatch);
+    for (let n = at; n < Math.min(to, at + perBatch); n++) {
+      const itemId = idOf(n);
+      const value = codec.formatTransaction({
+        transactionId: BigInt(n),
+        ts: START_MS,
+        itemId,
+        quantity: 1000,
+      });
+      builder.add({ timestamp: START_MS, key: null, value: encodeUtf8(value) });
+    }
+    yield builder.build();
+  }
+}

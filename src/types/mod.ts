@@ -1,0 +1,17 @@
+// types: the records that go in and out, and how they are written.
+//
+// What lives here: ItemTransaction, Query, ItemInfo, the results and the summary; their text and JSON
+// codecs; record batches; partitioners. Plain values and pure functions.
+// What may not: I/O, clocks, the core, Deno KV. Nothing here imports another room (the numbers of
+// wasm/contract.ts apart).
+//
+// The core has readers and writers of its own for the same formats; the tests hold both against each
+// other.
+
+export * from "./records.ts";
+export * from "./invalid_record.ts";
+export * from "./format.ts";
+export * from "./partitioner.ts";
+export * from "./record_batch.ts";
+export { crc32c } from "./crc32c.ts";
+export { decodeUtf8, encodeUtf8, showUtf8 } from "./utf8.ts";

@@ -1,0 +1,3 @@
+/** The compiled core; wasm/ has its source, `deno task check` compares the two. */
+declare const core: WebAssembly.Module;
+export default core;

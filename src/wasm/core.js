@@ -1,0 +1,2 @@
+import source core from "./core.wasm";
+export default core;

@@ -1,0 +1,445 @@
+// @ts-types="./core.d.ts"
+import compiled from "./core.js";
+import * as c from "../../wasm/contract.ts";
+import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts";
+
+export { Code, FOLD_VERSION, Format, Partitioner, Reason, SEGMENTS } from "../../wasm/contract.ts";
+export { OUTCOME_ACCEPTED, OUTCOME_INVALID, OUTCOME_REJECTED } from "../../wasm/contract.ts";
+
+const { Area, Code } = c;
+
+/** Stock of an item that was never seen, in a look-up's answer. */
+const UNSEEN = -(2n ** 63n);
+
+/** What a partition's core is built with. */
+export interface CoreOptions {
+  readonly format: c.Format;
+  readonly partitioner: c.Partitioner;
+  /** This partition of the input topic. */
+  readonly partition: number;
+  /** Partitions of the input topic. */
+  readonly partitions: number;
+  /** Window length in ms; 0 = no summaries. */
+  readonly windowMs: number;
+  readonly eventTime: boolean;
+  readonly outOfOrderMs: number;
+  readonly maxAheadMs: number;
+  /** A summary is written if it has more transactions than this ... */
+  readonly alertTotalMin: number;
+  /** ... and a larger share of failed ones than this. */
+  readonly alertRateMin: number;
+  /** First size of the input area in bytes; it grows with the batches. */
+  readonly inputBytes?: number;
+  /** Size of the result area in bytes. */
+  readonly resultBytes?: number;
+  /** Size of the summary area in bytes. */
+  readonly summaryBytes?: number;
+  /** Largest output batch in bytes. */
+  readonly batchBytesMax?: number;
+  /** Pages of 16 KiB that may be copied for a checkpoint being cut. */
+  readonly copyPagesMax?: number;
+  /** Limit of the memory in pages of 64 KiB. */
+  readonly memoryPagesMax?: number;
+}
+
+const DEFAULTS = {
+  inputBytes: 128 * 1024,
+  resultBytes: 512 * 1024,
+  summaryBytes: 128 * 1024,
+  batchBytesMax: 65_000,
+  copyPagesMax: 4096,
+  memoryPagesMax: 65_535,
+} as const;
+
+/** How a batch is folded. */
+export interface FoldOptions {
+  /** Records from this offset on are left. */
+  readonly until?: bigint;
+  /** Compare the batch's CRC32C first (default). */
+  readonly checkCrc?: boolean;
+  /** Write results and dead letters (default). */
+  readonly emit?: boolean;
+  /** Write one outcome byte per record. */
+  readonly outcomes?: boolean;
+  /** Fold again what was committed: nothing is fired. */
+  readonly replay?: boolean;
+}
+
+/** A record that was not valid. */
+export interface DeadLetter {
+  /** Copy of the record, from its length varint on (see decodeRecord). */
+  readonly record: Uint8Array;
+  readonly reason: c.Reason;
+  readonly offset: bigint;
+  /** The record's timestamp as it counts, in ms. */
+  readonly timestamp: bigint;
+}
+
+/** A finished output batch. */
+export interface OutputBatch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly records: number;
+}
+
+/** What the core has finished since the last call. */
+export interface Output {
+  readonly results: readonly OutputBatch[];
+  readonly summaries: readonly OutputBatch[];
+  readonly deadLetters: readonly DeadLetter[];
+  /** One byte per folded record if asked for, see OUTCOME_*. */
+  readonly outcomes: Uint8Array;
+}
+
+/** Figures of a core that are not state; bytes unless told. */
+export interface CoreInfo {
+  readonly tableBytes: number;
+  readonly windowBytes: number;
+  readonly keyBytes: number;
+  readonly freeBytes: number;
+  readonly copyBytes: number;
+  readonly memoryBytes: number;
+  /** Items seen, and unseen ones with an open window. */
+  readonly slots: number;
+  readonly openWindows: number;
+  readonly accumulators: number;
+  readonly growths: number;
+  readonly windowsFired: number;
+  /** Before the alert filter. */
+  readonly summariesFired: number;
+  readonly alerts: number;
+  /** ms; 0 = no window is open */
+  readonly newestWindowEnd: number;
+  readonly prefixes: number;
+}
+
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  init(): c.Code;
+  address(area: c.Area): number;
+  reserveInput(bytes: number): c.Code;
+  crc(offset: number, length: number): number;
+  begin(length: number, until: bigint, flags: number): c.Code;
+  run(): c.Code;
+  setProducer(id: bigint, epoch: number, sequence: number): void;
+  seal(): void;
+  resultBatches(): number;
+  summaryBatches(): number;
+  deadLetterCount(): number;
+  outcomeBytes(): number;
+  release(): void;
+  advance(target: bigint): void;
+  idle(): void;
+  fire(emit: number): c.Code;
+  cut(): c.Code;
+  encodeNext(): number;
+  segmentLength(): number;
+  endCut(published: number): void;
+  reserveSegmentBytes(bytes: number): c.Code;
+  restoreSegment(segment: number, length: number): c.Code;
+  find(keys: number): void;
+  refreshInfo(): void;
+}
+
+/** The core refused an input, or could not go on. */
+export class CoreError extends Error {
+  override readonly name = "CoreError";
+
+  constructor(readonly code: c.Code, what: string) {
+    super(`${what}: ${c.Code[code] ?? code}`);
+  }
+}
+
+/** The fold of one partition. */
+export class Core {
+  readonly #core: Exports;
+  #bytes!: Uint8Array<ArrayBuffer>;
+  #view!: DataView<ArrayBuffer>;
+
+  /** @throws {CoreError} when the options are not supported or memory is short */
+  constructor(readonly options: CoreOptions) {
+    const abort = () => {
+      throw new Error("The core was aborted");
+    };
+    this.#core = new WebAssembly.Instance(compiled, { env: { abort } })
+      .exports as unknown as Exports;
+    this.#refresh();
+    this.#configure({ ...DEFAULTS, ...options });
+    this.#check(this.#core.init(), "Cannot build a partition");
+  }
+
+  // Growing the memory detaches its views; the byte length tells.
+  #refresh(): void {
+    if (this.#bytes !== undefined && this.#bytes.byteLength !== 0) return;
+    this.#bytes = new Uint8Array(this.#core.memory.buffer as ArrayBuffer);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  #address(area: c.Area): number {
+    this.#refresh();
+    return this.#core.address(area) >>> 0;
+  }
+
+  #check(code: c.Code, what: string): void {
+    if (code < 0) throw new CoreError(code, what);
+  }
+
+  #configure(o: Required<CoreOptions>): void {
+    const at = this.#address(Area.Config);
+    const v = this.#view;
+    const u32: [number, number][] = [
+      [c.CONFIG_INPUT_BYTES, o.inputBytes],
+      [c.CONFIG_RESULT_BYTES, o.resultBytes],
+      [c.CONFIG_SUMMARY_BYTES, o.summaryBytes],
+      [c.CONFIG_BATCH_BYTES_MAX, o.batchBytesMax],
+      [c.CONFIG_FORMAT, o.format],
+      [c.CONFIG_PARTITIONER, o.partitioner],
+      [c.CONFIG_PARTITION, o.partition],
+      [c.CONFIG_PARTITIONS, o.partitions],
+      [c.CONFIG_EVENT_TIME, o.eventTime ? 1 : 0],
+      [c.CONFIG_COPY_PAGES_MAX, o.copyPagesMax],
+      [c.CONFIG_MEMORY_PAGES_MAX, o.memoryPagesMax],
+    ];
+    for (const [field, value] of u32) v.setUint32(at + field, value, true);
+    const i64: [number, number][] = [
+      [c.CONFIG_WINDOW_MS, o.windowMs],
+      [c.CONFIG_OUT_OF_ORDER_MS, o.outOfOrderMs],
+      [c.CONFIG_MAX_AHEAD_MS, o.maxAheadMs],
+      [c.CONFIG_ALERT_TOTAL_MIN, o.alertTotalMin],
+    ];
+    for (const [field, value] of i64) v.setBigInt64(at + field, BigInt(value), true);
+    v.setFloat64(at + c.CONFIG_ALERT_RATE_MIN, o.alertRateMin, true);
+  }
+
+  // ---- folding ----
+
+  /**
+   * Takes a record batch; run folds it. Records below the position are passed over.
+   *
+   * @returns Done, or below zero why the batch is refused; nothing of it was folded then
+   */
+  begin(batch: Uint8Array, options: FoldOptions = {}): c.Code {
+    const room = this.#core.reserveInput(batch.length);
+    if (room !== Code.Done) return room;
+    this.#bytesAt(this.#address(Area.Input), batch.length).set(batch);
+    const flags = (options.checkCrc === false ? 0 : c.CHECK_CRC) |
+      (options.emit === false ? 0 : c.EMIT) |
+      (options.outcomes ? c.OUTCOMES : 0) | (options.replay ? c.REPLAY : 0);
+    return this.#core.begin(batch.length, options.until ?? 2n ** 63n - 1n, flags);
+  }
+
+  /** Folds on until the batch is Done or something is to be done first; below zero, see Code. */
+  run(): c.Code {
+    return this.#core.run();
+  }
+
+  /** CRC32C of bytes, computed by the core. Uses the input area. */
+  crc32c(bytes: Uint8Array): number {
+    this.#check(this.#core.reserveInput(bytes.length), "Cannot take the bytes");
+    this.#bytesAt(this.#address(Area.Input), bytes.length).set(bytes);
+    return this.#core.crc(0, bytes.length) >>> 0;
+  }
+
+  #bytesAt(at: number, length: number): Uint8Array<ArrayBuffer> {
+    this.#refresh();
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  /** Seals the open batches and takes everything finished out of the core. */
+  take(): Output {
+    this.#core.seal();
+    return this.takeFinished();
+  }
+
+  /** Takes what is finished out of the core; open batches go on. */
+  takeFinished(): Output {
+    const output = {
+      results: this.#finished(Area.FinishedResults, this.#core.resultBatches()),
+      summaries: this.#finished(Area.FinishedSummaries, this.#core.summaryBatches()),
+      deadLetters: this.#deadLetters(this.#core.deadLetterCount()),
+      outcomes: this.#bytesAt(this.#address(Area.Outcomes), this.#core.outcomeBytes()).slice(),
+    };
+    this.#core.release();
+    return output;
+  }
+
+  #finished(area: c.Area, count: number): OutputBatch[] {
+    if (count === 0) return [];
+    const at = this.#address(area);
+    return Array.from({ length: count }, (_, i) => {
+      const entry = at + i * c.FINISHED_BYTES;
+      const start = this.#view.getUint32(entry + c.FINISHED_ADDRESS, true);
+      const length = this.#view.getUint32(entry + c.FINISHED_LENGTH, true);
+      return {
+        bytes: this.#bytes.slice(start, start + length),
+        records: this.#view.getUint32(entry + c.FINISHED_RECORDS, true),
+      };
+    });
+  }
+
+  #deadLetters(count: number): DeadLetter[] {
+    if (count === 0) return [];
+    const at = this.#address(Area.DeadLetters);
+    return Array.from({ length: count }, (_, i) => {
+      const entry = at + i * c.DEAD_BYTES;
+      const start = this.#view.getUint32(entry + c.DEAD_ADDRESS, true);
+      const length = this.#view.getUint32(entry + c.DEAD_LENGTH, true);
+      return {
+        record: this.#bytes.slice(start, start + length),
+        reason: this.#view.getUint32(entry + c.DEAD_REASON, true),
+        offset: this.#view.getBigInt64(entry + c.DEAD_OFFSET, true),
+        timestamp: this.#view.getBigInt64(entry + c.DEAD_TIMESTAMP, true),
+      };
+    });
+  }
+
+  /** Drops everything that is finished or open. */
+  discard(): void {
+    this.#core.seal();
+    this.#core.release();
+  }
+
+  /** Producer id, epoch and next sequence number of the result batches; an id of -1 = none. */
+  setProducer(id: bigint, epoch: number, sequence: number): void {
+    this.#core.setProducer(id, epoch, sequence);
+  }
+
+  // ---- windows ----
+
+  /** Asks for a fired watermark of at least `target` ms. */
+  advance(target: bigint): void {
+    this.#core.advance(target);
+  }
+
+  /** Asks for all open windows to be fired, because the partition is idle. */
+  idle(): void {
+    this.#core.idle();
+  }
+
+  /** Fires a piece of what is due: More, OutputFull, State while a checkpoint is cut, or Done. */
+  fire(emit: boolean): c.Code {
+    return this.#core.fire(emit ? 1 : 0);
+  }
+
+  // ---- checkpoints ----
+
+  /** Freezes the state for a checkpoint: State when windows are being fired or a cut is active. */
+  cut(): c.Code {
+    return this.#core.cut();
+  }
+
+  /**
+   * Encodes the next segment that changed since the last published checkpoint.
+   *
+   * @returns null when none is left
+   */
+  encodeNext(): { segment: number; bytes: Uint8Array<ArrayBuffer> } | null {
+    const segment = this.#core.encodeNext();
+    this.#check(segment, "Cannot encode a segment");
+    if (segment === c.SEGMENTS) return null;
+    const bytes = this.#bytesAt(this.#address(Area.Segment), this.#core.segmentLength()).slice();
+    return { segment, bytes };
+  }
+
+  /** Ends a cut; unless it was published, its changes are part of the next one. */
+  endCut(published: boolean): void {
+    this.#core.endCut(published ? 1 : 0);
+  }
+
+  /**
+   * Restores a segment of a new instance.
+   *
+   * @throws {CoreError} when the bytes do not follow the format
+   */
+  restoreSegment(segment: number, bytes: Uint8Array): void {
+    this.#check(this.#core.reserveSegmentBytes(bytes.length), "Cannot take a segment");
+    this.#bytesAt(this.#address(Area.Segment), bytes.length).set(bytes);
+    this.#check(
+      this.#core.restoreSegment(segment, bytes.length),
+      `Cannot restore segment ${segment}`,
+    );
+  }
+
+  /** Position, watermark and counters. */
+  get state(): StateScalars {
+    const at = this.#address(Area.State);
+    return readScalars(this.#view, at);
+  }
+
+  /** Sets them before the segments are restored; the items are counted by restoreSegment. */
+  restoreScalars(scalars: StateScalars): void {
+    const at = this.#address(Area.State);
+    writeScalars(this.#view, at, { ...scalars, items: 0n });
+  }
+
+  /** Next offset to fold; cheaper than state. */
+  get position(): bigint {
+    const at = this.#address(Area.State);
+    return this.#view.getBigInt64(at + c.STATE_POSITION, true);
+  }
+
+  /** Sets the next offset to fold of an empty partition. */
+  set position(offset: bigint) {
+    const at = this.#address(Area.State);
+    this.#view.setBigInt64(at + c.STATE_POSITION, offset, true);
+  }
+
+  /** Fired watermark; cheaper than state. */
+  get watermark(): bigint {
+    const at = this.#address(Area.State);
+    return this.#view.getBigInt64(at + c.STATE_WATERMARK, true);
+  }
+
+  // ---- look-ups and figures ----
+
+  /** The stocks of items, given by the UTF-8 bytes of their ids; null = never seen. */
+  lookUp(ids: readonly Uint8Array[]): (bigint | null)[] {
+    const answers: (bigint | null)[] = [];
+    for (let from = 0; from < ids.length;) from = this.#lookUpSome(ids, from, answers);
+    return answers;
+  }
+
+  /** Looks up as many ids as fit into the area; returns the index of the first one that is left. */
+  #lookUpSome(ids: readonly Uint8Array[], from: number, answers: (bigint | null)[]): number {
+    const area = this.#address(Area.Lookup);
+    let at = 0;
+    let i = from;
+    for (; i < ids.length; i++) {
+      const id = ids[i]!;
+      const bytes = Math.min(id.length, c.ITEM_ID_BYTES_MAX);
+      if (at + bytes + 16 > c.LOOKUP_BYTES) break;
+      this.#view.setUint32(area + at, id.length, true);
+      this.#bytes.set(id.subarray(0, bytes), area + at + 4);
+      at = (at + 4 + bytes + 7) & ~7;
+    }
+    this.#core.find(i - from);
+    for (let k = 0; k < i - from; k++) {
+      const stock = this.#view.getBigInt64(area + 8 * k, true);
+      answers.push(stock === UNSEEN ? null : stock);
+    }
+    return i;
+  }
+
+  /** Figures of memory and windows. */
+  get info(): CoreInfo {
+    this.#core.refreshInfo();
+    const at = this.#address(Area.Info);
+    const read = (field: number) => Number(this.#view.getBigUint64(at + field, true));
+    return {
+      tableBytes: read(c.INFO_TABLE_BYTES),
+      windowBytes: read(c.INFO_WINDOW_BYTES),
+      keyBytes: read(c.INFO_KEY_BYTES),
+      freeBytes: read(c.INFO_FREE_BYTES),
+      copyBytes: read(c.INFO_COPY_BYTES),
+      memoryBytes: read(c.INFO_MEMORY_BYTES),
+      slots: read(c.INFO_SLOTS),
+      openWindows: read(c.INFO_OPEN_WINDOWS),
+      accumulators: read(c.INFO_ACCUMULATORS),
+      growths: read(c.INFO_GROWTHS),
+      windowsFired: read(c.INFO_WINDOWS_FIRED),
+      summariesFired: read(c.INFO_SUMMARIES_FIRED),
+      alerts: read(c.INFO_ALERTS),
+      newestWindowEnd: read(c.INFO_NEWEST_WINDOW_END),
+      prefixes: read(c.INFO_PREFIXES),
+    };
+  }
+}

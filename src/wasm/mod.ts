@@ -1,0 +1,13 @@
+// wasm: the host side of the core.
+//
+// What lives here: the built core (core.wasm; its source is the folder wasm/ beside src/), one
+// instance per partition, views of its memory, the batch contract, warm-up. The only room that
+// touches WebAssembly.
+// What may not: logs, checkpoints' storage, clocks.
+//
+// Record batches go in by Core.fold's loop (begin, run, take what is finished) and come out as copies:
+// no view of the core's memory leaves this room, because growing the memory detaches it.
+
+export * from "./core_instance.ts";
+export * from "./state_scalars.ts";
+export { warmUp } from "./warm_up.ts";

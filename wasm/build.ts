@@ -1,0 +1,101 @@
+// Builds the core: wasm/core.ts -> src/wasm/core.wasm. Run by Deno, not part of the core.
+//
+//   deno run wasm/build.ts           build and write src/wasm/core.wasm
+//   deno run wasm/build.ts --check   build, fail if the bytes differ from src/wasm/core.wasm or a
+//                                    source is not formatted
+//   deno run wasm/build.ts --fmt     format the sources
+
+import asc from "assemblyscript/asc";
+
+const FLAGS = [
+  "-O3",
+  "--noAssert",
+  "--runtime",
+  "stub",
+  "--enable",
+  "simd",
+  "--disableWarning",
+  "201", // casts between usize and u32: the core is wasm32
+  "--initialMemory",
+  "4",
+  "--maximumMemory",
+  "65536",
+];
+const FOLDER = new URL("./", import.meta.url);
+const BUILT = new URL("../src/wasm/core.wasm", import.meta.url);
+
+/** Files that TypeScript reads too; `deno fmt` formats them as they are. */
+const SHARED = ["build.ts", "contract.ts", "assemblyscript.d.ts"];
+
+async function build(): Promise<Uint8Array> {
+  let bytes: Uint8Array | null = null;
+  const { error, stderr } = await asc.main(["core.ts", "-o", "core.wasm", ...FLAGS], {
+    readFile: async (name, base) => {
+      try {
+        return await Deno.readTextFile(new URL(name, new URL(`${base}/`, FOLDER)));
+      } catch {
+        return null;
+      }
+    },
+    writeFile: (_name, contents) => void (bytes = contents as Uint8Array),
+    listFiles: () => null,
+  });
+  if (error || bytes === null) throw new Error(`The core does not compile:\n${stderr}`);
+  if (stderr.toString() !== "") console.error(stderr.toString());
+  return bytes;
+}
+
+function sources(): string[] {
+  return [...Deno.readDirSync(FOLDER)].map((entry) => entry.name)
+    .filter((name) => name.endsWith(".ts") && !SHARED.includes(name)).toSorted();
+}
+
+/**
+ * Formats a source by `deno fmt`. AssemblyScript decorates functions, which TypeScript does not know:
+ * meanwhile a decorator is a comment.
+ */
+async function format(source: string): Promise<string> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "--quiet", "--config", "deno.json", "--ext", "ts", "-"],
+    cwd: new URL("../", FOLDER),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(source.replaceAll(/^@inline$/gm, "//@inline")));
+  await writer.close();
+  const { success, stdout } = await child.output();
+  if (!success) throw new Error("deno fmt failed");
+  return new TextDecoder().decode(stdout).replaceAll(/^\/\/@inline$/gm, "@inline");
+}
+
+async function formatAll(write: boolean): Promise<boolean> {
+  let clean = true;
+  for (const name of sources()) {
+    const path = new URL(name, FOLDER);
+    const before = await Deno.readTextFile(path);
+    const after = await format(before);
+    if (before === after) continue;
+    clean = false;
+    if (write) await Deno.writeTextFile(path, after);
+    else console.error(`wasm/${name} is not formatted: deno task build:core --fmt`);
+  }
+  return clean;
+}
+
+if (import.meta.main) {
+  const [mode] = Deno.args;
+  if (mode === "--fmt") await formatAll(true);
+  else if (mode === "--check") {
+    const formatted = await formatAll(false);
+    const [built, committed] = [await build(), await Deno.readFile(BUILT)];
+    const same = built.length === committed.length && built.every((byte, i) => byte === committed[i]);
+    if (!same) console.error("src/wasm/core.wasm is not what wasm/ builds: deno task build:core");
+    if (!same || !formatted) Deno.exit(1);
+  } else {
+    const bytes = await build();
+    await Deno.writeFile(BUILT, bytes);
+    console.log(`src/wasm/core.wasm: ${bytes.length} bytes`);
+  }
+}
