@@ -6,6 +6,7 @@
 //   deno run wasm/build.ts --fmt     format the sources
 
 import asc from "assemblyscript/asc";
+import { createHash } from "node:crypto";
 
 const FLAGS = [
   "-O3",
@@ -23,6 +24,7 @@ const FLAGS = [
 ];
 const FOLDER = new URL("./", import.meta.url);
 const BUILT = new URL("../src/wasm/core.wasm", import.meta.url);
+const HASH = new URL("../src/wasm/core_hash.ts", import.meta.url);
 
 /** Files that TypeScript reads too; `deno fmt` formats them as they are. */
 const SHARED = ["build.ts", "contract.ts", "assemblyscript.d.ts"];
@@ -43,6 +45,13 @@ async function build(): Promise<Uint8Array> {
   if (error || bytes === null) throw new Error(`The core does not compile:\n${stderr}`);
   if (stderr.toString() !== "") console.error(stderr.toString());
   return bytes;
+}
+
+/** A module that tells the hash of the core: `import source` gives no bytes to compute it from. */
+function hashModule(bytes: Uint8Array): string {
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  return `// Written by wasm/build.ts.\n\n/** SHA-256 of core.wasm; checkpoints remember it. */\n` +
+    `export const CORE_HASH = "${hash}";\n`;
 }
 
 function sources(): string[] {
@@ -92,10 +101,13 @@ if (import.meta.main) {
     const [built, committed] = [await build(), await Deno.readFile(BUILT)];
     const same = built.length === committed.length && built.every((byte, i) => byte === committed[i]);
     if (!same) console.error("src/wasm/core.wasm is not what wasm/ builds: deno task build:core");
-    if (!same || !formatted) Deno.exit(1);
+    const hashed = await Deno.readTextFile(HASH) === hashModule(built);
+    if (!hashed) console.error("src/wasm/core_hash.ts is not of this core: deno task build:core");
+    if (!same || !hashed || !formatted) Deno.exit(1);
   } else {
     const bytes = await build();
     await Deno.writeFile(BUILT, bytes);
+    await Deno.writeTextFile(HASH, hashModule(bytes));
     console.log(`src/wasm/core.wasm: ${bytes.length} bytes`);
   }
 }

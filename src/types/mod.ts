@@ -1,8 +1,8 @@
 // types: the records that go in and out, and how they are written.
 //
 // What lives here: ItemTransaction, Query, ItemInfo, the results and the summary; their text and JSON
-// codecs; record batches; partitioners. Plain values and pure functions.
-// What may not: I/O, clocks, the core, Deno KV. Nothing here imports another room (the numbers of
+// codecs; record batches; partitioners; the interfaces of time and chance. Plain values, pure functions.
+// What may not: I/O, the core, Deno KV. Nothing here imports another room (the numbers of
 // wasm/contract.ts apart).
 //
 // The core has readers and writers of its own for the same formats; the tests hold both against each
@@ -13,5 +13,7 @@ export * from "./invalid_record.ts";
 export * from "./format.ts";
 export * from "./partitioner.ts";
 export * from "./record_batch.ts";
+export { type Chance, type Clock, systemChance, systemClock } from "./clock.ts";
+export { retry, type RetryOptions } from "./retry.ts";
 export { crc32c } from "./crc32c.ts";
 export { decodeUtf8, encodeUtf8, showUtf8 } from "./utf8.ts";

@@ -10,4 +10,5 @@
 
 export * from "./core_instance.ts";
 export * from "./state_scalars.ts";
+export { CORE_HASH } from "./core_hash.ts";
 export { warmUp } from "./warm_up.ts";

@@ -1,0 +1,270 @@
+// A log in Deno KV, for a job without Kafka. One process writes to it.
+//
+//   ["log"]                              identity: { version, id }
+//   ["topic", topic]                     { partitions }
+//   ["start" | "end", topic, partition]  first offset held; next offset to be given
+//   ["batch", topic, partition, base]    a record batch of up to 65,000 bytes
+//   ["committed", input, partition]      CommittedPosition
+//   ["epoch", input, partition]          number of claims
+//
+// What lies at or above a topic's end is not there for any reader: outputs that are too large for one
+// atomic commit are written there first, and become visible when one small commit moves the ends.
+
+import { type Chance, type Clock, type NewRecord } from "../types/mod.ts";
+import { NO_TIME } from "../wasm/mod.ts";
+import { type Kv, MarkedCommits } from "./group_commit.ts";
+import { LogWriter } from "./log_writer.ts";
+import {
+  type ClaimedPartition,
+  type Commit,
+  type CommitOutcome,
+  type CommittedPosition,
+  type Log,
+  type LogSession,
+  OffsetOutOfRangeError,
+  type ReadAnswer,
+  type ReadOptions,
+} from "./port.ts";
+import { TopicPartition } from "./topic_partition.ts";
+
+const FORMAT_VERSION = 1;
+/** Batches that one look into the KV brings; each has up to 65,000 bytes. */
+const LIST_BATCHES = 12;
+
+export interface EmbeddedLogOptions {
+  /** Partitions by topic; a topic keeps the number that it was created with. */
+  readonly topics: Readonly<Record<string, number>>;
+  /** Topics that are claimed and committed; they are among the topics. */
+  readonly inputs: readonly string[];
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** What is wrong with a log that was opened, and what to do. */
+export class LogFormatError extends Error {
+  override readonly name = "LogFormatError";
+}
+
+interface Identity {
+  readonly version: number;
+  readonly id: string;
+}
+
+export class EmbeddedLog implements Log {
+  readonly #writer: LogWriter;
+
+  private constructor(
+    readonly id: string,
+    readonly kv: Kv,
+    readonly options: EmbeddedLogOptions,
+    readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
+    commits: MarkedCommits,
+  ) {
+    this.#writer = new LogWriter(
+      kv,
+      commits,
+      (topic, partition) => this.#partition(topic, partition),
+    );
+  }
+
+  /**
+   * Opens the log in a KV, or creates it there.
+   *
+   * @throws {LogFormatError} when the KV holds another version or other numbers of partitions
+   */
+  static async open(kv: Kv, options: EmbeddedLogOptions): Promise<EmbeddedLog> {
+    const commits = await MarkedCommits.open(kv, options);
+    let { value: identity } = await kv.get<Identity>(["log"]);
+    if (!identity) identity = await create(commits, options);
+    if (identity.version !== FORMAT_VERSION) {
+      throw new LogFormatError(
+        `The log is of format ${identity.version}; this program reads format ${FORMAT_VERSION}`,
+      );
+    }
+    const topics = new Map<string, TopicPartition[]>();
+    for (const [topic, partitions] of Object.entries(options.topics)) {
+      const { value } = await kv.get<{ partitions: number }>(["topic", topic]);
+      if (value?.partitions !== partitions) {
+        throw new LogFormatError(
+          `The log has ${value?.partitions ?? 0} partitions of ${topic}, not ${partitions}; ` +
+            "items would change partitions: keep the number, or start with another data folder",
+        );
+      }
+      topics.set(topic, Array.from({ length: partitions }, (_, p) => new TopicPartition(topic, p)));
+    }
+    const log = new EmbeddedLog(identity.id, kv, options, topics, commits);
+    await log.#writer.reload([...topics.values()].flat());
+    return log;
+  }
+
+  partitionsOf(topic: string): number {
+    return this.#partitions(topic).length;
+  }
+
+  #partitions(topic: string): readonly TopicPartition[] {
+    const partitions = this.topics.get(topic);
+    if (!partitions) throw new RangeError(`The log has no topic ${topic}`);
+    return partitions;
+  }
+
+  #partition(topic: string, partition: number): TopicPartition {
+    const found = this.#partitions(topic)[partition];
+    if (!found) throw new RangeError(`Topic ${topic} has no partition ${partition}`);
+    return found;
+  }
+
+  /** First offset held and next offset to be given. */
+  bounds(topic: string, partition: number): { start: number; end: number } {
+    const { start, end } = this.#partition(topic, partition);
+    return { start, end };
+  }
+
+  /** Bytes that wait to be written. */
+  get waitingBytes(): number {
+    return this.#writer.waitingBytes;
+  }
+
+  /**
+   * Appends records to one partition of a topic. Appends that wait together share batches and commits.
+   *
+   * @param onAssigned is told the first offset before anyone can read it; again if the write is repeated
+   * @returns the first offset, once the records are durable
+   * @throws {WriteFailedError} when they were not written
+   */
+  append(
+    topic: string,
+    partition: number,
+    records: readonly NewRecord[],
+    onAssigned: (baseOffset: number) => void = () => {},
+  ): Promise<number> {
+    return this.#writer.append(this.#partition(topic, partition), records, onAssigned);
+  }
+
+  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const wanted = partitions ?? this.#partitions(input).map((p) => p.partition);
+    // Claims wait their turn behind the commits under way, so that they see what those left.
+    await this.#writer.settle();
+    const epochs: Deno.AtomicCheck[] = [];
+    const claimed: ClaimedPartition[] = [];
+    for (const partition of wanted) {
+      const { start, end } = this.#partition(input, partition);
+      epochs.push(await this.#writer.raiseEpoch(["epoch", input, partition]));
+      const { value } = await this.kv.get<CommittedPosition>(["committed", input, partition]);
+      if (!value) throw new LogFormatError(`The log has no position of ${input}-${partition}`);
+      claimed.push({ partition, committed: value, logStart: start, logEnd: end });
+    }
+    return new EmbeddedSession(this, input, claimed, epochs);
+  }
+
+  async read(
+    topic: string,
+    partition: number,
+    offset: number,
+    options: ReadOptions,
+  ): Promise<ReadAnswer> {
+    const tp = this.#partition(topic, partition);
+    if (offset < tp.start || offset > tp.end) {
+      throw new OffsetOutOfRangeError(topic, partition, offset, tp.start, tp.end);
+    }
+    if (offset === tp.end && options.waitMs > 0) await this.#wait(tp, offset, options);
+    if (offset >= tp.end) return { batches: [], highWatermark: tp.end };
+    const batches = tp.newest(offset, options.maxBytes) ??
+      await this.#list(tp, offset, options.maxBytes);
+    return { batches, highWatermark: tp.end };
+  }
+
+  async #wait(tp: TopicPartition, offset: number, { waitMs, signal }: ReadOptions): Promise<void> {
+    const timeout = new AbortController();
+    const stop = () => timeout.abort();
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
+    await Promise.race([
+      tp.waitBeyond(offset, timeout.signal),
+      this.options.clock.sleep(waitMs, timeout.signal),
+    ]);
+    stop();
+    signal?.removeEventListener("abort", stop);
+  }
+
+  async #list(tp: TopicPartition, offset: number, maxBytes: number): Promise<Uint8Array[]> {
+    const { end } = tp;
+    const prefix = ["batch", tp.topic, tp.partition];
+    const before = this.kv.list<Uint8Array>(
+      { prefix, end: [...prefix, offset + 1] },
+      { reverse: true, limit: 1 },
+    );
+    let from = offset;
+    for await (const entry of before) from = entry.key[3] as number;
+    const batches: Uint8Array[] = [];
+    let bytes = 0;
+    const entries = this.kv.list<Uint8Array>(
+      { start: [...prefix, from], end: [...prefix, end] },
+      { batchSize: LIST_BATCHES },
+    );
+    for await (const { value } of entries) {
+      batches.push(value);
+      bytes += value.length;
+      if (bytes >= maxBytes) break;
+    }
+    return batches;
+  }
+
+  /** Commits for a session. */
+  commit(
+    input: string,
+    commit: Commit,
+    epochs: readonly Deno.AtomicCheck[],
+  ): Promise<CommitOutcome> {
+    return this.#writer.commit(input, commit, epochs);
+  }
+
+  /**
+   * Removes batches that are older than `before` and end at or below `bound`.
+   *
+   * @param before ms since the epoch
+   * @param bound first offset that must stay readable
+   * @returns the first offset that is held now
+   */
+  retain(topic: string, partition: number, before: number, bound: number): Promise<number> {
+    return this.#writer.retain(this.#partition(topic, partition), before, bound);
+  }
+
+  /** Lets what is under way come to its end, and refuses everything after. */
+  async close(): Promise<void> {
+    await this.#writer.close();
+    this.kv.close();
+  }
+}
+
+/** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
+async function create(commits: MarkedCommits, options: EmbeddedLogOptions): Promise<Identity> {
+  const identity = { version: FORMAT_VERSION, id: crypto.randomUUID() };
+  const first: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
+  await commits.commit((atomic) => {
+    atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
+    for (const [topic, partitions] of Object.entries(options.topics)) {
+      atomic.set(["topic", topic], { partitions });
+    }
+    for (const input of options.inputs) {
+      for (let p = 0; p < options.topics[input]!; p++) atomic.set(["committed", input, p], first);
+    }
+  });
+  return identity;
+}
+
+class EmbeddedSession implements LogSession {
+  constructor(
+    readonly log: EmbeddedLog,
+    readonly input: string,
+    readonly partitions: readonly ClaimedPartition[],
+    readonly epochs: readonly Deno.AtomicCheck[],
+  ) {}
+
+  read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    return this.log.read(this.input, partition, offset, options);
+  }
+
+  commit(commit: Commit): Promise<CommitOutcome> {
+    return this.log.commit(this.input, commit, this.epochs);
+  }
+}

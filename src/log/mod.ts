@@ -1,0 +1,18 @@
+// log: where records come from and where results go.
+//
+// What lives here: the port of a log (claim, read, commit), and the embedded log, which keeps topics in
+// Deno KV for a job without Kafka.
+// What may not: the fold, checkpoints, HTTP, Kafka (src/kafka implements the same port).
+//
+// Records enter by EmbeddedLog.append, which answers when they are durable; a session of the port reads
+// them in batches and commits positions together with outputs.
+
+export * from "./port.ts";
+export { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "./embedded_log.ts";
+export {
+  type Kv,
+  KV_COMMIT_BYTES_MAX,
+  KV_COMMIT_MUTATIONS_MAX,
+  KV_VALUE_BYTES_MAX,
+  WriteFailedError,
+} from "./group_commit.ts";

@@ -1,0 +1,195 @@
+import { KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
+import { retry } from "../types/mod.ts";
+import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
+import { CheckpointDraft } from "./checkpoint_draft.ts";
+import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
+import type { FoldParameters } from "./fold_parameters.ts";
+import {
+  type BatchMark,
+  encodeManifest,
+  type Manifest,
+  MANIFEST_FORMAT,
+  sha256,
+  stateHash,
+} from "./manifest.ts";
+import { chunksOf, type SegmentIndex, toHex } from "./segment_index.ts";
+
+/** What a checkpoint tells beside its segments. */
+export interface CheckpointFacts {
+  readonly logId: string;
+  readonly start: number | null;
+  readonly scalars: StateScalars;
+  readonly lastBatch: BatchMark | null;
+  readonly parameters: FoldParameters;
+  /** ms since the epoch */
+  readonly cutAt: number;
+}
+
+/** Someone else owns the partition now. */
+export class FencedError extends Error {
+  override readonly name = "FencedError";
+}
+
+/**
+ * The checkpoints of one partition, written one after the other by its owner: write chunks, publish,
+ * remove what no retained checkpoint needs.
+ */
+export class CheckpointChain {
+  #sequence = 0;
+  /** Chunks that each retained checkpoint needs, by its sequence. */
+  readonly #needed = new Map<number, ReadonlySet<string>>();
+  /** Segments of the checkpoint that the core's changes count from. */
+  #base: SegmentIndex = new Map();
+
+  private constructor(
+    readonly store: CheckpointStore,
+    readonly owner: Owner,
+    readonly retained: number,
+    /** Fails when another checkpoint was published. */
+    private head: Deno.AtomicCheck,
+  ) {}
+
+  /**
+   * Goes on behind the checkpoints that there are.
+   *
+   * @param base the checkpoint that the core was restored from; null = an empty core
+   */
+  static async open(
+    store: CheckpointStore,
+    owner: Owner,
+    retained: number,
+    base: Manifest | null,
+  ): Promise<CheckpointChain> {
+    const key = ["head", store.job, owner.partition];
+    const { value, versionstamp } = await store.kv.get<number>(key);
+    const chain = new CheckpointChain(store, owner, retained, { key, versionstamp });
+    chain.#sequence = value ?? 0;
+    for (const { sequence, manifest } of await store.list(owner.partition)) {
+      chain.#sequence = Math.max(chain.#sequence, sequence);
+      // A damaged one stays listed until newer ones push it out; a sweep may take its chunks.
+      const index = manifest && await store.index(manifest).catch(() => null);
+      chain.#needed.set(sequence, new Set(index ? [...chunksOf(index), ...manifest!.index] : []));
+      if (base && sequence === base.sequence) chain.#base = index ?? new Map();
+    }
+    return chain;
+  }
+
+  get partition(): number {
+    return this.owner.partition;
+  }
+
+  /** Begins the next checkpoint. Only one is written at a time. */
+  begin(): CheckpointDraft {
+    return new CheckpointDraft(this, this.#sequence + 1, this.#base);
+  }
+
+  /**
+   * Publishes a draft: writes what is left of it, and sets its manifest.
+   *
+   * @throws {FencedError} when someone else owns the partition
+   */
+  async publish(draft: CheckpointDraft, facts: CheckpointFacts): Promise<Manifest> {
+    const { store, owner } = this;
+    const { index, indexChunks } = await draft.finish();
+    const hashes = new Map([...index].map(([segment, { hash }]) => [segment, hash]));
+    const manifest: Manifest = {
+      format: MANIFEST_FORMAT,
+      job: store.job,
+      partition: owner.partition,
+      sequence: draft.sequence,
+      ...facts,
+      stateHash: stateHash(facts.scalars, hashes),
+      coreHash: CORE_HASH,
+      index: indexChunks,
+      publishedAt: store.options.clock.now(),
+      newBytes: draft.newBytes,
+      totalBytes: draft.totalBytes,
+    };
+    await this.#setManifest(manifest);
+    this.#sequence = draft.sequence;
+    this.#base = index;
+    this.#needed.set(draft.sequence, new Set([...chunksOf(index), ...indexChunks]));
+    await this.#retire();
+    return manifest;
+  }
+
+  async #setManifest(manifest: Manifest): Promise<void> {
+    const { store, owner } = this;
+    const key = ["manifest", store.job, owner.partition, manifest.sequence];
+    const bytes = encodeManifest(manifest);
+    const versionstamp = await retry(async () => {
+      const set = await store.kv.atomic()
+        .check(this.head, owner.epoch)
+        .set(key, bytes)
+        .set(this.head.key, manifest.sequence)
+        .commit();
+      if (set.ok) return set.versionstamp;
+      // An attempt before this one may have happened without an answer.
+      const there = await store.kv.get<Uint8Array>(key);
+      return there.value && sha256(there.value) === sha256(bytes) ? there.versionstamp : null;
+    }, store.options);
+    if (versionstamp === null) throw fenced(owner);
+    this.head = { key: this.head.key, versionstamp };
+  }
+
+  /** Removes the oldest checkpoints beyond those retained, and the chunks that only they needed. */
+  async #retire(): Promise<void> {
+    const { store, owner, retained } = this;
+    const old = [...this.#needed.keys()].toSorted((a, b) => b - a).slice(retained);
+    if (old.length === 0) return;
+    const candidates = new Set(old.flatMap((sequence) => [...this.#needed.get(sequence)!]));
+    await this.#deleteAll(old.map((n) => ["manifest", store.job, owner.partition, n]));
+    for (const sequence of old) this.#needed.delete(sequence);
+    await this.deleteChunks(candidates);
+  }
+
+  /**
+   * Removes chunks that no retained checkpoint needs: what checkpoints left that a crash cut short.
+   *
+   * @returns how many
+   */
+  async sweep(): Promise<number> {
+    const { store, owner } = this;
+    const prefix = ["chunk", store.job, owner.partition];
+    const all = new Set<string>();
+    for await (const { key } of store.kv.list<Uint8Array>({ prefix }, { batchSize: 10 })) {
+      all.add(toHex(key[3] as Uint8Array));
+    }
+    return await this.deleteChunks(all);
+  }
+
+  /** Removes those of the chunks that no retained checkpoint needs; returns how many. */
+  async deleteChunks(hashes: ReadonlySet<string>): Promise<number> {
+    const kept = [...this.#needed.values()];
+    const orphans = [...hashes].filter((hash) => !kept.some((needed) => needed.has(hash)));
+    await this.#deleteAll(orphans.map((hash) => this.store.chunkKey(this.partition, hash)));
+    return orphans.length;
+  }
+
+  async #deleteAll(keys: readonly Deno.KvKey[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += KV_COMMIT_MUTATIONS_MAX) {
+      await this.commit((atomic) => {
+        for (const key of keys.slice(at, at + KV_COMMIT_MUTATIONS_MAX)) atomic.delete(key);
+      });
+    }
+  }
+
+  /**
+   * One atomic commit, as long as the partition is owned and no other checkpoint was published.
+   *
+   * @throws {FencedError}
+   */
+  async commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void> {
+    const { store, owner } = this;
+    const ok = await retry(async () => {
+      const atomic = store.kv.atomic().check(this.head, owner.epoch);
+      fill(atomic);
+      return (await atomic.commit()).ok;
+    }, store.options);
+    if (!ok) throw fenced(owner);
+  }
+}
+
+function fenced(owner: Owner): FencedError {
+  return new FencedError(`Partition ${owner.partition} has another owner`);
+}

@@ -1,0 +1,105 @@
+import { constants, zstdCompressSync } from "node:zlib";
+import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
+import type { CheckpointChain } from "./checkpoint_chain.ts";
+import { split } from "./checkpoint_store.ts";
+import { sha256 } from "./manifest.ts";
+import { chunksOf, encodeIndex, type SegmentEntry, type SegmentIndex } from "./segment_index.ts";
+
+const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+/** Key and header of a chunk in a commit. */
+const CHUNK_OVERHEAD_BYTES = 100;
+
+/** A checkpoint being written; nothing refers to it before it is published. */
+export class CheckpointDraft {
+  readonly #index: Map<number, SegmentEntry>;
+  /** Chunks that wait to be written, by hash. */
+  readonly #queue = new Map<string, Uint8Array>();
+  #queuedBytes = 0;
+  /** Chunks that are in the store already, or wait to be written. */
+  readonly #known: Set<string>;
+  /** Chunks that this draft brought into the store. */
+  readonly #written = new Set<string>();
+  /** Compressed bytes that are new with this draft. */
+  newBytes = 0;
+
+  constructor(
+    readonly chain: CheckpointChain,
+    readonly sequence: number,
+    readonly base: SegmentIndex,
+  ) {
+    this.#index = new Map(base);
+    this.#known = new Set(chunksOf(base));
+  }
+
+  /** Compressed bytes that wait to be written. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Compressed bytes of all segments. */
+  get totalBytes(): number {
+    return [...this.#index.values()].reduce((n, entry) => n + entry.stored, 0);
+  }
+
+  /** Takes an encoded segment; compresses it unless it is the same as in the checkpoint before. */
+  add(segment: number, bytes: Uint8Array): void {
+    const hash = sha256(bytes);
+    if (this.base.get(segment)?.hash === hash) return;
+    const compressed = zstdCompressSync(bytes, ZSTD);
+    const chunks = split(compressed).map((chunk) => this.#addChunk(chunk));
+    this.#index.set(segment, { length: bytes.length, stored: compressed.length, hash, chunks });
+  }
+
+  #addChunk(chunk: Uint8Array): string {
+    const hash = sha256(chunk);
+    if (!this.#known.has(hash)) {
+      this.#known.add(hash);
+      this.#queue.set(hash, chunk.slice());
+      this.#queuedBytes += chunk.length;
+      this.newBytes += chunk.length;
+    }
+    return hash;
+  }
+
+  /** Writes what waits, as far as it fills whole commits; all of it if told so. */
+  async flush(all = false): Promise<void> {
+    while (this.#queuedBytes >= KV_COMMIT_BYTES_MAX || (all && this.#queue.size > 0)) {
+      const group = this.#nextGroup();
+      const { chain } = this;
+      await chain.commit((atomic) => {
+        for (const [hash, chunk] of group) {
+          atomic.set(chain.store.chunkKey(chain.partition, hash), chunk);
+        }
+      });
+      for (const [hash, chunk] of group) {
+        this.#queue.delete(hash);
+        this.#written.add(hash);
+        this.#queuedBytes -= chunk.length;
+      }
+    }
+  }
+
+  #nextGroup(): [string, Uint8Array][] {
+    const group: [string, Uint8Array][] = [];
+    let bytes = 0;
+    for (const [hash, chunk] of this.#queue) {
+      if (group.length > 0 && bytes + chunk.length > KV_COMMIT_BYTES_MAX) break;
+      if (group.length === KV_COMMIT_MUTATIONS_MAX) break;
+      group.push([hash, chunk]);
+      bytes += chunk.length + CHUNK_OVERHEAD_BYTES;
+    }
+    return group;
+  }
+
+  /** Writes everything that is left, and the index. */
+  async finish(): Promise<{ index: SegmentIndex; indexChunks: string[] }> {
+    const indexChunks = split(encodeIndex(this.#index)).map((chunk) => this.#addChunk(chunk));
+    await this.flush(true);
+    return { index: this.#index, indexChunks };
+  }
+
+  /** Removes what was written, unless a checkpoint refers to it. */
+  async abandon(): Promise<void> {
+    await this.chain.deleteChunks(this.#written);
+  }
+}

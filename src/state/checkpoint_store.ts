@@ -1,0 +1,196 @@
+// Checkpoints in Deno KV.
+//
+//   ["head", job, partition]                 sequence of the newest checkpoint
+//   ["manifest", job, partition, sequence]   see manifest.ts
+//   ["chunk", job, partition, hash]          part of a segment or of an index, named by its SHA-256
+//   ["epoch", job, partition]                counts the owners
+//   ["history", job, n]                      see history.ts
+//
+// A checkpoint consists of a manifest, index chunks (which chunks make up each segment) and chunks. A
+// segment that did not change is referenced, not written again. Nothing is visible before the manifest:
+// it is set in one atomic commit that checks the manifest before it and the owner.
+
+import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
+import { type Chance, type Clock, retry } from "../types/mod.ts";
+import { CheckpointHistory } from "./history.ts";
+import { DamagedCheckpointError, decodeManifest, type Manifest, sha256 } from "./manifest.ts";
+import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
+import { zstdDecompressSync } from "node:zlib";
+
+/** Deno KV answers at most so many keys at once. */
+const GET_MANY_MAX = 10;
+
+export interface CheckpointStoreOptions {
+  /** Name of the job: jobs share a store without seeing each other. */
+  readonly job: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** The right to publish checkpoints of a partition, until someone else takes it. */
+export interface Owner {
+  readonly partition: number;
+  readonly epoch: Deno.AtomicCheck;
+}
+
+/** A checkpoint as it is listed: its manifest, or why it cannot be read. */
+export interface ListedCheckpoint {
+  readonly partition: number;
+  readonly sequence: number;
+  readonly manifest: Manifest | null;
+  readonly damage: string | null;
+}
+
+export class CheckpointStore {
+  private constructor(
+    readonly kv: Kv,
+    readonly options: CheckpointStoreOptions,
+    readonly history: CheckpointHistory,
+  ) {}
+
+  static async open(kv: Kv, options: CheckpointStoreOptions): Promise<CheckpointStore> {
+    return new CheckpointStore(kv, options, await CheckpointHistory.open(kv, options.job));
+  }
+
+  get job(): string {
+    return this.options.job;
+  }
+
+  /** Takes the partition over: whoever owned it before publishes no more. */
+  takeOver(partition: number): Promise<Owner> {
+    const key = ["epoch", this.job, partition];
+    return retry(async () => {
+      const { value, versionstamp } = await this.kv.get<number>(key);
+      const raised = await this.kv.atomic()
+        .check({ key, versionstamp })
+        .set(key, (value ?? 0) + 1)
+        .commit();
+      if (!raised.ok) throw new Error(`Partition ${partition} is being taken over by another`);
+      return { partition, epoch: { key, versionstamp: raised.versionstamp } };
+    }, this.options);
+  }
+
+  /** The checkpoints of a partition, newest first. */
+  async list(partition: number): Promise<ListedCheckpoint[]> {
+    const prefix = ["manifest", this.job, partition];
+    const listed: ListedCheckpoint[] = [];
+    for await (const { key, value } of this.kv.list<Uint8Array>({ prefix }, { reverse: true })) {
+      const sequence = key[3] as number;
+      try {
+        listed.push({ partition, sequence, manifest: decodeManifest(value), damage: null });
+      } catch (error) {
+        if (!(error instanceof DamagedCheckpointError)) throw error;
+        listed.push({ partition, sequence, manifest: null, damage: error.message });
+      }
+    }
+    return listed;
+  }
+
+  /** Partitions that have a checkpoint. */
+  async partitions(): Promise<number[]> {
+    const heads = await Array.fromAsync(this.kv.list({ prefix: ["head", this.job] }));
+    return heads.map(({ key }) => key[2] as number);
+  }
+
+  /**
+   * Reads the index of a checkpoint.
+   *
+   * @throws {DamagedCheckpointError} when a chunk of it is missing or altered
+   */
+  async index(manifest: Manifest): Promise<SegmentIndex> {
+    const chunks = await this.chunks(manifest.partition, manifest.index);
+    const bytes = new Uint8Array(chunks.reduce((n, c) => n + c.length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return decodeIndex(bytes);
+  }
+
+  /**
+   * Reads chunks by their hashes, in order.
+   *
+   * @throws {DamagedCheckpointError} when one is missing or altered
+   */
+  async chunks(partition: number, hashes: readonly string[]): Promise<Uint8Array[]> {
+    const chunks: Uint8Array[] = [];
+    for (let at = 0; at < hashes.length; at += GET_MANY_MAX) {
+      const some = hashes.slice(at, at + GET_MANY_MAX);
+      const keys = some.map((hash) => this.chunkKey(partition, hash));
+      const entries = await this.kv.getMany<Uint8Array[]>(keys);
+      entries.forEach(({ value }, i) => {
+        if (!value) throw new DamagedCheckpointError(`Chunk ${some[i]} is missing`);
+        if (sha256(value) !== some[i]) {
+          throw new DamagedCheckpointError(`Chunk ${some[i]} is altered`);
+        }
+        chunks.push(value);
+      });
+    }
+    return chunks;
+  }
+
+  chunkKey(partition: number, hash: string): Deno.KvKey {
+    return ["chunk", this.job, partition, fromHex(hash)];
+  }
+
+  /**
+   * The encoded segments of a checkpoint, one after the other.
+   *
+   * @throws {DamagedCheckpointError} when a part is missing or altered
+   */
+  async *segments(manifest: Manifest): AsyncGenerator<{ segment: number; bytes: Uint8Array }> {
+    const index = [...await this.index(manifest)];
+    // As many segments at a time as one look into the KV may bring, so that its latency is shared.
+    for (let at = 0; at < index.length;) {
+      const group: typeof index = [];
+      for (let chunks = 0; at < index.length && (chunks === 0 || chunks < 4 * GET_MANY_MAX); at++) {
+        group.push(index[at]!);
+        chunks += index[at]![1].chunks.length;
+      }
+      const chunks = await this.chunks(manifest.partition, group.flatMap(([, e]) => e.chunks));
+      for (const [segment, entry] of group) {
+        const bytes = decompress(chunks.splice(0, entry.chunks.length), entry.length);
+        if (sha256(bytes) !== entry.hash) {
+          throw new DamagedCheckpointError(`Segment ${segment} is altered`);
+        }
+        yield { segment, bytes };
+      }
+    }
+  }
+
+  close(): void {
+    this.kv.close();
+  }
+}
+
+function decompress(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = chunks.length === 1 ? chunks[0]! : concat(chunks);
+  try {
+    const bytes = zstdDecompressSync(whole, { maxOutputLength: Math.max(1, length) });
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  } catch (error) {
+    throw new DamagedCheckpointError(
+      `A segment cannot be decompressed: ${(error as Error).message}`,
+    );
+  }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Cuts bytes into parts that fit into a value. */
+export function split(bytes: Uint8Array): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += KV_VALUE_BYTES_MAX) {
+    parts.push(bytes.subarray(at, at + KV_VALUE_BYTES_MAX));
+  }
+  return parts;
+}

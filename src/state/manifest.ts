@@ -1,0 +1,105 @@
+// A manifest: what a checkpoint is, and where its parts are. Stored as 32 bytes of SHA-256 and the JSON
+// that they were computed from, so that a torn or altered manifest is recognised.
+
+import { createHash } from "node:crypto";
+import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
+import type { StateScalars } from "../wasm/mod.ts";
+import type { FoldParameters } from "./fold_parameters.ts";
+
+export const MANIFEST_FORMAT = 1;
+const HASH_BYTES = 32;
+
+/** The record batch that was folded last: a re-created topic would hold another one there. */
+export interface BatchMark {
+  readonly baseOffset: number;
+  readonly crc: number;
+}
+
+export interface Manifest {
+  readonly format: number;
+  readonly job: string;
+  readonly partition: number;
+  /** Counts the checkpoints of the partition, from 1. */
+  readonly sequence: number;
+  /** Identity of the log. */
+  readonly logId: string;
+  /** Offset where the state began; null when it did not begin in this log. */
+  readonly start: number | null;
+  /** Position, watermark and counters; the position is the checkpoint's offset. */
+  readonly scalars: StateScalars;
+  readonly lastBatch: BatchMark | null;
+  readonly parameters: FoldParameters;
+  /** SHA-256 of the state: scalars but the late counter, and all segments. */
+  readonly stateHash: string;
+  /** SHA-256 of the core that wrote it. */
+  readonly coreHash: string;
+  /** SHA-256 of the index chunks, in their order. */
+  readonly index: readonly string[];
+  /** ms since the epoch */
+  readonly cutAt: number;
+  readonly publishedAt: number;
+  /** Bytes that this checkpoint wrote, compressed. */
+  readonly newBytes: number;
+  /** Bytes of all its chunks, compressed. */
+  readonly totalBytes: number;
+}
+
+/** A checkpoint that cannot be used, and why. */
+export class DamagedCheckpointError extends Error {
+  override readonly name = "DamagedCheckpointError";
+}
+
+/** SHA-256 of bytes, in hexadecimal. */
+export function sha256(...parts: Uint8Array[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
+}
+
+const BIGINT = /^-?[0-9]+n$/;
+
+/** JSON in which a bigint is a string of digits and an n; no other string of manifests looks so. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, v) => typeof v === "bigint" ? `${v}n` : v);
+}
+
+export function fromJson(text: string): unknown {
+  return JSON.parse(
+    text,
+    (_key, v) => typeof v === "string" && BIGINT.test(v) ? BigInt(v.slice(0, -1)) : v,
+  );
+}
+
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const json = encodeUtf8(toJson(manifest));
+  const bytes = new Uint8Array(HASH_BYTES + json.length);
+  bytes.set(createHash("sha256").update(json).digest());
+  bytes.set(json, HASH_BYTES);
+  return bytes;
+}
+
+/** @throws {DamagedCheckpointError} when the bytes are torn or altered, or of another format */
+export function decodeManifest(bytes: Uint8Array): Manifest {
+  const json = bytes.subarray(HASH_BYTES);
+  const expected = Array.from(
+    bytes.subarray(0, HASH_BYTES),
+    (b) => b.toString(16).padStart(2, "0"),
+  );
+  if (bytes.length <= HASH_BYTES || sha256(json) !== expected.join("")) {
+    throw new DamagedCheckpointError("The manifest is torn or altered: its hash differs");
+  }
+  const manifest = fromJson(decodeUtf8(json)!) as Manifest;
+  if (manifest.format !== MANIFEST_FORMAT) {
+    throw new DamagedCheckpointError(
+      `The manifest is of format ${manifest.format}; this program reads format ${MANIFEST_FORMAT}`,
+    );
+  }
+  return manifest;
+}
+
+/** The state hash: SHA-256 over the scalars but the late counter, then the hash of every segment in order. */
+export function stateHash(scalars: StateScalars, segments: ReadonlyMap<number, string>): string {
+  const { late: _, ...covered } = scalars;
+  const hashes = [...segments].toSorted(([a], [b]) => a - b).map(([i, hash]) => `${i}:${hash}`);
+  return sha256(encodeUtf8(`${toJson(covered)}\n${hashes.join("\n")}`));
+}

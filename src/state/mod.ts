@@ -1,0 +1,20 @@
+// state: checkpoints, and how they are kept.
+//
+// What lives here: manifests, chunks, epochs, retention, history, export and import of checkpoints, all
+// in Deno KV; the hash of the fold parameters.
+// What may not: the fold itself, logs' contents, decisions when to take a checkpoint (src/job).
+//
+// Encoded segments come in from the core, compressed chunks go to the KV; at a restore the other way
+// round. What is damaged is recognised by its hash.
+
+export * from "./fold_parameters.ts";
+export { type BatchMark, DamagedCheckpointError, type Manifest, stateHash } from "./manifest.ts";
+export {
+  CheckpointStore,
+  type CheckpointStoreOptions,
+  type ListedCheckpoint,
+  type Owner,
+} from "./checkpoint_store.ts";
+export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
+export type { CheckpointDraft } from "./checkpoint_draft.ts";
+export type { CheckpointEvent } from "./history.ts";

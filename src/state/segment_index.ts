@@ -1,0 +1,80 @@
+// The index of a checkpoint: which chunks make up each segment. Binary, little endian:
+//   per segment that was ever written: number u16, chunks u16, length u32, compressed length u32,
+//   SHA-256 of the encoded segment, then SHA-256 of each chunk. Chunks hold the segment compressed by zstd.
+
+import { DamagedCheckpointError } from "./manifest.ts";
+
+const HASH_BYTES = 32;
+const FIXED_BYTES = 12 + HASH_BYTES;
+
+export interface SegmentEntry {
+  /** Length of the encoded segment. */
+  readonly length: number;
+  /** Length of all its chunks. */
+  readonly stored: number;
+  /** SHA-256 of the encoded segment, hexadecimal. */
+  readonly hash: string;
+  /** SHA-256 of its chunks, hexadecimal. */
+  readonly chunks: readonly string[];
+}
+
+export type SegmentIndex = ReadonlyMap<number, SegmentEntry>;
+
+/** The chunks of all segments. */
+export function chunksOf(index: SegmentIndex): string[] {
+  return [...index.values()].flatMap((entry) => entry.chunks);
+}
+
+export function encodeIndex(index: SegmentIndex): Uint8Array {
+  let length = 0;
+  for (const { chunks } of index.values()) length += FIXED_BYTES + HASH_BYTES * chunks.length;
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  let at = 0;
+  for (const [segment, entry] of [...index].toSorted(([a], [b]) => a - b)) {
+    view.setUint16(at, segment, true);
+    view.setUint16(at + 2, entry.chunks.length, true);
+    view.setUint32(at + 4, entry.length, true);
+    view.setUint32(at + 8, entry.stored, true);
+    at += 12;
+    for (const hash of [entry.hash, ...entry.chunks]) {
+      bytes.set(fromHex(hash), at);
+      at += HASH_BYTES;
+    }
+  }
+  return bytes;
+}
+
+/** @throws {DamagedCheckpointError} when the bytes do not follow the format */
+export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const index = new Map<number, SegmentEntry>();
+  let at = 0;
+  const hash = () => toHex(bytes.subarray(at, at += HASH_BYTES));
+  while (at < bytes.length) {
+    if (bytes.length - at < FIXED_BYTES) throw new DamagedCheckpointError("The index is cut");
+    const segment = view.getUint16(at, true);
+    const count = view.getUint16(at + 2, true);
+    const length = view.getUint32(at + 4, true);
+    const stored = view.getUint32(at + 8, true);
+    at += 12;
+    if (bytes.length - at < HASH_BYTES * (count + 1)) {
+      throw new DamagedCheckpointError("The index is cut");
+    }
+    const own = hash();
+    const chunks = Array.from({ length: count }, hash);
+    index.set(segment, { length, stored, hash: own, chunks });
+  }
+  return index;
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+export function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(
+    { length: hex.length / 2 },
+    (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2), 16),
+  );
+}

@@ -1,0 +1,28 @@
+import type { Chance, Clock } from "./clock.ts";
+
+export interface RetryOptions {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Calls at the most. */
+  readonly attempts?: number;
+  /** First wait in ms; doubles from call to call, with up to half of it more or less by chance. */
+  readonly backOffMs?: number;
+}
+
+const ATTEMPTS = 6;
+const BACK_OFF_MS = 20;
+
+/** Calls a function until it does not throw; after the last attempt its error is thrown. */
+export async function retry<T>(
+  call: () => Promise<T>,
+  { clock, chance, attempts = ATTEMPTS, backOffMs = BACK_OFF_MS }: RetryOptions,
+): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (attempt === attempts) throw error;
+      await clock.sleep(backOffMs * 2 ** (attempt - 1) * (0.5 + chance()));
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// A KV that fails as told, around a real one in memory that outlives it.
+
+import type { Kv } from "../../src/log/mod.ts";
+
+export type Fault =
+  /** The commit does not happen, and says so. */
+  | "fails"
+  /** The commit does not happen, and the process is gone. */
+  | "dies before"
+  /** The commit happens, and the process is gone. */
+  | "dies after"
+  /** The commit happens, but ends in an error. */
+  | "answer lost";
+
+export class CrashedError extends Error {}
+
+export class FaultKv implements Kv {
+  commits = 0;
+  dead = false;
+
+  /** @param plan what happens at the n-th commit from now, counted from 1 */
+  constructor(readonly kv: Deno.Kv, public plan: (commit: number) => Fault | null = () => null) {}
+
+  get: Kv["get"] = (key, options) => {
+    this.#alive();
+    return this.kv.get(key, options);
+  };
+
+  getMany: Kv["getMany"] = (keys, options) => {
+    this.#alive();
+    return this.kv.getMany(keys, options);
+  };
+
+  list: Kv["list"] = (selector, options) => {
+    this.#alive();
+    return this.kv.list(selector, options);
+  };
+
+  close(): void {}
+
+  atomic(): Deno.AtomicOperation {
+    const atomic = this.kv.atomic();
+    const commit = atomic.commit.bind(atomic);
+    atomic.commit = async () => {
+      this.#alive();
+      const fault = this.plan(++this.commits);
+      if (fault === "dies before") this.#die();
+      if (fault === "fails") throw new Error("database is locked");
+      const result = await commit();
+      if (fault === "dies after") this.#die();
+      if (fault === "answer lost") throw new Error("disk I/O error");
+      return result;
+    };
+    return atomic;
+  }
+
+  #alive(): void {
+    if (this.dead) throw new CrashedError("The process is dead");
+  }
+
+  #die(): never {
+    this.dead = true;
+    throw new CrashedError("The process died");
+  }
+}

@@ -1,0 +1,249 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { encodeUtf8 } from "../../src/types/mod.ts";
+import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/state/mod.ts";
+import { type Fault, FaultKv } from "../log/fault_kv.ts";
+import { facts, load, noise, openStore, publish } from "./state_fixture.ts";
+
+const memory = () => Deno.openKv(":memory:");
+
+async function open(kv: FaultKv, retained = 3) {
+  const store = await openStore(kv);
+  const chain = await CheckpointChain.open(store, await store.takeOver(0), retained, null);
+  return { store, chain };
+}
+
+async function count(kv: Deno.Kv, prefix: string): Promise<number> {
+  return (await Array.fromAsync(kv.list({ prefix: [prefix] }))).length;
+}
+
+Deno.test("a checkpoint gives back its segments, small ones and those of many chunks", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  const segments = {
+    0: "a",
+    7: noise(1, 1000),
+    200: noise(2, 300_000),
+    255: new Uint8Array(500_000),
+  };
+  const manifest = await publish(chain, 10, segments);
+  const loaded = await load(store, manifest);
+  assertEquals([...loaded.keys()], [0, 7, 200, 255]);
+  for (const [i, bytes] of Object.entries(segments)) {
+    assertEquals(loaded.get(Number(i)), typeof bytes === "string" ? encodeUtf8(bytes) : bytes);
+  }
+  assert(manifest.totalBytes > 290_000 && manifest.totalBytes < 320_000, `${manifest.totalBytes}`);
+  assertEquals((await store.list(0)).map((c) => c.manifest), [manifest]);
+  kv.close();
+});
+
+Deno.test("an unchanged segment is referenced, not written again", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  await publish(chain, 1, { 0: noise(1, 50_000), 1: noise(2, 50_000) });
+  const second = await publish(chain, 2, { 1: noise(3, 50_000) });
+  assert(second.newBytes < 52_000, `${second.newBytes}`);
+  assert(second.totalBytes > 99_000);
+  const third = await publish(chain, 3, { 0: noise(1, 50_000) }); // encoded again, but the same
+  assert(third.newBytes < 1000, `${third.newBytes}`);
+  assertEquals(third.stateHash === second.stateHash, false); // the position differs
+  assertEquals((await load(store, third)).get(1), noise(3, 50_000));
+  kv.close();
+});
+
+Deno.test("the state hash covers scalars and segments, but not the late counter", async () => {
+  const kv = await memory();
+  const { chain } = await open(new FaultKv(kv));
+  const hash = async (change: Partial<ReturnType<typeof facts>["scalars"]>, segment: string) => {
+    const draft = chain.begin();
+    draft.add(0, encodeUtf8(segment));
+    const f = facts(1);
+    return (await chain.publish(draft, { ...f, scalars: { ...f.scalars, ...change } })).stateHash;
+  };
+  const one = await hash({}, "a");
+  assertEquals(await hash({ late: 99n }, "a"), one);
+  for (
+    const [change, segment] of [[{}, "b"], [{ watermark: 1n }, "a"], [{ accepted: 2n }, "a"], [{
+      position: 2n,
+    }, "a"]] as const
+  ) {
+    assert(await hash(change, segment) !== one);
+  }
+  kv.close();
+});
+
+Deno.test("load falls back when a chunk is damaged or missing", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  const older = await publish(chain, 1, { 0: noise(1, 200_000), 1: "kept" });
+  const newer = await publish(chain, 2, { 0: noise(2, 200_000) });
+  const olderChunks = new Set([...(await store.index(older)).values()].flatMap((e) => e.chunks));
+  let tried = 0;
+  const entries = [
+    ...await Array.fromAsync(kv.list<Uint8Array>({ prefix: ["chunk"] })),
+    ...await Array.fromAsync(kv.list<Uint8Array>({ prefix: ["manifest", "job", 0, 2] })),
+    (await kv.get<Uint8Array>(["manifest", "job", 0, 2])) as Deno.KvEntry<Uint8Array>,
+  ];
+  for (const { key, value } of entries) {
+    const hash = key[0] === "chunk"
+      ? Array.from(key[3] as Uint8Array, (b) => b.toString(16).padStart(2, "0")).join("")
+      : "";
+    if (olderChunks.has(hash) || older.index.includes(hash)) continue;
+    const step = Math.max(1, Math.floor(value.length / 25));
+    const damages: (Uint8Array | null)[] = key[0] === "chunk" ? [null] : [];
+    for (let at = 0; at < value.length; at += step) {
+      const altered = value.slice();
+      altered[at]! ^= 1 << (at % 8);
+      damages.push(altered, value.slice(0, at));
+    }
+    for (const damage of damages) {
+      if (damage) await kv.set(key, damage);
+      else await kv.delete(key);
+      const usable: number[] = [];
+      for (const { sequence, manifest } of await store.list(0)) {
+        try {
+          if (!manifest) continue;
+          await load(store, manifest);
+          usable.push(sequence);
+        } catch (error) {
+          assert(error instanceof DamagedCheckpointError, String(error));
+        }
+      }
+      assertEquals(usable, [1], `${String(key[0])} ${hash}`);
+      tried++;
+    }
+    await kv.set(key, value);
+  }
+  assert(tried > 100, `${tried}`);
+  assertEquals((await load(store, newer)).get(0), noise(2, 200_000));
+  kv.close();
+});
+
+Deno.test("a manifest of another format is told, not used", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  await publish(chain, 1, { 0: "a" });
+  const key = ["manifest", "job", 0, 1];
+  const { value } = await kv.get<Uint8Array>(key);
+  const json = new TextDecoder().decode(value!.subarray(32)).replace('"format":1', '"format":9');
+  const body = encodeUtf8(json);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", body));
+  await kv.set(key, Uint8Array.from([...digest, ...body]));
+  const [listed] = await store.list(0);
+  assertEquals(listed!.manifest, null);
+  assertEquals(listed!.damage, "The manifest is of format 9; this program reads format 1");
+  kv.close();
+});
+
+Deno.test("publish fails after another owner took the epoch", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  await publish(chain, 1, { 0: "a" });
+  const draft = chain.begin();
+  draft.add(0, encodeUtf8("zombie"));
+  const successor = await CheckpointChain.open(store, await store.takeOver(0), 3, null);
+  await assertRejects(
+    () => chain.publish(draft, facts(2)),
+    FencedError,
+    "Partition 0 has another owner",
+  );
+  const published = await publish(successor, 2, { 0: "successor" });
+  assertEquals((await store.list(0)).map((c) => c.sequence), [2, 1]);
+  assertEquals((await load(store, published)).get(0), encodeUtf8("successor"));
+  kv.close();
+});
+
+Deno.test("the retained checkpoints stay whole, and nothing else stays", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv), 2);
+  for (let i = 1; i <= 12; i++) {
+    await publish(chain, i, { [i % 3]: noise(i, 100_000), 100: "always the same" });
+    const listed = await store.list(0);
+    assertEquals(listed.map((c) => c.sequence), i === 1 ? [1] : [i, i - 1]);
+    for (const { manifest } of listed) await load(store, manifest!);
+  }
+  const needed = new Set<string>();
+  for (const { manifest } of await store.list(0)) {
+    for (const hash of manifest!.index) needed.add(hash);
+    for (const entry of (await store.index(manifest!)).values()) {
+      entry.chunks.forEach((h) => needed.add(h));
+    }
+  }
+  assertEquals(await count(kv, "chunk"), needed.size);
+  kv.close();
+});
+
+Deno.test("a crash at any write leaves the checkpoint before or after whole, and a sweep cleans up", async () => {
+  const run = async (kv: FaultKv) => {
+    const { chain } = await open(kv, 2);
+    for (let i = 1; i <= 3; i++) {
+      await publish(chain, i, { 0: noise(i, 800_000), 1: noise(9, 1000) });
+    }
+  };
+  const dry = new FaultKv(await memory());
+  await run(dry);
+  dry.kv.close();
+  assert(dry.commits > 10);
+  for (const fault of ["dies before", "dies after", "answer lost", "fails"] as Fault[]) {
+    for (let at = 1; at <= dry.commits; at++) {
+      const kv = await memory();
+      await run(new FaultKv(kv, (n) => n === at ? fault : null)).catch(() => {});
+      const store = await openStore(new FaultKv(kv));
+      const listed = await store.list(0);
+      for (const { sequence, manifest } of listed) {
+        assertEquals((await load(store, manifest!)).get(0), noise(sequence, 800_000));
+      }
+      if (fault === "fails" || fault === "answer lost") {
+        assertEquals(listed.map((c) => c.sequence), [3, 2], `${fault} at ${at}`);
+      }
+      const base = listed[0]?.manifest ?? null;
+      const chain = await CheckpointChain.open(store, await store.takeOver(0), 2, base);
+      await publish(chain, 9, { 0: noise(9, 800_000) });
+      await chain.sweep();
+      // Two checkpoints are left: 0.8 MB each, segment 1 and two indexes.
+      const expected = (base ? 2 : 1) * Math.ceil(800_000 / 65_000);
+      assert(
+        Math.abs(await count(kv, "chunk") - expected) <= 4,
+        `${fault} at ${at}: ${await count(kv, "chunk")}`,
+      );
+      kv.close();
+    }
+  }
+});
+
+Deno.test("a checkpoint that is given up leaves no chunk and the next one is whole", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  await publish(chain, 1, { 0: noise(1, 100_000) });
+  const before = await count(kv, "chunk");
+  const draft = chain.begin();
+  draft.add(0, noise(2, 800_000));
+  draft.add(1, noise(1, 100_000)); // the same bytes as segment 0 of the checkpoint before
+  await draft.flush(true);
+  await draft.abandon();
+  assertEquals(await count(kv, "chunk"), before);
+  const next = await publish(chain, 2, { 0: noise(3, 1000) });
+  assertEquals((await load(store, next)).get(0), noise(3, 1000));
+  kv.close();
+});
+
+Deno.test("history keeps the last events over restarts, newest first", async () => {
+  const kv = await memory();
+  const first = await openStore(new FaultKv(kv));
+  for (let i = 0; i < 510; i++) {
+    await first.history.add({ kind: "completed", at: i, partition: 0, sequence: i, offset: i });
+  }
+  const again = await openStore(new FaultKv(kv));
+  await again.history.add({
+    kind: "failed",
+    at: 510,
+    partition: 1,
+    sequence: 1,
+    offset: 5,
+    reason: "disk full",
+  });
+  const events = await again.history.list(3);
+  assertEquals(events.map((e) => e.at), [510, 509, 508]);
+  assertEquals(events[0]!.reason, "disk full");
+  assertEquals((await again.history.list(1000)).length, 500);
+  kv.close();
+});
