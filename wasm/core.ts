@@ -52,6 +52,7 @@ import {
   OUTCOMES_MAX,
   OUTPUT_RECORD_BYTES_MAX,
   PAGE_BYTES,
+  SEGMENTS,
 } from "./contract";
 import {
   alignUp,
@@ -65,8 +66,9 @@ import {
 } from "./memory";
 import { crc32c, initCrc } from "./crc32c";
 import { initKeys, keyBytes, prefixCount } from "./keys";
-import { BLOCK_RECORDS, growthCount, initTable, slotCount } from "./table";
+import { BLOCK_RECORDS, growthCount, initTable, markChanged, segments, slotCount } from "./table";
 import { copyCount, initCopies } from "./copies";
+import { SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 import { accumulatorCount, initWindows, newestWindowEnd, openCount } from "./windows";
 import { config, initState, state } from "./state";
 import { advanceIdle, advanceTo, initTime } from "./time";
@@ -314,6 +316,11 @@ export function segmentLength(): u32 {
 /** Ends what cut began. */
 export function endCut(published: i32): void {
   endCheckpoint(published != 0);
+}
+
+/** Puts a segment into the next checkpoint, because the one that had it was not published after all. */
+export function markSegment(segment: u32): void {
+  if (segment < SEGMENTS) markChanged(segments + <usize> segment * SEGMENT_DESCRIPTOR_BYTES);
 }
 
 /** Makes room for an encoded segment to restore. */

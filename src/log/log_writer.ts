@@ -1,4 +1,10 @@
-import { BatchBuilder, batchInfo, type NewRecord, setBaseOffset } from "../types/mod.ts";
+import {
+  BatchBuilder,
+  batchInfo,
+  type NewRecord,
+  recordBytesMax,
+  setBaseOffset,
+} from "../types/mod.ts";
 import {
   type Kv,
   KV_COMMIT_BYTES_MAX,
@@ -11,8 +17,6 @@ import {
 import type { Commit, CommitOutcome } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
 
-/** Bytes of a record beside key and value, at the most. */
-const RECORD_OVERHEAD_BYTES = 32;
 /** Keys and small values of one mutation. */
 const MUTATION_BYTES = 120;
 
@@ -45,11 +49,6 @@ interface Task {
 
 type Request = Append | CommitRequest | Task;
 
-function size(record: NewRecord): number {
-  return (record.key?.length ?? 0) + (record.value?.length ?? 0) + RECORD_OVERHEAD_BYTES +
-    (record.headers ?? []).reduce((n, h) => n + 3 * h.key.length + (h.value?.length ?? 0) + 10, 0);
-}
-
 /** New batches and ends of one atomic commit, before it happened. */
 class Draft {
   readonly batches = new Map<TopicPartition, Uint8Array[]>();
@@ -65,7 +64,7 @@ class Draft {
     const base = this.endOf(tp);
     let builder = this.#open.get(tp);
     for (const record of records) {
-      if (builder && builder.length + size(record) > KV_VALUE_BYTES_MAX) {
+      if (builder && builder.length + recordBytesMax(record) > KV_VALUE_BYTES_MAX) {
         this.finish(tp);
         builder = undefined;
       }
@@ -152,12 +151,12 @@ export class LogWriter {
   ): Promise<number> {
     let bytes = MUTATION_BYTES;
     for (const record of records) {
-      if (size(record) > KV_VALUE_BYTES_MAX - 61) {
+      if (recordBytesMax(record) > KV_VALUE_BYTES_MAX - 61) {
         throw new RangeError(
-          `A record of the embedded log has at most 64,000 bytes: ${size(record)}`,
+          `A record of the embedded log has at most 64,000 bytes: ${recordBytesMax(record)}`,
         );
       }
-      bytes += size(record);
+      bytes += recordBytesMax(record);
     }
     return new Promise((resolve, reject) =>
       this.#add({ kind: "append", tp, records, bytes, onAssigned, baseOffset: 0, resolve, reject })

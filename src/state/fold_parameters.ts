@@ -15,6 +15,10 @@ export interface FoldParameters {
   readonly maxAheadMs: number;
 }
 
+function nameOf(partitioner: Partitioner): string {
+  return Object.entries(PARTITIONERS).find(([, value]) => value === partitioner)![0];
+}
+
 /** The fold parameters among the options of a core. */
 export function foldParametersOf(options: CoreOptions): FoldParameters {
   const windows = options.windowMs > 0;
@@ -22,7 +26,7 @@ export function foldParametersOf(options: CoreOptions): FoldParameters {
   return {
     foldVersion: FOLD_VERSION,
     format: options.format === Format.Json ? "json" : "text",
-    partitioner: Partitioner[options.partitioner]!.toLowerCase(),
+    partitioner: nameOf(options.partitioner),
     partitions: options.partitions,
     windowMs: options.windowMs,
     eventTime,
@@ -30,6 +34,29 @@ export function foldParametersOf(options: CoreOptions): FoldParameters {
     maxAheadMs: eventTime ? options.maxAheadMs : 0,
   };
 }
+
+/** The options of a core that fold parameters decide. */
+export function coreOptionsOf(
+  parameters: FoldParameters,
+): Pick<
+  CoreOptions,
+  "format" | "partitioner" | "partitions" | "windowMs" | "eventTime" | "outOfOrderMs" | "maxAheadMs"
+> {
+  const { format, partitioner, foldVersion: _, ...rest } = parameters;
+  return {
+    ...rest,
+    format: format === "json" ? Format.Json : Format.Text,
+    partitioner: PARTITIONERS[partitioner as keyof typeof PARTITIONERS],
+  };
+}
+
+/** Partitioners by their names in parameters. */
+export const PARTITIONERS = {
+  "none": Partitioner.None,
+  "murmur2": Partitioner.Murmur2,
+  "java-hash": Partitioner.JavaHash,
+  "consistent": Partitioner.Consistent,
+} as const;
 
 const NAMES = [
   "foldVersion",

@@ -183,6 +183,34 @@ export function encodeBatch(records: readonly NewRecord[]): Uint8Array<ArrayBuff
   return builder.build();
 }
 
+/** Bytes of a record beside key, value and headers, at the most. */
+const RECORD_OVERHEAD_BYTES = 32;
+
+/** Bytes that a record takes in a batch, at the most. */
+export function recordBytesMax({ key, value, headers = [] }: NewRecord): number {
+  const fields = (key?.length ?? 0) + (value?.length ?? 0);
+  const inHeaders = headers.reduce((n, h) => n + 10 + 3 * h.key.length + (h.value?.length ?? 0), 0);
+  return RECORD_OVERHEAD_BYTES + fields + inHeaders;
+}
+
+/** Batches of at most so many bytes, as few as that takes; a record that is larger has one of its own. */
+export function splitIntoBatches(
+  records: readonly NewRecord[],
+  maxBytes: number,
+): Uint8Array<ArrayBuffer>[] {
+  const batches: Uint8Array<ArrayBuffer>[] = [];
+  let builder = new BatchBuilder();
+  for (const record of records) {
+    if (builder.records > 0 && builder.length + recordBytesMax(record) > maxBytes) {
+      batches.push(builder.build());
+      builder = new BatchBuilder();
+    }
+    builder.add(record);
+  }
+  if (builder.records > 0) batches.push(builder.build());
+  return batches;
+}
+
 function encodeHeaders(headers: readonly Header[]): Uint8Array {
   if (headers.length === 0) return NO_HEADERS;
   const keys = headers.map((h) => encoder.encode(h.key));

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "a60e0ccb8bd707613d36b63138b01708440026f840de018bb07b9cb7951991f6";
+export const CORE_HASH = "673df6272a1d8cdb71d9ced32cf3f3b5793520324769ca38ab891432a31a7dd8";

@@ -134,6 +134,7 @@ interface Exports {
   encodeNext(): number;
   segmentLength(): number;
   endCut(published: number): void;
+  markSegment(segment: number): void;
   reserveSegmentBytes(bytes: number): c.Code;
   restoreSegment(segment: number, length: number): c.Code;
   find(keys: number): void;
@@ -343,6 +344,11 @@ export class Core {
   /** Ends a cut; unless it was published, its changes are part of the next one. */
   endCut(published: boolean): void {
     this.#core.endCut(published ? 1 : 0);
+  }
+
+  /** Puts segments into the next checkpoint, because the one that had them was not published after all. */
+  markSegments(segments: Iterable<number>): void {
+    for (const segment of segments) this.#core.markSegment(segment);
   }
 
   /**

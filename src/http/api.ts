@@ -1,0 +1,172 @@
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { OverloadedError, type RunningJob } from "../job/mod.ts";
+import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
+import { checkItemId } from "../types/fields.ts";
+import { BodyError, type BodyForm, formOf, parseEach, refusal } from "./bodies.ts";
+import { JobMetrics } from "./metrics.ts";
+
+/** Seconds after which a client may try again. */
+const RETRY_AFTER_SECONDS = "1";
+const EVENTS_MAX = 100;
+
+export interface ApiOptions {
+  readonly job: RunningJob;
+  /** Largest body of a request. */
+  readonly bodyBytesMax: number;
+  /** Aborted when the server stops taking requests. */
+  readonly stopping: AbortSignal;
+}
+
+type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 500 | 503;
+
+/** The HTTP API of a running job. */
+export function createApi({ job, bodyBytesMax, stopping }: ApiOptions): Hono {
+  const app = new Hono();
+  const metrics = new JobMetrics(job);
+
+  app.use(async (c, next) => {
+    // A web page elsewhere must not post to a service on this machine.
+    const origin = c.req.header("origin");
+    if (origin && origin !== new URL(c.req.url).origin) {
+      return fail(c, 403, "origin", `Requests from ${origin} are not taken`);
+    }
+    return await next();
+  });
+  app.use(bodyLimit({
+    maxSize: bodyBytesMax,
+    onError: (c) => fail(c, 413, "body_too_large", `A body has at most ${bodyBytesMax} bytes`),
+  }));
+  app.onError((error, c) => failWith(c, error));
+  app.notFound((c) => fail(c, 404, "not_found", `There is no ${c.req.method} ${c.req.path}`));
+
+  app.post("/transactions", (c) =>
+    answerEach(c, job, {
+      parse: (form, records) =>
+        parseEach(records, form.codec.parseTransaction, form.codec.parseTransactionBytes),
+      execute: (gateway, transactions) => gateway.execute(transactions),
+      format: (form, transaction, success) =>
+        form.codec.formatTransactionResult({ transaction, success }),
+    }));
+  app.post("/queries", (c) =>
+    answerEach(c, job, {
+      parse: (form, records) =>
+        parseEach(records, form.codec.parseQuery, form.codec.parseQueryBytes),
+      execute: (gateway, queries) => gateway.ask(queries),
+      format: (form, _query, result) => form.codec.formatQueryResult(result),
+    }));
+  app.get("/items/:id", async (c) => {
+    const itemId = c.req.param("id");
+    checkItemId(itemId);
+    const [quantity] = await job.lookUp([itemId], stopping);
+    if (quantity === null || quantity === undefined) {
+      return fail(c, 404, "not_found", `Item ${JSON.stringify(itemId)} was never seen`);
+    }
+    return json(c, 200, `{"itemId":${JSON.stringify(itemId)},"quantity":${quantity}}`);
+  });
+  app.get("/checkpoints", async (c) => {
+    const events = await job.checkpointEvents(EVENTS_MAX);
+    const listed = await Promise.all((await job.store.partitions()).map((p) => job.store.list(p)));
+    const checkpoints = listed.flat().map(({ partition, sequence, manifest, damage }) =>
+      manifest
+        ? {
+          partition,
+          sequence,
+          offset: Number(manifest.scalars.position),
+          items: Number(manifest.scalars.items),
+          cutAt: manifest.cutAt,
+          publishedAt: manifest.publishedAt,
+          newBytes: manifest.newBytes,
+          totalBytes: manifest.totalBytes,
+          stateHash: manifest.stateHash,
+        }
+        : { partition, sequence, damage }
+    );
+    return c.json({ checkpoints, events });
+  });
+  app.get("/livez", (c) => c.text("ok\n"));
+  app.get("/readyz", (c) => {
+    if (job.failure) return fail(c, 503, "failed", job.failure.message);
+    if (stopping.aborted) return fail(c, 503, "stopping", "The job stops");
+    return job.isReady
+      ? c.text("ready\n")
+      : fail(c, 503, "recovering", "Partitions are being recovered");
+  });
+  app.get("/metrics", async (c) => {
+    const { contentType, body } = await metrics.scrape();
+    return c.body(body, 200, { "content-type": contentType });
+  });
+  app.get("/", (c) => c.text(INDEX));
+  return app;
+}
+
+const INDEX = `stockflow
+
+POST /transactions   execute transactions: text/plain, application/json or application/x-ndjson
+POST /queries        ask for stocks, in the same forms
+GET  /items/{id}     the stock of one item
+GET  /checkpoints    checkpoints and their history
+GET  /metrics        metrics for Prometheus
+GET  /livez /readyz  whether the process lives, and whether it is ready
+`;
+
+type Gateway = NonNullable<RunningJob["gateway"]>;
+
+/** How a kind of record is read, executed and answered. */
+interface Handling<T, R> {
+  parse(form: BodyForm, records: readonly (string | Uint8Array)[]): (T | InvalidRecordError)[];
+  execute(gateway: Gateway, things: readonly T[]): Promise<(R | Error)[]>;
+  format(form: BodyForm, thing: T, result: R): string;
+}
+
+/** One outcome per record: a bad one gets its own error and does not stop its neighbours. */
+async function answerEach<T, R>(
+  c: Context,
+  job: RunningJob,
+  handling: Handling<T, R>,
+): Promise<Response> {
+  const { gateway } = job;
+  if (!gateway) {
+    return fail(c, 409, "not_embedded", "The job reads its log from elsewhere; append to that log");
+  }
+  const form = formOf(c.req.header("content-type"));
+  const body = new Uint8Array(await c.req.arrayBuffer());
+  const things = handling.parse(form, form.split(body));
+  const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
+  const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];
+  let next = 0;
+  let unavailable = 0;
+  const outcomes = things.map((thing) => {
+    if (thing instanceof InvalidRecordError) return refusal(form, thing);
+    const result = results[next++]!;
+    if (!(result instanceof Error)) return handling.format(form, thing as T, result as R);
+    unavailable++;
+    return form.error("unavailable", result.message);
+  });
+  if (outcomes.length === 0) throw new BodyError(400, "empty", "The body has no record");
+  // The whole request failed only if no record of it succeeded.
+  const status = unavailable === valid.length && unavailable > 0
+    ? 503
+    : valid.length === 0
+    ? 400
+    : 200;
+  if (status === 503) c.header("retry-after", RETRY_AFTER_SECONDS);
+  c.header("content-type", form.contentType);
+  return c.body(encodeUtf8(form.join(outcomes, body)), status);
+}
+
+function json(c: Context, status: 200 | ErrorStatus, text: string): Response {
+  return c.body(text + "\n", status, { "content-type": "application/json" });
+}
+
+function fail(c: Context, status: ErrorStatus, reason: string, message: string): Response {
+  if (status === 503) c.header("retry-after", RETRY_AFTER_SECONDS);
+  return json(c, status, JSON.stringify({ error: { reason, message } }));
+}
+
+function failWith(c: Context, error: Error): Response {
+  if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
+  if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
+  if (error instanceof OverloadedError) return fail(c, 503, "overloaded", error.message);
+  return fail(c, 500, "internal", error.message);
+}

@@ -1,0 +1,214 @@
+import { getLogger } from "@logtape/logtape";
+import {
+  type CheckpointChain,
+  FencedError,
+  type FoldParameters,
+  type Manifest,
+} from "../state/mod.ts";
+import type { Clock } from "../types/mod.ts";
+import { Code } from "../wasm/mod.ts";
+import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
+
+const log = getLogger(["stockflow", "checkpoint"]);
+
+/** Compressed bytes that may wait for the store before encoding goes on. */
+const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
+
+export interface CheckpointerOptions {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly recordsMax: number;
+  readonly parameters: FoldParameters;
+  readonly logId: string;
+  readonly clock: Clock;
+}
+
+/** Durations of checkpoints in ms, for metrics. */
+export interface CheckpointTiming {
+  /** From the cut to the publication. */
+  readonly totalMs: number;
+  /** The longest piece that kept the event loop. */
+  readonly longestPieceMs: number;
+}
+
+/**
+ * Takes checkpoints of one partition: cut, encode piece by piece between batches, wait until the cut's
+ * position is committed, publish.
+ */
+export class Checkpointer implements CutGate {
+  #lastAt: number;
+  /** Position and watermark of the newest checkpoint. */
+  #last: { offset: number; watermark: bigint } | null;
+  #cutActive = false;
+  #waiting: (() => void)[] = [];
+  #committed: (() => void)[] = [];
+  lastTiming: CheckpointTiming | null = null;
+
+  constructor(
+    readonly processor: PartitionProcessor,
+    readonly chain: CheckpointChain,
+    readonly start: number | null,
+    readonly options: CheckpointerOptions,
+    base: { offset: number; watermark: bigint } | null,
+  ) {
+    this.#last = base;
+    this.#lastAt = options.clock.monotonic();
+    processor.gate = this;
+  }
+
+  /** Whether it is time, by the clock or by the records folded since the last one. */
+  get due(): boolean {
+    const { intervalMs, recordsMax, clock } = this.options;
+    if (intervalMs === 0 || !this.#changed) return false;
+    return clock.monotonic() - this.#lastAt >= intervalMs ||
+      this.processor.recordsSinceCheckpoint >= recordsMax;
+  }
+
+  get #changed(): boolean {
+    const { position, core } = this.processor;
+    return !this.#last || this.#last.offset !== position || this.#last.watermark !== core.watermark;
+  }
+
+  // ---- what a processor waits for ----
+
+  async advance(): Promise<void> {
+    if (this.#cutActive) await this.#nextPiece();
+    else await this.options.clock.yield();
+  }
+
+  async encoded(): Promise<void> {
+    while (this.#cutActive) await this.#nextPiece();
+  }
+
+  #nextPiece(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(list: (() => void)[]): void {
+    for (const wake of list.splice(0)) wake();
+  }
+
+  /** Tells that a position was acknowledged. */
+  onCommitted(): void {
+    this.#wake(this.#committed);
+  }
+
+  // ---- a checkpoint ----
+
+  /**
+   * Takes a checkpoint now, unless nothing changed since the last one.
+   *
+   * @param signal gives it up
+   * @param uncommitted publishes without waiting for the commit, because the commit needs it
+   * @returns null when it was not taken; the reason is in the log and the history
+   * @throws {FencedError} when another owns the partition
+   */
+  async take(signal: AbortSignal, uncommitted = false): Promise<Manifest | null> {
+    const { processor, chain, options } = this;
+    if (!this.#changed) return null;
+    while (!processor.atRest) await options.clock.yield();
+    if (signal.aborted || processor.core.cut() !== Code.Done) return null;
+    this.#cutActive = true;
+    const from = options.clock.monotonic();
+    const cutAt = options.clock.now();
+    const scalars = processor.core.state;
+    const lastBatch = processor.lastBatch;
+    const offset = Number(scalars.position);
+    const draft = chain.begin();
+    const about = { partition: chain.partition, sequence: draft.sequence, offset };
+    const history = chain.store.history;
+    processor.recordsSinceCheckpoint = 0;
+    this.#lastAt = from;
+    const timeout = new AbortController();
+    const giveUp = AbortSignal.any([signal, timeout.signal]);
+    void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort());
+    const encoded: number[] = [];
+    try {
+      await history.add({ kind: "triggered", at: cutAt, ...about });
+      const longestPieceMs = await this.#encode(draft, encoded, giveUp);
+      if (!uncommitted) await this.#waitCommitted(offset, scalars.watermark, giveUp);
+      const manifest = await chain.publish(draft, {
+        logId: options.logId,
+        start: this.start,
+        scalars,
+        lastBatch,
+        parameters: options.parameters,
+        cutAt,
+      });
+      const totalMs = options.clock.monotonic() - from;
+      this.lastTiming = { totalMs, longestPieceMs };
+      this.#last = { offset, watermark: scalars.watermark };
+      await history.add({
+        kind: "completed",
+        at: options.clock.now(),
+        ...about,
+        durationMs: totalMs,
+        items: Number(scalars.items),
+        newBytes: manifest.newBytes,
+        totalBytes: manifest.totalBytes,
+      });
+      return manifest;
+    } catch (error) {
+      this.#endCut(false);
+      processor.core.markSegments(encoded);
+      const reason = giveUp.aborted
+        ? `given up after ${options.timeoutMs} ms`
+        : (error as Error).message;
+      await history.add({ kind: "failed", at: options.clock.now(), ...about, reason });
+      if (error instanceof FencedError) throw error;
+      if (!signal.aborted) {
+        log.error("Checkpoint {sequence} of partition {partition} failed: {reason}", {
+          ...about,
+          reason,
+        });
+      }
+      await draft.abandon().catch(() => {});
+      return null;
+    } finally {
+      timeout.abort();
+    }
+  }
+
+  async #encode(
+    draft: ReturnType<CheckpointChain["begin"]>,
+    encoded: number[],
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { processor, options } = this;
+    let longest = 0;
+    while (true) {
+      signal.throwIfAborted();
+      const from = options.clock.monotonic();
+      const next = processor.core.encodeNext();
+      if (!next) break;
+      encoded.push(next.segment);
+      draft.add(next.segment, next.bytes);
+      longest = Math.max(longest, options.clock.monotonic() - from);
+      this.#wake(this.#waiting);
+      if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
+      else await options.clock.yield();
+    }
+    this.#endCut(true);
+    return longest;
+  }
+
+  #endCut(encoded: boolean): void {
+    if (!this.#cutActive) return;
+    this.processor.core.endCut(encoded);
+    this.#cutActive = false;
+    this.#wake(this.#waiting);
+  }
+
+  /** A checkpoint is published only when its offset and watermark are committed. */
+  async #waitCommitted(offset: number, watermark: bigint, signal: AbortSignal): Promise<void> {
+    while (true) {
+      const { acknowledged } = this.processor;
+      if (acknowledged.offset >= offset && acknowledged.watermark >= watermark) return;
+      signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        this.#committed.push(resolve);
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+}

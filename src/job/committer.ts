@@ -1,0 +1,112 @@
+import type { CommittedPosition, LogSession, TopicOutput } from "../log/mod.ts";
+import type { Clock } from "../types/mod.ts";
+import { LostError } from "./errors.ts";
+
+/** Outputs and position of a partition that are ready to be committed. */
+export interface Pending {
+  readonly position: CommittedPosition;
+  readonly outputs: readonly TopicOutput[];
+}
+
+/** A partition that has something to commit from time to time. */
+export interface CommitSource<P extends Pending = Pending> {
+  readonly partition: number;
+  /** Bytes that wait for a commit. */
+  readonly pendingBytes: number;
+  /** What is new since the last call; null if nothing is, or it is not complete yet. */
+  take(): P | null;
+  /** What was taken is committed. */
+  acknowledge(pending: P): void;
+}
+
+/** Pending bytes from which a commit is made before its time, and from which folding waits. */
+const PENDING_BYTES_EARLY = 2 * 1024 * 1024;
+const PENDING_BYTES_MAX = 8 * 1024 * 1024;
+
+/** Commits what partitions of one session have pending, in one commit after the other. */
+export class Committer {
+  #asked: (() => void) | null = null;
+  #room: (() => void)[] = [];
+  /** Whether a commit is under way. */
+  #committing = false;
+  commits = 0;
+  /** Duration of the last commit in ms. */
+  lastMs = 0;
+
+  constructor(
+    readonly session: LogSession,
+    readonly sources: readonly CommitSource[],
+    readonly intervalMs: number,
+    readonly clock: Clock,
+  ) {}
+
+  get #pendingBytes(): number {
+    return this.sources.reduce((n, source) => n + source.pendingBytes, 0);
+  }
+
+  /** Asks for a commit before the interval is over. */
+  ask(): void {
+    this.#asked?.();
+  }
+
+  /** Resolves when there is room for more pending outputs. */
+  async room(signal: AbortSignal): Promise<void> {
+    if (this.#pendingBytes >= PENDING_BYTES_EARLY) this.ask();
+    while (this.#pendingBytes >= PENDING_BYTES_MAX && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#room.push(resolve);
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /**
+   * Commits in intervals until the signal is aborted.
+   *
+   * @throws {LostError}
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#wait(signal);
+      await this.commit();
+    }
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    const asked = new AbortController();
+    this.#asked = () => asked.abort();
+    await this.clock.sleep(this.intervalMs, AbortSignal.any([signal, asked.signal]));
+    this.#asked = null;
+  }
+
+  /**
+   * Commits what is pending now.
+   *
+   * @throws {LostError} when it is not known to be committed
+   */
+  async commit(): Promise<void> {
+    if (this.#committing) throw new Error("A commit is under way");
+    const taken = this.sources.map((source) => ({ source, pending: source.take() }))
+      .filter((t): t is { source: CommitSource; pending: Pending } => t.pending !== null);
+    this.#wake();
+    if (taken.length === 0) return;
+    this.#committing = true;
+    const from = this.clock.monotonic();
+    const outcome = await this.session.commit({
+      positions: taken.map(({ source, pending }) => ({
+        partition: source.partition,
+        ...pending.position,
+      })),
+      outputs: taken.flatMap(({ pending }) => pending.outputs),
+    });
+    this.#committing = false;
+    if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
+    this.commits++;
+    this.lastMs = this.clock.monotonic() - from;
+    for (const { source, pending } of taken) source.acknowledge(pending);
+  }
+
+  #wake(): void {
+    for (const wake of this.#room.splice(0)) wake();
+  }
+}

@@ -1,0 +1,93 @@
+import { EmbeddedLog, LogFormatError } from "../log/mod.ts";
+import type {
+  ItemTransaction,
+  Query,
+  QueryResult,
+  TransactionResult,
+  TransactionSummary,
+} from "../types/mod.ts";
+import { StopError } from "./errors.ts";
+import { ItemTransactionJob } from "./item_transaction_job.ts";
+import type { Parameters } from "./parameters.ts";
+import { MACHINE, type Surroundings } from "./surroundings.ts";
+import type { InputStream, LogSource, OutputStream } from "./streams.ts";
+
+/** Topics of the embedded log. */
+export const EMBEDDED_TOPICS = {
+  transactions: "transactions",
+  queries: "queries",
+  results: "transaction-results",
+  queryResults: "query-results",
+  summaries: "summaries",
+  deadLetters: "dead-letters",
+} as const;
+
+/** The default job: reads and writes the embedded log, which is fed by the HTTP API. */
+export class EmbeddedItemTransactionJob extends ItemTransactionJob {
+  readonly #surroundings: Surroundings;
+  #source: LogSource<EmbeddedLog> | null = null;
+
+  constructor(surroundings: Surroundings = MACHINE) {
+    super();
+    this.#surroundings = surroundings;
+  }
+
+  #log(params: Parameters): LogSource<EmbeddedLog> {
+    return this.#source ??= embeddedLogSource(params, this.#surroundings);
+  }
+
+  override readTransactionStream(params: Parameters): InputStream<ItemTransaction> {
+    return { source: this.#log(params), topic: EMBEDDED_TOPICS.transactions };
+  }
+
+  override readQueryStream(params: Parameters): InputStream<Query> {
+    return { source: this.#log(params), topic: EMBEDDED_TOPICS.queries };
+  }
+
+  override writeTransactionResults(_: Parameters, results: OutputStream<TransactionResult>): void {
+    results.addSink({ kind: "topic", topic: EMBEDDED_TOPICS.results });
+  }
+
+  override writeQueryOutput(_: Parameters, results: OutputStream<QueryResult>): void {
+    results.addSink({ kind: "topic", topic: EMBEDDED_TOPICS.queryResults });
+  }
+
+  override writeTransactionSummaries(
+    _: Parameters,
+    summaries: OutputStream<TransactionSummary>,
+  ): void {
+    summaries.addSink({ kind: "topic", topic: EMBEDDED_TOPICS.summaries });
+  }
+
+  override deadLetterTopic(): string {
+    return EMBEDDED_TOPICS.deadLetters;
+  }
+}
+
+/** Opens the embedded log that parameters describe. */
+export function embeddedLogSource(
+  params: Parameters,
+  { clock, chance, openKv }: Surroundings,
+): LogSource<EmbeddedLog> {
+  let log: EmbeddedLog | null = null;
+  const partitions = params.get("log.partitions");
+  return {
+    open: async () => {
+      const kv = await openKv(params.get("log.kv"));
+      try {
+        log = await EmbeddedLog.open(kv, {
+          topics: Object.fromEntries(Object.values(EMBEDDED_TOPICS).map((t) => [t, partitions])),
+          inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries],
+          clock,
+          chance,
+        });
+        return log;
+      } catch (error) {
+        kv.close();
+        if (!(error instanceof LogFormatError)) throw error;
+        throw new StopError(error.message, `the log is ${params.get("log.kv")}`, { cause: error });
+      }
+    },
+    close: async () => await log?.close(),
+  };
+}

@@ -1,0 +1,19 @@
+/** The job cannot go on by itself: exit 2 with what is wrong and what to do. */
+export class StopError extends Error {
+  override readonly name = "StopError";
+
+  /** @param remedy what the user may do, a sentence without full stop */
+  constructor(message: string, readonly remedy: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** The session was lost; the recovery path is to be taken. */
+export class LostError extends Error {
+  override readonly name = "LostError";
+}
+
+/** A parameter that is unknown, missing or wrong: names key, value and what is allowed. */
+export class ParameterError extends Error {
+  override readonly name = "ParameterError";
+}

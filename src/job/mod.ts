@@ -1,0 +1,20 @@
+// job: what runs.
+//
+// What lives here: ItemTransactionJob and its kinds, the pipeline that a job wires, workers (claim,
+// recover, fold, commit), the one recovery path, when checkpoints are taken, the way in for callers in
+// the process (gateway), parameters.
+// What may not: HTTP, Deno KV itself (src/log and src/state), WebAssembly (src/wasm), kafkajs.
+//
+// Record batches come from a log's session, go through a core, and their outputs go back into a commit
+// of the same session.
+
+export { type Gateway, OverloadedError } from "./gateway.ts";
+export * from "./errors.ts";
+export * from "./parameters.ts";
+export * from "./parameter_table.ts";
+export * from "./streams.ts";
+export { ItemTransactionJob } from "./item_transaction_job.ts";
+export { EMBEDDED_TOPICS, EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
+export { Pipeline } from "./pipeline.ts";
+export type { PartitionFigures, RunningJob } from "./running_job.ts";
+export { MACHINE, type Surroundings } from "./surroundings.ts";

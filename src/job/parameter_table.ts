@@ -1,0 +1,171 @@
+// Every parameter: what is allowed, its default, and what it means. Validation, `--help` and
+// config/embedded.properties follow this table.
+
+import { z } from "zod";
+
+/** How a parameter is read from its text. */
+export interface Parameter<T> {
+  readonly schema: z.ZodType<T, string>;
+  /** What is allowed, for error messages and help. */
+  readonly allowed: string;
+  /** As it would be written. */
+  readonly default: string;
+  readonly help: string;
+}
+
+function integer(min: number, max: number, fallback: number, help: string): Parameter<number> {
+  const allowed = `an integer from ${min} to ${max}`;
+  return {
+    schema: z.string().regex(/^(0|-?[1-9][0-9]*)$/).transform(Number).pipe(
+      z.number().min(min).max(max),
+    ),
+    allowed,
+    default: String(fallback),
+    help,
+  };
+}
+
+function decimal(min: number, max: number, fallback: number, help: string): Parameter<number> {
+  return {
+    schema: z.string().regex(/^[0-9]+(\.[0-9]+)?$/).transform(Number).pipe(
+      z.number().min(min).max(max),
+    ),
+    allowed: `a number from ${min} to ${max}`,
+    default: String(fallback),
+    help,
+  };
+}
+
+function boolean(fallback: boolean, help: string): Parameter<boolean> {
+  return {
+    schema: z.enum(["true", "false"]).transform((text) => text === "true"),
+    allowed: "true or false",
+    default: String(fallback),
+    help,
+  };
+}
+
+function oneOf<const T extends string>(
+  values: readonly T[],
+  fallback: T,
+  help: string,
+): Parameter<T> {
+  return {
+    schema: z.enum(values as unknown as [T, ...T[]]) as unknown as z.ZodType<T, string>,
+    allowed: `one of ${values.join(", ")}`,
+    default: fallback,
+    help,
+  };
+}
+
+function text(allowed: string, pattern: RegExp, fallback: string, help: string): Parameter<string> {
+  return { schema: z.string().regex(pattern), allowed, default: fallback, help };
+}
+
+const DAY_MS = 86_400_000;
+const PATH = /^[^\0]{1,4096}$/;
+
+/** The parameters by key. */
+export const PARAMETERS = {
+  "format": oneOf(["text", "json"], "text", "how record values are written"),
+  "transaction.partitioner": oneOf(
+    ["murmur2", "java-hash", "consistent"],
+    "murmur2",
+    "how the partition of an item is found from its id",
+  ),
+  "log.partitions": integer(
+    1,
+    64,
+    4,
+    "partitions of the embedded topics; fixed once the log exists",
+  ),
+  "log.kv": text("a path", PATH, "data/log.kv", "file of the embedded log"),
+  "log.retention.ms": integer(
+    0,
+    100 * 365 * DAY_MS,
+    7 * DAY_MS,
+    "age from which records of the embedded log are removed; never what a checkpoint needs; 0 = keep all",
+  ),
+  "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
+  "enable.summaries": boolean(true, "sum up every item per window"),
+  "event.time": boolean(
+    false,
+    "windows by the transactions' ts instead of the records' timestamps",
+  ),
+  "time.intervals.in.minutes": integer(1, 1440, 1, "window length"),
+  "watermark.out.of.orderness.ms": integer(
+    0,
+    DAY_MS,
+    60_000,
+    "how late an event may be (event time)",
+  ),
+  "event.time.max.ahead.ms": integer(
+    0,
+    100 * 365 * DAY_MS,
+    DAY_MS,
+    "a ts further ahead of its record than this joins no window (event time)",
+  ),
+  "window.idle.timeout.ms": integer(
+    1000,
+    DAY_MS,
+    60_000,
+    "open windows are fired after so long without records",
+  ),
+  "transaction.num.min": integer(
+    0,
+    2 ** 32 - 1,
+    100,
+    "alert if an item has more transactions in a window",
+  ),
+  "transaction.failure.rate.min": decimal(0, 1, 0.5, "... and a larger share of failed ones"),
+  "commit.interval.ms": integer(1, 60_000, 100, "results become visible after so long"),
+  "checkpoint.interval.millis": integer(0, DAY_MS, 60_000, "time between checkpoints; 0 = off"),
+  "checkpoint.timeout.millis": integer(
+    1000,
+    7 * DAY_MS,
+    3_600_000,
+    "a checkpoint that takes longer is given up",
+  ),
+  "checkpoint.retained": integer(1, 100, 3, "checkpoints kept"),
+  "recovery.records.max": integer(
+    1000,
+    1e12,
+    4_000_000,
+    "records of a partition after which a checkpoint is taken anyway; bounds the recovery",
+  ),
+  "restart.attempts": integer(
+    0,
+    1000,
+    3,
+    "recoveries in a row, without a commit between them, from unforeseen errors",
+  ),
+  "http.host": text(
+    "a loopback address",
+    /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/,
+    "127.0.0.1",
+    "address of the HTTP API",
+  ),
+  "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
+  "http.body.bytes.max": integer(1024, 2 ** 30, 8 * 1024 * 1024, "largest body of a request"),
+  "shutdown.timeout.ms": integer(
+    0,
+    600_000,
+    30_000,
+    "how long a stop may take before the process exits anyway",
+  ),
+} as const;
+
+export type ParameterKey = keyof typeof PARAMETERS;
+
+/** The type of a parameter's value. */
+export type ParameterValue<K extends ParameterKey> = (typeof PARAMETERS)[K] extends
+  Parameter<infer T> ? T
+  : never;
+
+/** Keys in the order of the table. */
+export const PARAMETER_KEYS = Object.keys(PARAMETERS) as ParameterKey[];
+
+/** The environment variable that overrides a parameter: `http.port` is HTTP_PORT. */
+export function environmentName(key: ParameterKey): string {
+  return key.replaceAll(".", "_").toUpperCase();
+}

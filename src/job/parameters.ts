@@ -1,0 +1,107 @@
+import { getProperties } from "properties-file";
+import { ParameterError } from "./errors.ts";
+import {
+  environmentName,
+  PARAMETER_KEYS,
+  type ParameterKey,
+  PARAMETERS,
+  type ParameterValue,
+} from "./parameter_table.ts";
+
+/** Where values come from; the first that has a key decides. */
+export interface ParameterSources {
+  /** From `--key=value`. */
+  readonly flags?: Readonly<Record<string, string>>;
+  /** Value of an environment variable. */
+  readonly environment?: (name: string) => string | undefined;
+  /** Text of a Java properties file, and its name for messages. */
+  readonly file?: { readonly name: string; readonly text: string };
+}
+
+/** The validated parameters of a job. */
+export class Parameters {
+  private constructor(readonly values: ReadonlyMap<ParameterKey, unknown>) {}
+
+  /** Parameters with all defaults but those given; what tests and own jobs use. */
+  static of(flags: Readonly<Partial<Record<ParameterKey, string>>> = {}): Parameters {
+    return Parameters.from({ flags });
+  }
+
+  /**
+   * Reads and validates parameters: a flag before the environment before the file before the default.
+   *
+   * @throws {ParameterError} for the first key that is unknown or has a bad value
+   */
+  static from(sources: ParameterSources): Parameters {
+    const { flags = {}, environment = () => undefined, file } = sources;
+    const properties = file ? parseProperties(file.text, file.name) : {};
+    for (const key of Object.keys(properties)) checkKey(key, file!.name);
+    for (const key of Object.keys(flags)) checkKey(key, "the command line");
+    const values = new Map<ParameterKey, unknown>();
+    for (const key of PARAMETER_KEYS) {
+      const name = environmentName(key);
+      const found = [
+        [flags[key], `--${key}`],
+        [environment(name), `environment variable ${name}`],
+        [properties[key], `${key} in ${file?.name}`],
+      ].find(([value]) => value !== undefined) ??
+        [PARAMETERS[key].default, `the default of ${key}`];
+      values.set(key, parseValue(key, found[0]!, found[1]!));
+    }
+    return new Parameters(values);
+  }
+
+  /** The value of a parameter. */
+  get<K extends ParameterKey>(key: K): ParameterValue<K> {
+    return this.values.get(key) as ParameterValue<K>;
+  }
+}
+
+function parseProperties(text: string, name: string): Record<string, string> {
+  try {
+    return getProperties(text);
+  } catch (error) {
+    throw new ParameterError(`${name} is no properties file: ${(error as Error).message}`);
+  }
+}
+
+function checkKey(key: string, source: string): void {
+  if (key in PARAMETERS) return;
+  const similar = PARAMETER_KEYS.filter((known) =>
+    distance(known, key) <= Math.max(2, key.length / 4)
+  );
+  const hint = similar.length > 0 ? `; did you mean ${similar[0]}?` : "; --help lists all keys";
+  throw new ParameterError(`Unknown parameter ${JSON.stringify(key)} in ${source}${hint}`);
+}
+
+function parseValue(key: ParameterKey, text: string, source: string): unknown {
+  const { schema, allowed } = PARAMETERS[key];
+  const parsed = schema.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new ParameterError(`${source} must be ${allowed}, not ${JSON.stringify(text)}`);
+}
+
+/** Edit distance of two short texts. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next[j] = Math.min(
+        row[j]! + 1,
+        next[j - 1]! + 1,
+        row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1),
+      );
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}
+
+/** A line per parameter: key, default, what is allowed, meaning. */
+export function parameterHelp(): string {
+  return PARAMETER_KEYS.map((key) => {
+    const { default: fallback, allowed, help } = PARAMETERS[key];
+    return `  ${`--${key}=${fallback}`.padEnd(42)} ${help} (${allowed})`;
+  }).join("\n");
+}

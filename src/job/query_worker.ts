@@ -1,0 +1,101 @@
+import type { LogSession } from "../log/mod.ts";
+import type { CommitSource } from "./committer.ts";
+import { Committer } from "./committer.ts";
+import type { JobContext } from "./job_context.ts";
+import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
+import { supervise, together } from "./supervise.ts";
+
+const READ_BYTES = 64 * 1024;
+const READ_WAIT_MS = 500;
+
+/** Answers the query topic: claims it, looks up, commits results and positions. */
+export class QueryWorker {
+  commits = 0;
+  recoveries = 0;
+  processors: readonly QueryProcessor[] = [];
+  #answeredBefore = 0;
+
+  constructor(readonly job: JobContext) {}
+
+  get answered(): number {
+    return this.processors.reduce((n, p) => n + p.answered, this.#answeredBefore);
+  }
+
+  /** Runs until the signal asks it to stop; then commits what is pending. */
+  run(stop: AbortSignal): Promise<void> {
+    const { clock, chance, settings, wiring } = this.job;
+    return supervise(() => this.#session(stop), stop, {
+      name: `Queries of ${wiring.queries.topic}`,
+      clock,
+      chance,
+      attempts: settings.restartAttempts,
+      progress: () => this.commits,
+      onRecovery: () => this.recoveries++,
+    });
+  }
+
+  async #session(stop: AbortSignal): Promise<void> {
+    const { job } = this;
+    const { wiring, topics } = job;
+    const session = await job.queryLog.claim(wiring.queries.topic);
+    this.#answeredBefore = this.answered;
+    this.processors = session.partitions.map(({ partition, committed }) =>
+      new QueryProcessor(
+        partition,
+        job.codec,
+        job.owners,
+        { ...topics, input: wiring.queries.topic, results: wiring.queryResults.topic },
+        committed,
+        (p, first, outcomes) => job.queryWaiters?.deliver(p, first, outcomes),
+      )
+    );
+    const sources = this.processors.map((p) => this.#sourceOf(p));
+    const committer = new Committer(session, sources, job.settings.commitIntervalMs, job.clock);
+    const read = new AbortController();
+    await together([
+      async (failed) => {
+        const signal = AbortSignal.any([stop, failed]);
+        await together(
+          this.processors.map((p) => (sibling) =>
+            this.#answerLoop(session, p, committer, AbortSignal.any([signal, sibling]))
+          ),
+        );
+        read.abort();
+      },
+      (failed) => committer.run(AbortSignal.any([failed, read.signal])),
+    ]);
+    await committer.commit();
+  }
+
+  async #answerLoop(
+    session: LogSession,
+    processor: QueryProcessor,
+    committer: Committer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      await committer.room(signal);
+      const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
+      const { batches } = await session.read(processor.partition, processor.position, options);
+      for (const batch of batches) {
+        if (signal.aborted) break;
+        await processor.answer(batch, signal);
+      }
+    }
+  }
+
+  #sourceOf(processor: QueryProcessor): CommitSource<PendingQueries> {
+    return {
+      partition: processor.partition,
+      get pendingBytes() {
+        return processor.pendingBytes;
+      },
+      take: () => processor.take(),
+      acknowledge: (pending) => {
+        processor.acknowledge(pending);
+        this.commits++;
+        this.job.wiring.queryResults.deliver(pending.answers);
+      },
+    };
+  }
+}

@@ -1,0 +1,251 @@
+// The one recovery path: from a claim to a processor that stands at the committed position.
+//
+//   newest usable checkpoint at or below (offset, watermark), else the start of the partition
+//   -> load -> drop windows fired since -> fold silently up to the committed offset
+
+import { getLogger } from "@logtape/logtape";
+import type { ClaimedPartition, LogSession } from "../log/mod.ts";
+import {
+  type CheckpointStore,
+  coreOptionsOf,
+  DamagedCheckpointError,
+  type FoldParameters,
+  foldParametersDiff,
+  foldParametersHash,
+  type Manifest,
+} from "../state/mod.ts";
+import { batchInfo, type Clock } from "../types/mod.ts";
+import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../wasm/mod.ts";
+import { StopError } from "./errors.ts";
+import type { PartitionProcessor } from "./partition_processor.ts";
+
+const log = getLogger(["stockflow", "recovery"]);
+
+/** Bytes that are read at a time to fold again. */
+const REPLAY_READ_BYTES = 1024 * 1024;
+/** How long folding goes on before others have their turn. */
+const TURN_MS = 8;
+
+export interface RecoveryContext {
+  readonly store: CheckpointStore;
+  readonly session: LogSession;
+  readonly logId: string;
+  readonly parameters: FoldParameters;
+  readonly coreOptions: (partition: number) => CoreOptions;
+  readonly clock: Clock;
+}
+
+export interface Damage {
+  readonly sequence: number;
+  readonly reason: string;
+}
+
+/** A core with the state of a checkpoint, or an empty one at the start of the partition. */
+export interface Restored {
+  readonly core: Core;
+  readonly manifest: Manifest | null;
+  /** Checkpoints that were damaged. */
+  readonly damaged: readonly Damage[];
+}
+
+/**
+ * Finds and loads the newest checkpoint that may serve a claim.
+ *
+ * @throws {StopError} when neither a checkpoint nor the log's start leads to the committed position
+ */
+export async function restore(
+  context: RecoveryContext,
+  claimed: ClaimedPartition,
+): Promise<Restored> {
+  const { partition, committed, logEnd } = claimed;
+  if (committed.offset > logEnd) {
+    throw new StopError(
+      `Partition ${partition} was committed up to offset ${committed.offset}, but its log ends at ${logEnd}`,
+      "the log lost records: restore it from a copy",
+    );
+  }
+  const damaged: Damage[] = [];
+  const unusable: Damage[] = [];
+  for (const { sequence, manifest, damage } of await context.store.list(partition)) {
+    if (!manifest) {
+      damaged.push(tellDamage(partition, sequence, damage!));
+      continue;
+    }
+    const reason = whyNot(context, claimed, manifest);
+    if (reason !== null) {
+      unusable.push({ sequence, reason });
+      continue;
+    }
+    try {
+      await checkLastBatch(context, claimed, manifest);
+      return { core: await load(context, manifest), manifest, damaged };
+    } catch (error) {
+      if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) throw error;
+      damaged.push(tellDamage(partition, sequence, error.message));
+    }
+  }
+  return { core: atStart(context, claimed, [...unusable, ...damaged]), manifest: null, damaged };
+}
+
+function tellDamage(partition: number, sequence: number, reason: string): Damage {
+  log.error("Checkpoint {sequence} of partition {partition} is damaged: {reason}", {
+    sequence,
+    partition,
+    reason,
+  });
+  return { sequence, reason };
+}
+
+/** Offset and watermark of a checkpoint. */
+export function positionOf(manifest: Manifest): { offset: number; watermark: bigint } {
+  return { offset: Number(manifest.scalars.position), watermark: manifest.scalars.watermark };
+}
+
+/** Whether a checkpoint stands exactly where a claim does. */
+export function standsAt(manifest: Manifest, { committed }: ClaimedPartition): boolean {
+  const { offset, watermark } = positionOf(manifest);
+  return offset === committed.offset && watermark === committed.watermark;
+}
+
+/** Why a checkpoint may not serve, or null; throws where only a person can decide. */
+function whyNot(
+  context: RecoveryContext,
+  claimed: ClaimedPartition,
+  manifest: Manifest,
+): string | null {
+  const { partition, committed } = claimed;
+  const { offset, watermark } = positionOf(manifest);
+  if (manifest.logId !== context.logId) {
+    throw new StopError(
+      `Checkpoint ${manifest.sequence} of partition ${partition} belongs to another log ` +
+        `(${manifest.logId}; this one is ${context.logId})`,
+      "put the log's file back, or start with empty files for both log and state",
+    );
+  }
+  if (offset > committed.offset || watermark > committed.watermark) {
+    return `its offset ${offset} is ahead of the committed ${committed.offset}`;
+  }
+  if (offset < claimed.logStart) {
+    return `the log begins at ${claimed.logStart}, behind its offset ${offset}`;
+  }
+  const same = foldParametersHash(manifest.parameters) === foldParametersHash(context.parameters);
+  if (same || standsAt(manifest, claimed)) return null;
+  throw new StopError(
+    `The fold parameters differ from those of checkpoint ${manifest.sequence} of partition ${partition}: ` +
+      foldParametersDiff(manifest.parameters, context.parameters),
+    "start with the old parameters, stop by SIGTERM, which leaves a checkpoint, and change them then",
+  );
+}
+
+/** While the log holds the batch that was folded last, it must be the same batch. */
+async function checkLastBatch(
+  { session }: RecoveryContext,
+  { partition, logStart, logEnd }: ClaimedPartition,
+  { lastBatch: mark, sequence }: Manifest,
+): Promise<void> {
+  if (!mark || mark.baseOffset < logStart || mark.baseOffset >= logEnd) return;
+  const { batches } = await session.read(partition, mark.baseOffset, { maxBytes: 1, waitMs: 0 });
+  const found = batches.map((b) => batchInfo(b)).find((b) => b.baseOffset === mark.baseOffset);
+  if (found?.crc === mark.crc) return;
+  throw new StopError(
+    `The log of partition ${partition} holds another batch at offset ${mark.baseOffset} than the one ` +
+      `that checkpoint ${sequence} was made from`,
+    "the topic was created anew: start with an empty file for the state",
+  );
+}
+
+async function load(context: RecoveryContext, manifest: Manifest): Promise<Core> {
+  // A core of the checkpoint's own parameters, which its open windows need.
+  const { store, clock } = context;
+  const own = coreOptionsOf(manifest.parameters);
+  const core = new Core({ ...context.coreOptions(manifest.partition), ...own });
+  core.restoreScalars(manifest.scalars);
+  let turn = clock.monotonic();
+  for await (const { segment, bytes } of store.segments(manifest)) {
+    core.restoreSegment(segment, bytes);
+    if (clock.monotonic() - turn < TURN_MS) continue;
+    await clock.yield();
+    turn = clock.monotonic();
+  }
+  const { items } = core.state;
+  if (items === manifest.scalars.items) return core;
+  throw new DamagedCheckpointError(`It holds ${items} items, not ${manifest.scalars.items}`);
+}
+
+/** An empty core at the start of the partition, if the log still holds every record from there. */
+function atStart(
+  context: RecoveryContext,
+  { partition, committed, logStart }: ClaimedPartition,
+  unusable: readonly Damage[],
+): Core {
+  const { start, offset, parameters } = committed;
+  const why = unusable.map((u) => `; checkpoint ${u.sequence}: ${u.reason}`).join("");
+  const remedy = "put a copy of the state's file back";
+  if (start === null) {
+    throw new StopError(
+      `Partition ${partition} has no usable checkpoint, and its state did not begin in this log${why}`,
+      remedy,
+    );
+  }
+  if (logStart > start) {
+    throw new StopError(
+      `Partition ${partition} has no usable checkpoint, and its log begins at offset ${logStart}, ` +
+        `behind ${start} where its state began${why}`,
+      remedy,
+    );
+  }
+  if (offset > start && parameters !== foldParametersHash(context.parameters)) {
+    throw new StopError(
+      `Partition ${partition} has no usable checkpoint, and was folded with other fold parameters before${why}`,
+      `start with the old parameters, or ${remedy}`,
+    );
+  }
+  const core = new Core(context.coreOptions(partition));
+  core.position = BigInt(start);
+  return core;
+}
+
+/**
+ * Folds again, silently, up to the committed position.
+ *
+ * @param afterBatch is called between batches
+ */
+export async function replay(
+  context: RecoveryContext,
+  claimed: ClaimedPartition,
+  processor: PartitionProcessor,
+  afterBatch: () => Promise<void>,
+): Promise<void> {
+  const { partition, committed } = claimed;
+  await processor.dropFired(committed.watermark);
+  const { session, clock } = context;
+  let turn = clock.monotonic();
+  while (processor.position < committed.offset) {
+    const options = { maxBytes: REPLAY_READ_BYTES, waitMs: 0 };
+    const { batches } = await session.read(partition, processor.position, options);
+    for (const batch of batches) {
+      await processor.replay(batch, committed.offset);
+      await afterBatch();
+      if (clock.monotonic() - turn < TURN_MS) continue;
+      await clock.yield();
+      turn = clock.monotonic();
+    }
+  }
+}
+
+/**
+ * A core of other fold parameters with the same stock. Open windows must have been fired: they belong
+ * to the old parameters.
+ */
+export function rebuild(old: Core, options: CoreOptions): Core {
+  const core = new Core(options);
+  core.restoreScalars(old.state);
+  old.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
+  const code = old.cut();
+  if (code !== Code.Done) throw new CoreError(code, "Cannot read the old state");
+  for (let next = old.encodeNext(); next; next = old.encodeNext()) {
+    core.restoreSegment(next.segment, next.bytes);
+  }
+  core.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
+  return core;
+}

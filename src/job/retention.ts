@@ -1,0 +1,59 @@
+import { getLogger } from "@logtape/logtape";
+import type { EmbeddedLog } from "../log/mod.ts";
+import type { JobContext } from "./job_context.ts";
+import { positionOf } from "./recovery.ts";
+
+const log = getLogger(["stockflow", "job"]);
+
+const LOOK_MS = 60_000;
+
+/** Removes old batches of the embedded log, except what a checkpoint or the job itself still needs. */
+export class Retention {
+  constructor(
+    readonly embedded: EmbeddedLog,
+    readonly job: JobContext,
+    readonly retentionMs: number,
+    /** First offset of a query partition that is not answered and committed yet. */
+    readonly queriesFrom: (partition: number) => number,
+  ) {}
+
+  /** Looks every minute until the signal is aborted. */
+  async run(stop: AbortSignal): Promise<void> {
+    if (this.retentionMs === 0) return;
+    while (!stop.aborted) {
+      await this.job.clock.sleep(LOOK_MS, stop);
+      if (stop.aborted) return;
+      await this.look().catch((error) => {
+        log.warn("Old records could not be removed: {message}", {
+          message: (error as Error).message,
+        });
+      });
+    }
+  }
+
+  /** Removes what is old enough now. */
+  async look(): Promise<void> {
+    const { embedded, job, retentionMs } = this;
+    const before = job.clock.now() - retentionMs;
+    for (const [topic, partitions] of embedded.topics) {
+      for (const { partition } of partitions) {
+        const bound = await this.#bound(topic, partition);
+        await embedded.retain(topic, partition, before, bound);
+      }
+    }
+  }
+
+  /** First offset that must stay readable. */
+  async #bound(topic: string, partition: number): Promise<number> {
+    const { wiring, store } = this.job;
+    if (topic === wiring.queries.topic) return this.queriesFrom(partition);
+    if (topic !== wiring.transactions.topic) return Infinity;
+    // Without a checkpoint the state is folded from the start; a damaged one may leave the one before it.
+    let oldest = 0;
+    for (const { manifest } of await store.list(partition)) {
+      if (!manifest) return 0;
+      oldest = positionOf(manifest).offset;
+    }
+    return oldest;
+  }
+}

@@ -1,0 +1,119 @@
+import type { CheckpointEvent, CheckpointStore } from "../state/mod.ts";
+import type { Gateway } from "./gateway.ts";
+import type { JobContext } from "./job_context.ts";
+import type { Retention } from "./retention.ts";
+import type { QueryWorker } from "./query_worker.ts";
+import type { TransactionWorker } from "./transaction_worker.ts";
+
+/** Figures of one partition, for metrics. */
+export interface PartitionFigures {
+  readonly partition: number;
+  readonly position: number;
+  readonly items: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly late: number;
+  readonly farAhead: number;
+  /** By reason. */
+  readonly invalid: readonly number[];
+  readonly stateBytes: number;
+  readonly openWindows: number;
+  readonly checkpointMs: number | null;
+}
+
+/** A job that runs. */
+export class RunningJob {
+  readonly #stop = new AbortController();
+  /** Settles when the job has ended; rejected with a StopError when it cannot go on. */
+  readonly finished: Promise<void>;
+  #failure: Error | null = null;
+
+  constructor(
+    readonly name: string,
+    readonly context: JobContext,
+    /** The way in for transactions and queries; null when the log is not the job's own. */
+    readonly gateway: Gateway | null,
+    readonly transactions: TransactionWorker,
+    readonly queries: QueryWorker,
+    readonly retention: Retention | null,
+    readonly close: () => Promise<void>,
+  ) {
+    this.finished = this.#run();
+    // Whoever waits for the end is told; until then the failure is visible by `failure`.
+    this.finished.catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    // Queries stop first: they look up at the transactions' owners.
+    const queriesDone = new AbortController();
+    const failed = new AbortController();
+    const fail = (error: unknown) => {
+      this.#failure ??= error as Error;
+      failed.abort();
+    };
+    const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
+    const retained = this.retention?.run(queryStop);
+    await Promise.all([
+      this.queries.run(queryStop).catch(fail).finally(() => queriesDone.abort()),
+      this.transactions.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail),
+    ]);
+    await retained;
+    const ended = this.#failure ?? new Error("The job has ended");
+    this.gateway?.transactionWaiters.rejectAll(ended);
+    this.gateway?.queryWaiters.rejectAll(ended);
+    await this.close();
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Why the job ended, if it failed. */
+  get failure(): Error | null {
+    return this.#failure;
+  }
+
+  /** Asks the job to stop: finish the batch, commit, checkpoint, close. Resolves when it has. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.finished.catch(() => {});
+  }
+
+  /** Whether every partition has folded what its log held when it was claimed. */
+  get isReady(): boolean {
+    return this.#failure === null && this.context.owners.allReady;
+  }
+
+  /** The stock of items; null = never seen. Waits until their owners are ready. */
+  lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+    return this.context.owners.lookUp(itemIds, signal);
+  }
+
+  get store(): CheckpointStore {
+    return this.context.store;
+  }
+
+  /** The last events of checkpoints, newest first. */
+  checkpointEvents(limit: number): Promise<CheckpointEvent[]> {
+    return this.store.history.list(limit);
+  }
+
+  /** Figures of the partitions that are claimed at the moment. */
+  figures(): PartitionFigures[] {
+    return this.transactions.members.map(({ processor, checkpointer }) => {
+      const { core, partition, position } = processor;
+      const state = core.state;
+      const info = core.info;
+      return {
+        partition,
+        position,
+        items: Number(state.items),
+        accepted: Number(state.accepted),
+        rejected: Number(state.rejected),
+        late: Number(state.late),
+        farAhead: Number(state.farAhead),
+        invalid: state.invalid.map(Number),
+        stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
+        openWindows: info.openWindows,
+        checkpointMs: checkpointer.lastTiming?.totalMs ?? null,
+      };
+    });
+  }
+}

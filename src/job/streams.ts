@@ -1,0 +1,77 @@
+import type { Log } from "../log/mod.ts";
+import type {
+  ItemTransaction,
+  Query,
+  QueryResult,
+  TransactionResult,
+  TransactionSummary,
+} from "../types/mod.ts";
+
+/** Something that brings a log when the job starts, and closes it when the job has ended. */
+export interface LogSource<L extends Log = Log> {
+  open(): Promise<L>;
+  close(): Promise<void>;
+}
+
+/** A stream of records that a job reads: a topic of a log. T tells what its records are. */
+export interface InputStream<T> {
+  readonly source: LogSource;
+  readonly topic: string;
+  /** Never set: makes streams of different records different types. */
+  readonly records?: T;
+}
+
+/** A sink that is a topic of the log which the stream's input comes from: its records are part of the commits. */
+export interface TopicSink {
+  readonly kind: "topic";
+  readonly topic: string;
+}
+
+/** A sink inside the process: it is given what was committed. */
+export interface CallbackSink<T> {
+  readonly kind: "callback";
+  accept(values: readonly T[]): void;
+}
+
+export type Sink<T> = TopicSink | CallbackSink<T>;
+
+/** A stream of records that a job puts out. */
+export class OutputStream<T> {
+  readonly sinks: Sink<T>[] = [];
+
+  /** Adds a sink. A stream may have one topic and any number of callbacks. */
+  addSink(sink: Sink<T>): this {
+    if (sink.kind === "topic" && this.topic !== null) {
+      throw new Error(`The stream goes to topic ${this.topic} already: ${sink.topic}`);
+    }
+    this.sinks.push(sink);
+    return this;
+  }
+
+  /** The topic that the stream goes to, if any. */
+  get topic(): string | null {
+    for (const sink of this.sinks) if (sink.kind === "topic") return sink.topic;
+    return null;
+  }
+
+  /** Gives values to the callbacks. */
+  deliver(values: readonly T[]): void {
+    for (const sink of this.sinks) if (sink.kind === "callback") sink.accept(values);
+  }
+
+  /** Whether anyone wants the values themselves. */
+  get hasCallbacks(): boolean {
+    return this.sinks.some((sink) => sink.kind === "callback");
+  }
+}
+
+/** Everything that a job reads and writes, as its methods wired it. */
+export interface Wiring {
+  readonly transactions: InputStream<ItemTransaction>;
+  readonly queries: InputStream<Query>;
+  readonly results: OutputStream<TransactionResult>;
+  readonly queryResults: OutputStream<QueryResult>;
+  readonly summaries: OutputStream<TransactionSummary>;
+  /** Topic for invalid records; null = they are counted and logged. */
+  readonly deadLetterTopic: string | null;
+}

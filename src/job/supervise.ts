@@ -1,0 +1,77 @@
+import { getLogger } from "@logtape/logtape";
+import type { Chance, Clock } from "../types/mod.ts";
+import { LostError, StopError } from "./errors.ts";
+
+const log = getLogger(["stockflow", "job"]);
+
+const BACK_OFF_FIRST_MS = 50;
+const BACK_OFF_MAX_MS = 5000;
+
+export interface SuperviseOptions {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Recoveries in a row without progress from errors other than a lost session. */
+  readonly attempts: number;
+  /** A number that grows with every commit. */
+  readonly progress: () => number;
+  readonly onRecovery?: () => void;
+}
+
+/**
+ * Runs sessions until one ends by itself: after every error the next one begins, which is the one
+ * recovery path. A lost session is tried again without end; other errors only so often without progress.
+ *
+ * @throws {StopError} when only a person can help, or the attempts are used up
+ */
+export async function supervise(
+  session: () => Promise<void>,
+  stop: AbortSignal,
+  { name, clock, chance, attempts, progress, onRecovery }: SuperviseOptions,
+): Promise<void> {
+  let seen = progress();
+  let failures = 0;
+  let losses = 0;
+  while (true) {
+    try {
+      return await session();
+    } catch (error) {
+      if (error instanceof StopError) throw error;
+      if (stop.aborted) return;
+      if (progress() !== seen) failures = losses = 0;
+      seen = progress();
+      const { message, stack } = error as Error;
+      if (error instanceof LostError) log.warn("{name}: {message}; recovering", { name, message });
+      else {
+        log.error("{name}: {message}; recovering", { name, message, stack });
+        if (++failures > attempts) {
+          throw new StopError(
+            `${name} failed ${failures} times without progress: ${message}`,
+            "the log above has the first error; restart.attempts sets how often it is tried",
+            { cause: error },
+          );
+        }
+      }
+      onRecovery?.();
+      const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** losses++);
+      await clock.sleep(wait * (0.5 + chance()), stop);
+    }
+  }
+}
+
+/**
+ * Runs loops side by side. When one fails, the others are aborted and awaited; the first error is thrown.
+ *
+ * @param loops are given a signal that is aborted when one of them fails
+ */
+export async function together(loops: ((failed: AbortSignal) => Promise<void>)[]): Promise<void> {
+  const abort = new AbortController();
+  let first: { error: unknown } | null = null;
+  await Promise.all(loops.map((loop) =>
+    loop(abort.signal).catch((error) => {
+      first ??= { error };
+      abort.abort();
+    })
+  ));
+  if (first) throw (first as { error: unknown }).error;
+}

@@ -1,0 +1,30 @@
+import { type Kv, KvFileError, openKvFile } from "../log/mod.ts";
+import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
+import { StopError } from "./errors.ts";
+
+/** What a job takes from the machine; tests and the simulator bring their own. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Opens the KV in a file. */
+  readonly openKv: (path: string) => Promise<Kv>;
+}
+
+/** The machine itself. */
+export const MACHINE: Surroundings = {
+  clock: systemClock,
+  chance: systemChance,
+  openKv: async (path) => {
+    try {
+      return await openKvFile(path);
+    } catch (error) {
+      if (!(error instanceof KvFileError)) throw error;
+      throw new StopError(
+        error.message,
+        "stop the other process, or give this one files of its own by --state.kv and --log.kv; Deno must " +
+          "be allowed to write there (deno.json, permissions)",
+        { cause: error },
+      );
+    }
+  },
+};

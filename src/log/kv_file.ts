@@ -1,0 +1,47 @@
+import { dirname } from "node:path";
+import type { Kv } from "./group_commit.ts";
+
+/** A KV file that cannot be used, and why. */
+export class KvFileError extends Error {
+  override readonly name = "KvFileError";
+}
+
+/**
+ * Opens a Deno KV file for this process alone: a lock beside the file keeps others out until it is
+ * closed or the process is gone.
+ *
+ * @throws {KvFileError} when another process uses it, or it cannot be written
+ */
+export async function openKvFile(path: string): Promise<Kv> {
+  const lock = await lockFile(path);
+  try {
+    const kv = await Deno.openKv(path);
+    return {
+      get: kv.get.bind(kv),
+      getMany: kv.getMany.bind(kv),
+      list: kv.list.bind(kv),
+      atomic: kv.atomic.bind(kv),
+      close: () => {
+        kv.close();
+        lock.close();
+      },
+    };
+  } catch (error) {
+    lock.close();
+    throw new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function lockFile(path: string): Promise<Deno.FsFile> {
+  const name = `${path}.lock`;
+  let file: Deno.FsFile;
+  try {
+    await Deno.mkdir(dirname(path), { recursive: true });
+    file = await Deno.open(name, { create: true, write: true });
+  } catch (error) {
+    throw new KvFileError(`Cannot write ${name}: ${(error as Error).message}`, { cause: error });
+  }
+  if (await file.tryLock(true)) return file;
+  file.close();
+  throw new KvFileError(`${path} is used by another process (it holds ${name})`);
+}
