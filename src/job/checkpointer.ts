@@ -47,7 +47,6 @@ export class Checkpointer implements CutGate {
   constructor(
     readonly processor: PartitionProcessor,
     readonly chain: CheckpointChain,
-    readonly start: number | null,
     readonly options: CheckpointerOptions,
     base: { offset: number; watermark: bigint } | null,
   ) {
@@ -65,7 +64,8 @@ export class Checkpointer implements CutGate {
   }
 
   get #changed(): boolean {
-    const { position, core } = this.processor;
+    const { position, core, acknowledged } = this.processor;
+    if (!this.#last && position === acknowledged.start) return false; // nothing was ever folded
     return !this.#last || this.#last.offset !== position || this.#last.watermark !== core.watermark;
   }
 
@@ -129,7 +129,7 @@ export class Checkpointer implements CutGate {
       if (!uncommitted) await this.#waitCommitted(offset, scalars.watermark, giveUp);
       const manifest = await chain.publish(draft, {
         logId: options.logId,
-        start: this.start,
+        start: processor.acknowledged.start,
         scalars,
         lastBatch,
         parameters: options.parameters,

@@ -9,9 +9,10 @@ import {
   reasonName,
   splitIntoBatches,
 } from "../types/mod.ts";
-import { Code, type Core, CoreError, type Output } from "../wasm/mod.ts";
+import { Code, type Core, CoreError, type DeadLetter, type Output } from "../wasm/mod.ts";
 import { deadLetterRecord } from "./dead_letters.ts";
 import { StopError } from "./errors.ts";
+import { RateLimit } from "./rate_limit.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -61,6 +62,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   recordsSinceCheckpoint = 0;
   /** Position and watermark that were acknowledged last. */
   acknowledged: CommittedPosition;
+  readonly #limit: RateLimit;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
 
   constructor(
@@ -74,6 +76,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly onOutcomes: OnOutcomes | null,
   ) {
     this.acknowledged = committed;
+    this.#limit = new RateLimit(clock);
   }
 
   /** Next offset to fold. */
@@ -152,11 +155,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.pendingBytes += bytes.length;
     }
     for (const letter of output.deadLetters) {
-      log.warn("Invalid record at {offset}: {reason}", {
-        offset: letter.offset,
-        partition: this.partition,
-        reason: reasonName(letter.reason),
-      });
+      this.#tellInvalid(letter);
       if (this.topics.deadLetters === null) continue;
       const source = { topic: this.topics.input, partition: this.partition };
       this.#pending.deadLetters.push(
@@ -166,6 +165,21 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     }
     if (output.outcomes.length > 0) this.onOutcomes?.(this.partition, firstOffset, output.outcomes);
     return output.outcomes.length;
+  }
+
+  #tellInvalid({ offset, reason }: DeadLetter): void {
+    const held = this.#limit.pass(String(reason));
+    if (held === null) return;
+    log.warn(
+      "Invalid record in {topic}-{partition} at offset {offset}: {reason} ({held} more held back)",
+      {
+        topic: this.topics.input,
+        partition: this.partition,
+        offset: Number(offset),
+        reason: reasonName(reason),
+        held,
+      },
+    );
   }
 
   /** Fires what is due; a checkpoint being cut is encoded first. */

@@ -1,7 +1,7 @@
 import { KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
 import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
-import { CheckpointDraft } from "./checkpoint_draft.ts";
+import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
 import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
 import {
@@ -34,7 +34,7 @@ export class FencedError extends Error {
  * The checkpoints of one partition, written one after the other by its owner: write chunks, publish,
  * remove what no retained checkpoint needs.
  */
-export class CheckpointChain {
+export class CheckpointChain implements ChunkTarget {
   #sequence = 0;
   /** Chunks that each retained checkpoint needs, by its sequence. */
   readonly #needed = new Map<number, ReadonlySet<string>>();
@@ -76,6 +76,10 @@ export class CheckpointChain {
 
   get partition(): number {
     return this.owner.partition;
+  }
+
+  chunkKey(hash: string): Deno.KvKey {
+    return this.store.chunkKey(this.partition, hash);
   }
 
   /** Begins the next checkpoint. Only one is written at a time. */
@@ -162,7 +166,7 @@ export class CheckpointChain {
   async deleteChunks(hashes: ReadonlySet<string>): Promise<number> {
     const kept = [...this.#needed.values()];
     const orphans = [...hashes].filter((hash) => !kept.some((needed) => needed.has(hash)));
-    await this.#deleteAll(orphans.map((hash) => this.store.chunkKey(this.partition, hash)));
+    await this.#deleteAll(orphans.map((hash) => this.chunkKey(hash)));
     return orphans.length;
   }
 

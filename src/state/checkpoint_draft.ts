@@ -1,13 +1,27 @@
 import { constants, zstdCompressSync } from "node:zlib";
 import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
-import type { CheckpointChain } from "./checkpoint_chain.ts";
 import { split } from "./checkpoint_store.ts";
 import { sha256 } from "./manifest.ts";
 import { chunksOf, encodeIndex, type SegmentEntry, type SegmentIndex } from "./segment_index.ts";
 
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+/** No items, no numbered ones, no windows: see the format in wasm/checkpoint.ts. */
+export function isEmptySegment(bytes: Uint8Array): boolean {
+  return bytes.length === 3 && bytes.every((byte) => byte === 0);
+}
+
 /** Key and header of a chunk in a commit. */
 const CHUNK_OVERHEAD_BYTES = 100;
+
+/** Where the chunks of a draft go. */
+export interface ChunkTarget {
+  readonly partition: number;
+  chunkKey(hash: string): Deno.KvKey;
+  /** One atomic commit, as long as the partition is owned. */
+  commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void>;
+  /** Removes those of the chunks that no retained checkpoint needs. */
+  deleteChunks(hashes: ReadonlySet<string>): Promise<number>;
+}
 
 /** A checkpoint being written; nothing refers to it before it is published. */
 export class CheckpointDraft {
@@ -23,7 +37,7 @@ export class CheckpointDraft {
   newBytes = 0;
 
   constructor(
-    readonly chain: CheckpointChain,
+    readonly target: ChunkTarget,
     readonly sequence: number,
     readonly base: SegmentIndex,
   ) {
@@ -43,6 +57,8 @@ export class CheckpointDraft {
 
   /** Takes an encoded segment; compresses it unless it is the same as in the checkpoint before. */
   add(segment: number, bytes: Uint8Array): void {
+    // A segment that became empty is as if it had never been written: equal states have equal hashes.
+    if (isEmptySegment(bytes)) return void this.#index.delete(segment);
     const hash = sha256(bytes);
     if (this.base.get(segment)?.hash === hash) return;
     const compressed = zstdCompressSync(bytes, ZSTD);
@@ -65,11 +81,8 @@ export class CheckpointDraft {
   async flush(all = false): Promise<void> {
     while (this.#queuedBytes >= KV_COMMIT_BYTES_MAX || (all && this.#queue.size > 0)) {
       const group = this.#nextGroup();
-      const { chain } = this;
-      await chain.commit((atomic) => {
-        for (const [hash, chunk] of group) {
-          atomic.set(chain.store.chunkKey(chain.partition, hash), chunk);
-        }
+      await this.target.commit((atomic) => {
+        for (const [hash, chunk] of group) atomic.set(this.target.chunkKey(hash), chunk);
       });
       for (const [hash, chunk] of group) {
         this.#queue.delete(hash);
@@ -100,6 +113,6 @@ export class CheckpointDraft {
 
   /** Removes what was written, unless a checkpoint refers to it. */
   async abandon(): Promise<void> {
-    await this.chain.deleteChunks(this.#written);
+    await this.target.deleteChunks(this.#written);
   }
 }

@@ -8,7 +8,13 @@
 // round. What is damaged is recognised by its hash.
 
 export * from "./fold_parameters.ts";
-export { type BatchMark, DamagedCheckpointError, type Manifest, stateHash } from "./manifest.ts";
+export {
+  type BatchMark,
+  DamagedCheckpointError,
+  type Manifest,
+  sha256,
+  stateHash,
+} from "./manifest.ts";
 export {
   CheckpointStore,
   type CheckpointStoreOptions,
@@ -16,5 +22,5 @@ export {
   type Owner,
 } from "./checkpoint_store.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
-export type { CheckpointDraft } from "./checkpoint_draft.ts";
+export { type CheckpointDraft, isEmptySegment } from "./checkpoint_draft.ts";
 export type { CheckpointEvent } from "./history.ts";

@@ -15,26 +15,39 @@ export type Fault =
 export class CrashedError extends Error {}
 
 export class FaultKv implements Kv {
+  /** Operations of all KVs that are under way. */
+  static inFlight = 0;
+
   commits = 0;
   dead = false;
+  /** Called when a fault ends the process. */
+  onDeath: () => void = () => {};
 
   /** @param plan what happens at the n-th commit from now, counted from 1 */
   constructor(readonly kv: Deno.Kv, public plan: (commit: number) => Fault | null = () => null) {}
 
-  get: Kv["get"] = (key, options) => {
-    this.#alive();
-    return this.kv.get(key, options);
-  };
+  get: Kv["get"] = (key, options) => this.#count(() => this.kv.get(key, options));
 
-  getMany: Kv["getMany"] = (keys, options) => {
-    this.#alive();
-    return this.kv.getMany(keys, options);
-  };
+  getMany: Kv["getMany"] = (keys, options) => this.#count(() => this.kv.getMany(keys, options));
 
   list: Kv["list"] = (selector, options) => {
     this.#alive();
-    return this.kv.list(selector, options);
+    const entries = this.kv.list(selector, options);
+    const next = entries.next.bind(entries);
+    // deno-lint-ignore no-explicit-any -- the iterator's own type
+    entries.next = (() => this.#count(next)) as any;
+    return entries as ReturnType<Kv["list"]> as never;
   };
+
+  async #count<T>(operation: () => Promise<T>): Promise<T> {
+    this.#alive();
+    FaultKv.inFlight++;
+    try {
+      return await operation();
+    } finally {
+      FaultKv.inFlight--;
+    }
+  }
 
   close(): void {}
 
@@ -46,7 +59,7 @@ export class FaultKv implements Kv {
       const fault = this.plan(++this.commits);
       if (fault === "dies before") this.#die();
       if (fault === "fails") throw new Error("database is locked");
-      const result = await commit();
+      const result = await this.#count(commit);
       if (fault === "dies after") this.#die();
       if (fault === "answer lost") throw new Error("disk I/O error");
       return result;
@@ -60,6 +73,7 @@ export class FaultKv implements Kv {
 
   #die(): never {
     this.dead = true;
+    this.onDeath();
     throw new CrashedError("The process died");
   }
 }

@@ -1,0 +1,93 @@
+// Starts the real service as a child process, in a data folder of its own.
+
+export interface ServiceOptions {
+  /** Parameters beside port and files. */
+  readonly flags?: Readonly<Record<string, string>>;
+  /** Folder for the data; a new one under the system's temporary folder by default. */
+  readonly folder?: string;
+}
+
+export interface Service {
+  readonly url: string;
+  readonly folder: string;
+  readonly pid: number;
+  /** What it wrote to standard error so far. */
+  readonly log: () => string;
+  readonly status: Promise<Deno.CommandStatus>;
+  signal(signal: Deno.Signal): void;
+  /** kill -9, and waits for its end. */
+  kill(): Promise<void>;
+}
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** The command line of the service, as `deno task start` runs it. */
+export function serviceArguments(
+  folder: string,
+  flags: Readonly<Record<string, string>> = {},
+): string[] {
+  const all = {
+    "http.port": "0",
+    "log.kv": `${folder}/log.kv`,
+    "state.kv": `${folder}/state.kv`,
+    ...flags,
+  };
+  return [
+    "run",
+    "--allow-all",
+    "src/main.ts",
+    ...Object.entries(all).map(([key, value]) => `--${key}=${value}`),
+  ];
+}
+
+/** Starts the service and waits until it listens. */
+export async function startService({ flags, folder }: ServiceOptions = {}): Promise<Service> {
+  const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
+  const child = new Deno.Command(Deno.execPath(), {
+    args: serviceArguments(data, flags),
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  void (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+  })();
+  const url = await readUrl(child.stdout);
+  if (url === null) {
+    await child.status;
+    throw new Error(`The service did not start: ${log}`);
+  }
+  return {
+    url,
+    folder: data,
+    pid: child.pid,
+    log: () => log,
+    status: child.status,
+    signal: (signal) => child.kill(signal),
+    kill: async () => {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended already.
+      }
+      await child.status;
+    },
+  };
+}
+
+/** Reads the line that tells where it listens; goes on reading, so that the child never waits. */
+function readUrl(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string | null> {
+  return new Promise((resolve) => {
+    void (async () => {
+      let text = "";
+      for await (const part of stdout.pipeThrough(new TextDecoderStream())) {
+        text += part;
+        const found = /listens on (http:\S+)/.exec(text);
+        if (found) resolve(found[1]!);
+      }
+      resolve(null);
+    })();
+  });
+}
