@@ -10,6 +10,7 @@ import { startServer } from "./http/mod.ts";
 import {
   EmbeddedItemTransactionJob,
   environmentName,
+  JOB_NAME,
   PARAMETER_KEYS,
   ParameterError,
   parameterHelp,
@@ -116,7 +117,7 @@ async function run(params: Parameters): Promise<void> {
   const stop = whenAskedToStop();
   const job: RunningJob = await new EmbeddedItemTransactionJob()
     .createApplicationPipeline(params)
-    .start("Embedded Transaction Processor Job");
+    .start(JOB_NAME);
   try {
     const server = startServer({
       job,

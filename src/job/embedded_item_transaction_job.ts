@@ -12,6 +12,9 @@ import type { Parameters } from "./parameters.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
 import type { InputStream, LogSource, OutputStream } from "./streams.ts";
 
+/** Name of the job, under which the store keeps its checkpoints. */
+export const JOB_NAME = "Transaction Processor Job";
+
 /** Topics of the embedded log. */
 export const EMBEDDED_TOPICS = {
   transactions: "transactions",

@@ -14,7 +14,11 @@ export * from "./parameters.ts";
 export * from "./parameter_table.ts";
 export * from "./streams.ts";
 export { ItemTransactionJob } from "./item_transaction_job.ts";
-export { EMBEDDED_TOPICS, EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
+export {
+  EMBEDDED_TOPICS,
+  EmbeddedItemTransactionJob,
+  JOB_NAME,
+} from "./embedded_item_transaction_job.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { PartitionFigures, RunningJob } from "./running_job.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

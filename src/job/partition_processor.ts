@@ -53,6 +53,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   #pending: { results: Uint8Array[]; summaries: Uint8Array[]; deadLetters: NewRecord[] } = empty();
   /** Bytes of finished outputs that wait for a commit. */
   pendingBytes = 0;
+  /** Offset of the next outcome to be told. */
+  #outcomesFrom = 0;
   /** Whether a fold or a firing is under way. */
   #busy = false;
   /** The record batch folded last. */
@@ -110,14 +112,14 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
         : { outcomes: this.onOutcomes !== null },
     );
     this.#check(code);
-    let outcomes = first;
+    this.#outcomesFrom = first;
     for (let next = this.core.run(); next !== Code.Done; next = this.core.run()) {
       this.#check(next);
       if (next === Code.WindowsDue) await this.#fire(!replay);
       else if (next === Code.CheckpointFirst) await this.gate.advance();
-      outcomes += this.#keep(this.core.takeFinished(), outcomes);
+      this.#keep(this.core.takeFinished());
     }
-    this.#keep(this.core.takeFinished(), outcomes);
+    this.#keep(this.core.takeFinished());
     const info = batchInfo(batch);
     this.lastBatch = { baseOffset: info.baseOffset, crc: info.crc };
     const folded = this.position - first;
@@ -144,8 +146,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     );
   }
 
-  /** Keeps what the core finished; returns how many outcomes there were. */
-  #keep(output: Output, firstOffset: number): number {
+  /** Keeps what the core finished, and tells outcomes. */
+  #keep(output: Output): void {
     for (const { bytes } of output.results) {
       this.#pending.results.push(bytes);
       this.pendingBytes += bytes.length;
@@ -163,8 +165,9 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       );
       this.pendingBytes += letter.record.length;
     }
-    if (output.outcomes.length > 0) this.onOutcomes?.(this.partition, firstOffset, output.outcomes);
-    return output.outcomes.length;
+    if (output.outcomes.length === 0) return;
+    this.onOutcomes?.(this.partition, this.#outcomesFrom, output.outcomes);
+    this.#outcomesFrom += output.outcomes.length;
   }
 
   #tellInvalid({ offset, reason }: DeadLetter): void {
@@ -189,7 +192,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     await this.gate.encoded();
     for (let code = this.core.fire(emit); code !== Code.Done; code = this.core.fire(emit)) {
       this.#check(code);
-      this.#keep(this.core.takeFinished(), 0);
+      this.#keep(this.core.takeFinished());
       if (code === Code.State) await this.gate.encoded();
       else await this.clock.yield();
     }
@@ -216,7 +219,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     if (offset === this.acknowledged.offset && watermark === this.acknowledged.watermark) {
       return null;
     }
-    this.#keep(this.core.take(), 0);
+    this.#keep(this.core.take());
     const { results, summaries, deadLetters } = this.#pending;
     this.#pending = empty();
     this.pendingBytes = 0;
@@ -240,7 +243,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
 
   /** Takes over what another processor of the partition had pending; its core is not used any more. */
   adopt(old: PartitionProcessor): void {
-    old.#keep(old.core.take(), 0);
+    old.#keep(old.core.take());
     this.#pending = old.#pending;
     this.pendingBytes = old.pendingBytes;
   }

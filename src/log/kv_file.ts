@@ -32,6 +32,20 @@ export async function openKvFile(path: string): Promise<Kv> {
   }
 }
 
+/**
+ * Opens a Deno KV file to look into it, also while another process uses it.
+ *
+ * @throws {KvFileError} when there is none
+ */
+export async function openKvFileToRead(path: string): Promise<Kv> {
+  try {
+    await Deno.stat(path);
+    return await Deno.openKv(path);
+  } catch (error) {
+    throw new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 async function lockFile(path: string): Promise<Deno.FsFile> {
   const name = `${path}.lock`;
   let file: Deno.FsFile;

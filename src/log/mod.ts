@@ -16,4 +16,4 @@ export {
   KV_VALUE_BYTES_MAX,
   WriteFailedError,
 } from "./group_commit.ts";
-export { KvFileError, openKvFile } from "./kv_file.ts";
+export { KvFileError, openKvFile, openKvFileToRead } from "./kv_file.ts";

@@ -117,6 +117,18 @@ export class CheckpointChain implements ChunkTarget {
     return manifest;
   }
 
+  /** Publishes a checkpoint that was made elsewhere, with its chunks. */
+  async adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): Promise<Manifest> {
+    const adopted = { ...manifest, sequence: this.#sequence + 1 };
+    const draft = this.begin();
+    const index = draft.adopt(adopted, chunks);
+    await draft.flush(true);
+    await this.#setManifest(adopted);
+    this.#sequence = adopted.sequence;
+    this.#needed.set(adopted.sequence, new Set([...chunksOf(index), ...adopted.index]));
+    return adopted;
+  }
+
   async #setManifest(manifest: Manifest): Promise<void> {
     const { store, owner } = this;
     const key = ["manifest", store.job, owner.partition, manifest.sequence];

@@ -1,8 +1,14 @@
 import { constants, zstdCompressSync } from "node:zlib";
 import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
-import { split } from "./checkpoint_store.ts";
-import { sha256 } from "./manifest.ts";
-import { chunksOf, encodeIndex, type SegmentEntry, type SegmentIndex } from "./segment_index.ts";
+import { concat, split } from "./checkpoint_store.ts";
+import { type Manifest, sha256 } from "./manifest.ts";
+import {
+  chunksOf,
+  decodeIndex,
+  encodeIndex,
+  type SegmentEntry,
+  type SegmentIndex,
+} from "./segment_index.ts";
 
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** No items, no numbered ones, no windows: see the format in wasm/checkpoint.ts. */
@@ -64,6 +70,15 @@ export class CheckpointDraft {
     const compressed = zstdCompressSync(bytes, ZSTD);
     const chunks = split(compressed).map((chunk) => this.#addChunk(chunk));
     this.#index.set(segment, { length: bytes.length, stored: compressed.length, hash, chunks });
+  }
+
+  /** Takes the chunks of a whole checkpoint that was made elsewhere; returns its index. */
+  adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): SegmentIndex {
+    const parts = manifest.index.map((hash) => chunks.get(hash)!);
+    const index = decodeIndex(concat(parts));
+    for (const hash of chunksOf(index)) this.#addChunk(chunks.get(hash)!);
+    for (const part of parts) this.#addChunk(part);
+    return index;
   }
 
   #addChunk(chunk: Uint8Array): string {

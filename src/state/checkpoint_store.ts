@@ -99,13 +99,7 @@ export class CheckpointStore {
    */
   async index(manifest: Manifest): Promise<SegmentIndex> {
     const chunks = await this.chunks(manifest.partition, manifest.index);
-    const bytes = new Uint8Array(chunks.reduce((n, c) => n + c.length, 0));
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return decodeIndex(bytes);
+    return decodeIndex(concat(chunks));
   }
 
   /**
@@ -176,7 +170,8 @@ function decompress(chunks: readonly Uint8Array[], length: number): Uint8Array {
   }
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
+/** The parts put together. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -24,3 +24,4 @@ export {
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
 export { type CheckpointDraft, isEmptySegment } from "./checkpoint_draft.ts";
 export type { CheckpointEvent } from "./history.ts";
+export { exportCheckpoints, type Exported, importCheckpoints, readExported } from "./transfer.ts";

@@ -77,6 +77,17 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
   };
 }
 
+/** Resolves when the service is ready: everything that its log held at the start is folded. */
+export async function waitReady({ url, log }: Service): Promise<void> {
+  for (let i = 0; i < 1200; i++) {
+    const response = await fetch(`${url}/readyz`);
+    await response.text();
+    if (response.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`The service did not become ready: ${log()}`);
+}
+
 /** Reads the line that tells where it listens; goes on reading, so that the child never waits. */
 function readUrl(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string | null> {
   return new Promise((resolve) => {

@@ -1,0 +1,262 @@
+// kill -9 of the real service at random moments under load, also inside a checkpoint, and the verdict.
+//
+//   deno task kill [--kills=20] [--seed=<n>]
+
+import { parseArgs } from "node:util";
+import { EMBEDDED_TOPICS, JOB_NAME } from "../../src/job/mod.ts";
+import { EmbeddedLog, openKvFile } from "../../src/log/mod.ts";
+import { CheckpointStore, coreOptionsOf } from "../../src/state/mod.ts";
+import {
+  codecOf,
+  decodeBatch,
+  decodeUtf8,
+  Format,
+  setBaseOffset,
+  splitIntoBatches,
+  systemChance,
+  systemClock,
+} from "../../src/types/mod.ts";
+import { Code, Core } from "../../src/wasm/mod.ts";
+import { Model } from "../model/model.ts";
+import { newSeed, Random } from "../model/random.ts";
+import { hashOfCore } from "../model/state_hash.ts";
+import { type Service, startService, waitReady } from "./service.ts";
+
+export interface KillOptions {
+  readonly kills: number;
+  readonly seed: number;
+  /** Is told what happens. */
+  readonly log?: (line: string) => void;
+}
+
+export interface Verdict {
+  /** Transactions that were answered. */
+  readonly answered: number;
+  /** Answered, but not in the log, or without a result, or with another one than was answered. */
+  readonly lost: number;
+  /** In the log or among the results more than once, or with a result that the fold does not give. */
+  readonly doubled: number;
+  readonly stateHashEqual: boolean;
+  /** Kills that found a checkpoint under way. */
+  readonly insideCheckpoint: number;
+  readonly summaries: number;
+}
+
+export function verdictLine(v: Verdict): string {
+  return `${v.answered} answered, ${v.lost} lost, ${v.doubled} doubled, state hash ${
+    v.stateHashEqual ? "equal" : "DIFFERENT"
+  }`;
+}
+
+const PARTITIONS = 4;
+const CLIENTS = 4;
+const ITEMS = 20_000;
+const PRELOADED = 100_000;
+const ALIVE_MS_MAX = 900;
+
+const FLAGS = {
+  "log.partitions": String(PARTITIONS),
+  "checkpoint.interval.millis": "150",
+  "commit.interval.ms": "20",
+  "transaction.num.min": "0",
+  "transaction.failure.rate.min": "0",
+  "window.idle.timeout.ms": "86400000",
+  // Event time runs ahead of the clock, so that windows close all the time.
+  "event.time": "true",
+  "watermark.out.of.orderness.ms": "5000",
+  "event.time.max.ahead.ms": "31536000000",
+};
+
+/** Event time between two transactions. */
+const TS_STEP_MS = 3;
+
+/** Posts transactions with ids of its own, until the service is gone; remembers every answer. */
+class Load {
+  readonly answered = new Map<number, boolean>();
+  #nextId = 1;
+  readonly #startMs = Date.now();
+
+  constructor(readonly random: Random) {}
+
+  async post(url: string, lines: readonly string[]): Promise<void> {
+    const response = await fetch(`${url}/transactions`, {
+      method: "POST",
+      headers: { "content-type": "text/plain" },
+      body: lines.join("\n"),
+    });
+    for (const line of (await response.text()).trimEnd().split("\n")) {
+      const fields = line.split("\t");
+      if (fields.length === 5) this.answered.set(Number(fields[0]), fields[4] === "true");
+    }
+  }
+
+  line(item: number, quantity: number): string {
+    const id = this.#nextId++;
+    return `${id}\t${this.#startMs + TS_STEP_MS * id}\titem_${item}\t${quantity}`;
+  }
+
+  async preload(url: string): Promise<void> {
+    for (let at = 0; at < PRELOADED; at += 5000) {
+      await this.post(url, Array.from({ length: 5000 }, (_, i) => this.line(at + i, 10)));
+    }
+  }
+
+  /** One client; ends when a request fails, which a killed service makes sure of. */
+  async client(url: string): Promise<void> {
+    try {
+      while (true) {
+        const n = 1 + this.random.below(100);
+        const line = () => this.line(this.random.below(ITEMS), this.random.below(60) - 35);
+        await this.post(url, Array.from({ length: n }, line));
+      }
+    } catch {
+      // The service was killed: what was not answered may or may not have happened.
+    }
+  }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Kills the service again and again under load, then compares everything that it left. */
+export async function killRun({ kills, seed, log = () => {} }: KillOptions): Promise<Verdict> {
+  const random = new Random(seed);
+  const load = new Load(random);
+  const folder = await Deno.makeTempDir({ prefix: "stockflow-kill-" });
+  try {
+    let service = await startService({ folder, flags: FLAGS });
+    await load.preload(service.url);
+    let insideCheckpoint = 0;
+    for (let kill = 1; kill <= kills; kill++) {
+      const clients = Array.from({ length: CLIENTS }, () => load.client(service.url));
+      await sleep(50 + random.below(ALIVE_MS_MAX));
+      await service.kill();
+      await Promise.all(clients);
+      if (await checkpointUnderWay(folder)) insideCheckpoint++;
+      log(`kill ${kill}: ${load.answered.size} answered so far`);
+      service = await startService({ folder, flags: FLAGS });
+    }
+    await waitReady(service);
+    await stopInGoodOrder(service);
+    return { ...await compare(folder, load), insideCheckpoint };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function stopInGoodOrder(service: Service): Promise<void> {
+  service.signal("SIGTERM");
+  const { code } = await service.status;
+  if (code !== 0) throw new Error(`The service exited ${code}: ${service.log()}`);
+}
+
+async function openStore(folder: string): Promise<CheckpointStore> {
+  const kv = await openKvFile(`${folder}/state.kv`);
+  return await CheckpointStore.open(kv, {
+    job: JOB_NAME,
+    clock: systemClock,
+    chance: systemChance,
+  });
+}
+
+/** Whether the last thing that a partition's checkpoints did was to begin. */
+async function checkpointUnderWay(folder: string): Promise<boolean> {
+  const store = await openStore(folder);
+  const [last] = await store.history.list(1);
+  store.close();
+  return last?.kind === "triggered";
+}
+
+/** All values of a topic's partition, with offsets and timestamps. */
+async function readTopic(log: EmbeddedLog, topic: string, partition: number) {
+  const records = [];
+  let { start: offset } = log.bounds(topic, partition);
+  while (offset < log.bounds(topic, partition).end) {
+    const { batches } = await log.read(topic, partition, offset, { maxBytes: 4e6, waitMs: 0 });
+    for (const record of batches.flatMap((b) => decodeBatch(b))) {
+      if (record.offset >= offset) records.push(record);
+    }
+    offset = records.at(-1)!.offset + 1;
+  }
+  return records;
+}
+
+async function compare(folder: string, load: Load): Promise<Omit<Verdict, "insideCheckpoint">> {
+  const log = await EmbeddedLog.open(await openKvFile(`${folder}/log.kv`), {
+    topics: Object.fromEntries(Object.values(EMBEDDED_TOPICS).map((t) => [t, PARTITIONS])),
+    inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries],
+    clock: systemClock,
+    chance: systemChance,
+  });
+  const store = await openStore(folder);
+  const results = new Map<number, boolean>();
+  const inLog = new Set<number>();
+  let doubled = 0;
+  let summaries = 0;
+  let stateHashEqual = true;
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const [newest] = await store.list(partition);
+    const { parameters, stateHash } = newest!.manifest!;
+    const options = { ...coreOptionsOf(parameters), partition, alertTotalMin: 0, alertRateMin: 0 };
+    const records = await readTopic(log, EMBEDDED_TOPICS.transactions, partition);
+    const model = new Model(options);
+    for (const record of records) {
+      model.fold(record);
+      const id = Number(decodeUtf8(record.value!)!.split("\t")[0]);
+      if (inLog.has(id)) doubled++;
+      inLog.add(id);
+    }
+    const written = (await readTopic(log, EMBEDDED_TOPICS.results, partition))
+      .map((r) => decodeUtf8(r.value!)!);
+    for (let i = 0; i < Math.max(written.length, model.results.length); i++) {
+      if (written[i] !== model.results[i]?.value) doubled++;
+      if (written[i] === undefined) continue;
+      const { transaction, success } = codecOf(Format.Text).parseTransactionResult(written[i]!);
+      results.set(Number(transaction.transactionId), success);
+    }
+    const fired = (await readTopic(log, EMBEDDED_TOPICS.summaries, partition))
+      .map((r) => decodeUtf8(r.value!)!).toSorted();
+    const expected = model.summaries.map((s) => codecOf(Format.Text).formatSummary(s.summary))
+      .toSorted();
+    const differ = fired.length !== expected.length ||
+      fired.some((line, i) => line !== expected[i]);
+    if (differ) doubled++;
+    summaries += fired.length;
+    const core = foldAll(new Core(options), records);
+    if (hashOfCore(core) !== stateHash) stateHashEqual = false;
+  }
+  await log.close();
+  store.close();
+  let lost = 0;
+  for (const [id, success] of load.answered) {
+    if (!inLog.has(id) || results.get(id) !== success) lost++;
+  }
+  return { answered: load.answered.size, lost, doubled, stateHashEqual, summaries };
+}
+
+function foldAll(core: Core, records: Awaited<ReturnType<typeof readTopic>>): Core {
+  let offset = 0;
+  for (const batch of splitIntoBatches(records, 1_000_000)) {
+    setBaseOffset(batch, offset);
+    let code = core.begin(batch, { emit: false });
+    if (code < 0) throw new Error(Code[code]);
+    while ((code = core.run()) !== Code.Done) while (core.fire(false) !== Code.Done);
+    offset = Number(core.position);
+  }
+  return core;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: { kills: { type: "string", default: "20" }, seed: { type: "string" } },
+  });
+  const seed = Number(values.seed ?? newSeed());
+  console.log(`seed ${seed}`);
+  const verdict = await killRun({ kills: Number(values.kills), seed, log: console.log });
+  console.log(
+    `${verdict.insideCheckpoint} kills inside a checkpoint, ${verdict.summaries} summaries`,
+  );
+  console.log(verdictLine(verdict));
+  const good = verdict.lost === 0 && verdict.doubled === 0 && verdict.stateHashEqual;
+  Deno.exit(good ? 0 : 1);
+}
