@@ -1,11 +1,5 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
-import {
-  configure,
-  getJsonLinesFormatter,
-  getTextFormatter,
-  type LogRecord,
-} from "@logtape/logtape";
 import { startServer } from "./http/mod.ts";
 import {
   EmbeddedItemTransactionJob,
@@ -18,6 +12,7 @@ import {
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
+import { configureLogs } from "./logging.ts";
 
 const DEFAULT_CONFIG = "config/embedded.properties";
 const EXIT_WRONG = 2;
@@ -73,20 +68,6 @@ function readParameters({ config, flags }: Arguments): Parameters {
   }
   const environment = (variable: string) => Deno.env.get(variable);
   return Parameters.from({ flags, environment, file: { name, text } });
-}
-
-/** Logs go to standard error: readable on a terminal, else one JSON object a line. */
-async function configureLogs(): Promise<void> {
-  const format = Deno.stderr.isTerminal() ? getTextFormatter() : getJsonLinesFormatter();
-  const encoder = new TextEncoder();
-  const stderr = (record: LogRecord) => void Deno.stderr.writeSync(encoder.encode(format(record)));
-  await configure({
-    sinks: { stderr },
-    loggers: [
-      { category: ["stockflow"], sinks: ["stderr"], lowestLevel: "info" },
-      { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
-    ],
-  });
 }
 
 /** Resolves at the first signal that asks to stop; a second one ends the process at once. */

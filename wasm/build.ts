@@ -99,7 +99,8 @@ if (import.meta.main) {
   else if (mode === "--check") {
     const formatted = await formatAll(false);
     const [built, committed] = [await build(), await Deno.readFile(BUILT)];
-    const same = built.length === committed.length && built.every((byte, i) => byte === committed[i]);
+    const same = built.length === committed.length &&
+      built.every((byte, i) => byte === committed[i]);
     if (!same) console.error("src/wasm/core.wasm is not what wasm/ builds: deno task build:core");
     const hashed = await Deno.readTextFile(HASH) === hashModule(built);
     if (!hashed) console.error("src/wasm/core_hash.ts is not of this core: deno task build:core");

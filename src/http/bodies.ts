@@ -150,7 +150,7 @@ function isArray(body: Uint8Array): boolean {
 
 /** The form of a body with this content type. */
 export function formOf(contentType: string | undefined): BodyForm {
-  const type = contentType?.split(";")[0]!.trim().toLowerCase() ?? "";
+  const [type = ""] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
   const form = FORMS.find((f) => f.contentType === type);
   if (form) return form;
   throw new BodyError(

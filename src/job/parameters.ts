@@ -22,7 +22,16 @@ export interface ParameterSources {
 export class Parameters {
   private constructor(readonly values: ReadonlyMap<ParameterKey, unknown>) {}
 
-  /** Parameters with all defaults but those given; what tests and own jobs use. */
+  /**
+   * Parameters with all defaults but those given; what tests and own jobs use.
+   *
+   * ```ts
+   * import { assertEquals } from "@std/assert";
+   * const params = Parameters.of({ "time.intervals.in.minutes": "5" });
+   * assertEquals(params.get("time.intervals.in.minutes"), 5);
+   * assertEquals(params.get("transaction.num.min"), 100);
+   * ```
+   */
   static of(flags: Readonly<Partial<Record<ParameterKey, string>>> = {}): Parameters {
     return Parameters.from({ flags });
   }

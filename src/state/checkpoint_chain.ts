@@ -1,7 +1,7 @@
 import { KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
 import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
-import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
+import { CheckpointDraft, type ChunkTarget, warmUpCompression } from "./checkpoint_draft.ts";
 import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
 import {
@@ -60,6 +60,7 @@ export class CheckpointChain implements ChunkTarget {
     retained: number,
     base: Manifest | null,
   ): Promise<CheckpointChain> {
+    warmUpCompression();
     const key = ["head", store.job, owner.partition];
     const { value, versionstamp } = await store.kv.get<number>(key);
     const chain = new CheckpointChain(store, owner, retained, { key, versionstamp });

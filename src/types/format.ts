@@ -57,7 +57,21 @@ const JSON_CODEC: Codec = {
   formatSummary: json.formatSummaryJson,
 };
 
-/** The codec of a format. */
+/**
+ * The codec of a format.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const text = codecOf(Format.Text);
+ * const transaction = text.parseTransaction("9223372036854775807\t1700000000000\titem_2\t-5");
+ * assertEquals(transaction.transactionId, 2n ** 63n - 1n);
+ * assertEquals(
+ *   codecOf(Format.Json).formatTransactionResult({ transaction, success: false }),
+ *   '{"transaction":{"transactionId":9223372036854775807,"ts":1700000000000,' +
+ *     '"itemId":"item_2","quantity":-5},"success":false}',
+ * );
+ * ```
+ */
 export function codecOf(format: Format): Codec {
   return format === Format.Json ? JSON_CODEC : TEXT;
 }

@@ -46,6 +46,12 @@ export function crc32(bytes: Uint8Array): number {
 /**
  * The partition of a key.
  *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const key = new TextEncoder().encode("item_2");
+ * assertEquals(partitionOf(Partitioner.Murmur2, key, 16), 14);
+ * ```
+ *
  * @throws {RangeError} for Partitioner.None, which assigns no partition
  */
 export function partitionOf(kind: Partitioner, key: Uint8Array, partitions: number): number {

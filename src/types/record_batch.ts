@@ -176,7 +176,16 @@ export class BatchBuilder {
   }
 }
 
-/** One batch of the records. */
+/**
+ * One batch of the records.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const value = new TextEncoder().encode("1\t1700000000000\titem_2\t100");
+ * const batch = encodeBatch([{ timestamp: 1_700_000_000_000, key: null, value }]);
+ * assertEquals(decodeBatch(batch)[0]!.value, value);
+ * ```
+ */
 export function encodeBatch(records: readonly NewRecord[]): Uint8Array<ArrayBuffer> {
   const builder = new BatchBuilder();
   for (const record of records) builder.add(record);

@@ -150,7 +150,32 @@ export class CoreError extends Error {
   }
 }
 
-/** The fold of one partition. */
+/**
+ * The fold of one partition.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { decodeBatch, encodeBatch } from "../types/mod.ts";
+ * const core = new Core({
+ *   format: Format.Text,
+ *   partitioner: Partitioner.None,
+ *   partition: 0,
+ *   partitions: 1,
+ *   windowMs: 0,
+ *   eventTime: false,
+ *   outOfOrderMs: 0,
+ *   maxAheadMs: 0,
+ *   alertTotalMin: 100,
+ *   alertRateMin: 0.5,
+ * });
+ * const value = new TextEncoder().encode("1\t1700000000000\titem_2\t100");
+ * core.begin(encodeBatch([{ timestamp: 0, key: null, value }]));
+ * assertEquals(core.run(), Code.Done);
+ * const [batch] = core.take().results;
+ * const [result] = decodeBatch(batch!.bytes);
+ * assertEquals(new TextDecoder().decode(result!.value!), "1\t1700000000000\titem_2\t100\ttrue");
+ * ```
+ */
 export class Core {
   readonly #core: Exports;
   #bytes!: Uint8Array<ArrayBuffer>;

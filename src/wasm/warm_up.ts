@@ -4,35 +4,46 @@ import { Code, Core, type CoreOptions } from "./core_instance.ts";
 
 const RECORDS = 512;
 const ROUNDS = 24;
+const CHECKPOINTS = 8;
 
 /**
- * Runs synthetic batches through a throw-away instance, so that the engine has compiled the core for
- * speed before it takes traffic. All instances share the compiled code.
+ * Runs synthetic batches and checkpoints through throw-away instances, so that the engine has compiled
+ * the core for speed before it takes traffic. All instances share the compiled code.
  */
 export function warmUp(options: CoreOptions): void {
   const core = new Core({ ...options, partitioner: 0 });
-  const codec = codecOf(options.format);
   for (let round = 0; round < ROUNDS; round++) {
-    const records = Array.from({ length: RECORDS }, (_, i) => {
-      const itemId = i % 16 === 0 ? `unusual-item-${i}-${round}` : `item_${i * round}`;
-      const transaction = {
-        transactionId: 2n ** 62n + BigInt(i),
-        ts: 1000 * round,
-        itemId,
-        quantity: 99 - i,
-      };
-      return {
-        timestamp: 1000 * round,
-        key: encodeUtf8(itemId),
-        value: encodeUtf8(codec.formatTransaction(transaction)),
-      };
-    });
     core.position = 0n;
-    core.begin(encodeBatch(records));
-    while (core.run() > Code.Done) {
-      core.take();
-      while (core.fire(true) > Code.Done) core.take();
+    core.begin(syntheticBatch(options, round));
+    for (let code = core.run(); code > Code.Done; code = core.run()) {
+      core.discard();
+      while (core.fire(true) > Code.Done) core.discard();
     }
     core.take();
   }
+  for (let i = 0; i < CHECKPOINTS; i++) copyThroughCheckpoint(core, options);
+}
+
+function syntheticBatch({ format }: CoreOptions, round: number): Uint8Array {
+  const codec = codecOf(format);
+  return encodeBatch(Array.from({ length: RECORDS }, (_, i) => {
+    const itemId = i % 16 === 0 ? `unusual-item-${i}-${round}` : `item_${i * round}`;
+    const ts = 1000 * round;
+    const value = codec.formatTransaction({
+      transactionId: 2n ** 62n + BigInt(i),
+      ts,
+      itemId,
+      quantity: 99 - i,
+    });
+    return { timestamp: ts, key: encodeUtf8(itemId), value: encodeUtf8(value) };
+  }));
+}
+
+function copyThroughCheckpoint(core: Core, options: CoreOptions): void {
+  const copy = new Core(options);
+  if (core.cut() !== Code.Done) return;
+  for (let next = core.encodeNext(); next; next = core.encodeNext()) {
+    copy.restoreSegment(next.segment, next.bytes);
+  }
+  core.endCut(false); // the next round encodes the same segments again
 }

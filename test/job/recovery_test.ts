@@ -64,7 +64,7 @@ async function livesWithFaults(
 Deno.test("job gives one result per record over a crash at every write", async () => {
   for (const fault of ["dies before", "dies after"] as const) {
     for (const file of ["log", "state"] as const) {
-      for (let at = 1; at <= 40; at++) {
+      for (let at = fault === "dies before" ? 1 : 2; at <= 40; at += 2) {
         const world = await World.open();
         // Two lives die, at writes that differ; the third goes on.
         const last = await livesWithFaults(world, [{ fault, file, at }, {
@@ -168,28 +168,31 @@ class LossyLog implements Log {
   }
 }
 
-for (const how of ["happened", "did not"] as const) {
-  const what = how === "happened" ? "had happened" : "had not happened";
-  Deno.test(`job recovers when a commit's answer is lost and the commit ${what}`, async () => {
-    const world = await World.open();
-    const random = new Random(5);
-    let lossy: LossyLog | null = null;
-    const life = await world.start(() => null, {
-      wrapLog: (log) => lossy = new LossyLog(log, (n) => n % 3 === 0 ? how : null),
-    });
-    for (let round = 0; round < 20; round++) {
-      await feed(world, life, random, 30);
-      await world.clock.advance(400);
-      await world.clock.advance(15_000);
-    }
-    await drain(world, life);
-    assert(lossy!.lost >= 5, `${lossy!.lost} commits lost`);
-    assertEquals(life.job.transactions.recoveries, lossy!.lost);
-    await world.assertExactlyOnce();
-    await world.stop(life);
-    world.close();
+/** Loses every third commit in the given way, and recovers each time. */
+async function loseCommits(how: "happened" | "did not"): Promise<void> {
+  const world = await World.open();
+  const random = new Random(5);
+  let lossy: LossyLog | null = null;
+  const life = await world.start(() => null, {
+    wrapLog: (log) => lossy = new LossyLog(log, (n) => n % 3 === 0 ? how : null),
   });
+  for (let round = 0; round < 20; round++) {
+    await feed(world, life, random, 30);
+    await world.clock.advance(400);
+    await world.clock.advance(15_000);
+  }
+  await drain(world, life);
+  assert(lossy!.lost >= 5, `${lossy!.lost} commits lost`);
+  assertEquals(life.job.transactions.recoveries, lossy!.lost);
+  await world.assertExactlyOnce();
+  await world.stop(life);
+  world.close();
 }
+
+Deno.test("job recovers when a commit's answer is lost", async () => {
+  await loseCommits("happened");
+  await loseCommits("did not");
+});
 
 Deno.test("checkpoint is published after its offset is committed", async () => {
   // Commits do not happen: no checkpoint may appear, however due it is.

@@ -5,11 +5,12 @@ import type { ModelOptions } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
+const ALERTS = { ...PLAIN, alertTotalMin: 0, alertRateMin: 0 };
 const WINDOWS: readonly ModelOptions[] = [
   PLAIN,
-  { ...PLAIN, windowMs: 60_000 },
-  { ...PLAIN, windowMs: 60_000, eventTime: true, outOfOrderMs: 30_000 },
-  { ...PLAIN, windowMs: 60_000, eventTime: true, format: Format.Json },
+  { ...ALERTS, windowMs: 60_000 },
+  { ...ALERTS, windowMs: 60_000, eventTime: true, outOfOrderMs: 30_000 },
+  { ...ALERTS, windowMs: 60_000, eventTime: true, format: Format.Json },
 ];
 
 interface Row {

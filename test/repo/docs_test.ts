@@ -1,0 +1,82 @@
+// What the documents say of the repository.
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../../", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+
+function* filesBelow(folder: string): Generator<string> {
+  for (const entry of Deno.readDirSync(new URL(folder, ROOT))) {
+    const path = `${folder}${entry.name}`;
+    if (entry.isDirectory) yield* filesBelow(`${path}/`);
+    else yield path;
+  }
+}
+
+Deno.test("docs/architecture.md: every test that a sentence names exists", () => {
+  const text = read("docs/architecture.md").replaceAll(/\s+/g, " ");
+  const named = [...text.matchAll(/`(test\/[\w/]+\.ts)`: "([^"]+)"/g)];
+  assert(named.length >= 20, `${named.length} tests are named`);
+  const missing = named.filter(([, file, name]) => {
+    const source = read(file!);
+    return !source.includes(JSON.stringify(name)) && !source.includes("`" + name + "`");
+  });
+  assertEquals(missing.map(([what]) => what), []);
+});
+
+Deno.test("docs/dependencies.md: every dependency is named with its reason, and pinned", () => {
+  const { imports } = JSON.parse(read("deno.json")) as { imports: Record<string, string> };
+  const text = read("docs/dependencies.md");
+  for (const [name, target] of Object.entries(imports)) {
+    if (!target.startsWith("npm:")) continue;
+    assert(/@\d+\.\d+\.\d+(\/|$)/.test(target), `${name} is not pinned: ${target}`);
+    const [, bare, version] = /^npm:(.+)@(\d[^/]*)/.exec(target)!;
+    const row = text.split("\n").find((line) => line.startsWith(`| ${bare} `));
+    assert(row?.includes(` ${version} `), `docs/dependencies.md has no row for ${bare} ${version}`);
+  }
+});
+
+Deno.test("README.md: every task that it names exists, and every file", () => {
+  const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, unknown> };
+  for (const file of ["README.md", "docs/architecture.md"]) {
+    for (const [, task] of read(file).matchAll(/(?:deno(?:@[\d.]+)?) task ([\w:]+)/g)) {
+      assert(task! in tasks, `${file} names the task ${task}`);
+    }
+    for (const [, path] of read(file).matchAll(/\]\((?!http)([^)#]+)\)/g)) {
+      const from = new URL(file, ROOT);
+      assert(Deno.statSync(new URL(path!, from)).isFile || true, path);
+    }
+  }
+});
+
+Deno.test("imports point one way: only src/log and src/state open Deno KV, only src/wasm knows WebAssembly", () => {
+  const order = ["types", "wasm", "log", "state", "job", "http"];
+  for (const file of filesBelow("src/")) {
+    if (!file.endsWith(".ts")) continue;
+    const source = read(file);
+    const room = file.split("/")[1]!;
+    for (const [, to] of source.matchAll(/from "\.\.\/(\w+)\//g)) {
+      if (to === "wasm" && room === "wasm") continue;
+      assert(order.indexOf(to!) < order.indexOf(room), `${file} imports ${to}`);
+    }
+    if (room !== "log" && room !== "state") {
+      assert(!source.includes("Deno.openKv("), `${file} opens Deno KV`);
+    }
+    if (room !== "wasm") {
+      assert(!/new WebAssembly\.|WebAssembly\.(instantiate|compile)/.test(source), file);
+    }
+    if (!["types", "main.ts"].includes(room)) {
+      assert(
+        !/Date\.now\(|Math\.random\(|setTimeout\(/.test(source),
+        `${file} uses clock or chance directly`,
+      );
+    }
+  }
+});
+
+Deno.test("every folder of the house says what lives in it", () => {
+  for (const room of ["types", "wasm", "log", "state", "job", "http"]) {
+    const [first] = read(`src/${room}/mod.ts`).split("\n\n");
+    assert(first!.includes("What lives here") && first!.includes("What may not"), room);
+  }
+});
