@@ -5,6 +5,7 @@ import {
   EmbeddedItemTransactionJob,
   environmentName,
   JOB_NAME,
+  MACHINE,
   PARAMETER_KEYS,
   ParameterError,
   parameterHelp,
@@ -12,7 +13,7 @@ import {
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
-import { configureLogs } from "./logging.ts";
+import { configureLogs } from "./job/logging.ts";
 
 const DEFAULT_CONFIG = "config/embedded.properties";
 const EXIT_WRONG = 2;
@@ -98,7 +99,7 @@ async function run(params: Parameters): Promise<void> {
   const stop = whenAskedToStop();
   const job: RunningJob = await new EmbeddedItemTransactionJob()
     .createApplicationPipeline(params)
-    .start(JOB_NAME);
+    .start(JOB_NAME, { ...MACHINE, logs: true });
   try {
     const server = startServer({
       job,

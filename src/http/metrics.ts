@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from "prom-client";
-import type { RunningJob } from "../job/mod.ts";
+import type { PartitionFigures, RunningJob } from "../job/mod.ts";
 import { type Reason, reasonName, REASONS } from "../types/mod.ts";
 
 /** The metrics of a job in the text format of Prometheus; figures are read when they are asked for. */
@@ -8,15 +8,16 @@ export class JobMetrics {
 
   constructor(job: RunningJob) {
     const registers = [this.registry];
-    const sum = (of: (f: ReturnType<RunningJob["figures"]>[number]) => number) =>
-      job.figures().reduce((n, f) => n + of(f), 0);
+    const partitions = () => job.figures().flatMap((worker) => worker.partitions);
+    const sum = (of: (f: PartitionFigures) => number) =>
+      partitions().reduce((n, f) => n + of(f), 0);
     new Counter({
       name: "stockflow_records_in_total",
       help: "Records of the transaction topic folded since the start of the process",
       registers,
       collect() {
         this.reset();
-        this.inc(job.transactions.recordsIn);
+        this.inc(job.figures().reduce((n, worker) => n + worker.recordsIn, 0));
       },
     });
     new Counter({
@@ -63,7 +64,7 @@ export class JobMetrics {
       registers,
       collect() {
         this.reset();
-        for (const { partition, checkpointMs } of job.figures()) {
+        for (const { partition, checkpointMs } of partitions()) {
           if (checkpointMs !== null) {
             this.set({ partition: String(partition) }, checkpointMs / 1000);
           }

@@ -10,7 +10,7 @@ import {
 } from "../types/mod.ts";
 import { OUTCOME_ACCEPTED, OUTCOME_REJECTED } from "../wasm/mod.ts";
 import { OffsetWaiters } from "./offset_waiters.ts";
-import type { Owners } from "./owners.ts";
+import type { Owners } from "./worker/owners.ts";
 import type { QueryOutcome } from "./query_processor.ts";
 
 /** The service takes no more for the moment. */

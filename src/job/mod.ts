@@ -20,5 +20,6 @@ export {
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
 export { Pipeline } from "./pipeline.ts";
-export type { PartitionFigures, RunningJob } from "./running_job.ts";
+export type { RunningJob } from "./running_job.ts";
+export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

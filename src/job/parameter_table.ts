@@ -133,6 +133,18 @@ export const PARAMETERS = {
     4_000_000,
     "records of a partition after which a checkpoint is taken anyway; bounds the recovery",
   ),
+  "parallelism": integer(
+    0,
+    256,
+    0,
+    "worker threads; 0 = as many as processors, at most one per partition",
+  ),
+  "watchdog.timeout.ms": integer(
+    1000,
+    3_600_000,
+    30_000,
+    "a call or a thread that is silent for so long is taken to hang, and recovered",
+  ),
   "restart.attempts": integer(
     0,
     1000,

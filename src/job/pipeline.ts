@@ -1,18 +1,19 @@
 import { EmbeddedLog, type Log } from "../log/mod.ts";
-import { CheckpointStore, foldParametersOf, PARTITIONERS } from "../state/mod.ts";
+import { CheckpointStore, PARTITIONERS } from "../state/mod.ts";
 import { codecOf, Format } from "../types/mod.ts";
-import { type CoreOptions, warmUp } from "../wasm/mod.ts";
+import type { CoreOptions } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
-import { Owners } from "./owners.ts";
+import { Owners } from "./worker/owners.ts";
 import type { Parameters } from "./parameters.ts";
 import { QueryWorker } from "./query_worker.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
-import { TransactionWorker } from "./transaction_worker.ts";
+import { startWorkers } from "./start_workers.ts";
+import type { JobSettings } from "./worker/worker_context.ts";
 
 /** Record batches of outputs have at most so many bytes: a value of Deno KV holds one. */
 const BATCH_BYTES_MAX = 65_000;
@@ -41,15 +42,12 @@ export class Pipeline {
     const queryLog = wiring.queries.source === wiring.transactions.source
       ? transactionLog
       : await wiring.queries.source.open();
-    const store = await CheckpointStore.open(await surroundings.openKv(params.get("state.kv")), {
-      job: name,
-      clock,
-      chance,
-    });
+    const kv = await surroundings.openKv(params.get("state.kv"));
+    const store = await CheckpointStore.open(kv, { job: name, clock, chance });
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const coreOptions = (partition: number) => coreOptionsOf(params, partition, partitions);
-    const codec = codecOf(coreOptions(0).format);
-    const owners = new Owners(coreOptions(0).partitioner, partitions);
+    const core = coreOptionsOf(params, partitions);
+    const codec = codecOf(core.format);
+    const owners = new Owners(core.partitioner, partitions);
     const gateway = transactionLog instanceof EmbeddedLog
       ? new Gateway({
         log: transactionLog,
@@ -61,22 +59,12 @@ export class Pipeline {
       })
       : null;
     const context: JobContext = {
-      settings: {
-        commitIntervalMs: params.get("commit.interval.ms"),
-        checkpointIntervalMs: params.get("checkpoint.interval.millis"),
-        checkpointTimeoutMs: params.get("checkpoint.timeout.millis"),
-        checkpointsRetained: params.get("checkpoint.retained"),
-        recoveryRecordsMax: params.get("recovery.records.max"),
-        idleTimeoutMs: params.get("window.idle.timeout.ms"),
-        restartAttempts: params.get("restart.attempts"),
-      },
+      settings: settingsOf(params),
       wiring,
       transactionLog,
       queryLog,
       store,
       codec,
-      parameters: foldParametersOf(coreOptions(0)),
-      coreOptions,
       topics: {
         input: wiring.transactions.topic,
         results: wiring.results.topic,
@@ -88,11 +76,9 @@ export class Pipeline {
       owners,
       clock,
       chance,
-      transactionWaiters: gateway?.transactionWaiters ?? null,
       queryWaiters: gateway?.queryWaiters ?? null,
     };
     checkPartitions(context, transactionLog, partitions);
-    warmUp(coreOptions(0));
     const queries = new QueryWorker(context);
     const retention = transactionLog instanceof EmbeddedLog
       ? new Retention(
@@ -102,13 +88,40 @@ export class Pipeline {
         (partition) => queries.processors[partition]?.acknowledged.offset ?? 0,
       )
       : null;
-    const transactions = new TransactionWorker(context);
-    return new RunningJob(name, context, gateway, transactions, queries, retention, async () => {
+    const workers = startWorkers(context, {
+      job: name,
+      core,
+      threads: surroundings.threads ? threadsOf(params, partitions) : 0,
+      logs: surroundings.logs ?? false,
+      watchdogMs: params.get("watchdog.timeout.ms"),
+      onOutcomes: gateway
+        ? (partition, first, outcomes) =>
+          gateway.transactionWaiters.deliver(partition, first, outcomes)
+        : null,
+    });
+    return new RunningJob(name, context, gateway, workers, queries, retention, async () => {
       await wiring.transactions.source.close();
       if (queryLog !== transactionLog) await wiring.queries.source.close();
       store.close();
     });
   }
+}
+
+function settingsOf(params: Parameters): JobSettings {
+  return {
+    commitIntervalMs: params.get("commit.interval.ms"),
+    checkpointIntervalMs: params.get("checkpoint.interval.millis"),
+    checkpointTimeoutMs: params.get("checkpoint.timeout.millis"),
+    checkpointsRetained: params.get("checkpoint.retained"),
+    recoveryRecordsMax: params.get("recovery.records.max"),
+    idleTimeoutMs: params.get("window.idle.timeout.ms"),
+    restartAttempts: params.get("restart.attempts"),
+  };
+}
+
+/** Threads that share the partitions. */
+function threadsOf(params: Parameters, partitions: number): number {
+  return Math.min(partitions, params.get("parallelism") || navigator.hardwareConcurrency);
 }
 
 /** Transaction results go to the partition with the number of their input's. */
@@ -123,11 +136,12 @@ function checkPartitions({ topics }: JobContext, log: Log, partitions: number): 
   );
 }
 
-function coreOptionsOf(params: Parameters, partition: number, partitions: number): CoreOptions {
+/** Options of a core; the partition is replaced by whoever folds it. */
+function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
   return {
     format: params.get("format") === "json" ? Format.Json : Format.Text,
     partitioner: PARTITIONERS[params.get("transaction.partitioner")],
-    partition,
+    partition: 0,
     partitions,
     windowMs: params.get("enable.summaries") ? 60_000 * params.get("time.intervals.in.minutes") : 0,
     eventTime: params.get("event.time"),

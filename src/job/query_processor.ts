@@ -13,9 +13,9 @@ import {
   Reason,
   splitIntoBatches,
 } from "../types/mod.ts";
-import type { CommitSource, Pending } from "./committer.ts";
-import { deadLetterOf } from "./dead_letters.ts";
-import type { Owners } from "./owners.ts";
+import type { CommitSource, Pending } from "./worker/committer.ts";
+import { deadLetterOf } from "./worker/dead_letters.ts";
+import type { Owners } from "./worker/owners.ts";
 
 /** Where the results of queries go; null = not written. */
 export interface QueryTopics {

@@ -1,6 +1,6 @@
 import type { LogSession } from "../log/mod.ts";
-import type { CommitSource } from "./committer.ts";
-import { Committer } from "./committer.ts";
+import type { CommitSource } from "./worker/committer.ts";
+import { Committer } from "./worker/committer.ts";
 import type { JobContext } from "./job_context.ts";
 import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
 import { supervise, together } from "./supervise.ts";

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { EmbeddedLog } from "../log/mod.ts";
 import type { JobContext } from "./job_context.ts";
-import { positionOf } from "./recovery.ts";
+import { positionOf } from "./worker/recovery.ts";
 
 const log = getLogger(["stockflow", "job"]);
 

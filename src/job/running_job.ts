@@ -3,23 +3,8 @@ import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import type { Retention } from "./retention.ts";
 import type { QueryWorker } from "./query_worker.ts";
-import type { TransactionWorker } from "./transaction_worker.ts";
-
-/** Figures of one partition, for metrics. */
-export interface PartitionFigures {
-  readonly partition: number;
-  readonly position: number;
-  readonly items: number;
-  readonly accepted: number;
-  readonly rejected: number;
-  readonly late: number;
-  readonly farAhead: number;
-  /** By reason. */
-  readonly invalid: readonly number[];
-  readonly stateBytes: number;
-  readonly openWindows: number;
-  readonly checkpointMs: number | null;
-}
+import type { JobWorker } from "./job_worker.ts";
+import type { WorkerFigures } from "./worker/figures.ts";
 
 /** A job that runs. */
 export class RunningJob {
@@ -33,7 +18,8 @@ export class RunningJob {
     readonly context: JobContext,
     /** The way in for transactions and queries; null when the log is not the job's own. */
     readonly gateway: Gateway | null,
-    readonly transactions: TransactionWorker,
+    /** Each folds the partitions whose number modulo their count is its own. */
+    readonly workers: readonly JobWorker[],
     readonly queries: QueryWorker,
     readonly retention: Retention | null,
     readonly close: () => Promise<void>,
@@ -55,7 +41,9 @@ export class RunningJob {
     const retained = this.retention?.run(queryStop);
     await Promise.all([
       this.queries.run(queryStop).catch(fail).finally(() => queriesDone.abort()),
-      this.transactions.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail),
+      ...this.workers.map((worker) =>
+        worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
+      ),
     ]);
     await retained;
     const ended = this.#failure ?? new Error("The job has ended");
@@ -95,25 +83,13 @@ export class RunningJob {
     return this.store.history.list(limit);
   }
 
-  /** Figures of the partitions that are claimed at the moment. */
-  figures(): PartitionFigures[] {
-    return this.transactions.members.map(({ processor, checkpointer }) => {
-      const { core, partition, position } = processor;
-      const state = core.state;
-      const info = core.info;
-      return {
-        partition,
-        position,
-        items: Number(state.items),
-        accepted: Number(state.accepted),
-        rejected: Number(state.rejected),
-        late: Number(state.late),
-        farAhead: Number(state.farAhead),
-        invalid: state.invalid.map(Number),
-        stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
-        openWindows: info.openWindows,
-        checkpointMs: checkpointer.lastTiming?.totalMs ?? null,
-      };
-    });
+  /** Figures of the workers. */
+  figures(): WorkerFigures[] {
+    return this.workers.map((worker) => worker.figures());
+  }
+
+  /** The worker that folds a partition. */
+  workerOf(partition: number): JobWorker {
+    return this.workers[partition % this.workers.length]!;
   }
 }

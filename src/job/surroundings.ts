@@ -8,12 +8,17 @@ export interface Surroundings {
   readonly chance: Chance;
   /** Opens the KV in a file. */
   readonly openKv: (path: string) => Promise<Kv>;
+  /** Workers run in threads of their own. */
+  readonly threads?: boolean;
+  /** Threads write logs to standard error. */
+  readonly logs?: boolean;
 }
 
 /** The machine itself. */
 export const MACHINE: Surroundings = {
   clock: systemClock,
   chance: systemChance,
+  threads: true,
   openKv: async (path) => {
     try {
       return await openKvFile(path);

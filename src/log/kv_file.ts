@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import type { Kv } from "./group_commit.ts";
+import { type Kv, toKv } from "./group_commit.ts";
 
 /** A KV file that cannot be used, and why. */
 export class KvFileError extends Error {
@@ -17,10 +17,7 @@ export async function openKvFile(path: string): Promise<Kv> {
   try {
     const kv = await Deno.openKv(path);
     return {
-      get: kv.get.bind(kv),
-      getMany: kv.getMany.bind(kv),
-      list: kv.list.bind(kv),
-      atomic: kv.atomic.bind(kv),
+      ...toKv(kv),
       close: () => {
         kv.close();
         lock.close();
@@ -40,7 +37,7 @@ export async function openKvFile(path: string): Promise<Kv> {
 export async function openKvFileToRead(path: string): Promise<Kv> {
   try {
     await Deno.stat(path);
-    return await Deno.openKv(path);
+    return toKv(await Deno.openKv(path));
   } catch (error) {
     throw new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
   }

@@ -381,12 +381,11 @@ export class LogWriter {
   async #removeLeftovers(partitions: readonly TopicPartition[]): Promise<void> {
     for (const tp of partitions) {
       const prefix = ["batch", tp.topic, tp.partition];
-      const above = this.kv.list({ prefix, start: [...prefix, tp.end] });
-      await this.#remove(above);
+      await this.#remove(this.kv.listKeys({ prefix, start: [...prefix, tp.end] }));
     }
   }
 
-  async #remove(entries: AsyncIterable<Deno.KvEntry<unknown>>): Promise<void> {
+  async #remove(all: AsyncIterable<Deno.KvKey>): Promise<void> {
     let keys: Deno.KvKey[] = [];
     const flush = async () => {
       const some = keys;
@@ -395,7 +394,7 @@ export class LogWriter {
         for (const key of some) atomic.delete(key);
       });
     };
-    for await (const { key } of entries) {
+    for await (const key of all) {
       keys.push(key);
       if (keys.length === KV_COMMIT_MUTATIONS_MAX) await flush();
     }
@@ -417,7 +416,7 @@ export class LogWriter {
       // The start moves first: what lies below it is not there for any reader.
       await this.commits.commit((atomic) => atomic.set(["start", tp.topic, tp.partition], start));
       tp.start = start;
-      await this.#remove(this.kv.list({ prefix, end: [...prefix, start] }));
+      await this.#remove(this.kv.listKeys({ prefix, end: [...prefix, start] }));
       return start;
     });
   }

@@ -14,6 +14,7 @@ export {
   KV_COMMIT_BYTES_MAX,
   KV_COMMIT_MUTATIONS_MAX,
   KV_VALUE_BYTES_MAX,
+  toKv,
   WriteFailedError,
 } from "./group_commit.ts";
 export { KvFileError, openKvFile, openKvFileToRead } from "./kv_file.ts";

@@ -75,6 +75,11 @@ export class CheckpointChain implements ChunkTarget {
     return chain;
   }
 
+  /** Sequence of the newest checkpoint, null if there is none. */
+  get newest(): number | null {
+    return this.#sequence || null;
+  }
+
   get partition(): number {
     return this.owner.partition;
   }
@@ -169,9 +174,7 @@ export class CheckpointChain implements ChunkTarget {
     const { store, owner } = this;
     const prefix = ["chunk", store.job, owner.partition];
     const all = new Set<string>();
-    for await (const { key } of store.kv.list<Uint8Array>({ prefix }, { batchSize: 10 })) {
-      all.add(toHex(key[3] as Uint8Array));
-    }
+    for await (const key of store.kv.listKeys({ prefix })) all.add(toHex(key[3] as Uint8Array));
     return await this.deleteChunks(all);
   }
 

@@ -12,7 +12,7 @@
 
 import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
 import { type Chance, type Clock, retry } from "../types/mod.ts";
-import { CheckpointHistory } from "./history.ts";
+import { type CheckpointEvent, CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, decodeManifest, type Manifest, sha256 } from "./manifest.ts";
 import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
 import { zstdDecompressSync } from "node:zlib";
@@ -25,6 +25,8 @@ export interface CheckpointStoreOptions {
   readonly job: string;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** Where events go; into the store's own history by default. */
+  readonly addEvent?: (event: CheckpointEvent) => Promise<void>;
 }
 
 /** The right to publish checkpoints of a partition, until someone else takes it. */
@@ -50,6 +52,11 @@ export class CheckpointStore {
 
   static async open(kv: Kv, options: CheckpointStoreOptions): Promise<CheckpointStore> {
     return new CheckpointStore(kv, options, await CheckpointHistory.open(kv, options.job));
+  }
+
+  /** Adds an event to the history. */
+  addEvent(event: CheckpointEvent): Promise<void> {
+    return this.options.addEvent?.(event) ?? this.history.add(event);
   }
 
   get job(): string {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { DEAD_LETTER_HEADERS, deadLetterOf } from "../../src/job/dead_letters.ts";
+import { DEAD_LETTER_HEADERS, deadLetterOf } from "../../src/job/worker/dead_letters.ts";
 import { decodeUtf8, encodeUtf8, Reason, recordBytesMax } from "../../src/types/mod.ts";
 
 const FACTS = { reason: Reason.Malformed, offset: 7n, timestamp: 99n };

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { type CommitSource, Committer, type Pending } from "../../src/job/committer.ts";
+import { type CommitSource, Committer, type Pending } from "../../src/job/worker/committer.ts";
 import { LostError } from "../../src/job/errors.ts";
 import { OffsetWaiters } from "../../src/job/offset_waiters.ts";
-import { PartitionProcessor } from "../../src/job/partition_processor.ts";
+import { PartitionProcessor } from "../../src/job/worker/partition_processor.ts";
 import type { CommitOutcome, LogSession } from "../../src/log/mod.ts";
 import { decodeBatch, encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";

@@ -25,9 +25,9 @@ async function feed(world: World, life: Life, random: Random, n: number): Promis
 }
 
 /** Waits until everything in the log is folded and committed. */
-async function drain(world: World, { job, log }: Life): Promise<void> {
+async function drain(world: World, { worker, log }: Life): Promise<void> {
   await world.clock.until(() => {
-    const { members } = job.transactions;
+    const { members } = worker;
     return members.length === PARTITIONS && members.every(({ processor }) => {
       const { end } = log.bounds("transactions", processor.partition);
       return processor.acknowledged.offset === end;
@@ -99,7 +99,7 @@ Deno.test("recovery from any checkpoint gives the state of the fold", async () =
   // Drop the newest, one after the other, down to none: each time the same state comes out.
   for (let drop = 0; drop <= most; drop++) {
     const again = await world.start(() => null, { flags: { "checkpoint.interval.millis": "0" } });
-    const hashes = again.job.transactions.members.map((m) => hashOfCore(m.processor.core));
+    const hashes = again.worker.members.map((m) => hashOfCore(m.processor.core));
     assertEquals(hashes, expected, `without the ${drop} newest checkpoints`);
     again.kill();
     for (const [partition, list] of listed.entries()) {
@@ -183,7 +183,7 @@ async function loseCommits(how: "happened" | "did not"): Promise<void> {
   }
   await drain(world, life);
   assert(lossy!.lost >= 5, `${lossy!.lost} commits lost`);
-  assertEquals(life.job.transactions.recoveries, lossy!.lost);
+  assertEquals(life.worker.recoveries, lossy!.lost);
   await world.assertExactlyOnce();
   await world.stop(life);
   world.close();
@@ -216,7 +216,7 @@ Deno.test("checkpoint is published after its offset is committed", async () => {
   const before = await count();
   await feed(world, next, random, 50);
   for (let i = 0; i < 40; i++) await world.clock.advance(200);
-  assert(next.job.transactions.recoveries > 3);
+  assert(next.worker.recoveries > 3);
   assertEquals(await count(), before);
   blocked = false;
   await drain(world, next);

@@ -20,6 +20,7 @@ import {
   Partitioner,
 } from "../../src/types/mod.ts";
 import { type Fault, FaultKv } from "../log/fault_kv.ts";
+import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { Model } from "../model/model.ts";
 import { ManualClock } from "./manual_clock.ts";
 
@@ -38,6 +39,8 @@ export interface StartOptions {
 /** One life of the process. */
 export interface Life {
   readonly job: RunningJob;
+  /** The one worker: worlds use no threads. */
+  readonly worker: TransactionWorker;
   readonly log: EmbeddedLog;
   readonly logKv: FaultKv;
   readonly stateKv: FaultKv;
@@ -88,7 +91,8 @@ export class World {
     source.open = async () => wrapLog(log = await open() as EmbeddedLog);
     const job = await this.clock.run(pipeline.start("test", surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");
-    return { job, log: log!, logKv, stateKv, kill };
+    const worker = job.workers[0] as TransactionWorker;
+    return { job, worker, log: log!, logKv, stateKv, kill };
   }
 
   /** Stops a job in good order. */

@@ -39,6 +39,10 @@ export class FaultKv implements Kv {
     return entries as ReturnType<Kv["list"]> as never;
   };
 
+  async *listKeys(selector: Deno.KvListSelector): AsyncGenerator<Deno.KvKey> {
+    for await (const { key } of this.list(selector)) yield key;
+  }
+
   async #count<T>(operation: () => Promise<T>): Promise<T> {
     this.#alive();
     FaultKv.inFlight++;

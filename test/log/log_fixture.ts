@@ -1,6 +1,6 @@
 import type { Clock, NewRecord } from "../../src/types/mod.ts";
 import { decodeBatch, decodeUtf8, encodeBatch, encodeUtf8 } from "../../src/types/mod.ts";
-import { type CommittedPosition, EmbeddedLog, type Kv } from "../../src/log/mod.ts";
+import { type CommittedPosition, EmbeddedLog, type Kv, toKv } from "../../src/log/mod.ts";
 
 export const TOPICS = { transactions: 2, queries: 1, results: 2, summaries: 1 } as const;
 
@@ -32,8 +32,8 @@ export class TestClock implements Clock {
   }
 }
 
-export function openLog(kv: Kv, clock: Clock = new TestClock()): Promise<EmbeddedLog> {
-  return EmbeddedLog.open(kv, {
+export function openLog(kv: Kv | Deno.Kv, clock: Clock = new TestClock()): Promise<EmbeddedLog> {
+  return EmbeddedLog.open("listKeys" in kv ? kv : toKv(kv), {
     topics: TOPICS,
     inputs: ["transactions", "queries"],
     clock,

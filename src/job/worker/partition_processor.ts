@@ -1,17 +1,17 @@
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, TopicOutput } from "../log/mod.ts";
+import type { CommittedPosition, TopicOutput } from "../../log/mod.ts";
 import type { CommitSource, Pending } from "./committer.ts";
-import type { BatchMark } from "../state/mod.ts";
+import type { BatchMark } from "../../state/mod.ts";
 import {
   batchInfo,
   type Clock,
   type NewRecord,
   reasonName,
   splitIntoBatches,
-} from "../types/mod.ts";
-import { Code, type Core, CoreError, type DeadLetter, type Output } from "../wasm/mod.ts";
+} from "../../types/mod.ts";
+import { Code, type Core, CoreError, type DeadLetter, type Output } from "../../wasm/mod.ts";
 import { deadLetterRecord } from "./dead_letters.ts";
-import { StopError } from "./errors.ts";
+import { StopError } from "../errors.ts";
 import { RateLimit } from "./rate_limit.ts";
 
 const log = getLogger(["stockflow", "job"]);

@@ -1,4 +1,4 @@
-import type { Clock } from "../types/mod.ts";
+import type { Clock } from "../../types/mod.ts";
 
 const INTERVAL_MS = 5000;
 

@@ -4,9 +4,9 @@ import {
   FencedError,
   type FoldParameters,
   type Manifest,
-} from "../state/mod.ts";
-import type { Clock } from "../types/mod.ts";
-import { Code } from "../wasm/mod.ts";
+} from "../../state/mod.ts";
+import type { Clock } from "../../types/mod.ts";
+import { Code } from "../../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
 
 const log = getLogger(["stockflow", "checkpoint"]);
@@ -23,12 +23,12 @@ export interface CheckpointerOptions {
   readonly clock: Clock;
 }
 
-/** Durations of checkpoints in ms, for metrics. */
-export interface CheckpointTiming {
+/** A checkpoint that was published. */
+export interface TakenCheckpoint {
+  /** ms since the epoch */
+  readonly at: number;
   /** From the cut to the publication. */
-  readonly totalMs: number;
-  /** The longest piece that kept the event loop. */
-  readonly longestPieceMs: number;
+  readonly durationMs: number;
 }
 
 /**
@@ -38,11 +38,11 @@ export interface CheckpointTiming {
 export class Checkpointer implements CutGate {
   #lastAt: number;
   /** Position and watermark of the newest checkpoint. */
-  #last: { offset: number; watermark: bigint } | null;
+  #lastPosition: { offset: number; watermark: bigint } | null;
   #cutActive = false;
   #waiting: (() => void)[] = [];
   #committed: (() => void)[] = [];
-  lastTiming: CheckpointTiming | null = null;
+  last: TakenCheckpoint | null = null;
 
   constructor(
     readonly processor: PartitionProcessor,
@@ -50,7 +50,7 @@ export class Checkpointer implements CutGate {
     readonly options: CheckpointerOptions,
     base: { offset: number; watermark: bigint } | null,
   ) {
-    this.#last = base;
+    this.#lastPosition = base;
     this.#lastAt = options.clock.monotonic();
     processor.gate = this;
   }
@@ -65,8 +65,9 @@ export class Checkpointer implements CutGate {
 
   get #changed(): boolean {
     const { position, core, acknowledged } = this.processor;
-    if (!this.#last && position === acknowledged.start) return false; // nothing was ever folded
-    return !this.#last || this.#last.offset !== position || this.#last.watermark !== core.watermark;
+    if (!this.#lastPosition && position === acknowledged.start) return false; // nothing was ever folded
+    return !this.#lastPosition || this.#lastPosition.offset !== position ||
+      this.#lastPosition.watermark !== core.watermark;
   }
 
   // ---- what a processor waits for ----
@@ -116,7 +117,7 @@ export class Checkpointer implements CutGate {
     const offset = Number(scalars.position);
     const draft = chain.begin();
     const about = { partition: chain.partition, sequence: draft.sequence, offset };
-    const history = chain.store.history;
+    const { store } = chain;
     processor.recordsSinceCheckpoint = 0;
     this.#lastAt = from;
     const timeout = new AbortController();
@@ -124,8 +125,8 @@ export class Checkpointer implements CutGate {
     void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort());
     const encoded: number[] = [];
     try {
-      await history.add({ kind: "triggered", at: cutAt, ...about });
-      const longestPieceMs = await this.#encode(draft, encoded, giveUp);
+      await store.addEvent({ kind: "triggered", at: cutAt, ...about });
+      await this.#encode(draft, encoded, giveUp);
       if (!uncommitted) await this.#waitCommitted(offset, scalars.watermark, giveUp);
       const manifest = await chain.publish(draft, {
         logId: options.logId,
@@ -135,14 +136,14 @@ export class Checkpointer implements CutGate {
         parameters: options.parameters,
         cutAt,
       });
-      const totalMs = options.clock.monotonic() - from;
-      this.lastTiming = { totalMs, longestPieceMs };
-      this.#last = { offset, watermark: scalars.watermark };
-      await history.add({
+      const durationMs = options.clock.monotonic() - from;
+      this.last = { at: manifest.publishedAt, durationMs };
+      this.#lastPosition = { offset, watermark: scalars.watermark };
+      await store.addEvent({
         kind: "completed",
         at: options.clock.now(),
         ...about,
-        durationMs: totalMs,
+        durationMs,
         items: Number(scalars.items),
         newBytes: manifest.newBytes,
         totalBytes: manifest.totalBytes,
@@ -154,7 +155,7 @@ export class Checkpointer implements CutGate {
       const reason = giveUp.aborted
         ? `given up after ${options.timeoutMs} ms`
         : (error as Error).message;
-      await history.add({ kind: "failed", at: options.clock.now(), ...about, reason });
+      await store.addEvent({ kind: "failed", at: options.clock.now(), ...about, reason });
       if (error instanceof FencedError) throw error;
       if (!signal.aborted) {
         log.error("Checkpoint {sequence} of partition {partition} failed: {reason}", {
@@ -173,23 +174,19 @@ export class Checkpointer implements CutGate {
     draft: ReturnType<CheckpointChain["begin"]>,
     encoded: number[],
     signal: AbortSignal,
-  ): Promise<number> {
+  ): Promise<void> {
     const { processor, options } = this;
-    let longest = 0;
     while (true) {
       signal.throwIfAborted();
-      const from = options.clock.monotonic();
       const next = processor.core.encodeNext();
       if (!next) break;
       encoded.push(next.segment);
       draft.add(next.segment, next.bytes);
-      longest = Math.max(longest, options.clock.monotonic() - from);
       this.#wake(this.#waiting);
       if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
       else await options.clock.yield();
     }
     this.#endCut(true);
-    return longest;
   }
 
   #endCut(encoded: boolean): void {

@@ -1,13 +1,15 @@
 import { getLogger } from "@logtape/logtape";
-import type { LogSession } from "../log/mod.ts";
-import { FencedError } from "../state/mod.ts";
-import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
+import type { LogSession } from "../../log/mod.ts";
+import { FencedError } from "../../state/mod.ts";
 import { type CommitSource, Committer } from "./committer.ts";
-import { LostError } from "./errors.ts";
-import type { JobContext } from "./job_context.ts";
+import { LostError } from "../errors.ts";
+import type { JobWorker } from "../job_worker.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
+import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { type Member, recoverPartition } from "./recover_partition.ts";
-import { supervise, together } from "./supervise.ts";
+import { TimeShares } from "./time_shares.ts";
+import type { WorkerContext } from "./worker_context.ts";
+import { supervise, together } from "../supervise.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -21,18 +23,43 @@ const TURN_MS = 4;
 const CHECKPOINT_LOOK_MS = 250;
 
 /** Folds partitions of the transaction topic: claim, recover, then fold and commit until it stops. */
-export class TransactionWorker {
+export class TransactionWorker implements JobWorker {
   members: readonly Member[] = [];
   commits = 0;
   recoveries = 0;
   /** Records folded with outputs, by processors that are gone. */
   #recordsBefore = 0;
 
-  constructor(readonly job: JobContext, readonly partitions?: readonly number[]) {}
+  readonly #shares: TimeShares;
+  #committer: Committer | null = null;
+
+  constructor(readonly context: WorkerContext) {
+    this.#shares = new TimeShares(context.clock);
+  }
 
   /** Records folded with outputs since the start. */
   get recordsIn(): number {
     return this.members.reduce((n, m) => n + m.processor.recordsIn, this.#recordsBefore);
+  }
+
+  figures(): WorkerFigures {
+    const { commits, recoveries, recordsIn } = this;
+    return {
+      recordsIn,
+      commits,
+      recoveries,
+      commitMs: this.#committer?.lastMs ?? 0,
+      commitAt: this.#committer?.lastAt ?? null,
+      shares: this.#shares.take(),
+      partitions: this.members.map(figuresOf),
+    };
+  }
+
+  async checkpointNow(partition: number): Promise<number | null> {
+    const member = this.members.find((m) => m.claimed.partition === partition);
+    if (!member) throw new LostError(`Partition ${partition} is not owned at the moment`);
+    await member.checkpointer.take(NEVER);
+    return member.chain.newest;
   }
 
   /**
@@ -41,9 +68,9 @@ export class TransactionWorker {
    * @throws {StopError}
    */
   run(stop: AbortSignal): Promise<void> {
-    const { clock, chance, settings, wiring } = this.job;
+    const { clock, chance, settings, topics } = this.context;
     return supervise(() => this.#session(stop), stop, {
-      name: `Transactions of ${wiring.transactions.topic}`,
+      name: `Transactions of ${topics.input}`,
       clock,
       chance,
       attempts: settings.restartAttempts,
@@ -53,13 +80,13 @@ export class TransactionWorker {
   }
 
   async #session(stop: AbortSignal): Promise<void> {
-    const { job } = this;
-    const session = await job.transactionLog.claim(job.wiring.transactions.topic, this.partitions);
+    const { context } = this;
+    const session = await context.log.claim(context.topics.input, context.partitions);
     try {
       for (const claimed of session.partitions) {
-        const member = await recoverPartition(job, session, claimed, stop);
+        const member = await recoverPartition(context, session, claimed, stop);
         this.members = [...this.members, member];
-        job.owners.set(claimed.partition, member.owner);
+        context.onOwner(claimed.partition, member.owner);
         this.#lookReady(member);
         if (stop.aborted) return;
       }
@@ -67,15 +94,16 @@ export class TransactionWorker {
       await this.#work(session, stop);
     } finally {
       this.#recordsBefore = this.recordsIn;
-      for (const { claimed } of this.members) job.owners.set(claimed.partition, null);
+      for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
     }
   }
 
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
-    const { settings, clock } = this.job;
+    const { settings, clock } = this.context;
     const sources = this.members.map((member) => this.#sourceOf(member));
     const committer = new Committer(session, sources, settings.commitIntervalMs, clock);
+    this.#committer = committer;
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
     await together([
@@ -126,16 +154,17 @@ export class TransactionWorker {
     committer: Committer,
     signal: AbortSignal,
   ): Promise<void> {
-    const { clock, settings } = this.job;
+    const { clock, settings } = this.context;
     const { processor } = member;
+    const shares = this.#shares;
     let idleSince: number | null = null;
     let turn = clock.monotonic();
     while (!signal.aborted) {
-      await committer.room(signal);
-      const { batches, highWatermark } = await session.read(
-        processor.partition,
-        processor.position,
-        { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal },
+      if (!committer.hasRoom) await shares.measure("backPressured", () => committer.room(signal));
+      const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
+      const { batches, highWatermark } = await shares.measure(
+        "idle",
+        () => session.read(processor.partition, processor.position, options),
       );
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== highWatermark) continue;
@@ -146,7 +175,7 @@ export class TransactionWorker {
       }
       idleSince = null;
       for (const batch of batches) {
-        await processor.fold(batch);
+        await shares.measure("busy", () => processor.fold(batch));
         this.#lookReady(member);
         if (signal.aborted) break;
         if (clock.monotonic() - turn < TURN_MS) continue;
@@ -158,7 +187,7 @@ export class TransactionWorker {
 
   /** Takes checkpoints as they fall due; the one under way is finished unless something failed. */
   async #checkpointLoop(stop: AbortSignal, failed: AbortSignal): Promise<void> {
-    const { clock } = this.job;
+    const { clock } = this.context;
     const swept = new Set<Member>();
     while (!stop.aborted) {
       for (const member of this.members) {
@@ -187,28 +216,33 @@ export class TransactionWorker {
         processor.acknowledge(pending);
         this.commits++;
         checkpointer.onCommitted();
-        this.#deliver(pending);
+        this.context.onCommitted(pending.results, pending.summaries);
       },
     };
   }
+}
 
-  /** Gives the committed values to the sinks in this process. */
-  #deliver({ results, summaries }: PendingTransactions): void {
-    const { wiring, codec } = this.job;
-    if (wiring.results.hasCallbacks && results.length > 0) {
-      wiring.results.deliver(valuesOf(results).map((v) => codec.parseTransactionResult(v)));
-    }
-    if (wiring.summaries.hasCallbacks && summaries.length > 0) {
-      wiring.summaries.deliver(valuesOf(summaries).map((v) => codec.parseSummary(v)));
-    }
-  }
+function figuresOf({ processor, checkpointer, claimed }: Member): PartitionFigures {
+  const { core, position } = processor;
+  const { state, info } = core;
+  return {
+    partition: claimed.partition,
+    position,
+    items: Number(state.items),
+    accepted: Number(state.accepted),
+    rejected: Number(state.rejected),
+    late: Number(state.late),
+    farAhead: Number(state.farAhead),
+    invalid: state.invalid.map(Number),
+    stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
+    openWindows: info.openWindows,
+    alerts: info.alerts,
+    checkpointMs: checkpointer.last?.durationMs ?? null,
+    checkpointAt: checkpointer.last?.at ?? null,
+  };
 }
 
 const NEVER = new AbortController().signal;
-
-function valuesOf(batches: readonly Uint8Array[]): string[] {
-  return batches.flatMap((batch) => decodeBatch(batch)).map((record) => decodeUtf8(record.value!)!);
-}
 
 /** Who is fenced off by the store takes the recovery path, like one whose commit was lost. */
 function lostIfFenced(error: unknown): never {

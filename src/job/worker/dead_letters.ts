@@ -7,8 +7,8 @@ import {
   type Reason,
   reasonName,
   recordBytesMax,
-} from "../types/mod.ts";
-import type { DeadLetter } from "../wasm/mod.ts";
+} from "../../types/mod.ts";
+import type { DeadLetter } from "../../wasm/mod.ts";
 
 /** Headers that tell where a dead letter comes from. */
 export const DEAD_LETTER_HEADERS = {

@@ -1,12 +1,12 @@
 import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession } from "../log/mod.ts";
-import { CheckpointChain, foldParametersHash, type Manifest } from "../state/mod.ts";
-import type { Core } from "../wasm/mod.ts";
+import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
+import { CheckpointChain, foldParametersHash, type Manifest } from "../../state/mod.ts";
+import type { Core } from "../../wasm/mod.ts";
 import { Checkpointer } from "./checkpointer.ts";
-import { LostError } from "./errors.ts";
-import type { JobContext } from "./job_context.ts";
-import { Owner } from "./owners.ts";
+import { LostError } from "../errors.ts";
+import { LocalOwner } from "./owners.ts";
 import { PartitionProcessor } from "./partition_processor.ts";
+import type { WorkerContext } from "./worker_context.ts";
 import { positionOf, rebuild, type RecoveryContext, replay, restore } from "./recovery.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -17,7 +17,7 @@ export interface Member {
   readonly processor: PartitionProcessor;
   readonly checkpointer: Checkpointer;
   readonly chain: CheckpointChain;
-  readonly owner: Owner;
+  readonly owner: LocalOwner;
   readonly recovery: Recovery;
 }
 
@@ -37,34 +37,28 @@ export interface Recovery {
  * @throws {StopError} when nothing leads to the committed position
  */
 export async function recoverPartition(
-  job: JobContext,
+  context: WorkerContext,
   session: LogSession,
   claimed: ClaimedPartition,
   stop: AbortSignal,
 ): Promise<Member> {
-  const { store, settings, clock, parameters } = job;
+  const { store, settings, clock, parameters, coreOptions } = context;
   const { partition } = claimed;
   const from = clock.monotonic();
-  const context: RecoveryContext = {
-    store,
-    session,
-    logId: job.transactionLog.id,
-    parameters,
-    coreOptions: job.coreOptions,
-    clock,
-  };
+  const logId = context.log.id;
+  const recovering: RecoveryContext = { store, session, logId, parameters, coreOptions, clock };
   const epoch = await store.takeOver(partition);
-  const { core, manifest, damaged } = await restore(context, claimed);
+  const { core, manifest, damaged } = await restore(recovering, claimed);
   for (const { sequence, reason } of damaged) {
     const offset = claimed.committed.offset;
     const at = clock.now();
-    await store.history.add({ kind: "damaged", at, partition, sequence, offset, reason });
+    await store.addEvent({ kind: "damaged", at, partition, sequence, offset, reason });
   }
   const changed = manifest !== null &&
     foldParametersHash(manifest.parameters) !== foldParametersHash(parameters);
   const processor = changed
-    ? await changeParameters(job, core, claimed)
-    : newProcessor(job, core, claimed);
+    ? await changeParameters(context, core, claimed)
+    : newProcessor(context, core, claimed);
   processor.lastBatch = manifest?.lastBatch ?? null;
   const base = changed ? null : manifest;
   const chain = await CheckpointChain.open(store, epoch, settings.checkpointsRetained, base);
@@ -73,18 +67,18 @@ export async function recoverPartition(
     timeoutMs: settings.checkpointTimeoutMs,
     recordsMax: settings.recoveryRecordsMax,
     parameters,
-    logId: job.transactionLog.id,
+    logId,
     clock,
   }, base ? positionOf(base) : null);
   if (changed && !await checkpointer.take(stop, true)) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }
-  await replay(context, claimed, processor, async () => {
+  await replay(recovering, claimed, processor, async () => {
     if (!stop.aborted && checkpointer.due) await checkpointer.take(stop);
   });
   const recovery = tell(claimed, manifest, processor, clock.monotonic() - from);
   if (manifest || recovery.replayed > 0) {
-    await store.history.add({
+    await store.addEvent({
       kind: "restored",
       at: clock.now(),
       partition,
@@ -94,7 +88,7 @@ export async function recoverPartition(
       items: recovery.items,
     });
   }
-  const owner = new Owner(processor);
+  const owner = new LocalOwner(processor);
   return { claimed, processor, checkpointer, chain, owner, recovery };
 }
 
@@ -113,11 +107,13 @@ function tell(
   };
 }
 
-function newProcessor(job: JobContext, core: Core, claimed: ClaimedPartition): PartitionProcessor {
-  const { topics, clock, transactionWaiters: waiters, parameters } = job;
+function newProcessor(
+  context: WorkerContext,
+  core: Core,
+  claimed: ClaimedPartition,
+): PartitionProcessor {
+  const { topics, clock, onOutcomes, parameters } = context;
   const { partition, committed } = claimed;
-  const onOutcomes = waiters &&
-    ((p: number, first: number, outcomes: Uint8Array) => waiters.deliver(p, first, outcomes));
   const hash = foldParametersHash(parameters);
   return new PartitionProcessor(partition, core, topics, clock, committed, hash, onOutcomes);
 }
@@ -127,7 +123,7 @@ function newProcessor(job: JobContext, core: Core, claimed: ClaimedPartition): P
  * windows are fired under the old ones, the stock goes on under the new ones.
  */
 async function changeParameters(
-  job: JobContext,
+  context: WorkerContext,
   core: Core,
   claimed: ClaimedPartition,
 ): Promise<PartitionProcessor> {
@@ -135,10 +131,10 @@ async function changeParameters(
   log.warn("Fold parameters of partition {partition} have changed: open windows are fired now", {
     partition,
   });
-  const before = newProcessor(job, core, claimed);
+  const before = newProcessor(context, core, claimed);
   await before.fireIdle();
   // The state did not begin in this log under these parameters.
-  const after = newProcessor(job, rebuild(core, job.coreOptions(partition)), {
+  const after = newProcessor(context, rebuild(core, context.coreOptions(partition)), {
     ...claimed,
     committed: { ...committed, start: null },
   });

@@ -1,6 +1,6 @@
-import type { CommittedPosition, LogSession, TopicOutput } from "../log/mod.ts";
-import type { Clock } from "../types/mod.ts";
-import { LostError } from "./errors.ts";
+import type { CommittedPosition, LogSession, TopicOutput } from "../../log/mod.ts";
+import type { Clock } from "../../types/mod.ts";
+import { LostError } from "../errors.ts";
 
 /** Outputs and position of a partition that are ready to be committed. */
 export interface Pending {
@@ -32,6 +32,8 @@ export class Committer {
   commits = 0;
   /** Duration of the last commit in ms. */
   lastMs = 0;
+  /** When it was acknowledged, ms since the epoch. */
+  lastAt: number | null = null;
 
   constructor(
     readonly session: LogSession,
@@ -49,10 +51,16 @@ export class Committer {
     this.#asked?.();
   }
 
+  /** Whether folding may go on; asks for a commit in time. */
+  get hasRoom(): boolean {
+    const bytes = this.#pendingBytes;
+    if (bytes >= PENDING_BYTES_EARLY) this.ask();
+    return bytes < PENDING_BYTES_MAX;
+  }
+
   /** Resolves when there is room for more pending outputs. */
   async room(signal: AbortSignal): Promise<void> {
-    if (this.#pendingBytes >= PENDING_BYTES_EARLY) this.ask();
-    while (this.#pendingBytes >= PENDING_BYTES_MAX && !signal.aborted) {
+    while (!this.hasRoom && !signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#room.push(resolve);
         signal.addEventListener("abort", () => resolve(), { once: true });
@@ -103,6 +111,7 @@ export class Committer {
     if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
     this.commits++;
     this.lastMs = this.clock.monotonic() - from;
+    this.lastAt = this.clock.now();
     for (const { source, pending } of taken) source.acknowledge(pending);
   }
 

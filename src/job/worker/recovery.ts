@@ -4,7 +4,7 @@
 //   -> load -> drop windows fired since -> fold silently up to the committed offset
 
 import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession } from "../log/mod.ts";
+import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
 import {
   type CheckpointStore,
   coreOptionsOf,
@@ -13,10 +13,10 @@ import {
   foldParametersDiff,
   foldParametersHash,
   type Manifest,
-} from "../state/mod.ts";
-import { batchInfo, type Clock } from "../types/mod.ts";
-import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../wasm/mod.ts";
-import { StopError } from "./errors.ts";
+} from "../../state/mod.ts";
+import { batchInfo, type Clock } from "../../types/mod.ts";
+import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../../wasm/mod.ts";
+import { StopError } from "../errors.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
 const log = getLogger(["stockflow", "recovery"]);

@@ -1,9 +1,18 @@
-import { encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
-import { LostError } from "./errors.ts";
+import { encodeUtf8, type Partitioner, partitionOf } from "../../types/mod.ts";
+import { LostError } from "../errors.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
-/** A partition's processor, and when it has folded what the log held when it was taken over. */
-export class Owner {
+/** Who can tell the stock of a partition's items, in this thread or another. */
+export interface ItemOwner {
+  /** Whether it has folded what the log held when the partition was taken over. */
+  readonly isReady: boolean;
+  readonly ready: Promise<void>;
+  /** The stocks of items given by the UTF-8 bytes of their ids; null = never seen. */
+  lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]>;
+}
+
+/** The owner of a partition that is folded in this thread. */
+export class LocalOwner implements ItemOwner {
   readonly #ready = Promise.withResolvers<void>();
   isReady = false;
 
@@ -17,25 +26,25 @@ export class Owner {
     this.isReady = true;
     this.#ready.resolve();
   }
+
+  lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
+    return Promise.resolve(this.processor.core.lookUp(ids));
+  }
 }
 
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
-  readonly #owners: (Owner | null)[];
+  readonly #owners: (ItemOwner | null)[];
   #changed = Promise.withResolvers<void>();
 
   constructor(readonly partitioner: Partitioner, readonly partitions: number) {
     this.#owners = Array.from({ length: partitions }, () => null);
   }
 
-  set(partition: number, owner: Owner | null): void {
+  set(partition: number, owner: ItemOwner | null): void {
     this.#owners[partition] = owner;
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
-  }
-
-  get(partition: number): Owner | null {
-    return this.#owners[partition] ?? null;
   }
 
   /** Whether every partition has folded what there was when it was taken over. */
@@ -60,18 +69,29 @@ export class Owners {
       ids.keys(),
       (i) => partitionOf(this.partitioner, ids[i]!, this.partitions),
     );
-    for (const [partition, indexes] of byPartition) {
-      const { processor } = await this.#readyOwner(partition, signal);
-      const found = processor.core.lookUp(indexes.map((i) => ids[i]!));
+    await Promise.all([...byPartition].map(async ([partition, indexes]) => {
+      const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal);
       indexes.forEach((i, k) => stocks[i] = found[k]!);
-    }
+    }));
     return stocks;
   }
 
-  async #readyOwner(partition: number, signal: AbortSignal): Promise<Owner> {
+  /** Asks the owner of a partition; if it is gone before it answers, the next one. */
+  async #ask(
+    partition: number,
+    ids: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<(bigint | null)[]> {
     while (true) {
       const owner = this.#owners[partition] ?? null;
-      if (owner?.isReady) return owner;
+      if (owner?.isReady) {
+        try {
+          return await owner.lookUp(ids);
+        } catch (error) {
+          if (!(error instanceof LostError) || this.#owners[partition] === owner) throw error;
+          continue;
+        }
+      }
       if (signal.aborted) throw new LostError("The look-up was given up");
       const aborted = Promise.withResolvers<void>();
       const giveUp = () => aborted.resolve();

@@ -1,0 +1,103 @@
+import { foldParametersOf } from "../state/mod.ts";
+import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
+import { type CoreOptions, warmUp } from "../wasm/mod.ts";
+import type { JobContext } from "./job_context.ts";
+import type { JobWorker } from "./job_worker.ts";
+import { ThreadWorker } from "./threads/thread_worker.ts";
+import type { OnOutcomes } from "./worker/partition_processor.ts";
+import { TransactionWorker } from "./worker/transaction_worker.ts";
+
+export interface WorkerOptions {
+  /** Name of the job, under which the store keeps its checkpoints. */
+  readonly job: string;
+  readonly core: CoreOptions;
+  /** Threads that share the partitions; 0 = all of them in this thread. */
+  readonly threads: number;
+  /** Threads write logs to standard error. */
+  readonly logs: boolean;
+  readonly watchdogMs: number;
+  readonly onOutcomes: OnOutcomes | null;
+}
+
+/** Builds the workers that fold the transactions of a job. */
+export function startWorkers(context: JobContext, options: WorkerOptions): JobWorker[] {
+  const { core, threads } = options;
+  const deliver = (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) =>
+    deliverTo(context, results, summaries);
+  if (threads > 0) {
+    return Array.from({ length: threads }, (_, n) => threadWorker(context, options, n, deliver));
+  }
+  warmUp(core);
+  const { settings, transactionLog, store, topics, clock, chance, owners } = context;
+  return [
+    new TransactionWorker({
+      settings,
+      log: transactionLog,
+      store,
+      parameters: foldParametersOf(core),
+      coreOptions: (partition) => ({ ...core, partition }),
+      topics,
+      clock,
+      chance,
+      onOutcomes: options.onOutcomes,
+      onOwner: (partition, owner) => owners.set(partition, owner),
+      onCommitted: deliver,
+    }),
+  ];
+}
+
+function threadWorker(
+  context: JobContext,
+  { job, core, threads, logs, watchdogMs, onOutcomes }: WorkerOptions,
+  n: number,
+  onCommitted: (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) => void,
+): JobWorker {
+  const { settings, transactionLog, store, topics, clock, chance, owners, wiring } = context;
+  const { partitionsOf, ...names } = topics;
+  const outputs = [topics.results, topics.summaries, topics.deadLetters].filter((t) => t !== null);
+  const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
+    .filter((p) => p % threads === n);
+  return new ThreadWorker({
+    name: `Worker ${n}`,
+    spec: {
+      job,
+      partitions,
+      settings,
+      core,
+      topics: names,
+      log: {
+        id: transactionLog.id,
+        partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
+      },
+      outcomes: onOutcomes !== null,
+      committed: wiring.results.hasCallbacks || wiring.summaries.hasCallbacks,
+      logs,
+    },
+    log: transactionLog,
+    store,
+    clock,
+    chance,
+    watchdogMs,
+    onOutcomes,
+    onOwner: (partition, owner) => owners.set(partition, owner),
+    onCommitted,
+  });
+}
+
+/** Gives committed values to the sinks in this process. */
+function deliverTo(
+  { wiring, codec }: JobContext,
+  results: readonly Uint8Array[],
+  summaries: readonly Uint8Array[],
+): void {
+  if (wiring.results.hasCallbacks && results.length > 0) {
+    wiring.results.deliver(valuesOf(results).map((v) => codec.parseTransactionResult(v)));
+  }
+  if (wiring.summaries.hasCallbacks && summaries.length > 0) {
+    wiring.summaries.deliver(valuesOf(summaries).map((v) => codec.parseSummary(v)));
+  }
+}
+
+function valuesOf(batches: readonly Uint8Array[]): string[] {
+  return batches.flatMap((batch) => decodeBatch(batch)).map((record) => decodeUtf8(record.value!)!);
+}

@@ -1,0 +1,80 @@
+// The log as a worker thread sees it: claims, reads and commits are calls to the control plane.
+
+import {
+  type ClaimedPartition,
+  type Commit,
+  type CommitOutcome,
+  type Log,
+  type LogSession,
+  type ReadAnswer,
+  type ReadOptions,
+} from "../../log/mod.ts";
+import { type Method, type Rpc, Transferred } from "./rpc.ts";
+
+/** Identity and partitions of a log, as a thread is told them. */
+export interface LogFacts {
+  readonly id: string;
+  readonly partitions: Readonly<Record<string, number>>;
+}
+
+/** A log on the other side of a channel. */
+export class RemoteLog implements Log {
+  constructor(readonly rpc: Rpc, readonly facts: LogFacts) {}
+
+  get id(): string {
+    return this.facts.id;
+  }
+
+  partitionsOf(topic: string): number {
+    const partitions = this.facts.partitions[topic];
+    if (partitions === undefined) throw new RangeError(`The log has no topic ${topic}`);
+    return partitions;
+  }
+
+  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions]);
+    return new RemoteSession(this.rpc, input, claimed);
+  }
+}
+
+interface ClaimedSession {
+  readonly session: number;
+  readonly partitions: readonly ClaimedPartition[];
+}
+
+class RemoteSession implements LogSession {
+  readonly partitions: readonly ClaimedPartition[];
+
+  constructor(readonly rpc: Rpc, readonly input: string, readonly claimed: ClaimedSession) {
+    this.partitions = claimed.partitions;
+  }
+
+  read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    const { signal, ...rest } = options;
+    const args = [this.claimed.session, partition, offset, rest];
+    return this.rpc.call("read", args, signal ? { signal } : {});
+  }
+
+  commit(commit: Commit): Promise<CommitOutcome> {
+    const transfer = commit.outputs.flatMap((o) => o.batches.map((b) => b.buffer as ArrayBuffer));
+    return this.rpc.call("commit", [this.claimed.session, commit], { transfer });
+  }
+}
+
+/** The methods by which a thread reaches a log. */
+export function logMethods(log: Log): Record<string, Method> {
+  const sessions: LogSession[] = [];
+  return {
+    claim: async ([input, partitions]): Promise<ClaimedSession> => {
+      const session = await log.claim(input, partitions);
+      return { session: sessions.push(session) - 1, partitions: session.partitions };
+    },
+    read: async ([session, partition, offset, options], signal) => {
+      const answer = await sessions[session]!.read(partition, offset, { ...options, signal });
+      // The log may keep its batches: they are copied.
+      const batches = answer.batches.map((batch) => batch.slice());
+      return new Transferred({ ...answer, batches }, batches.map((b) => b.buffer as ArrayBuffer));
+    },
+    commit: ([session, commit]) => sessions[session]!.commit(commit),
+  };
+}

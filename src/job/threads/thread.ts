@@ -1,0 +1,91 @@
+// A worker thread: folds its partitions. Log and store are calls to the control plane.
+
+import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
+import { systemChance, systemClock } from "../../types/mod.ts";
+import { warmUp } from "../../wasm/mod.ts";
+import { configureLogs } from "../logging.ts";
+import type { LocalOwner } from "../worker/owners.ts";
+import { TransactionWorker } from "../worker/transaction_worker.ts";
+import { RemoteKv } from "./remote_kv.ts";
+import { RemoteLog } from "./remote_log.ts";
+import { Rpc } from "./rpc.ts";
+import type { WorkerSpec } from "./worker_spec.ts";
+
+/** How often figures are told; the control plane takes their absence for a thread that hangs. */
+const FIGURES_MS = 250;
+
+const scope = self as unknown as {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent) => void) | null;
+};
+
+const stop = new AbortController();
+const owners = new Map<number, LocalOwner>();
+let worker: TransactionWorker | null = null;
+
+const rpc = new Rpc(scope, {
+  run: ([spec]) => run(spec as WorkerSpec),
+  stop: () => stop.abort(),
+  lookUp: ([partition, ids]) => {
+    const owner = owners.get(partition);
+    if (!owner) throw new Error(`Partition ${partition} is not owned here`);
+    return owner.lookUp(ids);
+  },
+  checkpoint: ([partition]) => worker!.checkpointNow(partition),
+});
+scope.onmessage = (event) => rpc.receive(event.data);
+
+async function run(spec: WorkerSpec): Promise<void> {
+  if (spec.logs) await configureLogs();
+  const log = new RemoteLog(rpc, spec.log);
+  const store = await CheckpointStore.open(new RemoteKv(rpc), {
+    job: spec.job,
+    clock: systemClock,
+    chance: systemChance,
+    addEvent: (event: CheckpointEvent) => rpc.call("addEvent", [event]),
+  });
+  warmUp(spec.core);
+  worker = new TransactionWorker({
+    settings: spec.settings,
+    log,
+    store,
+    parameters: foldParametersOf(spec.core),
+    coreOptions: (partition) => ({ ...spec.core, partition }),
+    topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
+    partitions: spec.partitions,
+    clock: systemClock,
+    chance: systemChance,
+    onOutcomes: spec.outcomes
+      ? (partition, first, outcomes) =>
+        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
+      : null,
+    onOwner,
+    onCommitted: (results, summaries) => {
+      if (spec.committed) rpc.notify("committed", [results, summaries]);
+    },
+  });
+  const ended = new AbortController();
+  void tellFigures(worker, ended.signal);
+  try {
+    await worker.run(stop.signal);
+  } finally {
+    ended.abort();
+    rpc.notify("figures", [worker.figures()]);
+  }
+}
+
+function onOwner(partition: number, owner: LocalOwner | null): void {
+  if (owner) owners.set(partition, owner);
+  else owners.delete(partition);
+  rpc.notify("owner", [partition, owner !== null]);
+  void owner?.ready.then(() => {
+    if (owners.get(partition) === owner) rpc.notify("ready", [partition]);
+  });
+}
+
+async function tellFigures(of: TransactionWorker, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    rpc.notify("figures", [of.figures()]);
+    await systemClock.sleep(FIGURES_MS, ended);
+  }
+}

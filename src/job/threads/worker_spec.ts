@@ -1,0 +1,27 @@
+import type { CoreOptions } from "../../wasm/mod.ts";
+import type { JobSettings } from "../worker/worker_context.ts";
+import type { LogFacts } from "./remote_log.ts";
+
+/** All that a worker thread is told at its start; it can be cloned. */
+export interface WorkerSpec {
+  /** Name of the job, under which the store keeps its checkpoints. */
+  readonly job: string;
+  readonly partitions: readonly number[];
+  readonly settings: JobSettings;
+  /** Options of the core; the partition is replaced. */
+  readonly core: CoreOptions;
+  readonly topics: {
+    readonly input: string;
+    readonly results: string | null;
+    readonly summaries: string | null;
+    readonly deadLetters: string | null;
+    readonly batchBytesMax: number;
+  };
+  readonly log: LogFacts;
+  /** Tell the outcome of every record. */
+  readonly outcomes: boolean;
+  /** Hand over the result and summary batches of every commit. */
+  readonly committed: boolean;
+  /** Write logs to standard error. */
+  readonly logs: boolean;
+}

@@ -1,0 +1,57 @@
+/** Figures of one partition. */
+export interface PartitionFigures {
+  readonly partition: number;
+  /** Next offset to fold. */
+  readonly position: number;
+  readonly items: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly late: number;
+  readonly farAhead: number;
+  /** By reason. */
+  readonly invalid: readonly number[];
+  /** Memory of items and open windows. */
+  readonly stateBytes: number;
+  readonly openWindows: number;
+  /** Summaries that passed the alert filter, since the partition was taken over. */
+  readonly alerts: number;
+  /** Duration of the last checkpoint, from cut to publication; null before the first. */
+  readonly checkpointMs: number | null;
+  /** When the last checkpoint was published, ms since the epoch; null before the first. */
+  readonly checkpointAt: number | null;
+}
+
+/** Shares of a worker's time, each from 0 to 1. */
+export interface Shares {
+  /** Folding. */
+  readonly busy: number;
+  /** Waiting for records. */
+  readonly idle: number;
+  /** Waiting because too much is to be committed. */
+  readonly backPressured: number;
+}
+
+/** Figures of one worker. */
+export interface WorkerFigures {
+  /** Records folded with outputs since its start. */
+  readonly recordsIn: number;
+  readonly commits: number;
+  readonly recoveries: number;
+  /** Duration of the last commit. */
+  readonly commitMs: number;
+  /** When the last commit was acknowledged, ms since the epoch; null before the first. */
+  readonly commitAt: number | null;
+  readonly shares: Shares;
+  readonly partitions: readonly PartitionFigures[];
+}
+
+/** What a worker tells before it has anything to tell. */
+export const NO_FIGURES: WorkerFigures = {
+  recordsIn: 0,
+  commits: 0,
+  recoveries: 0,
+  commitMs: 0,
+  commitAt: null,
+  shares: { busy: 0, idle: 0, backPressured: 0 },
+  partitions: [],
+};

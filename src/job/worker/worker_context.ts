@@ -1,0 +1,38 @@
+import type { Log } from "../../log/mod.ts";
+import type { CheckpointStore, FoldParameters } from "../../state/mod.ts";
+import type { Chance, Clock } from "../../types/mod.ts";
+import type { CoreOptions } from "../../wasm/mod.ts";
+import type { LocalOwner } from "./owners.ts";
+import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
+
+/** Timing and limits, from the parameters. */
+export interface JobSettings {
+  readonly commitIntervalMs: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointTimeoutMs: number;
+  readonly checkpointsRetained: number;
+  readonly recoveryRecordsMax: number;
+  readonly idleTimeoutMs: number;
+  /** Recoveries in a row, without a commit between them, from errors that are no loss of a session. */
+  readonly restartAttempts: number;
+}
+
+/** What a transaction worker needs of its surroundings, in whatever thread it runs. */
+export interface WorkerContext {
+  readonly settings: JobSettings;
+  readonly log: Log;
+  readonly store: CheckpointStore;
+  readonly parameters: FoldParameters;
+  readonly coreOptions: (partition: number) => CoreOptions;
+  readonly topics: OutputTopics;
+  /** The partitions that this worker folds; all by default. */
+  readonly partitions?: readonly number[];
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Is told the outcome of every record; null if nobody wants to know. */
+  readonly onOutcomes: OnOutcomes | null;
+  /** Is told that a partition is owned, or no longer. */
+  onOwner(partition: number, owner: LocalOwner | null): void;
+  /** Is given the result and summary batches of a commit. */
+  onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
+}
