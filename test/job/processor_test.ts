@@ -84,7 +84,9 @@ Deno.test("outcomes are told with their offsets, also when windows fire in the m
     new ManualClock(),
     COMMITTED,
     "p",
-    (_, first, outcomes) => {
+    (_, first, moved) => {
+      // Told to another thread, the outcomes are gone from this one.
+      const outcomes = structuredClone(moved, { transfer: [moved.buffer as ArrayBuffer] });
       outcomes.forEach((outcome, i) => {
         assertEquals(told[first + i], undefined, `offset ${first + i} twice`);
         told[first + i] = outcome;

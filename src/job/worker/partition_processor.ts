@@ -165,9 +165,12 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       );
       this.pendingBytes += letter.record.length;
     }
-    if (output.outcomes.length === 0) return;
-    this.onOutcomes?.(this.partition, this.#outcomesFrom, output.outcomes);
-    this.#outcomesFrom += output.outcomes.length;
+    const { length } = output.outcomes;
+    if (length === 0) return;
+    const first = this.#outcomesFrom;
+    this.#outcomesFrom += length;
+    // Whoever is told owns the outcomes: they may be moved to another thread.
+    this.onOutcomes?.(this.partition, first, output.outcomes);
   }
 
   #tellInvalid({ offset, reason }: DeadLetter): void {
