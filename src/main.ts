@@ -22,9 +22,10 @@ const EXIT_TIMEOUT = 3;
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--config=${DEFAULT_CONFIG}] [--check] [--help] [--<key>=<value> ...]
+Usage: deno task start [--config=${DEFAULT_CONFIG}] [--generate] [--check] [--help] [--<key>=<value> ...]
 
   --config=<file>   a Java properties file
+  --generate        fold generated transactions: generate.transactions=true
   --check           check parameters, without starting
   --help            this text
 
@@ -49,11 +50,12 @@ function parseArguments(args: readonly string[]): Arguments {
   for (const arg of args) {
     const [, key, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
     if (key === "help" && value === undefined) help = true;
+    else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
     else if (key === "check" && value === undefined) check = true;
     else if (key === "config" && value !== undefined) config = value;
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
-        `Expected --key=value, --check or --help, not ${JSON.stringify(arg)}`,
+        `Expected --key=value, --generate, --check or --help, not ${JSON.stringify(arg)}`,
       );}
   }
   return { config, check, help, flags };
@@ -85,21 +87,35 @@ function whenAskedToStop(): Promise<void> {
   });
 }
 
+function transactionsFrom(url: string, params: Parameters): string {
+  if (!params.get("generate.transactions")) {
+    return `
+Try:
+  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions`;
+  }
+  return `Its transactions are generated, with a stock of their own.
+
+Try:`;
+}
+
 function greet(url: string, params: Parameters): void {
   console.log(`stockflow listens on ${url}
 Its log is ${params.get("log.kv")}, its checkpoints are in ${params.get("state.kv")}.
-
-Try:
-  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions
+${transactionsFrom(url, params)}
   curl ${url}/items/item_2
 Ctrl-C stops it and keeps everything.`);
+}
+
+/** Generated transactions have a stock of their own. */
+function jobName(params: Parameters): string {
+  return params.get("generate.transactions") ? `${JOB_NAME} (generated)` : JOB_NAME;
 }
 
 async function run(params: Parameters): Promise<void> {
   const stop = whenAskedToStop();
   const job: RunningJob = await new EmbeddedItemTransactionJob()
     .createApplicationPipeline(params)
-    .start(JOB_NAME, { ...MACHINE, logs: true });
+    .start(jobName(params), { ...MACHINE, logs: true });
   try {
     const server = startServer({
       job,

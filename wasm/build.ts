@@ -1,7 +1,8 @@
-// Builds the core: wasm/core.ts -> src/wasm/core.wasm. Run by Deno, not part of the core.
+// Builds the core and the generator: wasm/core.ts -> src/wasm/core.wasm, wasm/generator.ts ->
+// src/wasm/generator.wasm. Run by Deno, part of neither.
 //
-//   deno run wasm/build.ts           build and write src/wasm/core.wasm
-//   deno run wasm/build.ts --check   build, fail if the bytes differ from src/wasm/core.wasm or a
+//   deno run wasm/build.ts           build and write both
+//   deno run wasm/build.ts --check   build, fail if the bytes differ from those in src/wasm or a
 //                                    source is not formatted
 //   deno run wasm/build.ts --fmt     format the sources
 
@@ -23,15 +24,19 @@ const FLAGS = [
   "65536",
 ];
 const FOLDER = new URL("./", import.meta.url);
-const BUILT = new URL("../src/wasm/core.wasm", import.meta.url);
+const MODULES = ["core", "generator"] as const;
 const HASH = new URL("../src/wasm/core_hash.ts", import.meta.url);
 
 /** Files that TypeScript reads too; `deno fmt` formats them as they are. */
 const SHARED = ["build.ts", "contract.ts", "assemblyscript.d.ts"];
 
-async function build(): Promise<Uint8Array> {
+function builtFile(module: string): URL {
+  return new URL(`../src/wasm/${module}.wasm`, import.meta.url);
+}
+
+async function build(module: string): Promise<Uint8Array> {
   let bytes: Uint8Array | null = null;
-  const { error, stderr } = await asc.main(["core.ts", "-o", "core.wasm", ...FLAGS], {
+  const { error, stderr } = await asc.main([`${module}.ts`, "-o", `${module}.wasm`, ...FLAGS], {
     readFile: async (name, base) => {
       try {
         return await Deno.readTextFile(new URL(name, new URL(`${base}/`, FOLDER)));
@@ -42,7 +47,7 @@ async function build(): Promise<Uint8Array> {
     writeFile: (_name, contents) => void (bytes = contents as Uint8Array),
     listFiles: () => null,
   });
-  if (error || bytes === null) throw new Error(`The core does not compile:\n${stderr}`);
+  if (error || bytes === null) throw new Error(`${module}.ts does not compile:\n${stderr}`);
   if (stderr.toString() !== "") console.error(stderr.toString());
   return bytes;
 }
@@ -98,17 +103,26 @@ if (import.meta.main) {
   if (mode === "--fmt") await formatAll(true);
   else if (mode === "--check") {
     const formatted = await formatAll(false);
-    const [built, committed] = [await build(), await Deno.readFile(BUILT)];
-    const same = built.length === committed.length &&
-      built.every((byte, i) => byte === committed[i]);
-    if (!same) console.error("src/wasm/core.wasm is not what wasm/ builds: deno task build:core");
-    const hashed = await Deno.readTextFile(HASH) === hashModule(built);
+    let same = true;
+    for (const module of MODULES) {
+      const [built, committed] = [await build(module), await Deno.readFile(builtFile(module))];
+      const equal = built.length === committed.length &&
+        built.every((byte, i) => byte === committed[i]);
+      if (!equal) {
+        console.error(`src/wasm/${module}.wasm is not what wasm/ builds: deno task build:core`);
+      }
+      same &&= equal;
+    }
+    const core = await Deno.readFile(builtFile("core"));
+    const hashed = await Deno.readTextFile(HASH) === hashModule(core);
     if (!hashed) console.error("src/wasm/core_hash.ts is not of this core: deno task build:core");
     if (!same || !hashed || !formatted) Deno.exit(1);
   } else {
-    const bytes = await build();
-    await Deno.writeFile(BUILT, bytes);
-    await Deno.writeTextFile(HASH, hashModule(bytes));
-    console.log(`src/wasm/core.wasm: ${bytes.length} bytes`);
+    for (const module of MODULES) {
+      const bytes = await build(module);
+      await Deno.writeFile(builtFile(module), bytes);
+      if (module === "core") await Deno.writeTextFile(HASH, hashModule(bytes));
+      console.log(`src/wasm/${module}.wasm: ${bytes.length} bytes`);
+    }
   }
 }

@@ -116,6 +116,8 @@ export const EMIT: u32 = 2;
 export const OUTCOMES: u32 = 4;
 /** Flag of begin: fold again what was committed, below the fired watermark that was committed: nothing is fired. */
 export const REPLAY: u32 = 8;
+/** Flag of begin: with EMIT, write no results; dead letters and outcomes all the same. */
+export const DISCARD_RESULTS: u32 = 16;
 
 /** Outcome byte: the transaction failed. */
 export const OUTCOME_REJECTED = 0;
@@ -221,3 +223,21 @@ export const OUTCOMES_MAX: u32 = 65536;
 
 // A look-up: per key u32 length and the bytes, padded to 4; answers: i64 stock, smallest i64 = unseen.
 export const LOOKUP_BYTES: usize = 65536;
+
+// ---- the generator, a module of its own (generator.ts) ----
+
+/** Most items that a generator draws from. */
+export const GENERATOR_ITEMS_MAX: u32 = 100000000;
+
+/** Most records in one generated batch. */
+export const GENERATOR_RECORDS_MAX: u32 = 4096;
+
+// Generator's configuration: offsets.
+export const GENERATOR_SEED: usize = 0; // u64
+export const GENERATOR_SHAPE: usize = 8; // f64: shape of the Pareto distribution
+export const GENERATOR_ITEMS: usize = 16; // u32: items of all partitions
+export const GENERATOR_FORMAT: usize = 20; // u32: Format
+export const GENERATOR_PARTITIONER: usize = 24; // u32: Partitioner
+export const GENERATOR_PARTITION: usize = 28; // u32: this partition
+export const GENERATOR_PARTITIONS: usize = 32; // u32: partitions of the topic
+export const GENERATOR_BYTES: usize = 40;

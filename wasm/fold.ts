@@ -14,6 +14,7 @@ import {
   DEAD_OFFSET,
   DEAD_REASON,
   DEAD_TIMESTAMP,
+  DISCARD_RESULTS,
   EMIT,
   Format,
   OUTCOME_INVALID,
@@ -131,7 +132,10 @@ export function runBatch(): i32 {
       touchAccumulators(end);
       countBlock(end);
     }
-    if (flags & EMIT) format == Format.Json ? emitJson(end) : emitText(end);
+    if (flags & EMIT) {
+      if (flags & DISCARD_RESULTS) emitSides(end);
+      else format == Format.Json ? emitJson(end) : emitText(end);
+    }
     growOne();
     if (!left && !broken) finishBatch();
     if (!(flags & REPLAY)) followLog();
@@ -288,6 +292,14 @@ function emitJson(end: usize): void {
     if (flags & OUTCOMES) addOutcome(r);
   }
   setNextByte(results, o);
+}
+
+/** Dead letters and outcomes alone. */
+function emitSides(end: usize): void {
+  for (let r = block; r < end; r += RECORD_BYTES) {
+    if (load<u32>(r, REASON)) addDeadLetter(r);
+    if (flags & OUTCOMES) addOutcome(r);
+  }
 }
 
 function addOutcome(r: usize): void {

@@ -1,6 +1,6 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { OverloadedError, type RunningJob } from "../job/mod.ts";
+import { ConflictError, OverloadedError, type RunningJob } from "../job/mod.ts";
 import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { BodyError, type BodyForm, formOf, parseEach, refusal } from "./bodies.ts";
@@ -167,6 +167,7 @@ function fail(c: Context, status: ErrorStatus, reason: string, message: string):
 function failWith(c: Context, error: Error): Response {
   if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
   if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
+  if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);
   if (error instanceof OverloadedError) return fail(c, 503, "overloaded", error.message);
   return fail(c, 500, "internal", error.message);
 }

@@ -7,6 +7,7 @@ import type {
   TransactionSummary,
 } from "../types/mod.ts";
 import { StopError } from "./errors.ts";
+import { GENERATED_TOPIC, generatedStream } from "./generated_stream.ts";
 import { ItemTransactionJob } from "./item_transaction_job.ts";
 import type { Parameters } from "./parameters.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
@@ -25,7 +26,7 @@ export const EMBEDDED_TOPICS = {
   deadLetters: "dead-letters",
 } as const;
 
-/** The default job: reads and writes the embedded log, which is fed by the HTTP API. */
+/** The default job: reads and writes the embedded log, which is fed by the HTTP API or by the generator. */
 export class EmbeddedItemTransactionJob extends ItemTransactionJob {
   readonly #surroundings: Surroundings;
   #source: LogSource<EmbeddedLog> | null = null;
@@ -40,6 +41,9 @@ export class EmbeddedItemTransactionJob extends ItemTransactionJob {
   }
 
   override readTransactionStream(params: Parameters): InputStream<ItemTransaction> {
+    if (params.get("generate.transactions")) {
+      return generatedStream(params, this.#log(params), this.#surroundings.clock);
+    }
     return { source: this.#log(params), topic: EMBEDDED_TOPICS.transactions };
   }
 
@@ -47,7 +51,11 @@ export class EmbeddedItemTransactionJob extends ItemTransactionJob {
     return { source: this.#log(params), topic: EMBEDDED_TOPICS.queries };
   }
 
-  override writeTransactionResults(_: Parameters, results: OutputStream<TransactionResult>): void {
+  override writeTransactionResults(
+    params: Parameters,
+    results: OutputStream<TransactionResult>,
+  ): void {
+    if (params.get("generate.transactions") && !params.get("generate.results")) return;
     results.addSink({ kind: "topic", topic: EMBEDDED_TOPICS.results });
   }
 
@@ -72,25 +80,31 @@ export function embeddedLogSource(
   params: Parameters,
   { clock, chance, openKv }: Surroundings,
 ): LogSource<EmbeddedLog> {
-  let log: EmbeddedLog | null = null;
+  let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
+  const topics = [...Object.values(EMBEDDED_TOPICS), GENERATED_TOPIC];
+  const open = async () => {
+    const kv = await openKv(params.get("log.kv"));
+    try {
+      return await EmbeddedLog.open(kv, {
+        topics: Object.fromEntries(topics.map((t) => [t, partitions])),
+        inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries, GENERATED_TOPIC],
+        clock,
+        chance,
+      });
+    } catch (error) {
+      kv.close();
+      if (!(error instanceof LogFormatError)) throw error;
+      throw new StopError(error.message, `the log is ${params.get("log.kv")}`, { cause: error });
+    }
+  };
+  // Several streams come from the one log.
   return {
-    open: async () => {
-      const kv = await openKv(params.get("log.kv"));
-      try {
-        log = await EmbeddedLog.open(kv, {
-          topics: Object.fromEntries(Object.values(EMBEDDED_TOPICS).map((t) => [t, partitions])),
-          inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries],
-          clock,
-          chance,
-        });
-        return log;
-      } catch (error) {
-        kv.close();
-        if (!(error instanceof LogFormatError)) throw error;
-        throw new StopError(error.message, `the log is ${params.get("log.kv")}`, { cause: error });
-      }
+    open: () => opened ??= open(),
+    close: async () => {
+      const log = await opened?.catch(() => null);
+      opened = null;
+      await log?.close();
     },
-    close: async () => await log?.close(),
   };
 }

@@ -18,13 +18,19 @@ export class OverloadedError extends Error {
   override readonly name = "OverloadedError";
 }
 
+/** What was asked for does not fit the kind of job. */
+export class ConflictError extends Error {
+  override readonly name = "ConflictError";
+}
+
 /** Records that may be under way at once, and bytes that may wait for the log. */
 const WAITING_MAX = 200_000;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface GatewayOptions {
   readonly log: EmbeddedLog;
-  readonly transactionTopic: string;
+  /** Null: transactions come from elsewhere. */
+  readonly transactionTopic: string | null;
   readonly queryTopic: string;
   readonly codec: Codec;
   readonly owners: Owners;
@@ -46,9 +52,11 @@ export class Gateway {
    * which it is not known to be executed.
    *
    * @throws {OverloadedError} before anything was done
+   * @throws {ConflictError} when transactions come from elsewhere
    */
   async execute(transactions: readonly ItemTransaction[]): Promise<(boolean | Error)[]> {
     const { codec, owners, transactionTopic } = this.options;
+    if (transactionTopic === null) throw new ConflictError("Transactions are generated");
     const outcomes = await this.#submit(transactionTopic, this.transactionWaiters, transactions, {
       partitionOf: (t) => owners.partitionOf(t.itemId),
       recordOf: (t) => ({

@@ -8,7 +8,7 @@
 // Record batches come from a log's session, go through a core, and their outputs go back into a commit
 // of the same session.
 
-export { type Gateway, OverloadedError } from "./gateway.ts";
+export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
 export * from "./errors.ts";
 export * from "./parameters.ts";
 export * from "./parameter_table.ts";

@@ -151,6 +151,23 @@ export const PARAMETERS = {
     3,
     "recoveries in a row, without a commit between them, from unforeseen errors",
   ),
+  "generate.transactions": boolean(
+    false,
+    "fold generated transactions instead of those of the log (--generate)",
+  ),
+  "generate.rate": integer(
+    0,
+    1e9,
+    100_000,
+    "generated records a second; 0 = as fast as they are folded",
+  ),
+  "sleep": integer(0, 3_600_000, 0, "ms from one generated record to the next, instead of a rate"),
+  "generate.count": integer(0, 1e15, 0, "records to generate; 0 = without end"),
+  "generate.results": boolean(false, "write the results of generated transactions"),
+  "generate.queries": boolean(false, "generate ten queries a second"),
+  "generator.seed": integer(0, 2 ** 53 - 1, 1, "equal seeds generate equal transactions"),
+  "num.items": integer(1, 100_000_000, 1_000_000, "items that are generated"),
+  "pareto.shape": decimal(0.1, 1000, 15, "how much more frequent the first items are"),
   "http.host": text(
     "a loopback address",
     /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/,

@@ -1,9 +1,10 @@
-import { EmbeddedLog, type Log } from "../log/mod.ts";
+import { EmbeddedLog, GeneratorLog, type Log } from "../log/mod.ts";
 import { CheckpointStore, PARTITIONERS } from "../state/mod.ts";
 import { codecOf, Format } from "../types/mod.ts";
 import type { CoreOptions } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
+import { generateQueries } from "./generated_stream.ts";
 import type { JobContext } from "./job_context.ts";
 import { Owners } from "./worker/owners.ts";
 import type { Parameters } from "./parameters.ts";
@@ -12,6 +13,7 @@ import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
+import { tellThroughput } from "./throughput.ts";
 import { startWorkers } from "./start_workers.ts";
 import type { JobSettings } from "./worker/worker_context.ts";
 
@@ -48,10 +50,11 @@ export class Pipeline {
     const core = coreOptionsOf(params, partitions);
     const codec = codecOf(core.format);
     const owners = new Owners(core.partitioner, partitions);
-    const gateway = transactionLog instanceof EmbeddedLog
+    const embedded = queryLog instanceof EmbeddedLog ? queryLog : null;
+    const gateway = embedded
       ? new Gateway({
-        log: transactionLog,
-        transactionTopic: wiring.transactions.topic,
+        log: embedded,
+        transactionTopic: transactionLog === embedded ? wiring.transactions.topic : null,
         queryTopic: wiring.queries.topic,
         codec,
         owners,
@@ -72,6 +75,7 @@ export class Pipeline {
         deadLetters: wiring.deadLetterTopic,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
         batchBytesMax: BATCH_BYTES_MAX,
+        discardResults: wiring.results.sinks.length === 0,
       },
       owners,
       clock,
@@ -80,9 +84,9 @@ export class Pipeline {
     };
     checkPartitions(context, transactionLog, partitions);
     const queries = new QueryWorker(context);
-    const retention = transactionLog instanceof EmbeddedLog
+    const retention = embedded
       ? new Retention(
-        transactionLog,
+        embedded,
         context,
         params.get("log.retention.ms"),
         (partition) => queries.processors[partition]?.acknowledged.offset ?? 0,
@@ -94,12 +98,21 @@ export class Pipeline {
       threads: surroundings.threads ? threadsOf(params, partitions) : 0,
       logs: surroundings.logs ?? false,
       watchdogMs: params.get("watchdog.timeout.ms"),
-      onOutcomes: gateway
+      onOutcomes: gateway && transactionLog === embedded
         ? (partition, first, outcomes) =>
           gateway.transactionWaiters.deliver(partition, first, outcomes)
         : null,
     });
-    return new RunningJob(name, context, gateway, workers, queries, retention, async () => {
+    const generated = transactionLog instanceof GeneratorLog;
+    const figures = () => workers.map((worker) => worker.figures());
+    const companions = [
+      ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
+      ...(generated ? [(stop: AbortSignal) => tellThroughput(figures, clock, stop)] : []),
+      ...(gateway && params.get("generate.queries")
+        ? [(stop: AbortSignal) => generateQueries(gateway, params, surroundings, stop)]
+        : []),
+    ];
+    return new RunningJob(name, context, gateway, workers, queries, companions, async () => {
       await wiring.transactions.source.close();
       if (queryLog !== transactionLog) await wiring.queries.source.close();
       store.close();

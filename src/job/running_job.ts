@@ -1,7 +1,6 @@
 import type { CheckpointEvent, CheckpointStore } from "../state/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
-import type { Retention } from "./retention.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "./job_worker.ts";
 import type { WorkerFigures } from "./worker/figures.ts";
@@ -21,7 +20,8 @@ export class RunningJob {
     /** Each folds the partitions whose number modulo their count is its own. */
     readonly workers: readonly JobWorker[],
     readonly queries: QueryWorker,
-    readonly retention: Retention | null,
+    /** What runs beside the workers until the job is asked to stop. */
+    readonly companions: readonly ((stop: AbortSignal) => Promise<void>)[],
     readonly close: () => Promise<void>,
   ) {
     this.finished = this.#run();
@@ -38,14 +38,14 @@ export class RunningJob {
       failed.abort();
     };
     const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
-    const retained = this.retention?.run(queryStop);
+    const beside = this.companions.map((run) => run(queryStop));
     await Promise.all([
       this.queries.run(queryStop).catch(fail).finally(() => queriesDone.abort()),
       ...this.workers.map((worker) =>
         worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
       ),
     ]);
-    await retained;
+    await Promise.all(beside);
     const ended = this.#failure ?? new Error("The job has ended");
     this.gateway?.transactionWaiters.rejectAll(ended);
     this.gateway?.queryWaiters.rejectAll(ended);

@@ -1,3 +1,4 @@
+import { GeneratorLog } from "../log/mod.ts";
 import { foldParametersOf } from "../state/mod.ts";
 import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
@@ -69,11 +70,12 @@ function threadWorker(
         id: transactionLog.id,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
       },
+      generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
       outcomes: onOutcomes !== null,
       committed: wiring.results.hasCallbacks || wiring.summaries.hasCallbacks,
       logs,
     },
-    log: transactionLog,
+    log: transactionLog instanceof GeneratorLog ? transactionLog.beneath : transactionLog,
     store,
     clock,
     chance,

@@ -6,6 +6,7 @@
 //   ["batch", topic, partition, base]    a record batch of up to 65,000 bytes
 //   ["committed", input, partition]      CommittedPosition
 //   ["epoch", input, partition]          number of claims
+//   ["note", name, n]                    what belongs to the log and is not records, see notes
 //
 // What lies at or above a topic's end is not there for any reader: outputs that are too large for one
 // atomic commit are written there first, and become visible when one small commit moves the ends.
@@ -84,9 +85,10 @@ export class EmbeddedLog implements Log {
     const topics = new Map<string, TopicPartition[]>();
     for (const [topic, partitions] of Object.entries(options.topics)) {
       const { value } = await kv.get<{ partitions: number }>(["topic", topic]);
-      if (value?.partitions !== partitions) {
+      if (!value) await commits.commit((atomic) => createTopic(atomic, topic, options));
+      else if (value.partitions !== partitions) {
         throw new LogFormatError(
-          `The log has ${value?.partitions ?? 0} partitions of ${topic}, not ${partitions}; ` +
+          `The log has ${value.partitions} partitions of ${topic}, not ${partitions}; ` +
             "items would change partitions: keep the number, or start with another data folder",
         );
       }
@@ -229,6 +231,17 @@ export class EmbeddedLog implements Log {
     return this.#writer.retain(this.#partition(topic, partition), before, bound);
   }
 
+  /** The notes of a name, in the order in which they were added. */
+  async notes<T>(name: string): Promise<T[]> {
+    const entries = await Array.fromAsync(this.kv.list<T>({ prefix: ["note", name] }));
+    return entries.map((entry) => entry.value);
+  }
+
+  /** Keeps a note with the log. */
+  addNote(name: string, value: unknown): Promise<void> {
+    return this.#writer.addNote(name, value);
+  }
+
   /** Lets what is under way come to its end, and refuses everything after. */
   async close(): Promise<void> {
     await this.#writer.close();
@@ -239,17 +252,25 @@ export class EmbeddedLog implements Log {
 /** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
 async function create(commits: MarkedCommits, options: EmbeddedLogOptions): Promise<Identity> {
   const identity = { version: FORMAT_VERSION, id: crypto.randomUUID() };
-  const first: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
   await commits.commit((atomic) => {
     atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
-    for (const [topic, partitions] of Object.entries(options.topics)) {
-      atomic.set(["topic", topic], { partitions });
-    }
-    for (const input of options.inputs) {
-      for (let p = 0; p < options.topics[input]!; p++) atomic.set(["committed", input, p], first);
-    }
+    for (const topic of Object.keys(options.topics)) createTopic(atomic, topic, options);
   });
   return identity;
+}
+
+const FIRST: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
+
+/** Adds a topic to a commit; an input has its positions from the beginning. */
+function createTopic(
+  atomic: Deno.AtomicOperation,
+  topic: string,
+  { topics, inputs }: EmbeddedLogOptions,
+): void {
+  const partitions = topics[topic]!;
+  atomic.set(["topic", topic], { partitions });
+  if (!inputs.includes(topic)) return;
+  for (let p = 0; p < partitions; p++) atomic.set(["committed", topic, p], FIRST);
 }
 
 class EmbeddedSession implements LogSession {

@@ -361,6 +361,16 @@ export class LogWriter {
     });
   }
 
+  /** Adds a value behind those that were added under the name before. */
+  addNote(name: string, value: unknown): Promise<void> {
+    return this.#exclusively(async () => {
+      let n = 0;
+      const last = this.kv.list({ prefix: ["note", name] }, { reverse: true, limit: 1 });
+      for await (const { key } of last) n = (key[2] as number) + 1;
+      await this.commits.commit((atomic) => atomic.set(["note", name, n], value));
+    });
+  }
+
   /** Reads the bounds of partitions from the KV, and removes what unfinished commits left above the ends. */
   async reload(partitions: readonly TopicPartition[]): Promise<void> {
     this.#known = partitions;

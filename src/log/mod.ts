@@ -1,7 +1,7 @@
 // log: where records come from and where results go.
 //
 // What lives here: the port of a log (claim, read, commit), and the embedded log, which keeps topics in
-// Deno KV for a job without Kafka.
+// Deno KV for a job without Kafka; the generator, a log that is computed.
 // What may not: the fold, checkpoints, HTTP, Kafka (src/kafka implements the same port).
 //
 // Records enter by EmbeddedLog.append, which answers when they are durable; a session of the port reads
@@ -9,6 +9,7 @@
 
 export * from "./port.ts";
 export { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "./embedded_log.ts";
+export { type GeneratorFacts, GeneratorLog, type GeneratorSpan } from "./generator_log.ts";
 export {
   type Kv,
   KV_COMMIT_BYTES_MAX,

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "673df6272a1d8cdb71d9ced32cf3f3b5793520324769ca38ab891432a31a7dd8";
+export const CORE_HASH = "d3f8494a07324d2c66100757d887a31eea2d4b05de272a5a257394207757f472";

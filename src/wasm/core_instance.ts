@@ -59,6 +59,8 @@ export interface FoldOptions {
   readonly checkCrc?: boolean;
   /** Write results and dead letters (default). */
   readonly emit?: boolean;
+  /** Write no results, but dead letters and outcomes. */
+  readonly discardResults?: boolean;
   /** Write one outcome byte per record. */
   readonly outcomes?: boolean;
   /** Fold again what was committed: nothing is fired. */
@@ -249,7 +251,8 @@ export class Core {
     this.#bytesAt(this.#address(Area.Input), batch.length).set(batch);
     const flags = (options.checkCrc === false ? 0 : c.CHECK_CRC) |
       (options.emit === false ? 0 : c.EMIT) |
-      (options.outcomes ? c.OUTCOMES : 0) | (options.replay ? c.REPLAY : 0);
+      (options.outcomes ? c.OUTCOMES : 0) | (options.replay ? c.REPLAY : 0) |
+      (options.discardResults ? c.DISCARD_RESULTS : 0);
     return this.#core.begin(batch.length, options.until ?? 2n ** 63n - 1n, flags);
   }
 

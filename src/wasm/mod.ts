@@ -11,4 +11,5 @@
 export * from "./core_instance.ts";
 export * from "./state_scalars.ts";
 export { CORE_HASH } from "./core_hash.ts";
+export * from "./generator_instance.ts";
 export { warmUp } from "./warm_up.ts";

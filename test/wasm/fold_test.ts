@@ -96,6 +96,24 @@ Deno.test("fold with emission off leaves the same state", () => {
   }
 });
 
+Deno.test("discarding results keeps dead letters, outcomes, summaries and state", () => {
+  const random = new Random(newSeed());
+  for (const options of WINDOWS) {
+    const rows = makeRows(random, 4000, options.format);
+    const loud = new Driver(options);
+    const quiet = new Driver(options);
+    loud.fold(batchOf(rows, 0, rows.length), { outcomes: true });
+    const how = { outcomes: true, discardResults: true };
+    assertEquals(quiet.fold(batchOf(rows, 0, rows.length), how), Code.Done);
+    assert(loud.deadLetters.length > 0);
+    assertEquals(quiet.deadLetters, loud.deadLetters);
+    assertEquals(quiet.outcomes, loud.outcomes);
+    assertEquals(quiet.summaries, loud.summaries);
+    assertEquals(quiet.checkpoint(), loud.checkpoint());
+    assertEquals(quiet.results, []);
+  }
+});
+
 Deno.test("fold stops before `until` and passes over what is below the position", () => {
   const random = new Random(newSeed());
   for (const options of WINDOWS) {

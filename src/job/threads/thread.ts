@@ -1,6 +1,7 @@
 // A worker thread: folds its partitions. Log and store are calls to the control plane.
 
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
+import { GeneratorLog } from "../../log/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { warmUp } from "../../wasm/mod.ts";
 import { configureLogs } from "../logging.ts";
@@ -37,7 +38,8 @@ scope.onmessage = (event) => rpc.receive(event.data);
 
 async function run(spec: WorkerSpec): Promise<void> {
   if (spec.logs) await configureLogs();
-  const log = new RemoteLog(rpc, spec.log);
+  const remote = new RemoteLog(rpc, spec.log);
+  const log = spec.generator ? new GeneratorLog(remote, spec.generator, systemClock) : remote;
   const store = await CheckpointStore.open(new RemoteKv(rpc), {
     job: spec.job,
     clock: systemClock,

@@ -1,5 +1,6 @@
 import type { CoreOptions } from "../../wasm/mod.ts";
 import type { JobSettings } from "../worker/worker_context.ts";
+import type { GeneratorFacts } from "../../log/mod.ts";
 import type { LogFacts } from "./remote_log.ts";
 
 /** All that a worker thread is told at its start; it can be cloned. */
@@ -16,8 +17,11 @@ export interface WorkerSpec {
     readonly summaries: string | null;
     readonly deadLetters: string | null;
     readonly batchBytesMax: number;
+    readonly discardResults?: boolean;
   };
   readonly log: LogFacts;
+  /** The transactions are generated in the thread; null = they come from the log. */
+  readonly generator: GeneratorFacts | null;
   /** Tell the outcome of every record. */
   readonly outcomes: boolean;
   /** Hand over the result and summary batches of every commit. */

@@ -26,6 +26,8 @@ export interface OutputTopics {
   partitionsOf(topic: string): number;
   /** Largest record and batch that the log takes. */
   readonly batchBytesMax: number;
+  /** Nobody wants results: they are not even encoded. */
+  readonly discardResults?: boolean;
 }
 
 /** Is told what became of records that were folded just now. */
@@ -107,9 +109,10 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     const replay = replayUntil !== null;
     const code = this.core.begin(
       batch,
-      replay
-        ? { replay, emit: false, until: BigInt(replayUntil) }
-        : { outcomes: this.onOutcomes !== null },
+      replay ? { replay, emit: false, until: BigInt(replayUntil) } : {
+        outcomes: this.onOutcomes !== null,
+        discardResults: this.topics.discardResults === true,
+      },
     );
     this.#check(code);
     this.#outcomesFrom = first;

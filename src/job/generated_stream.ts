@@ -1,0 +1,118 @@
+import {
+  type EmbeddedLog,
+  type GeneratorFacts,
+  GeneratorLog,
+  type GeneratorSpan,
+} from "../log/mod.ts";
+import { PARTITIONERS } from "../state/mod.ts";
+import { type Clock, Format, type ItemTransaction, type Query } from "../types/mod.ts";
+import { StopError } from "./errors.ts";
+import type { Gateway } from "./gateway.ts";
+import type { Parameters } from "./parameters.ts";
+import type { InputStream, LogSource } from "./streams.ts";
+
+/** Topic whose records the generator computes; the embedded log keeps the positions in it. */
+export const GENERATED_TOPIC = "generated";
+
+/** Flat out, records are dated as if they came so many a second. */
+const NOMINAL_RATE = 1_000_000;
+
+/** Time from one generated query to the next. */
+const QUERY_INTERVAL_MS = 100;
+
+/** Name under which the embedded log keeps what a generated log depends on. */
+const NOTES = "generator";
+
+/** The transactions that the generator makes instead of callers. */
+export function generatedStream(
+  params: Parameters,
+  embedded: LogSource<EmbeddedLog>,
+  clock: Clock,
+): InputStream<ItemTransaction> {
+  return { source: generatorSource(params, embedded, clock), topic: GENERATED_TOPIC };
+}
+
+function generatorSource(
+  params: Parameters,
+  embedded: LogSource<EmbeddedLog>,
+  clock: Clock,
+): LogSource<GeneratorLog> {
+  return {
+    open: async () => {
+      const log = await embedded.open();
+      return new GeneratorLog(log, await beginSpan(log, params, clock), clock);
+    },
+    close: () => embedded.close(),
+  };
+}
+
+/** Records that come a second, of all partitions; 0 = flat out. */
+function rateOf(params: Parameters): number {
+  const sleep = params.get("sleep");
+  return sleep > 0 ? 1000 / sleep : params.get("generate.rate");
+}
+
+/**
+ * What decides the generated log, with a new span from the committed offsets on.
+ *
+ * @throws {StopError} when the log was generated from other parameters before
+ */
+async function beginSpan(
+  log: EmbeddedLog,
+  params: Parameters,
+  clock: Clock,
+): Promise<GeneratorFacts> {
+  const partitions = log.partitionsOf(GENERATED_TOPIC);
+  const options = {
+    seed: BigInt(params.get("generator.seed")),
+    items: params.get("num.items"),
+    shape: params.get("pareto.shape"),
+    format: params.get("format") === "json" ? Format.Json : Format.Text,
+    partitioner: PARTITIONERS[params.get("transaction.partitioner")],
+    partitions,
+  };
+  const id = `${log.id} generator.seed=${options.seed} num.items=${options.items} ` +
+    `pareto.shape=${options.shape} format=${params.get("format")} ` +
+    `transaction.partitioner=${params.get("transaction.partitioner")}`;
+  const notes = await log.notes<{ id: string; span: GeneratorSpan }>(NOTES);
+  const other = notes.find((note) => note.id !== id);
+  if (other) {
+    throw new StopError(
+      `The transactions were generated from other parameters before (${other.id}; now ${id})`,
+      "generate from the same parameters, or start with another data folder",
+    );
+  }
+  const offsets = (await log.claim(GENERATED_TOPIC)).partitions.map((p) => p.committed.offset);
+  const rate = rateOf(params);
+  const count = params.get("generate.count");
+  const span: GeneratorSpan = {
+    offsets,
+    origin: clock.now(),
+    msPerRecord: 1000 * partitions / (rate || NOMINAL_RATE),
+    paced: rate > 0,
+    ends: count === 0 ? null : offsets.map((_, p) => shareOf(count, p, partitions)),
+  };
+  await log.addNote(NOTES, { id, span });
+  return { id, topic: GENERATED_TOPIC, options, spans: [...notes.map((n) => n.span), span] };
+}
+
+/** The p-th of so many nearly equal parts of a count. */
+function shareOf(count: number, p: number, parts: number): number {
+  return Math.floor(count / parts) + (p < count % parts ? 1 : 0);
+}
+
+/** Asks for the stock of random items from time to time, until the signal is aborted. */
+export async function generateQueries(
+  gateway: Gateway,
+  params: Parameters,
+  { clock, chance }: { clock: Clock; chance: () => number },
+  stop: AbortSignal,
+): Promise<void> {
+  const items = params.get("num.items");
+  for (let queryId = 1n; !stop.aborted; queryId++) {
+    const itemId = `item_${1 + Math.floor(chance() * items)}`;
+    const query: Query = { queryId, itemId };
+    await gateway.ask([query]).catch(() => {}); // while the job recovers, or is overloaded
+    await clock.sleep(QUERY_INTERVAL_MS, stop);
+  }
+}

@@ -1,0 +1,164 @@
+// A log of transactions that is computed, not stored: the seeded generator. Its records are a pure
+// function of seed, partition and offset, so that what was read once can be read again. Only positions
+// are kept, by the log beneath it, which also takes the outputs.
+//
+// When a record happened depends on the rate. Every start of the process begins a new span of offsets
+// with a rate and a first moment of its own; spans are kept with the positions. A span begins at the
+// committed offset, so nothing below that ever changes.
+
+import { type Clock } from "../types/mod.ts";
+import { Generator, type GeneratorOptions } from "../wasm/mod.ts";
+import type {
+  ClaimedPartition,
+  Commit,
+  CommitOutcome,
+  Log,
+  LogSession,
+  ReadAnswer,
+  ReadOptions,
+} from "./port.ts";
+
+/** Records of a batch cover about so much time, and are so many at the most. */
+const BATCH_MS = 10;
+const BATCH_RECORDS_MAX = 1024;
+
+/** Offsets from which on records come at a rate. */
+export interface GeneratorSpan {
+  /** First offset by partition. */
+  readonly offsets: readonly number[];
+  /** When the first record of each partition happened, ms since the epoch. */
+  readonly origin: number;
+  /** Time from one record of a partition to the next; it decides their timestamps. */
+  readonly msPerRecord: number;
+  /** Records wait for their time; else they are there at once. */
+  readonly paced: boolean;
+  /** First offset by partition that is not generated; null = it never ends. */
+  readonly ends: readonly number[] | null;
+}
+
+/** All that decides a generated log; it can be cloned to another thread. */
+export interface GeneratorFacts {
+  readonly id: string;
+  /** The input topic that is generated. */
+  readonly topic: string;
+  readonly options: Omit<GeneratorOptions, "partition">;
+  /** By rising offsets; at least one. */
+  readonly spans: readonly GeneratorSpan[];
+}
+
+export class GeneratorLog implements Log {
+  readonly #generators = new Map<number, Generator>();
+
+  /** @param beneath keeps positions and takes outputs */
+  constructor(readonly beneath: Log, readonly facts: GeneratorFacts, readonly clock: Clock) {}
+
+  get id(): string {
+    return this.facts.id;
+  }
+
+  partitionsOf(topic: string): number {
+    return this.beneath.partitionsOf(topic);
+  }
+
+  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await this.beneath.claim(input, partitions);
+    if (input !== this.facts.topic) return session;
+    const claimed = session.partitions.map((claimed): ClaimedPartition => {
+      const { partition, committed } = claimed;
+      // What is generated flat out has no end to catch up with.
+      const end = this.#newest.paced ? this.#end(partition) : committed.offset;
+      return { ...claimed, logStart: 0, logEnd: Math.max(committed.offset, end) };
+    });
+    return new GeneratorSession(this, session, claimed);
+  }
+
+  get #newest(): GeneratorSpan {
+    return this.facts.spans.at(-1)!;
+  }
+
+  generator(partition: number): Generator {
+    const built = this.#generators.get(partition);
+    if (built) return built;
+    const generator = new Generator({ ...this.facts.options, partition });
+    this.#generators.set(partition, generator);
+    return generator;
+  }
+
+  /** Next offset that would be given now. */
+  #end(partition: number): number {
+    const { offsets, origin, msPerRecord, paced, ends } = this.#newest;
+    const first = offsets[partition]!;
+    const end = ends?.[partition] ?? Number.MAX_SAFE_INTEGER;
+    if (this.generator(partition).items === 0) return first;
+    if (!paced) return end;
+    const due = Math.floor(Math.max(0, this.clock.now() - origin) / msPerRecord);
+    const size = recordsPerBatch(this.#newest);
+    return Math.min(end, first + Math.floor(due / size) * size);
+  }
+
+  async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    const { maxBytes, waitMs, signal } = options;
+    if (offset >= this.#end(partition) && waitMs > 0) {
+      const { msPerRecord } = this.#newest;
+      const wait = Math.max(BATCH_MS, msPerRecord);
+      await this.clock.sleep(Math.min(waitMs, wait), signal);
+    }
+    const highWatermark = this.#end(partition);
+    const batches: Uint8Array[] = [];
+    for (let at = offset, bytes = 0; at < highWatermark && (bytes === 0 || bytes < maxBytes);) {
+      const { first, count, span } = this.#batchAt(partition, at);
+      const timing = {
+        origin: span.origin,
+        since: span.offsets[partition]!,
+        msPerRecord: span.msPerRecord,
+      };
+      const batch = this.generator(partition).batch(first, count, timing);
+      batches.push(batch);
+      bytes += batch.length;
+      at = first + count;
+    }
+    return { batches, highWatermark };
+  }
+
+  /** Batches always have the same bounds, so that the same offset is always in the same batch. */
+  #batchAt(
+    partition: number,
+    offset: number,
+  ): { first: number; count: number; span: GeneratorSpan } {
+    const { spans } = this.facts;
+    let i = spans.length - 1;
+    while (i > 0 && spans[i]!.offsets[partition]! > offset) i--;
+    const span = spans[i]!;
+    const size = recordsPerBatch(span);
+    const from = span.offsets[partition]!;
+    const first = from + Math.floor((offset - from) / size) * size;
+    const next = spans[i + 1]?.offsets[partition] ?? Infinity;
+    const end = Math.min(next, span.ends?.[partition] ?? Infinity);
+    return { first, count: Math.min(size, end - first), span };
+  }
+}
+
+function recordsPerBatch({ msPerRecord }: GeneratorSpan): number {
+  const records = Math.min(BATCH_RECORDS_MAX, Math.max(1, BATCH_MS / msPerRecord));
+  return 2 ** Math.floor(Math.log2(records));
+}
+
+class GeneratorSession implements LogSession {
+  constructor(
+    readonly log: GeneratorLog,
+    readonly beneath: LogSession,
+    readonly partitions: readonly ClaimedPartition[],
+  ) {}
+
+  get input(): string {
+    return this.beneath.input;
+  }
+
+  read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    return this.log.read(partition, offset, options);
+  }
+
+  commit(commit: Commit): Promise<CommitOutcome> {
+    return this.beneath.commit(commit);
+  }
+}

@@ -1,0 +1,3 @@
+/** The compiled generator; wasm/ has its source, `deno task check` compares the two. */
+declare const generator: WebAssembly.Module;
+export default generator;

@@ -1,0 +1,2 @@
+import source generator from "./generator.wasm";
+export default generator;
