@@ -4,6 +4,7 @@ import { startServer } from "./http/mod.ts";
 import {
   EmbeddedItemTransactionJob,
   environmentName,
+  GENERATED_JOB_NAME,
   JOB_NAME,
   MACHINE,
   PARAMETER_KEYS,
@@ -108,7 +109,7 @@ Ctrl-C stops it and keeps everything.`);
 
 /** Generated transactions have a stock of their own. */
 function jobName(params: Parameters): string {
-  return params.get("generate.transactions") ? `${JOB_NAME} (generated)` : JOB_NAME;
+  return params.get("generate.transactions") ? GENERATED_JOB_NAME : JOB_NAME;
 }
 
 async function run(params: Parameters): Promise<void> {

@@ -1,4 +1,4 @@
-import { EmbeddedLog, LogFormatError } from "../log/mod.ts";
+import { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "../log/mod.ts";
 import type {
   ItemTransaction,
   Query,
@@ -15,6 +15,9 @@ import type { InputStream, LogSource, OutputStream } from "./streams.ts";
 
 /** Name of the job, under which the store keeps its checkpoints. */
 export const JOB_NAME = "Transaction Processor Job";
+
+/** Name of the job that folds generated transactions: they have a stock of their own. */
+export const GENERATED_JOB_NAME = `${JOB_NAME} (generated)`;
 
 /** Topics of the embedded log. */
 export const EMBEDDED_TOPICS = {
@@ -75,6 +78,17 @@ export class EmbeddedItemTransactionJob extends ItemTransactionJob {
   }
 }
 
+/** The topics of an embedded log, and which of them are inputs. */
+export function embeddedTopics(
+  partitions: number,
+): Pick<EmbeddedLogOptions, "topics" | "inputs"> {
+  const topics = [...Object.values(EMBEDDED_TOPICS), GENERATED_TOPIC];
+  return {
+    topics: Object.fromEntries(topics.map((topic) => [topic, partitions])),
+    inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries, GENERATED_TOPIC],
+  };
+}
+
 /** Opens the embedded log that parameters describe. */
 export function embeddedLogSource(
   params: Parameters,
@@ -82,13 +96,11 @@ export function embeddedLogSource(
 ): LogSource<EmbeddedLog> {
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
-  const topics = [...Object.values(EMBEDDED_TOPICS), GENERATED_TOPIC];
   const open = async () => {
     const kv = await openKv(params.get("log.kv"));
     try {
       return await EmbeddedLog.open(kv, {
-        topics: Object.fromEntries(topics.map((t) => [t, partitions])),
-        inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries, GENERATED_TOPIC],
+        ...embeddedTopics(partitions),
         clock,
         chance,
       });

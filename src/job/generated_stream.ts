@@ -40,7 +40,8 @@ function generatorSource(
   return {
     open: async () => {
       const log = await embedded.open();
-      return new GeneratorLog(log, await beginSpan(log, params, clock), clock);
+      await beginSpan(log, params, clock);
+      return await openGeneratorLog(log, clock);
     },
     close: () => embedded.close(),
   };
@@ -52,16 +53,27 @@ function rateOf(params: Parameters): number {
   return sleep > 0 ? 1000 / sleep : params.get("generate.rate");
 }
 
+/** What is kept of a generated log at every start. */
+interface Note extends Omit<GeneratorFacts, "spans" | "topic"> {
+  readonly span: GeneratorSpan;
+}
+
+/** The generated log as it was left. */
+export async function openGeneratorLog(log: EmbeddedLog, clock: Clock): Promise<GeneratorLog> {
+  const notes = await log.notes<Note>(NOTES);
+  const last = notes.at(-1);
+  if (!last) throw new StopError("Nothing was ever generated here", "generate first");
+  const { id, options } = last;
+  const spans = notes.map((note) => note.span);
+  return new GeneratorLog(log, { id, options, topic: GENERATED_TOPIC, spans }, clock);
+}
+
 /**
- * What decides the generated log, with a new span from the committed offsets on.
+ * Begins a new span of the generated log, from the committed offsets on.
  *
  * @throws {StopError} when the log was generated from other parameters before
  */
-async function beginSpan(
-  log: EmbeddedLog,
-  params: Parameters,
-  clock: Clock,
-): Promise<GeneratorFacts> {
+async function beginSpan(log: EmbeddedLog, params: Parameters, clock: Clock): Promise<void> {
   const partitions = log.partitionsOf(GENERATED_TOPIC);
   const options = {
     seed: BigInt(params.get("generator.seed")),
@@ -74,7 +86,7 @@ async function beginSpan(
   const id = `${log.id} generator.seed=${options.seed} num.items=${options.items} ` +
     `pareto.shape=${options.shape} format=${params.get("format")} ` +
     `transaction.partitioner=${params.get("transaction.partitioner")}`;
-  const notes = await log.notes<{ id: string; span: GeneratorSpan }>(NOTES);
+  const notes = await log.notes<Note>(NOTES);
   const other = notes.find((note) => note.id !== id);
   if (other) {
     throw new StopError(
@@ -92,8 +104,7 @@ async function beginSpan(
     paced: rate > 0,
     ends: count === 0 ? null : offsets.map((_, p) => shareOf(count, p, partitions)),
   };
-  await log.addNote(NOTES, { id, span });
-  return { id, topic: GENERATED_TOPIC, options, spans: [...notes.map((n) => n.span), span] };
+  await log.addNote(NOTES, { id, options, span } satisfies Note);
 }
 
 /** The p-th of so many nearly equal parts of a count. */

@@ -17,8 +17,11 @@ export { ItemTransactionJob } from "./item_transaction_job.ts";
 export {
   EMBEDDED_TOPICS,
   EmbeddedItemTransactionJob,
+  embeddedTopics,
+  GENERATED_JOB_NAME,
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
+export { openGeneratorLog } from "./generated_stream.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { RunningJob } from "./running_job.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";

@@ -3,8 +3,8 @@
 
 import { assertEquals } from "@std/assert";
 import {
-  EMBEDDED_TOPICS,
   EmbeddedItemTransactionJob,
+  embeddedTopics,
   type ParameterKey,
   Parameters,
   type RunningJob,
@@ -103,8 +103,7 @@ export class World {
   /** All records of a topic that a reader sees. */
   async read(topic: string, partition: number): Promise<LogRecord[]> {
     const log = await EmbeddedLog.open(new FaultKv(this.logKv), {
-      topics: Object.fromEntries(Object.values(EMBEDDED_TOPICS).map((t) => [t, PARTITIONS])),
-      inputs: ["transactions", "queries"],
+      ...embeddedTopics(PARTITIONS),
       clock: this.clock,
       chance: () => 0.5,
     });

@@ -3,23 +3,19 @@
 //   deno task kill [--kills=20] [--seed=<n>]
 
 import { parseArgs } from "node:util";
-import { EMBEDDED_TOPICS, JOB_NAME } from "../../src/job/mod.ts";
-import { EmbeddedLog, openKvFile } from "../../src/log/mod.ts";
-import { CheckpointStore, coreOptionsOf } from "../../src/state/mod.ts";
-import {
-  codecOf,
-  decodeBatch,
-  decodeUtf8,
-  Format,
-  setBaseOffset,
-  splitIntoBatches,
-  systemChance,
-  systemClock,
-} from "../../src/types/mod.ts";
-import { Code, Core } from "../../src/wasm/mod.ts";
+import { EMBEDDED_TOPICS } from "../../src/job/mod.ts";
+import { codecOf, decodeBatch, decodeUtf8, Format } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";
-import { hashOfCore } from "../model/state_hash.ts";
+import {
+  batchesOf,
+  newestCheckpoint,
+  openLog,
+  openStore,
+  sameSummaries,
+  stateHashOf,
+  valuesOf,
+} from "./evidence.ts";
 import { type Service, startService, waitReady } from "./service.ts";
 
 export interface KillOptions {
@@ -149,15 +145,6 @@ async function stopInGoodOrder(service: Service): Promise<void> {
   if (code !== 0) throw new Error(`The service exited ${code}: ${service.log()}`);
 }
 
-async function openStore(folder: string): Promise<CheckpointStore> {
-  const kv = await openKvFile(`${folder}/state.kv`);
-  return await CheckpointStore.open(kv, {
-    job: JOB_NAME,
-    clock: systemClock,
-    chance: systemChance,
-  });
-}
-
 /** Whether the last thing that a partition's checkpoints did was to begin. */
 async function checkpointUnderWay(folder: string): Promise<boolean> {
   const store = await openStore(folder);
@@ -166,27 +153,8 @@ async function checkpointUnderWay(folder: string): Promise<boolean> {
   return last?.kind === "triggered";
 }
 
-/** All values of a topic's partition, with offsets and timestamps. */
-async function readTopic(log: EmbeddedLog, topic: string, partition: number) {
-  const records = [];
-  let { start: offset } = log.bounds(topic, partition);
-  while (offset < log.bounds(topic, partition).end) {
-    const { batches } = await log.read(topic, partition, offset, { maxBytes: 4e6, waitMs: 0 });
-    for (const record of batches.flatMap((b) => decodeBatch(b))) {
-      if (record.offset >= offset) records.push(record);
-    }
-    offset = records.at(-1)!.offset + 1;
-  }
-  return records;
-}
-
 async function compare(folder: string, load: Load): Promise<Omit<Verdict, "insideCheckpoint">> {
-  const log = await EmbeddedLog.open(await openKvFile(`${folder}/log.kv`), {
-    topics: Object.fromEntries(Object.values(EMBEDDED_TOPICS).map((t) => [t, PARTITIONS])),
-    inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries],
-    clock: systemClock,
-    chance: systemChance,
-  });
+  const log = await openLog(folder, PARTITIONS);
   const store = await openStore(folder);
   const results = new Map<number, boolean>();
   const inLog = new Set<number>();
@@ -194,35 +162,26 @@ async function compare(folder: string, load: Load): Promise<Omit<Verdict, "insid
   let summaries = 0;
   let stateHashEqual = true;
   for (let partition = 0; partition < PARTITIONS; partition++) {
-    const [newest] = await store.list(partition);
-    const { parameters, stateHash } = newest!.manifest!;
-    const options = { ...coreOptionsOf(parameters), partition, alertTotalMin: 0, alertRateMin: 0 };
-    const records = await readTopic(log, EMBEDDED_TOPICS.transactions, partition);
+    const { options, stateHash } = await newestCheckpoint(store, partition);
+    const batches = await batchesOf(log, EMBEDDED_TOPICS.transactions, partition);
     const model = new Model(options);
-    for (const record of records) {
+    for (const record of batches.flatMap((batch) => decodeBatch(batch))) {
       model.fold(record);
       const id = Number(decodeUtf8(record.value!)!.split("\t")[0]);
       if (inLog.has(id)) doubled++;
       inLog.add(id);
     }
-    const written = (await readTopic(log, EMBEDDED_TOPICS.results, partition))
-      .map((r) => decodeUtf8(r.value!)!);
+    const written = await valuesOf(log, EMBEDDED_TOPICS.results, partition);
     for (let i = 0; i < Math.max(written.length, model.results.length); i++) {
       if (written[i] !== model.results[i]?.value) doubled++;
       if (written[i] === undefined) continue;
       const { transaction, success } = codecOf(Format.Text).parseTransactionResult(written[i]!);
       results.set(Number(transaction.transactionId), success);
     }
-    const fired = (await readTopic(log, EMBEDDED_TOPICS.summaries, partition))
-      .map((r) => decodeUtf8(r.value!)!).toSorted();
-    const expected = model.summaries.map((s) => codecOf(Format.Text).formatSummary(s.summary))
-      .toSorted();
-    const differ = fired.length !== expected.length ||
-      fired.some((line, i) => line !== expected[i]);
-    if (differ) doubled++;
+    const fired = await valuesOf(log, EMBEDDED_TOPICS.summaries, partition);
+    if (!sameSummaries(fired, model)) doubled++;
     summaries += fired.length;
-    const core = foldAll(new Core(options), records);
-    if (hashOfCore(core) !== stateHash) stateHashEqual = false;
+    if (stateHashOf(options, batches) !== stateHash) stateHashEqual = false;
   }
   await log.close();
   store.close();
@@ -231,18 +190,6 @@ async function compare(folder: string, load: Load): Promise<Omit<Verdict, "insid
     if (!inLog.has(id) || results.get(id) !== success) lost++;
   }
   return { answered: load.answered.size, lost, doubled, stateHashEqual, summaries };
-}
-
-function foldAll(core: Core, records: Awaited<ReturnType<typeof readTopic>>): Core {
-  let offset = 0;
-  for (const batch of splitIntoBatches(records, 1_000_000)) {
-    setBaseOffset(batch, offset);
-    let code = core.begin(batch, { emit: false });
-    if (code < 0) throw new Error(Code[code]);
-    while ((code = core.run()) !== Code.Done) while (core.fire(false) !== Code.Done);
-    offset = Number(core.position);
-  }
-  return core;
 }
 
 if (import.meta.main) {

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { newSeed } from "../model/random.ts";
+import { generatedKillRun, generatedVerdictLine } from "./generated_kill.ts";
 import { killRun, verdictLine } from "./kill.ts";
 
 Deno.test("kill -9 loses nothing and doubles nothing", async () => {
@@ -12,4 +13,14 @@ Deno.test("kill -9 loses nothing and doubles nothing", async () => {
   assertEquals(verdict.doubled, 0);
   assert(verdict.stateHashEqual);
   assert(verdict.answered > 100_000 && verdict.summaries > 100);
+});
+
+Deno.test("kill -9 and crashes of workers under the generator's load lose and double nothing", async () => {
+  const seed = newSeed();
+  const verdict = await generatedKillRun({ kills: 6, crashes: 6, seed, aliveMs: [100, 1000] });
+  console.log(`seed ${seed}: ${generatedVerdictLine(verdict)}`);
+  assertEquals(verdict.lost, 0);
+  assertEquals(verdict.doubled, 0);
+  assert(verdict.stateHashEqual);
+  assert(verdict.inputs > 50_000);
 });
