@@ -10,7 +10,7 @@ import { StopError } from "./errors.ts";
 import { GENERATED_TOPIC, generatedStream } from "./generated_stream.ts";
 import { ItemTransactionJob } from "./item_transaction_job.ts";
 import type { Parameters } from "./parameters.ts";
-import { MACHINE, type Surroundings } from "./surroundings.ts";
+import { MACHINE, openWatchedKv, type Surroundings } from "./surroundings.ts";
 import type { InputStream, LogSource, OutputStream } from "./streams.ts";
 
 /** Name of the job, under which the store keeps its checkpoints. */
@@ -92,12 +92,17 @@ export function embeddedTopics(
 /** Opens the embedded log that parameters describe. */
 export function embeddedLogSource(
   params: Parameters,
-  { clock, chance, openKv }: Surroundings,
+  surroundings: Surroundings,
 ): LogSource<EmbeddedLog> {
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
   const open = async () => {
-    const kv = await openKv(params.get("log.kv"));
+    const { clock, chance } = surroundings;
+    const kv = await openWatchedKv(
+      surroundings,
+      params.get("log.kv"),
+      params.get("watchdog.timeout.ms"),
+    );
     try {
       return await EmbeddedLog.open(kv, {
         ...embeddedTopics(partitions),

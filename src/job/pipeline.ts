@@ -12,7 +12,7 @@ import { QueryWorker } from "./query_worker.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
-import { MACHINE, type Surroundings } from "./surroundings.ts";
+import { MACHINE, openWatchedKv, type Surroundings } from "./surroundings.ts";
 import { tellThroughput } from "./throughput.ts";
 import { startWorkers } from "./start_workers.ts";
 import type { JobSettings } from "./worker/worker_context.ts";
@@ -44,7 +44,11 @@ export class Pipeline {
     const queryLog = wiring.queries.source === wiring.transactions.source
       ? transactionLog
       : await wiring.queries.source.open();
-    const kv = await surroundings.openKv(params.get("state.kv"));
+    const kv = await openWatchedKv(
+      surroundings,
+      params.get("state.kv"),
+      params.get("watchdog.timeout.ms"),
+    );
     const store = await CheckpointStore.open(kv, { job: name, clock, chance });
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
     const core = coreOptionsOf(params, partitions);

@@ -1,6 +1,9 @@
-import { type Kv, KvFileError, openKvFile } from "../log/mod.ts";
+import { getLogger } from "@logtape/logtape";
+import { type Kv, KvFileError, openKvFile, watchKv } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import { StopError } from "./errors.ts";
+
+const log = getLogger(["stockflow", "job"]);
 
 /** What a job takes from the machine; tests and the simulator bring their own. */
 export interface Surroundings {
@@ -12,6 +15,17 @@ export interface Surroundings {
   readonly threads?: boolean;
   /** Threads write logs to standard error. */
   readonly logs?: boolean;
+}
+
+/** Opens a KV whose calls fail, and are told, when they do not answer in time. */
+export async function openWatchedKv(
+  { openKv, clock }: Surroundings,
+  path: string,
+  timeoutMs: number,
+): Promise<Kv> {
+  const onHung = (what: string, ms: number) =>
+    log.error("{what} did not answer within {ms} ms (watchdog.timeout.ms)", { what, ms });
+  return watchKv(await openKv(path), { name: path, timeoutMs, clock, onHung });
 }
 
 /** The machine itself. */

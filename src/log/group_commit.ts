@@ -1,4 +1,5 @@
 import { retry, type RetryOptions } from "../types/mod.ts";
+import { HungError } from "./watched_kv.ts";
 
 /** The part of Deno.Kv that stockflow uses; tests and the simulator bring their own. */
 export interface Kv extends Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close"> {
@@ -38,24 +39,50 @@ export class WriteFailedError extends Error {
 
 const MARKER: Deno.KvKey = ["commit"];
 
+/** Which commit was the last one: the n-th of a writer. */
+interface Marker {
+  /** Counts those who opened the KV to write. */
+  readonly writer: number;
+  readonly commit: number;
+}
+
+/** Something was written that this process does not know of; nothing is known before a reload. */
+export class UnknownWriteError extends Error {
+  override readonly name = "UnknownWriteError";
+}
+
 /**
- * Atomic commits to a KV that this process alone writes to. Each carries a number of its own, so that
- * a commit that ended in an error can be told to have happened or not.
+ * Atomic commits to a KV that this process alone writes to. Each carries a number that no other has, so
+ * that a commit that ended in an error can be told to have happened or not; and each checks the one
+ * before, so that a commit that hung cannot happen later behind others.
  */
 export class MarkedCommits {
-  #number = 0;
+  #writer = 0;
+  /** Commits tried so far. */
+  #tried = 0;
+  /** Of the marker that the next commit expects. */
+  #versionstamp: string | null = null;
 
-  private constructor(readonly kv: Kv, readonly waits: RetryOptions) {}
+  readonly waits: RetryOptions;
+
+  private constructor(readonly kv: Kv, waits: RetryOptions) {
+    const isFinal = (error: unknown) =>
+      error instanceof HungError || error instanceof UnknownWriteError;
+    this.waits = { ...waits, isFinal };
+  }
 
   static async open(kv: Kv, waits: RetryOptions): Promise<MarkedCommits> {
     const commits = new MarkedCommits(kv, waits);
-    await commits.reload();
-    return commits;
+    const { value, versionstamp } = await kv.get<Marker>(MARKER);
+    commits.#writer = (value?.writer ?? 0) + 1;
+    commits.#versionstamp = versionstamp;
+    if (await commits.commit(() => {})) return commits;
+    throw new UnknownWriteError("The log is being opened by another");
   }
 
-  /** Reads the number of the last commit, when it is not known whether one happened. */
+  /** Reads the last commit's marker, when it is not known whether one happened. */
   async reload(): Promise<void> {
-    this.#number = (await this.kv.get<number>(MARKER)).value ?? 0;
+    this.#versionstamp = (await this.kv.get(MARKER)).versionstamp;
   }
 
   /**
@@ -66,30 +93,40 @@ export class MarkedCommits {
    * @throws any other error when it cannot be known whether the last attempt was written
    */
   async commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<boolean> {
-    const number = this.#number + 1;
+    const marker: Marker = { writer: this.#writer, commit: ++this.#tried };
     let known = true;
     try {
       return await retry(async () => {
-        if (!known && await this.#happened(number)) return true;
+        if (!known && await this.#happened(marker)) return true;
         known = false;
-        const atomic = this.kv.atomic().set(MARKER, number);
+        const atomic = this.kv.atomic()
+          .check({ key: MARKER, versionstamp: this.#versionstamp })
+          .set(MARKER, marker);
         fill(atomic);
-        const { ok } = await atomic.commit();
+        const result = await atomic.commit();
         known = true;
-        if (ok) this.#number = number;
-        return ok;
+        if (result.ok) this.#versionstamp = result.versionstamp;
+        // A check failed: one of fill's, or the marker's.
+        return result.ok || await this.#happened(marker);
       }, this.waits);
     } catch (error) {
-      if (!known && await this.#happened(number)) return true;
+      if (error instanceof UnknownWriteError) throw error;
+      if (!known && await this.#happened(marker)) return true;
+      if (error instanceof HungError) throw error; // it may still happen
       throw new WriteFailedError(`Cannot write to the log: ${(error as Error).message}`, {
         cause: error,
       });
     }
   }
 
-  async #happened(number: number): Promise<boolean> {
-    const { value } = await retry(() => this.kv.get<number>(MARKER), this.waits);
-    if (value === number) this.#number = number;
-    return value === number;
+  /** @throws {UnknownWriteError} when the last commit is neither this one nor the one before it */
+  async #happened({ writer, commit }: Marker): Promise<boolean> {
+    const { value, versionstamp } = await retry(() => this.kv.get<Marker>(MARKER), this.waits);
+    if (versionstamp === this.#versionstamp) return false;
+    if (value?.writer !== writer || value.commit !== commit) {
+      throw new UnknownWriteError(`The log was written by another commit`);
+    }
+    this.#versionstamp = versionstamp;
+    return true;
   }
 }

@@ -183,7 +183,17 @@ export class LogWriter {
 
   #exclusively<T>(run: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) =>
-      this.#add({ kind: "task", run: () => run().then(resolve, reject) })
+      this.#add({
+        kind: "task",
+        run: async () => {
+          try {
+            resolve(await run());
+          } catch (error) {
+            reject(error);
+            throw error;
+          }
+        },
+      })
     );
   }
 

@@ -18,4 +18,5 @@ export {
   toKv,
   WriteFailedError,
 } from "./group_commit.ts";
+export { HungError, watchKv } from "./watched_kv.ts";
 export { KvFileError, openKvFile, openKvFileToRead } from "./kv_file.ts";

@@ -10,7 +10,11 @@ export type Fault =
   /** The commit happens, and the process is gone. */
   | "dies after"
   /** The commit happens, but ends in an error. */
-  | "answer lost";
+  | "answer lost"
+  /** The commit never happens, and never answers. */
+  | "hangs"
+  /** The commit never answers, but happens when the next commit was tried. */
+  | "hangs, then happens";
 
 export class CrashedError extends Error {}
 
@@ -19,6 +23,7 @@ export class FaultKv implements Kv {
   static inFlight = 0;
 
   commits = 0;
+  #late: (() => Promise<unknown>) | null = null;
   dead = false;
   /** Called when a fault ends the process. */
   onDeath: () => void = () => {};
@@ -63,6 +68,14 @@ export class FaultKv implements Kv {
       const fault = this.plan(++this.commits);
       if (fault === "dies before") this.#die();
       if (fault === "fails") throw new Error("database is locked");
+      if (fault === "hangs") return await new Promise(() => {});
+      if (fault === "hangs, then happens") {
+        this.#late = commit;
+        return await new Promise(() => {});
+      }
+      const late = this.#late;
+      this.#late = null;
+      await late?.();
       const result = await this.#count(commit);
       if (fault === "dies after") this.#die();
       if (fault === "answer lost") throw new Error("disk I/O error");

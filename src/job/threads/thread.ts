@@ -7,6 +7,7 @@ import { warmUp } from "../../wasm/mod.ts";
 import { configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
+import { Activity } from "./activity.ts";
 import { RemoteKv } from "./remote_kv.ts";
 import { RemoteLog } from "./remote_log.ts";
 import { Rpc } from "./rpc.ts";
@@ -46,6 +47,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     chance: systemChance,
     addEvent: (event: CheckpointEvent) => rpc.call("addEvent", [event]),
   });
+  const activity = new Activity(spec.activity);
   warmUp(spec.core);
   worker = new TransactionWorker({
     settings: spec.settings,
@@ -61,6 +63,7 @@ async function run(spec: WorkerSpec): Promise<void> {
       ? (partition, first, outcomes) =>
         rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
       : null,
+    onStep: (step, partition) => activity.set(step, partition),
     onOwner,
     onCommitted: (results, summaries) => {
       if (spec.committed) rpc.notify("committed", [results, summaries]);

@@ -1,31 +1,43 @@
-import { getLogger } from "@logtape/logtape";
 import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
 import type { JobWorker } from "../job_worker.ts";
-import { supervise, together } from "../supervise.ts";
+import { supervise } from "../supervise.ts";
 import { NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
 import type { ItemOwner } from "../worker/owners.ts";
 import type { OnOutcomes } from "../worker/partition_processor.ts";
+import { Activity } from "./activity.ts";
 import { kvMethods } from "./remote_kv.ts";
 import { logMethods } from "./remote_log.ts";
 import { type Method, Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
-const log = getLogger(["stockflow", "job"]);
+/** A thread as it is seen from outside. */
+export type Thread = Pick<
+  Worker,
+  "postMessage" | "terminate" | "onmessage" | "onmessageerror" | "onerror"
+>;
+
+/** Starts a thread that waits to be told what to do. */
+function startThread(name: string): Thread {
+  return new Worker(new URL("./thread.ts", import.meta.url), { type: "module", name });
+}
 
 /** How often it is looked whether a thread still answers. */
 const LOOK_MS = 500;
 
 export interface ThreadWorkerOptions {
   readonly name: string;
-  readonly spec: WorkerSpec;
+  /** What the thread is told; where it tells its activity is added. */
+  readonly spec: Omit<WorkerSpec, "activity">;
   readonly log: Log;
   readonly store: CheckpointStore;
   readonly clock: Clock;
   readonly chance: Chance;
   /** A thread that says nothing for so long is taken to hang, and replaced. */
   readonly watchdogMs: number;
+  /** Starts a thread; a test brings its own. */
+  readonly startThread?: (name: string) => Thread;
   readonly onOutcomes: OnOutcomes | null;
   onOwner(partition: number, owner: ItemOwner | null): void;
   onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
@@ -37,7 +49,7 @@ export class ThreadWorker implements JobWorker {
   /** Figures of threads that are gone. */
   #before = { recordsIn: 0, commits: 0, recoveries: 0 };
   #rpc: Rpc | null = null;
-  #thread: Worker | null = null;
+  #thread: Thread | null = null;
 
   constructor(readonly options: ThreadWorkerOptions) {}
 
@@ -77,11 +89,10 @@ export class ThreadWorker implements JobWorker {
   #onCrash: ((error: Error) => void) | null = null;
 
   async #life(stop: AbortSignal): Promise<void> {
-    const { spec, clock } = this.options;
-    const thread = new Worker(new URL("./thread.ts", import.meta.url), {
-      type: "module",
-      name: this.options.name,
-    });
+    const { spec, clock, name } = this.options;
+    const thread = (this.options.startThread ?? startThread)(name);
+    const activity = new Activity();
+    activity.set("starting", 0);
     const crashed = Promise.withResolvers<never>();
     crashed.promise.catch(() => {});
     let heardAt = clock.monotonic();
@@ -101,15 +112,15 @@ export class ThreadWorker implements JobWorker {
     this.#thread = thread;
     const askToStop = () => rpc.notify("stop", []);
     stop.addEventListener("abort", askToStop);
+    const over = new AbortController();
+    void this.#watch(over.signal, activity, () => heardAt).catch(crashed.reject);
     try {
-      const over = new AbortController();
-      const ended = rpc.call("run", [spec]).finally(() => over.abort());
+      const ended = rpc.call<void>("run", [{ ...spec, activity: activity.memory }]);
+      ended.catch(() => {}); // whoever loses the race has nothing to say
       if (stop.aborted) askToStop();
-      await together([
-        () => Promise.race([ended, crashed.promise]) as Promise<void>,
-        (failed) => this.#watch(AbortSignal.any([failed, over.signal]), () => heardAt),
-      ]);
+      await Promise.race([ended, crashed.promise]);
     } finally {
+      over.abort();
       stop.removeEventListener("abort", askToStop);
       rpc.close("The thread has ended");
       thread.terminate();
@@ -126,17 +137,16 @@ export class ThreadWorker implements JobWorker {
   }
 
   /** Fails when the thread has not been heard of for too long. */
-  async #watch(over: AbortSignal, heardAt: () => number): Promise<void> {
-    const { clock, watchdogMs, name } = this.options;
+  async #watch(over: AbortSignal, activity: Activity, heardAt: () => number): Promise<void> {
+    const { clock, watchdogMs } = this.options;
     while (!over.aborted) {
       await clock.sleep(LOOK_MS, over);
       const silent = clock.monotonic() - heardAt();
       if (over.aborted || silent < watchdogMs) continue;
-      log.error("{name} has been silent for {silent} ms: it hangs, and is replaced", {
-        name,
-        silent: Math.round(silent),
-      });
-      throw new Error(`The thread was silent for ${Math.round(silent)} ms`);
+      throw new Error(
+        `The thread hangs while ${activity}: it was silent for ${Math.round(silent)} ms ` +
+          "(watchdog.timeout.ms), and is replaced",
+      );
     }
   }
 

@@ -22,6 +22,8 @@ export interface WorkerSpec {
   readonly log: LogFacts;
   /** The transactions are generated in the thread; null = they come from the log. */
   readonly generator: GeneratorFacts | null;
+  /** Where the thread tells what it is busy with; see Activity. */
+  readonly activity: SharedArrayBuffer;
   /** Tell the outcome of every record. */
   readonly outcomes: boolean;
   /** Hand over the result and summary batches of every commit. */

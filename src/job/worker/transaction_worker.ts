@@ -84,6 +84,7 @@ export class TransactionWorker implements JobWorker {
     const session = await context.log.claim(context.topics.input, context.partitions);
     try {
       for (const claimed of session.partitions) {
+        context.onStep?.("recovering", claimed.partition);
         const member = await recoverPartition(context, session, claimed, stop);
         this.members = [...this.members, member];
         context.onOwner(claimed.partition, member.owner);
@@ -175,7 +176,9 @@ export class TransactionWorker implements JobWorker {
       }
       idleSince = null;
       for (const batch of batches) {
+        this.context.onStep?.("folding", processor.partition);
         await shares.measure("busy", () => processor.fold(batch));
+        this.context.onStep?.("waiting", processor.partition);
         this.#lookReady(member);
         if (signal.aborted) break;
         if (clock.monotonic() - turn < TURN_MS) continue;

@@ -31,6 +31,8 @@ export interface WorkerContext {
   readonly chance: Chance;
   /** Is told the outcome of every record; null if nobody wants to know. */
   readonly onOutcomes: OnOutcomes | null;
+  /** Is told what the worker is busy with. */
+  onStep?(step: "waiting" | "recovering" | "folding", partition: number): void;
   /** Is told that a partition is owned, or no longer. */
   onOwner(partition: number, owner: LocalOwner | null): void;
   /** Is given the result and summary batches of a commit. */

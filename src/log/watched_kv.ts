@@ -1,0 +1,69 @@
+import type { Clock } from "../types/mod.ts";
+import type { Kv } from "./group_commit.ts";
+
+/** A call that did not answer in time. It may still happen later. */
+export class HungError extends Error {
+  override readonly name = "HungError";
+}
+
+export interface WatchOptions {
+  /** What is watched, such as the path of the file. */
+  readonly name: string;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  /** Is told what hung. */
+  readonly onHung: (what: string, ms: number) => void;
+}
+
+/** A KV whose calls fail when they do not answer in time. */
+export function watchKv(kv: Kv, options: WatchOptions): Kv {
+  const watch = <T>(operation: string, key: unknown, call: Promise<T>): Promise<T> =>
+    inTime(`${operation} ${JSON.stringify(key)} of ${options.name}`, call, options);
+  return {
+    get: (key, o) => watch("get", key, kv.get(key, o)),
+    getMany: (keys, o) => watch("getMany", keys, kv.getMany(keys, o)),
+    list: (selector, o) => {
+      const entries = kv.list(selector, o);
+      const next = entries.next.bind(entries);
+      // deno-lint-ignore no-explicit-any -- the iterator's own type
+      entries.next = (() => watch("list", selector, next())) as any;
+      return entries as never;
+    },
+    listKeys: (selector) => watchEach(kv.listKeys(selector), (n) => watch("list", selector, n)),
+    atomic: () => {
+      const atomic = kv.atomic();
+      const commit = atomic.commit.bind(atomic);
+      atomic.commit = () => watch("commit", null, commit());
+      return atomic;
+    },
+    close: () => kv.close(),
+  };
+}
+
+async function* watchEach<T>(
+  all: AsyncIterable<T>,
+  watch: (next: Promise<IteratorResult<T>>) => Promise<IteratorResult<T>>,
+): AsyncGenerator<T> {
+  const iterator = all[Symbol.asyncIterator]();
+  for (let next = await watch(iterator.next()); !next.done; next = await watch(iterator.next())) {
+    yield next.value;
+  }
+}
+
+async function inTime<T>(what: string, call: Promise<T>, options: WatchOptions): Promise<T> {
+  const { clock, timeoutMs, onHung } = options;
+  const answered = new AbortController();
+  const late = clock.sleep(timeoutMs, answered.signal).then(() => {
+    if (answered.signal.aborted) return undefined as never;
+    onHung(what, timeoutMs);
+    throw new HungError(`${what} did not answer within ${timeoutMs} ms`);
+  });
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    answered.abort();
+    // Whoever lost the race has nothing to say.
+    late.catch(() => {});
+    call.catch(() => {});
+  }
+}

@@ -1,0 +1,146 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { configure, type LogRecord, reset } from "@logtape/logtape";
+import { Activity } from "../../src/job/threads/activity.ts";
+import {
+  type Thread,
+  ThreadWorker,
+  type ThreadWorkerOptions,
+} from "../../src/job/threads/thread_worker.ts";
+import { HungError, watchKv } from "../../src/log/mod.ts";
+import { Random } from "../model/random.ts";
+import { FaultKv } from "../log/fault_kv.ts";
+import { openLog, records, valuesOf } from "../log/log_fixture.ts";
+import { drain, feed } from "./lives.ts";
+import { ManualClock } from "./manual_clock.ts";
+import { World } from "./world.ts";
+
+Deno.test("a KV call that never answers fails in time, and is told by its name", async () => {
+  const clock = new ManualClock();
+  const kv = new FaultKv(await Deno.openKv(":memory:"), (n) => n === 2 ? "hangs" : null);
+  const told: string[] = [];
+  const onHung = (what: string, ms: number) => told.push(`${what}: ${ms}`);
+  const watched = watchKv(kv, { name: "log.kv", timeoutMs: 5000, clock, onHung });
+  assert((await watched.atomic().set(["a"], 1).commit()).ok);
+  await assertRejects(
+    () => clock.run(watched.atomic().set(["a"], 2).commit(), "it fails"),
+    HungError,
+    "commit null of log.kv did not answer within 5000 ms",
+  );
+  assertEquals(told.length, 1);
+  assertEquals((await watched.get(["a"])).value, 1);
+  assertEquals((await Array.fromAsync(watched.list({ prefix: [] }))).length, 1);
+  assertEquals(await Array.fromAsync(watched.listKeys({ prefix: [] })), [["a"]]);
+  kv.kv.close();
+});
+
+Deno.test("a write that hung never happens behind a later one", async () => {
+  const clock = new ManualClock();
+  const kv = new FaultKv(
+    await Deno.openKv(":memory:"),
+    (n) => n === 4 ? "hangs, then happens" : null,
+  );
+  const onHung = () => {};
+  const log = await clock.run(
+    openLog(watchKv(kv, { name: "log", timeoutMs: 1000, clock, onHung }), clock),
+    "it opens",
+  );
+  await log.append("transactions", 0, records(["first"]));
+  const hung = log.append("transactions", 0, records(["hung"])).then(
+    () => "written",
+    (e) => e.name,
+  );
+  assertEquals(await clock.run(hung, "it is told"), "HungError");
+  // The hung write happens just before this one, at the offset that this one would have taken.
+  const next = log.append("transactions", 0, records(["next"])).then(
+    () => "written",
+    (e) => e.name,
+  );
+  assertEquals(await clock.run(next, "the next is told"), "UnknownWriteError");
+  await log.append("transactions", 0, records(["last"]));
+  assertEquals(await valuesOf(log, "transactions", 0), ["first", "hung", "last"]);
+  kv.kv.close();
+});
+
+Deno.test("job recovers from a write that never answers, whether it happens or not", async () => {
+  for (const fault of ["hangs", "hangs, then happens"] as const) {
+    for (const file of ["log", "state"] as const) {
+      for (let at = 3; at <= 15; at += 3) {
+        const world = await World.open({ "watchdog.timeout.ms": "1000" });
+        const life = await world.start((f, n) => f === file && n === at ? fault : null);
+        const random = new Random(at);
+        for (let round = 0; round < 4; round++) {
+          void feed(world, life, random, 25).catch(() => {});
+          await world.clock.advance(700);
+          for (let i = 0; i < 30; i++) await world.clock.advance(100);
+        }
+        assertEquals(life.job.failure, null);
+        await drain(world, life);
+        await world.stop(life);
+        await world.assertExactlyOnce();
+        world.close();
+      }
+    }
+  }
+});
+
+const SPEC = { partitions: [1, 3], settings: { restartAttempts: 3 } };
+
+/** A thread that answers nothing; the first one says what it is busy with, the next ones end at once. */
+class SilentThread implements Thread {
+  static started = 0;
+  onmessage: Thread["onmessage"] = null;
+  onmessageerror: Thread["onmessageerror"] = null;
+  onerror: Thread["onerror"] = null;
+  terminated = false;
+
+  postMessage(message: { kind: string; id: number; method?: string; args?: unknown[] }): void {
+    if (message.method !== "run") return;
+    if (++SilentThread.started === 1) {
+      const [{ activity }] = message.args as [{ activity: SharedArrayBuffer }];
+      new Activity(activity).set("folding", 3);
+      return;
+    }
+    const answer = { kind: "answer", id: message.id, value: undefined };
+    queueMicrotask(() => this.onmessage!.call(this as never, { data: answer } as MessageEvent));
+  }
+
+  terminate(): void {
+    this.terminated = true;
+  }
+}
+
+Deno.test("a thread that hangs is noticed in time, told with what it was doing, and replaced", async () => {
+  const clock = new ManualClock();
+  const threads: SilentThread[] = [];
+  const told: LogRecord[] = [];
+  await configure({
+    sinks: { told: (record) => void told.push(record) },
+    loggers: [{ category: ["stockflow"], sinks: ["told"], lowestLevel: "warning" }],
+    reset: true,
+  });
+  const gone: number[] = [];
+  const worker = new ThreadWorker({
+    name: "Worker 0",
+    spec: SPEC as unknown as ThreadWorkerOptions["spec"],
+    log: {} as ThreadWorkerOptions["log"],
+    store: { kv: {} } as ThreadWorkerOptions["store"],
+    clock,
+    chance: () => 0.5,
+    watchdogMs: 10_000,
+    startThread: () => threads[threads.push(new SilentThread()) - 1]!,
+    onOutcomes: null,
+    onOwner: (partition) => gone.push(partition),
+    onCommitted: () => {},
+  });
+  const from = clock.monotonic();
+  const run = worker.run(new AbortController().signal);
+  await clock.until(() => threads[0]!.terminated, "the first one is given up");
+  assert(clock.monotonic() - from < 11_000);
+  await clock.run(run, "the second one ends");
+  assertEquals(threads.length, 2);
+  assertEquals(gone, [1, 3, 1, 3]);
+  assertEquals(worker.figures().recoveries, 1);
+  const text = told.map((record) => String(record.properties["message"])).join();
+  assert(text.includes("hangs while folding partition 3"), text);
+  await reset();
+});
