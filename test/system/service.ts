@@ -32,9 +32,12 @@ export function serviceArguments(
     "state.kv": `${folder}/state.kv`,
     ...flags,
   };
+  // Where deno task coverage collects what runs in the service.
+  const coverage = Deno.env.get("STOCKFLOW_COVERAGE");
   return [
     "run",
     "--allow-all",
+    ...(coverage ? [`--coverage=${coverage}`] : []),
     "src/main.ts",
     ...Object.entries(all).map(([key, value]) => `--${key}=${value}`),
   ];
