@@ -60,6 +60,20 @@ export class Parameters {
     return new Parameters(values);
   }
 
+  /**
+   * The same parameters but for some.
+   *
+   * @throws {ParameterError} when a value is not allowed
+   */
+  with(flags: Readonly<Partial<Record<ParameterKey, string>>>): Parameters {
+    const values = new Map(this.values);
+    for (const [key, text] of Object.entries(flags)) {
+      checkKey(key, "the program");
+      values.set(key as ParameterKey, parseValue(key as ParameterKey, text, `--${key}`));
+    }
+    return new Parameters(values);
+  }
+
   /** The value of a parameter. */
   get<K extends ParameterKey>(key: K): ParameterValue<K> {
     return this.values.get(key) as ParameterValue<K>;

@@ -17,4 +17,4 @@ export {
   toKv,
   WriteFailedError,
 } from "./group_commit.ts";
-export { KvFileError, openKvFile, openKvFileToRead } from "./kv_file.ts";
+export { KvFileError, openKvFile, openKvFileToRead, openKvInMemory } from "./kv_file.ts";

@@ -208,6 +208,12 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     await this.#fire(true);
   }
 
+  /** Fires the windows that end by a watermark, because the source says that no earlier event follows. */
+  async fireUpTo(watermark: bigint): Promise<void> {
+    this.core.advance(watermark);
+    await this.#fire(true);
+  }
+
   /** Moves the watermark to one that is committed already; its windows were published then. */
   async dropFired(watermark: bigint): Promise<void> {
     this.core.advance(watermark);

@@ -162,10 +162,13 @@ export class TransactionWorker implements JobWorker {
     while (!signal.aborted) {
       if (!committer.hasRoom) await shares.measure("backPressured", () => committer.room(signal));
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
-      const { batches, highWatermark } = await shares.measure(
+      const { batches, highWatermark, watermark } = await shares.measure(
         "idle",
         () => session.read(processor.partition, processor.position, options),
       );
+      if (watermark !== undefined && watermark > processor.core.watermark) {
+        await processor.fireUpTo(watermark);
+      }
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== highWatermark) continue;
         idleSince ??= clock.monotonic();
