@@ -2,29 +2,30 @@
 
 import { startServer } from "./http/mod.ts";
 import {
-  EmbeddedItemTransactionJob,
+  addressOf,
   environmentName,
-  JOB_NAME,
+  JOB_KINDS,
   MACHINE,
   PARAMETER_KEYS,
   ParameterError,
   parameterHelp,
+  PARAMETERS,
   Parameters,
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
 import { configureLogs } from "./job/logging.ts";
 
-const DEFAULT_CONFIG = "config/embedded.properties";
+const DEFAULT_JOB = PARAMETERS.job.default;
 const EXIT_WRONG = 2;
 const EXIT_TIMEOUT = 3;
 
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--config=${DEFAULT_CONFIG}] [--check] [--help] [--<key>=<value> ...]
+Usage: deno task start [--job=${DEFAULT_JOB}] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
 
-  --config=<file>   a Java properties file
+  --config=<file>   a Java properties file; config/<job>.properties by default
   --check           check parameters, without starting
   --help            this text
 
@@ -60,7 +61,9 @@ function parseArguments(args: readonly string[]): Arguments {
 }
 
 function readParameters({ config, flags }: Arguments): Parameters {
-  const name = config ?? DEFAULT_CONFIG;
+  const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
+  // Of a job that does not exist the parameters are to tell.
+  const name = config ?? `config/${Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB}.properties`;
   let text: string;
   try {
     text = Deno.readTextFileSync(name);
@@ -86,10 +89,17 @@ function whenAskedToStop(): Promise<void> {
 }
 
 function greet(url: string, params: Parameters): void {
+  const port = params.get("socket.port");
+  const socket = params.get("job") !== "socket" ? "" : `
+It reads queries from ${
+    addressOf(params.get("socket.host"), port)
+  }, and prints their answers here.`;
+  const nc = socket && `
+  nc -lk ${port}    in another terminal, and there the line: 123 item_2`;
   console.log(`stockflow listens on ${url}
-Its log is ${params.get("log.kv")}, its checkpoints are in ${params.get("state.kv")}.
+Its log is ${params.get("log.kv")}, its checkpoints are in ${params.get("state.kv")}.${socket}
 
-Try:
+Try:${nc}
   curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions
   curl ${url}/items/item_2
 Ctrl-C stops it and keeps everything.`);
@@ -97,9 +107,10 @@ Ctrl-C stops it and keeps everything.`);
 
 async function run(params: Parameters): Promise<void> {
   const stop = whenAskedToStop();
-  const job: RunningJob = await new EmbeddedItemTransactionJob()
+  const { name, create } = JOB_KINDS[params.get("job")];
+  const job: RunningJob = await create()
     .createApplicationPipeline(params)
-    .start(JOB_NAME, { ...MACHINE, logs: true });
+    .start(name, { ...MACHINE, logs: true });
   try {
     const server = startServer({
       job,

@@ -6,10 +6,10 @@
 //   deno task state export <file>                   the newest checkpoint of every partition
 //   deno task state import <file>                   into a file without checkpoints
 //
-// --state.kv=<file> chooses the file of the checkpoints (data/state.kv). All but import may run while a
-// job uses the file.
+// --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
+// (embedded). All but import may run while a job uses the file.
 
-import { JOB_NAME, PARAMETERS } from "./job/mod.ts";
+import { JOB_KINDS, type JobKind, PARAMETERS } from "./job/mod.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
   CheckpointStore,
@@ -27,14 +27,19 @@ import { Core, CoreError, NO_TIME } from "./wasm/mod.ts";
 
 const USAGE =
   `Usage: deno task state list | inspect <partition> <sequence> | verify | export <file> | import <file>
-                       [--state.kv=${PARAMETERS["state.kv"].default}]`;
+                       [--state.kv=${
+    PARAMETERS["state.kv"].default
+  }] [--job=${PARAMETERS.job.default}]`;
 
 class UsageError extends Error {}
 
-async function openStore(path: string, write: boolean): Promise<CheckpointStore> {
+async function openStore(kind: string, path: string, write: boolean): Promise<CheckpointStore> {
+  if (!Object.hasOwn(JOB_KINDS, kind)) {
+    throw new UsageError(`--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`);
+  }
   const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
   return await CheckpointStore.open(kv, {
-    job: JOB_NAME,
+    job: JOB_KINDS[kind as JobKind].name,
     clock: systemClock,
     chance: systemChance,
   });
@@ -147,9 +152,9 @@ function required(path: string | undefined): string {
 }
 
 async function run(args: readonly string[]): Promise<boolean> {
-  const flag = args.find((a) => a.startsWith("--state.kv="));
-  const path = flag?.slice("--state.kv=".length) ?? PARAMETERS["state.kv"].default;
-  const [command, first, second, ...rest] = args.filter((a) => a !== flag);
+  const flagOf = (key: "state.kv" | "job") =>
+    args.find((a) => a.startsWith(`--${key}=`))?.slice(key.length + 3) ?? PARAMETERS[key].default;
+  const [command, first, second, ...rest] = args.filter((a) => !/^--(state\.kv|job)=/.test(a));
   // The file is read before a store is created for it.
   const exported = command === "import" ? readExported(await Deno.readFile(required(first))) : null;
   const commands: Record<string, (store: CheckpointStore) => Promise<boolean | void>> = {
@@ -161,7 +166,7 @@ async function run(args: readonly string[]): Promise<boolean> {
   };
   const execute = commands[command ?? ""];
   if (!execute || rest.length > 0) throw new UsageError(USAGE);
-  const store = await openStore(path, command === "import");
+  const store = await openStore(flagOf("job"), flagOf("state.kv"), command === "import");
   try {
     return await execute(store) ?? true;
   } finally {

@@ -19,6 +19,13 @@ export {
   EmbeddedItemTransactionJob,
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
+export {
+  SOCKET_JOB_NAME,
+  SocketItemTransactionJob,
+  type SocketMachine,
+} from "./socket_item_transaction_job.ts";
+export { addressOf } from "./socket/dial.ts";
+export { JOB_KINDS, type JobKind } from "./job_kinds.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { RunningJob } from "./running_job.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";

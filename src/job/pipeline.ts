@@ -99,11 +99,16 @@ export class Pipeline {
           gateway.transactionWaiters.deliver(partition, first, outcomes)
         : null,
     });
-    return new RunningJob(name, context, gateway, workers, queries, retention, async () => {
+    const close = async () => {
       await wiring.transactions.source.close();
       if (queryLog !== transactionLog) await wiring.queries.source.close();
       store.close();
-    });
+    };
+    const feeds = [
+      (stop: AbortSignal) => wiring.transactions.feed?.(transactionLog, stop) ?? Promise.resolve(),
+      (stop: AbortSignal) => wiring.queries.feed?.(queryLog, stop) ?? Promise.resolve(),
+    ];
+    return new RunningJob(name, context, gateway, workers, queries, retention, close, feeds);
   }
 }
 

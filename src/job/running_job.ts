@@ -23,6 +23,8 @@ export class RunningJob {
     readonly queries: QueryWorker,
     readonly retention: Retention | null,
     readonly close: () => Promise<void>,
+    /** Bring records into the job's own log, until their signal is aborted. */
+    readonly feeds: readonly ((stop: AbortSignal) => Promise<void>)[] = [],
   ) {
     this.finished = this.#run();
     // Whoever waits for the end is told; until then the failure is visible by `failure`.
@@ -40,6 +42,7 @@ export class RunningJob {
     const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
     const retained = this.retention?.run(queryStop);
     await Promise.all([
+      ...this.feeds.map((feed) => feed(queryStop).catch(fail)),
       this.queries.run(queryStop).catch(fail).finally(() => queriesDone.abort()),
       ...this.workers.map((worker) =>
         worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
