@@ -14,7 +14,7 @@ import {
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
-import { configureLogs } from "./job/logging.ts";
+import { closeLogs, configureLogs, type LogOptions } from "./job/logging.ts";
 
 const DEFAULT_JOB = PARAMETERS.job.default;
 const EXIT_WRONG = 2;
@@ -105,12 +105,12 @@ Try:${nc}
 Ctrl-C stops it and keeps everything.`);
 }
 
-async function run(params: Parameters): Promise<void> {
+async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
   const { name, create } = JOB_KINDS[params.get("job")];
   const job: RunningJob = await create()
     .createApplicationPipeline(params)
-    .start(name, { ...MACHINE, logs: true });
+    .start(name, { ...MACHINE, logs });
   try {
     const server = startServer({
       job,
@@ -149,8 +149,9 @@ async function main(): Promise<number> {
       console.log("The parameters are valid.");
       return 0;
     }
-    await configureLogs();
-    await run(params);
+    const logs = { level: params.get("log.level"), secrets: params.secrets };
+    await configureLogs(logs);
+    await run(params, logs);
     return 0;
   } catch (error) {
     if (error instanceof ParameterError) console.error(`stockflow: ${error.message}`);
@@ -158,6 +159,8 @@ async function main(): Promise<number> {
       console.error(`stockflow: ${error.message}; ${error.remedy}`);
     } else throw error;
     return EXIT_WRONG;
+  } finally {
+    await closeLogs();
   }
 }
 

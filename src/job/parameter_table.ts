@@ -171,6 +171,11 @@ export const PARAMETERS = {
     "where the socket job connects to for query lines",
   ),
   "socket.port": integer(1, 65_535, 9999, "... and the port there"),
+  "log.level": oneOf(
+    ["info", "warning", "error"],
+    "info",
+    "the least grave messages that are logged",
+  ),
   "shutdown.timeout.ms": integer(
     0,
     600_000,

@@ -92,7 +92,7 @@ export class Pipeline {
       job: name,
       core,
       threads: surroundings.threads ? threadsOf(params, partitions) : 0,
-      logs: surroundings.logs ?? false,
+      logs: surroundings.logs ?? null,
       watchdogMs: params.get("watchdog.timeout.ms"),
       onOutcomes: gateway
         ? (partition, first, outcomes) =>

@@ -3,6 +3,7 @@ import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
 import type { JobWorker } from "./job_worker.ts";
+import type { LogOptions } from "./logging.ts";
 import { ThreadWorker } from "./threads/thread_worker.ts";
 import type { OnOutcomes } from "./worker/partition_processor.ts";
 import { TransactionWorker } from "./worker/transaction_worker.ts";
@@ -13,8 +14,8 @@ export interface WorkerOptions {
   readonly core: CoreOptions;
   /** Threads that share the partitions; 0 = all of them in this thread. */
   readonly threads: number;
-  /** Threads write logs to standard error. */
-  readonly logs: boolean;
+  /** How threads write logs; null = not at all. */
+  readonly logs: LogOptions | null;
   readonly watchdogMs: number;
   readonly onOutcomes: OnOutcomes | null;
 }

@@ -1,6 +1,7 @@
 import { type Kv, KvFileError, openKvFile } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import { StopError } from "./errors.ts";
+import type { LogOptions } from "./logging.ts";
 
 /** What a job takes from the machine; tests and the simulator bring their own. */
 export interface Surroundings {
@@ -10,8 +11,8 @@ export interface Surroundings {
   readonly openKv: (path: string) => Promise<Kv>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
-  /** Threads write logs to standard error. */
-  readonly logs?: boolean;
+  /** How threads write logs; not at all if it is left away. */
+  readonly logs?: LogOptions;
 }
 
 /** The machine itself. */

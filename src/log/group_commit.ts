@@ -1,4 +1,7 @@
+import { getLogger } from "@logtape/logtape";
 import { retry, type RetryOptions } from "../types/mod.ts";
+
+const log = getLogger(["stockflow", "log"]);
 
 /** The part of Deno.Kv that stockflow uses; tests and the simulator bring their own. */
 export interface Kv extends Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close"> {
@@ -45,7 +48,13 @@ const MARKER: Deno.KvKey = ["commit"];
 export class MarkedCommits {
   #number = 0;
 
-  private constructor(readonly kv: Kv, readonly waits: RetryOptions) {}
+  readonly waits: RetryOptions;
+
+  private constructor(readonly kv: Kv, waits: RetryOptions) {
+    const onRetry = ({ message }: Error) =>
+      log.warn("The log's file is tried again: {reason}", { reason: message });
+    this.waits = { ...waits, onRetry };
+  }
 
   static async open(kv: Kv, waits: RetryOptions): Promise<MarkedCommits> {
     const commits = new MarkedCommits(kv, waits);

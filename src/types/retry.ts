@@ -7,6 +7,8 @@ export interface RetryOptions {
   readonly attempts?: number;
   /** First wait in ms; doubles from call to call, with up to half of it more or less by chance. */
   readonly backOffMs?: number;
+  /** Is told every error after which it is tried again. */
+  readonly onRetry?: (error: Error) => void;
 }
 
 const ATTEMPTS = 6;
@@ -15,13 +17,14 @@ const BACK_OFF_MS = 20;
 /** Calls a function until it does not throw; after the last attempt its error is thrown. */
 export async function retry<T>(
   call: () => Promise<T>,
-  { clock, chance, attempts = ATTEMPTS, backOffMs = BACK_OFF_MS }: RetryOptions,
+  { clock, chance, attempts = ATTEMPTS, backOffMs = BACK_OFF_MS, onRetry }: RetryOptions,
 ): Promise<T> {
   for (let attempt = 1;; attempt++) {
     try {
       return await call();
     } catch (error) {
       if (attempt === attempts) throw error;
+      onRetry?.(error as Error);
       await clock.sleep(backOffMs * 2 ** (attempt - 1) * (0.5 + chance()));
     }
   }

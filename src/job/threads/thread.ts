@@ -3,7 +3,7 @@
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { warmUp } from "../../wasm/mod.ts";
-import { configureLogs } from "../logging.ts";
+import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
 import { RemoteKv } from "./remote_kv.ts";
@@ -36,7 +36,7 @@ const rpc = new Rpc(scope, {
 scope.onmessage = (event) => rpc.receive(event.data);
 
 async function run(spec: WorkerSpec): Promise<void> {
-  if (spec.logs) await configureLogs();
+  if (spec.logs) await configureLogs(spec.logs);
   const log = new RemoteLog(rpc, spec.log);
   const store = await CheckpointStore.open(new RemoteKv(rpc), {
     job: spec.job,
@@ -70,6 +70,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     await worker.run(stop.signal);
   } finally {
     ended.abort();
+    await closeLogs();
     rpc.notify("figures", [worker.figures()]);
   }
 }

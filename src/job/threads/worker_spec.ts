@@ -1,4 +1,5 @@
 import type { CoreOptions } from "../../wasm/mod.ts";
+import type { LogOptions } from "../logging.ts";
 import type { JobSettings } from "../worker/worker_context.ts";
 import type { LogFacts } from "./remote_log.ts";
 
@@ -22,6 +23,6 @@ export interface WorkerSpec {
   readonly outcomes: boolean;
   /** Hand over the result and summary batches of every commit. */
   readonly committed: boolean;
-  /** Write logs to standard error. */
-  readonly logs: boolean;
+  /** How to write logs; null = not at all. */
+  readonly logs: LogOptions | null;
 }

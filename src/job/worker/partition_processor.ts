@@ -12,7 +12,6 @@ import {
 import { Code, type Core, CoreError, type DeadLetter, type Output } from "../../wasm/mod.ts";
 import { deadLetterRecord } from "./dead_letters.ts";
 import { StopError } from "../errors.ts";
-import { RateLimit } from "./rate_limit.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -64,7 +63,6 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   recordsSinceCheckpoint = 0;
   /** Position and watermark that were acknowledged last. */
   acknowledged: CommittedPosition;
-  readonly #limit: RateLimit;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
 
   constructor(
@@ -78,7 +76,6 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly onOutcomes: OnOutcomes | null,
   ) {
     this.acknowledged = committed;
-    this.#limit = new RateLimit(clock);
   }
 
   /** Next offset to fold. */
@@ -174,18 +171,12 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   }
 
   #tellInvalid({ offset, reason }: DeadLetter): void {
-    const held = this.#limit.pass(String(reason));
-    if (held === null) return;
-    log.warn(
-      "Invalid record in {topic}-{partition} at offset {offset}: {reason} ({held} more held back)",
-      {
-        topic: this.topics.input,
-        partition: this.partition,
-        offset: Number(offset),
-        reason: reasonName(reason),
-        held,
-      },
-    );
+    log.warn("Invalid record in {topic}-{partition} at offset {offset}: {reason}", {
+      topic: this.topics.input,
+      partition: this.partition,
+      offset: Number(offset),
+      reason: reasonName(reason),
+    });
   }
 
   /** Fires what is due; a checkpoint being cut is encoded first. */
