@@ -14,7 +14,12 @@ import {
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
+import { getLogger } from "@logtape/logtape";
 import { closeLogs, configureLogs, type LogOptions } from "./job/logging.ts";
+import { ProgressDisplay, stderrTerminal } from "./progress_display.ts";
+import { systemClock } from "./types/mod.ts";
+
+const log = getLogger(["stockflow", "progress"]);
 
 const DEFAULT_JOB = PARAMETERS.job.default;
 const EXIT_WRONG = 2;
@@ -107,10 +112,20 @@ Ctrl-C stops it and keeps everything.`);
 
 async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
+  const display = new ProgressDisplay({
+    clock: systemClock,
+    terminal: stderrTerminal(),
+    tell: (facts) =>
+      log.info("{title}: {done} of {total} {unit}, {rate}/s, {left} s left", {
+        ...facts,
+        rate: Math.round(facts.rate),
+        left: facts.left && Math.ceil(facts.left),
+      }),
+  });
   const { name, create } = JOB_KINDS[params.get("job")];
   const job: RunningJob = await create()
     .createApplicationPipeline(params)
-    .start(name, { ...MACHINE, logs });
+    .start(name, { ...MACHINE, logs, onProgress: display.onProgress });
   try {
     const server = startServer({
       job,
@@ -123,6 +138,7 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
     exitAfter(params.get("shutdown.timeout.ms"));
     await server.stop();
   } finally {
+    display.hide();
     await job.stop();
   }
   await job.finished;

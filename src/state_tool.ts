@@ -10,6 +10,7 @@
 // (embedded). All but import may run while a job uses the file.
 
 import { JOB_KINDS, type JobKind, PARAMETERS } from "./job/mod.ts";
+import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
   CheckpointStore,
@@ -79,7 +80,11 @@ async function inspect(store: CheckpointStore, partition: number, sequence: numb
 }
 
 /** Restores a checkpoint into a core of its own; throws if anything of it is wrong. */
-async function restoreWhole(store: CheckpointStore, manifest: Manifest): Promise<void> {
+async function restoreWhole(
+  store: CheckpointStore,
+  manifest: Manifest,
+  restored: (items: number) => void,
+): Promise<void> {
   const core = new Core({
     ...coreOptionsOf(manifest.parameters),
     partition: manifest.partition,
@@ -89,6 +94,7 @@ async function restoreWhole(store: CheckpointStore, manifest: Manifest): Promise
   core.restoreScalars(manifest.scalars);
   for await (const { segment, bytes } of store.segments(manifest)) {
     core.restoreSegment(segment, bytes);
+    restored(Number(core.state.items));
   }
   if (core.state.items === manifest.scalars.items) return;
   throw new DamagedCheckpointError(
@@ -98,11 +104,17 @@ async function restoreWhole(store: CheckpointStore, manifest: Manifest): Promise
 
 async function verify(store: CheckpointStore): Promise<boolean> {
   let whole = true;
-  for (const { partition, sequence, manifest, damage } of await listAll(store)) {
+  const listed = await listAll(store);
+  const display = displayOnStderr();
+  const report = (done: number, over = false) =>
+    display.onProgress({ work: "verify", by: "", done, total, over });
+  const total = listed.reduce((n, { manifest }) => n + Number(manifest?.scalars.items ?? 0), 0);
+  let before = 0;
+  for (const { partition, sequence, manifest, damage } of listed) {
     let problem = damage;
     if (manifest) {
       try {
-        await restoreWhole(store, manifest);
+        await restoreWhole(store, manifest, (items) => report(before + items));
       } catch (error) {
         if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) {
           throw error;
@@ -110,10 +122,24 @@ async function verify(store: CheckpointStore): Promise<boolean> {
         problem = error.message;
       }
     }
+    before += Number(manifest?.scalars.items ?? 0);
     if (problem !== null) whole = false;
+    display.hide();
     console.log(`checkpoint ${sequence} of partition ${partition}: ${problem ?? "whole"}`);
   }
+  report(before, true);
   return whole;
+}
+
+function displayOnStderr(): ProgressDisplay {
+  return new ProgressDisplay({
+    clock: systemClock,
+    terminal: stderrTerminal(),
+    tell: ({ title, unit, done, total, rate, left }) =>
+      console.error(
+        `${title}: ${done} of ${total} ${unit}, ${showCount(rate)}/s, ${showSeconds(left)}`,
+      ),
+  });
 }
 
 async function exportTo(store: CheckpointStore, path: string): Promise<void> {

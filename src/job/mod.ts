@@ -29,4 +29,5 @@ export { JOB_KINDS, type JobKind } from "./job_kinds.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { RunningJob } from "./running_job.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
+export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

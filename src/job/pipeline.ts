@@ -93,6 +93,7 @@ export class Pipeline {
       core,
       threads: surroundings.threads ? threadsOf(params, partitions) : 0,
       logs: surroundings.logs ?? null,
+      onProgress: surroundings.onProgress,
       watchdogMs: params.get("watchdog.timeout.ms"),
       onOutcomes: gateway
         ? (partition, first, outcomes) =>

@@ -3,6 +3,7 @@ import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
 import type { JobWorker } from "./job_worker.ts";
+import type { OnProgress } from "./progress.ts";
 import type { LogOptions } from "./logging.ts";
 import { ThreadWorker } from "./threads/thread_worker.ts";
 import type { OnOutcomes } from "./worker/partition_processor.ts";
@@ -17,6 +18,7 @@ export interface WorkerOptions {
   /** How threads write logs; null = not at all. */
   readonly logs: LogOptions | null;
   readonly watchdogMs: number;
+  readonly onProgress: OnProgress | undefined;
   readonly onOutcomes: OnOutcomes | null;
 }
 
@@ -41,6 +43,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       clock,
       chance,
       onOutcomes: options.onOutcomes,
+      onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
       onCommitted: deliver,
     }),
@@ -49,7 +52,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
 
 function threadWorker(
   context: JobContext,
-  { job, core, threads, logs, watchdogMs, onOutcomes }: WorkerOptions,
+  { job, core, threads, logs, watchdogMs, onOutcomes, onProgress }: WorkerOptions,
   n: number,
   onCommitted: (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) => void,
 ): JobWorker {
@@ -80,6 +83,7 @@ function threadWorker(
     chance,
     watchdogMs,
     onOutcomes,
+    onProgress,
     onOwner: (partition, owner) => owners.set(partition, owner),
     onCommitted,
   });

@@ -2,6 +2,7 @@ import { type Kv, KvFileError, openKvFile } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import { StopError } from "./errors.ts";
 import type { LogOptions } from "./logging.ts";
+import type { OnProgress } from "./progress.ts";
 
 /** What a job takes from the machine; tests and the simulator bring their own. */
 export interface Surroundings {
@@ -11,6 +12,8 @@ export interface Surroundings {
   readonly openKv: (path: string) => Promise<Kv>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
+  /** Is told how far works have come that can take long. */
+  readonly onProgress?: OnProgress;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
 }

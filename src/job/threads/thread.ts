@@ -59,6 +59,7 @@ async function run(spec: WorkerSpec): Promise<void> {
       ? (partition, first, outcomes) =>
         rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
       : null,
+    onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,
     onCommitted: (results, summaries) => {
       if (spec.committed) rpc.notify("committed", [results, summaries]);

@@ -3,6 +3,7 @@ import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
 import type { JobWorker } from "../job_worker.ts";
+import type { OnProgress, Progress, Work } from "../progress.ts";
 import { supervise, together } from "../supervise.ts";
 import { NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
 import type { ItemOwner } from "../worker/owners.ts";
@@ -27,6 +28,7 @@ export interface ThreadWorkerOptions {
   /** A thread that says nothing for so long is taken to hang, and replaced. */
   readonly watchdogMs: number;
   readonly onOutcomes: OnOutcomes | null;
+  readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
   onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }
@@ -36,6 +38,8 @@ export class ThreadWorker implements JobWorker {
   #figures: WorkerFigures = NO_FIGURES;
   /** Figures of threads that are gone. */
   #before = { recordsIn: 0, commits: 0, recoveries: 0 };
+  /** Works that the thread has not ended. */
+  readonly #underWay = new Map<Work, Progress>();
   #rpc: Rpc | null = null;
   #thread: Worker | null = null;
 
@@ -114,8 +118,23 @@ export class ThreadWorker implements JobWorker {
       rpc.close("The thread has ended");
       thread.terminate();
       this.#keepFigures();
+      this.#endProgress();
       for (const partition of spec.partitions) this.options.onOwner(partition, null);
     }
+  }
+
+  #tellProgress(progress: Progress): void {
+    if (progress.over) this.#underWay.delete(progress.work);
+    else this.#underWay.set(progress.work, progress);
+    this.options.onProgress?.(progress);
+  }
+
+  /** A thread that is gone no longer tells that its works are over. */
+  #endProgress(): void {
+    for (const progress of this.#underWay.values()) {
+      this.options.onProgress?.({ ...progress, over: true });
+    }
+    this.#underWay.clear();
   }
 
   #keepFigures(): void {
@@ -147,6 +166,7 @@ export class ThreadWorker implements JobWorker {
       ...logMethods(log),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
+      progress: ([progress]) => this.#tellProgress(progress),
       figures: ([figures]) => void (this.#figures = figures),
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       committed: ([results, summaries]) => onCommitted(results, summaries),
