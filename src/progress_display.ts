@@ -9,7 +9,8 @@ import type { Clock } from "./types/mod.ts";
 const SHOW_AFTER_MS = 1000;
 /** Without a terminal. */
 const LINE_EVERY_MS = 10_000;
-const BAR_CHARACTERS = 24;
+/** The line fits into 80 characters. */
+const BAR_CHARACTERS = 20;
 
 const TITLES: Readonly<Record<Work, { readonly title: string; readonly unit: string }>> = {
   restore: { title: "Restoring checkpoints", unit: "items" },

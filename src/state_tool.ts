@@ -9,7 +9,7 @@
 // --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
 // (embedded). All but import may run while a job uses the file.
 
-import { JOB_KINDS, type JobKind, PARAMETERS } from "./job/mod.ts";
+import { JOB_KINDS, type JobKind, PARAMETERS, ProgressReporter } from "./job/mod.ts";
 import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
@@ -106,15 +106,16 @@ async function verify(store: CheckpointStore): Promise<boolean> {
   let whole = true;
   const listed = await listAll(store);
   const display = displayOnStderr();
-  const report = (done: number, over = false) =>
-    display.onProgress({ work: "verify", by: "", done, total, over });
-  const total = listed.reduce((n, { manifest }) => n + Number(manifest?.scalars.items ?? 0), 0);
+  const progress = new ProgressReporter("", 1, systemClock, display.onProgress);
+  const itemsOf = (manifest: Manifest | null) => Number(manifest?.scalars.items ?? 0);
+  const total = listed.reduce((n, { manifest }) => n + itemsOf(manifest), 0);
+  const verified = progress.begin("verify", total);
   let before = 0;
   for (const { partition, sequence, manifest, damage } of listed) {
     let problem = damage;
     if (manifest) {
       try {
-        await restoreWhole(store, manifest, (items) => report(before + items));
+        await restoreWhole(store, manifest, (items) => verified(before + items));
       } catch (error) {
         if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) {
           throw error;
@@ -122,12 +123,12 @@ async function verify(store: CheckpointStore): Promise<boolean> {
         problem = error.message;
       }
     }
-    before += Number(manifest?.scalars.items ?? 0);
+    before += itemsOf(manifest);
     if (problem !== null) whole = false;
     display.hide();
     console.log(`checkpoint ${sequence} of partition ${partition}: ${problem ?? "whole"}`);
   }
-  report(before, true);
+  progress.end();
   return whole;
 }
 

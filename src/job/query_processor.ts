@@ -106,7 +106,7 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
     const { topics } = this;
     if (query instanceof InvalidRecordError) {
       this.invalid.set(query.reason, (this.invalid.get(query.reason) ?? 0) + 1);
-      log.warn("Invalid query in {topic}-{partition} at offset {offset}: {reason}", {
+      log.warn("Invalid in {topic}-{partition} at offset {offset}: {reason}", {
         topic: topics.input,
         partition: this.partition,
         offset: record.offset,

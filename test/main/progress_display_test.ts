@@ -61,7 +61,7 @@ Deno.test("a bar shows percentage, rate and time left, and goes when the work is
   report(2_500_000, 10_000_000);
   assertEquals(
     terminal.line,
-    "Restoring checkpoints [======------------------] 25 % | 1.25 M items/s | 6 s left",
+    "Restoring checkpoints [=====---------------] 25 % | 1.25 M items/s | 6 s left",
   );
   await clock.advance(2000);
   report(5_000_000, 20_000_000); // the estimate has changed
@@ -80,7 +80,7 @@ Deno.test("workers' shares are added up; the next work is shown when the first o
   await clock.advance(1000);
   report(50, 100);
   report(50, 300, { by: "b" });
-  assertStringIncludes(terminal.line, "Restoring checkpoints [======-");
+  assertStringIncludes(terminal.line, "Restoring checkpoints [=====-");
   assertStringIncludes(terminal.line, "25 % | 50 items/s | 6 s left");
   report(100, 100, { over: true });
   report(10, 100, { by: "a", work: "replay" });

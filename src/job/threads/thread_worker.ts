@@ -89,7 +89,7 @@ export class ThreadWorker implements JobWorker {
     const crashed = Promise.withResolvers<never>();
     crashed.promise.catch(() => {});
     let heardAt = clock.monotonic();
-    const rpc = new Rpc(thread, this.#methods());
+    const rpc = new Rpc(thread, this.#methods(thread));
     thread.onmessage = (event) => {
       heardAt = clock.monotonic();
       rpc.receive(event.data);
@@ -159,14 +159,17 @@ export class ThreadWorker implements JobWorker {
     }
   }
 
-  #methods(): Record<string, Method> {
+  #methods(thread: Worker): Record<string, Method> {
     const { log, store, onOutcomes, onOwner, onCommitted } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
       ...logMethods(log),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
-      progress: ([progress]) => this.#tellProgress(progress),
+      // What a thread said before its end may arrive after it.
+      progress: ([progress]) => {
+        if (this.#thread === thread) this.#tellProgress(progress);
+      },
       figures: ([figures]) => void (this.#figures = figures),
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       committed: ([results, summaries]) => onCommitted(results, summaries),

@@ -153,8 +153,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.#pending.summaries.push(bytes);
       this.pendingBytes += bytes.length;
     }
+    this.#tellInvalid(output.deadLetters);
     for (const letter of output.deadLetters) {
-      this.#tellInvalid(letter);
       if (this.topics.deadLetters === null) continue;
       const source = { topic: this.topics.input, partition: this.partition };
       this.#pending.deadLetters.push(
@@ -170,13 +170,19 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.onOutcomes?.(this.partition, first, output.outcomes);
   }
 
-  #tellInvalid({ offset, reason }: DeadLetter): void {
-    log.warn("Invalid record in {topic}-{partition} at offset {offset}: {reason}", {
-      topic: this.topics.input,
-      partition: this.partition,
-      offset: Number(offset),
-      reason: reasonName(reason),
-    });
+  #tellInvalid(letters: readonly DeadLetter[]): void {
+    for (const [reason, of] of Map.groupBy(letters, (letter) => letter.reason)) {
+      log.warn(
+        "Invalid in {topic}-{partition} from offset {offset} on: {count} records, {reason}",
+        {
+          topic: this.topics.input,
+          partition: this.partition,
+          offset: Number(of[0]!.offset),
+          count: of.length,
+          reason: reasonName(reason),
+        },
+      );
+    }
   }
 
   /** Fires what is due; a checkpoint being cut is encoded first. */

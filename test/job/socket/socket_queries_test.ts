@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { StopError } from "../../../src/job/mod.ts";
 import { type Connection, type Dial, tcpDialer } from "../../../src/job/socket/dial.ts";
 import { SocketQueries } from "../../../src/job/socket/socket_queries.ts";
 import { encodeUtf8, type Query } from "../../../src/types/mod.ts";
+import { capturingLogs } from "../captured_logs.ts";
 import { ManualClock } from "../manual_clock.ts";
 
 /** The other side of a socket, as a test plays it. */
@@ -49,48 +49,36 @@ interface Fixture {
 }
 
 /** Runs a socket's reader while the test plays the other side. */
-async function play(chance: number, test: (f: Fixture) => Promise<void>): Promise<void> {
-  const clock = new ManualClock();
-  const start = clock.now();
-  const f: Fixture = { clock, next: [], attempts: [], taken: [], logged: [], refusals: [] };
-  const show = ({ level, message }: LogRecord) => `${level} ${message.map(String).join("")}`;
-  await configure({
-    sinks: { test: (record) => void f.logged.push(show(record)) },
-    loggers: [
-      { category: "stockflow", sinks: ["test"], lowestLevel: "info" },
-      { category: ["logtape", "meta"], sinks: [] },
-    ],
+function play(chance: number, test: (f: Fixture) => Promise<void>): Promise<void> {
+  return capturingLogs(async (logged) => {
+    const clock = new ManualClock();
+    const start = clock.now();
+    const f: Fixture = { clock, next: [], attempts: [], taken: [], logged, refusals: [] };
+    const dial: Dial = () => {
+      f.attempts.push(clock.now() - start);
+      const next = f.next.shift() ?? new Error("refused");
+      return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
+    };
+    const append = (queries: readonly Query[]) => {
+      const refusal = f.refusals.shift();
+      if (refusal) return Promise.reject(refusal);
+      f.taken.push(...queries);
+      return Promise.resolve();
+    };
+    const stop = new AbortController();
+    const address = "there:1";
+    const socket = new SocketQueries({ address, dial, append, clock, chance: () => chance });
+    // The test has its first connection ready, if it wants one.
+    const tested = test(f);
+    const running = socket.run(stop.signal);
+    try {
+      await tested;
+    } finally {
+      stop.abort();
+      await clock.settle();
+      await running;
+    }
   });
-  const dial: Dial = () => {
-    f.attempts.push(clock.now() - start);
-    const next = f.next.shift() ?? new Error("refused");
-    return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
-  };
-  const append = (queries: readonly Query[]) => {
-    const refusal = f.refusals.shift();
-    if (refusal) return Promise.reject(refusal);
-    f.taken.push(...queries);
-    return Promise.resolve();
-  };
-  const stop = new AbortController();
-  const socket = new SocketQueries({
-    address: "there:1",
-    dial,
-    append,
-    clock,
-    chance: () => chance,
-  });
-  // The test has its first connection ready, if it wants one.
-  const tested = test(f);
-  const running = socket.run(stop.signal);
-  try {
-    await tested;
-  } finally {
-    stop.abort();
-    await clock.settle();
-    await running;
-    await reset();
-  }
 }
 
 const open = async (f: Fixture) => {
