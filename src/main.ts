@@ -2,30 +2,36 @@
 
 import { startServer } from "./http/mod.ts";
 import {
-  EmbeddedItemTransactionJob,
+  addressOf,
   environmentName,
-  GENERATED_JOB_NAME,
-  JOB_NAME,
+  JOB_KINDS,
+  jobName,
   MACHINE,
   PARAMETER_KEYS,
   ParameterError,
   parameterHelp,
+  PARAMETERS,
   Parameters,
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
-import { configureLogs } from "./job/logging.ts";
+import { getLogger } from "@logtape/logtape";
+import { closeLogs, configureLogs, type LogOptions } from "./job/logging.ts";
+import { ProgressDisplay, stderrTerminal } from "./progress_display.ts";
+import { systemClock } from "./types/mod.ts";
 
-const DEFAULT_CONFIG = "config/embedded.properties";
+const log = getLogger(["stockflow", "progress"]);
+
+const DEFAULT_JOB = PARAMETERS.job.default;
 const EXIT_WRONG = 2;
 const EXIT_TIMEOUT = 3;
 
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--config=${DEFAULT_CONFIG}] [--generate] [--check] [--help] [--<key>=<value> ...]
+Usage: deno task start [--job=${DEFAULT_JOB}] [--generate] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
 
-  --config=<file>   a Java properties file
+  --config=<file>   a Java properties file; config/<job>.properties by default
   --generate        fold generated transactions: generate.transactions=true
   --check           check parameters, without starting
   --help            this text
@@ -63,7 +69,9 @@ function parseArguments(args: readonly string[]): Arguments {
 }
 
 function readParameters({ config, flags }: Arguments): Parameters {
-  const name = config ?? DEFAULT_CONFIG;
+  const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
+  // Of a job that does not exist the parameters are to tell.
+  const name = config ?? `config/${Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB}.properties`;
   let text: string;
   try {
     text = Deno.readTextFileSync(name);
@@ -88,35 +96,49 @@ function whenAskedToStop(): Promise<void> {
   });
 }
 
-function transactionsFrom(url: string, params: Parameters): string {
-  if (!params.get("generate.transactions")) {
-    return `
-Try:
-  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions`;
-  }
-  return `Its transactions are generated, with a stock of their own.
-
-Try:`;
-}
-
 function greet(url: string, params: Parameters): void {
+  const port = params.get("socket.port");
+  const socket = params.get("job") !== "socket" ? "" : `
+It reads queries from ${
+    addressOf(params.get("socket.host"), port)
+  }, and prints their answers here.`;
+  const generated = params.get("generate.transactions")
+    ? "\nIts transactions are generated, and have a stock of their own."
+    : "";
+  const post = generated ? "" : `
+  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions`;
+  const nc = socket && `
+  nc -lk ${port}    in another terminal, and there the line: 123 item_2`;
   console.log(`stockflow listens on ${url}
-Its log is ${params.get("log.kv")}, its checkpoints are in ${params.get("state.kv")}.
-${transactionsFrom(url, params)}
+Its log is ${params.get("log.kv")}, its checkpoints are in ${
+    params.get("state.kv")
+  }.${socket}${generated}
+
+Try:${nc}${post}
   curl ${url}/items/item_2
 Ctrl-C stops it and keeps everything.`);
 }
 
-/** Generated transactions have a stock of their own. */
-function jobName(params: Parameters): string {
-  return params.get("generate.transactions") ? GENERATED_JOB_NAME : JOB_NAME;
-}
-
-async function run(params: Parameters): Promise<void> {
+async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
-  const job: RunningJob = await new EmbeddedItemTransactionJob()
+  const display = new ProgressDisplay({
+    clock: systemClock,
+    terminal: stderrTerminal(),
+    tell: (facts) =>
+      log.info("{title}: {done} of {total} {unit}, {rate}/s, {left} s left", {
+        ...facts,
+        rate: Math.round(facts.rate),
+        left: facts.left && Math.ceil(facts.left),
+      }),
+  });
+  const kind = params.get("job");
+  const job: RunningJob = await JOB_KINDS[kind].create()
     .createApplicationPipeline(params)
-    .start(jobName(params), { ...MACHINE, logs: true });
+    .start(jobName(kind, params.get("generate.transactions")), {
+      ...MACHINE,
+      logs,
+      onProgress: display.onProgress,
+    });
   try {
     const server = startServer({
       job,
@@ -129,6 +151,7 @@ async function run(params: Parameters): Promise<void> {
     exitAfter(params.get("shutdown.timeout.ms"));
     await server.stop();
   } finally {
+    display.hide();
     await job.stop();
   }
   await job.finished;
@@ -155,8 +178,9 @@ async function main(): Promise<number> {
       console.log("The parameters are valid.");
       return 0;
     }
-    await configureLogs();
-    await run(params);
+    const logs = { level: params.get("log.level"), secrets: params.secrets };
+    await configureLogs(logs);
+    await run(params, logs);
     return 0;
   } catch (error) {
     if (error instanceof ParameterError) console.error(`stockflow: ${error.message}`);
@@ -164,6 +188,8 @@ async function main(): Promise<number> {
       console.error(`stockflow: ${error.message}; ${error.remedy}`);
     } else throw error;
     return EXIT_WRONG;
+  } finally {
+    await closeLogs();
   }
 }
 

@@ -6,10 +6,11 @@
 //   deno task state export <file>                   the newest checkpoint of every partition
 //   deno task state import <file>                   into a file without checkpoints
 //
-// --state.kv=<file> chooses the file of the checkpoints (data/state.kv). All but import may run while a
-// job uses the file.
+// --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
+// (embedded). All but import may run while a job uses the file.
 
-import { JOB_NAME, PARAMETERS } from "./job/mod.ts";
+import { JOB_KINDS, type JobKind, PARAMETERS, ProgressReporter } from "./job/mod.ts";
+import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
   CheckpointStore,
@@ -27,14 +28,19 @@ import { Core, CoreError, NO_TIME } from "./wasm/mod.ts";
 
 const USAGE =
   `Usage: deno task state list | inspect <partition> <sequence> | verify | export <file> | import <file>
-                       [--state.kv=${PARAMETERS["state.kv"].default}]`;
+                       [--state.kv=${
+    PARAMETERS["state.kv"].default
+  }] [--job=${PARAMETERS.job.default}]`;
 
 class UsageError extends Error {}
 
-async function openStore(path: string, write: boolean): Promise<CheckpointStore> {
+async function openStore(kind: string, path: string, write: boolean): Promise<CheckpointStore> {
+  if (!Object.hasOwn(JOB_KINDS, kind)) {
+    throw new UsageError(`--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`);
+  }
   const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
   return await CheckpointStore.open(kv, {
-    job: JOB_NAME,
+    job: JOB_KINDS[kind as JobKind].name,
     clock: systemClock,
     chance: systemChance,
   });
@@ -74,7 +80,11 @@ async function inspect(store: CheckpointStore, partition: number, sequence: numb
 }
 
 /** Restores a checkpoint into a core of its own; throws if anything of it is wrong. */
-async function restoreWhole(store: CheckpointStore, manifest: Manifest): Promise<void> {
+async function restoreWhole(
+  store: CheckpointStore,
+  manifest: Manifest,
+  restored: (items: number) => void,
+): Promise<void> {
   const core = new Core({
     ...coreOptionsOf(manifest.parameters),
     partition: manifest.partition,
@@ -84,6 +94,7 @@ async function restoreWhole(store: CheckpointStore, manifest: Manifest): Promise
   core.restoreScalars(manifest.scalars);
   for await (const { segment, bytes } of store.segments(manifest)) {
     core.restoreSegment(segment, bytes);
+    restored(Number(core.state.items));
   }
   if (core.state.items === manifest.scalars.items) return;
   throw new DamagedCheckpointError(
@@ -93,11 +104,18 @@ async function restoreWhole(store: CheckpointStore, manifest: Manifest): Promise
 
 async function verify(store: CheckpointStore): Promise<boolean> {
   let whole = true;
-  for (const { partition, sequence, manifest, damage } of await listAll(store)) {
+  const listed = await listAll(store);
+  const display = displayOnStderr();
+  const progress = new ProgressReporter("", 1, systemClock, display.onProgress);
+  const itemsOf = (manifest: Manifest | null) => Number(manifest?.scalars.items ?? 0);
+  const total = listed.reduce((n, { manifest }) => n + itemsOf(manifest), 0);
+  const verified = progress.begin("verify", total);
+  let before = 0;
+  for (const { partition, sequence, manifest, damage } of listed) {
     let problem = damage;
     if (manifest) {
       try {
-        await restoreWhole(store, manifest);
+        await restoreWhole(store, manifest, (items) => verified(before + items));
       } catch (error) {
         if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) {
           throw error;
@@ -105,10 +123,24 @@ async function verify(store: CheckpointStore): Promise<boolean> {
         problem = error.message;
       }
     }
+    before += itemsOf(manifest);
     if (problem !== null) whole = false;
+    display.hide();
     console.log(`checkpoint ${sequence} of partition ${partition}: ${problem ?? "whole"}`);
   }
+  progress.end();
   return whole;
+}
+
+function displayOnStderr(): ProgressDisplay {
+  return new ProgressDisplay({
+    clock: systemClock,
+    terminal: stderrTerminal(),
+    tell: ({ title, unit, done, total, rate, left }) =>
+      console.error(
+        `${title}: ${done} of ${total} ${unit}, ${showCount(rate)}/s, ${showSeconds(left)}`,
+      ),
+  });
 }
 
 async function exportTo(store: CheckpointStore, path: string): Promise<void> {
@@ -147,9 +179,9 @@ function required(path: string | undefined): string {
 }
 
 async function run(args: readonly string[]): Promise<boolean> {
-  const flag = args.find((a) => a.startsWith("--state.kv="));
-  const path = flag?.slice("--state.kv=".length) ?? PARAMETERS["state.kv"].default;
-  const [command, first, second, ...rest] = args.filter((a) => a !== flag);
+  const flagOf = (key: "state.kv" | "job") =>
+    args.find((a) => a.startsWith(`--${key}=`))?.slice(key.length + 3) ?? PARAMETERS[key].default;
+  const [command, first, second, ...rest] = args.filter((a) => !/^--(state\.kv|job)=/.test(a));
   // The file is read before a store is created for it.
   const exported = command === "import" ? readExported(await Deno.readFile(required(first))) : null;
   const commands: Record<string, (store: CheckpointStore) => Promise<boolean | void>> = {
@@ -161,7 +193,7 @@ async function run(args: readonly string[]): Promise<boolean> {
   };
   const execute = commands[command ?? ""];
   if (!execute || rest.length > 0) throw new UsageError(USAGE);
-  const store = await openStore(path, command === "import");
+  const store = await openStore(flagOf("job"), flagOf("state.kv"), command === "import");
   try {
     return await execute(store) ?? true;
   } finally {

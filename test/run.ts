@@ -37,7 +37,12 @@ const SUITES: readonly Suite[] = [
   },
   // No flag and no permission: what a newcomer types first.
   { name: "unit tests", args: ["test"], kind: "tests", quick: true },
-  { name: "doc examples", args: ["test", "--doc", "src"], kind: "tests", quick: true },
+  {
+    name: "doc examples",
+    args: ["test", "--doc", "src", "docs/testing.md"],
+    kind: "tests",
+    quick: true,
+  },
   { name: "repository", args: ["test", "--allow-read", "test/repo"], kind: "tests", quick: true },
   {
     name: "the real service",

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { ConflictError, OverloadedError, type RunningJob } from "../job/mod.ts";
@@ -5,6 +6,8 @@ import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { BodyError, type BodyForm, formOf, parseEach, refusal } from "./bodies.ts";
 import { JobMetrics } from "./metrics.ts";
+
+const log = getLogger(["stockflow", "http"]);
 
 /** Seconds after which a client may try again. */
 const RETRY_AFTER_SECONDS = "1";
@@ -150,7 +153,10 @@ async function answerEach<T, R>(
     : valid.length === 0
     ? 400
     : 200;
-  if (status === 503) c.header("retry-after", RETRY_AFTER_SECONDS);
+  if (status === 503) {
+    c.header("retry-after", RETRY_AFTER_SECONDS);
+    tellRefused(c, (results[0] as Error).message);
+  }
   c.header("content-type", form.contentType);
   return c.body(encodeUtf8(form.join(outcomes, body)), status);
 }
@@ -164,10 +170,21 @@ function fail(c: Context, status: ErrorStatus, reason: string, message: string):
   return json(c, status, JSON.stringify({ error: { reason, message } }));
 }
 
+/** A request of which nothing was executed, though nothing was wrong with it. */
+function tellRefused({ req: { method, path } }: Context, reason: string): void {
+  log.warn("{method} {path} was answered 503: {reason}", { method, path, reason });
+}
+
 function failWith(c: Context, error: Error): Response {
   if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
   if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
   if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);
-  if (error instanceof OverloadedError) return fail(c, 503, "overloaded", error.message);
-  return fail(c, 500, "internal", error.message);
+  if (error instanceof OverloadedError) {
+    tellRefused(c, error.message);
+    return fail(c, 503, "overloaded", error.message);
+  }
+  const { method, path } = c.req;
+  const { message, stack } = error;
+  log.error("{method} {path} was answered 500: {reason}", { method, path, reason: message, stack });
+  return fail(c, 500, "internal", message);
 }

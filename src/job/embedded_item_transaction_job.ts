@@ -16,9 +16,6 @@ import type { InputStream, LogSource, OutputStream } from "./streams.ts";
 /** Name of the job, under which the store keeps its checkpoints. */
 export const JOB_NAME = "Transaction Processor Job";
 
-/** Name of the job that folds generated transactions: they have a stock of their own. */
-export const GENERATED_JOB_NAME = `${JOB_NAME} (generated)`;
-
 /** Topics of the embedded log. */
 export const EMBEDDED_TOPICS = {
   transactions: "transactions",

@@ -1,4 +1,13 @@
-import { configure, getTextFormatter, type LogRecord } from "@logtape/logtape";
+import { configure, dispose, getTextFormatter, type LogRecord } from "@logtape/logtape";
+import { type Clock, systemClock } from "../types/mod.ts";
+import { RepeatLimit } from "./repeat_limit.ts";
+
+export interface LogOptions {
+  /** The least grave messages that are written. */
+  readonly level: "info" | "warning" | "error";
+  /** Texts that are never written, wherever they come from. */
+  readonly secrets: readonly string[];
+}
 
 const encoder = new TextEncoder();
 
@@ -12,7 +21,7 @@ function jsonValue(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? String(value) : value;
 }
 
-/** One JSON object: time, level, logger, message, and the properties of the message. */
+/** One JSON object: time, level, logger, message, and the properties of the message that are not among these. */
 export function formatJsonLine(
   { timestamp, level, category, message, properties }: LogRecord,
 ): string {
@@ -22,22 +31,54 @@ export function formatJsonLine(
     level,
     logger: category.join("."),
     message: text,
-    ...properties,
   };
-  return JSON.stringify(line, jsonValue) + "\n";
+  const own = Object.entries(properties).filter(([key]) => !Object.hasOwn(line, key));
+  return JSON.stringify({ ...line, ...Object.fromEntries(own) }, jsonValue) + "\n";
 }
 
-/** Logs go to standard error: readable on a terminal, else one JSON object a line. */
-export async function configureLogs(): Promise<void> {
-  const format = Deno.stderr.isTerminal()
-    ? getTextFormatter({ timestamp: "time", value: show })
-    : formatJsonLine;
-  const stderr = (record: LogRecord) => void Deno.stderr.writeSync(encoder.encode(format(record)));
+const formatText = getTextFormatter({ timestamp: "time", value: show });
+
+/** C0 and C1 controls but TAB and LF: what a log quotes must not steer a terminal. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+
+/** A line for people; it takes the place of a progress bar that stands in its line. */
+export function formatTerminalLine(record: LogRecord): string {
+  return "\r\x1b[K" + formatText(record).replaceAll(CONTROLS, "\ufffd");
+}
+
+/** Takes secrets out of a line, as they are and as JSON writes them. */
+export function redact(line: string, secrets: readonly string[]): string {
+  let redacted = line;
+  for (const secret of secrets) {
+    for (const form of [secret, JSON.stringify(secret).slice(1, -1)]) {
+      redacted = redacted.replaceAll(form, "***");
+    }
+  }
+  return redacted;
+}
+
+/** Logs go to standard error: readable on a terminal, else one JSON object a line; repeats are held back. */
+export async function configureLogs(
+  { level, secrets }: LogOptions,
+  clock: Clock = systemClock,
+): Promise<void> {
+  const format = Deno.stderr.isTerminal() ? formatTerminalLine : formatJsonLine;
+  const limit = new RepeatLimit(
+    (record) => void Deno.stderr.writeSync(encoder.encode(redact(format(record), secrets))),
+    clock,
+  );
+  const stderr = Object.assign((record: LogRecord) => limit.accept(record), {
+    [Symbol.dispose]: () => limit.close(),
+  });
   await configure({
     sinks: { stderr },
     loggers: [
-      { category: ["stockflow"], sinks: ["stderr"], lowestLevel: "info" },
+      { category: ["stockflow"], sinks: ["stderr"], lowestLevel: level },
       { category: ["logtape", "meta"], sinks: ["stderr"], lowestLevel: "warning" },
     ],
   });
 }
+
+/** Writes what is held back; logs go on to be written, without limit. */
+export const closeLogs: () => Promise<void> = dispose;

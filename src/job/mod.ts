@@ -18,11 +18,18 @@ export {
   EMBEDDED_TOPICS,
   EmbeddedItemTransactionJob,
   embeddedTopics,
-  GENERATED_JOB_NAME,
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
 export { openGeneratorLog } from "./generated_stream.ts";
+export {
+  SOCKET_JOB_NAME,
+  SocketItemTransactionJob,
+  type SocketMachine,
+} from "./socket_item_transaction_job.ts";
+export { addressOf } from "./socket/dial.ts";
+export { JOB_KINDS, type JobKind, jobName } from "./job_kinds.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { RunningJob } from "./running_job.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
+export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

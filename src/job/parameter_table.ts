@@ -67,6 +67,11 @@ const PATH = /^[^\0]{1,4096}$/;
 
 /** The parameters by key. */
 export const PARAMETERS = {
+  "job": oneOf(
+    ["embedded", "socket"],
+    "embedded",
+    "which job runs: fed by HTTP, or by the lines of a socket too",
+  ),
   "format": oneOf(["text", "json"], "text", "how record values are written"),
   "transaction.partitioner": oneOf(
     ["murmur2", "java-hash", "consistent"],
@@ -176,6 +181,18 @@ export const PARAMETERS = {
   ),
   "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
   "http.body.bytes.max": integer(1024, 2 ** 30, 8 * 1024 * 1024, "largest body of a request"),
+  "socket.host": text(
+    "a host name or an address",
+    /^[A-Za-z0-9._:-]{1,253}$/,
+    "127.0.0.1",
+    "where the socket job connects to for query lines",
+  ),
+  "socket.port": integer(1, 65_535, 9999, "... and the port there"),
+  "log.level": oneOf(
+    ["info", "warning", "error"],
+    "info",
+    "the least grave messages that are logged",
+  ),
   "shutdown.timeout.ms": integer(
     0,
     600_000,

@@ -60,6 +60,26 @@ export class Parameters {
     return new Parameters(values);
   }
 
+  /**
+   * The same parameters but for some.
+   *
+   * @throws {ParameterError} when a value is not allowed
+   */
+  with(flags: Readonly<Partial<Record<ParameterKey, string>>>): Parameters {
+    const values = new Map(this.values);
+    for (const [key, text] of Object.entries(flags)) {
+      checkKey(key, "the program");
+      values.set(key as ParameterKey, parseValue(key as ParameterKey, text, `--${key}`));
+    }
+    return new Parameters(values);
+  }
+
+  /** Values that no log and no error may show. */
+  get secrets(): string[] {
+    const secret = [...this.values].filter(([key, value]) => isSecret(key) && value !== "");
+    return secret.map(([, value]) => String(value));
+  }
+
   /** The value of a parameter. */
   get<K extends ParameterKey>(key: K): ParameterValue<K> {
     return this.values.get(key) as ParameterValue<K>;
@@ -75,7 +95,7 @@ function parseProperties(text: string, name: string): Record<string, string> {
 }
 
 function checkKey(key: string, source: string): void {
-  if (key in PARAMETERS) return;
+  if (Object.hasOwn(PARAMETERS, key)) return;
   const similar = PARAMETER_KEYS.filter((known) =>
     distance(known, key) <= Math.max(2, key.length / 4)
   );
@@ -87,7 +107,13 @@ function parseValue(key: ParameterKey, text: string, source: string): unknown {
   const { schema, allowed } = PARAMETERS[key];
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
-  throw new ParameterError(`${source} must be ${allowed}, not ${JSON.stringify(text)}`);
+  const found = isSecret(key) ? "what is given (which is a secret)" : JSON.stringify(text);
+  throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
+}
+
+/** Whether a key's value is a secret, by its last word. */
+export function isSecret(key: string): boolean {
+  return /(^|\.)(token|password|secret|passphrase)$/.test(key);
 }
 
 /** Edit distance of two short texts. */

@@ -100,7 +100,8 @@ export class Pipeline {
       job: name,
       core,
       threads: surroundings.threads ? threadsOf(params, partitions) : 0,
-      logs: surroundings.logs ?? false,
+      logs: surroundings.logs ?? null,
+      onProgress: surroundings.onProgress,
       watchdogMs: params.get("watchdog.timeout.ms"),
       onOutcomes: gateway && transactionLog === embedded
         ? (partition, first, outcomes) =>
@@ -115,12 +116,15 @@ export class Pipeline {
       ...(gateway && params.get("generate.queries")
         ? [(stop: AbortSignal) => generateQueries(gateway, params, surroundings, stop)]
         : []),
+      (stop: AbortSignal) => wiring.transactions.feed?.(transactionLog, stop) ?? Promise.resolve(),
+      (stop: AbortSignal) => wiring.queries.feed?.(queryLog, stop) ?? Promise.resolve(),
     ];
-    return new RunningJob(name, context, gateway, workers, queries, companions, async () => {
+    const close = async () => {
       await wiring.transactions.source.close();
       if (queryLog !== transactionLog) await wiring.queries.source.close();
       store.close();
-    });
+    };
+    return new RunningJob(name, context, gateway, workers, queries, companions, close);
   }
 }
 

@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, TopicOutput } from "../log/mod.ts";
 import {
   type Codec,
@@ -11,11 +12,14 @@ import {
   type Query,
   type QueryResult,
   Reason,
+  reasonName,
   splitIntoBatches,
 } from "../types/mod.ts";
 import type { CommitSource, Pending } from "./worker/committer.ts";
 import { deadLetterOf } from "./worker/dead_letters.ts";
 import type { Owners } from "./worker/owners.ts";
+
+const log = getLogger(["stockflow", "job"]);
 
 /** Where the results of queries go; null = not written. */
 export interface QueryTopics {
@@ -102,6 +106,12 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
     const { topics } = this;
     if (query instanceof InvalidRecordError) {
       this.invalid.set(query.reason, (this.invalid.get(query.reason) ?? 0) + 1);
+      log.warn("Invalid in {topic}-{partition} at offset {offset}: {reason}", {
+        topic: topics.input,
+        partition: this.partition,
+        offset: record.offset,
+        reason: reasonName(query.reason),
+      });
       const source = { topic: topics.input, partition: this.partition };
       const about = {
         reason: query.reason,

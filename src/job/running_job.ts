@@ -20,7 +20,7 @@ export class RunningJob {
     /** Each folds the partitions whose number modulo their count is its own. */
     readonly workers: readonly JobWorker[],
     readonly queries: QueryWorker,
-    /** What runs beside the workers until the job is asked to stop. */
+    /** What feeds the job's own log or runs beside the workers until the job is asked to stop. */
     readonly companions: readonly ((stop: AbortSignal) => Promise<void>)[],
     readonly close: () => Promise<void>,
   ) {
@@ -38,14 +38,13 @@ export class RunningJob {
       failed.abort();
     };
     const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
-    const beside = this.companions.map((run) => run(queryStop));
     await Promise.all([
+      ...this.companions.map((run) => run(queryStop).catch(fail)),
       this.queries.run(queryStop).catch(fail).finally(() => queriesDone.abort()),
       ...this.workers.map((worker) =>
         worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
       ),
     ]);
-    await Promise.all(beside);
     const ended = this.#failure ?? new Error("The job has ended");
     this.gateway?.transactionWaiters.rejectAll(ended);
     this.gateway?.queryWaiters.rejectAll(ended);

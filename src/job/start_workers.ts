@@ -4,6 +4,8 @@ import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
 import type { JobWorker } from "./job_worker.ts";
+import type { OnProgress } from "./progress.ts";
+import type { LogOptions } from "./logging.ts";
 import { ThreadWorker } from "./threads/thread_worker.ts";
 import type { OnOutcomes } from "./worker/partition_processor.ts";
 import { TransactionWorker } from "./worker/transaction_worker.ts";
@@ -14,9 +16,10 @@ export interface WorkerOptions {
   readonly core: CoreOptions;
   /** Threads that share the partitions; 0 = all of them in this thread. */
   readonly threads: number;
-  /** Threads write logs to standard error. */
-  readonly logs: boolean;
+  /** How threads write logs; null = not at all. */
+  readonly logs: LogOptions | null;
   readonly watchdogMs: number;
+  readonly onProgress: OnProgress | undefined;
   readonly onOutcomes: OnOutcomes | null;
 }
 
@@ -41,6 +44,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       clock,
       chance,
       onOutcomes: options.onOutcomes,
+      onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
       onCommitted: deliver,
     }),
@@ -49,7 +53,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
 
 function threadWorker(
   context: JobContext,
-  { job, core, threads, logs, watchdogMs, onOutcomes }: WorkerOptions,
+  { job, core, threads, logs, watchdogMs, onOutcomes, onProgress }: WorkerOptions,
   n: number,
   onCommitted: (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) => void,
 ): JobWorker {
@@ -81,6 +85,7 @@ function threadWorker(
     chance,
     watchdogMs,
     onOutcomes,
+    onProgress,
     onOwner: (partition, owner) => owners.set(partition, owner),
     onCommitted,
   });

@@ -14,9 +14,11 @@ export interface LogSource<L extends Log = Log> {
 }
 
 /** A stream of records that a job reads: a topic of a log. T tells what its records are. */
-export interface InputStream<T> {
-  readonly source: LogSource;
+export interface InputStream<T, L extends Log = Log> {
+  readonly source: LogSource<L>;
   readonly topic: string;
+  /** Brings records into the topic while the job runs, if it is the job that does; ends by the signal. */
+  feed?(log: L, stop: AbortSignal): Promise<void>;
   /** Never set: makes streams of different records different types. */
   readonly records?: T;
 }

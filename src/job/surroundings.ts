@@ -2,6 +2,8 @@ import { getLogger } from "@logtape/logtape";
 import { type Kv, KvFileError, openKvFile, watchKv } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import { StopError } from "./errors.ts";
+import type { LogOptions } from "./logging.ts";
+import type { OnProgress } from "./progress.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -13,8 +15,10 @@ export interface Surroundings {
   readonly openKv: (path: string) => Promise<Kv>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
-  /** Threads write logs to standard error. */
-  readonly logs?: boolean;
+  /** Is told how far works have come that can take long. */
+  readonly onProgress?: OnProgress;
+  /** How threads write logs; not at all if it is left away. */
+  readonly logs?: LogOptions;
 }
 
 /** Opens a KV whose calls fail, and are told, when they do not answer in time. */

@@ -1,5 +1,8 @@
+import { getLogger } from "@logtape/logtape";
 import { retry, type RetryOptions } from "../types/mod.ts";
 import { HungError } from "./watched_kv.ts";
+
+const log = getLogger(["stockflow", "log"]);
 
 /** The part of Deno.Kv that stockflow uses; tests and the simulator bring their own. */
 export interface Kv extends Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close"> {
@@ -68,7 +71,9 @@ export class MarkedCommits {
   private constructor(readonly kv: Kv, waits: RetryOptions) {
     const isFinal = (error: unknown) =>
       error instanceof HungError || error instanceof UnknownWriteError;
-    this.waits = { ...waits, isFinal };
+    const onRetry = ({ message }: Error) =>
+      log.warn("The log's file is tried again: {reason}", { reason: message });
+    this.waits = { ...waits, isFinal, onRetry };
   }
 
   static async open(kv: Kv, waits: RetryOptions): Promise<MarkedCommits> {

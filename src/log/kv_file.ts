@@ -43,6 +43,11 @@ export async function openKvFileToRead(path: string): Promise<Kv> {
   }
 }
 
+/** A KV that is gone when it is closed. */
+export async function openKvInMemory(): Promise<Kv> {
+  return toKv(await Deno.openKv(":memory:"));
+}
+
 async function lockFile(path: string): Promise<Deno.FsFile> {
   const name = `${path}.lock`;
   let file: Deno.FsFile;

@@ -19,4 +19,4 @@ export {
   WriteFailedError,
 } from "./group_commit.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
-export { KvFileError, openKvFile, openKvFileToRead } from "./kv_file.ts";
+export { KvFileError, openKvFile, openKvFileToRead, openKvInMemory } from "./kv_file.ts";

@@ -54,6 +54,11 @@ export interface ReadAnswer {
   readonly batches: readonly Uint8Array[];
   /** Next offset that the log will give. */
   readonly highWatermark: number;
+  /**
+   * What the source itself says of time at the offset asked for, in ms: no earlier event follows, so
+   * windows that end by then are fired. Absent: the records alone tell.
+   */
+  readonly watermark?: bigint;
 }
 
 /** The right to fold and commit partitions of an input, until the next claim of them. */

@@ -149,7 +149,7 @@ export class CheckpointChain implements ChunkTarget {
       // An attempt before this one may have happened without an answer.
       const there = await store.kv.get<Uint8Array>(key);
       return there.value && sha256(there.value) === sha256(bytes) ? there.versionstamp : null;
-    }, store.options);
+    }, store.waits);
     if (versionstamp === null) throw fenced(owner);
     this.head = { key: this.head.key, versionstamp };
   }
@@ -205,7 +205,7 @@ export class CheckpointChain implements ChunkTarget {
       const atomic = store.kv.atomic().check(this.head, owner.epoch);
       fill(atomic);
       return (await atomic.commit()).ok;
-    }, store.options);
+    }, store.waits);
     if (!ok) throw fenced(owner);
   }
 }

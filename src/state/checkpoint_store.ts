@@ -10,12 +10,15 @@
 // segment that did not change is referenced, not written again. Nothing is visible before the manifest:
 // it is set in one atomic commit that checks the manifest before it and the owner.
 
+import { getLogger } from "@logtape/logtape";
 import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
-import { type Chance, type Clock, retry } from "../types/mod.ts";
+import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { type CheckpointEvent, CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, decodeManifest, type Manifest, sha256 } from "./manifest.ts";
 import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
 import { zstdDecompressSync } from "node:zlib";
+
+const log = getLogger(["stockflow", "state"]);
 
 /** Deno KV answers at most so many keys at once. */
 const GET_MANY_MAX = 10;
@@ -54,6 +57,14 @@ export class CheckpointStore {
     return new CheckpointStore(kv, options, await CheckpointHistory.open(kv, options.job));
   }
 
+  /** How operations of the KV are tried again. */
+  get waits(): RetryOptions {
+    const { clock, chance, job } = this.options;
+    const onRetry = ({ message }: Error) =>
+      log.warn("The checkpoints' file of {job} is tried again: {reason}", { job, reason: message });
+    return { clock, chance, onRetry };
+  }
+
   /** Adds an event to the history. */
   addEvent(event: CheckpointEvent): Promise<void> {
     return this.options.addEvent?.(event) ?? this.history.add(event);
@@ -74,7 +85,7 @@ export class CheckpointStore {
         .commit();
       if (!raised.ok) throw new Error(`Partition ${partition} is being taken over by another`);
       return { partition, epoch: { key, versionstamp: raised.versionstamp } };
-    }, this.options);
+    }, this.waits);
   }
 
   /** The checkpoints of a partition, newest first. */

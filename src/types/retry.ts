@@ -9,6 +9,8 @@ export interface RetryOptions {
   readonly backOffMs?: number;
   /** Errors that another call would not mend. */
   readonly isFinal?: (error: unknown) => boolean;
+  /** Is told every error after which it is tried again. */
+  readonly onRetry?: (error: Error) => void;
 }
 
 const ATTEMPTS = 6;
@@ -17,7 +19,7 @@ const BACK_OFF_MS = 20;
 /** Calls a function until it does not throw; after the last attempt its error is thrown. */
 export async function retry<T>(
   call: () => Promise<T>,
-  { clock, chance, attempts = ATTEMPTS, backOffMs = BACK_OFF_MS, isFinal = () => false }:
+  { clock, chance, attempts = ATTEMPTS, backOffMs = BACK_OFF_MS, isFinal = () => false, onRetry }:
     RetryOptions,
 ): Promise<T> {
   for (let attempt = 1;; attempt++) {
@@ -25,6 +27,7 @@ export async function retry<T>(
       return await call();
     } catch (error) {
       if (attempt === attempts || isFinal(error)) throw error;
+      onRetry?.(error as Error);
       await clock.sleep(backOffMs * 2 ** (attempt - 1) * (0.5 + chance()));
     }
   }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { createApi } from "../../src/http/mod.ts";
+import { capturingLogs } from "../job/captured_logs.ts";
 import { type Life, type Plan, World } from "../job/world.ts";
 
 interface Answer {
@@ -242,6 +243,22 @@ Deno.test("what the log refuses is answered with 503, and nothing was executed",
   assertEquals((await client.post("/transactions", "text/plain", "3\t5\ta\t1")).status, 200);
   await client.close();
 });
+
+Deno.test("requests that fail on the service's side are told in the log", () =>
+  capturingLogs(async (logged) => {
+    const client = await Client.open();
+    client.life.logKv.plan = () => "fails";
+    await client.post("/transactions", "text/plain", "1\t5\ta\t1\nbad");
+    client.life.logKv.plan = () => null;
+    client.life.job.lookUp = () => Promise.reject(new Error("no owner"));
+    assertEquals((await client.request("GET", "/items/a")).status, 500);
+    assertEquals((await client.request("GET", "/nowhere")).status, 404);
+    assertEquals(logged.filter((line) => line.includes(" was answered ")), [
+      "warning POST /transactions was answered 503: Cannot write to the log: database is locked",
+      "error GET /items/a was answered 500: no owner",
+    ]);
+    await client.close();
+  }));
 
 Deno.test("readyz tells recovering, ready, stopping and failed; livez lives", async () => {
   const world = await World.open();

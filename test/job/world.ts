@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import {
   EmbeddedItemTransactionJob,
+  type OnProgress,
   type ParameterKey,
   Parameters,
   type RunningJob,
@@ -33,6 +34,7 @@ export interface StartOptions {
   readonly wait?: boolean;
   /** Puts something between the job and its log. */
   readonly wrapLog?: (log: EmbeddedLog) => Log;
+  readonly onProgress?: OnProgress;
 }
 
 /** One life of the process. */
@@ -70,7 +72,8 @@ export class World {
   /** Starts the job; waits until it is ready unless told otherwise. */
   async start(
     plan: Plan = () => null,
-    { flags = {}, wait = true, wrapLog = (log: EmbeddedLog): Log => log }: StartOptions = {},
+    { flags = {}, wait = true, wrapLog = (log: EmbeddedLog): Log => log, onProgress = () => {} }:
+      StartOptions = {},
   ): Promise<Life> {
     const logKv = new FaultKv(this.logKv, (n) => plan("log", n));
     const stateKv = new FaultKv(this.stateKv, (n) => plan("state", n));
@@ -81,6 +84,7 @@ export class World {
     const surroundings = {
       clock: this.clock,
       chance: () => 0.5,
+      onProgress,
       openKv: (path: string) => Promise.resolve(path.includes("log") ? logKv : stateKv),
     };
     const pipeline = new EmbeddedItemTransactionJob(surroundings)

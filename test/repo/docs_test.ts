@@ -38,7 +38,7 @@ Deno.test("docs/dependencies.md: every dependency is named with its reason, and 
 
 Deno.test("README.md: every task that it names exists, and every file", () => {
   const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, unknown> };
-  for (const file of ["README.md", "docs/architecture.md"]) {
+  for (const file of ["README.md", "docs/architecture.md", "docs/testing.md"]) {
     for (const [, task] of read(file).matchAll(/(?:deno(?:@[\d.]+)?) task ([\w:]+)/g)) {
       assert(task! in tasks, `${file} names the task ${task}`);
     }
@@ -50,7 +50,7 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
 });
 
 Deno.test("imports point one way: only src/log and src/state open Deno KV, only src/wasm knows WebAssembly", () => {
-  const order = ["types", "wasm", "log", "state", "job", "http"];
+  const order = ["types", "wasm", "log", "state", "job", "http", "testing"];
   for (const file of filesBelow("src/")) {
     if (!file.endsWith(".ts")) continue;
     const source = read(file);
@@ -75,7 +75,7 @@ Deno.test("imports point one way: only src/log and src/state open Deno KV, only 
 });
 
 Deno.test("every folder of the house says what lives in it", () => {
-  for (const room of ["types", "wasm", "log", "state", "job", "http"]) {
+  for (const room of ["types", "wasm", "log", "state", "job", "http", "testing"]) {
     const [first] = read(`src/${room}/mod.ts`).split("\n\n");
     assert(first!.includes("What lives here") && first!.includes("What may not"), room);
   }

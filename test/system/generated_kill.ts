@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import {
   EMBEDDED_TOPICS,
   EmbeddedItemTransactionJob,
-  GENERATED_JOB_NAME,
+  jobName,
   MACHINE,
   openGeneratorLog,
   Parameters,
@@ -55,6 +55,7 @@ export interface GeneratedKillOptions {
   readonly log?: (line: string) => void;
 }
 
+const JOB = jobName("embedded", true);
 const PARTITIONS = 4;
 const WINDOW_MS = 60_000;
 
@@ -116,7 +117,7 @@ async function crashRun(
   const flags = { ...FLAGS, "log.kv": `${folder}/log.kv`, "state.kv": `${folder}/state.kv` };
   const job: RunningJob = await new EmbeddedItemTransactionJob()
     .createApplicationPipeline(Parameters.of(flags))
-    .start(GENERATED_JOB_NAME, MACHINE);
+    .start(JOB, MACHINE);
   for (let crash = 1; crash <= crashes; crash++) {
     while (!job.isReady) {
       if (job.failure) throw job.failure;
@@ -143,7 +144,7 @@ async function stopInGoodOrder(service: Service): Promise<void> {
 async function compare(folder: string): Promise<GeneratedVerdict> {
   const log = await openLog(folder, PARTITIONS);
   const generated = await openGeneratorLog(log, systemClock);
-  const store = await openStore(folder, GENERATED_JOB_NAME);
+  const store = await openStore(folder, JOB);
   const { partitions } = await generated.claim(generated.facts.topic);
   const verdict = {
     inputs: 0,

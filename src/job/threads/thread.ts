@@ -4,7 +4,7 @@ import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../s
 import { GeneratorLog } from "../../log/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { warmUp } from "../../wasm/mod.ts";
-import { configureLogs } from "../logging.ts";
+import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
 import { Activity } from "./activity.ts";
@@ -38,7 +38,7 @@ const rpc = new Rpc(scope, {
 scope.onmessage = (event) => rpc.receive(event.data);
 
 async function run(spec: WorkerSpec): Promise<void> {
-  if (spec.logs) await configureLogs();
+  if (spec.logs) await configureLogs(spec.logs);
   const remote = new RemoteLog(rpc, spec.log);
   const log = spec.generator ? new GeneratorLog(remote, spec.generator, systemClock) : remote;
   const store = await CheckpointStore.open(new RemoteKv(rpc), {
@@ -64,6 +64,7 @@ async function run(spec: WorkerSpec): Promise<void> {
         rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
       : null,
     onStep: (step, partition) => activity.set(step, partition),
+    onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,
     onCommitted: (results, summaries) => {
       if (spec.committed) rpc.notify("committed", [results, summaries]);
@@ -75,6 +76,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     await worker.run(stop.signal);
   } finally {
     ended.abort();
+    await closeLogs();
     rpc.notify("figures", [worker.figures()]);
   }
 }

@@ -2,6 +2,7 @@ import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
 import type { JobWorker } from "../job_worker.ts";
+import type { OnProgress, Progress, Work } from "../progress.ts";
 import { supervise } from "../supervise.ts";
 import { NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
 import type { ItemOwner } from "../worker/owners.ts";
@@ -39,6 +40,7 @@ export interface ThreadWorkerOptions {
   /** Starts a thread; a test brings its own. */
   readonly startThread?: (name: string) => Thread;
   readonly onOutcomes: OnOutcomes | null;
+  readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
   onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }
@@ -48,6 +50,8 @@ export class ThreadWorker implements JobWorker {
   #figures: WorkerFigures = NO_FIGURES;
   /** Figures of threads that are gone. */
   #before = { recordsIn: 0, commits: 0, recoveries: 0 };
+  /** Works that the thread has not ended. */
+  readonly #underWay = new Map<Work, Progress>();
   #rpc: Rpc | null = null;
   #thread: Thread | null = null;
 
@@ -96,7 +100,7 @@ export class ThreadWorker implements JobWorker {
     const crashed = Promise.withResolvers<never>();
     crashed.promise.catch(() => {});
     let heardAt = clock.monotonic();
-    const rpc = new Rpc(thread, this.#methods());
+    const rpc = new Rpc(thread, this.#methods(thread));
     thread.onmessage = (event) => {
       heardAt = clock.monotonic();
       rpc.receive(event.data);
@@ -125,8 +129,23 @@ export class ThreadWorker implements JobWorker {
       rpc.close("The thread has ended");
       thread.terminate();
       this.#keepFigures();
+      this.#endProgress();
       for (const partition of spec.partitions) this.options.onOwner(partition, null);
     }
+  }
+
+  #tellProgress(progress: Progress): void {
+    if (progress.over) this.#underWay.delete(progress.work);
+    else this.#underWay.set(progress.work, progress);
+    this.options.onProgress?.(progress);
+  }
+
+  /** A thread that is gone no longer tells that its works are over. */
+  #endProgress(): void {
+    for (const progress of this.#underWay.values()) {
+      this.options.onProgress?.({ ...progress, over: true });
+    }
+    this.#underWay.clear();
   }
 
   #keepFigures(): void {
@@ -150,13 +169,17 @@ export class ThreadWorker implements JobWorker {
     }
   }
 
-  #methods(): Record<string, Method> {
+  #methods(thread: Thread): Record<string, Method> {
     const { log, store, onOutcomes, onOwner, onCommitted } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
       ...logMethods(log),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
+      // What a thread said before its end may arrive after it.
+      progress: ([progress]) => {
+        if (this.#thread === thread) this.#tellProgress(progress);
+      },
       figures: ([figures]) => void (this.#figures = figures),
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       committed: ([results, summaries]) => onCommitted(results, summaries),

@@ -1,4 +1,5 @@
 import type { CoreOptions } from "../../wasm/mod.ts";
+import type { LogOptions } from "../logging.ts";
 import type { JobSettings } from "../worker/worker_context.ts";
 import type { GeneratorFacts } from "../../log/mod.ts";
 import type { LogFacts } from "./remote_log.ts";
@@ -28,6 +29,6 @@ export interface WorkerSpec {
   readonly outcomes: boolean;
   /** Hand over the result and summary batches of every commit. */
   readonly committed: boolean;
-  /** Write logs to standard error. */
-  readonly logs: boolean;
+  /** How to write logs; null = not at all. */
+  readonly logs: LogOptions | null;
 }

@@ -12,7 +12,6 @@ import {
 import { Code, type Core, CoreError, type DeadLetter, type Output } from "../../wasm/mod.ts";
 import { deadLetterRecord } from "./dead_letters.ts";
 import { StopError } from "../errors.ts";
-import { RateLimit } from "./rate_limit.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -66,7 +65,6 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   recordsSinceCheckpoint = 0;
   /** Position and watermark that were acknowledged last. */
   acknowledged: CommittedPosition;
-  readonly #limit: RateLimit;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
 
   constructor(
@@ -80,7 +78,6 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly onOutcomes: OnOutcomes | null,
   ) {
     this.acknowledged = committed;
-    this.#limit = new RateLimit(clock);
   }
 
   /** Next offset to fold. */
@@ -159,8 +156,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.#pending.summaries.push(bytes);
       this.pendingBytes += bytes.length;
     }
+    this.#tellInvalid(output.deadLetters);
     for (const letter of output.deadLetters) {
-      this.#tellInvalid(letter);
       if (this.topics.deadLetters === null) continue;
       const source = { topic: this.topics.input, partition: this.partition };
       this.#pending.deadLetters.push(
@@ -176,19 +173,19 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.onOutcomes?.(this.partition, first, output.outcomes);
   }
 
-  #tellInvalid({ offset, reason }: DeadLetter): void {
-    const held = this.#limit.pass(String(reason));
-    if (held === null) return;
-    log.warn(
-      "Invalid record in {topic}-{partition} at offset {offset}: {reason} ({held} more held back)",
-      {
-        topic: this.topics.input,
-        partition: this.partition,
-        offset: Number(offset),
-        reason: reasonName(reason),
-        held,
-      },
-    );
+  #tellInvalid(letters: readonly DeadLetter[]): void {
+    for (const [reason, of] of Map.groupBy(letters, (letter) => letter.reason)) {
+      log.warn(
+        "Invalid in {topic}-{partition} from offset {offset} on: {count} records, {reason}",
+        {
+          topic: this.topics.input,
+          partition: this.partition,
+          offset: Number(of[0]!.offset),
+          count: of.length,
+          reason: reasonName(reason),
+        },
+      );
+    }
   }
 
   /** Fires what is due; a checkpoint being cut is encoded first. */
@@ -208,6 +205,12 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   /** Fires all open windows, because the partition is idle. */
   async fireIdle(): Promise<void> {
     this.core.idle();
+    await this.#fire(true);
+  }
+
+  /** Fires the windows that end by a watermark, because the source says that no earlier event follows. */
+  async fireUpTo(watermark: bigint): Promise<void> {
+    this.core.advance(watermark);
     await this.#fire(true);
   }
 

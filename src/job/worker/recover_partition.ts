@@ -4,6 +4,7 @@ import { CheckpointChain, foldParametersHash, type Manifest } from "../../state/
 import type { Core } from "../../wasm/mod.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { LostError } from "../errors.ts";
+import type { ProgressReporter } from "../progress.ts";
 import { LocalOwner } from "./owners.ts";
 import { PartitionProcessor } from "./partition_processor.ts";
 import type { WorkerContext } from "./worker_context.ts";
@@ -41,12 +42,21 @@ export async function recoverPartition(
   session: LogSession,
   claimed: ClaimedPartition,
   stop: AbortSignal,
+  progress: ProgressReporter,
 ): Promise<Member> {
   const { store, settings, clock, parameters, coreOptions } = context;
   const { partition } = claimed;
   const from = clock.monotonic();
   const logId = context.log.id;
-  const recovering: RecoveryContext = { store, session, logId, parameters, coreOptions, clock };
+  const recovering: RecoveryContext = {
+    store,
+    session,
+    logId,
+    parameters,
+    coreOptions,
+    clock,
+    progress,
+  };
   const epoch = await store.takeOver(partition);
   const { core, manifest, damaged } = await restore(recovering, claimed);
   for (const { sequence, reason } of damaged) {

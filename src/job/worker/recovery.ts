@@ -17,6 +17,7 @@ import {
 import { batchInfo, type Clock } from "../../types/mod.ts";
 import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../../wasm/mod.ts";
 import { StopError } from "../errors.ts";
+import type { ProgressReporter } from "../progress.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
 const log = getLogger(["stockflow", "recovery"]);
@@ -33,6 +34,7 @@ export interface RecoveryContext {
   readonly parameters: FoldParameters;
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly clock: Clock;
+  readonly progress: ProgressReporter;
 }
 
 export interface Damage {
@@ -160,9 +162,11 @@ async function load(context: RecoveryContext, manifest: Manifest): Promise<Core>
   const own = coreOptionsOf(manifest.parameters);
   const core = new Core({ ...context.coreOptions(manifest.partition), ...own });
   core.restoreScalars(manifest.scalars);
+  const restored = context.progress.begin("restore", Number(manifest.scalars.items));
   let turn = clock.monotonic();
   for await (const { segment, bytes } of store.segments(manifest)) {
     core.restoreSegment(segment, bytes);
+    restored(Number(core.state.items));
     if (clock.monotonic() - turn < TURN_MS) continue;
     await clock.yield();
     turn = clock.monotonic();
@@ -202,6 +206,7 @@ function atStart(
   }
   const core = new Core(context.coreOptions(partition));
   core.position = BigInt(start);
+  context.progress.begin("restore", 0);
   return core;
 }
 
@@ -219,12 +224,15 @@ export async function replay(
   const { partition, committed } = claimed;
   await processor.dropFired(committed.watermark);
   const { session, clock } = context;
+  const from = processor.position;
+  const replayed = context.progress.begin("replay", committed.offset - from);
   let turn = clock.monotonic();
   while (processor.position < committed.offset) {
     const options = { maxBytes: REPLAY_READ_BYTES, waitMs: 0 };
     const { batches } = await session.read(partition, processor.position, options);
     for (const batch of batches) {
       await processor.replay(batch, committed.offset);
+      replayed(processor.position - from);
       await afterBatch();
       if (clock.monotonic() - turn < TURN_MS) continue;
       await clock.yield();

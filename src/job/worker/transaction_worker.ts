@@ -4,6 +4,7 @@ import { FencedError } from "../../state/mod.ts";
 import { type CommitSource, Committer } from "./committer.ts";
 import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
+import { ProgressReporter } from "../progress.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
 import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { type Member, recoverPartition } from "./recover_partition.ts";
@@ -82,18 +83,26 @@ export class TransactionWorker implements JobWorker {
   async #session(stop: AbortSignal): Promise<void> {
     const { context } = this;
     const session = await context.log.claim(context.topics.input, context.partitions);
+    const progress = new ProgressReporter(
+      `partitions ${session.partitions.map((p) => p.partition)}`,
+      session.partitions.length,
+      context.clock,
+      context.onProgress ?? (() => {}),
+    );
     try {
       for (const claimed of session.partitions) {
         context.onStep?.("recovering", claimed.partition);
-        const member = await recoverPartition(context, session, claimed, stop);
+        const member = await recoverPartition(context, session, claimed, stop, progress);
         this.members = [...this.members, member];
         context.onOwner(claimed.partition, member.owner);
         this.#lookReady(member);
         if (stop.aborted) return;
       }
+      progress.end();
       this.#tellRecovered();
       await this.#work(session, stop);
     } finally {
+      progress.end();
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
@@ -163,10 +172,13 @@ export class TransactionWorker implements JobWorker {
     while (!signal.aborted) {
       if (!committer.hasRoom) await shares.measure("backPressured", () => committer.room(signal));
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
-      const { batches, highWatermark } = await shares.measure(
+      const { batches, highWatermark, watermark } = await shares.measure(
         "idle",
         () => session.read(processor.partition, processor.position, options),
       );
+      if (watermark !== undefined && watermark > processor.core.watermark) {
+        await processor.fireUpTo(watermark);
+      }
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== highWatermark) continue;
         idleSince ??= clock.monotonic();

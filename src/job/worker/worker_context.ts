@@ -2,6 +2,7 @@ import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore, FoldParameters } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
 import type { CoreOptions } from "../../wasm/mod.ts";
+import type { OnProgress } from "../progress.ts";
 import type { LocalOwner } from "./owners.ts";
 import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
 
@@ -33,6 +34,8 @@ export interface WorkerContext {
   readonly onOutcomes: OnOutcomes | null;
   /** Is told what the worker is busy with. */
   onStep?(step: "waiting" | "recovering" | "folding", partition: number): void;
+  /** Is told how far works have come that can take long. */
+  readonly onProgress?: OnProgress | undefined;
   /** Is told that a partition is owned, or no longer. */
   onOwner(partition: number, owner: LocalOwner | null): void;
   /** Is given the result and summary batches of a commit. */

@@ -1,0 +1,35 @@
+import { StopError } from "../errors.ts";
+
+/** A stream of bytes from another process. */
+export interface Connection {
+  /** Fills a buffer; null at the end of the stream. */
+  read(buffer: Uint8Array): Promise<number | null>;
+  close(): void;
+}
+
+/** Connects, unless the signal is aborted before. */
+export type Dial = (signal: AbortSignal) => Promise<Connection>;
+
+/** Makes what connects to an address. */
+export type Dialer = (hostname: string, port: number) => Dial;
+
+/** `host:port`, an IPv6 address in brackets. */
+export function addressOf(hostname: string, port: number): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/**
+ * Connects by TCP.
+ *
+ * @throws {StopError} when Deno does not allow the address
+ */
+export const tcpDialer: Dialer = (hostname, port) => {
+  const host = addressOf(hostname, port);
+  if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
+    throw new StopError(
+      `Deno does not allow a connection to ${host} (socket.host, socket.port)`,
+      `add ${JSON.stringify(host)} to permissions.start.net in deno.json`,
+    );
+  }
+  return (signal) => Deno.connect({ hostname, port, signal });
+};

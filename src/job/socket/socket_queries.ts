@@ -1,0 +1,168 @@
+import { getLogger } from "@logtape/logtape";
+import {
+  type Chance,
+  type Clock,
+  InvalidRecordError,
+  parseQueryTextBytes,
+  type Query,
+  reasonName,
+  shorten,
+  showUtf8,
+} from "../../types/mod.ts";
+import type { Connection, Dial } from "./dial.ts";
+import { LineSplitter } from "./line_splitter.ts";
+
+const log = getLogger(["stockflow", "socket"]);
+
+/** Longest line in bytes, as over HTTP; a valid query has at most 270. */
+export const LINE_BYTES_MAX = 16_384;
+const READ_BYTES = 64 * 1024;
+const CONNECT_TIMEOUT_MS = 10_000;
+const BACK_OFF_FIRST_MS = 200;
+const BACK_OFF_MAX_MS = 10_000;
+
+export interface SocketQueriesOptions {
+  /** For messages. */
+  readonly address: string;
+  readonly dial: Dial;
+  /** Resolves when the queries are durable. */
+  readonly append: (queries: readonly Query[]) => Promise<void>;
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** Reads query lines from a socket that it connects to, again and again, and appends them to a log. */
+export class SocketQueries {
+  /** Attempts in a row that brought nothing. */
+  #vain = 0;
+
+  constructor(readonly options: SocketQueriesOptions) {}
+
+  /** Runs until the signal is aborted; no error of the other side ends it. */
+  async run(stop: AbortSignal): Promise<void> {
+    const { address } = this.options;
+    while (!stop.aborted) {
+      let connection: Connection;
+      try {
+        connection = await this.#connect(stop);
+      } catch (error) {
+        if (stop.aborted) return;
+        const reason = (error as Error).message;
+        log.warn("Cannot connect to {address}: {reason}; trying again", { address, reason });
+        await this.#backOff(stop);
+        continue;
+      }
+      log.info("Connected to {address}", { address });
+      const reason = await this.#serve(connection, stop);
+      if (stop.aborted) return;
+      log.warn("The connection to {address} was lost: {reason}; connecting again", {
+        address,
+        reason,
+      });
+      await this.#backOff(stop);
+    }
+  }
+
+  async #connect(stop: AbortSignal): Promise<Connection> {
+    const { dial, clock } = this.options;
+    const over = new AbortController();
+    const timeout = new AbortController();
+    void clock.sleep(CONNECT_TIMEOUT_MS, over.signal).then(() => timeout.abort());
+    try {
+      return await dial(AbortSignal.any([stop, timeout.signal]));
+    } catch (error) {
+      if (!timeout.signal.aborted) throw error;
+      throw new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`, { cause: error });
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** Waits exponentially longer while nothing comes, by chance half as long or half as long again. */
+  async #backOff(stop: AbortSignal): Promise<void> {
+    const { clock, chance } = this.options;
+    const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** this.#vain++);
+    await clock.sleep(wait * (0.5 + chance()), stop);
+  }
+
+  /** Takes what a connection brings until its end; answers why it ended. */
+  async #serve(connection: Connection, stop: AbortSignal): Promise<string> {
+    let open = true;
+    const close = () => {
+      if (open) connection.close();
+      open = false;
+    };
+    stop.addEventListener("abort", close);
+    const splitter = new LineSplitter(LINE_BYTES_MAX);
+    const buffer = new Uint8Array(READ_BYTES);
+    let reason = "the other side closed it";
+    try {
+      while (!stop.aborted) {
+        const bytes = await connection.read(buffer);
+        if (bytes === null) break;
+        this.#vain = 0;
+        const queries = this.#parse(splitter.push(buffer.subarray(0, bytes)));
+        if (queries.length > 0) await this.#append(queries, stop);
+      }
+    } catch (error) {
+      reason = (error as Error).message;
+    } finally {
+      stop.removeEventListener("abort", close);
+      close();
+    }
+    const rest = splitter.end();
+    // A line that was cut could name another item.
+    if (rest && !stop.aborted) this.#tellBad("cut", `no newline behind ${show(rest)}`);
+    return reason;
+  }
+
+  #parse(lines: readonly (Uint8Array | "too long")[]): Query[] {
+    const queries: Query[] = [];
+    for (const line of lines) {
+      if (line === "too long") {
+        this.#tellBad("too_long", `it has more than ${LINE_BYTES_MAX} bytes`);
+        continue;
+      }
+      try {
+        queries.push(parseQueryTextBytes(line));
+      } catch (error) {
+        if (!(error instanceof InvalidRecordError)) throw error;
+        const { message } = error;
+        const shown = show(line);
+        this.#tellBad(
+          reasonName(error.reason),
+          message.includes(shown) ? message : `${message} in ${shown}`,
+        );
+      }
+    }
+    return queries;
+  }
+
+  #tellBad(reason: string, detail: string): void {
+    const { address } = this.options;
+    log.warn("A line of {address} is no query ({reason}): {detail}", { address, reason, detail });
+  }
+
+  /** Appends queries; while the log refuses them, nothing more is read. */
+  async #append(queries: readonly Query[], stop: AbortSignal): Promise<void> {
+    for (let attempt = 0; !stop.aborted; attempt++) {
+      try {
+        return await this.options.append(queries);
+      } catch (error) {
+        if (stop.aborted) return;
+        const reason = (error as Error).message;
+        log.error("{count} queries of {address} wait, the log does not take them: {reason}", {
+          count: queries.length,
+          address: this.options.address,
+          reason,
+        });
+        const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** attempt);
+        await this.options.clock.sleep(wait * (0.5 + this.options.chance()), stop);
+      }
+    }
+  }
+}
+
+function show(line: Uint8Array): string {
+  return JSON.stringify(shorten(showUtf8(line)));
+}

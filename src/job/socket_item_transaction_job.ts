@@ -1,0 +1,81 @@
+import type { EmbeddedLog } from "../log/mod.ts";
+import {
+  codecOf,
+  encodeUtf8,
+  Format,
+  type Query,
+  type QueryResult,
+  showQueryResult,
+} from "../types/mod.ts";
+import { EMBEDDED_TOPICS, EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
+import type { Parameters } from "./parameters.ts";
+import { addressOf, type Dialer, tcpDialer } from "./socket/dial.ts";
+import { SocketQueries } from "./socket/socket_queries.ts";
+import type { InputStream, OutputStream } from "./streams.ts";
+import { MACHINE, type Surroundings } from "./surroundings.ts";
+
+/** Name of the job, under which the store keeps its checkpoints. */
+export const SOCKET_JOB_NAME = "Socket Transaction Processor Job";
+
+/** Queries of a socket go to one partition, so that they are answered in the order of their lines. */
+const QUERY_PARTITION = 0;
+
+/** What this job takes from the machine beside the surroundings of every job. */
+export interface SocketMachine {
+  readonly dialer: Dialer;
+  /** Writes a line to standard output. */
+  readonly print: (line: string) => void;
+}
+
+const SOCKET_MACHINE: SocketMachine = {
+  dialer: tcpDialer,
+  print: (line) => console.log(line),
+};
+
+/**
+ * To try things out: takes queries from a socket that it connects to, `123 item_2` in a line, and prints
+ * their answers. Its log is embedded, so that a line that was taken is answered also after a crash.
+ */
+export class SocketItemTransactionJob extends EmbeddedItemTransactionJob {
+  readonly #surroundings: Surroundings;
+  readonly #machine: SocketMachine;
+
+  constructor(surroundings: Surroundings = MACHINE, machine: SocketMachine = SOCKET_MACHINE) {
+    super(surroundings);
+    this.#surroundings = surroundings;
+    this.#machine = machine;
+  }
+
+  /** @throws {StopError} when Deno does not allow a connection to the socket */
+  override readQueryStream(params: Parameters): InputStream<Query> {
+    const { clock, chance } = this.#surroundings;
+    const host = params.get("socket.host");
+    const port = params.get("socket.port");
+    const dial = this.#machine.dialer(host, port);
+    const codec = codecOf(params.get("format") === "json" ? Format.Json : Format.Text);
+    const appendTo = (log: EmbeddedLog) => async (queries: readonly Query[]) => {
+      const timestamp = clock.now();
+      const records = queries.map((query) => ({
+        timestamp,
+        key: null,
+        value: encodeUtf8(codec.formatQuery(query)),
+      }));
+      await log.append(EMBEDDED_TOPICS.queries, QUERY_PARTITION, records);
+    };
+    return {
+      ...super.readQueryStream(params),
+      feed(log: EmbeddedLog, stop: AbortSignal) {
+        const address = addressOf(host, port);
+        return new SocketQueries({ address, dial, append: appendTo(log), clock, chance }).run(stop);
+      },
+    };
+  }
+
+  override writeQueryOutput(params: Parameters, results: OutputStream<QueryResult>): void {
+    super.writeQueryOutput(params, results);
+    results.addSink({
+      kind: "callback",
+      accept: (answers) => answers.forEach((a) => this.#machine.print(showQueryResult(a))),
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import { type ParameterKey, Pipeline, type RunningJob } from "../job/mod.ts";
+import { openKvInMemory } from "../log/mod.ts";
+import {
+  type Chance,
+  type Clock,
+  codecOf,
+  Format,
+  systemChance,
+  systemClock,
+} from "../types/mod.ts";
+import { CollectingSink } from "./collecting_sink.ts";
+import { ManualLog } from "./manual_log.ts";
+
+export interface TestOptions {
+  /** The job's time; the machine's by default. */
+  readonly clock?: Clock;
+  readonly chance?: Chance;
+}
+
+/** A test waits for commits, and wants to be told of the first error. */
+const TEST_PARAMETERS: Partial<Record<ParameterKey, string>> = {
+  "commit.interval.ms": "1",
+  "restart.attempts": "0",
+};
+
+/**
+ * Runs a job for a test: the real worker, core and store, all in memory and in this thread.
+ *
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { ItemTransactionJob, type OutputStream, Parameters } from "../job/mod.ts";
+ * import type { TransactionResult } from "../types/mod.ts";
+ * import { CollectingSink } from "./collecting_sink.ts";
+ * import { ManualSource } from "./manual_source.ts";
+ *
+ * const transactions = ManualSource.ofTransactions();
+ * const queries = ManualSource.ofQueries();
+ * const results = new CollectingSink<TransactionResult>();
+ *
+ * class TestJob extends ItemTransactionJob {
+ *   override readTransactionStream = () => transactions.stream;
+ *   override readQueryStream = () => queries.stream;
+ *   override writeTransactionResults(_: Parameters, stream: OutputStream<TransactionResult>) {
+ *     stream.addSink(results);
+ *   }
+ *   override writeQueryOutput() {}
+ *   override writeTransactionSummaries() {}
+ * }
+ *
+ * await using tester = await JobTester.start(
+ *   new TestJob().createApplicationPipeline(Parameters.of()),
+ * );
+ * const purchase = { transactionId: 1n, ts: 2, itemId: "item_1", quantity: -5 };
+ * await transactions.sendRecord(purchase);
+ * assertEquals(await results.poll(), { transaction: purchase, success: false });
+ * await tester.stop();
+ * assertEquals(results.isEmpty(), true);
+ * ```
+ */
+export class JobTester {
+  private constructor(
+    readonly job: RunningJob,
+    readonly sources: readonly ManualLog[],
+    readonly clock: Clock,
+  ) {
+    if (sources.length > 0) void this.#endWhenDrained();
+  }
+
+  /**
+   * Starts a pipeline without waiting for its end. Whatever its parameters say, it commits at once and
+   * fails at the first error.
+   */
+  static async start(
+    { params, wiring }: Pipeline,
+    { clock = systemClock, chance = systemChance }: TestOptions = {},
+  ): Promise<JobTester> {
+    const { transactions, queries, results, queryResults, summaries, deadLetterTopic } = wiring;
+    const sources = [...new Set([transactions.source, queries.source])]
+      .filter((source) => source instanceof ManualLog);
+    const outputs = [results.topic, queryResults.topic, summaries.topic, deadLetterTopic]
+      .filter((topic) => topic !== null);
+    const codec = codecOf(params.get("format") === "json" ? Format.Json : Format.Text);
+    for (const source of sources) source.configure({ codec, clock, chance, outputs });
+    const job = await new Pipeline(params.with(TEST_PARAMETERS), wiring)
+      .start("test", { clock, chance, openKv: openKvInMemory });
+    for (const { sinks } of [results, queryResults, summaries]) {
+      for (const sink of sinks) if (sink instanceof CollectingSink) sink.follow(job.finished);
+    }
+    return new JobTester(job, sources, clock);
+  }
+
+  /** Settles when the job has ended: all sources are finished, or it failed. */
+  get finished(): Promise<void> {
+    return this.job.finished;
+  }
+
+  async #endWhenDrained(): Promise<void> {
+    await Promise.all(this.sources.map((source) => source.drained));
+    // What was committed last is given to the sinks in this turn.
+    await this.clock.yield();
+    await this.job.stop();
+  }
+
+  /**
+   * Finishes all sources, and waits until the job has put out everything and ended.
+   *
+   * @throws {Error} why the job failed, if it did
+   */
+  async stop(): Promise<void> {
+    if (this.sources.length === 0) void this.job.stop();
+    for (const source of this.sources) void source.finish().catch(() => {});
+    await this.finished;
+  }
+
+  /** Ends a job that still runs, such as after an assertion that failed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.job.stop();
+  }
+}

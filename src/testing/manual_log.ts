@@ -1,0 +1,214 @@
+import { EmbeddedLog, type Log, openKvInMemory } from "../log/mod.ts";
+import type { Commit, CommitOutcome, LogSession, ReadAnswer, ReadOptions } from "../log/mod.ts";
+import type { LogSource } from "../job/mod.ts";
+import { batchInfo, type Chance, type Clock, type Codec, type NewRecord } from "../types/mod.ts";
+import { NO_TIME } from "../wasm/mod.ts";
+
+/** The watermark behind the last record: every window ends before it, and none can begin after. */
+const END_OF_TIME = 2n ** 62n;
+
+/** What the source says of time, at a place in a partition. */
+interface Mark {
+  /** All records below it were sent before. */
+  readonly offset: number;
+  readonly watermark: bigint;
+}
+
+export interface ManualLogOptions {
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Topics that the job writes to. */
+  readonly outputs: readonly string[];
+}
+
+/** A log in memory with one input topic, whose watermarks stand between its records. */
+export class ManualLog implements Log, LogSource {
+  #log: EmbeddedLog | null = null;
+  #options: ManualLogOptions | null = null;
+  readonly #marks: readonly Mark[][];
+  readonly #waiting = new Set<() => void>();
+  /** Offset and watermark that were committed last, by partition. */
+  readonly #committed: { offset: number; watermark: bigint }[];
+  /** Sends wait for the one before, so that no batch reaches over a watermark. */
+  #sent: Promise<unknown> = Promise.resolve();
+  #finished = false;
+  readonly #drained = Promise.withResolvers<void>();
+
+  constructor(
+    readonly topic: string,
+    readonly partitions: number,
+    /** Whether positions carry a watermark: those of transactions do. */
+    readonly hasTime: boolean,
+  ) {
+    this.#marks = Array.from({ length: partitions }, () => []);
+    this.#committed = Array.from(
+      { length: partitions },
+      () => ({ offset: 0, watermark: NO_TIME }),
+    );
+  }
+
+  // ---- for the test ----
+
+  /** To be called before the job opens the log. */
+  configure(options: ManualLogOptions): void {
+    if (this.#options) throw new Error(`The source of ${this.topic} was used by a job already`);
+    this.#options = options;
+  }
+
+  /** Adds a record behind everything that was sent before; resolves when the log has it. */
+  send(recordOf: (codec: Codec, clock: Clock) => NewRecord & { partition: number }): Promise<void> {
+    return this.#next(async (log, { codec, clock }) => {
+      const { partition, ...record } = recordOf(codec, clock);
+      await log.append(this.topic, partition, [record]);
+    });
+  }
+
+  /** Sets a watermark behind everything that was sent before. */
+  mark(watermark: bigint): Promise<void> {
+    return this.#next((log) => this.#mark(log, watermark));
+  }
+
+  /** Ends the log: nothing can be sent any more, and all windows are fired. */
+  finish(): Promise<void> {
+    if (this.#finished) return this.#sent as Promise<void>;
+    const finished = this.#next((log) => {
+      this.#mark(log, END_OF_TIME);
+      this.#look();
+    });
+    this.#finished = true;
+    return finished;
+  }
+
+  /** Resolves when the log is finished, and the job has committed all of it. */
+  get drained(): Promise<void> {
+    return this.#drained.promise;
+  }
+
+  #next(
+    send: (log: EmbeddedLog, options: ManualLogOptions) => void | Promise<void>,
+  ): Promise<void> {
+    if (!this.#log) {
+      return Promise.reject(new Error("The test has not started: JobTester.start comes first"));
+    }
+    if (this.#finished) {
+      return Promise.reject(new Error(`The source of ${this.topic} is finished`));
+    }
+    const sent = this.#sent.then(() => send(this.#log!, this.#options!));
+    this.#sent = sent.catch(() => {});
+    return sent;
+  }
+
+  #mark(log: EmbeddedLog, watermark: bigint): void {
+    this.#marks.forEach((marks, partition) =>
+      marks.push({ offset: log.bounds(this.topic, partition).end, watermark })
+    );
+    for (const wake of this.#waiting) wake();
+  }
+
+  // ---- for the job ----
+
+  async open(): Promise<Log> {
+    if (!this.#options) throw new Error("A manual source works in a job of JobTester.start alone");
+    const { clock, chance, outputs } = this.#options;
+    this.#log = await EmbeddedLog.open(await openKvInMemory(), {
+      topics: Object.fromEntries([this.topic, ...outputs].map((t) => [t, this.partitions])),
+      inputs: [this.topic],
+      clock,
+      chance,
+    });
+    return this;
+  }
+
+  async close(): Promise<void> {
+    await this.#log?.close();
+  }
+
+  get id(): string {
+    return this.#log!.id;
+  }
+
+  partitionsOf(topic: string): number {
+    return this.#log!.partitionsOf(topic);
+  }
+
+  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    return new ManualSession(this, await this.#log!.claim(input, partitions));
+  }
+
+  /** The watermark that holds at an offset. */
+  watermarkAt(partition: number, offset: number): bigint {
+    const passed = this.#marks[partition]!.filter((mark) => mark.offset <= offset);
+    return passed.reduce((max, m) => m.watermark > max ? m.watermark : max, NO_TIME);
+  }
+
+  /** Where the next watermark behind an offset stands. */
+  nextMark(partition: number, offset: number): number {
+    return this.#marks[partition]!.find((mark) => mark.offset > offset)?.offset ?? Infinity;
+  }
+
+  /** Calls `wake` at the next watermark; the answer takes that back. */
+  onMark(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
+  }
+
+  onCommitted({ positions }: Commit): void {
+    for (const { partition, offset, watermark } of positions) {
+      this.#committed[partition] = { offset, watermark };
+    }
+    this.#look();
+  }
+
+  #look(): void {
+    const done = this.#finished &&
+      this.#committed.every(({ offset, watermark }, partition) =>
+        offset === this.#log!.bounds(this.topic, partition).end &&
+        (!this.hasTime || watermark === END_OF_TIME)
+      );
+    if (done) this.#drained.resolve();
+  }
+}
+
+/** Reads stop at the next watermark, so that it is in force exactly between two records. */
+class ManualSession implements LogSession {
+  /** The watermark that was told last, by partition. */
+  readonly #told = new Map<number, bigint>();
+
+  constructor(readonly log: ManualLog, readonly session: LogSession) {}
+
+  get input(): string {
+    return this.session.input;
+  }
+
+  get partitions(): LogSession["partitions"] {
+    return this.session.partitions;
+  }
+
+  async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    const marked = new AbortController();
+    const forget = this.log.onMark(() => marked.abort());
+    const watermark = this.log.watermarkAt(partition, offset);
+    const news = watermark > (this.#told.get(partition) ?? NO_TIME);
+    this.#told.set(partition, watermark);
+    const signals = options.signal ? [options.signal, marked.signal] : [marked.signal];
+    try {
+      const answer = await this.session.read(partition, offset, {
+        ...options,
+        waitMs: news ? 0 : options.waitMs,
+        signal: AbortSignal.any(signals),
+      });
+      const bound = this.log.nextMark(partition, offset);
+      const batches = answer.batches.filter((batch) => batchInfo(batch).baseOffset < bound);
+      return { ...answer, batches, watermark };
+    } finally {
+      forget();
+    }
+  }
+
+  async commit(commit: Commit): Promise<CommitOutcome> {
+    const outcome = await this.session.commit(commit);
+    if (outcome === "committed") this.log.onCommitted(commit);
+    return outcome;
+  }
+}
