@@ -12,6 +12,7 @@ export { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "./embedded
 export {
   type Kv,
   KV_COMMIT_BYTES_MAX,
+  KV_COMMIT_CHECKS_MAX,
   KV_COMMIT_MUTATIONS_MAX,
   KV_VALUE_BYTES_MAX,
   toKv,
