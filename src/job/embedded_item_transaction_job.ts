@@ -1,4 +1,4 @@
-import { EmbeddedLog, LogFormatError } from "../log/mod.ts";
+import { EmbeddedLog, LogExistsError, LogFormatError } from "../log/mod.ts";
 import type {
   ItemTransaction,
   Query,
@@ -75,22 +75,40 @@ export function embeddedLogSource(
   let log: EmbeddedLog | null = null;
   const partitions = params.get("log.partitions");
   return {
-    open: async () => {
+    open: async (restoration) => {
       const kv = await openKv(params.get("log.kv"));
       try {
         log = await EmbeddedLog.open(kv, {
           topics: Object.fromEntries(Object.values(EMBEDDED_TOPICS).map((t) => [t, partitions])),
           inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries],
+          ...(restoration ? { restore: { topic: EMBEDDED_TOPICS.transactions, restoration } } : {}),
           clock,
           chance,
         });
         return log;
       } catch (error) {
         kv.close();
+        if (error instanceof LogExistsError) throw existsAlready(params, error);
         if (!(error instanceof LogFormatError)) throw error;
         throw new StopError(error.message, `the log is ${params.get("log.kv")}`, { cause: error });
       }
     },
     close: async () => await log?.close(),
   };
+}
+
+/** Only a new log may begin at a savepoint: what is in an old one would be lost, or be folded twice. */
+function existsAlready(params: Parameters, error: LogExistsError): StopError {
+  const { restoredFrom } = error;
+  const path = params.get("log.kv");
+  const message = restoredFrom
+    ? `The log ${path} was restored from savepoint ${restoredFrom.savepoint} already, at ` +
+      new Date(restoredFrom.at).toISOString()
+    : `There is a log in ${path} already`;
+  return new StopError(
+    `${message}; a savepoint is restored into a new log alone`,
+    "start without --restore to go on with this log; to go back to the savepoint, move the log's file " +
+      "away, or choose another by --log.kv",
+    { cause: error },
+  );
 }

@@ -87,6 +87,12 @@ export const PARAMETERS = {
     "age from which records of the embedded log are removed; never what a checkpoint needs; 0 = keep all",
   ),
   "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
+  "restore": text(
+    "the name of a savepoint",
+    /^([A-Za-z0-9._-]{1,100})?$/,
+    "",
+    "begin a new log with this savepoint of the checkpoints' file; not for a log that exists",
+  ),
   "enable.summaries": boolean(true, "sum up every item per window"),
   "event.time": boolean(
     false,

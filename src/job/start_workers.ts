@@ -67,6 +67,7 @@ function threadWorker(
       topics: names,
       log: {
         id: transactionLog.id,
+        restoredFrom: transactionLog.restoredFrom ?? null,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
       },
       outcomes: onOutcomes !== null,

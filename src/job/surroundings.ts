@@ -6,8 +6,8 @@ import { StopError } from "./errors.ts";
 export interface Surroundings {
   readonly clock: Clock;
   readonly chance: Chance;
-  /** Opens the KV in a file. */
-  readonly openKv: (path: string) => Promise<Kv>;
+  /** Opens the KV in a file; creates it unless it must exist. */
+  readonly openKv: (path: string, mustExist?: boolean) => Promise<Kv>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
   /** Threads write logs to standard error. */
@@ -19,11 +19,16 @@ export const MACHINE: Surroundings = {
   clock: systemClock,
   chance: systemChance,
   threads: true,
-  openKv: async (path) => {
+  openKv: async (path, mustExist) => {
     try {
-      return await openKvFile(path);
+      return await openKvFile(path, mustExist);
     } catch (error) {
       if (!(error instanceof KvFileError)) throw error;
+      if (error.cause instanceof Deno.errors.NotFound) {
+        throw new StopError(error.message, "bring it there by deno task state import", {
+          cause: error,
+        });
+      }
       throw new StopError(
         error.message,
         "stop the other process, or give this one files of its own by --state.kv and --log.kv; Deno must " +

@@ -8,7 +8,12 @@
 // them in batches and commits positions together with outputs.
 
 export * from "./port.ts";
-export { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "./embedded_log.ts";
+export {
+  EmbeddedLog,
+  type EmbeddedLogOptions,
+  LogExistsError,
+  LogFormatError,
+} from "./embedded_log.ts";
 export {
   type Kv,
   KV_COMMIT_BYTES_MAX,

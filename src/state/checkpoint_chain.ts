@@ -77,11 +77,6 @@ export class CheckpointChain implements ChunkTarget {
     return chain;
   }
 
-  /** Sequence of the newest checkpoint, null if there is none. */
-  get newest(): number | null {
-    return this.#sequence || null;
-  }
-
   get partition(): number {
     return this.owner.partition;
   }

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
+import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import { supervise, together } from "../supervise.ts";
 import { NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
@@ -63,8 +64,9 @@ export class ThreadWorker implements JobWorker {
     });
   }
 
-  checkpointNow(partition: number): Promise<number | null> {
-    return this.#rpc!.call("checkpoint", [partition]);
+  async checkpointNow(partition: number): Promise<number | null> {
+    if (!this.#rpc) throw new LostError(`Partition ${partition} is being recovered`);
+    return await this.#rpc.call("checkpoint", [partition]);
   }
 
   /** Ends the thread at once, as a crash would; tests ask for it. */

@@ -15,9 +15,9 @@ export interface PartitionFigures {
   readonly openWindows: number;
   /** Summaries that passed the alert filter, since the partition was taken over. */
   readonly alerts: number;
-  /** Duration of the last checkpoint, from cut to publication; null before the first. */
+  /** Duration of the last checkpoint taken here, from cut to publication; null before the first. */
   readonly checkpointMs: number | null;
-  /** When the last checkpoint was published, ms since the epoch; null before the first. */
+  /** When the newest checkpoint was published, ms since the epoch; null before the first. */
   readonly checkpointAt: number | null;
 }
 

@@ -46,7 +46,16 @@ export async function recoverPartition(
   const { partition } = claimed;
   const from = clock.monotonic();
   const logId = context.log.id;
-  const recovering: RecoveryContext = { store, session, logId, parameters, coreOptions, clock };
+  const restoredFrom = context.log.restoredFrom ?? null;
+  const recovering: RecoveryContext = {
+    store,
+    session,
+    logId,
+    restoredFrom,
+    parameters,
+    coreOptions,
+    clock,
+  };
   const epoch = await store.takeOver(partition);
   const { core, manifest, damaged } = await restore(recovering, claimed);
   for (const { sequence, reason } of damaged) {
@@ -69,7 +78,7 @@ export async function recoverPartition(
     parameters,
     logId,
     clock,
-  }, base ? positionOf(base) : null);
+  }, base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null);
   if (changed && !await checkpointer.take(stop, true)) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }

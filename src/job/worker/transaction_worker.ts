@@ -30,6 +30,8 @@ export class TransactionWorker implements JobWorker {
   /** Records folded with outputs, by processors that are gone. */
   #recordsBefore = 0;
 
+  /** Aborted when the partitions are given up. */
+  #over = new AbortController();
   readonly #shares: TimeShares;
   #committer: Committer | null = null;
 
@@ -57,9 +59,9 @@ export class TransactionWorker implements JobWorker {
 
   async checkpointNow(partition: number): Promise<number | null> {
     const member = this.members.find((m) => m.claimed.partition === partition);
-    if (!member) throw new LostError(`Partition ${partition} is not owned at the moment`);
-    await member.checkpointer.take(NEVER);
-    return member.chain.newest;
+    // Before it is ready, it has not folded all that was answered.
+    if (!member?.owner.isReady) throw new LostError(`Partition ${partition} is being recovered`);
+    return await member.checkpointer.now(this.#over.signal).catch(lostIfFenced);
   }
 
   /**
@@ -81,6 +83,7 @@ export class TransactionWorker implements JobWorker {
 
   async #session(stop: AbortSignal): Promise<void> {
     const { context } = this;
+    const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions);
     try {
       for (const claimed of session.partitions) {
@@ -93,6 +96,7 @@ export class TransactionWorker implements JobWorker {
       this.#tellRecovered();
       await this.#work(session, stop);
     } finally {
+      over.abort();
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
@@ -237,8 +241,8 @@ function figuresOf({ processor, checkpointer, claimed }: Member): PartitionFigur
     stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
     openWindows: info.openWindows,
     alerts: info.alerts,
-    checkpointMs: checkpointer.last?.durationMs ?? null,
-    checkpointAt: checkpointer.last?.at ?? null,
+    checkpointMs: checkpointer.lastMs,
+    checkpointAt: checkpointer.newest?.publishedAt ?? null,
   };
 }
 
