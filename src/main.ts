@@ -1,6 +1,6 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
-import { startServer } from "./http/mod.ts";
+import { checkAccess, startServer } from "./http/mod.ts";
 import {
   EmbeddedItemTransactionJob,
   environmentName,
@@ -53,7 +53,9 @@ function parseArguments(args: readonly string[]): Arguments {
     else if (key === "config" && value !== undefined) config = value;
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
-        `Expected --key=value, --check or --help, not ${JSON.stringify(arg)}`,
+        `Expected --key=value, --check or --help, not ${
+          JSON.stringify(arg.replace(/=.*/s, "=..."))
+        }`,
       );}
   }
   return { config, check, help, flags };
@@ -86,12 +88,13 @@ function whenAskedToStop(): Promise<void> {
 }
 
 function greet(url: string, params: Parameters): void {
+  const token = params.get("http.token") ? ' -H "authorization: Bearer $HTTP_TOKEN"' : "";
   console.log(`stockflow listens on ${url}
 Its log is ${params.get("log.kv")}, its checkpoints are in ${params.get("state.kv")}.
 
 Try:
-  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions
-  curl ${url}/items/item_2
+  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain'${token} ${url}/transactions
+  curl${token} ${url}/items/item_2
 Ctrl-C stops it and keeps everything.`);
 }
 
@@ -106,6 +109,7 @@ async function run(params: Parameters): Promise<void> {
       hostname: params.get("http.host"),
       port: params.get("http.port"),
       bodyBytesMax: params.get("http.body.bytes.max"),
+      token: params.get("http.token"),
     });
     greet(server.url, params);
     await Promise.race([stop, job.finished]);
@@ -134,6 +138,7 @@ async function main(): Promise<number> {
       return 0;
     }
     const params = readParameters(args);
+    checkAccess(params);
     if (args.check) {
       console.log("The parameters are valid.");
       return 0;

@@ -20,6 +20,8 @@ export {
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
 export { Pipeline } from "./pipeline.ts";
+export type { LogPage, LogReader } from "./log_reader.ts";
 export type { RunningJob } from "./running_job.ts";
+export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./worker/durations.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

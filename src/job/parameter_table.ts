@@ -11,6 +11,8 @@ export interface Parameter<T> {
   /** As it would be written. */
   readonly default: string;
   readonly help: string;
+  /** Its value is never shown. */
+  readonly secret?: boolean;
 }
 
 function integer(min: number, max: number, fallback: number, help: string): Parameter<number> {
@@ -158,12 +160,21 @@ export const PARAMETERS = {
     "recoveries in a row, without a commit between them, from unforeseen errors",
   ),
   "http.host": text(
-    "a loopback address",
-    /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/,
+    "an address or name of this machine",
+    /^[A-Za-z0-9.:-]{1,253}$/,
     "127.0.0.1",
-    "address of the HTTP API",
+    "address of the HTTP API; other than loopback only with http.token",
   ),
   "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
+  "http.token": {
+    ...text(
+      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
+      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
+      "",
+      "what clients of the HTTP API bring as bearer token; empty = nothing",
+    ),
+    secret: true,
+  },
   "http.body.bytes.max": integer(1024, 2 ** 30, 8 * 1024 * 1024, "largest body of a request"),
   "shutdown.timeout.ms": integer(
     0,

@@ -1,6 +1,7 @@
 import type { CheckpointEvent, CheckpointStore, Savepoint } from "../state/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
+import { LogReader } from "./log_reader.ts";
 import type { Retention } from "./retention.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "./job_worker.ts";
@@ -82,6 +83,11 @@ export class RunningJob {
   /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */
   takeSavepoint(name: string): Promise<Savepoint> {
     return takeSavepoint(this, name);
+  }
+
+  /** Looks into the embedded log; null when the log is not the job's own. */
+  get logs(): LogReader | null {
+    return this.gateway && new LogReader(this.gateway.options.log);
   }
 
   /** The last events of checkpoints, newest first. */

@@ -5,7 +5,7 @@ import type { Chance, Clock } from "../../types/mod.ts";
 import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import { supervise, together } from "../supervise.ts";
-import { NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
+import { addFigures, NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
 import type { ItemOwner } from "../worker/owners.ts";
 import type { OnOutcomes } from "../worker/partition_processor.ts";
 import { kvMethods } from "./remote_kv.ts";
@@ -36,20 +36,14 @@ export interface ThreadWorkerOptions {
 export class ThreadWorker implements JobWorker {
   #figures: WorkerFigures = NO_FIGURES;
   /** Figures of threads that are gone. */
-  #before = { recordsIn: 0, commits: 0, recoveries: 0 };
+  #before: WorkerFigures = NO_FIGURES;
   #rpc: Rpc | null = null;
   #thread: Worker | null = null;
 
   constructor(readonly options: ThreadWorkerOptions) {}
 
   figures(): WorkerFigures {
-    const { recordsIn, commits, recoveries } = this.#before;
-    return {
-      ...this.#figures,
-      recordsIn: recordsIn + this.#figures.recordsIn,
-      commits: commits + this.#figures.commits,
-      recoveries: recoveries + this.#figures.recoveries,
-    };
+    return addFigures(this.#before, this.#figures);
   }
 
   run(stop: AbortSignal): Promise<void> {
@@ -60,7 +54,10 @@ export class ThreadWorker implements JobWorker {
       chance,
       attempts: spec.settings.restartAttempts,
       progress: () => this.figures().commits,
-      onRecovery: () => this.#before.recoveries++,
+      onRecovery: () => {
+        const { recoveries } = this.#before;
+        this.#before = { ...this.#before, recoveries: recoveries + 1 };
+      },
     });
   }
 
@@ -121,8 +118,7 @@ export class ThreadWorker implements JobWorker {
   }
 
   #keepFigures(): void {
-    const { recordsIn, commits, recoveries } = this.figures();
-    this.#before = { recordsIn, commits, recoveries };
+    this.#before = this.figures();
     this.#figures = NO_FIGURES;
     this.#rpc = this.#thread = null;
   }
@@ -149,7 +145,9 @@ export class ThreadWorker implements JobWorker {
       ...logMethods(log),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
-      figures: ([figures]) => void (this.#figures = figures),
+      figures: ([figures]) => {
+        if (this.#rpc) this.#figures = figures; // else it is counted already
+      },
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       committed: ([results, summaries]) => onCommitted(results, summaries),
       owner: ([partition, owned]) => {

@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { LogSession } from "../../log/mod.ts";
 import { FencedError } from "../../state/mod.ts";
 import { type CommitSource, Committer } from "./committer.ts";
+import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
@@ -33,7 +34,8 @@ export class TransactionWorker implements JobWorker {
   /** Aborted when the partitions are given up. */
   #over = new AbortController();
   readonly #shares: TimeShares;
-  #committer: Committer | null = null;
+  readonly #committed = new CommitStatistics();
+  #summariesOut = 0;
 
   constructor(readonly context: WorkerContext) {
     this.#shares = new TimeShares(context.clock);
@@ -50,8 +52,10 @@ export class TransactionWorker implements JobWorker {
       recordsIn,
       commits,
       recoveries,
-      commitMs: this.#committer?.lastMs ?? 0,
-      commitAt: this.#committer?.lastAt ?? null,
+      commitMs: this.#committed.lastMs,
+      commitAt: this.#committed.lastAt,
+      commitDurations: this.#committed.durations.take(),
+      summariesOut: this.#summariesOut,
       shares: this.#shares.take(),
       partitions: this.members.map(figuresOf),
     };
@@ -106,8 +110,8 @@ export class TransactionWorker implements JobWorker {
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
     const { settings, clock } = this.context;
     const sources = this.members.map((member) => this.#sourceOf(member));
-    const committer = new Committer(session, sources, settings.commitIntervalMs, clock);
-    this.#committer = committer;
+    const { commitIntervalMs } = settings;
+    const committer = new Committer(session, sources, commitIntervalMs, clock, this.#committed);
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
     await together([
@@ -219,6 +223,7 @@ export class TransactionWorker implements JobWorker {
       acknowledge: (pending) => {
         processor.acknowledge(pending);
         this.commits++;
+        this.#summariesOut += pending.summaryRecords;
         checkpointer.onCommitted();
         this.context.onCommitted(pending.results, pending.summaries);
       },
