@@ -1,6 +1,6 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
-import { startServer } from "./http/mod.ts";
+import { checkAccess, startServer } from "./http/mod.ts";
 import {
   addressOf,
   environmentName,
@@ -62,7 +62,9 @@ function parseArguments(args: readonly string[]): Arguments {
     else if (key === "config" && value !== undefined) config = value;
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
-        `Expected --key=value, --generate, --check or --help, not ${JSON.stringify(arg)}`,
+        `Expected --key=value, --generate, --check or --help, not ${
+          JSON.stringify(arg.replace(/=.*/s, "=..."))
+        }`,
       );}
   }
   return { config, check, help, flags };
@@ -97,6 +99,7 @@ function whenAskedToStop(): Promise<void> {
 }
 
 function greet(url: string, params: Parameters): void {
+  const token = params.get("http.token") ? ' -H "authorization: Bearer $HTTP_TOKEN"' : "";
   const port = params.get("socket.port");
   const socket = params.get("job") !== "socket" ? "" : `
 It reads queries from ${
@@ -106,7 +109,7 @@ It reads queries from ${
     ? "\nIts transactions are generated, and have a stock of their own."
     : "";
   const post = generated ? "" : `
-  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain' ${url}/transactions`;
+  curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain'${token} ${url}/transactions`;
   const nc = socket && `
   nc -lk ${port}    in another terminal, and there the line: 123 item_2`;
   console.log(`stockflow listens on ${url}
@@ -115,7 +118,7 @@ Its log is ${params.get("log.kv")}, its checkpoints are in ${
   }.${socket}${generated}
 
 Try:${nc}${post}
-  curl ${url}/items/item_2
+  curl${token} ${url}/items/item_2
 Ctrl-C stops it and keeps everything.`);
 }
 
@@ -145,6 +148,7 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
       hostname: params.get("http.host"),
       port: params.get("http.port"),
       bodyBytesMax: params.get("http.body.bytes.max"),
+      token: params.get("http.token"),
     });
     greet(server.url, params);
     await Promise.race([stop, job.finished]);
@@ -174,6 +178,7 @@ async function main(): Promise<number> {
       return 0;
     }
     const params = readParameters(args);
+    checkAccess(params);
     if (args.check) {
       console.log("The parameters are valid.");
       return 0;

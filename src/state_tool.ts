@@ -3,13 +3,14 @@
 //   deno task state list                            checkpoints of every partition
 //   deno task state inspect <partition> <sequence>  one manifest
 //   deno task state verify                          reads every checkpoint whole and restores it
-//   deno task state export <file>                   the newest checkpoint of every partition
+//   deno task state export <file>                   the newest checkpoint of every partition, all savepoints
+//   deno task state export --savepoint=<name> <file>  that savepoint alone
 //   deno task state import <file>                   into a file without checkpoints
 //
 // --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
-// (embedded). All but import may run while a job uses the file.
+// (embedded), --generated those of generated transactions. All but import may run while a job uses the file.
 
-import { JOB_KINDS, type JobKind, PARAMETERS, ProgressReporter } from "./job/mod.ts";
+import { JOB_KINDS, type JobKind, jobName, PARAMETERS, ProgressReporter } from "./job/mod.ts";
 import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
@@ -21,26 +22,36 @@ import {
   importCheckpoints,
   type ListedCheckpoint,
   type Manifest,
+  pinnedBy,
   readExported,
+  type Savepoint,
+  withMembers,
 } from "./state/mod.ts";
 import { systemChance, systemClock } from "./types/mod.ts";
 import { Core, CoreError, NO_TIME } from "./wasm/mod.ts";
 
-const USAGE =
-  `Usage: deno task state list | inspect <partition> <sequence> | verify | export <file> | import <file>
+const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
+                       export [--savepoint=<name>] <file> | import <file>
                        [--state.kv=${
-    PARAMETERS["state.kv"].default
-  }] [--job=${PARAMETERS.job.default}]`;
+  PARAMETERS["state.kv"].default
+}] [--job=${PARAMETERS.job.default}] [--generated]`;
 
 class UsageError extends Error {}
 
-async function openStore(kind: string, path: string, write: boolean): Promise<CheckpointStore> {
+async function openStore(
+  { kind, generated, path, write }: {
+    readonly kind: string;
+    readonly generated: boolean;
+    readonly path: string;
+    readonly write: boolean;
+  },
+): Promise<CheckpointStore> {
   if (!Object.hasOwn(JOB_KINDS, kind)) {
     throw new UsageError(`--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`);
   }
   const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
   return await CheckpointStore.open(kv, {
-    job: JOB_KINDS[kind as JobKind].name,
+    job: jobName(kind as JobKind, generated),
     clock: systemClock,
     chance: systemChance,
   });
@@ -56,19 +67,28 @@ function time(ms: bigint | number): string {
 }
 
 async function list(store: CheckpointStore): Promise<void> {
+  const savepoints = await store.savepoints.list();
   console.log(
-    "partition sequence       offset        items      bytes  taken                     watermark",
+    "partition sequence       offset        items      bytes  taken                     " +
+      "watermark                 retained by",
   );
   for (const { partition, sequence, manifest, damage } of await listAll(store)) {
     const head = `${String(partition).padStart(9)} ${String(sequence).padStart(8)}`;
+    const by = pinnedBy(savepoints, partition).get(sequence)?.join(", ") ?? "age";
     if (!manifest) {
-      console.log(`${head} ${damage}`);
+      console.log(`${head} ${damage}  ${by}`);
       continue;
     }
     const { scalars, totalBytes, cutAt } = manifest;
     const figures = [[scalars.position, 12], [scalars.items, 12], [totalBytes, 10]] as const;
     const columns = figures.map(([n, width]) => String(n).padStart(width)).join(" ");
-    console.log(`${head} ${columns}  ${time(cutAt)}  ${time(scalars.watermark)}`);
+    const times = `${time(cutAt)}  ${time(scalars.watermark).padEnd(24)}`;
+    console.log(`${head} ${columns}  ${times}  ${by}`);
+  }
+  for (const { name, at, partitions } of savepoints) {
+    const items = partitions.reduce((n, member) => n + (member?.items ?? 0), 0);
+    const sequences = partitions.map((member) => member?.sequence ?? "empty").join(", ");
+    console.log(`savepoint ${name}: ${time(at)}, ${items} items, checkpoints ${sequences}`);
   }
 }
 
@@ -129,6 +149,11 @@ async function verify(store: CheckpointStore): Promise<boolean> {
     console.log(`checkpoint ${sequence} of partition ${partition}: ${problem ?? "whole"}`);
   }
   progress.end();
+  for (const savepoint of await store.savepoints.list()) {
+    const problem = await problemOf(store, savepoint);
+    if (problem !== null) whole = false;
+    console.log(`savepoint ${savepoint.name}: ${problem ?? "has all of its checkpoints"}`);
+  }
   return whole;
 }
 
@@ -143,29 +168,62 @@ function displayOnStderr(): ProgressDisplay {
   });
 }
 
-async function exportTo(store: CheckpointStore, path: string): Promise<void> {
-  const newest = await Promise.all((await store.partitions()).map(async (partition) => {
+async function problemOf(store: CheckpointStore, savepoint: Savepoint): Promise<string | null> {
+  try {
+    await store.savepoints.manifests(savepoint);
+    return null;
+  } catch (error) {
+    if (error instanceof DamagedCheckpointError) return error.message;
+    throw error;
+  }
+}
+
+/** The newest checkpoint of every partition. */
+async function newestOf(store: CheckpointStore): Promise<Manifest[]> {
+  return await Promise.all((await store.partitions()).map(async (partition) => {
     const [first] = await store.list(partition);
     if (!first?.manifest) {
       throw new DamagedCheckpointError(`Partition ${partition}: ${first?.damage}`);
     }
     return first.manifest;
   }));
-  if (newest.length === 0) throw new UsageError("There is no checkpoint to export");
+}
+
+async function exportTo(store: CheckpointStore, path: string, name: string | null): Promise<void> {
+  const savepoints = (await store.savepoints.list()).filter((s) =>
+    name === null || s.name === name
+  );
+  if (name !== null && savepoints.length === 0) {
+    throw new UsageError(
+      `There is no savepoint ${JSON.stringify(name)}; list shows which there are`,
+    );
+  }
+  const newest = name === null ? await newestOf(store) : [];
+  if (newest.length === 0 && savepoints.length === 0) {
+    throw new UsageError("There is no checkpoint to export");
+  }
+  const manifests = await withMembers(store, newest, savepoints);
   const file = await Deno.open(path, { write: true, createNew: true });
   let bytes = 0;
-  const writer = file.writable.getWriter();
-  for await (const part of exportCheckpoints(store, newest)) {
-    await writer.write(Uint8Array.from(part));
-    bytes += part.length;
+  try {
+    const writer = file.writable.getWriter();
+    for await (const part of exportCheckpoints(store, manifests, savepoints)) {
+      await writer.write(Uint8Array.from(part));
+      bytes += part.length;
+    }
+    await writer.close();
+  } catch (error) {
+    await Deno.remove(path); // half a file is of no use to anyone
+    throw error;
   }
-  await writer.close();
-  console.log(`${path}: ${newest.length} checkpoints, ${bytes} bytes`);
+  const names = savepoints.map((s) => `, savepoint ${s.name}`).join("");
+  console.log(`${path}: ${manifests.length} checkpoints${names}, ${bytes} bytes`);
 }
 
 async function importFrom(store: CheckpointStore, exported: Exported): Promise<void> {
   await importCheckpoints(store, exported);
-  console.log(`${exported.manifests.length} checkpoints imported`);
+  const names = exported.savepoints.map((s) => `, savepoint ${s.name}`).join("");
+  console.log(`${exported.manifests.length} checkpoints${names} imported`);
 }
 
 function toNumber(text: string | undefined): number {
@@ -179,21 +237,29 @@ function required(path: string | undefined): string {
 }
 
 async function run(args: readonly string[]): Promise<boolean> {
-  const flagOf = (key: "state.kv" | "job") =>
-    args.find((a) => a.startsWith(`--${key}=`))?.slice(key.length + 3) ?? PARAMETERS[key].default;
-  const [command, first, second, ...rest] = args.filter((a) => !/^--(state\.kv|job)=/.test(a));
+  const flags = args.filter((a) => a.startsWith("--"));
+  const valueOf = (flag: string) =>
+    flags.find((a) => a.startsWith(`${flag}=`))?.slice(flag.length + 1) ?? null;
+  const path = valueOf("--state.kv") ?? PARAMETERS["state.kv"].default;
+  const kind = valueOf("--job") ?? PARAMETERS.job.default;
+  const generated = flags.includes("--generated");
+  const savepoint = valueOf("--savepoint");
+  const [command, first, second, ...rest] = args.filter((a) => !flags.includes(a));
+  const known = ["--state.kv=", "--job=", ...(command === "export" ? ["--savepoint="] : [])];
+  const unknown = flags.find((a) => a !== "--generated" && !known.some((f) => a.startsWith(f)));
+  if (unknown) throw new UsageError(`Unknown flag ${JSON.stringify(unknown)}\n${USAGE}`);
   // The file is read before a store is created for it.
   const exported = command === "import" ? readExported(await Deno.readFile(required(first))) : null;
   const commands: Record<string, (store: CheckpointStore) => Promise<boolean | void>> = {
     list,
     verify,
     inspect: (store) => inspect(store, toNumber(first), toNumber(second)),
-    export: (store) => exportTo(store, required(first)),
+    export: (store) => exportTo(store, required(first), savepoint),
     import: (store) => importFrom(store, exported!),
   };
   const execute = commands[command ?? ""];
   if (!execute || rest.length > 0) throw new UsageError(USAGE);
-  const store = await openStore(flagOf("job"), flagOf("state.kv"), command === "import");
+  const store = await openStore({ kind, generated, path, write: command === "import" });
   try {
     return await execute(store) ?? true;
   } finally {

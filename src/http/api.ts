@@ -1,41 +1,35 @@
-import { getLogger } from "@logtape/logtape";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { ConflictError, OverloadedError, type RunningJob } from "../job/mod.ts";
+import type { RunningJob } from "../job/mod.ts";
+import { pinnedBy } from "../state/mod.ts";
 import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
+import { bearerToken, ownOriginOnly } from "./access.ts";
+import { fail, failWith, json, setRetryAfter, tellRefused } from "./answers.ts";
 import { BodyError, type BodyForm, formOf, parseEach, refusal } from "./bodies.ts";
+import { logRoutes } from "./logs.ts";
 import { JobMetrics } from "./metrics.ts";
+import { savepointRoutes } from "./savepoints.ts";
 
-const log = getLogger(["stockflow", "http"]);
-
-/** Seconds after which a client may try again. */
-const RETRY_AFTER_SECONDS = "1";
 const EVENTS_MAX = 100;
 
 export interface ApiOptions {
   readonly job: RunningJob;
   /** Largest body of a request. */
   readonly bodyBytesMax: number;
+  /** What clients must bring; empty = nothing. */
+  readonly token?: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;
 }
 
-type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 500 | 503;
-
 /** The HTTP API of a running job. */
-export function createApi({ job, bodyBytesMax, stopping }: ApiOptions): Hono {
+export function createApi({ job, bodyBytesMax, token = "", stopping }: ApiOptions): Hono {
   const app = new Hono();
   const metrics = new JobMetrics(job);
 
-  app.use(async (c, next) => {
-    // A web page elsewhere must not post to a service on this machine.
-    const origin = c.req.header("origin");
-    if (origin && origin !== new URL(c.req.url).origin) {
-      return fail(c, 403, "origin", `Requests from ${origin} are not taken`);
-    }
-    return await next();
-  });
+  app.use(ownOriginOnly);
+  if (token) app.use(bearerToken(token));
   app.use(bodyLimit({
     maxSize: bodyBytesMax,
     onError: (c) => fail(c, 413, "body_too_large", `A body has at most ${bodyBytesMax} bytes`),
@@ -67,7 +61,10 @@ export function createApi({ job, bodyBytesMax, stopping }: ApiOptions): Hono {
     }
     return json(c, 200, `{"itemId":${JSON.stringify(itemId)},"quantity":${quantity}}`);
   });
+  app.route("/savepoints", savepointRoutes(job));
+  app.route("/", logRoutes(job));
   app.get("/checkpoints", async (c) => {
+    const savepoints = await job.store.savepoints.list();
     const events = await job.checkpointEvents(EVENTS_MAX);
     const listed = await Promise.all((await job.store.partitions()).map((p) => job.store.list(p)));
     const checkpoints = listed.flat().map(({ partition, sequence, manifest, damage }) =>
@@ -82,6 +79,7 @@ export function createApi({ job, bodyBytesMax, stopping }: ApiOptions): Hono {
           newBytes: manifest.newBytes,
           totalBytes: manifest.totalBytes,
           stateHash: manifest.stateHash,
+          savepoints: pinnedBy(savepoints, partition).get(sequence) ?? [],
         }
         : { partition, sequence, damage }
     );
@@ -108,7 +106,10 @@ const INDEX = `stockflow
 POST /transactions   execute transactions: text/plain, application/json or application/x-ndjson
 POST /queries        ask for stocks, in the same forms
 GET  /items/{id}     the stock of one item
+GET  /summaries      the latest alerts: items with many failed transactions in a window
+GET  /savepoints     named states; POST {"name":...} takes one, DELETE /savepoints/{name} gives it up
 GET  /checkpoints    checkpoints and their history
+GET  /logs           topics; /logs/{topic}/{partition}?offset=&limit= reads one
 GET  /metrics        metrics for Prometheus
 GET  /livez /readyz  whether the process lives, and whether it is ready
 `;
@@ -154,37 +155,9 @@ async function answerEach<T, R>(
     ? 400
     : 200;
   if (status === 503) {
-    c.header("retry-after", RETRY_AFTER_SECONDS);
+    setRetryAfter(c);
     tellRefused(c, (results[0] as Error).message);
   }
   c.header("content-type", form.contentType);
   return c.body(encodeUtf8(form.join(outcomes, body)), status);
-}
-
-function json(c: Context, status: 200 | ErrorStatus, text: string): Response {
-  return c.body(text + "\n", status, { "content-type": "application/json" });
-}
-
-function fail(c: Context, status: ErrorStatus, reason: string, message: string): Response {
-  if (status === 503) c.header("retry-after", RETRY_AFTER_SECONDS);
-  return json(c, status, JSON.stringify({ error: { reason, message } }));
-}
-
-/** A request of which nothing was executed, though nothing was wrong with it. */
-function tellRefused({ req: { method, path } }: Context, reason: string): void {
-  log.warn("{method} {path} was answered 503: {reason}", { method, path, reason });
-}
-
-function failWith(c: Context, error: Error): Response {
-  if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
-  if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
-  if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);
-  if (error instanceof OverloadedError) {
-    tellRefused(c, error.message);
-    return fail(c, 503, "overloaded", error.message);
-  }
-  const { method, path } = c.req;
-  const { message, stack } = error;
-  log.error("{method} {path} was answered 500: {reason}", { method, path, reason: message, stack });
-  return fail(c, 500, "internal", message);
 }

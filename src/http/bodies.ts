@@ -2,10 +2,12 @@
 // answer has the form and order of its request, one outcome per record.
 
 import { visit } from "jsonc-parser";
+import type { z } from "zod";
 import {
   type Codec,
   codecOf,
   decodeUtf8,
+  encodeUtf8,
   Format,
   InvalidRecordError,
   reasonName,
@@ -45,7 +47,7 @@ function splitLines(body: Uint8Array): (string | Uint8Array)[] {
   if (text !== null) {
     const parts = text.split("\n");
     if (parts.at(-1) === "") parts.pop();
-    parts.forEach((line, i) => checkLength(line.length, i));
+    parts.forEach(checkTextLength);
     return parts;
   }
   for (let from = 0; from < body.length;) {
@@ -57,6 +59,11 @@ function splitLines(body: Uint8Array): (string | Uint8Array)[] {
     from = to + 1;
   }
   return lines;
+}
+
+function checkTextLength(text: string, index: number): void {
+  // A code unit has up to three bytes of UTF-8: only a text of many needs to be counted.
+  if (3 * text.length > LINE_BYTES_MAX) checkLength(encodeUtf8(text).length, index);
 }
 
 function checkLength(length: number, index: number): void {
@@ -79,15 +86,16 @@ function splitJson(body: Uint8Array): string[] {
     throw new BodyError(400, "malformed", `The body is no JSON: ${(error as Error).message}`);
   }
   if (!Array.isArray(value)) {
-    checkLength(text.length, 0);
+    checkTextLength(text, 0);
     return [text];
   }
   const elements: string[] = [];
   let depth = 0;
   let from = 0;
   const element = (offset: number, length: number) => {
-    checkLength(length, elements.length);
-    elements.push(text.slice(offset, offset + length));
+    const part = text.slice(offset, offset + length);
+    checkTextLength(part, elements.length);
+    elements.push(part);
   };
   const open = (offset: number) => {
     if (++depth === 2) from = offset;
@@ -148,9 +156,45 @@ function isArray(body: Uint8Array): boolean {
   return body.find((byte) => byte > 32) === "[".charCodeAt(0);
 }
 
+/**
+ * Reads a body that is one JSON object of the given shape.
+ *
+ * @throws {BodyError} that names what is wrong
+ */
+export function parseObject<T>(
+  contentType: string | undefined,
+  body: Uint8Array,
+  schema: z.ZodType<T>,
+): T {
+  if (mediaTypeOf(contentType) !== JSON_TYPE) {
+    throw new BodyError(
+      415,
+      "content_type",
+      `Content-Type must be ${JSON_TYPE}, not ${JSON.stringify(shorten(mediaTypeOf(contentType)))}`,
+    );
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(decodeUtf8(body) ?? "");
+  } catch {
+    throw new BodyError(400, "malformed", "The body is no JSON");
+  }
+  const { success, data, error } = schema.safeParse(value);
+  if (success) return data;
+  const [issue] = error.issues;
+  const where = issue!.path.length > 0 ? `${issue!.path.join(".")}: ` : "";
+  throw new BodyError(400, "malformed", `${where}${issue!.message}`);
+}
+
+const JSON_TYPE = "application/json";
+
+function mediaTypeOf(contentType: string | undefined): string {
+  return (contentType ?? "").toLowerCase().split(";")[0]!.trim();
+}
+
 /** The form of a body with this content type. */
 export function formOf(contentType: string | undefined): BodyForm {
-  const [type = ""] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
+  const type = mediaTypeOf(contentType);
   const form = FORMS.find((f) => f.contentType === type);
   if (form) return form;
   throw new BodyError(

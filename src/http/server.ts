@@ -6,6 +6,8 @@ export interface ServerOptions {
   readonly hostname: string;
   readonly port: number;
   readonly bodyBytesMax: number;
+  /** What clients must bring; empty = nothing. */
+  readonly token?: string;
 }
 
 /** The HTTP server of a job. */
@@ -17,9 +19,10 @@ export interface Server {
 }
 
 /** @throws {StopError} when the address cannot be listened on */
-export function startServer({ job, hostname, port, bodyBytesMax }: ServerOptions): Server {
+export function startServer(options: ServerOptions): Server {
+  const { hostname, port, ...rest } = options;
   const stopping = new AbortController();
-  const app = createApi({ job, bodyBytesMax, stopping: stopping.signal });
+  const app = createApi({ ...rest, stopping: stopping.signal });
   try {
     const server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
@@ -33,7 +36,9 @@ export function startServer({ job, hostname, port, bodyBytesMax }: ServerOptions
   } catch (error) {
     throw new StopError(
       `Cannot listen on ${hostname}:${port}: ${(error as Error).message}`,
-      "stop what uses the port, or choose another by --http.port",
+      error instanceof Deno.errors.NotCapable
+        ? "add the address to permissions.start.net in deno.json"
+        : "stop what uses the port, or choose another by --http.port",
       { cause: error },
     );
   }

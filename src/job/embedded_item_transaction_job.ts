@@ -1,4 +1,10 @@
-import { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "../log/mod.ts";
+import {
+  EmbeddedLog,
+  type EmbeddedLogOptions,
+  LogExistsError,
+  LogFormatError,
+  type Restoration,
+} from "../log/mod.ts";
 import type {
   ItemTransaction,
   Query,
@@ -93,7 +99,7 @@ export function embeddedLogSource(
 ): LogSource<EmbeddedLog> {
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
-  const open = async () => {
+  const open = async (restoration?: Restoration) => {
     const { clock, chance } = surroundings;
     const kv = await openWatchedKv(
       surroundings,
@@ -103,22 +109,40 @@ export function embeddedLogSource(
     try {
       return await EmbeddedLog.open(kv, {
         ...embeddedTopics(partitions),
+        ...(restoration ? { restore: { topic: EMBEDDED_TOPICS.transactions, restoration } } : {}),
         clock,
         chance,
       });
     } catch (error) {
       kv.close();
+      if (error instanceof LogExistsError) throw existsAlready(params, error);
       if (!(error instanceof LogFormatError)) throw error;
       throw new StopError(error.message, `the log is ${params.get("log.kv")}`, { cause: error });
     }
   };
   // Several streams come from the one log.
   return {
-    open: () => opened ??= open(),
+    open: (restoration) => opened ??= open(restoration),
     close: async () => {
       const log = await opened?.catch(() => null);
       opened = null;
       await log?.close();
     },
   };
+}
+
+/** Only a new log may begin at a savepoint: what is in an old one would be lost, or be folded twice. */
+function existsAlready(params: Parameters, error: LogExistsError): StopError {
+  const { restoredFrom } = error;
+  const path = params.get("log.kv");
+  const message = restoredFrom
+    ? `The log ${path} was restored from savepoint ${restoredFrom.savepoint} already, at ` +
+      new Date(restoredFrom.at).toISOString()
+    : `There is a log in ${path} already`;
+  return new StopError(
+    `${message}; a savepoint is restored into a new log alone`,
+    "start without --restore to go on with this log; to go back to the savepoint, move the log's file " +
+      "away, or choose another by --log.kv",
+    { cause: error },
+  );
 }

@@ -13,6 +13,11 @@ export class LostError extends Error {
   override readonly name = "LostError";
 }
 
+/** It cannot be done at the moment; it may be asked for again. */
+export class UnavailableError extends Error {
+  override readonly name = "UnavailableError";
+}
+
 /** A parameter that is unknown, missing or wrong: names key, value and what is allowed. */
 export class ParameterError extends Error {
   override readonly name = "ParameterError";

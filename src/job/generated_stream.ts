@@ -38,7 +38,13 @@ function generatorSource(
   clock: Clock,
 ): LogSource<GeneratorLog> {
   return {
-    open: async () => {
+    open: async (restoration) => {
+      if (restoration) {
+        throw new StopError(
+          "Generated transactions cannot go on from a savepoint: they are generated from their own start",
+          "start without --restore, or without generated transactions",
+        );
+      }
       const log = await embedded.open();
       await beginSpan(log, params, clock);
       return await openGeneratorLog(log, clock);

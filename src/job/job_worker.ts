@@ -9,6 +9,12 @@ export interface JobWorker {
    */
   run(stop: AbortSignal): Promise<void>;
   figures(): WorkerFigures;
-  /** Takes a checkpoint of a partition now; answers the sequence of the newest one, null if there is none. */
+  /**
+   * The sequence of a checkpoint of everything that a partition has folded by now, which is taken if
+   * need be; null when nothing was ever folded.
+   *
+   * @throws {LostError} when the partition is being recovered
+   * @throws {Error} when the checkpoint could not be taken
+   */
   checkpointNow(partition: number): Promise<number | null>;
 }

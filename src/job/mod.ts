@@ -29,7 +29,9 @@ export {
 export { addressOf } from "./socket/dial.ts";
 export { JOB_KINDS, type JobKind, jobName } from "./job_kinds.ts";
 export { Pipeline } from "./pipeline.ts";
+export type { LogPage, LogReader } from "./log_reader.ts";
 export type { RunningJob } from "./running_job.ts";
+export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./worker/durations.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

@@ -11,6 +11,8 @@ export interface Parameter<T> {
   /** As it would be written. */
   readonly default: string;
   readonly help: string;
+  /** Its value is never shown. */
+  readonly secret?: boolean;
 }
 
 function integer(min: number, max: number, fallback: number, help: string): Parameter<number> {
@@ -92,6 +94,12 @@ export const PARAMETERS = {
     "age from which records of the embedded log are removed; never what a checkpoint needs; 0 = keep all",
   ),
   "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
+  "restore": text(
+    "the name of a savepoint",
+    /^([A-Za-z0-9._-]{1,100})?$/,
+    "",
+    "begin a new log with this savepoint of the checkpoints' file; not for a log that exists",
+  ),
   "enable.summaries": boolean(true, "sum up every item per window"),
   "event.time": boolean(
     false,
@@ -174,12 +182,21 @@ export const PARAMETERS = {
   "num.items": integer(1, 100_000_000, 1_000_000, "items that are generated"),
   "pareto.shape": decimal(0.1, 1000, 15, "how much more frequent the first items are"),
   "http.host": text(
-    "a loopback address",
-    /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/,
+    "an address or name of this machine",
+    /^[A-Za-z0-9.:-]{1,253}$/,
     "127.0.0.1",
-    "address of the HTTP API",
+    "address of the HTTP API; other than loopback only with http.token",
   ),
   "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
+  "http.token": {
+    ...text(
+      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
+      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
+      "",
+      "what clients of the HTTP API bring as bearer token; empty = nothing",
+    ),
+    secret: true,
+  },
   "http.body.bytes.max": integer(1024, 2 ** 30, 8 * 1024 * 1024, "largest body of a request"),
   "socket.host": text(
     "a host name or an address",

@@ -2,6 +2,7 @@ import { getProperties } from "properties-file";
 import { ParameterError } from "./errors.ts";
 import {
   environmentName,
+  type Parameter,
   PARAMETER_KEYS,
   type ParameterKey,
   PARAMETERS,
@@ -107,13 +108,16 @@ function parseValue(key: ParameterKey, text: string, source: string): unknown {
   const { schema, allowed } = PARAMETERS[key];
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
-  const found = isSecret(key) ? "what is given (which is a secret)" : JSON.stringify(text);
+  const found = isSecret(key)
+    ? `${text.length} characters that are not shown`
+    : JSON.stringify(text);
   throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
 }
 
-/** Whether a key's value is a secret, by its last word. */
-export function isSecret(key: string): boolean {
-  return /(^|\.)(token|password|secret|passphrase)$/.test(key);
+/** Whether a key's value is a secret. */
+export function isSecret(key: ParameterKey): boolean {
+  const { secret = false }: Parameter<unknown> = PARAMETERS[key];
+  return secret;
 }
 
 /** Edit distance of two short texts. */

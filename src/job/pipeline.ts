@@ -9,6 +9,7 @@ import type { JobContext } from "./job_context.ts";
 import { Owners } from "./worker/owners.ts";
 import type { Parameters } from "./parameters.ts";
 import { QueryWorker } from "./query_worker.ts";
+import { openRestored } from "./restore.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
@@ -40,16 +41,21 @@ export class Pipeline {
   async start(name: string, surroundings: Surroundings = MACHINE): Promise<RunningJob> {
     const { params, wiring } = this;
     const { clock, chance } = surroundings;
-    const transactionLog = await wiring.transactions.source.open();
+    const openStore = async (mustExist: boolean) => {
+      const timeoutMs = params.get("watchdog.timeout.ms");
+      const kv = await openWatchedKv(surroundings, params.get("state.kv"), timeoutMs, mustExist);
+      return await CheckpointStore.open(kv, { job: name, clock, chance });
+    };
+    // A savepoint is read before the log is created from it; else the log comes first.
+    const savepoint = params.get("restore");
+    const restoring = savepoint ? await openStore(true) : null;
+    const transactionLog = restoring
+      ? await openRestored(wiring.transactions.source, restoring, params)
+      : await wiring.transactions.source.open();
     const queryLog = wiring.queries.source === wiring.transactions.source
       ? transactionLog
       : await wiring.queries.source.open();
-    const kv = await openWatchedKv(
-      surroundings,
-      params.get("state.kv"),
-      params.get("watchdog.timeout.ms"),
-    );
-    const store = await CheckpointStore.open(kv, { job: name, clock, chance });
+    const store = restoring ?? await openStore(false);
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
     const core = coreOptionsOf(params, partitions);
     const codec = codecOf(core.format);

@@ -1,6 +1,8 @@
 import type { LogSession } from "../log/mod.ts";
 import type { CommitSource } from "./worker/committer.ts";
 import { Committer } from "./worker/committer.ts";
+import type { Reason } from "../types/mod.ts";
+import { CommitStatistics } from "./worker/durations.ts";
 import type { JobContext } from "./job_context.ts";
 import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
 import { supervise, together } from "./supervise.ts";
@@ -13,12 +15,23 @@ export class QueryWorker {
   commits = 0;
   recoveries = 0;
   processors: readonly QueryProcessor[] = [];
+  readonly committed = new CommitStatistics();
   #answeredBefore = 0;
+  #invalidBefore: ReadonlyMap<Reason, number> = new Map();
 
   constructor(readonly job: JobContext) {}
 
   get answered(): number {
     return this.processors.reduce((n, p) => n + p.answered, this.#answeredBefore);
+  }
+
+  /** Invalid queries by reason. */
+  get invalid(): ReadonlyMap<Reason, number> {
+    const sums = new Map(this.#invalidBefore);
+    for (const [reason, n] of this.processors.flatMap((p) => [...p.invalid])) {
+      sums.set(reason, (sums.get(reason) ?? 0) + n);
+    }
+    return sums;
   }
 
   /** Runs until the signal asks it to stop; then commits what is pending. */
@@ -39,6 +52,7 @@ export class QueryWorker {
     const { wiring, topics } = job;
     const session = await job.queryLog.claim(wiring.queries.topic);
     this.#answeredBefore = this.answered;
+    this.#invalidBefore = this.invalid;
     this.processors = session.partitions.map(({ partition, committed }) =>
       new QueryProcessor(
         partition,
@@ -50,7 +64,8 @@ export class QueryWorker {
       )
     );
     const sources = this.processors.map((p) => this.#sourceOf(p));
-    const committer = new Committer(session, sources, job.settings.commitIntervalMs, job.clock);
+    const { commitIntervalMs } = job.settings;
+    const committer = new Committer(session, sources, commitIntervalMs, job.clock, this.committed);
     const read = new AbortController();
     await together([
       async (failed) => {

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { EmbeddedLog } from "../log/mod.ts";
 import type { JobContext } from "./job_context.ts";
-import { positionOf } from "./worker/recovery.ts";
+import { isOfLog, positionOf } from "./worker/recovery.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -49,11 +49,17 @@ export class Retention {
     if (topic === wiring.queries.topic) return this.queriesFrom(partition);
     if (topic !== wiring.transactions.topic) return Infinity;
     // Without a checkpoint the state is folded from the start; a damaged one may leave the one before it.
-    let oldest = 0;
+    // Savepoints beyond the retained checkpoints need no log: they are restored into one of their own.
+    const { transactionLog, settings } = this.job;
+    const { id, restoredFrom = null } = transactionLog;
+    let bound = Infinity;
+    let retained = 0;
     for (const { manifest } of await store.list(partition)) {
       if (!manifest) return 0;
-      oldest = positionOf(manifest).offset;
+      if (!isOfLog(manifest, id, restoredFrom)) continue;
+      bound = Math.min(bound, positionOf(manifest).offset);
+      if (++retained === settings.checkpointsRetained) break;
     }
-    return oldest;
+    return retained === 0 ? 0 : bound;
   }
 }

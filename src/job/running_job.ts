@@ -1,8 +1,10 @@
-import type { CheckpointEvent, CheckpointStore } from "../state/mod.ts";
+import type { CheckpointEvent, CheckpointStore, Savepoint } from "../state/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
+import { LogReader } from "./log_reader.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "./job_worker.ts";
+import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "./worker/figures.ts";
 
 /** A job that runs. */
@@ -75,6 +77,16 @@ export class RunningJob {
 
   get store(): CheckpointStore {
     return this.context.store;
+  }
+
+  /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */
+  takeSavepoint(name: string): Promise<Savepoint> {
+    return takeSavepoint(this, name);
+  }
+
+  /** Looks into the embedded log; null when the log is not the job's own. */
+  get logs(): LogReader | null {
+    return this.gateway && new LogReader(this.gateway.options.log);
   }
 
   /** The last events of checkpoints, newest first. */

@@ -72,6 +72,7 @@ function threadWorker(
       topics: names,
       log: {
         id: transactionLog.id,
+        restoredFrom: transactionLog.restoredFrom ?? null,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
       },
       generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,

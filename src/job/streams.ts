@@ -1,4 +1,4 @@
-import type { Log } from "../log/mod.ts";
+import type { Log, Restoration } from "../log/mod.ts";
 import type {
   ItemTransaction,
   Query,
@@ -9,7 +9,11 @@ import type {
 
 /** Something that brings a log when the job starts, and closes it when the job has ended. */
 export interface LogSource<L extends Log = Log> {
-  open(): Promise<L>;
+  /**
+   * @param restoration creates the log at the positions of a savepoint; its `restoredFrom` tells that
+   * @throws {StopError} when it cannot be opened, or is to be created and is there already
+   */
+  open(restoration?: Restoration): Promise<L>;
   close(): Promise<void>;
 }
 

@@ -11,8 +11,8 @@ const log = getLogger(["stockflow", "job"]);
 export interface Surroundings {
   readonly clock: Clock;
   readonly chance: Chance;
-  /** Opens the KV in a file. */
-  readonly openKv: (path: string) => Promise<Kv>;
+  /** Opens the KV in a file; creates it unless it must exist. */
+  readonly openKv: (path: string, mustExist?: boolean) => Promise<Kv>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
   /** Is told how far works have come that can take long. */
@@ -26,10 +26,11 @@ export async function openWatchedKv(
   { openKv, clock }: Surroundings,
   path: string,
   timeoutMs: number,
+  mustExist = false,
 ): Promise<Kv> {
   const onHung = (what: string, ms: number) =>
     log.error("{what} did not answer within {ms} ms (watchdog.timeout.ms)", { what, ms });
-  return watchKv(await openKv(path), { name: path, timeoutMs, clock, onHung });
+  return watchKv(await openKv(path, mustExist), { name: path, timeoutMs, clock, onHung });
 }
 
 /** The machine itself. */
@@ -37,11 +38,16 @@ export const MACHINE: Surroundings = {
   clock: systemClock,
   chance: systemChance,
   threads: true,
-  openKv: async (path) => {
+  openKv: async (path, mustExist) => {
     try {
-      return await openKvFile(path);
+      return await openKvFile(path, mustExist);
     } catch (error) {
       if (!(error instanceof KvFileError)) throw error;
+      if (error.cause instanceof Deno.errors.NotFound) {
+        throw new StopError(error.message, "bring it there by deno task state import", {
+          cause: error,
+        });
+      }
       throw new StopError(
         error.message,
         "stop the other process, or give this one files of its own by --state.kv and --log.kv; Deno must " +

@@ -1,6 +1,6 @@
 // A log in Deno KV, for a job without Kafka. One process writes to it.
 //
-//   ["log"]                              identity: { version, id }
+//   ["log"]                              identity: { version, id, restoredFrom? }
 //   ["topic", topic]                     { partitions }
 //   ["start" | "end", topic, partition]  first offset held; next offset to be given
 //   ["batch", topic, partition, base]    a record batch of up to 65,000 bytes
@@ -25,6 +25,8 @@ import {
   OffsetOutOfRangeError,
   type ReadAnswer,
   type ReadOptions,
+  type Restoration,
+  type RestoredFrom,
 } from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
 
@@ -37,6 +39,8 @@ export interface EmbeddedLogOptions {
   readonly topics: Readonly<Record<string, number>>;
   /** Topics that are claimed and committed; they are among the topics. */
   readonly inputs: readonly string[];
+  /** Creates the log with partitions of this topic that begin at the positions of a savepoint. */
+  readonly restore?: { readonly topic: string; readonly restoration: Restoration };
   readonly clock: Clock;
   readonly chance: Chance;
 }
@@ -46,9 +50,19 @@ export class LogFormatError extends Error {
   override readonly name = "LogFormatError";
 }
 
+/** A log that was to be created is there already. */
+export class LogExistsError extends Error {
+  override readonly name = "LogExistsError";
+
+  constructor(readonly restoredFrom: RestoredFrom | null) {
+    super("There is a log already");
+  }
+}
+
 interface Identity {
   readonly version: number;
   readonly id: string;
+  readonly restoredFrom?: RestoredFrom;
 }
 
 export class EmbeddedLog implements Log {
@@ -56,6 +70,7 @@ export class EmbeddedLog implements Log {
 
   private constructor(
     readonly id: string,
+    readonly restoredFrom: RestoredFrom | null,
     readonly kv: Kv,
     readonly options: EmbeddedLogOptions,
     readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
@@ -72,10 +87,12 @@ export class EmbeddedLog implements Log {
    * Opens the log in a KV, or creates it there.
    *
    * @throws {LogFormatError} when the KV holds another version or other numbers of partitions
+   * @throws {LogExistsError} when it is to be restored, and the KV holds a log
    */
   static async open(kv: Kv, options: EmbeddedLogOptions): Promise<EmbeddedLog> {
     const commits = await MarkedCommits.open(kv, options);
     let { value: identity } = await kv.get<Identity>(["log"]);
+    if (identity && options.restore) throw new LogExistsError(identity.restoredFrom ?? null);
     if (!identity) identity = await create(commits, options);
     if (identity.version !== FORMAT_VERSION) {
       throw new LogFormatError(
@@ -94,7 +111,8 @@ export class EmbeddedLog implements Log {
       }
       topics.set(topic, Array.from({ length: partitions }, (_, p) => new TopicPartition(topic, p)));
     }
-    const log = new EmbeddedLog(identity.id, kv, options, topics, commits);
+    const { id, restoredFrom = null } = identity;
+    const log = new EmbeddedLog(id, restoredFrom, kv, options, topics, commits);
     await log.#writer.reload([...topics.values()].flat());
     return log;
   }
@@ -251,7 +269,11 @@ export class EmbeddedLog implements Log {
 
 /** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
 async function create(commits: MarkedCommits, options: EmbeddedLogOptions): Promise<Identity> {
-  const identity = { version: FORMAT_VERSION, id: crypto.randomUUID() };
+  const { restore } = options;
+  const id = crypto.randomUUID();
+  const identity: Identity = restore
+    ? { version: FORMAT_VERSION, id, restoredFrom: restore.restoration.from }
+    : { version: FORMAT_VERSION, id };
   await commits.commit((atomic) => {
     atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
     for (const topic of Object.keys(options.topics)) createTopic(atomic, topic, options);
@@ -265,12 +287,18 @@ const FIRST: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, para
 function createTopic(
   atomic: Deno.AtomicOperation,
   topic: string,
-  { topics, inputs }: EmbeddedLogOptions,
+  { topics, inputs, restore }: EmbeddedLogOptions,
 ): void {
   const partitions = topics[topic]!;
   atomic.set(["topic", topic], { partitions });
   if (!inputs.includes(topic)) return;
-  for (let p = 0; p < partitions; p++) atomic.set(["committed", topic, p], FIRST);
+  for (let p = 0; p < partitions; p++) {
+    const restored = topic === restore?.topic ? restore.restoration.positions[p] : undefined;
+    atomic.set(["committed", topic, p], restored ?? FIRST);
+    if (!restored) continue;
+    // Offsets go on behind the savepoint's, so that its checkpoints are of this log's past.
+    atomic.set(["start", topic, p], restored.offset).set(["end", topic, p], restored.offset);
+  }
 }
 
 class EmbeddedSession implements LogSession {

@@ -10,9 +10,11 @@ export class KvFileError extends Error {
  * Opens a Deno KV file for this process alone: a lock beside the file keeps others out until it is
  * closed or the process is gone.
  *
- * @throws {KvFileError} when another process uses it, or it cannot be written
+ * @param mustExist do not create it
+ * @throws {KvFileError} when another process uses it, it cannot be written, or it must exist and does not
  */
-export async function openKvFile(path: string): Promise<Kv> {
+export async function openKvFile(path: string, mustExist = false): Promise<Kv> {
+  if (mustExist) await checkExists(path);
   const lock = await lockFile(path);
   try {
     const kv = await Deno.openKv(path);
@@ -25,7 +27,7 @@ export async function openKvFile(path: string): Promise<Kv> {
     };
   } catch (error) {
     lock.close();
-    throw new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
+    throw cannotOpen(path, error);
   }
 }
 
@@ -35,17 +37,29 @@ export async function openKvFile(path: string): Promise<Kv> {
  * @throws {KvFileError} when there is none
  */
 export async function openKvFileToRead(path: string): Promise<Kv> {
+  await checkExists(path);
   try {
-    await Deno.stat(path);
     return toKv(await Deno.openKv(path));
   } catch (error) {
-    throw new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
+    throw cannotOpen(path, error);
   }
 }
 
 /** A KV that is gone when it is closed. */
 export async function openKvInMemory(): Promise<Kv> {
   return toKv(await Deno.openKv(":memory:"));
+}
+
+async function checkExists(path: string): Promise<void> {
+  try {
+    await Deno.stat(path);
+  } catch (error) {
+    throw cannotOpen(path, error);
+  }
+}
+
+function cannotOpen(path: string, error: unknown): KvFileError {
+  return new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
 }
 
 async function lockFile(path: string): Promise<Deno.FsFile> {

@@ -8,11 +8,17 @@
 // them in batches and commits positions together with outputs.
 
 export * from "./port.ts";
-export { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "./embedded_log.ts";
+export {
+  EmbeddedLog,
+  type EmbeddedLogOptions,
+  LogExistsError,
+  LogFormatError,
+} from "./embedded_log.ts";
 export { type GeneratorFacts, GeneratorLog, type GeneratorSpan } from "./generator_log.ts";
 export {
   type Kv,
   KV_COMMIT_BYTES_MAX,
+  KV_COMMIT_CHECKS_MAX,
   KV_COMMIT_MUTATIONS_MAX,
   KV_VALUE_BYTES_MAX,
   toKv,

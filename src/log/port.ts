@@ -74,9 +74,28 @@ export interface LogSession {
   commit(commit: Commit): Promise<CommitOutcome>;
 }
 
+/** The savepoint that a log was created from: its state began there, not in a log. */
+export interface RestoredFrom {
+  readonly savepoint: string;
+  /** When the log was created, ms since the epoch. */
+  readonly at: number;
+  /** By partition: the checkpoint that the state began with; null = the partition began empty. */
+  readonly checkpoints:
+    readonly ({ readonly sequence: number; readonly stateHash: string } | null)[];
+}
+
+/** How a log is to be created: at the positions of a savepoint instead of at offset 0. */
+export interface Restoration {
+  readonly from: RestoredFrom;
+  /** By partition of the transaction topic. */
+  readonly positions: readonly CommittedPosition[];
+}
+
 export interface Log {
   /** Identity of the log, which checkpoints remember. */
   readonly id: string;
+  /** The savepoint that the log was created from, if any. */
+  readonly restoredFrom?: RestoredFrom | null;
   /** Number of partitions of a topic. */
   partitionsOf(topic: string): number;
   /** Claims partitions of an input topic (all by default); every earlier claim of them is fenced off. */

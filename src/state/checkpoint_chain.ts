@@ -6,12 +6,14 @@ import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
 import {
   type BatchMark,
+  DamagedCheckpointError,
   encodeManifest,
   type Manifest,
   MANIFEST_FORMAT,
   sha256,
   stateHash,
 } from "./manifest.ts";
+import { pinnedBy } from "./savepoints.ts";
 import { chunksOf, type SegmentIndex, toHex } from "./segment_index.ts";
 
 /** What a checkpoint tells beside its segments. */
@@ -68,16 +70,11 @@ export class CheckpointChain implements ChunkTarget {
     for (const { sequence, manifest } of await store.list(owner.partition)) {
       chain.#sequence = Math.max(chain.#sequence, sequence);
       // A damaged one stays listed until newer ones push it out; a sweep may take its chunks.
-      const index = manifest && await store.index(manifest).catch(() => null);
+      const index = manifest && await store.index(manifest).catch(nullIfDamaged);
       chain.#needed.set(sequence, new Set(index ? [...chunksOf(index), ...manifest!.index] : []));
       if (base && sequence === base.sequence) chain.#base = index ?? new Map();
     }
     return chain;
-  }
-
-  /** Sequence of the newest checkpoint, null if there is none. */
-  get newest(): number | null {
-    return this.#sequence || null;
   }
 
   get partition(): number {
@@ -123,21 +120,25 @@ export class CheckpointChain implements ChunkTarget {
     return manifest;
   }
 
-  /** Publishes a checkpoint that was made elsewhere, with its chunks. */
-  async adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): Promise<Manifest> {
-    const adopted = { ...manifest, sequence: this.#sequence + 1 };
+  /**
+   * Publishes a checkpoint that was made elsewhere, with its chunks; it keeps its sequence, which must be
+   * larger than those there are.
+   */
+  async adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): Promise<void> {
+    if (manifest.sequence <= this.#sequence) {
+      throw new RangeError(`Checkpoint ${this.#sequence} is there already: ${manifest.sequence}`);
+    }
     const draft = this.begin();
-    const index = draft.adopt(adopted, chunks);
+    const index = draft.adopt(manifest, chunks);
     await draft.flush(true);
-    await this.#setManifest(adopted);
-    this.#sequence = adopted.sequence;
-    this.#needed.set(adopted.sequence, new Set([...chunksOf(index), ...adopted.index]));
-    return adopted;
+    await this.#setManifest(manifest);
+    this.#sequence = manifest.sequence;
+    this.#needed.set(manifest.sequence, new Set([...chunksOf(index), ...manifest.index]));
   }
 
   async #setManifest(manifest: Manifest): Promise<void> {
     const { store, owner } = this;
-    const key = ["manifest", store.job, owner.partition, manifest.sequence];
+    const key = store.manifestKey(owner.partition, manifest.sequence);
     const bytes = encodeManifest(manifest);
     const versionstamp = await retry(async () => {
       const set = await store.kv.atomic()
@@ -154,15 +155,37 @@ export class CheckpointChain implements ChunkTarget {
     this.head = { key: this.head.key, versionstamp };
   }
 
-  /** Removes the oldest checkpoints beyond those retained, and the chunks that only they needed. */
+  /**
+   * Removes the oldest checkpoints beyond those retained, unless a savepoint pins them, and the chunks
+   * that only they needed.
+   */
   async #retire(): Promise<void> {
-    const { store, owner, retained } = this;
-    const old = [...this.#needed.keys()].toSorted((a, b) => b - a).slice(retained);
-    if (old.length === 0) return;
+    const beyond = [...this.#needed.keys()].toSorted((a, b) => b - a).slice(this.retained);
+    if (beyond.length === 0) return;
+    const old = await this.#deleteManifests(beyond);
     const candidates = new Set(old.flatMap((sequence) => [...this.#needed.get(sequence)!]));
-    await this.#deleteAll(old.map((n) => ["manifest", store.job, owner.partition, n]));
     for (const sequence of old) this.#needed.delete(sequence);
     await this.deleteChunks(candidates);
+  }
+
+  /** Removes those of the manifests that no savepoint pins; returns which. */
+  async #deleteManifests(sequences: readonly number[]): Promise<number[]> {
+    const { store, partition } = this;
+    while (true) {
+      const { unchanged, savepoints } = await store.savepoints.read();
+      const pinned = pinnedBy(savepoints, partition);
+      const old = sequences.filter((sequence) => !pinned.has(sequence))
+        .slice(0, KV_COMMIT_MUTATIONS_MAX);
+      if (old.length === 0) return old;
+      const removed = await this.#tryCommit((atomic) => {
+        atomic.check(unchanged);
+        for (const sequence of old) atomic.delete(store.manifestKey(partition, sequence));
+      });
+      if (removed) return old;
+      // One of them may have been pinned meanwhile: look again.
+      const now = await store.kv.get(unchanged.key);
+      if (now.versionstamp === unchanged.versionstamp) throw fenced(this.owner);
+    }
   }
 
   /**
@@ -200,14 +223,23 @@ export class CheckpointChain implements ChunkTarget {
    * @throws {FencedError}
    */
   async commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void> {
+    if (!await this.#tryCommit(fill)) throw fenced(this.owner);
+  }
+
+  /** The same; false when one of its checks failed. */
+  #tryCommit(fill: (atomic: Deno.AtomicOperation) => void): Promise<boolean> {
     const { store, owner } = this;
-    const ok = await retry(async () => {
+    return retry(async () => {
       const atomic = store.kv.atomic().check(this.head, owner.epoch);
       fill(atomic);
       return (await atomic.commit()).ok;
     }, store.waits);
-    if (!ok) throw fenced(owner);
   }
+}
+
+function nullIfDamaged(error: unknown): null {
+  if (error instanceof DamagedCheckpointError) return null;
+  throw error;
 }
 
 function fenced(owner: Owner): FencedError {

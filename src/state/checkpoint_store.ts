@@ -5,6 +5,7 @@
 //   ["chunk", job, partition, hash]          part of a segment or of an index, named by its SHA-256
 //   ["epoch", job, partition]                counts the owners
 //   ["history", job, n]                      see history.ts
+//   ["pin", job, name], ["pins", job]        see savepoints.ts
 //
 // A checkpoint consists of a manifest, index chunks (which chunks make up each segment) and chunks. A
 // segment that did not change is referenced, not written again. Nothing is visible before the manifest:
@@ -15,6 +16,7 @@ import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { type CheckpointEvent, CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, decodeManifest, type Manifest, sha256 } from "./manifest.ts";
+import { Savepoints } from "./savepoints.ts";
 import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
 import { zstdDecompressSync } from "node:zlib";
 
@@ -47,6 +49,8 @@ export interface ListedCheckpoint {
 }
 
 export class CheckpointStore {
+  readonly savepoints = new Savepoints(this);
+
   private constructor(
     readonly kv: Kv,
     readonly options: CheckpointStoreOptions,
@@ -140,6 +144,10 @@ export class CheckpointStore {
       });
     }
     return chunks;
+  }
+
+  manifestKey(partition: number, sequence: number): Deno.KvKey {
+    return ["manifest", this.job, partition, sequence];
   }
 
   chunkKey(partition: number, hash: string): Deno.KvKey {

@@ -1,7 +1,7 @@
 // state: checkpoints, and how they are kept.
 //
-// What lives here: manifests, chunks, epochs, retention, history, export and import of checkpoints, all
-// in Deno KV; the hash of the fold parameters.
+// What lives here: manifests, chunks, epochs, retention, savepoints, history, export and import of
+// checkpoints, all in Deno KV; the hash of the fold parameters.
 // What may not: the fold itself, logs' contents, decisions when to take a checkpoint (src/job).
 //
 // Encoded segments come in from the core, compressed chunks go to the KV; at a restore the other way
@@ -21,7 +21,22 @@ export {
   type ListedCheckpoint,
   type Owner,
 } from "./checkpoint_store.ts";
+export {
+  CheckpointGoneError,
+  isSavepointName,
+  pinnedBy,
+  type Savepoint,
+  SAVEPOINT_NAME_RULE,
+  SavepointExistsError,
+  type SavepointMember,
+} from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
 export { type CheckpointDraft, isEmptySegment } from "./checkpoint_draft.ts";
 export type { CheckpointEvent } from "./history.ts";
-export { exportCheckpoints, type Exported, importCheckpoints, readExported } from "./transfer.ts";
+export {
+  exportCheckpoints,
+  type Exported,
+  importCheckpoints,
+  readExported,
+  withMembers,
+} from "./transfer.ts";

@@ -1,15 +1,17 @@
-// Checkpoints as one file: export and import.
+// Checkpoints and savepoints as one file: export and import.
 //
-//   16 bytes "stockflow-state\n"
+//   "stockflow-state 2\n"; format 1, which had no savepoints, began with "stockflow-state\n"
 //   entries: kind u8, length u32 little endian, bytes
 //     1 manifest (see manifest.ts), followed by its chunks:
 //     2 chunk, named by its SHA-256; chunks that several manifests share come once
+//     3 savepoint, as JSON in UTF-8; all of its checkpoints are in the file
 //   0, and 32 bytes of SHA-256 of everything before
 //
 // A file is verified whole before anything of it is written into a store.
 
 import { createHash } from "node:crypto";
-import { encodeUtf8 } from "../types/mod.ts";
+import { z } from "zod";
+import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 import { CheckpointChain } from "./checkpoint_chain.ts";
 import { type CheckpointStore, concat } from "./checkpoint_store.ts";
 import {
@@ -19,15 +21,30 @@ import {
   type Manifest,
   sha256,
 } from "./manifest.ts";
+import { isSavepointName, type Savepoint } from "./savepoints.ts";
 import { chunksOf, decodeIndex } from "./segment_index.ts";
 
-const MAGIC = encodeUtf8("stockflow-state\n");
+const FORMAT = 2;
+const MAGIC = encodeUtf8(`stockflow-state ${FORMAT}\n`);
+/** Beginning of any format's file. */
+const ANY_MAGIC = /^stockflow-state(?: ([0-9]{1,9}))?\n/;
+const MAGIC_BYTES_MAX = 32;
 const KIND_END = 0;
 const KIND_MANIFEST = 1;
 const KIND_CHUNK = 2;
+const KIND_SAVEPOINT = 3;
 const HASH_BYTES = 32;
 /** A value of Deno KV has at most so many bytes; so has an entry. */
 const ENTRY_BYTES_MAX = 65_536;
+
+const savepointSchema = z.strictObject({
+  name: z.string().refine(isSavepointName),
+  at: z.int().min(0),
+  partitions: z.array(
+    z.strictObject({ sequence: z.int().min(1), offset: z.int().min(0), items: z.int().min(0) })
+      .nullable(),
+  ).min(1),
+});
 
 function* frame(kind: number, bytes: Uint8Array): Generator<Uint8Array> {
   const head = new Uint8Array(5);
@@ -37,10 +54,30 @@ function* frame(kind: number, bytes: Uint8Array): Generator<Uint8Array> {
   yield bytes;
 }
 
-/** The bytes of a file with the given checkpoints. */
+/**
+ * The given checkpoints and those of savepoints, each once.
+ *
+ * @throws {DamagedCheckpointError} when one of a savepoint is missing or altered
+ */
+export async function withMembers(
+  store: CheckpointStore,
+  manifests: readonly Manifest[],
+  savepoints: readonly Savepoint[],
+): Promise<Manifest[]> {
+  const members = await Promise.all(savepoints.map((s) => store.savepoints.manifests(s)));
+  const all = [...manifests, ...members.flat().filter((m) => m !== null)];
+  return [...new Map(all.map((m) => [`${m.partition}/${m.sequence}`, m])).values()];
+}
+
+/**
+ * The bytes of a file with the given checkpoints and savepoints; the former include the latter's.
+ *
+ * @throws {DamagedCheckpointError} when a part of them is missing or altered
+ */
 export async function* exportCheckpoints(
   store: CheckpointStore,
   manifests: readonly Manifest[],
+  savepoints: readonly Savepoint[] = [],
 ): AsyncGenerator<Uint8Array> {
   const hash = createHash("sha256");
   const seen = new Set<string>();
@@ -57,6 +94,9 @@ export async function* exportCheckpoints(
         yield* frame(KIND_CHUNK, chunk!);
       }
     }
+    for (const savepoint of savepoints) {
+      yield* frame(KIND_SAVEPOINT, encodeUtf8(JSON.stringify(savepoint)));
+    }
     yield Uint8Array.of(KIND_END);
   };
   for await (const bytes of entries()) {
@@ -71,10 +111,12 @@ export interface Exported {
   readonly manifests: readonly Manifest[];
   /** Chunks by their SHA-256. */
   readonly chunks: ReadonlyMap<string, Uint8Array>;
+  readonly savepoints: readonly Savepoint[];
 }
 
 /**
- * Reads and verifies an exported file: its hash, its format, and that every checkpoint is whole.
+ * Reads and verifies an exported file: its hash, its format, and that every checkpoint and every
+ * savepoint is whole.
  *
  * @throws {DamagedCheckpointError}
  */
@@ -84,16 +126,22 @@ export function readExported(file: Uint8Array): Exported {
   const found = Array.from(file.subarray(body.length), (b) => b.toString(16).padStart(2, "0")).join(
     "",
   );
-  if (!MAGIC.every((byte, i) => file[i] === byte)) {
-    throw new DamagedCheckpointError("It is no exported state");
+  const magic = ANY_MAGIC.exec(new TextDecoder().decode(file.subarray(0, MAGIC_BYTES_MAX)));
+  if (!magic) throw new DamagedCheckpointError("It is no exported state");
+  const format = Number(magic[1] ?? 1);
+  if (format > FORMAT) {
+    throw new DamagedCheckpointError(
+      `The file is of format ${format}; this program reads formats 1 to ${FORMAT}`,
+    );
   }
   if (found !== expected) {
     throw new DamagedCheckpointError("The file is torn or altered: its hash differs");
   }
   const manifests: Manifest[] = [];
   const chunks = new Map<string, Uint8Array>();
+  const savepoints: Savepoint[] = [];
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  let at = MAGIC.length;
+  let at = magic[0].length;
   while (body[at] !== KIND_END) {
     const kind = body[at]!;
     const length = at + 5 <= body.length ? view.getUint32(at + 1, true) : Infinity;
@@ -103,11 +151,32 @@ export function readExported(file: Uint8Array): Exported {
     const bytes = body.subarray(at + 5, at + 5 + length);
     if (kind === KIND_MANIFEST) manifests.push(decodeManifest(bytes));
     else if (kind === KIND_CHUNK) chunks.set(sha256(bytes), bytes);
+    else if (kind === KIND_SAVEPOINT) savepoints.push(readSavepoint(bytes, at));
     else throw new DamagedCheckpointError(`An entry at ${at} is of kind ${kind}`);
     at += 5 + length;
   }
   for (const manifest of manifests) checkWhole(manifest, chunks);
-  return { manifests, chunks };
+  for (const savepoint of savepoints) checkMembers(savepoint, manifests);
+  return { manifests, chunks, savepoints };
+}
+
+function readSavepoint(bytes: Uint8Array, at: number): Savepoint {
+  try {
+    return savepointSchema.parse(JSON.parse(decodeUtf8(bytes) ?? ""));
+  } catch {
+    throw new DamagedCheckpointError(`The entry at ${at} is no savepoint`);
+  }
+}
+
+function checkMembers({ name, partitions }: Savepoint, manifests: readonly Manifest[]): void {
+  partitions.forEach((member, partition) => {
+    if (member === null) return;
+    const { sequence } = member;
+    if (manifests.some((m) => m.partition === partition && m.sequence === sequence)) return;
+    throw new DamagedCheckpointError(
+      `Checkpoint ${sequence} of partition ${partition} is missing, which savepoint ${name} needs`,
+    );
+  });
 }
 
 function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): void {
@@ -123,14 +192,17 @@ function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>)
 }
 
 /**
- * Writes exported checkpoints into a store that has none of these partitions yet.
+ * Writes exported checkpoints and savepoints into a store that has none of these partitions yet, and no
+ * savepoint. They keep their sequences and names.
  *
- * @throws {RangeError} when the store has checkpoints of one of the partitions
+ * @throws {RangeError} when the store has checkpoints of one of the partitions, or a savepoint
  */
 export async function importCheckpoints(
   store: CheckpointStore,
-  { manifests, chunks }: Exported,
+  { manifests, chunks, savepoints }: Exported,
 ): Promise<void> {
+  const [there] = await store.savepoints.list();
+  if (there) throw new RangeError(`The store has savepoint ${there.name} already`);
   for (const { partition } of manifests) {
     if ((await store.list(partition)).length === 0) continue;
     throw new RangeError(`The store has checkpoints of partition ${partition} already`);
@@ -139,5 +211,9 @@ export async function importCheckpoints(
     const owner = await store.takeOver(manifest.partition);
     const chain = await CheckpointChain.open(store, owner, Infinity, null);
     await chain.adopt({ ...manifest, job: store.job }, chunks);
+  }
+  // Savepoints come last: one that is there is whole.
+  for (const { name, at, partitions } of savepoints) {
+    await store.savepoints.pin(name, at, partitions.map((member) => member?.sequence ?? null));
   }
 }

@@ -1,49 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { createApi } from "../../src/http/mod.ts";
 import { capturingLogs } from "../job/captured_logs.ts";
-import { type Life, type Plan, World } from "../job/world.ts";
-
-interface Answer {
-  readonly status: number;
-  readonly type: string | null;
-  readonly text: string;
-  readonly headers: Headers;
-}
-
-class Client {
-  readonly stopping = new AbortController();
-  readonly app;
-
-  constructor(readonly world: World, readonly life: Life, bodyBytesMax = 100_000) {
-    this.app = createApi({ job: life.job, bodyBytesMax, stopping: this.stopping.signal });
-  }
-
-  static async open(): Promise<Client> {
-    const world = await World.open();
-    return new Client(world, await world.start());
-  }
-
-  async request(method: string, path: string, init: RequestInit = {}): Promise<Answer> {
-    const request = new Request(`http://127.0.0.1:8080${path}`, { method, ...init });
-    const response = await this.world.clock.run(
-      Promise.resolve(this.app.fetch(request)),
-      `${method} ${path}`,
-    );
-    const { status, headers } = response;
-    return { status, type: headers.get("content-type"), text: await response.text(), headers };
-  }
-
-  post(path: string, type: string, body: BodyInit): Promise<Answer> {
-    return this.request("POST", path, { body, headers: { "content-type": type } });
-  }
-
-  /** Stops the job; fails unless every record has exactly one outcome. */
-  async close(): Promise<void> {
-    await this.world.stop(this.life);
-    await this.world.assertExactlyOnce();
-    this.world.close();
-  }
-}
+import { type Plan, World } from "../job/world.ts";
+import { Client } from "./client.ts";
 
 Deno.test("POST /transactions answers in the form and order of the request, in every form", async () => {
   const client = await Client.open();
@@ -172,6 +130,10 @@ Deno.test("bodies that cannot be taken are refused whole, with reason and limit"
       413,
       "Line 2 has more than 16384 bytes: 16385",
     ],
+    // Characters of three bytes each: the limit is one of bytes.
+    ["text/plain", "€".repeat(5462), 413, "Line 1 has more than 16384 bytes: 16386"],
+    ["application/json", `["${"€".repeat(5461)}"]`, 413, "more than 16384 bytes: 16385"],
+    ["text/plain", "€".repeat(5461), 400, "ERROR\tmalformed"],
     ["text/plain", "broken", 400, "ERROR\tmalformed"],
   ];
   for (const [type, body, status, message] of cases) {

@@ -49,8 +49,8 @@ Deno.test("an error names key, value, source and what is allowed", () => {
     [() => Parameters.of({ "event.time": "yes" }), '--event.time must be true or false, not "yes"'],
     [() => Parameters.of({ "transaction.failure.rate.min": "1.5" }), "a number from 0 to 1"],
     [
-      () => Parameters.of({ "http.host": "0.0.0.0" }),
-      '--http.host must be a loopback address, not "0.0.0.0"',
+      () => Parameters.of({ "http.host": "0.0.0.0 " }),
+      '--http.host must be an address or name of this machine, not "0.0.0.0 "',
     ],
     [
       () => Parameters.of({ "http.prt": "1" } as never),

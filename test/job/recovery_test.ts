@@ -6,7 +6,8 @@ import { Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { Random } from "../model/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import type { Fault } from "../log/fault_kv.ts";
-import { drain, feed, livesWithFaults } from "./lives.ts";
+import { drain, feed } from "./feeding.ts";
+import { livesWithFaults } from "./lives.ts";
 import { line, PARTITIONS, World } from "./world.ts";
 
 Deno.test("job gives one result per record over a crash at every write", async () => {

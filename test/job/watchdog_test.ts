@@ -10,7 +10,7 @@ import { HungError, watchKv } from "../../src/log/mod.ts";
 import { Random } from "../model/random.ts";
 import { FaultKv } from "../log/fault_kv.ts";
 import { openLog, records, valuesOf } from "../log/log_fixture.ts";
-import { drain, feed } from "./lives.ts";
+import { drain, feed } from "./feeding.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { World } from "./world.ts";
 

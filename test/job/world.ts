@@ -91,7 +91,7 @@ export class World {
       .createApplicationPipeline(Parameters.of({ ...this.flags, ...flags }));
     const { source } = pipeline.wiring.transactions;
     const open = source.open.bind(source);
-    source.open = async () => wrapLog(log = await open() as EmbeddedLog);
+    source.open = async (restoration) => wrapLog(log = await open(restoration) as EmbeddedLog);
     const job = await this.clock.run(pipeline.start("test", surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");
     const worker = job.workers[0] as TransactionWorker;
@@ -122,11 +122,14 @@ export class World {
   /**
    * Fails unless every input record has exactly one result or dead letter, in order, and all results
    * are those of the model. Returns the models.
+   *
+   * @param before by partition: a model of what was there before the log; it is folded on
    */
-  async assertExactlyOnce(): Promise<Model[]> {
+  async assertExactlyOnce(before: readonly Model[] = []): Promise<Model[]> {
     const models: Model[] = [];
     for (let partition = 0; partition < PARTITIONS; partition++) {
-      const model = new Model(this.modelOptions(partition));
+      const model = before[partition] ?? new Model(this.modelOptions(partition));
+      for (const list of [model.results, model.deadLetters, model.summaries]) list.length = 0;
       for (const record of await this.read("transactions", partition)) model.fold(record);
       assertEquals(
         await this.values("transaction-results", partition),

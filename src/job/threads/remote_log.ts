@@ -8,12 +8,14 @@ import {
   type LogSession,
   type ReadAnswer,
   type ReadOptions,
+  type RestoredFrom,
 } from "../../log/mod.ts";
 import { type Method, type Rpc, Transferred } from "./rpc.ts";
 
 /** Identity and partitions of a log, as a thread is told them. */
 export interface LogFacts {
   readonly id: string;
+  readonly restoredFrom: RestoredFrom | null;
   readonly partitions: Readonly<Record<string, number>>;
 }
 
@@ -23,6 +25,10 @@ export class RemoteLog implements Log {
 
   get id(): string {
     return this.facts.id;
+  }
+
+  get restoredFrom(): RestoredFrom | null {
+    return this.facts.restoredFrom;
   }
 
   partitionsOf(topic: string): number {

@@ -4,6 +4,7 @@ import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../s
 import { GeneratorLog } from "../../log/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { warmUp } from "../../wasm/mod.ts";
+import { LostError } from "../errors.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
@@ -33,7 +34,10 @@ const rpc = new Rpc(scope, {
     if (!owner) throw new Error(`Partition ${partition} is not owned here`);
     return owner.lookUp(ids);
   },
-  checkpoint: ([partition]) => worker!.checkpointNow(partition),
+  checkpoint: ([partition]) => {
+    if (!worker) throw new LostError(`Partition ${partition} is being recovered`);
+    return worker.checkpointNow(partition);
+  },
 });
 scope.onmessage = (event) => rpc.receive(event.data);
 

@@ -1,10 +1,11 @@
 import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
+import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import type { OnProgress, Progress, Work } from "../progress.ts";
 import { supervise } from "../supervise.ts";
-import { NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
+import { addFigures, NO_FIGURES, type WorkerFigures } from "../worker/figures.ts";
 import type { ItemOwner } from "../worker/owners.ts";
 import type { OnOutcomes } from "../worker/partition_processor.ts";
 import { Activity } from "./activity.ts";
@@ -49,7 +50,7 @@ export interface ThreadWorkerOptions {
 export class ThreadWorker implements JobWorker {
   #figures: WorkerFigures = NO_FIGURES;
   /** Figures of threads that are gone. */
-  #before = { recordsIn: 0, commits: 0, recoveries: 0 };
+  #before: WorkerFigures = NO_FIGURES;
   /** Works that the thread has not ended. */
   readonly #underWay = new Map<Work, Progress>();
   #rpc: Rpc | null = null;
@@ -58,13 +59,7 @@ export class ThreadWorker implements JobWorker {
   constructor(readonly options: ThreadWorkerOptions) {}
 
   figures(): WorkerFigures {
-    const { recordsIn, commits, recoveries } = this.#before;
-    return {
-      ...this.#figures,
-      recordsIn: recordsIn + this.#figures.recordsIn,
-      commits: commits + this.#figures.commits,
-      recoveries: recoveries + this.#figures.recoveries,
-    };
+    return addFigures(this.#before, this.#figures);
   }
 
   run(stop: AbortSignal): Promise<void> {
@@ -75,12 +70,16 @@ export class ThreadWorker implements JobWorker {
       chance,
       attempts: spec.settings.restartAttempts,
       progress: () => this.figures().commits,
-      onRecovery: () => this.#before.recoveries++,
+      onRecovery: () => {
+        const { recoveries } = this.#before;
+        this.#before = { ...this.#before, recoveries: recoveries + 1 };
+      },
     });
   }
 
-  checkpointNow(partition: number): Promise<number | null> {
-    return this.#rpc!.call("checkpoint", [partition]);
+  async checkpointNow(partition: number): Promise<number | null> {
+    if (!this.#rpc) throw new LostError(`Partition ${partition} is being recovered`);
+    return await this.#rpc.call("checkpoint", [partition]);
   }
 
   /** Ends the thread at once, as a crash would; tests ask for it. */
@@ -149,8 +148,7 @@ export class ThreadWorker implements JobWorker {
   }
 
   #keepFigures(): void {
-    const { recordsIn, commits, recoveries } = this.figures();
-    this.#before = { recordsIn, commits, recoveries };
+    this.#before = this.figures();
     this.#figures = NO_FIGURES;
     this.#rpc = this.#thread = null;
   }
@@ -180,7 +178,9 @@ export class ThreadWorker implements JobWorker {
       progress: ([progress]) => {
         if (this.#thread === thread) this.#tellProgress(progress);
       },
-      figures: ([figures]) => void (this.#figures = figures),
+      figures: ([figures]) => {
+        if (this.#rpc) this.#figures = figures; // else it is counted already
+      },
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       committed: ([results, summaries]) => onCommitted(results, summaries),
       owner: ([partition, owned]) => {

@@ -11,6 +11,7 @@ import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
 
 const log = getLogger(["stockflow", "checkpoint"]);
 
+const GIVEN_UP = "given up, because its partition was given up";
 /** Compressed bytes that may wait for the store before encoding goes on. */
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 
@@ -23,12 +24,13 @@ export interface CheckpointerOptions {
   readonly clock: Clock;
 }
 
-/** A checkpoint that was published. */
-export interface TakenCheckpoint {
+/** The checkpoint that the state counts from. */
+export interface NewestCheckpoint {
+  readonly sequence: number;
+  readonly offset: number;
+  readonly watermark: bigint;
   /** ms since the epoch */
-  readonly at: number;
-  /** From the cut to the publication. */
-  readonly durationMs: number;
+  readonly publishedAt: number;
 }
 
 /**
@@ -37,20 +39,24 @@ export interface TakenCheckpoint {
  */
 export class Checkpointer implements CutGate {
   #lastAt: number;
-  /** Position and watermark of the newest checkpoint. */
-  #lastPosition: { offset: number; watermark: bigint } | null;
+  #newest: NewestCheckpoint | null;
+  /** Settles when the checkpoints asked for so far are done: one is taken at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
   #cutActive = false;
   #waiting: (() => void)[] = [];
   #committed: (() => void)[] = [];
-  last: TakenCheckpoint | null = null;
+  /** Why the last one was not taken. */
+  #failure = "";
+  /** From the cut to the publication of the last one taken here. */
+  lastMs: number | null = null;
 
   constructor(
     readonly processor: PartitionProcessor,
     readonly chain: CheckpointChain,
     readonly options: CheckpointerOptions,
-    base: { offset: number; watermark: bigint } | null,
+    base: NewestCheckpoint | null,
   ) {
-    this.#lastPosition = base;
+    this.#newest = base;
     this.#lastAt = options.clock.monotonic();
     processor.gate = this;
   }
@@ -63,11 +69,15 @@ export class Checkpointer implements CutGate {
       this.processor.recordsSinceCheckpoint >= recordsMax;
   }
 
+  /** The newest checkpoint of this state; null if there is none. */
+  get newest(): NewestCheckpoint | null {
+    return this.#newest;
+  }
+
   get #changed(): boolean {
     const { position, core, acknowledged } = this.processor;
-    if (!this.#lastPosition && position === acknowledged.start) return false; // nothing was ever folded
-    return !this.#lastPosition || this.#lastPosition.offset !== position ||
-      this.#lastPosition.watermark !== core.watermark;
+    if (!this.#newest) return position !== acknowledged.start; // else nothing was ever folded
+    return this.#newest.offset !== position || this.#newest.watermark !== core.watermark;
   }
 
   // ---- what a processor waits for ----
@@ -104,10 +114,38 @@ export class Checkpointer implements CutGate {
    * @returns null when it was not taken; the reason is in the log and the history
    * @throws {FencedError} when another owns the partition
    */
-  async take(signal: AbortSignal, uncommitted = false): Promise<Manifest | null> {
+  take(signal: AbortSignal, uncommitted = false): Promise<Manifest | null> {
+    return this.#inTurn(() => this.#take(signal, uncommitted));
+  }
+
+  /**
+   * The sequence of a checkpoint of everything that is folded by now; null when nothing ever was.
+   *
+   * @throws {Error} when it could not be taken
+   */
+  now(signal: AbortSignal): Promise<number | null> {
+    return this.#inTurn(async () => {
+      const needed = this.#changed;
+      if (needed && !await this.#take(signal, false)) {
+        throw new Error(
+          `The checkpoint of partition ${this.chain.partition} was not taken: ${this.#failure}`,
+        );
+      }
+      return this.#newest?.sequence ?? null;
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  async #take(signal: AbortSignal, uncommitted: boolean): Promise<Manifest | null> {
     const { processor, chain, options } = this;
     if (!this.#changed) return null;
-    while (!processor.atRest) await options.clock.yield();
+    this.#failure = GIVEN_UP;
+    while (!processor.atRest && !signal.aborted) await options.clock.yield();
     if (signal.aborted || processor.core.cut() !== Code.Done) return null;
     this.#cutActive = true;
     const from = options.clock.monotonic();
@@ -137,8 +175,9 @@ export class Checkpointer implements CutGate {
         cutAt,
       });
       const durationMs = options.clock.monotonic() - from;
-      this.last = { at: manifest.publishedAt, durationMs };
-      this.#lastPosition = { offset, watermark: scalars.watermark };
+      const { sequence, publishedAt } = manifest;
+      this.lastMs = durationMs;
+      this.#newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
       await store.addEvent({
         kind: "completed",
         at: options.clock.now(),
@@ -152,9 +191,12 @@ export class Checkpointer implements CutGate {
     } catch (error) {
       this.#endCut(false);
       processor.core.markSegments(encoded);
-      const reason = giveUp.aborted
+      const reason = signal.aborted
+        ? GIVEN_UP
+        : giveUp.aborted
         ? `given up after ${options.timeoutMs} ms`
         : (error as Error).message;
+      this.#failure = reason;
       await store.addEvent({ kind: "failed", at: options.clock.now(), ...about, reason });
       if (error instanceof FencedError) throw error;
       if (!signal.aborted) {

@@ -1,5 +1,6 @@
 import type { CommittedPosition, LogSession, TopicOutput } from "../../log/mod.ts";
 import type { Clock } from "../../types/mod.ts";
+import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../errors.ts";
 
 /** Outputs and position of a partition that are ready to be committed. */
@@ -29,17 +30,13 @@ export class Committer {
   #room: (() => void)[] = [];
   /** Whether a commit is under way. */
   #committing = false;
-  commits = 0;
-  /** Duration of the last commit in ms. */
-  lastMs = 0;
-  /** When it was acknowledged, ms since the epoch. */
-  lastAt: number | null = null;
 
   constructor(
     readonly session: LogSession,
     readonly sources: readonly CommitSource[],
     readonly intervalMs: number,
     readonly clock: Clock,
+    readonly statistics: CommitStatistics = new CommitStatistics(),
   ) {}
 
   get #pendingBytes(): number {
@@ -109,9 +106,7 @@ export class Committer {
     });
     this.#committing = false;
     if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
-    this.commits++;
-    this.lastMs = this.clock.monotonic() - from;
-    this.lastAt = this.clock.now();
+    this.statistics.add(this.clock.monotonic() - from, this.clock.now());
     for (const { source, pending } of taken) source.acknowledge(pending);
   }
 

@@ -1,3 +1,5 @@
+import { addDurations, type DurationCounts, NO_DURATIONS } from "./durations.ts";
+
 /** Figures of one partition. */
 export interface PartitionFigures {
   readonly partition: number;
@@ -15,9 +17,9 @@ export interface PartitionFigures {
   readonly openWindows: number;
   /** Summaries that passed the alert filter, since the partition was taken over. */
   readonly alerts: number;
-  /** Duration of the last checkpoint, from cut to publication; null before the first. */
+  /** Duration of the last checkpoint taken here, from cut to publication; null before the first. */
   readonly checkpointMs: number | null;
-  /** When the last checkpoint was published, ms since the epoch; null before the first. */
+  /** When the newest checkpoint was published, ms since the epoch; null before the first. */
   readonly checkpointAt: number | null;
 }
 
@@ -41,6 +43,9 @@ export interface WorkerFigures {
   readonly commitMs: number;
   /** When the last commit was acknowledged, ms since the epoch; null before the first. */
   readonly commitAt: number | null;
+  readonly commitDurations: DurationCounts;
+  /** Summaries that were committed since its start. */
+  readonly summariesOut: number;
   readonly shares: Shares;
   readonly partitions: readonly PartitionFigures[];
 }
@@ -52,6 +57,21 @@ export const NO_FIGURES: WorkerFigures = {
   recoveries: 0,
   commitMs: 0,
   commitAt: null,
+  commitDurations: NO_DURATIONS,
+  summariesOut: 0,
   shares: { busy: 0, idle: 0, backPressured: 0 },
   partitions: [],
 };
+
+/** Figures of a worker whose earlier threads are gone: what it counts goes on, the rest is the present. */
+export function addFigures(before: WorkerFigures, now: WorkerFigures): WorkerFigures {
+  return {
+    ...now,
+    recordsIn: before.recordsIn + now.recordsIn,
+    commits: before.commits + now.commits,
+    recoveries: before.recoveries + now.recoveries,
+    commitAt: now.commitAt ?? before.commitAt,
+    commitDurations: addDurations(before.commitDurations, now.commitDurations),
+    summariesOut: before.summariesOut + now.summariesOut,
+  };
+}

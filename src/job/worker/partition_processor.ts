@@ -36,6 +36,8 @@ export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint
 export interface PendingTransactions extends Pending {
   readonly results: readonly Uint8Array[];
   readonly summaries: readonly Uint8Array[];
+  /** Records in the summaries; a commit may take the batches themselves away to another thread. */
+  readonly summaryRecords: number;
 }
 
 /** What a checkpoint being cut must let happen; see Checkpointer. */
@@ -247,7 +249,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       start: this.acknowledged.start,
       parameters: this.parameters,
     };
-    return { position, outputs, results, summaries };
+    const summaryRecords = summaries.reduce((n, batch) => n + batchInfo(batch).records, 0);
+    return { position, outputs, results, summaries, summaryRecords };
   }
 
   /** Takes over what another processor of the partition had pending; its core is not used any more. */

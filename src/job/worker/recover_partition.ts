@@ -48,10 +48,12 @@ export async function recoverPartition(
   const { partition } = claimed;
   const from = clock.monotonic();
   const logId = context.log.id;
+  const restoredFrom = context.log.restoredFrom ?? null;
   const recovering: RecoveryContext = {
     store,
     session,
     logId,
+    restoredFrom,
     parameters,
     coreOptions,
     clock,
@@ -79,7 +81,7 @@ export async function recoverPartition(
     parameters,
     logId,
     clock,
-  }, base ? positionOf(base) : null);
+  }, base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null);
   if (changed && !await checkpointer.take(stop, true)) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }

@@ -4,7 +4,7 @@
 //   -> load -> drop windows fired since -> fold silently up to the committed offset
 
 import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
+import type { ClaimedPartition, LogSession, RestoredFrom } from "../../log/mod.ts";
 import {
   type CheckpointStore,
   coreOptionsOf,
@@ -31,6 +31,8 @@ export interface RecoveryContext {
   readonly store: CheckpointStore;
   readonly session: LogSession;
   readonly logId: string;
+  /** The savepoint that the log was created from, if any. */
+  readonly restoredFrom: RestoredFrom | null;
   readonly parameters: FoldParameters;
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly clock: Clock;
@@ -109,6 +111,20 @@ export function standsAt(manifest: Manifest, { committed }: ClaimedPartition): b
   return offset === committed.offset && watermark === committed.watermark;
 }
 
+/**
+ * Whether a checkpoint is of a log's past: it was made from the log, or the log was created from it.
+ * Other checkpoints of the store that a savepoint came from tell another future, at the same offsets.
+ */
+export function isOfLog(
+  manifest: Manifest,
+  logId: string,
+  restoredFrom: RestoredFrom | null,
+): boolean {
+  if (manifest.logId === logId) return true;
+  const base = restoredFrom?.checkpoints[manifest.partition];
+  return base?.sequence === manifest.sequence && base.stateHash === manifest.stateHash;
+}
+
 /** Why a checkpoint may not serve, or null; throws where only a person can decide. */
 function whyNot(
   context: RecoveryContext,
@@ -117,7 +133,8 @@ function whyNot(
 ): string | null {
   const { partition, committed } = claimed;
   const { offset, watermark } = positionOf(manifest);
-  if (manifest.logId !== context.logId) {
+  if (!isOfLog(manifest, context.logId, context.restoredFrom)) {
+    if (context.restoredFrom) return "it belongs to another log";
     throw new StopError(
       `Checkpoint ${manifest.sequence} of partition ${partition} belongs to another log ` +
         `(${manifest.logId}; this one is ${context.logId})`,
@@ -139,7 +156,10 @@ function whyNot(
   );
 }
 
-/** While the log holds the batch that was folded last, it must be the same batch. */
+/**
+ * While the log holds the batch that was folded last, it must be the same batch. A savepoint's batch lies
+ * before the start of the log that was created from it.
+ */
 async function checkLastBatch(
   { session }: RecoveryContext,
   { partition, logStart, logEnd }: ClaimedPartition,

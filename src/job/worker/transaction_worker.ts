@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { LogSession } from "../../log/mod.ts";
 import { FencedError } from "../../state/mod.ts";
 import { type CommitSource, Committer } from "./committer.ts";
+import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import { ProgressReporter } from "../progress.ts";
@@ -31,8 +32,11 @@ export class TransactionWorker implements JobWorker {
   /** Records folded with outputs, by processors that are gone. */
   #recordsBefore = 0;
 
+  /** Aborted when the partitions are given up. */
+  #over = new AbortController();
   readonly #shares: TimeShares;
-  #committer: Committer | null = null;
+  readonly #committed = new CommitStatistics();
+  #summariesOut = 0;
 
   constructor(readonly context: WorkerContext) {
     this.#shares = new TimeShares(context.clock);
@@ -49,8 +53,10 @@ export class TransactionWorker implements JobWorker {
       recordsIn,
       commits,
       recoveries,
-      commitMs: this.#committer?.lastMs ?? 0,
-      commitAt: this.#committer?.lastAt ?? null,
+      commitMs: this.#committed.lastMs,
+      commitAt: this.#committed.lastAt,
+      commitDurations: this.#committed.durations.take(),
+      summariesOut: this.#summariesOut,
       shares: this.#shares.take(),
       partitions: this.members.map(figuresOf),
     };
@@ -58,9 +64,9 @@ export class TransactionWorker implements JobWorker {
 
   async checkpointNow(partition: number): Promise<number | null> {
     const member = this.members.find((m) => m.claimed.partition === partition);
-    if (!member) throw new LostError(`Partition ${partition} is not owned at the moment`);
-    await member.checkpointer.take(NEVER);
-    return member.chain.newest;
+    // Before it is ready, it has not folded all that was answered.
+    if (!member?.owner.isReady) throw new LostError(`Partition ${partition} is being recovered`);
+    return await member.checkpointer.now(this.#over.signal).catch(lostIfFenced);
   }
 
   /**
@@ -82,6 +88,7 @@ export class TransactionWorker implements JobWorker {
 
   async #session(stop: AbortSignal): Promise<void> {
     const { context } = this;
+    const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions);
     const progress = new ProgressReporter(
       `partitions ${session.partitions.map((p) => p.partition)}`,
@@ -103,6 +110,7 @@ export class TransactionWorker implements JobWorker {
       await this.#work(session, stop);
     } finally {
       progress.end();
+      over.abort();
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
@@ -112,8 +120,8 @@ export class TransactionWorker implements JobWorker {
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
     const { settings, clock } = this.context;
     const sources = this.members.map((member) => this.#sourceOf(member));
-    const committer = new Committer(session, sources, settings.commitIntervalMs, clock);
-    this.#committer = committer;
+    const { commitIntervalMs } = settings;
+    const committer = new Committer(session, sources, commitIntervalMs, clock, this.#committed);
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
     await together([
@@ -230,6 +238,7 @@ export class TransactionWorker implements JobWorker {
       acknowledge: (pending) => {
         processor.acknowledge(pending);
         this.commits++;
+        this.#summariesOut += pending.summaryRecords;
         checkpointer.onCommitted();
         this.context.onCommitted(pending.results, pending.summaries);
       },
@@ -252,8 +261,8 @@ function figuresOf({ processor, checkpointer, claimed }: Member): PartitionFigur
     stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
     openWindows: info.openWindows,
     alerts: info.alerts,
-    checkpointMs: checkpointer.last?.durationMs ?? null,
-    checkpointAt: checkpointer.last?.at ?? null,
+    checkpointMs: checkpointer.lastMs,
+    checkpointAt: checkpointer.newest?.publishedAt ?? null,
   };
 }
 

@@ -1,0 +1,80 @@
+import { type Context, Hono } from "hono";
+import type { LogReader, RunningJob } from "../job/mod.ts";
+import {
+  type Codec,
+  codecOf,
+  decodeUtf8,
+  Format,
+  type LogRecord,
+  type TransactionSummary,
+} from "../types/mod.ts";
+import { fail, integerQuery, json } from "./answers.ts";
+
+const RECORDS_DEFAULT = 100;
+const RECORDS_MAX = 1000;
+
+const limitOf = (c: Context) => integerQuery(c, "limit", { min: 1, max: RECORDS_MAX });
+
+/** Bytes as they can stand in JSON: text if they are UTF-8. */
+function jsonBytes(bytes: Uint8Array | null): string | { base64: string } | null {
+  return bytes && (decodeUtf8(bytes) ?? { base64: bytes.toBase64() });
+}
+
+function jsonRecord({ offset, timestamp, key, value, headers }: LogRecord): unknown {
+  return {
+    offset,
+    timestamp,
+    key: jsonBytes(key),
+    value: jsonBytes(value),
+    headers: headers.map((h) => ({ key: h.key, value: jsonBytes(h.value) })),
+  };
+}
+
+/** Routes that look into the embedded log: /logs and /summaries. */
+export function logRoutes(job: RunningJob): Hono {
+  const app = new Hono();
+  const withLogs = (
+    handle: (c: Context, logs: LogReader) => Response | Promise<Response>,
+  ) =>
+  (c: Context) =>
+    job.logs
+      ? handle(c, job.logs)
+      : fail(c, 409, "not_embedded", "The job keeps its log elsewhere; read that log");
+
+  app.get("/logs", withLogs((c, logs) => c.json({ topics: logs.topics() })));
+  app.get(
+    "/logs/:topic/:partition",
+    withLogs(async (c, logs) => {
+      const { topic, partition: text } = c.req.param() as Record<string, string>;
+      const partition = /^(0|[1-9][0-9]{0,5})$/.test(text!) ? Number(text) : -1;
+      if (!logs.has(topic!, partition)) {
+        const message = `The log has no partition ${JSON.stringify(text)} of a topic ` +
+          `${JSON.stringify(topic)}; GET /logs tells what it has`;
+        return fail(c, 404, "not_found", message);
+      }
+      const offset = integerQuery(c, "offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
+      const limit = limitOf(c) ?? RECORDS_DEFAULT;
+      const page = await logs.read(topic!, partition, offset, limit);
+      return c.json({ topic, partition, ...page, records: page.records.map(jsonRecord) });
+    }),
+  );
+  app.get(
+    "/summaries",
+    withLogs(async (c, logs) => {
+      const { topic } = job.context.wiring.summaries;
+      const limit = limitOf(c) ?? RECORDS_DEFAULT;
+      const records = topic === null ? [] : await logs.newest(topic, limit);
+      const written = records.map((r) => JSON_CODEC.formatSummary(summaryOf(r)));
+      return json(c, 200, `{"summaries":[${written.join(",")}]}`);
+    }),
+  );
+  return app;
+}
+
+const JSON_CODEC: Codec = codecOf(Format.Json);
+
+/** A summary of the log, in whichever format it was written: only text has a TAB in it. */
+function summaryOf({ value }: LogRecord): TransactionSummary {
+  const text = decodeUtf8(value!)!;
+  return codecOf(text.includes("\t") ? Format.Text : Format.Json).parseSummary(text);
+}

@@ -1,0 +1,38 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import type { RunningJob } from "../job/mod.ts";
+import { isSavepointName, SAVEPOINT_NAME_RULE } from "../state/mod.ts";
+import { fail } from "./answers.ts";
+import { parseObject } from "./bodies.ts";
+
+const newSavepoint = z.strictObject({
+  name: z.string().refine(isSavepointName, `A name has ${SAVEPOINT_NAME_RULE}`),
+});
+
+/** Routes below /savepoints: take, list and give up. */
+export function savepointRoutes(job: RunningJob): Hono {
+  const app = new Hono();
+  app.get("/", async (c) => c.json({ savepoints: await job.store.savepoints.list() }));
+  app.post("/", async (c) => {
+    const body = new Uint8Array(await c.req.arrayBuffer());
+    const { name } = parseObject(c.req.header("content-type"), body, newSavepoint);
+    const savepoint = await job.takeSavepoint(name);
+    return c.json(savepoint, 201, { location: `/savepoints/${name}` });
+  });
+  app.get("/:name", async (c) => {
+    const name = c.req.param("name");
+    const savepoint = await job.store.savepoints.get(name);
+    return savepoint ? c.json(savepoint) : fail(c, 404, "not_found", unknown(name));
+  });
+  app.delete("/:name", async (c) => {
+    const name = c.req.param("name");
+    return await job.store.savepoints.unpin(name)
+      ? c.body(null, 204)
+      : fail(c, 404, "not_found", unknown(name));
+  });
+  return app;
+}
+
+function unknown(name: string): string {
+  return `There is no savepoint ${JSON.stringify(name)}`;
+}

@@ -1,0 +1,210 @@
+// Savepoints: checkpoints of all partitions, pinned under a name.
+//
+//   ["pin", job, name]   { at, partitions } (see Savepoint)
+//   ["pins", job]        time of the last change of pins, in ms
+//
+// What is pinned is never removed. Whoever removes a manifest reads the pins first, and checks in the
+// same commit that they have not changed; whoever pins one checks in the same commit that it is there.
+
+import { KV_COMMIT_CHECKS_MAX } from "../log/mod.ts";
+import { retry } from "../types/mod.ts";
+import type { CheckpointStore } from "./checkpoint_store.ts";
+import { DamagedCheckpointError, decodeManifest, type Manifest } from "./manifest.ts";
+
+/** The checkpoint of one partition in a savepoint. */
+export interface SavepointMember {
+  readonly sequence: number;
+  /** Next offset to fold. */
+  readonly offset: number;
+  readonly items: number;
+}
+
+/** A named state of all partitions. */
+export interface Savepoint {
+  readonly name: string;
+  /** ms since the epoch */
+  readonly at: number;
+  /** By partition; null = nothing was ever folded there: it is empty. */
+  readonly partitions: readonly (SavepointMember | null)[];
+}
+
+/** There is a savepoint of this name already. */
+export class SavepointExistsError extends Error {
+  override readonly name = "SavepointExistsError";
+}
+
+/** A checkpoint was retired before it could be pinned. */
+export class CheckpointGoneError extends Error {
+  override readonly name = "CheckpointGoneError";
+}
+
+/** What a name must look like, for messages. */
+export const SAVEPOINT_NAME_RULE =
+  '1 to 100 characters of A-Z, a-z, 0-9, ".", "_" and "-", and not "." or ".."';
+
+/** Whether a text can name a savepoint. A path of an URL cannot end in "." or "..". */
+export function isSavepointName(name: string): boolean {
+  return /^[A-Za-z0-9._-]{1,100}$/.test(name) && name !== "." && name !== "..";
+}
+
+/** A commit has one check per partition, and one of the name. */
+const PARTITIONS_MAX = KV_COMMIT_CHECKS_MAX - 1;
+
+/** The pins of a job as they were read, and the check that they have not changed since. */
+export interface Pins {
+  readonly unchanged: Deno.AtomicCheck;
+  readonly savepoints: readonly Savepoint[];
+}
+
+/** The savepoints of a store. */
+export class Savepoints {
+  constructor(readonly store: CheckpointStore) {}
+
+  #key(name: string): Deno.KvKey {
+    return ["pin", this.store.job, name];
+  }
+
+  get #changedKey(): Deno.KvKey {
+    return ["pins", this.store.job];
+  }
+
+  /** Reads all pins; a pin that is set meanwhile fails the check. */
+  async read(): Promise<Pins> {
+    const { kv, job } = this.store;
+    const { versionstamp } = await kv.get(this.#changedKey);
+    const savepoints: Savepoint[] = [];
+    for await (
+      const { key, value } of kv.list<Omit<Savepoint, "name">>({ prefix: ["pin", job] })
+    ) savepoints.push({ name: key[2] as string, ...value });
+    return { unchanged: { key: this.#changedKey, versionstamp }, savepoints };
+  }
+
+  /** All savepoints, the newest first. */
+  async list(): Promise<Savepoint[]> {
+    return (await this.read()).savepoints.toSorted((a, b) => b.at - a.at);
+  }
+
+  async get(name: string): Promise<Savepoint | null> {
+    const { value } = await this.store.kv.get<Omit<Savepoint, "name">>(this.#key(name));
+    return value && { name, ...value };
+  }
+
+  /**
+   * Pins checkpoints under a name.
+   *
+   * @param sequences by partition; null = the partition is empty
+   * @throws {SavepointExistsError}
+   * @throws {CheckpointGoneError} when one of them is not there (any more)
+   * @throws {RangeError} when the name or the number of partitions is not allowed
+   */
+  async pin(name: string, at: number, sequences: readonly (number | null)[]): Promise<Savepoint> {
+    const { kv, options } = this.store;
+    if (!isSavepointName(name)) {
+      throw new RangeError(
+        `The name of a savepoint has ${SAVEPOINT_NAME_RULE}: ${JSON.stringify(name)}`,
+      );
+    }
+    if (sequences.length > PARTITIONS_MAX) {
+      throw new RangeError(
+        `A savepoint has at most ${PARTITIONS_MAX} partitions: ${sequences.length}`,
+      );
+    }
+    const { checks, partitions } = await this.#membersOf(sequences);
+    const value = { at, partitions };
+    const check = { key: this.#key(name), versionstamp: null };
+    const pinned = await retry(async () => {
+      const set = await kv.atomic()
+        .check(check, ...checks)
+        .set(check.key, value)
+        .set(this.#changedKey, options.clock.now())
+        .commit();
+      // An attempt before this one may have happened without an answer.
+      return set.ok || JSON.stringify((await kv.get(check.key)).value) === JSON.stringify(value);
+    }, options);
+    if (pinned) return { name, ...value };
+    if (await this.get(name)) {
+      throw new SavepointExistsError(`There is a savepoint ${name} already`);
+    }
+    throw new CheckpointGoneError("A checkpoint was retired before it could be pinned");
+  }
+
+  async #membersOf(sequences: readonly (number | null)[]): Promise<{
+    checks: Deno.AtomicCheck[];
+    partitions: (SavepointMember | null)[];
+  }> {
+    const checks: Deno.AtomicCheck[] = [];
+    const partitions: (SavepointMember | null)[] = [];
+    for (const [partition, sequence] of sequences.entries()) {
+      if (sequence === null) {
+        partitions.push(null);
+        continue;
+      }
+      const key = this.store.manifestKey(partition, sequence);
+      const { value, versionstamp } = await this.store.kv.get<Uint8Array>(key);
+      if (!value) {
+        throw new CheckpointGoneError(
+          `There is no checkpoint ${sequence} of partition ${partition}`,
+        );
+      }
+      const { scalars } = decodeManifest(value);
+      checks.push({ key, versionstamp });
+      partitions.push({
+        sequence,
+        offset: Number(scalars.position),
+        items: Number(scalars.items),
+      });
+    }
+    return { checks, partitions };
+  }
+
+  /**
+   * Gives a name up; the next retirement takes what nothing else retains.
+   *
+   * @returns false when there is no such savepoint
+   */
+  async unpin(name: string): Promise<boolean> {
+    const { kv, options } = this.store;
+    const key = this.#key(name);
+    const there = await kv.get(key);
+    if (there.versionstamp === null) return false;
+    return await retry(async () => {
+      const { ok } = await kv.atomic()
+        .check({ key, versionstamp: there.versionstamp })
+        .delete(key)
+        .set(this.#changedKey, options.clock.now())
+        .commit();
+      // Without it an attempt before this one has happened, or another caller was faster.
+      return ok || (await kv.get(key)).versionstamp !== there.versionstamp;
+    }, options);
+  }
+
+  /**
+   * The manifests of a savepoint's members, by partition; null = the partition is empty.
+   *
+   * @throws {DamagedCheckpointError} when one is missing or altered
+   */
+  async manifests({ partitions }: Savepoint): Promise<(Manifest | null)[]> {
+    return await Promise.all(partitions.map(async (member, partition) => {
+      if (member === null) return null;
+      const key = this.store.manifestKey(partition, member.sequence);
+      const { value } = await this.store.kv.get<Uint8Array>(key);
+      if (value) return decodeManifest(value);
+      throw new DamagedCheckpointError(
+        `Checkpoint ${member.sequence} of partition ${partition} is missing`,
+      );
+    }));
+  }
+}
+
+/** Names of the savepoints that pin each checkpoint of a partition, by its sequence. */
+export function pinnedBy(
+  savepoints: readonly Savepoint[],
+  partition: number,
+): ReadonlyMap<number, readonly string[]> {
+  const names = new Map<number, string[]>();
+  for (const { name, partitions } of savepoints) {
+    const member = partitions[partition];
+    if (member) names.set(member.sequence, [...names.get(member.sequence) ?? [], name]);
+  }
+  return names;
+}

@@ -1,0 +1,55 @@
+import { createApi } from "../../src/http/mod.ts";
+import type { ParameterKey } from "../../src/job/mod.ts";
+import { type Life, World } from "../job/world.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly type: string | null;
+  readonly text: string;
+  readonly headers: Headers;
+}
+
+/** Asks the API of a job in a world. */
+export class Client {
+  readonly stopping = new AbortController();
+  readonly app;
+
+  constructor(readonly world: World, readonly life: Life, token = "") {
+    const stopping = this.stopping.signal;
+    this.app = createApi({ job: life.job, bodyBytesMax: 100_000, token, stopping });
+  }
+
+  static async open(
+    flags: Partial<Record<ParameterKey, string>> = {},
+    token = "",
+  ): Promise<Client> {
+    const world = await World.open(flags);
+    return new Client(world, await world.start(), token);
+  }
+
+  async request(method: string, path: string, init: RequestInit = {}): Promise<Answer> {
+    const request = new Request(`http://127.0.0.1:8080${path}`, { method, ...init });
+    const response = await this.world.clock.run(
+      Promise.resolve(this.app.fetch(request)),
+      `${method} ${path}`,
+    );
+    const { status, headers } = response;
+    return { status, type: headers.get("content-type"), text: await response.text(), headers };
+  }
+
+  post(path: string, type: string, body: BodyInit): Promise<Answer> {
+    return this.request("POST", path, { body, headers: { "content-type": type } });
+  }
+
+  async getJson(path: string) {
+    const { status, text } = await this.request("GET", path);
+    return { status, body: JSON.parse(text) };
+  }
+
+  /** Stops the job; fails unless every record has exactly one outcome. */
+  async close(): Promise<void> {
+    await this.world.stop(this.life);
+    await this.world.assertExactlyOnce();
+    this.world.close();
+  }
+}
