@@ -21,7 +21,8 @@ export interface LogFacts {
 
 /** A log on the other side of a channel. */
 export class RemoteLog implements Log {
-  constructor(readonly rpc: Rpc, readonly facts: LogFacts) {}
+  /** @param keepOutputs what is committed is looked at afterwards: it is copied instead of moved */
+  constructor(readonly rpc: Rpc, readonly facts: LogFacts, readonly keepOutputs: boolean) {}
 
   get id(): string {
     return this.facts.id;
@@ -39,7 +40,7 @@ export class RemoteLog implements Log {
 
   async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
     const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions]);
-    return new RemoteSession(this.rpc, input, claimed);
+    return new RemoteSession(this.rpc, input, claimed, this.keepOutputs);
   }
 }
 
@@ -51,7 +52,12 @@ interface ClaimedSession {
 class RemoteSession implements LogSession {
   readonly partitions: readonly ClaimedPartition[];
 
-  constructor(readonly rpc: Rpc, readonly input: string, readonly claimed: ClaimedSession) {
+  constructor(
+    readonly rpc: Rpc,
+    readonly input: string,
+    readonly claimed: ClaimedSession,
+    readonly keepOutputs: boolean,
+  ) {
     this.partitions = claimed.partitions;
   }
 
@@ -62,7 +68,8 @@ class RemoteSession implements LogSession {
   }
 
   commit(commit: Commit): Promise<CommitOutcome> {
-    const transfer = commit.outputs.flatMap((o) => o.batches.map((b) => b.buffer as ArrayBuffer));
+    const batches = this.keepOutputs ? [] : commit.outputs.flatMap((o) => o.batches);
+    const transfer = batches.map((b) => b.buffer as ArrayBuffer);
     return this.rpc.call("commit", [this.claimed.session, commit], { transfer });
   }
 }

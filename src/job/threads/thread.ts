@@ -43,7 +43,7 @@ scope.onmessage = (event) => rpc.receive(event.data);
 
 async function run(spec: WorkerSpec): Promise<void> {
   if (spec.logs) await configureLogs(spec.logs);
-  const remote = new RemoteLog(rpc, spec.log);
+  const remote = new RemoteLog(rpc, spec.log, spec.committed);
   const log = spec.generator ? new GeneratorLog(remote, spec.generator, systemClock) : remote;
   const store = await CheckpointStore.open(new RemoteKv(rpc), {
     job: spec.job,
