@@ -168,6 +168,41 @@ class LossyLog implements Log {
   }
 }
 
+/** A log whose reads give nothing once in a while, as a fetch may. */
+class SparingLog extends LossyLog {
+  #reads = 0;
+
+  constructor(log: Log) {
+    super(log, () => null);
+  }
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    return {
+      ...session,
+      read: async (p, offset, options) => {
+        const answer = await session.read(p, offset, options);
+        return this.#reads++ % 3 < 2 ? { ...answer, batches: [] } : answer;
+      },
+    };
+  }
+}
+
+Deno.test("job recovers although reads give nothing once in a while", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(11), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, { wrapLog: (log) => new SparingLog(log) });
+  assertEquals(next.job.failure, null);
+  await feed(world, next, new Random(12), 60);
+  await drain(world, next);
+  await world.assertExactlyOnce();
+  await world.stop(next);
+  world.close();
+});
+
 /** Loses every third commit in the given way, and recovers each time. */
 async function loseCommits(how: "happened" | "did not"): Promise<void> {
   const world = await World.open();

@@ -229,6 +229,7 @@ export class Cluster {
         : needs(file, partition, manifest.value as Uint8Array, key)
     );
     file.damage(key, kind === "chunk missing" ? null : bytes);
+    world.anyDamage = true;
     for (const manifest of hit) {
       world.damaged.set(`${file.name}/${partition}/${String(manifest.key[3])}`, sim.now);
     }

@@ -11,13 +11,15 @@ import { contents } from "../wasm/driver.ts";
 import { countersOfCore, countersOfModel, type Firing } from "./auditor.ts";
 import type { Clients } from "./clients.ts";
 import { JOB, type Member, TOPICS, topicSizes } from "./member.ts";
+import { SimProcess } from "./process.ts";
 import type { World } from "./world.ts";
 
 /** Holds the end of a run against the model: the log, the last checkpoints, all answers. */
 export async function checkAll(world: World, clients: Clients, last: Member): Promise<void> {
+  const reader = new SimProcess(world.sim, "reader");
   checkPositions(world);
-  await checkCheckpoints(world, last);
-  if (world.archive) await checkReaders(world, last);
+  await checkCheckpoints(world, last, reader);
+  if (world.archive) await checkReaders(world, last, reader);
   checkAcknowledged(world, clients);
   world.auditor.checkAnswers();
 }
@@ -42,13 +44,13 @@ function checkPositions({ sim, auditor }: World): void {
 }
 
 /** P3: the last checkpoint is the fold of the log, and holds what the model has. */
-async function checkCheckpoints(world: World, last: Member): Promise<void> {
+async function checkCheckpoints(world: World, last: Member, reader: SimProcess): Promise<void> {
   const { sim, auditor } = world;
   if (sim.plan.settings.checkpointIntervalMs === 0) return;
-  const store = await CheckpointStore.open(last.kv(last.machine.state), {
+  const store = await CheckpointStore.open(last.kv(last.machine.state, reader), {
     job: JOB,
-    clock: last.process.clock,
-    chance: last.process.chance,
+    clock: reader.clock,
+    chance: reader.chance,
   });
   for (const [partition, audit] of auditor.partitions.entries()) {
     const { offset, watermark, model } = audit;
@@ -135,15 +137,15 @@ async function checkContents(
 }
 
 /** Readers of the embedded log see exactly what became visible, from the log's start on. */
-async function checkReaders(world: World, last: Member): Promise<void> {
+async function checkReaders(world: World, last: Member, reader: SimProcess): Promise<void> {
   const { sim, archive } = world;
   const { partitions, sidePartitions } = sim.plan;
   const sizes = topicSizes(partitions, sidePartitions);
-  const log = await EmbeddedLog.open(last.kv(world.logFile!), {
+  const log = await EmbeddedLog.open(last.kv(world.logFile!, reader), {
     topics: sizes,
     inputs: [TOPICS.input],
-    clock: last.process.clock,
-    chance: last.process.chance,
+    clock: reader.clock,
+    chance: reader.chance,
   });
   for (const name of archive!.names) {
     const [topic, partition] = name.split("/") as [string, string];

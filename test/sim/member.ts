@@ -87,15 +87,23 @@ export class Member {
       const store = await this.#openStore();
       this.workers = this.groups.map((partitions) => this.#worker(log, store, partitions));
       await Promise.all(this.workers.map((worker) => worker.run(this.#stop.signal)));
+      await this.embedded?.close();
       world.sim.trace(process.name, "has ended");
     } catch (error) {
       if (process.alive) world.onFailure(this, error as Error);
     }
     this.ended = true;
+    process.kill();
   }
 
-  kv(file: KvFile): SimKv {
-    return new SimKv(file, this.process, {
+  /** Whether it stands at the committed positions of all its partitions. */
+  get isRecovered(): boolean {
+    return this.groups.every((group) => group.every((partition) => this.owners.has(partition)));
+  }
+
+  /** A KV file as a process sees it. */
+  kv(file: KvFile, process = this.process): SimKv {
+    return new SimKv(file, process, {
       onCommit: (f, process, mutations) => this.world.onKvCommit(f, process, mutations),
       ...this.world.bug?.kv,
     });

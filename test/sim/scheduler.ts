@@ -8,6 +8,9 @@ import type { Random } from "../model/random.ts";
  */
 const TICKS = 40;
 
+/** Without any event: so many times that many microtasks, and nothing will ever happen. */
+const QUIET_SETTLES = 500;
+
 /** Something that will happen. */
 export interface SimEvent {
   readonly due: number;
@@ -53,7 +56,12 @@ export class Scheduler {
 
   /** Has the next event happen, and what follows from it at once; false when there is none. */
   async step(): Promise<boolean> {
-    const event = this.#next();
+    let event = this.#next();
+    // What goes on in microtasks alone may still bring an event.
+    for (let i = 0; !event && i < QUIET_SETTLES; i++) {
+      await this.settle();
+      event = this.#next();
+    }
     if (!event) return false;
     this.now = Math.max(this.now, event.due);
     this.events++;

@@ -89,7 +89,8 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
   const last = cluster.startLast();
   await until(cluster, "the log is drained", () =>
     last.ended ||
-    world.auditor.partitions.every((audit, p) => audit.offset >= visibleEnd(world, p)), sim);
+    last.isRecovered &&
+      world.auditor.partitions.every((audit, p) => audit.offset >= visibleEnd(world, p)), sim);
   await cluster.sleep(sim.between(0, 2000));
   last.stop();
   await until(cluster, "the last process stops", () => last.ended, sim);

@@ -23,6 +23,9 @@ const log = getLogger(["stockflow", "recovery"]);
 
 /** Bytes that are read at a time to fold again. */
 const REPLAY_READ_BYTES = 1024 * 1024;
+/** How often, and how long each time, the log is asked for what it holds. */
+const READ_ATTEMPTS = 20;
+const READ_WAIT_MS = 500;
 /** How long folding goes on before others have their turn. */
 const TURN_MS = 8;
 
@@ -144,7 +147,7 @@ async function checkLastBatch(
   { lastBatch: mark, sequence }: Manifest,
 ): Promise<void> {
   if (!mark || mark.baseOffset < logStart || mark.baseOffset >= logEnd) return;
-  const { batches } = await session.read(partition, mark.baseOffset, { maxBytes: 1, waitMs: 0 });
+  const batches = await readSome(session, partition, mark.baseOffset, 1);
   const found = batches.map((b) => batchInfo(b)).find((b) => b.baseOffset === mark.baseOffset);
   if (found?.crc === mark.crc) return;
   throw new StopError(
@@ -152,6 +155,23 @@ async function checkLastBatch(
       `that checkpoint ${sequence} was made from`,
     "the topic was created anew: start with an empty file for the state",
   );
+}
+
+/**
+ * Batches from an offset below the log's end. One answer without any tells nothing: a fetch may come
+ * back empty.
+ */
+async function readSome(
+  session: LogSession,
+  partition: number,
+  offset: number,
+  maxBytes: number,
+): Promise<readonly Uint8Array[]> {
+  for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+    const { batches } = await session.read(partition, offset, { maxBytes, waitMs: READ_WAIT_MS });
+    if (batches.length > 0) return batches;
+  }
+  throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
 }
 
 async function load(context: RecoveryContext, manifest: Manifest): Promise<Core> {
@@ -221,8 +241,7 @@ export async function replay(
   const { session, clock } = context;
   let turn = clock.monotonic();
   while (processor.position < committed.offset) {
-    const options = { maxBytes: REPLAY_READ_BYTES, waitMs: 0 };
-    const { batches } = await session.read(partition, processor.position, options);
+    const batches = await readSome(session, partition, processor.position, REPLAY_READ_BYTES);
     for (const batch of batches) {
       await processor.replay(batch, committed.offset);
       await afterBatch();
