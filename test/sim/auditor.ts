@@ -137,8 +137,10 @@ export class Auditor {
     outcomes.forEach((outcome, i) => this.#told.push({ partition, offset: first + i, outcome }));
   }
 
-  onLookUp(lookUp: LookUp): void {
-    this.#lookUps.push(lookUp);
+  /** Looks an item up; the log ended at `from` when the partition was claimed, and at `to` now. */
+  lookUp(owner: LocalOwner, partition: number, itemId: string, from: number, to: number): void {
+    const [stock] = owner.processor.core.lookUp([encodeUtf8(itemId)]);
+    this.#lookUps.push({ partition, itemId, stock: stock!, from, to });
   }
 
   // ---- what becomes visible ----
@@ -255,13 +257,6 @@ export class Auditor {
       timeline.push([record.offset + 1, model.stock.get(key)!]);
     }
     return timelines;
-  }
-
-  /** Looks an item up at an owner that is ready. */
-  lookUp(owner: LocalOwner, partition: number, itemId: string, from: number, to: number): void {
-    if (!owner.isReady) return;
-    const [stock] = owner.processor.core.lookUp([encodeUtf8(itemId)]);
-    this.onLookUp({ partition, itemId, stock: stock!, from, to });
   }
 }
 

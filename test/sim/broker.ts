@@ -68,21 +68,16 @@ export class BrokerPartition {
     this.#waiting.add(wake);
   }
 
-  /** Visible batches that reach behind `offset`, below the last stable offset. */
-  visibleFrom(offset: number): Uint8Array[] {
+  /** Visible batches that reach behind `offset`, below the last stable offset; those of aborted transactions if told so. */
+  visibleFrom(offset: number, aborted = false): Uint8Array[] {
     const { stableEnd } = this;
     const batches: Uint8Array[] = [];
     for (let i = this.entries.length - 1; i >= 0 && this.entries[i]!.last >= offset; i--) {
       const entry = this.entries[i]!;
-      if (entry.base < stableEnd && isVisible(entry)) batches.push(entry.bytes!);
+      const seen = isVisible(entry) || aborted && entry.bytes !== null;
+      if (entry.base < stableEnd && seen) batches.push(entry.bytes!);
     }
     return batches.reverse();
-  }
-
-  /** Behind the last record that readers see. */
-  get visibleEnd(): number {
-    const last = this.visibleFrom(0).at(-1);
-    return last ? batchInfo(last).lastOffset + 1 : 0;
   }
 
   assertHeld(offset: number): void {

@@ -1,5 +1,6 @@
 // Starts processes, and does to them what happens to processes: crashes, stops, rebalances, pauses.
 
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { chunksOf, decodeIndex, fromHex } from "../../src/state/segment_index.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
 import { concat } from "../../src/state/checkpoint_store.ts";
@@ -219,9 +220,7 @@ export class Cluster {
     const victims = kind === "manifest altered" ? manifests : chunks;
     if (victims.length === 0) return false;
     const { key, value } = sim.pick(victims);
-    const bytes = (value as Uint8Array).slice();
-    if (bytes.length === 0) return false;
-    bytes[sim.random.below(bytes.length)]! ^= 1 << sim.random.below(8);
+    const bytes = altered(sim, value as Uint8Array, kind === "chunk altered" && sim.chance(0.6));
     // Which checkpoints need it is to be found before it is gone.
     const hit = manifests.filter((manifest) =>
       kind === "manifest altered"
@@ -245,25 +244,12 @@ export class Cluster {
 
   // ---- questions ----
 
-  /** Looks items up at owners that are ready; the answers are checked at the end. */
   #lookUpSome(): void {
-    const { sim, world } = this;
-    for (const member of world.liveMembers) {
+    for (const member of this.world.liveMembers) {
       // A process that was fenced off and does not know yet may answer from the past.
       if (member.replaced || member.process.paused) continue;
-      for (const [partition, owner] of member.owners) {
-        const itemId = world.workload.itemOf(partition);
-        const from = member.logEnds.get(partition)!;
-        world.auditor.lookUp(owner, partition, itemId, from, this.#logEnd(partition));
-      }
+      for (const partition of member.owners.keys()) this.world.lookUp(member, partition);
     }
-    sim.trace("clients", "look items up");
-  }
-
-  #logEnd(partition: number): number {
-    const { broker, archive } = this.world;
-    if (broker) return broker.topic(TOPICS.input)[partition]!.end;
-    return archive!.endOf(`${TOPICS.input}/${partition}`);
   }
 
   // ---- the end ----
@@ -281,6 +267,20 @@ export class Cluster {
   startLast(): Member {
     const all = Array.from({ length: this.sim.plan.partitions }, (_, p) => p);
     return this.#member([all], this.sim.pick(this.world.machines));
+  }
+}
+
+/**
+ * Bytes with one bit turned; if told so, within what they hold compressed, so that they can still be
+ * decompressed.
+ */
+function altered(sim: Sim, value: Uint8Array, within: boolean): Uint8Array {
+  try {
+    const bytes = within ? new Uint8Array(zstdDecompressSync(value)) : value.slice();
+    bytes[sim.random.below(bytes.length)]! ^= 1 << sim.random.below(8);
+    return within ? new Uint8Array(zstdCompressSync(bytes)) : bytes;
+  } catch {
+    return altered(sim, value, false); // an index is not compressed
   }
 }
 

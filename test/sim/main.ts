@@ -2,6 +2,7 @@
 // deno task sim --seed=N               runs one seed and prints its trace
 
 import { parseArgs } from "node:util";
+import { turnOfTheEventLoop } from "./event_loop.ts";
 import { FAULT_KINDS, type FaultKind } from "./plan.ts";
 import { run, type RunResult } from "./simulation.ts";
 
@@ -50,6 +51,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
   let told = started;
   for (let seed = from; seed < from + count; seed++) {
     const result = await run(seed);
+    await turnOfTheEventLoop();
     for (const [kind, n] of result.faults) faults.set(kind, (faults.get(kind) ?? 0) + n);
     records += result.records;
     recoveries += result.recoveries;

@@ -194,5 +194,6 @@ export class Member {
     this.owners.set(partition, owner);
     this.world.bug?.onOwner?.(owner);
     this.world.auditor.onOwner(this.process, partition, owner);
+    this.world.lookUp(this, partition);
   }
 }

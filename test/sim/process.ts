@@ -21,6 +21,8 @@ export class SimProcess {
   #paused = false;
   /** Calls until it dies at one, before or after that takes effect. */
   #dies: { calls: number; readonly after: boolean } | null = null;
+  /** Each forgets a sleep: signals keep whoever listens to them. */
+  readonly #sleeps = new Set<() => void>();
   /** What is delivered when it goes on. */
   #held: (() => void)[] = [];
   readonly clock: Clock;
@@ -44,12 +46,18 @@ export class SimProcess {
   #sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal?.aborted) return resolve();
-      const wake = () => {
+      if (!this.alive) return;
+      const forget = () => {
         event.run = null;
         signal?.removeEventListener("abort", wake);
+        this.#sleeps.delete(forget);
+      };
+      const wake = () => {
+        forget();
         resolve();
       };
       const event = this.after(ms, wake);
+      this.#sleeps.add(forget);
       signal?.addEventListener("abort", wake);
     });
   }
@@ -100,6 +108,7 @@ export class SimProcess {
   kill(): void {
     this.alive = false;
     this.#held = [];
+    for (const forget of this.#sleeps) forget();
   }
 
   /** Stops it for a while (SIGSTOP): what it asked for goes on, but it does nothing and hears nothing. */

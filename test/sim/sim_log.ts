@@ -28,6 +28,8 @@ export interface SimLogHooks {
   onCommit(process: SimProcess, claim: Claim, commit: Commit): void;
   /** A planted bug: commits are not fenced. */
   readonly unfenced?: boolean;
+  /** A planted bug: readers see records of aborted transactions. */
+  readonly readsAborted?: boolean;
   /** A planted bug: what takes effect of a commit; null = nothing, and it is answered all the same. */
   readonly change?: (commit: Commit) => Commit | null;
 }
@@ -111,7 +113,7 @@ class SimSession implements LogSession {
       if (fails) throw new Error(`Connection reset ${SIMULATED}`);
       const tp = broker.topic(this.input)[partition]!;
       tp.assertHeld(offset);
-      const visible = tp.visibleFrom(offset);
+      const visible = tp.visibleFrom(offset, this.log.hooks.readsAborted);
       // Markers and aborted batches at the end are not given to anyone: nothing lies behind the offset.
       const nothing = visible.length === 0 && tp.stableEnd === tp.end;
       const highWatermark = nothing ? offset : tp.end;
