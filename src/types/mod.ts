@@ -13,7 +13,7 @@ export * from "./invalid_record.ts";
 export * from "./format.ts";
 export * from "./partitioner.ts";
 export * from "./record_batch.ts";
-export { type Chance, type Clock, systemChance, systemClock } from "./clock.ts";
+export { type Chance, type Clock, randomId, systemChance, systemClock } from "./clock.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { crc32c } from "./crc32c.ts";
 export { decodeUtf8, encodeUtf8, showUtf8 } from "./utf8.ts";

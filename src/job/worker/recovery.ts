@@ -4,7 +4,7 @@
 //   -> load -> drop windows fired since -> fold silently up to the committed offset
 
 import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
+import { type ClaimedPartition, type LogSession, OffsetOutOfRangeError } from "../../log/mod.ts";
 import {
   type CheckpointStore,
   coreOptionsOf,
@@ -147,7 +147,13 @@ async function checkLastBatch(
   { lastBatch: mark, sequence }: Manifest,
 ): Promise<void> {
   if (!mark || mark.baseOffset < logStart || mark.baseOffset >= logEnd) return;
-  const batches = await readSome(session, partition, mark.baseOffset, 1);
+  let batches: readonly Uint8Array[];
+  try {
+    batches = await readSome(session, partition, mark.baseOffset, 1);
+  } catch (error) {
+    if (error instanceof OffsetOutOfRangeError) return; // removed since the claim
+    throw error;
+  }
   const found = batches.map((b) => batchInfo(b)).find((b) => b.baseOffset === mark.baseOffset);
   if (found?.crc === mark.crc) return;
   throw new StopError(
