@@ -91,6 +91,12 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
     last.ended ||
     last.isRecovered &&
       world.auditor.partitions.every((audit, p) => audit.offset >= visibleEnd(world, p)), sim);
+  await until(
+    cluster,
+    "all owners are ready",
+    () => last.ended || [...last.owners.values()].every((owner) => owner.isReady),
+    sim,
+  );
   await cluster.sleep(sim.between(0, 2000));
   last.stop();
   await until(cluster, "the last process stops", () => last.ended, sim);

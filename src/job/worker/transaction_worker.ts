@@ -168,6 +168,8 @@ export class TransactionWorker implements JobWorker {
       );
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== highWatermark) continue;
+        // What the log held at the claim may have ended in offsets that readers skip.
+        if (!member.owner.isReady) member.owner.setReady();
         idleSince ??= clock.monotonic();
         const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
         if (idle && processor.core.info.openWindows > 0) await processor.fireIdle();
