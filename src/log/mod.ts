@@ -11,9 +11,9 @@ export * from "./port.ts";
 export { EmbeddedLog, type EmbeddedLogOptions, LogFormatError } from "./embedded_log.ts";
 export {
   type Kv,
-  KV_COMMIT_BYTES_MAX,
-  KV_COMMIT_MUTATIONS_MAX,
   KV_VALUE_BYTES_MAX,
+  type KvLimits,
+  limitsOf,
   toKv,
   WriteFailedError,
 } from "./group_commit.ts";

@@ -1,4 +1,4 @@
-import { KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
+import { type KvLimits, limitsOf } from "../log/mod.ts";
 import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget, warmUpCompression } from "./checkpoint_draft.ts";
@@ -6,6 +6,7 @@ import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
 import {
   type BatchMark,
+  DamagedCheckpointError,
   encodeManifest,
   type Manifest,
   MANIFEST_FORMAT,
@@ -53,6 +54,7 @@ export class CheckpointChain implements ChunkTarget {
    * Goes on behind the checkpoints that there are.
    *
    * @param base the checkpoint that the core was restored from; null = an empty core
+   * @throws {Error} when a checkpoint cannot be read now, or the base is damaged or gone since
    */
   static async open(
     store: CheckpointStore,
@@ -65,12 +67,24 @@ export class CheckpointChain implements ChunkTarget {
     const { value, versionstamp } = await store.kv.get<number>(key);
     const chain = new CheckpointChain(store, owner, retained, { key, versionstamp });
     chain.#sequence = value ?? 0;
-    for (const { sequence, manifest } of await store.list(owner.partition)) {
+    const listed = await store.list(owner.partition);
+    if (base && !listed.some(({ sequence }) => sequence === base.sequence)) {
+      throw new Error(`Checkpoint ${base.sequence} of partition ${owner.partition} is gone`);
+    }
+    for (const { sequence, manifest } of listed) {
       chain.#sequence = Math.max(chain.#sequence, sequence);
-      // A damaged one stays listed until newer ones push it out; a sweep may take its chunks.
-      const index = manifest && await store.index(manifest).catch(() => null);
+      const isBase = sequence === base?.sequence;
+      // A damaged one stays listed until newer ones push it out; a sweep may take its chunks. But what
+      // is changed by the next one must be whole: without its index, that would lack segments.
+      const index = manifest &&
+        await store.index(manifest).catch((error) => {
+          if (isBase || !(error instanceof DamagedCheckpointError)) throw error;
+          return null;
+        });
       chain.#needed.set(sequence, new Set(index ? [...chunksOf(index), ...manifest!.index] : []));
-      if (base && sequence === base.sequence) chain.#base = index ?? new Map();
+      if (!isBase) continue;
+      if (!index) throw new DamagedCheckpointError(`Checkpoint ${sequence} was damaged just now`);
+      chain.#base = index;
     }
     return chain;
   }
@@ -82,6 +96,10 @@ export class CheckpointChain implements ChunkTarget {
 
   get partition(): number {
     return this.owner.partition;
+  }
+
+  get limits(): KvLimits {
+    return limitsOf(this.store.kv);
   }
 
   chunkKey(hash: string): Deno.KvKey {
@@ -187,9 +205,10 @@ export class CheckpointChain implements ChunkTarget {
   }
 
   async #deleteAll(keys: readonly Deno.KvKey[]): Promise<void> {
-    for (let at = 0; at < keys.length; at += KV_COMMIT_MUTATIONS_MAX) {
+    const { commitMutations } = this.limits;
+    for (let at = 0; at < keys.length; at += commitMutations) {
       await this.commit((atomic) => {
-        for (const key of keys.slice(at, at + KV_COMMIT_MUTATIONS_MAX)) atomic.delete(key);
+        for (const key of keys.slice(at, at + commitMutations)) atomic.delete(key);
       });
     }
   }

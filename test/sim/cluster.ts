@@ -4,7 +4,7 @@ import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { chunksOf, decodeIndex, fromHex } from "../../src/state/segment_index.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
 import { concat } from "../../src/state/checkpoint_store.ts";
-import type { KvFile } from "./kv_file.ts";
+import { encodeKey, type KvFile } from "./kv_file.ts";
 import { JOB, type Machine, Member, TOPICS } from "./member.ts";
 import { CLUSTER_FAULTS, type ClusterFault } from "./plan.ts";
 import type { Sim } from "./sim.ts";
@@ -230,7 +230,9 @@ export class Cluster {
     file.damage(key, kind === "chunk missing" ? null : bytes);
     world.anyDamage = true;
     for (const manifest of hit) {
-      world.damaged.set(`${file.name}/${partition}/${String(manifest.key[3])}`, sim.now);
+      const name = `${file.name}/${partition}/${String(manifest.key[3])}`;
+      const keys = world.damaged.get(name)?.keys ?? new Set();
+      world.damaged.set(name, { since: sim.now, keys: keys.add(encodeKey(key)) });
     }
     sim.trace(file.name, () => `${kind}: checkpoints ${hit.map((m) => m.key[3])} of ${partition}`);
     return true;

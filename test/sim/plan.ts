@@ -2,6 +2,7 @@
 // often they come.
 
 import type { JobSettings } from "../../src/job/worker/worker_context.ts";
+import type { KvLimits } from "../../src/log/mod.ts";
 import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";
 import type { Random } from "../model/random.ts";
 
@@ -73,6 +74,8 @@ export interface Plan {
   readonly settings: JobSettings;
   readonly core: Omit<CoreOptions, "partition">;
   readonly outputBatchBytes: number;
+  /** What one atomic commit to a KV takes. */
+  readonly kvLimits: KvLimits;
   /** Records that clients write, and for how long they do, in ms. */
   readonly records: number;
   readonly durationMs: number;
@@ -130,6 +133,10 @@ export function planOf(random: Random): Plan {
       copyPagesMax: pick(1, 200, 4096),
     },
     outputBatchBytes: pick(4000, 65_000),
+    kvLimits: {
+      commitBytes: pick(1500, 6000, 700_000),
+      commitMutations: pick(10, 40, 900),
+    },
     records: 40 + random.below(300),
     durationMs: 1500 + random.below(6000),
     recordsAtOnce: pick(3, 10, 40),

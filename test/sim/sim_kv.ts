@@ -1,6 +1,6 @@
 // A KV file as one process sees it: every operation takes time and may fail.
 
-import type { Kv } from "../../src/log/mod.ts";
+import type { Kv, KvLimits } from "../../src/log/mod.ts";
 import { boundsOf, copyOf, encodeKey, type Entry, type KvFile, type Mutation } from "./kv_file.ts";
 import type { SimProcess } from "./process.ts";
 import { SIMULATED } from "./sim.ts";
@@ -24,11 +24,15 @@ export interface SimKvOptions {
 }
 
 export class SimKv implements Kv {
+  readonly limits: KvLimits;
+
   constructor(
     readonly file: KvFile,
     readonly process: SimProcess,
     readonly options: SimKvOptions,
-  ) {}
+  ) {
+    this.limits = process.sim.plan.kvLimits;
+  }
 
   get: Kv["get"] = (key) => this.#read(() => answer(key, this.file.get(key))) as never;
 

@@ -6,7 +6,7 @@ import { decodeManifest } from "../../src/state/manifest.ts";
 import { EmbeddedArchive, viewOf, type Visible } from "./archive.ts";
 import { Auditor, type PositionOf } from "./auditor.ts";
 import { Broker } from "./broker.ts";
-import { KvFile, type Mutation } from "./kv_file.ts";
+import { encodeKey, KvFile, type Mutation } from "./kv_file.ts";
 import { type Machine, type Member, TOPICS, topicSizes } from "./member.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
 import type { SimProcess } from "./process.ts";
@@ -21,6 +21,7 @@ const EXPECTED_ERRORS = [
   "is being taken over by another",
   "given up after",
   "was lost",
+  "is gone",
 ];
 
 export class World {
@@ -34,8 +35,8 @@ export class World {
   readonly members: Member[] = [];
   /** Who took a partition over last, by state file and partition. */
   readonly #storeOwners = new Map<string, SimProcess>();
-  /** When checkpoints were damaged, by state file, partition and sequence. */
-  readonly damaged = new Map<string, number>();
+  /** Damaged checkpoints by state file, partition and sequence: since when, and by which keys. */
+  readonly damaged = new Map<string, { since: number; keys: Set<string> }>();
   /** Whether anything was damaged at all. */
   anyDamage = false;
 
@@ -117,15 +118,24 @@ export class World {
       return;
     }
     for (const { key, value } of mutations) {
+      if (this.damaged.size > 0 && value !== undefined) this.#heal(file, encodeKey(key));
       const [kind, , partition] = key as [string, string, number];
       const place = `${file.name}/${partition}`;
       if (kind === "epoch") this.#storeOwners.set(place, process);
       if (kind !== "manifest" || value === undefined) continue;
-      this.damaged.delete(`${place}/${String(key[3])}`);
       if (this.#storeOwners.get(place) !== process) {
         this.sim.violate("P5", `${process.name} published a checkpoint of ${place} of another`);
       }
       this.#checkPublished(partition, decodeManifest(value as Uint8Array));
+    }
+  }
+
+  /** A part of a checkpoint is written again: chunks are named by what they hold. */
+  #heal(file: KvFile, key: string): void {
+    for (const [name, { keys }] of this.damaged) {
+      if (name.startsWith(`${file.name}/`) && keys.delete(key) && keys.size === 0) {
+        this.damaged.delete(name);
+      }
     }
   }
 
@@ -156,8 +166,8 @@ export class World {
       () => `checkpoint ${sequence} of ${partition}@${offset} ${kind} ${reason ?? ""}`,
     );
     if (kind !== "restored" || sequence === 0) return;
-    const at = this.damaged.get(`${member.machine.state.name}/${partition}/${sequence}`);
-    if (at !== undefined && at < member.claimedAt.get(partition)!) {
+    const damage = this.damaged.get(`${member.machine.state.name}/${partition}/${sequence}`);
+    if (damage && damage.since < member.claimedAt.get(partition)!) {
       this.sim.violate("P4", `checkpoint ${sequence} of partition ${partition} is damaged`);
     }
   }
@@ -174,7 +184,7 @@ export class World {
 
   /** An error in the engine's own log. */
   onErrorLogged(message: string): void {
-    const damage = this.anyDamage && message.includes("is damaged");
+    const damage = this.anyDamage && /is damaged|DamagedCheckpointError/.test(message);
     // The log may forget records while someone folds them again.
     const forgotten = this.sim.faults.has("retention") && message.includes("OffsetOutOfRangeError");
     if (damage || forgotten || EXPECTED_ERRORS.some((text) => message.includes(text))) return;
