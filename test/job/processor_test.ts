@@ -230,6 +230,34 @@ Deno.test("folding waits while too much is pending, and goes on after the commit
   assertEquals(room, true);
 });
 
+Deno.test("waiting for room leaves nobody behind who listens to the signal", async () => {
+  const fake = source();
+  let pendingBytes = 0;
+  Object.defineProperty(fake, "pendingBytes", { get: () => pendingBytes });
+  const session = sessionOf(() => Promise.resolve("committed"));
+  const committer = new Committer(session, [fake], 10, new ManualClock());
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  for (let i = 0; i < 10; i++) {
+    pendingBytes = 9 * 1024 * 1024;
+    const room = committer.room(signal);
+    pendingBytes = 0;
+    fake.value = i;
+    await committer.commit();
+    await room;
+  }
+  assertEquals(listeners, 0);
+});
+
 Deno.test("OffsetWaiters resolves when every value was delivered, in any pieces", async () => {
   const waiters = new OffsetWaiters<number>();
   const a = waiters.wait(0, 10, 5);

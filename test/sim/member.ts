@@ -132,7 +132,10 @@ export class Member {
         return {
           input,
           partitions: session.partitions,
-          read: (partition, offset, options) => session.read(partition, offset, options),
+          read: (partition, offset, options) => {
+            world.onRead(process, session.partitions, options);
+            return session.read(partition, offset, options);
+          },
           commit: (commit) => {
             world.auditor.onSend(process, commit);
             return session.commit(commit);
@@ -172,6 +175,7 @@ export class Member {
         batchBytesMax: plan.outputBatchBytes,
       },
       partitions,
+      pendingLimits: plan.pendingLimits,
       clock: process.clock,
       chance: process.chance,
       onOutcomes: (partition, first, outcomes) =>

@@ -1,6 +1,7 @@
 // Everything that a seed decides before its run: the job's parameters, the load, the faults and how
 // often they come.
 
+import type { PendingLimits } from "../../src/job/worker/committer.ts";
 import type { JobSettings } from "../../src/job/worker/worker_context.ts";
 import type { KvLimits } from "../../src/log/mod.ts";
 import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";
@@ -74,6 +75,7 @@ export interface Plan {
   readonly settings: JobSettings;
   readonly core: Omit<CoreOptions, "partition">;
   readonly outputBatchBytes: number;
+  readonly pendingLimits: PendingLimits;
   /** What one atomic commit to a KV takes. */
   readonly kvLimits: KvLimits;
   /** Records that clients write, and for how long they do, in ms. */
@@ -133,6 +135,11 @@ export function planOf(random: Random): Plan {
       copyPagesMax: pick(1, 200, 4096),
     },
     outputBatchBytes: pick(4000, 65_000),
+    pendingLimits: pick(
+      { earlyBytes: 200, maxBytes: 800 },
+      { earlyBytes: 2000, maxBytes: 8000 },
+      { earlyBytes: 1_000_000, maxBytes: 2_000_000 },
+    ),
     kvLimits: {
       commitBytes: pick(1500, 6000, 700_000),
       commitMutations: pick(10, 40, 900),

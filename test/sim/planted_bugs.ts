@@ -3,6 +3,7 @@
 
 import { zstdDecompressSync } from "node:zlib";
 import { Checkpointer } from "../../src/job/worker/checkpointer.ts";
+import { Committer } from "../../src/job/worker/committer.ts";
 import type { LocalOwner } from "../../src/job/worker/owners.ts";
 import { PartitionProcessor } from "../../src/job/worker/partition_processor.ts";
 import type { Commit } from "../../src/log/mod.ts";
@@ -146,6 +147,10 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
 
   "segments are restored without a look at their hashes": () => ({
     patch: () => replace(CheckpointStore.prototype, "segments", () => unverifiedSegments),
+  }),
+
+  "folding does not wait for commits": () => ({
+    patch: () => replace(Committer.prototype, "room", () => () => Promise.resolve()),
   }),
 
   "the state is told to be ready before the log's end": () => ({

@@ -22,6 +22,12 @@ export interface SimLogHooks {
   /** Whether the group lets a process claim partitions now. */
   mayClaim(process: SimProcess, partitions: readonly number[]): boolean;
   onClaim(process: SimProcess, session: LogSession): void;
+  /** More is asked for. */
+  onRead(
+    process: SimProcess,
+    partitions: LogSession["partitions"],
+    options: ReadOptions,
+  ): void;
   /** A commit is sent. */
   onSend(process: SimProcess, commit: Commit): void;
   /** A commit takes effect. */
@@ -92,7 +98,9 @@ class SimSession implements LogSession {
   ) {}
 
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
-    const { clock } = this.log.process;
+    const { process, hooks } = this.log;
+    const { clock } = process;
+    hooks.onRead(process, this.partitions, options);
     const first = await this.#fetch(partition, offset, options);
     if (first.batches.length > 0 || options.waitMs === 0 || options.signal?.aborted) return first;
     const more = new AbortController();

@@ -1,5 +1,6 @@
 // The world of one run: log, machines, clients, and the checks that hear of everything.
 
+import type { LogSession, ReadOptions } from "../../src/log/mod.ts";
 import { StopError } from "../../src/job/mod.ts";
 import type { CheckpointEvent, Manifest } from "../../src/state/mod.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
@@ -87,6 +88,7 @@ export class World {
       !this.memberOf(process)!.replaced ||
       !this.sim.healed && this.sim.chance(this.sim.plan.zombieClaims),
     onClaim: (process, session) => this.memberOf(process)!.onClaim(session),
+    onRead: (process, partitions, options) => this.onRead(process, partitions, options),
     onSend: (process, commit) => this.auditor.onSend(process, commit),
     onCommit: (process, claim, { positions, outputs }) => {
       for (const { partition } of positions) {
@@ -101,6 +103,22 @@ export class World {
       this.#onCommit(process, positions, visible);
     },
   };
+
+  /** P7: who asks for more records has room for their outputs. */
+  onRead(
+    process: SimProcess,
+    partitions: LogSession["partitions"],
+    { signal }: ReadOptions,
+  ): void {
+    if (!process.alive || signal?.aborted) return;
+    const { owners } = this.memberOf(process)!;
+    const pending = partitions.reduce(
+      (n, { partition }) => n + (owners.get(partition)?.processor.pendingBytes ?? 0),
+      0,
+    );
+    if (pending < this.sim.plan.pendingLimits.maxBytes) return;
+    this.sim.violate("P7", `${process.name} reads on while ${pending} bytes wait for a commit`);
+  }
 
   #onCommit(process: SimProcess, positions: readonly PositionOf[], visible: Visible): void {
     const expected = this.auditor.onCommit(process, positions);

@@ -100,9 +100,15 @@ export class TransactionWorker implements JobWorker {
   }
 
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
-    const { settings, clock } = this.context;
+    const { settings, clock, pendingLimits } = this.context;
     const sources = this.members.map((member) => this.#sourceOf(member));
-    const committer = new Committer(session, sources, settings.commitIntervalMs, clock);
+    const committer = new Committer(
+      session,
+      sources,
+      settings.commitIntervalMs,
+      clock,
+      pendingLimits,
+    );
     this.#committer = committer;
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
