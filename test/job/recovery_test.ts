@@ -230,6 +230,34 @@ Deno.test("an owner is ready when nothing that readers see is left, wherever the
   world.close();
 });
 
+Deno.test("a checkpoint that its new owner removes while it is loaded is not taken for damaged", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(14), 60);
+  await drain(world, life);
+  await world.stop(life);
+  // While the next life loads the checkpoint, another takes the partition over and removes a chunk of it.
+  const kv = world.stateKv;
+  const getMany = kv.getMany.bind(kv);
+  let removed = false;
+  kv.getMany = (async (keys: Deno.KvKey[]) => {
+    const entries = await getMany(keys);
+    if (removed || keys[0]![0] !== "chunk") return entries;
+    removed = true;
+    const epoch = ["epoch", "test", keys[0]![2]!];
+    await kv.set(epoch, (await kv.get<number>(epoch)).value! + 1);
+    return [{ ...entries[0]!, value: null, versionstamp: null }, ...entries.slice(1)];
+  }) as typeof kv.getMany;
+  const next = await world.start();
+  assert(removed);
+  assertEquals(next.worker.recoveries, 1);
+  const events = await next.job.checkpointEvents(100);
+  assertEquals(events.filter((event) => event.kind === "damaged"), []);
+  await world.assertExactlyOnce();
+  await world.stop(next);
+  world.close();
+});
+
 /** Loses every third commit in the given way, and recovers each time. */
 async function loseCommits(how: "happened" | "did not"): Promise<void> {
   const world = await World.open();

@@ -22,7 +22,6 @@ const EXPECTED_ERRORS = [
   "is being taken over by another",
   "given up after",
   "was lost",
-  "is gone",
 ];
 
 export class World {

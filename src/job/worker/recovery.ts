@@ -3,7 +3,6 @@
 //   newest usable checkpoint at or below (offset, watermark), else the start of the partition
 //   -> load -> drop windows fired since -> fold silently up to the committed offset
 
-import { getLogger } from "@logtape/logtape";
 import { type ClaimedPartition, type LogSession, OffsetOutOfRangeError } from "../../log/mod.ts";
 import {
   type CheckpointStore,
@@ -18,8 +17,6 @@ import { batchInfo, type Clock } from "../../types/mod.ts";
 import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../../wasm/mod.ts";
 import { StopError } from "../errors.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
-
-const log = getLogger(["stockflow", "recovery"]);
 
 /** Bytes that are read at a time to fold again. */
 const REPLAY_READ_BYTES = 1024 * 1024;
@@ -71,7 +68,7 @@ export async function restore(
   const unusable: Damage[] = [];
   for (const { sequence, manifest, damage } of await context.store.list(partition)) {
     if (!manifest) {
-      damaged.push(tellDamage(partition, sequence, damage!));
+      damaged.push({ sequence, reason: damage! });
       continue;
     }
     const reason = whyNot(context, claimed, manifest);
@@ -84,19 +81,10 @@ export async function restore(
       return { core: await load(context, manifest), manifest, damaged };
     } catch (error) {
       if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) throw error;
-      damaged.push(tellDamage(partition, sequence, error.message));
+      damaged.push({ sequence, reason: error.message });
     }
   }
   return { core: atStart(context, claimed, [...unusable, ...damaged]), manifest: null, damaged };
-}
-
-function tellDamage(partition: number, sequence: number, reason: string): Damage {
-  log.error("Checkpoint {sequence} of partition {partition} is damaged: {reason}", {
-    sequence,
-    partition,
-    reason,
-  });
-  return { sequence, reason };
 }
 
 /** Offset and watermark of a checkpoint. */
