@@ -188,9 +188,7 @@ export class Cluster {
   #retain(): boolean {
     const { sim, world } = this;
     const partition = sim.random.below(sim.plan.partitions);
-    if ([...world.damaged.keys()].some((name) => name.split("/")[1] === String(partition))) {
-      return false; // the log's start is the way back
-    }
+    if (world.damagedPartitions.has(partition)) return false;
     let bound = Infinity;
     for (const { state } of world.machines) {
       const oldest = state.below(["manifest", JOB, partition])[0];
@@ -201,11 +199,13 @@ export class Cluster {
       const tp = world.broker.topic(TOPICS.input)[partition]!;
       if (bound <= tp.start) return false;
       tp.start = bound;
+      world.retainedPartitions.add(partition);
       sim.trace("log", () => `partition ${partition} begins at ${bound}`);
       return true;
     }
     const embedded = world.liveMembers[0]?.embedded;
     if (!embedded || bound === 0) return false;
+    world.retainedPartitions.add(partition);
     void embedded.retain(TOPICS.input, partition, Infinity, bound).catch(() => {});
     return true;
   }
@@ -214,7 +214,7 @@ export class Cluster {
   #damage(kind: ClusterFault, file: KvFile): boolean {
     const { sim, world } = this;
     const partition = sim.random.below(sim.plan.partitions);
-    if (this.#logStart(partition) > 0) return false;
+    if (world.retainedPartitions.has(partition)) return false;
     const manifests = file.below(["manifest", JOB, partition]);
     const chunks = file.below(["chunk", JOB, partition]);
     const victims = kind === "manifest altered" ? manifests : chunks;
@@ -228,7 +228,7 @@ export class Cluster {
         : needs(file, partition, manifest.value as Uint8Array, key)
     );
     file.damage(key, kind === "chunk missing" ? null : bytes);
-    world.anyDamage = true;
+    world.damagedPartitions.add(partition);
     for (const manifest of hit) {
       const name = `${file.name}/${partition}/${String(manifest.key[3])}`;
       const keys = world.damaged.get(name)?.keys ?? new Set();
@@ -236,12 +236,6 @@ export class Cluster {
     }
     sim.trace(file.name, () => `${kind}: checkpoints ${hit.map((m) => m.key[3])} of ${partition}`);
     return true;
-  }
-
-  #logStart(partition: number): number {
-    const { broker, logFile } = this.world;
-    if (broker) return broker.topic(TOPICS.input)[partition]!.start;
-    return logFile!.get(["start", TOPICS.input, partition])?.value as number | undefined ?? 0;
   }
 
   // ---- questions ----

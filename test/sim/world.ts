@@ -37,8 +37,10 @@ export class World {
   readonly #storeOwners = new Map<string, SimProcess>();
   /** Damaged checkpoints by state file, partition and sequence: since when, and by which keys. */
   readonly damaged = new Map<string, { since: number; keys: Set<string> }>();
-  /** Whether anything was damaged at all. */
-  anyDamage = false;
+  /** Partitions of which something was damaged once: the log's start stays their way back. */
+  readonly damagedPartitions = new Set<number>();
+  /** Partitions whose log was told to forget its start: their checkpoints are the way back. */
+  readonly retainedPartitions = new Set<number>();
 
   constructor(readonly sim: Sim, readonly bug: PlantedBug | null) {
     const { plan } = sim;
@@ -201,7 +203,8 @@ export class World {
 
   /** An error in the engine's own log. */
   onErrorLogged(message: string): void {
-    const damage = this.anyDamage && /is damaged|DamagedCheckpointError/.test(message);
+    const damage = this.damagedPartitions.size > 0 &&
+      /is damaged|DamagedCheckpointError/.test(message);
     // The log may forget records while someone folds them again.
     const forgotten = this.sim.faults.has("retention") && message.includes("OffsetOutOfRangeError");
     if (damage || forgotten || EXPECTED_ERRORS.some((text) => message.includes(text))) return;

@@ -13,14 +13,7 @@ import { LostError } from "../errors.ts";
 import { LocalOwner } from "./owners.ts";
 import { PartitionProcessor } from "./partition_processor.ts";
 import type { WorkerContext } from "./worker_context.ts";
-import {
-  positionOf,
-  rebuild,
-  type RecoveryContext,
-  replay,
-  restore,
-  type Restored,
-} from "./recovery.ts";
+import { positionOf, rebuild, type RecoveryContext, replay, restore } from "./recovery.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
