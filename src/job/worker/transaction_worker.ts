@@ -166,7 +166,10 @@ export class TransactionWorker implements JobWorker {
     let idleSince: number | null = null;
     let turn = clock.monotonic();
     while (!signal.aborted) {
-      if (!committer.hasRoom) await shares.measure("backPressured", () => committer.room(signal));
+      // Another partition may take the room before this one has its turn.
+      while (!committer.hasRoom && !signal.aborted) {
+        await shares.measure("backPressured", () => committer.room(signal));
+      }
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
       const { batches, highWatermark } = await shares.measure(
         "idle",
