@@ -1,39 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { StopError } from "../../src/job/mod.ts";
-import type { Commit, CommitOutcome, Log, LogSession } from "../../src/log/mod.ts";
 import { decodeUtf8 } from "../../src/types/mod.ts";
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { Random } from "../model/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import type { Fault } from "../log/fault_kv.ts";
-import { type Life, line, PARTITIONS, World } from "./world.ts";
-
-/** Appends transactions of a few items, some of them invalid, at the clock's time. */
-async function feed(world: World, life: Life, random: Random, n: number): Promise<void> {
-  const lines = Array.from(
-    { length: n },
-    (_, i) => line(i, `item_${random.below(30)}`, random.below(100) - 55, world.clock.now()),
-  );
-  const groups = Map.groupBy(
-    lines,
-    ({ record }) => partitionOf(Partitioner.Murmur2, record.key, PARTITIONS),
-  );
-  await Promise.all([...groups].map(([partition, group]) => {
-    const records = group.map((g, i) => i % 17 === 3 ? { ...g.record, value: null } : g.record);
-    return life.log.append("transactions", partition, records);
-  }));
-}
-
-/** Waits until everything in the log is folded and committed. */
-async function drain(world: World, { worker, log }: Life): Promise<void> {
-  await world.clock.until(() => {
-    const { members } = worker;
-    return members.length === PARTITIONS && members.every(({ processor }) => {
-      const { end } = log.bounds("transactions", processor.partition);
-      return processor.acknowledged.offset === end;
-    });
-  }, "everything is committed");
-}
+import { LossyLog } from "./lossy_log.ts";
+import { drain, feed, type Life, line, PARTITIONS, World } from "./world.ts";
 
 /** Lives of one process after the other, each ended by a fault at its own write; the last one drains. */
 async function livesWithFaults(
@@ -131,131 +104,6 @@ Deno.test("summaries are published once over a crash at every commit", async () 
     }
     assert(fired > 100, `${fired} summaries`);
   }
-});
-
-/** A log whose sessions lose the n-th commit: it happens or not, and the answer is "lost". */
-class LossyLog implements Log {
-  commits = 0;
-  lost = 0;
-
-  constructor(
-    readonly log: Log,
-    readonly loses: (commit: number) => "happened" | "did not" | null,
-  ) {}
-
-  get id(): string {
-    return this.log.id;
-  }
-
-  partitionsOf(topic: string): number {
-    return this.log.partitionsOf(topic);
-  }
-
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await this.log.claim(input, partitions);
-    return {
-      input,
-      partitions: session.partitions,
-      read: (p, offset, options) => session.read(p, offset, options),
-      commit: async (commit: Commit): Promise<CommitOutcome> => {
-        const how = input === "transactions" ? this.loses(++this.commits) : null;
-        if (how === null) return await session.commit(commit);
-        this.lost++;
-        if (how === "happened") await session.commit(commit);
-        return "lost";
-      },
-    };
-  }
-}
-
-/** A log whose reads give nothing once in a while, as a fetch may. */
-class SparingLog extends LossyLog {
-  #reads = 0;
-
-  constructor(log: Log) {
-    super(log, () => null);
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await super.claim(input, partitions);
-    return {
-      ...session,
-      read: async (p, offset, options) => {
-        const answer = await session.read(p, offset, options);
-        return this.#reads++ % 3 < 2 ? { ...answer, batches: [] } : answer;
-      },
-    };
-  }
-}
-
-Deno.test("job recovers although reads give nothing once in a while", async () => {
-  const world = await World.open();
-  const life = await world.start();
-  await feed(world, life, new Random(11), 60);
-  await drain(world, life);
-  await world.stop(life);
-  const next = await world.start(() => null, { wrapLog: (log) => new SparingLog(log) });
-  assertEquals(next.job.failure, null);
-  await feed(world, next, new Random(12), 60);
-  await drain(world, next);
-  await world.assertExactlyOnce();
-  await world.stop(next);
-  world.close();
-});
-
-/** A log that ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
-class MarkedLog extends LossyLog {
-  constructor(log: Log) {
-    super(log, () => null);
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await super.claim(input, partitions);
-    return {
-      ...session,
-      partitions: session.partitions.map((p) => ({ ...p, logEnd: p.logEnd + 1 })),
-    };
-  }
-}
-
-Deno.test("an owner is ready when nothing that readers see is left, wherever the log ends", async () => {
-  const world = await World.open();
-  const life = await world.start();
-  await feed(world, life, new Random(13), 60);
-  await drain(world, life);
-  await world.stop(life);
-  const next = await world.start(() => null, { wrapLog: (log) => new MarkedLog(log), wait: false });
-  await world.clock.until(() => next.job.isReady, "the job is ready");
-  await world.stop(next);
-  world.close();
-});
-
-Deno.test("a checkpoint that its new owner removes while it is loaded is not taken for damaged", async () => {
-  const world = await World.open();
-  const life = await world.start();
-  await feed(world, life, new Random(14), 60);
-  await drain(world, life);
-  await world.stop(life);
-  // While the next life loads the checkpoint, another takes the partition over and removes a chunk of it.
-  const kv = world.stateKv;
-  const getMany = kv.getMany.bind(kv);
-  let removed = false;
-  kv.getMany = (async (keys: Deno.KvKey[]) => {
-    const entries = await getMany(keys);
-    if (removed || keys[0]![0] !== "chunk") return entries;
-    removed = true;
-    const epoch = ["epoch", "test", keys[0]![2]!];
-    await kv.set(epoch, (await kv.get<number>(epoch)).value! + 1);
-    return [{ ...entries[0]!, value: null, versionstamp: null }, ...entries.slice(1)];
-  }) as typeof kv.getMany;
-  const next = await world.start();
-  assert(removed);
-  assertEquals(next.worker.recoveries, 1);
-  const events = await next.job.checkpointEvents(100);
-  assertEquals(events.filter((event) => event.kind === "damaged"), []);
-  await world.assertExactlyOnce();
-  await world.stop(next);
-  world.close();
 });
 
 /** Loses every third commit in the given way, and recovers each time. */

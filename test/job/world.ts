@@ -18,7 +18,9 @@ import {
   Format,
   type LogRecord,
   Partitioner,
+  partitionOf,
 } from "../../src/types/mod.ts";
+import type { Random } from "../model/random.ts";
 import { type Fault, FaultKv } from "../log/fault_kv.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { Model } from "../model/model.ts";
@@ -186,4 +188,31 @@ export function line(id: number, itemId: string, quantity: number, timestamp: nu
 } {
   const value = encodeUtf8(`${id}\t${timestamp}\t${itemId}\t${quantity}`);
   return { itemId, record: { timestamp, key: encodeUtf8(itemId), value } };
+}
+
+/** Appends transactions of a few items, some of them invalid, at the clock's time. */
+export async function feed(world: World, life: Life, random: Random, n: number): Promise<void> {
+  const lines = Array.from(
+    { length: n },
+    (_, i) => line(i, `item_${random.below(30)}`, random.below(100) - 55, world.clock.now()),
+  );
+  const groups = Map.groupBy(
+    lines,
+    ({ record }) => partitionOf(Partitioner.Murmur2, record.key, PARTITIONS),
+  );
+  await Promise.all([...groups].map(([partition, group]) => {
+    const records = group.map((g, i) => i % 17 === 3 ? { ...g.record, value: null } : g.record);
+    return life.log.append("transactions", partition, records);
+  }));
+}
+
+/** Waits until everything in the log is folded and committed. */
+export async function drain(world: World, { worker, log }: Life): Promise<void> {
+  await world.clock.until(() => {
+    const { members } = worker;
+    return members.length === PARTITIONS && members.every(({ processor }) => {
+      const { end } = log.bounds("transactions", processor.partition);
+      return processor.acknowledged.offset === end;
+    });
+  }, "everything is committed");
 }
