@@ -1,7 +1,7 @@
 // Recovery when reads of the log or of a checkpoint give less than expected.
 
 import { assert, assertEquals } from "@std/assert";
-import type { Log, LogSession } from "../../src/log/mod.ts";
+import { type Log, type LogSession, OffsetOutOfRangeError } from "../../src/log/mod.ts";
 import { Random } from "../model/random.ts";
 import { LossyLog } from "./lossy_log.ts";
 import { drain, feed, World } from "./world.ts";
@@ -35,6 +35,42 @@ Deno.test("job recovers although reads give nothing once in a while", async () =
   const next = await world.start(() => null, { wrapLog: (log) => new SparingLog(log) });
   assertEquals(next.job.failure, null);
   await feed(world, next, new Random(12), 60);
+  await drain(world, next);
+  await world.assertExactlyOnce();
+  await world.stop(next);
+  world.close();
+});
+
+/** A log that has removed the batch folded last since the claim: the first read says so. */
+class ForgettingLog extends LossyLog {
+  #reads = 0;
+
+  constructor(log: Log) {
+    super(log, () => null);
+  }
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    return {
+      ...session,
+      read: (p, offset, options) => {
+        if (input !== "transactions" || this.#reads++ > 0) return session.read(p, offset, options);
+        const end = offset + 1;
+        return Promise.reject(new OffsetOutOfRangeError(input, p, offset, end, end));
+      },
+    };
+  }
+}
+
+Deno.test("recovery does without the batch folded last when the log removes it meanwhile", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(15), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, { wrapLog: (log) => new ForgettingLog(log) });
+  assertEquals(next.worker.recoveries, 0);
+  await feed(world, next, new Random(16), 60);
   await drain(world, next);
   await world.assertExactlyOnce();
   await world.stop(next);

@@ -112,7 +112,7 @@ export function planOf(random: Random): Plan {
     settings: {
       commitIntervalMs: pick(20, 50, 100, 400),
       checkpointIntervalMs: pick(300, 300, 1000, 3000, 0),
-      checkpointTimeoutMs: pick(200, 5000, 3_600_000),
+      checkpointTimeoutMs: pick(80, 200, 5000, 3_600_000),
       checkpointsRetained: pick(1, 2, 3),
       recoveryRecordsMax: pick(10, 60, 1_000_000),
       idleTimeoutMs: pick(200, 1000, 1_000_000),
@@ -147,7 +147,7 @@ export function planOf(random: Random): Plan {
     records: 40 + random.below(300),
     durationMs: 1500 + random.below(6000),
     recordsAtOnce: pick(3, 10, 40),
-    items: pick(1, 5, 40),
+    items: pick(1, 8, 40, 60),
     longIds: pick(true, false, false),
     invalid: pick(0, 0.05, 0.3),
     slownessMs: pick(0.01, 0.5, 3),

@@ -150,7 +150,11 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
   }),
 
   "folding does not wait for commits": () => ({
-    patch: () => replace(Committer.prototype, "room", () => () => Promise.resolve()),
+    patch: () => {
+      const original = Object.getOwnPropertyDescriptor(Committer.prototype, "hasRoom")!;
+      Object.defineProperty(Committer.prototype, "hasRoom", { ...original, get: () => true });
+      return () => Object.defineProperty(Committer.prototype, "hasRoom", original);
+    },
   }),
 
   "the state is told to be ready before the log's end": () => ({
