@@ -1,7 +1,7 @@
 // All checks and tests, one suite after the other, and their sum in the last line.
 //
 //   deno task check    what needs no server: format, lint, types, the built core, unit tests, doc examples
-//   deno task test     all of that, and the tests of the real service
+//   deno task test     all of that, the simulation, and the tests of the real service
 
 interface Suite {
   readonly name: string;
@@ -44,6 +44,7 @@ const SUITES: readonly Suite[] = [
     quick: true,
   },
   { name: "repository", args: ["test", "--allow-read", "test/repo"], kind: "tests", quick: true },
+  { name: "simulation", args: ["test", "test/sim"], kind: "tests", quick: false },
   {
     name: "the real service",
     args: ["test", "--allow-all", "test/system"],

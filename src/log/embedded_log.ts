@@ -11,7 +11,7 @@
 // What lies at or above a topic's end is not there for any reader: outputs that are too large for one
 // atomic commit are written there first, and become visible when one small commit moves the ends.
 
-import { type Chance, type Clock, type NewRecord } from "../types/mod.ts";
+import { type Chance, type Clock, type NewRecord, randomId } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import { type Kv, MarkedCommits } from "./group_commit.ts";
 import { LogWriter } from "./log_writer.ts";
@@ -270,7 +270,7 @@ export class EmbeddedLog implements Log {
 /** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
 async function create(commits: MarkedCommits, options: EmbeddedLogOptions): Promise<Identity> {
   const { restore } = options;
-  const id = crypto.randomUUID();
+  const id = randomId(options.chance);
   const identity: Identity = restore
     ? { version: FORMAT_VERSION, id, restoredFrom: restore.restoration.from }
     : { version: FORMAT_VERSION, id };

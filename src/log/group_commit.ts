@@ -8,6 +8,15 @@ const log = getLogger(["stockflow", "log"]);
 export interface Kv extends Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close"> {
   /** Keys alone: their values may be large, or far away. */
   listKeys(selector: Deno.KvListSelector): AsyncIterable<Deno.KvKey>;
+  /** What one atomic commit takes, if it is less than Deno KV does. */
+  readonly limits?: KvLimits;
+}
+
+/** What one atomic commit takes. */
+export interface KvLimits {
+  /** Bytes of all values. */
+  readonly commitBytes: number;
+  readonly commitMutations: number;
 }
 
 /** Adds to a Deno.Kv what it lacks. */
@@ -31,9 +40,13 @@ async function* keysOf(entries: AsyncIterable<Deno.KvEntry<unknown>>): AsyncGene
 
 /** Deno KV's limits (https://docs.deno.com/deploy/kv/), with room for keys. */
 export const KV_VALUE_BYTES_MAX = 65_000;
-export const KV_COMMIT_BYTES_MAX = 700_000;
-export const KV_COMMIT_MUTATIONS_MAX = 900;
 export const KV_COMMIT_CHECKS_MAX = 100;
+const KV_LIMITS: KvLimits = { commitBytes: 700_000, commitMutations: 900 };
+
+/** What one atomic commit to a KV takes. */
+export function limitsOf(kv: Kv): KvLimits {
+  return kv.limits ?? KV_LIMITS;
+}
 
 /** A write of which it is known that it did not happen. */
 export class WriteFailedError extends Error {

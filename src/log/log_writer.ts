@@ -7,10 +7,10 @@ import {
 } from "../types/mod.ts";
 import {
   type Kv,
-  KV_COMMIT_BYTES_MAX,
   KV_COMMIT_CHECKS_MAX,
-  KV_COMMIT_MUTATIONS_MAX,
   KV_VALUE_BYTES_MAX,
+  type KvLimits,
+  limitsOf,
   type MarkedCommits,
   WriteFailedError,
 } from "./group_commit.ts";
@@ -137,12 +137,15 @@ export class LogWriter {
   #unsure = false;
   #known: readonly TopicPartition[] = [];
   waitingBytes = 0;
+  readonly #limits: KvLimits;
 
   constructor(
     readonly kv: Kv,
     readonly commits: MarkedCommits,
     readonly partition: (topic: string, partition: number) => TopicPartition,
-  ) {}
+  ) {
+    this.#limits = limitsOf(kv);
+  }
 
   append(
     tp: TopicPartition,
@@ -234,8 +237,8 @@ export class LogWriter {
       const more = next.kind === "append" ? 3 : next.kind === "commit" ? next.mutations : 0;
       const moreChecks = next.kind === "commit" ? next.epochs.length : 0;
       const moreBytes = next.kind === "task" ? 0 : next.bytes;
-      const full = bytes + moreBytes > KV_COMMIT_BYTES_MAX ||
-        mutations + more > KV_COMMIT_MUTATIONS_MAX ||
+      const full = bytes + moreBytes > this.#limits.commitBytes ||
+        mutations + more > this.#limits.commitMutations ||
         checks + moreChecks > KV_COMMIT_CHECKS_MAX;
       if (group.length > 0 && full) break;
       group.push(this.#queue.shift()!);
@@ -284,7 +287,7 @@ export class LogWriter {
     const bytes = group.reduce((n, r) => n + r.bytes, 0);
     const mutations = group.reduce((n, r) => n + (r.kind === "commit" ? r.mutations : 2), 0);
     // Only a request that is alone in its group can be too large.
-    const tooLarge = bytes > KV_COMMIT_BYTES_MAX || mutations > KV_COMMIT_MUTATIONS_MAX;
+    const tooLarge = bytes > this.#limits.commitBytes || mutations > this.#limits.commitMutations;
     if (tooLarge && !await this.#stage(draft, group)) return this.#lose(group as CommitRequest[]);
     const ok = await this.commits.commit((atomic) => {
       for (const request of group) if (request.kind === "commit") writePositions(atomic, request);
@@ -310,7 +313,8 @@ export class LogWriter {
       let bytes = 0;
       const from = at;
       while (
-        at < all.length && (at === from || bytes + all[at]!.batch.length <= KV_COMMIT_BYTES_MAX)
+        at < all.length && at - from < this.#limits.commitMutations - 1 &&
+        (at === from || bytes + all[at]!.batch.length <= this.#limits.commitBytes)
       ) {
         bytes += all[at++]!.batch.length + MUTATION_BYTES;
       }
@@ -416,7 +420,7 @@ export class LogWriter {
     };
     for await (const key of all) {
       keys.push(key);
-      if (keys.length === KV_COMMIT_MUTATIONS_MAX) await flush();
+      if (keys.length === this.#limits.commitMutations) await flush();
     }
     if (keys.length > 0) await flush();
   }

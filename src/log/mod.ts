@@ -17,10 +17,10 @@ export {
 export { type GeneratorFacts, GeneratorLog, type GeneratorSpan } from "./generator_log.ts";
 export {
   type Kv,
-  KV_COMMIT_BYTES_MAX,
   KV_COMMIT_CHECKS_MAX,
-  KV_COMMIT_MUTATIONS_MAX,
   KV_VALUE_BYTES_MAX,
+  type KvLimits,
+  limitsOf,
   toKv,
   WriteFailedError,
 } from "./group_commit.ts";

@@ -18,7 +18,7 @@ export interface ClaimedPartition {
   readonly committed: CommittedPosition;
   /** First offset that the log still holds. */
   readonly logStart: number;
-  /** Next offset that the log will give. */
+  /** Next offset that the log will give; offsets that readers skip may lie right before it. */
   readonly logEnd: number;
 }
 
@@ -52,7 +52,11 @@ export interface ReadOptions {
 export interface ReadAnswer {
   /** Whole record batches in their order; the first may begin below the offset asked for. */
   readonly batches: readonly Uint8Array[];
-  /** Next offset that the log will give. */
+  /**
+   * Next offset that the log will give. The offset asked for, if the log has ended there for a reader:
+   * only offsets that readers skip lie behind it (markers, aborted transactions), and nothing that is
+   * still open.
+   */
   readonly highWatermark: number;
   /**
    * What the source itself says of time at the offset asked for, in ms: no earlier event follows, so

@@ -20,6 +20,7 @@ export function watchKv(kv: Kv, options: WatchOptions): Kv {
   const watch = <T>(operation: string, key: unknown, call: Promise<T>): Promise<T> =>
     inTime(`${operation} ${JSON.stringify(key)} of ${options.name}`, call, options);
   return {
+    ...(kv.limits ? { limits: kv.limits } : {}),
     get: (key, o) => watch("get", key, kv.get(key, o)),
     getMany: (keys, o) => watch("getMany", keys, kv.getMany(keys, o)),
     list: (selector, o) => {

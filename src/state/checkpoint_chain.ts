@@ -1,4 +1,4 @@
-import { KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
+import { type KvLimits, limitsOf } from "../log/mod.ts";
 import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget, warmUpCompression } from "./checkpoint_draft.ts";
@@ -55,6 +55,7 @@ export class CheckpointChain implements ChunkTarget {
    * Goes on behind the checkpoints that there are.
    *
    * @param base the checkpoint that the core was restored from; null = an empty core
+   * @throws {Error} when a checkpoint cannot be read now, or the base is damaged or gone since
    */
   static async open(
     store: CheckpointStore,
@@ -67,18 +68,34 @@ export class CheckpointChain implements ChunkTarget {
     const { value, versionstamp } = await store.kv.get<number>(key);
     const chain = new CheckpointChain(store, owner, retained, { key, versionstamp });
     chain.#sequence = value ?? 0;
-    for (const { sequence, manifest } of await store.list(owner.partition)) {
+    const listed = await store.list(owner.partition);
+    if (base && !listed.some(({ sequence }) => sequence === base.sequence)) {
+      throw new Error(`Checkpoint ${base.sequence} of partition ${owner.partition} is gone`);
+    }
+    for (const { sequence, manifest } of listed) {
       chain.#sequence = Math.max(chain.#sequence, sequence);
-      // A damaged one stays listed until newer ones push it out; a sweep may take its chunks.
-      const index = manifest && await store.index(manifest).catch(nullIfDamaged);
+      const isBase = sequence === base?.sequence;
+      // A damaged one stays listed until newer ones push it out; a sweep may take its chunks. But what
+      // is changed by the next one must be whole: without its index, that would lack segments.
+      const index = manifest &&
+        await store.index(manifest).catch((error) => {
+          if (isBase || !(error instanceof DamagedCheckpointError)) throw error;
+          return null;
+        });
       chain.#needed.set(sequence, new Set(index ? [...chunksOf(index), ...manifest!.index] : []));
-      if (base && sequence === base.sequence) chain.#base = index ?? new Map();
+      if (!isBase) continue;
+      if (!index) throw new DamagedCheckpointError(`Checkpoint ${sequence} was damaged just now`);
+      chain.#base = index;
     }
     return chain;
   }
 
   get partition(): number {
     return this.owner.partition;
+  }
+
+  get limits(): KvLimits {
+    return limitsOf(this.store.kv);
   }
 
   chunkKey(hash: string): Deno.KvKey {
@@ -175,7 +192,7 @@ export class CheckpointChain implements ChunkTarget {
       const { unchanged, savepoints } = await store.savepoints.read();
       const pinned = pinnedBy(savepoints, partition);
       const old = sequences.filter((sequence) => !pinned.has(sequence))
-        .slice(0, KV_COMMIT_MUTATIONS_MAX);
+        .slice(0, limitsOf(store.kv).commitMutations);
       if (old.length === 0) return old;
       const removed = await this.#tryCommit((atomic) => {
         atomic.check(unchanged);
@@ -210,9 +227,10 @@ export class CheckpointChain implements ChunkTarget {
   }
 
   async #deleteAll(keys: readonly Deno.KvKey[]): Promise<void> {
-    for (let at = 0; at < keys.length; at += KV_COMMIT_MUTATIONS_MAX) {
+    const { commitMutations } = this.limits;
+    for (let at = 0; at < keys.length; at += commitMutations) {
       await this.commit((atomic) => {
-        for (const key of keys.slice(at, at + KV_COMMIT_MUTATIONS_MAX)) atomic.delete(key);
+        for (const key of keys.slice(at, at + commitMutations)) atomic.delete(key);
       });
     }
   }
@@ -235,11 +253,6 @@ export class CheckpointChain implements ChunkTarget {
       return (await atomic.commit()).ok;
     }, store.waits);
   }
-}
-
-function nullIfDamaged(error: unknown): null {
-  if (error instanceof DamagedCheckpointError) return null;
-  throw error;
 }
 
 function fenced(owner: Owner): FencedError {

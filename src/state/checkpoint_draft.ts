@@ -1,5 +1,5 @@
 import { constants, zstdCompressSync } from "node:zlib";
-import { KV_COMMIT_BYTES_MAX, KV_COMMIT_MUTATIONS_MAX } from "../log/mod.ts";
+import type { KvLimits } from "../log/mod.ts";
 import { concat, split } from "./checkpoint_store.ts";
 import { type Manifest, sha256 } from "./manifest.ts";
 import {
@@ -27,6 +27,7 @@ const CHUNK_OVERHEAD_BYTES = 100;
 /** Where the chunks of a draft go. */
 export interface ChunkTarget {
   readonly partition: number;
+  readonly limits: KvLimits;
   chunkKey(hash: string): Deno.KvKey;
   /** One atomic commit, as long as the partition is owned. */
   commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void>;
@@ -99,7 +100,7 @@ export class CheckpointDraft {
 
   /** Writes what waits, as far as it fills whole commits; all of it if told so. */
   async flush(all = false): Promise<void> {
-    while (this.#queuedBytes >= KV_COMMIT_BYTES_MAX || (all && this.#queue.size > 0)) {
+    while (this.#queuedBytes >= this.target.limits.commitBytes || (all && this.#queue.size > 0)) {
       const group = this.#nextGroup();
       await this.target.commit((atomic) => {
         for (const [hash, chunk] of group) atomic.set(this.target.chunkKey(hash), chunk);
@@ -116,8 +117,8 @@ export class CheckpointDraft {
     const group: [string, Uint8Array][] = [];
     let bytes = 0;
     for (const [hash, chunk] of this.#queue) {
-      if (group.length > 0 && bytes + chunk.length > KV_COMMIT_BYTES_MAX) break;
-      if (group.length === KV_COMMIT_MUTATIONS_MAX) break;
+      if (group.length > 0 && bytes + chunk.length > this.target.limits.commitBytes) break;
+      if (group.length === this.target.limits.commitMutations) break;
       group.push([hash, chunk]);
       bytes += chunk.length + CHUNK_OVERHEAD_BYTES;
     }

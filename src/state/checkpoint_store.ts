@@ -92,6 +92,11 @@ export class CheckpointStore {
     }, this.waits);
   }
 
+  /** Whether nobody took the partition over since. */
+  async owns({ epoch }: Owner): Promise<boolean> {
+    return (await this.kv.get(epoch.key)).versionstamp === epoch.versionstamp;
+  }
+
   /** The checkpoints of a partition, newest first. */
   async list(partition: number): Promise<ListedCheckpoint[]> {
     const prefix = ["manifest", this.job, partition];

@@ -35,3 +35,12 @@ export const systemClock: Clock = {
 
 /** The chance of the machine. */
 export const systemChance: Chance = () => Math.random();
+
+/** A UUID of version 4 (RFC 9562), by chance. */
+export function randomId(chance: Chance): string {
+  const digits = Array.from({ length: 32 }, () => Math.floor(chance() * 16));
+  digits[12] = 4;
+  digits[16] = 8 + digits[16]! % 4;
+  const hex = digits.map((digit) => digit.toString(16)).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

@@ -13,7 +13,11 @@ import { ManualClock } from "./manual_clock.ts";
 
 const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "p" };
 
-function processorOf(core: Core, deadLetters: string | null = "dead"): PartitionProcessor {
+function processorOf(
+  core: Core,
+  deadLetters: string | null = "dead",
+  clock = new ManualClock(),
+): PartitionProcessor {
   const topics = {
     input: "in",
     results: "out",
@@ -22,7 +26,7 @@ function processorOf(core: Core, deadLetters: string | null = "dead"): Partition
     partitionsOf: () => 1,
     batchBytesMax: 4000,
   };
-  return new PartitionProcessor(0, core, topics, new ManualClock(), COMMITTED, "p", null);
+  return new PartitionProcessor(0, core, topics, clock, COMMITTED, "p", null);
 }
 
 /** Batches of random sizes, one record in ten invalid. */
@@ -63,6 +67,38 @@ Deno.test("processor commits one outcome per record", async () => {
     assertEquals(processor.pendingBytes, 0);
   }
   assert(committed > 1000);
+});
+
+/** A clock whose patience ends: what goes round in circles fails instead. */
+class ImpatientClock extends ManualClock {
+  #turns = 0;
+
+  override yield(): Promise<void> {
+    if (++this.#turns > 1000) throw new Error("It goes round in circles");
+    return Promise.resolve();
+  }
+}
+
+Deno.test("firing ends also when an output batch may be larger than the area it is written to", async () => {
+  const core = new Core({
+    ...PLAIN,
+    windowMs: 60_000,
+    alertTotalMin: 0,
+    alertRateMin: 0,
+    summaryBytes: 4096,
+    batchBytesMax: 65_000,
+  });
+  const processor = processorOf(core, null, new ImpatientClock());
+  const records = Array.from({ length: 100 }, (_, i) => ({
+    timestamp: 1000,
+    key: null,
+    value: encodeUtf8(`1\t1\titem_${i}\t-5`),
+  }));
+  await processor.fold(encodeBatch(records));
+  await processor.fireIdle();
+  const { outputs } = processor.take()!;
+  const summaries = outputs.find((o) => o.topic === "sums")!.batches.flatMap((b) => decodeBatch(b));
+  assertEquals(summaries.length, 100);
 });
 
 Deno.test("outcomes are told with their offsets, also when windows fire in the middle of a batch", async () => {
@@ -192,6 +228,34 @@ Deno.test("folding waits while too much is pending, and goes on after the commit
   await committer.commit();
   await clock.settle();
   assertEquals(room, true);
+});
+
+Deno.test("waiting for room leaves nobody behind who listens to the signal", async () => {
+  const fake = source();
+  let pendingBytes = 0;
+  Object.defineProperty(fake, "pendingBytes", { get: () => pendingBytes });
+  const session = sessionOf(() => Promise.resolve("committed"));
+  const committer = new Committer(session, [fake], 10, new ManualClock());
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  for (let i = 0; i < 10; i++) {
+    pendingBytes = 9 * 1024 * 1024;
+    const room = committer.room(signal);
+    pendingBytes = 0;
+    fake.value = i;
+    await committer.commit();
+    await room;
+  }
+  assertEquals(listeners, 0);
 });
 
 Deno.test("OffsetWaiters resolves when every value was delivered, in any pieces", async () => {

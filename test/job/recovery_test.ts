@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { StopError } from "../../src/job/mod.ts";
-import type { Commit, CommitOutcome, Log, LogSession } from "../../src/log/mod.ts";
 import { decodeUtf8 } from "../../src/types/mod.ts";
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { Random } from "../model/random.ts";
@@ -9,6 +8,7 @@ import type { Fault } from "../log/fault_kv.ts";
 import { drain, feed } from "./feeding.ts";
 import { livesWithFaults } from "./lives.ts";
 import { line, PARTITIONS, World } from "./world.ts";
+import { LossyLog } from "./lossy_log.ts";
 
 Deno.test("job gives one result per record over a crash at every write", async () => {
   for (const fault of ["dies before", "dies after"] as const) {
@@ -81,41 +81,6 @@ Deno.test("summaries are published once over a crash at every commit", async () 
     assert(fired > 100, `${fired} summaries`);
   }
 });
-
-/** A log whose sessions lose the n-th commit: it happens or not, and the answer is "lost". */
-class LossyLog implements Log {
-  commits = 0;
-  lost = 0;
-
-  constructor(
-    readonly log: Log,
-    readonly loses: (commit: number) => "happened" | "did not" | null,
-  ) {}
-
-  get id(): string {
-    return this.log.id;
-  }
-
-  partitionsOf(topic: string): number {
-    return this.log.partitionsOf(topic);
-  }
-
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await this.log.claim(input, partitions);
-    return {
-      input,
-      partitions: session.partitions,
-      read: (p, offset, options) => session.read(p, offset, options),
-      commit: async (commit: Commit): Promise<CommitOutcome> => {
-        const how = input === "transactions" ? this.loses(++this.commits) : null;
-        if (how === null) return await session.commit(commit);
-        this.lost++;
-        if (how === "happened") await session.commit(commit);
-        return "lost";
-      },
-    };
-  }
-}
 
 /** Loses every third commit in the given way, and recovers each time. */
 async function loseCommits(how: "happened" | "did not"): Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from "../../src/job/mod.ts";
 import { EmbeddedLog, type Log } from "../../src/log/mod.ts";
 import {
+  type Chance,
   codecOf,
   decodeBatch,
   decodeUtf8,
@@ -22,6 +23,7 @@ import {
 import { type Fault, FaultKv } from "../log/fault_kv.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { Model } from "../model/model.ts";
+import { Random } from "../model/random.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 export const PARTITIONS = 2;
@@ -50,7 +52,11 @@ export interface Life {
 }
 
 export class World {
+  static #opened = 0;
   readonly clock = new ManualClock();
+  readonly #random = new Random(World.#opened++);
+  /** Differs from world to world: ids are drawn by it. */
+  readonly chance: Chance = () => this.#random.below(2 ** 32) / 2 ** 32;
 
   private constructor(
     readonly logKv: Deno.Kv,
@@ -83,7 +89,7 @@ export class World {
     for (const kv of [logKv, stateKv]) kv.onDeath = kill;
     const surroundings = {
       clock: this.clock,
-      chance: () => 0.5,
+      chance: this.chance,
       onProgress,
       openKv: (path: string) => Promise.resolve(path.includes("log") ? logKv : stateKv),
     };

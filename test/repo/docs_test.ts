@@ -65,12 +65,44 @@ Deno.test("imports point one way: only src/log and src/state open Deno KV, only 
     if (room !== "wasm") {
       assert(!/new WebAssembly\.|WebAssembly\.(instantiate|compile)/.test(source), file);
     }
-    if (!["types", "main.ts"].includes(room)) {
-      assert(
-        !/Date\.now\(|Math\.random\(|setTimeout\(/.test(source),
-        `${file} uses clock or chance directly`,
-      );
+  }
+});
+
+/** Time, timers and chance of the machine. */
+const MACHINE_TIME_AND_CHANCE = [
+  /\bDate\.now\b/,
+  /\bnew Date\(\s*\)/,
+  /\bDate\(\)/,
+  /\bTemporal\.Now\b/,
+  /\bperformance\b/,
+  /\bhrtime\b/,
+  /\bset(Timeout|Interval|Immediate)\b/,
+  /\bAbortSignal\.timeout\b/,
+  /\bDeno\.(un)?refTimer\b/,
+  /\bnode:timers\b/,
+  /\bMath\.random\b/,
+  /\brandomUUID\b/,
+  /\bgetRandomValues\b/,
+  /\brandom(Bytes|Int|Fill|FillSync)\b/,
+];
+
+/** Who may use them all the same. */
+const EXCEPTIONS: Record<string, string> = {
+  "src/types/clock.ts": "is the machine's clock and chance, which everything else is given",
+  "src/main.ts": "ends the process by force when a stop in good order takes too long",
+};
+
+Deno.test("time, timers and chance come in through Clock and Chance alone", () => {
+  for (const file of filesBelow("src/")) {
+    if (!file.endsWith(".ts") || file in EXCEPTIONS) continue;
+    const source = read(file).replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+    for (const pattern of MACHINE_TIME_AND_CHANCE) {
+      assert(!pattern.test(source), `${file} uses the machine's ${pattern.source} directly`);
     }
+  }
+  // An exception that needs none is taken off the list.
+  for (const file of Object.keys(EXCEPTIONS)) {
+    assert(MACHINE_TIME_AND_CHANCE.some((pattern) => pattern.test(read(file))), file);
   }
 });
 

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { encodeUtf8 } from "../../src/types/mod.ts";
 import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/state/mod.ts";
+import { toKv } from "../../src/log/mod.ts";
+import { fromHex } from "../../src/state/segment_index.ts";
 import { type Fault, FaultKv } from "../log/fault_kv.ts";
 import { facts, load, noise, openStore, publish } from "./state_fixture.ts";
 
@@ -245,5 +247,33 @@ Deno.test("history keeps the last events over restarts, newest first", async () 
   assertEquals(events.map((e) => e.at), [510, 509, 508]);
   assertEquals(events[0]!.reason, "disk full");
   assertEquals((await again.history.list(1000)).length, 500);
+  kv.close();
+});
+
+Deno.test("chain is not opened when the checkpoint that the core came from cannot be read now", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const store = await openStore(toKv(kv));
+  const chain = await CheckpointChain.open(store, await store.takeOver(0), 2, null);
+  const base = await publish(chain, 10, { 1: "one", 2: "two" });
+  const locked = { ...toKv(kv), getMany: () => Promise.reject(new Error("database is locked")) };
+  const unable = await openStore(locked);
+  // Taken for damaged, its unchanged segments would be missing in the next checkpoint.
+  await assertRejects(
+    async () => await CheckpointChain.open(unable, await unable.takeOver(0), 2, base),
+    Error,
+    "database is locked",
+  );
+  await kv.delete(["chunk", "job", 0, fromHex(base.index[0]!)]);
+  await assertRejects(
+    async () => await CheckpointChain.open(store, await store.takeOver(0), 2, base),
+    DamagedCheckpointError,
+    "missing",
+  );
+  await kv.delete(["manifest", "job", 0, base.sequence]);
+  await assertRejects(
+    async () => await CheckpointChain.open(store, await store.takeOver(0), 2, base),
+    Error,
+    "Checkpoint 1 of partition 0 is gone",
+  );
   kv.close();
 });

@@ -245,8 +245,12 @@ export class Checkpointer implements CutGate {
       if (acknowledged.offset >= offset && acknowledged.watermark >= watermark) return;
       signal.throwIfAborted();
       await new Promise<void>((resolve) => {
-        this.#committed.push(resolve);
-        signal.addEventListener("abort", () => resolve(), { once: true });
+        const wake = () => {
+          signal.removeEventListener("abort", wake);
+          resolve();
+        };
+        this.#committed.push(wake);
+        signal.addEventListener("abort", wake);
       });
     }
   }

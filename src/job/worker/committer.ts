@@ -20,9 +20,15 @@ export interface CommitSource<P extends Pending = Pending> {
   acknowledge(pending: P): void;
 }
 
-/** Pending bytes from which a commit is made before its time, and from which folding waits. */
-const PENDING_BYTES_EARLY = 2 * 1024 * 1024;
-const PENDING_BYTES_MAX = 8 * 1024 * 1024;
+/** Bounds of the bytes that wait for a commit. */
+export interface PendingLimits {
+  /** From so many on a commit is made before its time. */
+  readonly earlyBytes: number;
+  /** From so many on folding waits. */
+  readonly maxBytes: number;
+}
+
+const PENDING_LIMITS: PendingLimits = { earlyBytes: 2 * 1024 * 1024, maxBytes: 8 * 1024 * 1024 };
 
 /** Commits what partitions of one session have pending, in one commit after the other. */
 export class Committer {
@@ -37,6 +43,7 @@ export class Committer {
     readonly intervalMs: number,
     readonly clock: Clock,
     readonly statistics: CommitStatistics = new CommitStatistics(),
+    readonly limits = PENDING_LIMITS,
   ) {}
 
   get #pendingBytes(): number {
@@ -51,16 +58,21 @@ export class Committer {
   /** Whether folding may go on; asks for a commit in time. */
   get hasRoom(): boolean {
     const bytes = this.#pendingBytes;
-    if (bytes >= PENDING_BYTES_EARLY) this.ask();
-    return bytes < PENDING_BYTES_MAX;
+    if (bytes >= this.limits.earlyBytes) this.ask();
+    return bytes < this.limits.maxBytes;
   }
 
   /** Resolves when there is room for more pending outputs. */
   async room(signal: AbortSignal): Promise<void> {
     while (!this.hasRoom && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.#room.push(resolve);
-        signal.addEventListener("abort", () => resolve(), { once: true });
+        // The signal lives long: who is woken otherwise must not stay with it.
+        const wake = () => {
+          signal.removeEventListener("abort", wake);
+          resolve();
+        };
+        this.#room.push(wake);
+        signal.addEventListener("abort", wake);
       });
     }
   }

@@ -119,7 +119,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.#check(next);
       if (next === Code.WindowsDue) await this.#fire(!replay);
       else if (next === Code.CheckpointFirst) await this.gate.advance();
-      this.#keep(this.core.takeFinished());
+      this.#keep(this.#drain(next));
     }
     this.#keep(this.core.takeFinished());
     const info = batchInfo(batch);
@@ -128,6 +128,11 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     if (!replay) this.recordsIn += folded;
     this.recordsSinceCheckpoint += folded;
     this.#busy = false;
+  }
+
+  /** A full area is emptied whole: an open batch may be all that fills it. */
+  #drain(code: Code): Output {
+    return code === Code.OutputFull ? this.core.take() : this.core.takeFinished();
   }
 
   #check(code: Code): void {
@@ -197,7 +202,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     await this.gate.encoded();
     for (let code = this.core.fire(emit); code !== Code.Done; code = this.core.fire(emit)) {
       this.#check(code);
-      this.#keep(this.core.takeFinished());
+      this.#keep(this.#drain(code));
       if (code === Code.State) await this.gate.encoded();
       else await this.clock.yield();
     }

@@ -1,6 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
-import { CheckpointChain, foldParametersHash, type Manifest } from "../../state/mod.ts";
+import {
+  CheckpointChain,
+  type CheckpointStore,
+  foldParametersHash,
+  type Manifest,
+  type Owner,
+} from "../../state/mod.ts";
 import type { Core } from "../../wasm/mod.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { LostError } from "../errors.ts";
@@ -59,9 +65,18 @@ export async function recoverPartition(
     clock,
     progress,
   };
-  const epoch = await store.takeOver(partition);
-  const { core, manifest, damaged } = await restore(recovering, claimed);
+  const owner = await store.takeOver(partition);
+  const { core, manifest, damaged } = await whileOwned(store, owner, async () => {
+    const restored = await restore(recovering, claimed);
+    if (restored.damaged.length === 0 || await store.owns(owner)) return restored;
+    throw new LostError(`Partition ${partition} has another owner`);
+  });
   for (const { sequence, reason } of damaged) {
+    log.error("Checkpoint {sequence} of partition {partition} is damaged: {reason}", {
+      sequence,
+      partition,
+      reason,
+    });
     const offset = claimed.committed.offset;
     const at = clock.now();
     await store.addEvent({ kind: "damaged", at, partition, sequence, offset, reason });
@@ -73,7 +88,11 @@ export async function recoverPartition(
     : newProcessor(context, core, claimed);
   processor.lastBatch = manifest?.lastBatch ?? null;
   const base = changed ? null : manifest;
-  const chain = await CheckpointChain.open(store, epoch, settings.checkpointsRetained, base);
+  const chain = await whileOwned(
+    store,
+    owner,
+    () => CheckpointChain.open(store, owner, settings.checkpointsRetained, base),
+  );
   const checkpointer = new Checkpointer(processor, chain, {
     intervalMs: settings.checkpointIntervalMs,
     timeoutMs: settings.checkpointTimeoutMs,
@@ -100,8 +119,26 @@ export async function recoverPartition(
       items: recovery.items,
     });
   }
-  const owner = new LocalOwner(processor);
-  return { claimed, processor, checkpointer, chain, owner, recovery };
+  return { claimed, processor, checkpointer, chain, owner: new LocalOwner(processor), recovery };
+}
+
+/**
+ * A step of the recovery. What looks damaged or missing to one who is fenced off was removed by the
+ * next owner.
+ *
+ * @throws {LostError} when it failed and someone else owns the partition now
+ */
+async function whileOwned<T>(
+  store: CheckpointStore,
+  owner: Owner,
+  step: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    if (await store.owns(owner)) throw error;
+    throw new LostError(`Partition ${owner.partition} has another owner`, { cause: error });
+  }
 }
 
 function tell(

@@ -3,8 +3,12 @@
 //   newest usable checkpoint at or below (offset, watermark), else the start of the partition
 //   -> load -> drop windows fired since -> fold silently up to the committed offset
 
-import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession, RestoredFrom } from "../../log/mod.ts";
+import {
+  type ClaimedPartition,
+  type LogSession,
+  OffsetOutOfRangeError,
+  type RestoredFrom,
+} from "../../log/mod.ts";
 import {
   type CheckpointStore,
   coreOptionsOf,
@@ -20,10 +24,11 @@ import { StopError } from "../errors.ts";
 import type { ProgressReporter } from "../progress.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
-const log = getLogger(["stockflow", "recovery"]);
-
 /** Bytes that are read at a time to fold again. */
 const REPLAY_READ_BYTES = 1024 * 1024;
+/** How often, and how long each time, the log is asked for what it holds. */
+const READ_ATTEMPTS = 20;
+const READ_WAIT_MS = 500;
 /** How long folding goes on before others have their turn. */
 const TURN_MS = 8;
 
@@ -72,7 +77,7 @@ export async function restore(
   const unusable: Damage[] = [];
   for (const { sequence, manifest, damage } of await context.store.list(partition)) {
     if (!manifest) {
-      damaged.push(tellDamage(partition, sequence, damage!));
+      damaged.push({ sequence, reason: damage! });
       continue;
     }
     const reason = whyNot(context, claimed, manifest);
@@ -85,19 +90,10 @@ export async function restore(
       return { core: await load(context, manifest), manifest, damaged };
     } catch (error) {
       if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) throw error;
-      damaged.push(tellDamage(partition, sequence, error.message));
+      damaged.push({ sequence, reason: error.message });
     }
   }
   return { core: atStart(context, claimed, [...unusable, ...damaged]), manifest: null, damaged };
-}
-
-function tellDamage(partition: number, sequence: number, reason: string): Damage {
-  log.error("Checkpoint {sequence} of partition {partition} is damaged: {reason}", {
-    sequence,
-    partition,
-    reason,
-  });
-  return { sequence, reason };
 }
 
 /** Offset and watermark of a checkpoint. */
@@ -166,7 +162,13 @@ async function checkLastBatch(
   { lastBatch: mark, sequence }: Manifest,
 ): Promise<void> {
   if (!mark || mark.baseOffset < logStart || mark.baseOffset >= logEnd) return;
-  const { batches } = await session.read(partition, mark.baseOffset, { maxBytes: 1, waitMs: 0 });
+  let batches: readonly Uint8Array[];
+  try {
+    batches = await readSome(session, partition, mark.baseOffset, 1);
+  } catch (error) {
+    if (error instanceof OffsetOutOfRangeError) return; // removed since the claim
+    throw error;
+  }
   const found = batches.map((b) => batchInfo(b)).find((b) => b.baseOffset === mark.baseOffset);
   if (found?.crc === mark.crc) return;
   throw new StopError(
@@ -174,6 +176,23 @@ async function checkLastBatch(
       `that checkpoint ${sequence} was made from`,
     "the topic was created anew: start with an empty file for the state",
   );
+}
+
+/**
+ * Batches from an offset below the log's end. One answer without any tells nothing: a fetch may come
+ * back empty.
+ */
+async function readSome(
+  session: LogSession,
+  partition: number,
+  offset: number,
+  maxBytes: number,
+): Promise<readonly Uint8Array[]> {
+  for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+    const { batches } = await session.read(partition, offset, { maxBytes, waitMs: READ_WAIT_MS });
+    if (batches.length > 0) return batches;
+  }
+  throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
 }
 
 async function load(context: RecoveryContext, manifest: Manifest): Promise<Core> {
@@ -248,8 +267,7 @@ export async function replay(
   const replayed = context.progress.begin("replay", committed.offset - from);
   let turn = clock.monotonic();
   while (processor.position < committed.offset) {
-    const options = { maxBytes: REPLAY_READ_BYTES, waitMs: 0 };
-    const { batches } = await session.read(partition, processor.position, options);
+    const batches = await readSome(session, partition, processor.position, REPLAY_READ_BYTES);
     for (const batch of batches) {
       await processor.replay(batch, committed.offset);
       replayed(processor.position - from);

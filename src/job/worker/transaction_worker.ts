@@ -118,10 +118,16 @@ export class TransactionWorker implements JobWorker {
   }
 
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
-    const { settings, clock } = this.context;
+    const { settings, clock, pendingLimits } = this.context;
     const sources = this.members.map((member) => this.#sourceOf(member));
-    const { commitIntervalMs } = settings;
-    const committer = new Committer(session, sources, commitIntervalMs, clock, this.#committed);
+    const committer = new Committer(
+      session,
+      sources,
+      settings.commitIntervalMs,
+      clock,
+      this.#committed,
+      pendingLimits,
+    );
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
     await together([
@@ -178,7 +184,10 @@ export class TransactionWorker implements JobWorker {
     let idleSince: number | null = null;
     let turn = clock.monotonic();
     while (!signal.aborted) {
-      if (!committer.hasRoom) await shares.measure("backPressured", () => committer.room(signal));
+      // Another partition may take the room before this one has its turn.
+      while (!committer.hasRoom && !signal.aborted) {
+        await shares.measure("backPressured", () => committer.room(signal));
+      }
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
       const { batches, highWatermark, watermark } = await shares.measure(
         "idle",
@@ -189,6 +198,8 @@ export class TransactionWorker implements JobWorker {
       }
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== highWatermark) continue;
+        // What the log held at the claim may have ended in offsets that readers skip.
+        if (!member.owner.isReady) member.owner.setReady();
         idleSince ??= clock.monotonic();
         const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
         if (idle && processor.core.info.openWindows > 0) await processor.fireIdle();

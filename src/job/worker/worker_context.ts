@@ -3,6 +3,7 @@ import type { CheckpointStore, FoldParameters } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
 import type { CoreOptions } from "../../wasm/mod.ts";
 import type { OnProgress } from "../progress.ts";
+import type { PendingLimits } from "./committer.ts";
 import type { LocalOwner } from "./owners.ts";
 import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
 
@@ -28,6 +29,8 @@ export interface WorkerContext {
   readonly topics: OutputTopics;
   /** The partitions that this worker folds; all by default. */
   readonly partitions?: readonly number[];
+  /** Bounds of what waits for a commit; those of Committer by default. */
+  readonly pendingLimits?: PendingLimits;
   readonly clock: Clock;
   readonly chance: Chance;
   /** Is told the outcome of every record; null if nobody wants to know. */

@@ -1,0 +1,134 @@
+// Recovery when reads of the log or of a checkpoint give less than expected.
+
+import { assert, assertEquals } from "@std/assert";
+import { type Log, type LogSession, OffsetOutOfRangeError } from "../../src/log/mod.ts";
+import { Random } from "../model/random.ts";
+import { LossyLog } from "./lossy_log.ts";
+import { drain, feed } from "./feeding.ts";
+import { World } from "./world.ts";
+
+/** A log whose reads give nothing once in a while, as a fetch may. */
+class SparingLog extends LossyLog {
+  #reads = 0;
+
+  constructor(log: Log) {
+    super(log, () => null);
+  }
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    return {
+      ...session,
+      read: async (p, offset, options) => {
+        const answer = await session.read(p, offset, options);
+        return this.#reads++ % 3 < 2 ? { ...answer, batches: [] } : answer;
+      },
+    };
+  }
+}
+
+Deno.test("job recovers although reads give nothing once in a while", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(11), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, { wrapLog: (log) => new SparingLog(log) });
+  assertEquals(next.job.failure, null);
+  await feed(world, next, new Random(12), 60);
+  await drain(world, next);
+  await world.assertExactlyOnce();
+  await world.stop(next);
+  world.close();
+});
+
+/** A log that has removed the batch folded last since the claim: the first read says so. */
+class ForgettingLog extends LossyLog {
+  #reads = 0;
+
+  constructor(log: Log) {
+    super(log, () => null);
+  }
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    return {
+      ...session,
+      read: (p, offset, options) => {
+        if (input !== "transactions" || this.#reads++ > 0) return session.read(p, offset, options);
+        const end = offset + 1;
+        return Promise.reject(new OffsetOutOfRangeError(input, p, offset, end, end));
+      },
+    };
+  }
+}
+
+Deno.test("recovery does without the batch folded last when the log removes it meanwhile", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(15), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, { wrapLog: (log) => new ForgettingLog(log) });
+  assertEquals(next.worker.recoveries, 0);
+  await feed(world, next, new Random(16), 60);
+  await drain(world, next);
+  await world.assertExactlyOnce();
+  await world.stop(next);
+  world.close();
+});
+
+/** A log that ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
+class MarkedLog extends LossyLog {
+  constructor(log: Log) {
+    super(log, () => null);
+  }
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    return {
+      ...session,
+      partitions: session.partitions.map((p) => ({ ...p, logEnd: p.logEnd + 1 })),
+    };
+  }
+}
+
+Deno.test("an owner is ready when nothing that readers see is left, wherever the log ends", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(13), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, { wrapLog: (log) => new MarkedLog(log), wait: false });
+  await world.clock.until(() => next.job.isReady, "the job is ready");
+  await world.stop(next);
+  world.close();
+});
+
+Deno.test("a checkpoint that its new owner removes while it is loaded is not taken for damaged", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(14), 60);
+  await drain(world, life);
+  await world.stop(life);
+  // While the next life loads the checkpoint, another takes the partition over and removes a chunk of it.
+  const kv = world.stateKv;
+  const getMany = kv.getMany.bind(kv);
+  let removed = false;
+  kv.getMany = (async (keys: Deno.KvKey[]) => {
+    const entries = await getMany(keys);
+    if (removed || keys[0]![0] !== "chunk") return entries;
+    removed = true;
+    const epoch = ["epoch", "test", keys[0]![2]!];
+    await kv.set(epoch, (await kv.get<number>(epoch)).value! + 1);
+    return [{ ...entries[0]!, value: null, versionstamp: null }, ...entries.slice(1)];
+  }) as typeof kv.getMany;
+  const next = await world.start();
+  assert(removed);
+  assertEquals(next.worker.recoveries, 1);
+  const events = await next.job.checkpointEvents(100);
+  assertEquals(events.filter((event) => event.kind === "damaged"), []);
+  await world.assertExactlyOnce();
+  await world.stop(next);
+  world.close();
+});

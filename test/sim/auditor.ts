@@ -1,0 +1,286 @@
+// Holds every commit, every recovery and every answer against the model, as it happens.
+
+import type { Commit, CommittedPosition } from "../../src/log/mod.ts";
+import type { LocalOwner } from "../../src/job/worker/owners.ts";
+import type { PartitionProcessor } from "../../src/job/worker/partition_processor.ts";
+import { batchInfo, decodeBatch, encodeUtf8, type LogRecord } from "../../src/types/mod.ts";
+import {
+  type Core,
+  NO_TIME,
+  OUTCOME_ACCEPTED,
+  OUTCOME_INVALID,
+  OUTCOME_REJECTED,
+} from "../../src/wasm/mod.ts";
+import { Model, type Outcome } from "../model/model.ts";
+import type { SimProcess } from "./process.ts";
+import type { Sim } from "./sim.ts";
+import { Expectations, type ExpectedOutput } from "./expectations.ts";
+
+/** An idle firing: where the partition stood, and the watermark that it moved to. */
+export interface Firing {
+  readonly position: number;
+  readonly watermark: bigint;
+}
+
+/** A look-up that was answered; held against the model at the end. */
+interface LookUp {
+  readonly partition: number;
+  readonly itemId: string;
+  readonly stock: bigint | null;
+  /** The log's end at the claim, and at the answer. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The input as readers see it. */
+export interface InputView {
+  /** Visible batches of a partition in their order, from the n-th on. */
+  batches(partition: number, from: number): readonly Uint8Array[];
+}
+
+export type PositionOf = { readonly partition: number } & CommittedPosition;
+
+/** One partition of the input as the model has it. */
+class Audit {
+  readonly model: Model;
+  offset = 0;
+  watermark = NO_TIME;
+  /** Idle firings that were committed. */
+  readonly firings: Firing[] = [];
+  /** What a core's counters are at each committed position. */
+  readonly counters = new Map<string, string>();
+  /** The outcome of each offset. */
+  readonly outcomes = new Map<number, number>();
+  /** Batches that were looked at, and the records of them that wait to be folded. */
+  taken = 0;
+  waiting: LogRecord[] = [];
+
+  constructor(model: Model) {
+    this.model = model;
+    this.remember();
+  }
+
+  remember(): void {
+    this.counters.set(`${this.offset}/${this.watermark}`, countersOfModel(this.model));
+  }
+}
+
+export class Auditor {
+  readonly partitions: Audit[];
+  readonly expectations: Expectations;
+  readonly #lookUps: LookUp[] = [];
+  /** Idle firings of each process' newest processors, and those sent with each commit. */
+  readonly #firings = new Map<string, Firing[]>();
+  readonly #sent = new Map<string, readonly Firing[]>();
+  /** Outcomes that were told before their offset was committed. */
+  readonly #told: { partition: number; offset: number; outcome: number }[] = [];
+  commits = 0;
+  recoveries = 0;
+
+  constructor(
+    readonly sim: Sim,
+    readonly input: InputView,
+    readonly topics: { results: string; summaries: string; deadLetters: string },
+  ) {
+    const { partitions, core, sidePartitions } = sim.plan;
+    this.partitions = Array.from(
+      { length: partitions },
+      (_, partition) => new Audit(new Model({ ...core, partition })),
+    );
+    this.expectations = new Expectations(sim, topics, sidePartitions);
+  }
+
+  // ---- what a process does ----
+
+  /** A processor stands at its claim's position: its counters are those of the model there. */
+  onOwner(process: SimProcess, partition: number, owner: LocalOwner): void {
+    const { processor } = owner;
+    this.recoveries++;
+    this.sim.trace(process.name, () => `owns ${partition}@${processor.position}`);
+    const key = `${processor.position}/${processor.core.watermark}`;
+    const expected = this.partitions[partition]!.counters.get(key);
+    const found = countersOfCore(processor.core);
+    if (expected === undefined) {
+      this.sim.violate("P1", `partition ${partition} was recovered at ${key}: never committed`);
+    } else if (found !== expected) {
+      this.sim.violate(
+        "P3",
+        `partition ${partition} was recovered at ${key} with ${found}, not ${expected}`,
+      );
+    }
+    this.#watchFirings(process, processor);
+  }
+
+  #watchFirings(process: SimProcess, processor: PartitionProcessor): void {
+    const firings: Firing[] = [];
+    this.#firings.set(`${process.name}/${processor.partition}`, firings);
+    const fireIdle = processor.fireIdle.bind(processor);
+    processor.fireIdle = async () => {
+      const { position } = processor;
+      await fireIdle();
+      firings.push({ position, watermark: processor.core.watermark });
+      this.sim.trace(process.name, () => `idle firing ${processor.partition}@${position}`);
+    };
+  }
+
+  /** A commit leaves its process. */
+  onSend(process: SimProcess, { positions }: Commit): void {
+    for (const { partition, offset, watermark } of positions) {
+      const firings = this.#firings.get(`${process.name}/${partition}`) ?? [];
+      this.#sent.set(`${process.name}/${partition}/${offset}/${watermark}`, [...firings]);
+    }
+  }
+
+  onOutcomes(partition: number, first: number, outcomes: Uint8Array): void {
+    // Offsets that readers skip have no outcome: only without gaps are offsets known.
+    if (this.sim.plan.log !== "embedded") return;
+    outcomes.forEach((outcome, i) => this.#told.push({ partition, offset: first + i, outcome }));
+  }
+
+  /** Looks an item up; the log ended at `from` when the partition was claimed, and at `to` now. */
+  lookUp(owner: LocalOwner, partition: number, itemId: string, from: number, to: number): void {
+    const [stock] = owner.processor.core.lookUp([encodeUtf8(itemId)]);
+    this.#lookUps.push({ partition, itemId, stock: stock!, from, to });
+  }
+
+  // ---- what becomes visible ----
+
+  /** A commit took effect: moves the model, and tells what must have become visible with it. */
+  onCommit(process: SimProcess, positions: readonly PositionOf[]): ExpectedOutput {
+    this.commits++;
+    const expected = this.expectations.begin();
+    for (const position of positions) {
+      const { partition, offset, watermark, start } = position;
+      const audit = this.partitions[partition]!;
+      const name = `partition ${partition} was committed at ${offset}/${watermark}`;
+      if (offset < audit.offset || watermark < audit.watermark) {
+        this.sim.violate("P1", `${name}, behind ${audit.offset}/${audit.watermark}`);
+        continue;
+      }
+      if (start !== 0) this.sim.violate("P1", `${name} with start ${start}`);
+      const sent = this.#sent.get(`${process.name}/${partition}/${offset}/${watermark}`) ?? [];
+      const counts = this.expectations.countsOf(audit.model);
+      this.#advance(audit, partition, offset, watermark, sent);
+      expected.add(partition, audit.model, counts);
+      if (timeOf(audit.model.watermark) !== watermark) {
+        this.sim.violate("P9", `${name}; the model's watermark is ${audit.model.watermark}`);
+      }
+      audit.offset = offset;
+      audit.watermark = watermark;
+      audit.remember();
+    }
+    return expected;
+  }
+
+  #advance(
+    audit: Audit,
+    partition: number,
+    offset: number,
+    watermark: bigint,
+    sent: readonly Firing[],
+  ): void {
+    for (const firing of sent) {
+      if (firing.watermark <= timeOf(audit.model.watermark) || firing.watermark > watermark) {
+        continue;
+      }
+      this.#foldTo(audit, partition, firing.position);
+      audit.model.idle();
+      if (timeOf(audit.model.watermark) !== firing.watermark) {
+        this.sim.violate(
+          "P9",
+          `partition ${partition} fired at ${firing.position} up to ${firing.watermark}, ` +
+            `the model up to ${audit.model.watermark}`,
+        );
+      }
+      audit.firings.push(firing);
+    }
+    this.#foldTo(audit, partition, offset);
+    if (audit.model.position !== offset) {
+      this.sim.violate(
+        "P1",
+        `partition ${partition} was committed at ${offset}, which is no record's end: ` +
+          `the one before it ends at ${audit.model.position}`,
+      );
+    }
+  }
+
+  #foldTo(audit: Audit, partition: number, offset: number): void {
+    for (const batch of this.input.batches(partition, audit.taken)) {
+      if (batchInfo(batch).baseOffset >= offset) break;
+      audit.waiting.push(...decodeBatch(batch));
+      audit.taken++;
+    }
+    let n = 0;
+    for (; n < audit.waiting.length && audit.waiting[n]!.offset < offset; n++) {
+      const record = audit.waiting[n]!;
+      audit.outcomes.set(record.offset, outcomeByte(audit.model.fold(record)));
+      this.expectations.onFold(partition, record);
+    }
+    audit.waiting.splice(0, n);
+  }
+
+  // ---- at the end ----
+
+  /** Outcomes and look-ups that were answered must be those of the model. */
+  checkAnswers(): void {
+    for (const { partition, offset, outcome } of this.#told) {
+      const expected = this.partitions[partition]!.outcomes.get(offset);
+      if (expected === outcome) continue;
+      this.sim.violate("P1", `outcome of ${partition}@${offset}: ${outcome}, not ${expected}`);
+    }
+    const timelines = new Map(
+      [...new Set(this.#lookUps.map((l) => l.partition))].map((p) => [p, this.#timelineOf(p)]),
+    );
+    for (const { partition, itemId, stock, from, to } of this.#lookUps) {
+      const timeline = timelines.get(partition)!.get(itemId) ?? [];
+      const before = timeline.findLast(([offset]) => offset <= from)?.[1] ?? null;
+      const within = timeline.filter(([offset]) => offset > from && offset <= to);
+      const allowed = [before, ...within.map(([, s]) => s)];
+      if (allowed.includes(stock)) continue;
+      this.sim.violate(
+        "look-up",
+        `${itemId} of partition ${partition}: ${stock} was answered; ` +
+          `from ${from} to ${to} it was ${allowed.join(", ")}`,
+      );
+    }
+  }
+
+  /** The stocks of each item, with the offsets behind which they hold. */
+  #timelineOf(partition: number): Map<string, [number, bigint][]> {
+    const model = new Model({ ...this.sim.plan.core, partition, windowMs: 0 });
+    const timelines = new Map<string, [number, bigint][]>();
+    for (const record of this.input.batches(partition, 0).flatMap((b) => decodeBatch(b))) {
+      if (model.fold(record) !== true) continue;
+      const { key } = model.results.at(-1)!;
+      const timeline = timelines.get(key) ?? [];
+      timelines.set(key, timeline);
+      timeline.push([record.offset + 1, model.stock.get(key)!]);
+    }
+    return timelines;
+  }
+}
+
+function timeOf(ms: number | null): bigint {
+  return ms === null ? NO_TIME : BigInt(ms);
+}
+
+function outcomeByte(outcome: Outcome): number {
+  if (typeof outcome === "number") return OUTCOME_INVALID | outcome;
+  return outcome ? OUTCOME_ACCEPTED : OUTCOME_REJECTED;
+}
+
+/** All counters that the state hash covers, of a model and of a core. */
+export function countersOfModel(m: Model): string {
+  const invalid = [...m.invalid].toSorted(([a], [b]) => a - b).map(([r, n]) => `${r}:${n}`);
+  return `accepted ${m.accepted} rejected ${m.rejected} far ahead ${m.farAhead} ` +
+    `sum ${BigInt.asIntN(64, m.quantitySum)} items ${m.stock.size} largest ts ` +
+    `${timeOf(m.largestTs)} largest timestamp ${timeOf(m.largestTimestamp)} invalid ${invalid}`;
+}
+
+export function countersOfCore(core: Core): string {
+  const s = core.state;
+  const invalid = [...s.invalid.entries()].filter(([, n]) => n > 0n).map(([r, n]) => `${r}:${n}`);
+  return `accepted ${s.accepted} rejected ${s.rejected} far ahead ${s.farAhead} ` +
+    `sum ${s.quantitySum} items ${s.items} largest ts ` +
+    `${s.largestTs} largest timestamp ${s.largestTimestamp} invalid ${invalid}`;
+}

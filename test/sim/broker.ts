@@ -1,0 +1,137 @@
+// A log with Kafka's semantics, as the port in src/log shows it: transactions, read_committed, markers
+// that take offsets, claims that fence the ones before.
+
+import { type CommittedPosition, OffsetOutOfRangeError } from "../../src/log/mod.ts";
+import { batchInfo, encodeBatch, type NewRecord, setBaseOffset } from "../../src/types/mod.ts";
+import { NO_TIME } from "../../src/wasm/mod.ts";
+import type { Sim } from "./sim.ts";
+
+/** A transaction of a client that writes to the input. */
+export interface Transaction {
+  state: "open" | "committed" | "aborted";
+  readonly partitions: Set<BrokerPartition>;
+}
+
+/** What stands in a partition: record batches, and markers without records. */
+export interface LogEntry {
+  readonly base: number;
+  readonly last: number;
+  /** Null = a marker. */
+  readonly bytes: Uint8Array | null;
+  /** Null = written without a transaction. */
+  readonly transaction: Transaction | null;
+}
+
+function isVisible({ bytes, transaction }: LogEntry): boolean {
+  return bytes !== null && (transaction === null || transaction.state === "committed");
+}
+
+export class BrokerPartition {
+  readonly entries: LogEntry[] = [];
+  start = 0;
+  /** The high watermark. */
+  end = 0;
+  /** Who waits for more; each is called once. */
+  #waiting = new Set<() => void>();
+
+  constructor(readonly topic: string, readonly partition: number) {}
+
+  /** The last stable offset: nothing of an open transaction lies below it. */
+  get stableEnd(): number {
+    const open = this.entries.find((entry) => entry.transaction?.state === "open");
+    return open ? open.base : this.end;
+  }
+
+  append(batch: Uint8Array, transaction: Transaction | null = null): number {
+    const base = this.end;
+    setBaseOffset(batch, base);
+    const last = batchInfo(batch).lastOffset;
+    transaction?.partitions.add(this);
+    this.#add({ base, last, bytes: batch, transaction });
+    return base;
+  }
+
+  /** The marker that ends a transaction takes an offset. */
+  mark(): void {
+    this.#add({ base: this.end, last: this.end, bytes: null, transaction: null });
+  }
+
+  #add(entry: LogEntry): void {
+    this.entries.push(entry);
+    this.end = entry.last + 1;
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const wake of waiting) wake();
+  }
+
+  waitForMore(wake: () => void): void {
+    this.#waiting.add(wake);
+  }
+
+  /** Visible batches that reach behind `offset`, below the last stable offset; those of aborted transactions if told so. */
+  visibleFrom(offset: number, aborted = false): Uint8Array[] {
+    const { stableEnd } = this;
+    const batches: Uint8Array[] = [];
+    for (let i = this.entries.length - 1; i >= 0 && this.entries[i]!.last >= offset; i--) {
+      const entry = this.entries[i]!;
+      const seen = isVisible(entry) || aborted && entry.bytes !== null;
+      if (entry.base < stableEnd && seen) batches.push(entry.bytes!);
+    }
+    return batches.reverse();
+  }
+
+  assertHeld(offset: number): void {
+    if (offset >= this.start && offset <= this.end) return;
+    throw new OffsetOutOfRangeError(this.topic, this.partition, offset, this.start, this.end);
+  }
+}
+
+/** The right to commit, as the broker knows it. */
+export interface Claim {
+  readonly id: number;
+  readonly holder: string;
+}
+
+export class Broker {
+  readonly id: string;
+  readonly #topics = new Map<string, BrokerPartition[]>();
+  /** Positions and newest claims of the input's partitions. */
+  readonly committed: CommittedPosition[] = [];
+  readonly claims: (Claim | null)[] = [];
+  #claimCount = 0;
+
+  constructor(readonly sim: Sim, readonly input: string, topics: Readonly<Record<string, number>>) {
+    this.id = `log-${sim.seed}`;
+    for (const [topic, partitions] of Object.entries(topics)) {
+      this.#topics.set(
+        topic,
+        Array.from({ length: partitions }, (_, p) => new BrokerPartition(topic, p)),
+      );
+    }
+    for (let p = 0; p < topics[input]!; p++) {
+      this.committed.push({ offset: 0, watermark: NO_TIME, start: 0, parameters: "" });
+      this.claims.push(null);
+    }
+  }
+
+  topic(topic: string): BrokerPartition[] {
+    return this.#topics.get(topic)!;
+  }
+
+  /** Appends records; the batch's offsets follow those before. */
+  append(partition: number, records: readonly NewRecord[], transaction: Transaction | null): void {
+    this.topic(this.input)[partition]!.append(encodeBatch(records), transaction);
+  }
+
+  /** Ends a client's transaction by markers. */
+  end(transaction: Transaction, state: "committed" | "aborted"): void {
+    transaction.state = state;
+    for (const partition of transaction.partitions) partition.mark();
+  }
+
+  claim(holder: string, partitions: readonly number[]): Claim {
+    const claim = { id: ++this.#claimCount, holder };
+    for (const p of partitions) this.claims[p] = claim;
+    return claim;
+  }
+}

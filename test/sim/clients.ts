@@ -1,0 +1,73 @@
+// Clients that write transactions to the input, at random moments.
+
+import type { NewRecord } from "../../src/types/mod.ts";
+import type { Transaction } from "./broker.ts";
+import { TOPICS } from "./member.ts";
+import type { Sim } from "./sim.ts";
+import type { World } from "./world.ts";
+
+/** A write that was acknowledged: the records stand in the log from this offset on. */
+export interface Acknowledged {
+  readonly partition: number;
+  readonly offset: number;
+  readonly records: readonly NewRecord[];
+}
+
+export class Clients {
+  /** All clients have written what they wanted to. */
+  done = false;
+  readonly acknowledged: Acknowledged[] = [];
+  readonly #open = new Set<Transaction>();
+
+  constructor(readonly sim: Sim, readonly world: World) {
+    const { records, recordsAtOnce, durationMs } = sim.plan;
+    let latest = 0;
+    for (let left = records; left > 0;) {
+      const n = Math.min(left, 1 + sim.random.below(recordsAtOnce));
+      left -= n;
+      const at = sim.between(0, durationMs);
+      latest = Math.max(latest, at);
+      sim.scheduler.after(at, () => this.#write(n));
+    }
+    sim.scheduler.after(latest + 1, () => this.done = true);
+  }
+
+  #write(n: number): void {
+    const { sim, world } = this;
+    const partition = sim.random.below(sim.plan.partitions);
+    const records = world.workload.records(partition, n);
+    if (world.broker) this.#produce(partition, records);
+    else this.#post(partition, records);
+  }
+
+  /** Writes to the broker, in a transaction or without. */
+  #produce(partition: number, records: readonly NewRecord[]): void {
+    const { sim } = this;
+    const broker = this.world.broker!;
+    const open = sim.happens("transaction left open");
+    const aborted = sim.happens("transaction aborted");
+    if (!open && !aborted && sim.chance(0.7)) return broker.append(partition, records, null);
+    const transaction: Transaction = { state: "open", partitions: new Set() };
+    this.#open.add(transaction);
+    broker.append(partition, records, transaction);
+    sim.scheduler.after(open ? sim.between(100, 3000) : sim.between(0, 50), () => {
+      this.#open.delete(transaction);
+      broker.end(transaction, aborted ? "aborted" : "committed");
+    });
+  }
+
+  /** Writes through a process to its embedded log, if there is one. */
+  #post(partition: number, records: readonly NewRecord[]): void {
+    const member = this.world.liveMembers.find((m) => m.embedded !== null);
+    if (!member) return;
+    const { process, embedded } = member;
+    embedded!.append(TOPICS.input, partition, records).then((offset) => {
+      if (process.alive) this.acknowledged.push({ partition, offset, records });
+    }, () => {}); // it may be there or not
+  }
+
+  /** Whether a transaction of a client is still open. */
+  get isOpen(): boolean {
+    return this.#open.size > 0;
+  }
+}

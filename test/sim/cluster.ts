@@ -1,0 +1,295 @@
+// Starts processes, and does to them what happens to processes: crashes, stops, rebalances, pauses.
+
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { chunksOf, decodeIndex, fromHex } from "../../src/state/segment_index.ts";
+import { decodeManifest } from "../../src/state/manifest.ts";
+import { concat } from "../../src/state/checkpoint_store.ts";
+import { encodeKey, type KvFile } from "./kv_file.ts";
+import { JOB, type Machine, Member, TOPICS } from "./member.ts";
+import { CLUSTER_FAULTS, type ClusterFault } from "./plan.ts";
+import type { Sim } from "./sim.ts";
+import type { World } from "./world.ts";
+
+/** A stop in good order that takes longer is ended by force. */
+const STOP_MAX_MS = 20_000;
+
+/** Partitions that one process after the other works on. */
+interface Slot {
+  readonly groups: readonly (readonly number[])[];
+  member: Member | null;
+  /** A process is on its way. */
+  starting: boolean;
+}
+
+export class Cluster {
+  #slots: Slot[] = [];
+  #count = 0;
+
+  constructor(readonly sim: Sim, readonly world: World) {}
+
+  // ---- processes ----
+
+  /** Starts as many processes as share the partitions now. */
+  assign(): void {
+    const { sim, world } = this;
+    const { partitions, machines } = sim.plan;
+    const processes = world.broker ? 1 + sim.random.below(Math.min(partitions, machines)) : 1;
+    const owned: number[][] = Array.from({ length: processes }, () => []);
+    for (let p = 0; p < partitions; p++) {
+      owned[p < processes ? p : sim.random.below(processes)]!.push(p);
+    }
+    this.#slots = owned.map((list) => ({
+      groups: this.#grouped(list),
+      member: null,
+      starting: false,
+    }));
+    for (const slot of this.#slots) this.#start(slot, sim.between(0, 500));
+  }
+
+  /** Partitions of one process, by its workers. */
+  #grouped(partitions: readonly number[]): number[][] {
+    const workers = 1 + this.sim.random.below(Math.min(this.sim.plan.workers, partitions.length));
+    const groups: number[][] = Array.from({ length: workers }, () => []);
+    partitions.forEach((p, i) => groups[i % workers]!.push(p));
+    return groups;
+  }
+
+  #start(slot: Slot, delayMs: number): void {
+    if (slot.starting) return;
+    slot.starting = true;
+    this.sim.scheduler.after(delayMs, () => {
+      slot.starting = false;
+      if (!this.#slots.includes(slot) || this.sim.healed) return;
+      // One process at a time writes to an embedded log: a file lock sees to that.
+      if (!this.world.broker && this.world.liveMembers.length > 0) return this.#start(slot, 100);
+      slot.member = this.#member(slot.groups, this.sim.pick(this.world.machines));
+    });
+  }
+
+  #member(groups: Slot["groups"], machine: Machine): Member {
+    const member = new Member(this.world, `process ${this.#count++}`, machine, groups);
+    this.world.members.push(member);
+    return member;
+  }
+
+  /** Starts a process wherever there should be one and is none. */
+  replaceEnded(): void {
+    for (const slot of this.#slots) {
+      if (!slot.member?.isLive) this.#start(slot, this.sim.between(10, 800));
+    }
+  }
+
+  // ---- faults ----
+
+  /** Faults come at random moments until the clients are done. */
+  async torment(until: () => boolean): Promise<void> {
+    const { sim } = this;
+    const kinds = (Object.keys(CLUSTER_FAULTS) as ClusterFault[])
+      .flatMap((kind) =>
+        Array.from({ length: Math.ceil(3 * (sim.plan.rates[kind] ?? 0)) }, () => kind)
+      );
+    while (!until()) {
+      await this.sleep(sim.between(0, 2 * sim.plan.clusterFaultMs));
+      if (until()) return;
+      this.replaceEnded();
+      this.#lookUpSome();
+      if (kinds.length > 0) this.#befall(sim.pick(kinds));
+    }
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.sim.scheduler.after(ms, resolve));
+  }
+
+  #befall(kind: ClusterFault): void {
+    const { sim, world } = this;
+    const live = world.liveMembers;
+    if (live.length === 0) return;
+    const member = sim.pick(live);
+    if (this.#does(kind, member)) sim.count(kind);
+  }
+
+  /** Whether the fault could happen. */
+  #does(kind: ClusterFault, member: Member): boolean {
+    const { sim, world } = this;
+    switch (kind) {
+      case "crash":
+        member.kill();
+        return true;
+      case "crash at an event":
+        member.process.dieAtCall(1 + sim.random.below(40), sim.chance(0.5));
+        return true;
+      case "stop and restart":
+        this.#stop(member);
+        return true;
+      case "pause":
+        return this.#pause(member);
+      case "zombie":
+        return this.#replace(member);
+      case "rebalance":
+        this.#rebalance();
+        return true;
+      case "clock jump":
+        member.process.wallOffset += Math.floor(sim.between(-7_200_000, 7_200_000));
+        return true;
+      case "owner conflict": {
+        const partition = sim.random.below(sim.plan.partitions);
+        world.takeOver(member.machine.state, partition, ["epoch", JOB, partition]);
+        return true;
+      }
+      case "retention":
+        return this.#retain();
+      default:
+        return this.#damage(kind, member.machine.state);
+    }
+  }
+
+  #stop(member: Member): void {
+    member.stop();
+    this.sim.scheduler.after(STOP_MAX_MS, () => member.isLive && member.kill());
+  }
+
+  #pause(member: Member): boolean {
+    if (member.process.paused) return false;
+    member.process.pause();
+    this.sim.trace(member.process.name, "is paused");
+    if (this.sim.chance(0.7)) this.#replace(member);
+    this.sim.scheduler.after(this.sim.between(100, 4000), () => {
+      this.sim.trace(member.process.name, "goes on");
+      member.process.resume();
+    });
+    return true;
+  }
+
+  /** Another process takes its place while it lives. */
+  #replace(member: Member): boolean {
+    const slot = this.#slots.find((s) => s.member === member);
+    if (!slot || slot.starting) return false;
+    member.replaced = true;
+    this.#start(slot, this.sim.between(0, 1000));
+    return true;
+  }
+
+  /** The partitions are shared out anew; what becomes of the processes before differs. */
+  #rebalance(): void {
+    const { sim } = this;
+    for (const { member } of this.#slots) {
+      if (!member?.isLive) continue;
+      member.replaced = true;
+      if (sim.chance(0.6)) this.#stop(member);
+      else if (!this.world.broker || sim.chance(0.5)) member.kill();
+    }
+    this.assign();
+  }
+
+  // ---- what befalls the stored bytes ----
+
+  /** The log forgets records that every machine's oldest checkpoint has behind it. */
+  #retain(): boolean {
+    const { sim, world } = this;
+    const partition = sim.random.below(sim.plan.partitions);
+    if (world.damagedPartitions.has(partition)) return false;
+    let bound = Infinity;
+    for (const { state } of world.machines) {
+      const oldest = state.below(["manifest", JOB, partition])[0];
+      const position = oldest ? decodeManifest(oldest.value as Uint8Array).scalars.position : 0n;
+      bound = Math.min(bound, Number(position));
+    }
+    if (world.broker) {
+      const tp = world.broker.topic(TOPICS.input)[partition]!;
+      if (bound <= tp.start) return false;
+      tp.start = bound;
+      world.retainedPartitions.add(partition);
+      sim.trace("log", () => `partition ${partition} begins at ${bound}`);
+      return true;
+    }
+    const embedded = world.liveMembers[0]?.embedded;
+    if (!embedded || bound === 0) return false;
+    world.retainedPartitions.add(partition);
+    void embedded.retain(TOPICS.input, partition, Infinity, bound).catch(() => {});
+    return true;
+  }
+
+  /** Damages a part of a checkpoint; the log still holds everything, so it is not the only way back. */
+  #damage(kind: ClusterFault, file: KvFile): boolean {
+    const { sim, world } = this;
+    const partition = sim.random.below(sim.plan.partitions);
+    if (world.retainedPartitions.has(partition)) return false;
+    const manifests = file.below(["manifest", JOB, partition]);
+    const chunks = file.below(["chunk", JOB, partition]);
+    const victims = kind === "manifest altered" ? manifests : chunks;
+    if (victims.length === 0) return false;
+    const { key, value } = sim.pick(victims);
+    const bytes = altered(sim, value as Uint8Array, kind === "chunk altered" && sim.chance(0.6));
+    // Which checkpoints need it is to be found before it is gone.
+    const hit = manifests.filter((manifest) =>
+      kind === "manifest altered"
+        ? manifest.key === key
+        : needs(file, partition, manifest.value as Uint8Array, key)
+    );
+    file.damage(key, kind === "chunk missing" ? null : bytes);
+    world.damagedPartitions.add(partition);
+    for (const manifest of hit) {
+      const name = `${file.name}/${partition}/${String(manifest.key[3])}`;
+      const keys = world.damaged.get(name)?.keys ?? new Set();
+      world.damaged.set(name, { since: sim.now, keys: keys.add(encodeKey(key)) });
+    }
+    sim.trace(file.name, () => `${kind}: checkpoints ${hit.map((m) => m.key[3])} of ${partition}`);
+    return true;
+  }
+
+  // ---- questions ----
+
+  #lookUpSome(): void {
+    for (const member of this.world.liveMembers) {
+      // A process that was fenced off and does not know yet may answer from the past.
+      if (member.replaced || member.process.paused) continue;
+      for (const partition of member.owners.keys()) this.world.lookUp(member, partition);
+    }
+  }
+
+  // ---- the end ----
+
+  /** Ends every process, one way or the other. */
+  endAll(): void {
+    this.#slots = [];
+    for (const member of this.world.liveMembers) {
+      if (this.world.broker && !member.process.paused && this.sim.chance(0.3)) this.#stop(member);
+      else member.kill();
+    }
+  }
+
+  /** One process for everything, on any of the machines. */
+  startLast(): Member {
+    const all = Array.from({ length: this.sim.plan.partitions }, (_, p) => p);
+    return this.#member([all], this.sim.pick(this.world.machines));
+  }
+}
+
+/**
+ * Bytes with one bit turned; if told so, within what they hold compressed, so that they can still be
+ * decompressed.
+ */
+function altered(sim: Sim, value: Uint8Array, within: boolean): Uint8Array {
+  try {
+    const bytes = within ? new Uint8Array(zstdDecompressSync(value)) : value.slice();
+    bytes[sim.random.below(bytes.length)]! ^= 1 << sim.random.below(8);
+    return within ? new Uint8Array(zstdCompressSync(bytes)) : bytes;
+  } catch {
+    return altered(sim, value, false); // an index is not compressed
+  }
+}
+
+/** Whether a checkpoint has a chunk among its parts. */
+function needs(file: KvFile, partition: number, bytes: Uint8Array, key: Deno.KvKey): boolean {
+  try {
+    const manifest = decodeManifest(bytes);
+    const read = (hash: string) =>
+      file.get(["chunk", JOB, partition, fromHex(hash)])!.value as Uint8Array;
+    const index = decodeIndex(concat(manifest.index.map(read)));
+    const hash = Array.from(key[3] as Uint8Array, (b) => b.toString(16).padStart(2, "0")).join("");
+    return manifest.index.includes(hash) || chunksOf(index).includes(hash);
+  } catch {
+    return false; // it is damaged already
+  }
+}

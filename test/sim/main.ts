@@ -1,0 +1,91 @@
+// deno task sim --seeds=N [--from=M]   runs N seeds; exits 1 if a promise was broken
+// deno task sim --seed=N               runs one seed and prints its trace
+
+import { parseArgs } from "node:util";
+import { turnOfTheEventLoop } from "./event_loop.ts";
+import { FAULT_KINDS, type FaultKind } from "./plan.ts";
+import { run, type RunResult } from "./simulation.ts";
+
+const SEEDS = 1000;
+const PROGRESS_MS = 500;
+
+const { values } = parseArgs({
+  options: { seed: { type: "string" }, seeds: { type: "string" }, from: { type: "string" } },
+});
+
+/** A number of an option. */
+function numberOf(name: "seed" | "seeds" | "from", otherwise: number): number {
+  const text = values[name];
+  if (text === undefined) return otherwise;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  console.error(`--${name} is a number from 0 to 999999999999999: ${text}`);
+  Deno.exit(2);
+}
+
+async function replay(seed: number): Promise<boolean> {
+  const lines: string[] = [];
+  const result = await run(seed, { lines });
+  for (const line of lines) console.log(line);
+  tell(result);
+  const { records, commits, recoveries, events, virtualMs } = result;
+  console.log(
+    `seed ${seed}: ${records} records, ${commits} commits, ${recoveries} recoveries, ` +
+      `${events} events in ${(virtualMs / 1000).toFixed(1)} virtual seconds`,
+  );
+  return result.violations.length === 0;
+}
+
+function tell({ seed, violations }: RunResult): void {
+  for (const { promise, message } of violations) {
+    console.log(`seed ${seed} breaks ${promise}: ${message}`);
+    console.log(`  replay: deno task sim --seed=${seed}`);
+  }
+}
+
+async function runMany(from: number, count: number): Promise<boolean> {
+  const faults = new Map<FaultKind, number>();
+  let violations = 0;
+  let records = 0;
+  let recoveries = 0;
+  const started = performance.now();
+  let told = started;
+  for (let seed = from; seed < from + count; seed++) {
+    const result = await run(seed);
+    await turnOfTheEventLoop();
+    for (const [kind, n] of result.faults) faults.set(kind, (faults.get(kind) ?? 0) + n);
+    records += result.records;
+    recoveries += result.recoveries;
+    if (result.violations.length > 0) {
+      violations++;
+      clearLine();
+      tell(result);
+    }
+    if (!Deno.stdout.isTerminal() || performance.now() - told < PROGRESS_MS) continue;
+    told = performance.now();
+    progress(seed - from + 1, count, (told - started) / 1000);
+  }
+  clearLine();
+  const seconds = (performance.now() - started) / 1000;
+  for (const kind of FAULT_KINDS) console.log(`${kind.padEnd(30)} ${faults.get(kind) ?? 0}`);
+  console.log(
+    `${records} records, ${recoveries} recoveries; ${(count / seconds).toFixed(1)} seeds a second`,
+  );
+  console.log(`${count} seeds, ${violations} violations`);
+  return violations === 0;
+}
+
+function progress(done: number, count: number, seconds: number): void {
+  const rate = done / seconds;
+  const left = Math.ceil((count - done) / rate);
+  const text = `${done} of ${count} seeds, ${rate.toFixed(1)} a second, ${left} s left`;
+  Deno.stdout.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+}
+
+function clearLine(): void {
+  if (Deno.stdout.isTerminal()) Deno.stdout.writeSync(new TextEncoder().encode("\r\x1b[K"));
+}
+
+const good = values.seed !== undefined
+  ? await replay(numberOf("seed", 0))
+  : await runMany(numberOf("from", 1), numberOf("seeds", SEEDS));
+Deno.exit(good ? 0 : 1);

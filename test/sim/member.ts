@@ -1,0 +1,203 @@
+// A process of the cluster from the inside: the real workers, store and log on simulated surroundings.
+
+import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
+import type { LocalOwner } from "../../src/job/worker/owners.ts";
+import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
+import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
+import type { KvFile } from "./kv_file.ts";
+import { SimProcess } from "./process.ts";
+import { SimKv } from "./sim_kv.ts";
+import { SimLog, type SimLogHooks } from "./sim_log.ts";
+import type { World } from "./world.ts";
+
+export const JOB = "sim";
+export const TOPICS = {
+  input: "transactions",
+  results: "results",
+  summaries: "summaries",
+  deadLetters: "dead-letters",
+} as const;
+
+/** Partitions of each topic. */
+export function topicSizes(partitions: number, sidePartitions: number): Record<string, number> {
+  return {
+    [TOPICS.input]: partitions,
+    [TOPICS.results]: partitions,
+    [TOPICS.summaries]: sidePartitions,
+    [TOPICS.deadLetters]: sidePartitions,
+  };
+}
+
+/** What a machine keeps while processes on it come and go. */
+export interface Machine {
+  readonly name: string;
+  /** Where its processes keep checkpoints. */
+  readonly state: KvFile;
+}
+
+export class Member {
+  readonly process: SimProcess;
+  readonly #stop = new AbortController();
+  readonly owners = new Map<number, LocalOwner>();
+  /** The log's end when a partition was claimed last. */
+  readonly logEnds = new Map<number, number>();
+  /** When it was claimed last, in virtual ms. */
+  readonly claimedAt = new Map<number, number>();
+  /** Another process was started in its place. */
+  replaced = false;
+  /** It has ended by itself: stopped, or given up. */
+  ended = false;
+  embedded: EmbeddedLog | null = null;
+  workers: TransactionWorker[] = [];
+
+  /** @param groups the partitions of each of its workers */
+  constructor(
+    readonly world: World,
+    name: string,
+    readonly machine: Machine,
+    readonly groups: readonly (readonly number[])[],
+  ) {
+    this.process = new SimProcess(world.sim, name);
+    world.sim.trace(name, () => `starts on ${machine.name} with ${JSON.stringify(groups)}`);
+    void this.#run();
+  }
+
+  get isLive(): boolean {
+    return this.process.alive && !this.ended;
+  }
+
+  stop(): void {
+    this.world.sim.trace(this.process.name, "is asked to stop");
+    this.#stop.abort();
+  }
+
+  get isStopping(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  kill(): void {
+    this.world.sim.trace(this.process.name, "is killed");
+    this.process.kill();
+  }
+
+  async #run(): Promise<void> {
+    const { world, process } = this;
+    try {
+      const log = await this.#openLog();
+      const store = await this.#openStore();
+      this.workers = this.groups.map((partitions) => this.#worker(log, store, partitions));
+      await Promise.all(this.workers.map((worker) => worker.run(this.#stop.signal)));
+      await this.embedded?.close();
+      world.sim.trace(process.name, "has ended");
+    } catch (error) {
+      if (process.alive) world.onFailure(this, error as Error);
+    }
+    this.ended = true;
+    process.kill();
+  }
+
+  /** Whether it stands at the committed positions of all its partitions. */
+  get isRecovered(): boolean {
+    return this.groups.every((group) => group.every((partition) => this.owners.has(partition)));
+  }
+
+  /** A KV file as a process sees it. */
+  kv(file: KvFile, process = this.process): SimKv {
+    return new SimKv(file, process, {
+      onCommit: (f, process, mutations) => this.world.onKvCommit(f, process, mutations),
+      ...this.world.bug?.kv,
+    });
+  }
+
+  async #openLog(): Promise<Log> {
+    const { world, process } = this;
+    if (world.broker) {
+      const hooks: SimLogHooks = { ...world.logHooks, ...world.bug?.log };
+      return new SimLog(world.broker, process, hooks);
+    }
+    const { partitions, sidePartitions } = world.sim.plan;
+    const embedded = await EmbeddedLog.open(this.kv(world.logFile!), {
+      topics: topicSizes(partitions, sidePartitions),
+      inputs: [TOPICS.input],
+      clock: process.clock,
+      chance: process.chance,
+    });
+    this.embedded = embedded;
+    return {
+      id: embedded.id,
+      partitionsOf: (topic) => embedded.partitionsOf(topic),
+      claim: async (input, wanted) => {
+        const session = await embedded.claim(input, wanted);
+        this.onClaim(session);
+        return {
+          input,
+          partitions: session.partitions,
+          read: (partition, offset, options) => {
+            world.onRead(process, session.partitions, options);
+            return session.read(partition, offset, options);
+          },
+          commit: (commit) => {
+            world.auditor.onSend(process, commit);
+            return session.commit(commit);
+          },
+        };
+      },
+    };
+  }
+
+  async #openStore(): Promise<CheckpointStore> {
+    const { clock, chance } = this.process;
+    const kv = this.kv(this.machine.state);
+    const store: CheckpointStore = await CheckpointStore.open(kv, {
+      job: JOB,
+      clock,
+      chance,
+      addEvent: (event) => {
+        if (this.process.alive) this.world.onCheckpointEvent(this, event);
+        return store.history.add(event);
+      },
+    });
+    return store;
+  }
+
+  #worker(log: Log, store: CheckpointStore, partitions: readonly number[]): TransactionWorker {
+    const { world, process } = this;
+    const { plan } = world.sim;
+    return new TransactionWorker({
+      settings: plan.settings,
+      log,
+      store,
+      parameters: foldParametersOf({ ...plan.core, partition: 0 }),
+      coreOptions: (partition) => ({ ...plan.core, partition }),
+      topics: {
+        ...TOPICS,
+        partitionsOf: (topic) => log.partitionsOf(topic),
+        batchBytesMax: plan.outputBatchBytes,
+      },
+      partitions,
+      pendingLimits: plan.pendingLimits,
+      clock: process.clock,
+      chance: process.chance,
+      onOutcomes: (partition, first, outcomes) =>
+        process.alive && world.auditor.onOutcomes(partition, first, outcomes),
+      onOwner: (partition, owner) => this.#onOwner(partition, owner),
+      onCommitted: () => {},
+    });
+  }
+
+  onClaim(session: LogSession): void {
+    for (const { partition, logEnd } of session.partitions) {
+      this.logEnds.set(partition, logEnd);
+      this.claimedAt.set(partition, this.world.sim.now);
+    }
+  }
+
+  #onOwner(partition: number, owner: LocalOwner | null): void {
+    if (!this.process.alive) return;
+    if (!owner) return void this.owners.delete(partition);
+    this.owners.set(partition, owner);
+    this.world.bug?.onOwner?.(owner);
+    this.world.auditor.onOwner(this.process, partition, owner);
+    this.world.lookUp(this, partition);
+  }
+}

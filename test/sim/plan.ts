@@ -1,0 +1,177 @@
+// Everything that a seed decides before its run: the job's parameters, the load, the faults and how
+// often they come.
+
+import type { PendingLimits } from "../../src/job/worker/committer.ts";
+import type { JobSettings } from "../../src/job/worker/worker_context.ts";
+import type { KvLimits } from "../../src/log/mod.ts";
+import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";
+import type { Random } from "../model/random.ts";
+
+/** Faults by the operation that they befall: a rate is a share of these operations. */
+export const OPERATION_FAULTS = {
+  "kv locked": 0.05,
+  "kv write lost": 0.02,
+  "kv answer lost": 0.02,
+  "kv answer late": 0.02,
+  "kv slow": 0.01,
+  "kv read fails": 0.002,
+  "commit lost, not done": 0.06,
+  "commit lost, done": 0.06,
+  "commit done after its answer": 0.05,
+  "commit answered late": 0.05,
+  "commit fails": 0.03,
+  "fetch fails": 0.01,
+  "fetch slow": 0.02,
+  "fetch empty": 0.1,
+  "fetch cut": 0.5,
+  "claim fails": 0.1,
+} as const;
+
+/** Faults that befall the cluster: a rate is their weight among each other. */
+export const CLUSTER_FAULTS = {
+  "crash": 3,
+  "crash at an event": 4,
+  "stop and restart": 2,
+  "pause": 2,
+  "zombie": 2,
+  "rebalance": 2,
+  "clock jump": 1,
+  "chunk altered": 1,
+  "chunk missing": 1,
+  "manifest altered": 1,
+  "owner conflict": 1,
+  "retention": 1,
+} as const;
+
+/** What clients do to the input; a rate is a share of their writes. */
+export const CLIENT_FAULTS = {
+  "transaction aborted": 0.3,
+  "transaction left open": 0.2,
+} as const;
+
+export type ClusterFault = keyof typeof CLUSTER_FAULTS;
+export type FaultKind =
+  | keyof typeof OPERATION_FAULTS
+  | ClusterFault
+  | keyof typeof CLIENT_FAULTS;
+
+export const FAULT_KINDS = [
+  ...Object.keys(OPERATION_FAULTS),
+  ...Object.keys(CLUSTER_FAULTS),
+  ...Object.keys(CLIENT_FAULTS),
+] as FaultKind[];
+
+export interface Plan {
+  /** The real embedded log on a simulated KV, or a simulated log with Kafka's semantics. */
+  readonly log: "embedded" | "broker";
+  readonly partitions: number;
+  /** Partitions of the outputs for summaries and dead letters. */
+  readonly sidePartitions: number;
+  /** Machines that processes run on; each has a KV of its own for checkpoints unless it is shared. */
+  readonly machines: number;
+  readonly sharedStore: boolean;
+  /** Workers of a process at the most. */
+  readonly workers: number;
+  readonly settings: JobSettings;
+  readonly core: Omit<CoreOptions, "partition">;
+  readonly outputBatchBytes: number;
+  readonly pendingLimits: PendingLimits;
+  /** What one atomic commit to a KV takes. */
+  readonly kvLimits: KvLimits;
+  /** Records that clients write, and for how long they do, in ms. */
+  readonly records: number;
+  readonly durationMs: number;
+  readonly recordsAtOnce: number;
+  readonly items: number;
+  readonly longIds: boolean;
+  /** Share of invalid records. */
+  readonly invalid: number;
+  /** How long a computation takes at the most between two looks at the clock. */
+  readonly slownessMs: number;
+  /** Rates of the faults that are switched on. */
+  readonly rates: Partial<Record<FaultKind, number>>;
+  /** Mean time between two faults of the cluster in ms. */
+  readonly clusterFaultMs: number;
+  /** Share of claims by processes that were replaced which go through. */
+  readonly zombieClaims: number;
+}
+
+export function planOf(random: Random): Plan {
+  const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
+  const log = pick("broker", "broker", "embedded");
+  const partitions = pick(1, 1, 2, 2, 3, 4);
+  const windowMs = pick(0, 250, 1000, 5000);
+  const format = pick(Format.Text, Format.Text, Format.Json);
+  return {
+    log,
+    partitions,
+    sidePartitions: pick(1, partitions),
+    machines: log === "embedded" ? 1 : pick(1, 2, 3),
+    sharedStore: pick(true, false),
+    workers: pick(1, 1, 2),
+    settings: {
+      commitIntervalMs: pick(20, 50, 100, 400),
+      checkpointIntervalMs: pick(300, 300, 1000, 3000, 0),
+      checkpointTimeoutMs: pick(80, 200, 5000, 3_600_000),
+      checkpointsRetained: pick(1, 2, 3),
+      recoveryRecordsMax: pick(10, 60, 1_000_000),
+      idleTimeoutMs: pick(200, 1000, 1_000_000),
+      restartAttempts: pick(1, 3, 20),
+    },
+    core: {
+      format,
+      partitioner: pick(Partitioner.None, Partitioner.Murmur2, Partitioner.JavaHash),
+      partitions,
+      windowMs,
+      eventTime: windowMs > 0 && pick(true, false),
+      outOfOrderMs: pick(0, 100, 2000),
+      maxAheadMs: pick(500, 10_000, 86_400_000),
+      alertTotalMin: pick(0, 1, 2),
+      alertRateMin: pick(0, 0.4),
+      inputBytes: 4096,
+      resultBytes: 140 * 1024,
+      summaryBytes: 4096,
+      batchBytesMax: pick(1100, 2000, 16_000),
+      copyPagesMax: pick(1, 200, 4096),
+    },
+    outputBatchBytes: pick(4000, 65_000),
+    pendingLimits: pick(
+      { earlyBytes: 200, maxBytes: 800 },
+      { earlyBytes: 2000, maxBytes: 8000 },
+      { earlyBytes: 1_000_000, maxBytes: 2_000_000 },
+    ),
+    kvLimits: {
+      commitBytes: pick(1500, 6000, 700_000),
+      commitMutations: pick(10, 40, 900),
+    },
+    records: 40 + random.below(300),
+    durationMs: 1500 + random.below(6000),
+    recordsAtOnce: pick(3, 10, 40),
+    items: pick(1, 8, 40, 60),
+    longIds: pick(true, false, false),
+    invalid: pick(0, 0.05, 0.3),
+    slownessMs: pick(0.01, 0.5, 3),
+    rates: ratesOf(random, log),
+    clusterFaultMs: pick(200, 600, 2000),
+    zombieClaims: pick(0, 0, 0.3),
+  };
+}
+
+/** A random subset of the faults: about every other one, and sometimes nearly all or nearly none. */
+function ratesOf(random: Random, log: Plan["log"]): Partial<Record<FaultKind, number>> {
+  const share = [5, 40, 40, 70, 95][random.below(5)]!;
+  const rates: Partial<Record<FaultKind, number>> = {};
+  const all = { ...OPERATION_FAULTS, ...CLUSTER_FAULTS, ...CLIENT_FAULTS };
+  for (const [kind, rate] of Object.entries(all) as [FaultKind, number][]) {
+    if (random.below(100) >= share || !isPossible(kind, log)) continue;
+    // From a third of the usual rate to three times that.
+    rates[kind] = Math.min(0.9 * Math.max(1, rate), rate * 3 ** (random.below(200) / 100 - 1));
+  }
+  return rates;
+}
+
+/** The embedded log has one process and no network; nobody writes to it in transactions. */
+function isPossible(kind: FaultKind, log: Plan["log"]): boolean {
+  if (log === "broker") return true;
+  return !/^(commit|fetch|claim|transaction)|^(zombie|pause|owner conflict)$/.test(kind);
+}

@@ -1,0 +1,167 @@
+// A KV file as one process sees it: every operation takes time and may fail.
+
+import type { Kv, KvLimits } from "../../src/log/mod.ts";
+import { boundsOf, copyOf, encodeKey, type Entry, type KvFile, type Mutation } from "./kv_file.ts";
+import type { SimProcess } from "./process.ts";
+import { SIMULATED } from "./sim.ts";
+
+/** Deno KV reads lists in pieces of so many entries, and answers so many keys at once. */
+const LIST_BATCH = 100;
+const KEYS_BATCH = 10;
+const GET_MANY_MAX = 10;
+
+/** Is told of commits that happened, before their answers are on their way. */
+export type OnKvCommit = (
+  file: KvFile,
+  process: SimProcess,
+  mutations: readonly Mutation[],
+) => void;
+
+export interface SimKvOptions {
+  readonly onCommit: OnKvCommit;
+  /** A planted bug: checks hold always. */
+  readonly ignoresChecks?: boolean;
+}
+
+export class SimKv implements Kv {
+  readonly limits: KvLimits;
+
+  constructor(
+    readonly file: KvFile,
+    readonly process: SimProcess,
+    readonly options: SimKvOptions,
+  ) {
+    this.limits = process.sim.plan.kvLimits;
+  }
+
+  get: Kv["get"] = (key) => this.#read(() => answer(key, this.file.get(key))) as never;
+
+  getMany: Kv["getMany"] = (keys) => {
+    if (keys.length > GET_MANY_MAX) throw new TypeError(`${keys.length} keys at once`);
+    return this.#read(() =>
+      keys.map((key: Deno.KvKey) => answer(key, this.file.get(key)))
+    ) as never;
+  };
+
+  list: Kv["list"] = (selector, { limit = Infinity, reverse = false, batchSize } = {}) => {
+    const entries = this.#list(selector, limit, reverse, batchSize ?? Math.min(limit, LIST_BATCH));
+    return Object.assign(entries, { cursor: "" }) as never;
+  };
+
+  async *#list(
+    selector: Deno.KvListSelector,
+    limit: number,
+    reverse: boolean,
+    batchSize: number,
+  ): AsyncGenerator<Deno.KvEntry<unknown>> {
+    let { from, to } = boundsOf(selector);
+    // Each piece is read by itself: what is written meanwhile shows in the next one.
+    for (let left = limit; left > 0;) {
+      const some = await this.#read(() =>
+        this.file.range(from, to, Math.min(batchSize, left), reverse)
+          .map((entry) => answer(entry.key, entry) as Deno.KvEntry<unknown>)
+      );
+      yield* some;
+      left -= some.length;
+      if (some.length < batchSize) return;
+      const last = encodeKey(some.at(-1)!.key);
+      if (reverse) to = last;
+      else from = last + "\0";
+    }
+  }
+
+  async *listKeys(selector: Deno.KvListSelector): AsyncGenerator<Deno.KvKey> {
+    for await (const { key } of this.list(selector, { batchSize: KEYS_BATCH })) yield key;
+  }
+
+  atomic(): Deno.AtomicOperation {
+    return new SimAtomic(this) as unknown as Deno.AtomicOperation;
+  }
+
+  close(): void {}
+
+  #read<T>(effect: () => T): Promise<T> {
+    const { sim } = this.process;
+    const fails = sim.happens("kv read fails");
+    return this.process.call(() => {
+      if (fails) throw new Error(`database is locked ${SIMULATED}`);
+      return effect();
+    }, { latencyMs: this.#latency() });
+  }
+
+  #latency(): number {
+    const { sim } = this.process;
+    return sim.happens("kv slow") ? sim.between(50, 3000) : sim.between(0.02, 0.5);
+  }
+
+  commit(
+    checks: readonly Deno.AtomicCheck[],
+    mutations: readonly Mutation[],
+  ): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
+    const { file, process, options } = this;
+    const { sim } = process;
+    const locked = sim.happens("kv locked");
+    const lostBefore = !locked && sim.happens("kv write lost");
+    const lostAfter = !locked && !lostBefore && sim.happens("kv answer lost");
+    const late = sim.happens("kv answer late");
+    // A process may die between the effect and the answer.
+    const answerMs = late ? sim.between(100, 4000) : sim.chance(0.3) ? sim.between(0.01, 0.5) : 0;
+    return process.call(() => {
+      if (locked) throw new Error(`database is locked ${SIMULATED}`);
+      if (lostBefore) throw new Error(`disk I/O error ${SIMULATED}`);
+      const versionstamp = file.commit(options.ignoresChecks ? [] : checks, mutations);
+      if (versionstamp !== null) options.onCommit(file, process, mutations);
+      sim.trace(
+        process.name,
+        () =>
+          `${file.name} ${versionstamp === null ? "check failed" : "commit"} ${
+            describe(mutations)
+          }`,
+      );
+      if (lostAfter) throw new Error(`disk I/O error ${SIMULATED}`);
+      return versionstamp === null ? { ok: false } : { ok: true, versionstamp };
+    }, { latencyMs: this.#latency(), answerMs });
+  }
+}
+
+class SimAtomic {
+  readonly #checks: Deno.AtomicCheck[] = [];
+  readonly #mutations: Mutation[] = [];
+
+  constructor(readonly kv: SimKv) {}
+
+  check(...checks: Deno.AtomicCheck[]): this {
+    this.#checks.push(...checks);
+    return this;
+  }
+
+  set(key: Deno.KvKey, value: unknown): this {
+    this.#mutations.push({ key, value: copyOf(value) });
+    return this;
+  }
+
+  delete(key: Deno.KvKey): this {
+    this.#mutations.push({ key, value: undefined });
+    return this;
+  }
+
+  commit(): Promise<Deno.KvCommitResult | Deno.KvCommitError> {
+    return this.kv.commit(this.#checks, this.#mutations);
+  }
+}
+
+function answer(key: Deno.KvKey, entry: Entry | null): Deno.KvEntryMaybe<unknown> {
+  if (!entry) return { key, value: null, versionstamp: null };
+  return { key, value: copyOf(entry.value), versionstamp: entry.versionstamp };
+}
+
+function describe(mutations: readonly Mutation[]): string {
+  const some = mutations.slice(0, 6).map(({ key, value }) => {
+    const name = key.map((part) =>
+      part instanceof Uint8Array ? `${part[0]!.toString(16)}..` : String(part)
+    ).join("/");
+    if (value === undefined) return `-${name}`;
+    return typeof value === "number" ? `${name}=${value}` : name;
+  });
+  return some.join(" ") + (mutations.length > 6 ? ` and ${mutations.length - 6} more` : "");
+}

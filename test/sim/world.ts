@@ -1,0 +1,213 @@
+// The world of one run: log, machines, clients, and the checks that hear of everything.
+
+import type { LogSession, ReadOptions } from "../../src/log/mod.ts";
+import { StopError } from "../../src/job/mod.ts";
+import type { CheckpointEvent, Manifest } from "../../src/state/mod.ts";
+import { decodeManifest } from "../../src/state/manifest.ts";
+import { EmbeddedArchive, viewOf, type Visible } from "./archive.ts";
+import { Auditor, type PositionOf } from "./auditor.ts";
+import { Broker } from "./broker.ts";
+import { encodeKey, KvFile, type Mutation } from "./kv_file.ts";
+import { type Machine, type Member, TOPICS, topicSizes } from "./member.ts";
+import type { PlantedBug } from "./planted_bugs.ts";
+import type { SimProcess } from "./process.ts";
+import { type Sim, SIMULATED } from "./sim.ts";
+import type { SimLogHooks } from "./sim_log.ts";
+import { Workload } from "./workload.ts";
+
+/** Errors that faults lead to; any other one is a violation. */
+const EXPECTED_ERRORS = [
+  SIMULATED,
+  "has another owner",
+  "is being taken over by another",
+  "given up after",
+  "was lost",
+];
+
+export class World {
+  readonly machines: Machine[];
+  readonly broker: Broker | null;
+  /** File of the embedded log, and what became visible in it. */
+  readonly logFile: KvFile | null;
+  readonly archive: EmbeddedArchive | null;
+  readonly auditor: Auditor;
+  readonly workload: Workload;
+  readonly members: Member[] = [];
+  /** Who took a partition over last, by state file and partition. */
+  readonly #storeOwners = new Map<string, SimProcess>();
+  /** Damaged checkpoints by state file, partition and sequence: since when, and by which keys. */
+  readonly damaged = new Map<string, { since: number; keys: Set<string> }>();
+  /** Partitions of which something was damaged once: the log's start stays their way back. */
+  readonly damagedPartitions = new Set<number>();
+  /** Partitions whose log was told to forget its start: their checkpoints are the way back. */
+  readonly retainedPartitions = new Set<number>();
+
+  constructor(readonly sim: Sim, readonly bug: PlantedBug | null) {
+    const { plan } = sim;
+    const shared = new KvFile("state");
+    this.machines = Array.from({ length: plan.machines }, (_, i) => ({
+      name: `machine ${i}`,
+      state: plan.sharedStore ? shared : new KvFile(`state ${i}`),
+    }));
+    const sizes = topicSizes(plan.partitions, plan.sidePartitions);
+    this.broker = plan.log === "broker" ? new Broker(sim, TOPICS.input, sizes) : null;
+    this.logFile = this.broker ? null : new KvFile("log");
+    this.archive = this.logFile && new EmbeddedArchive(this.logFile, TOPICS.input);
+    this.auditor = new Auditor(sim, this.broker ? viewOf(this.broker) : this.archive!, TOPICS);
+    this.workload = new Workload(sim);
+  }
+
+  memberOf(process: SimProcess): Member | undefined {
+    return this.members.find((member) => member.process === process);
+  }
+
+  get liveMembers(): Member[] {
+    return this.members.filter((member) => member.isLive);
+  }
+
+  // ---- questions ----
+
+  /** Looks an item up, if its owner is ready; the answer is checked at the end. */
+  lookUp(member: Member, partition: number): void {
+    const owner = member.owners.get(partition);
+    if (!owner?.isReady) return;
+    const itemId = this.workload.itemOf(partition);
+    const from = member.logEnds.get(partition)!;
+    this.auditor.lookUp(owner, partition, itemId, from, this.logEnd(partition));
+  }
+
+  /** Next offset that the input will give. */
+  logEnd(partition: number): number {
+    if (this.broker) return this.broker.topic(TOPICS.input)[partition]!.end;
+    return this.archive!.endOf(`${TOPICS.input}/${partition}`);
+  }
+
+  // ---- the log ----
+
+  readonly logHooks: SimLogHooks = {
+    mayClaim: (process) =>
+      !this.memberOf(process)!.replaced ||
+      !this.sim.healed && this.sim.chance(this.sim.plan.zombieClaims),
+    onClaim: (process, session) => this.memberOf(process)!.onClaim(session),
+    onRead: (process, partitions, options) => this.onRead(process, partitions, options),
+    onSend: (process, commit) => this.auditor.onSend(process, commit),
+    onCommit: (process, claim, { positions, outputs }) => {
+      for (const { partition } of positions) {
+        if (this.broker!.claims[partition] === claim) continue;
+        this.sim.violate("P5", `${process.name} committed partition ${partition} of another`);
+      }
+      const visible = new Map<string, Uint8Array[]>();
+      for (const { topic, partition, batches } of outputs) {
+        const name = `${topic}/${partition}`;
+        visible.set(name, [...visible.get(name) ?? [], ...batches]);
+      }
+      this.#onCommit(process, positions, visible);
+    },
+  };
+
+  /** P7: who asks for more records has room for their outputs. */
+  onRead(
+    process: SimProcess,
+    partitions: LogSession["partitions"],
+    { signal }: ReadOptions,
+  ): void {
+    if (!process.alive || signal?.aborted) return;
+    const { owners } = this.memberOf(process)!;
+    const pending = partitions.reduce(
+      (n, { partition }) => n + (owners.get(partition)?.processor.pendingBytes ?? 0),
+      0,
+    );
+    if (pending < this.sim.plan.pendingLimits.maxBytes) return;
+    this.sim.violate("P7", `${process.name} reads on while ${pending} bytes wait for a commit`);
+  }
+
+  #onCommit(process: SimProcess, positions: readonly PositionOf[], visible: Visible): void {
+    const expected = this.auditor.onCommit(process, positions);
+    this.auditor.expectations.compare(expected, visible);
+  }
+
+  // ---- KV files ----
+
+  onKvCommit(file: KvFile, process: SimProcess, mutations: readonly Mutation[]): void {
+    if (file === this.logFile) {
+      const { positions, visible } = this.archive!.take(mutations);
+      // The log's first commit sets the positions where everything begins.
+      const begins = positions.every((p) => p.offset === 0 && p.parameters === "");
+      if (!begins || visible.size > 0) this.#onCommit(process, positions, visible);
+      return;
+    }
+    for (const { key, value } of mutations) {
+      if (this.damaged.size > 0 && value !== undefined) this.#heal(file, encodeKey(key));
+      const [kind, , partition] = key as [string, string, number];
+      const place = `${file.name}/${partition}`;
+      if (kind === "epoch") this.#storeOwners.set(place, process);
+      if (kind !== "manifest" || value === undefined) continue;
+      if (this.#storeOwners.get(place) !== process) {
+        this.sim.violate("P5", `${process.name} published a checkpoint of ${place} of another`);
+      }
+      this.#checkPublished(partition, decodeManifest(value as Uint8Array));
+    }
+  }
+
+  /** A part of a checkpoint is written again: chunks are named by what they hold. */
+  #heal(file: KvFile, key: string): void {
+    for (const [name, { keys }] of this.damaged) {
+      if (name.startsWith(`${file.name}/`) && keys.delete(key) && keys.size === 0) {
+        this.damaged.delete(name);
+      }
+    }
+  }
+
+  /** A checkpoint is published only when its offset and watermark are committed. */
+  #checkPublished(partition: number, { sequence, scalars }: Manifest): void {
+    const { offset, watermark } = this.auditor.partitions[partition]!;
+    if (Number(scalars.position) <= offset && scalars.watermark <= watermark) return;
+    this.sim.violate(
+      "P5",
+      `checkpoint ${sequence} of partition ${partition} at ${scalars.position}/${scalars.watermark} ` +
+        `was published; committed is ${offset}/${watermark}`,
+    );
+  }
+
+  /** Someone else takes a partition over in the store, as a process that nobody knows of would. */
+  takeOver(file: KvFile, partition: number, key: Deno.KvKey): void {
+    const value = (file.get(key)?.value as number | undefined ?? 0) + 1;
+    file.commit([], [{ key, value }]);
+    this.#storeOwners.delete(`${file.name}/${partition}`);
+  }
+
+  // ---- checkpoints ----
+
+  onCheckpointEvent(member: Member, event: CheckpointEvent): void {
+    const { kind, partition, sequence, offset, reason } = event;
+    this.sim.trace(
+      member.process.name,
+      () => `checkpoint ${sequence} of ${partition}@${offset} ${kind} ${reason ?? ""}`,
+    );
+    if (kind !== "restored" || sequence === 0) return;
+    const damage = this.damaged.get(`${member.machine.state.name}/${partition}/${sequence}`);
+    if (damage && damage.since < member.claimedAt.get(partition)!) {
+      this.sim.violate("P4", `checkpoint ${sequence} of partition ${partition} is damaged`);
+    }
+  }
+
+  // ---- what ends a process, or is told in its log ----
+
+  onFailure(member: Member, error: Error): void {
+    const { name } = member.process;
+    this.sim.trace(name, () => `fails: ${error.stack}`);
+    const gaveUp = error instanceof StopError && error.message.includes("without progress");
+    if (gaveUp || error.message.includes(SIMULATED)) return;
+    this.sim.violate("liveness", `${name} stopped: ${error.message}`);
+  }
+
+  /** An error in the engine's own log. */
+  onErrorLogged(message: string): void {
+    const damage = this.damagedPartitions.size > 0 &&
+      /is damaged|DamagedCheckpointError/.test(message);
+    // The log may forget records while someone folds them again.
+    const forgotten = this.sim.faults.has("retention") && message.includes("OffsetOutOfRangeError");
+    if (damage || forgotten || EXPECTED_ERRORS.some((text) => message.includes(text))) return;
+    this.sim.violate("liveness", `An error that no fault explains: ${message}`);
+  }
+}
