@@ -23,7 +23,7 @@ const SUITES: readonly Suite[] = [
   { name: "lint", args: ["lint"], kind: "check", quick: true },
   {
     name: "types",
-    args: ["check", "src", "test", "bench"],
+    args: ["check", "src", "test", "bench", "tools"],
     kind: "check",
     quick: true,
   },

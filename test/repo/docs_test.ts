@@ -30,7 +30,7 @@ Deno.test("docs/dependencies.md: every dependency is named with its reason, and 
   for (const [name, target] of Object.entries(imports)) {
     if (!target.startsWith("npm:")) continue;
     assert(/@\d+\.\d+\.\d+(\/|$)/.test(target), `${name} is not pinned: ${target}`);
-    const [, bare, version] = /^npm:(.+)@(\d[^/]*)/.exec(target)!;
+    const [, bare, version] = /^npm:\/?(.+)@(\d[^/]*)/.exec(target)!;
     const row = text.split("\n").find((line) => line.startsWith(`| ${bare} `));
     assert(row?.includes(` ${version} `), `docs/dependencies.md has no row for ${bare} ${version}`);
   }
