@@ -4,7 +4,9 @@ import { startServer } from "./http/mod.ts";
 import {
   EmbeddedItemTransactionJob,
   environmentName,
+  type ItemTransactionJob,
   JOB_NAME,
+  KafkaItemTransactionJob,
   MACHINE,
   PARAMETER_KEYS,
   ParameterError,
@@ -13,6 +15,7 @@ import {
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
+import { KafkaSource } from "./kafka/mod.ts";
 import { configureLogs } from "./job/logging.ts";
 
 const DEFAULT_CONFIG = "config/embedded.properties";
@@ -86,6 +89,14 @@ function whenAskedToStop(): Promise<void> {
 }
 
 function greet(url: string, params: Parameters): void {
+  if (params.get("job") === "kafka") {
+    console.log(`stockflow listens on ${url}
+It reads ${params.get("transaction.input.topic")} and ${params.get("query.input.topic")} at ${
+      params.get("kafka.bootstrap.servers")
+    } as group ${params.get("kafka.group.id")}; its checkpoints are in ${params.get("state.kv")}.
+Ctrl-C stops it and keeps everything.`);
+    return;
+  }
   console.log(`stockflow listens on ${url}
 Its log is ${params.get("log.kv")}, its checkpoints are in ${params.get("state.kv")}.
 
@@ -95,11 +106,24 @@ Try:
 Ctrl-C stops it and keeps everything.`);
 }
 
+/** The job that parameters ask for. */
+function createJob(params: Parameters): ItemTransactionJob {
+  switch (params.get("job")) {
+    case "embedded":
+      return new EmbeddedItemTransactionJob();
+    case "kafka":
+      return new KafkaItemTransactionJob((params) => new KafkaSource(params, MACHINE.clock));
+  }
+}
+
 async function run(params: Parameters): Promise<void> {
   const stop = whenAskedToStop();
-  const job: RunningJob = await new EmbeddedItemTransactionJob()
+  const starting = createJob(params)
     .createApplicationPipeline(params)
     .start(JOB_NAME, { ...MACHINE, logs: true });
+  // A job whose log is not there waits for it, perhaps until it is asked to stop.
+  const job: RunningJob | void = await Promise.race([starting, stop]);
+  if (!job) return;
   try {
     const server = startServer({
       job,

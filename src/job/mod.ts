@@ -19,6 +19,7 @@ export {
   EmbeddedItemTransactionJob,
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
+export { KafkaItemTransactionJob } from "./kafka_item_transaction_job.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { RunningJob } from "./running_job.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";

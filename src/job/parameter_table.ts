@@ -62,11 +62,25 @@ function text(allowed: string, pattern: RegExp, fallback: string, help: string):
   return { schema: z.string().regex(pattern), allowed, default: fallback, help };
 }
 
+/** A text that may be left out. */
+function optional(allowed: string, pattern: RegExp, help: string): Parameter<string> {
+  const schema = z.string().refine((text) => text === "" || pattern.test(text));
+  return { schema, allowed: `${allowed}, or nothing`, default: "", help };
+}
+
+/** A topic that is written only if it is named. */
+function topic(help: string): Parameter<string> {
+  return optional(TOPIC_ALLOWED, TOPIC, help);
+}
+
+const TOPIC = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
+const TOPIC_ALLOWED = "a topic's name (letters, digits, . _ -)";
 const DAY_MS = 86_400_000;
 const PATH = /^[^\0]{1,4096}$/;
 
 /** The parameters by key. */
 export const PARAMETERS = {
+  "job": oneOf(["embedded", "kafka"], "embedded", "which job runs"),
   "format": oneOf(["text", "json"], "text", "how record values are written"),
   "transaction.partitioner": oneOf(
     ["murmur2", "java-hash", "consistent"],
@@ -150,6 +164,57 @@ export const PARAMETERS = {
     1000,
     3,
     "recoveries in a row, without a commit between them, from unforeseen errors",
+  ),
+  "kafka.bootstrap.servers": optional(
+    "host:port, several with commas between them",
+    /^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$/,
+    "brokers of the Kafka cluster; required with job=kafka",
+  ),
+  "kafka.group.id": optional(
+    "a group's name",
+    /^[A-Za-z0-9._-]{1,200}$/,
+    "consumer group, and prefix of the transactional ids; required with job=kafka",
+  ),
+  "transaction.input.topic": text(
+    TOPIC_ALLOWED,
+    TOPIC,
+    "transaction.log.1",
+    "transactions (Kafka)",
+  ),
+  "query.input.topic": text(TOPIC_ALLOWED, TOPIC, "query.input.log.1", "queries (Kafka)"),
+  "query.output.topic": text(
+    TOPIC_ALLOWED,
+    TOPIC,
+    "query.output.log.1",
+    "answers to queries (Kafka)",
+  ),
+  "transaction.output.topic": topic("results of transactions (Kafka); without it none are written"),
+  "summary.output.topic": topic("summaries (Kafka); without it they are logged"),
+  "deadletter.topic": topic("invalid records (Kafka); without it they are counted and logged"),
+  "kafka.create.topics": boolean(false, "create topics that are missing"),
+  "kafka.retries": integer(
+    0,
+    1000,
+    3,
+    "recoveries in a row, without a commit between them, from errors of Kafka that are not transient",
+  ),
+  "kafka.partition.discovery.interval.ms": integer(
+    0,
+    DAY_MS,
+    60_000,
+    "time between looks for new partitions; 0 = never",
+  ),
+  "kafka.session.timeout.ms": integer(
+    6000,
+    1_800_000,
+    10_000,
+    "a process that is silent for so long loses its partitions to one that stands by",
+  ),
+  "kafka.transaction.timeout.ms": integer(
+    1000,
+    900_000,
+    60_000,
+    "a transaction that is open for longer is aborted by the broker",
   ),
   "http.host": text(
     "a loopback address",

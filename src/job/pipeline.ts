@@ -15,7 +15,7 @@ import { MACHINE, type Surroundings } from "./surroundings.ts";
 import { startWorkers } from "./start_workers.ts";
 import type { JobSettings } from "./worker/worker_context.ts";
 
-/** Record batches of outputs have at most so many bytes: a value of Deno KV holds one. */
+/** Largest output batch of a log that says nothing else: a value of Deno KV holds one. */
 const BATCH_BYTES_MAX = 65_000;
 
 /** A wired job; runs when it is executed. */
@@ -38,14 +38,17 @@ export class Pipeline {
   async start(name: string, surroundings: Surroundings = MACHINE): Promise<RunningJob> {
     const { params, wiring } = this;
     const { clock, chance } = surroundings;
-    const transactionLog = await wiring.transactions.source.open();
-    const queryLog = wiring.queries.source === wiring.transactions.source
-      ? transactionLog
-      : await wiring.queries.source.open();
     const kv = await surroundings.openKv(params.get("state.kv"));
     const store = await CheckpointStore.open(kv, { job: name, clock, chance });
+    const user = { hasCheckpoints: async () => (await store.partitions()).length > 0 };
+    const { source } = wiring.transactions;
+    const transactionLog = await source.open(user);
+    const queryLog = wiring.queries.source === source
+      ? transactionLog
+      : await wiring.queries.source.open(user);
+    const batchBytesMax = source.batchBytesMax ?? BATCH_BYTES_MAX;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const core = coreOptionsOf(params, partitions);
+    const core = { ...coreOptionsOf(params, partitions), batchBytesMax };
     const codec = codecOf(core.format);
     const owners = new Owners(core.partitioner, partitions);
     const gateway = transactionLog instanceof EmbeddedLog
@@ -71,7 +74,7 @@ export class Pipeline {
         summaries: wiring.summaries.topic,
         deadLetters: wiring.deadLetterTopic,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
-        batchBytesMax: BATCH_BYTES_MAX,
+        batchBytesMax,
       },
       owners,
       clock,
@@ -149,6 +152,5 @@ function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
     maxAheadMs: params.get("event.time.max.ahead.ms"),
     alertTotalMin: params.get("transaction.num.min"),
     alertRateMin: params.get("transaction.failure.rate.min"),
-    batchBytesMax: BATCH_BYTES_MAX,
   };
 }

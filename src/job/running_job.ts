@@ -64,9 +64,10 @@ export class RunningJob {
     await this.finished.catch(() => {});
   }
 
-  /** Whether every partition has folded what its log held when it was claimed. */
+  /** Whether the log answers and every partition has folded what it held when it was claimed. */
   get isReady(): boolean {
-    return this.#failure === null && this.context.owners.allReady;
+    const { owners, transactionLog } = this.context;
+    return this.#failure === null && owners.allReady && transactionLog.isAvailable !== false;
   }
 
   /** The stock of items; null = never seen. Waits until their owners are ready. */

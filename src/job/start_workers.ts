@@ -54,6 +54,7 @@ function threadWorker(
 ): JobWorker {
   const { settings, transactionLog, store, topics, clock, chance, owners, wiring } = context;
   const { partitionsOf, ...names } = topics;
+  const ownLog = wiring.transactions.source.threads;
   const outputs = [topics.results, topics.summaries, topics.deadLetters].filter((t) => t !== null);
   const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
     .filter((p) => p % threads === n);
@@ -65,7 +66,7 @@ function threadWorker(
       settings,
       core,
       topics: names,
-      log: {
+      log: ownLog?.facts ?? {
         id: transactionLog.id,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
       },
@@ -74,6 +75,7 @@ function threadWorker(
       logs,
     },
     log: transactionLog,
+    ...(ownLog ? { ownLog } : {}),
     store,
     clock,
     chance,

@@ -2,7 +2,7 @@
 
 import { type Broker, startBroker, whyNoBroker } from "../../tools/kafka/broker.ts";
 import { stopBroker, whenEnded } from "../../tools/kafka/running.ts";
-import { createTopics } from "../../tools/kafka/topics.ts";
+import { createTopicsAt } from "../../src/kafka/mod.ts";
 
 export interface TestBroker extends Broker {
   createTopics(
@@ -47,7 +47,12 @@ export async function startTestBroker(
       return broker.pid;
     },
     createTopics: (topics, partitions, configs) =>
-      createTopics(broker.bootstrap, topics, partitions, configs),
+      createTopicsAt(
+        { brokers: [broker.bootstrap], clientId: "test" },
+        topics,
+        partitions,
+        configs,
+      ),
     kill: () => kill("SIGKILL"),
     stop: () => stopBroker(broker.pid),
     restart: async () => void (broker = await startBroker(options)),

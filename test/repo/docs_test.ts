@@ -50,7 +50,7 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
 });
 
 Deno.test("imports point one way: only src/log and src/state open Deno KV, only src/wasm knows WebAssembly", () => {
-  const order = ["types", "wasm", "log", "state", "job", "http"];
+  const order = ["types", "wasm", "log", "state", "job", "kafka", "http"];
   for (const file of filesBelow("src/")) {
     if (!file.endsWith(".ts")) continue;
     const source = read(file);
@@ -62,6 +62,8 @@ Deno.test("imports point one way: only src/log and src/state open Deno KV, only 
     if (room !== "log" && room !== "state") {
       assert(!source.includes("Deno.openKv("), `${file} opens Deno KV`);
     }
+    if (room !== "kafka") assert(!/from "kafkajs/.test(source), `${file} imports kafkajs`);
+    if (room === "http") assert(!source.includes("/kafka/"), `${file} imports kafka`);
     if (room !== "wasm") {
       assert(!/new WebAssembly\.|WebAssembly\.(instantiate|compile)/.test(source), file);
     }
@@ -75,7 +77,7 @@ Deno.test("imports point one way: only src/log and src/state open Deno KV, only 
 });
 
 Deno.test("every folder of the house says what lives in it", () => {
-  for (const room of ["types", "wasm", "log", "state", "job", "http"]) {
+  for (const room of ["types", "wasm", "log", "state", "job", "kafka", "http"]) {
     const [first] = read(`src/${room}/mod.ts`).split("\n\n");
     assert(first!.includes("What lives here") && first!.includes("What may not"), room);
   }

@@ -5,8 +5,8 @@
 import { getProperties } from "properties-file";
 import { parseArgs } from "node:util";
 import { type Broker, BrokerError, startBroker } from "./broker.ts";
+import { createTopicsAt } from "../../src/kafka/mod.ts";
 import { brokerOf, PID_FILE } from "./running.ts";
-import { createTopics } from "./topics.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -39,7 +39,8 @@ async function start(): Promise<Broker> {
   });
   await Deno.writeTextFile(`${values.folder}/${PID_FILE}`, String(broker.pid));
   const topics = Object.entries(properties).filter(([key]) => key.endsWith(".topic"));
-  await createTopics(broker.bootstrap, topics.map(([, topic]) => topic), Number(values.partitions));
+  const connection = { brokers: [broker.bootstrap], clientId: "kafka:start" };
+  await createTopicsAt(connection, topics.map(([, topic]) => topic), Number(values.partitions));
   return broker;
 }
 

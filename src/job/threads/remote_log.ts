@@ -31,8 +31,13 @@ export class RemoteLog implements Log {
     return partitions;
   }
 
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions]);
+  async claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    const options = signal ? { signal } : {};
+    const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions], options);
     return new RemoteSession(this.rpc, input, claimed);
   }
 }
@@ -65,8 +70,8 @@ class RemoteSession implements LogSession {
 export function logMethods(log: Log): Record<string, Method> {
   const sessions: LogSession[] = [];
   return {
-    claim: async ([input, partitions]): Promise<ClaimedSession> => {
-      const session = await log.claim(input, partitions);
+    claim: async ([input, partitions], signal): Promise<ClaimedSession> => {
+      const session = await log.claim(input, partitions, signal);
       return { session: sessions.push(session) - 1, partitions: session.partitions };
     },
     read: async ([session, partition, offset, options], signal) => {

@@ -1,5 +1,7 @@
-// A worker thread: folds its partitions. Log and store are calls to the control plane.
+// A worker thread: folds its partitions. Its store is calls to the control plane; an entry module says
+// where its log is.
 
+import type { Log } from "../../log/mod.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { warmUp } from "../../wasm/mod.ts";
@@ -7,7 +9,6 @@ import { configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
 import { RemoteKv } from "./remote_kv.ts";
-import { RemoteLog } from "./remote_log.ts";
 import { Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
@@ -33,11 +34,21 @@ const rpc = new Rpc(scope, {
   },
   checkpoint: ([partition]) => worker!.checkpointNow(partition),
 });
-scope.onmessage = (event) => rpc.receive(event.data);
+
+/** Opens the log that a worker's facts describe. */
+export type OpenLog = (facts: unknown, rpc: Rpc) => Log;
+
+let openLog: OpenLog;
+
+/** Begins to answer calls; what the entry module of a thread does. */
+export function serve(open: OpenLog): void {
+  openLog = open;
+  scope.onmessage = (event) => rpc.receive(event.data);
+}
 
 async function run(spec: WorkerSpec): Promise<void> {
   if (spec.logs) await configureLogs();
-  const log = new RemoteLog(rpc, spec.log);
+  const log = openLog(spec.log, rpc);
   const store = await CheckpointStore.open(new RemoteKv(rpc), {
     job: spec.job,
     clock: systemClock,

@@ -9,6 +9,7 @@ import type { ItemOwner } from "../worker/owners.ts";
 import type { OnOutcomes } from "../worker/partition_processor.ts";
 import { kvMethods } from "./remote_kv.ts";
 import { logMethods } from "./remote_log.ts";
+import type { ThreadedLog } from "./threaded_log.ts";
 import { type Method, Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
@@ -21,6 +22,8 @@ export interface ThreadWorkerOptions {
   readonly name: string;
   readonly spec: WorkerSpec;
   readonly log: Log;
+  /** How the thread opens the log by itself; without it, by calls to this one. */
+  readonly ownLog?: ThreadedLog;
   readonly store: CheckpointStore;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -78,7 +81,8 @@ export class ThreadWorker implements JobWorker {
 
   async #life(stop: AbortSignal): Promise<void> {
     const { spec, clock } = this.options;
-    const thread = new Worker(new URL("./thread.ts", import.meta.url), {
+    const entry = this.options.ownLog?.entry ?? new URL("./remote_log_thread.ts", import.meta.url);
+    const thread = new Worker(entry, {
       type: "module",
       name: this.options.name,
     });
@@ -141,10 +145,10 @@ export class ThreadWorker implements JobWorker {
   }
 
   #methods(): Record<string, Method> {
-    const { log, store, onOutcomes, onOwner, onCommitted } = this.options;
+    const { log, ownLog, store, onOutcomes, onOwner, onCommitted } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
-      ...logMethods(log),
+      ...(ownLog?.methods ?? logMethods(log)),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
       figures: ([figures]) => void (this.#figures = figures),

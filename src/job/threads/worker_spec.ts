@@ -1,6 +1,5 @@
 import type { CoreOptions } from "../../wasm/mod.ts";
 import type { JobSettings } from "../worker/worker_context.ts";
-import type { LogFacts } from "./remote_log.ts";
 
 /** All that a worker thread is told at its start; it can be cloned. */
 export interface WorkerSpec {
@@ -17,7 +16,8 @@ export interface WorkerSpec {
     readonly deadLetters: string | null;
     readonly batchBytesMax: number;
   };
-  readonly log: LogFacts;
+  /** What opens the log in the thread. */
+  readonly log: unknown;
   /** Tell the outcome of every record. */
   readonly outcomes: boolean;
   /** Hand over the result and summary batches of every commit. */

@@ -81,7 +81,7 @@ export class TransactionWorker implements JobWorker {
 
   async #session(stop: AbortSignal): Promise<void> {
     const { context } = this;
-    const session = await context.log.claim(context.topics.input, context.partitions);
+    const session = await context.log.claim(context.topics.input, context.partitions, stop);
     try {
       for (const claimed of session.partitions) {
         const member = await recoverPartition(context, session, claimed, stop);
@@ -96,6 +96,7 @@ export class TransactionWorker implements JobWorker {
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
+      session.close?.();
     }
   }
 
