@@ -24,7 +24,7 @@ export async function fetchCommitted(
 ): Promise<CommittedPositions> {
   const exchange = offsetFetchExchange(groupId, topics);
   const answer = await callCoordinator(client, clock, "group", groupId, async (coordinator) => {
-    const answer = await client.send(coordinator, exchange);
+    const answer = await coordinator.connectionPool.send(exchange);
     const codes = answer.topics.flatMap((t) => t.partitions.map((p) => p.errorCode));
     const failed = codes.find((c) => c !== 0 && c !== ErrorCode.UnstableOffsetCommit) ??
       codes.find((c) => c !== 0);

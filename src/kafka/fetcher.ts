@@ -38,6 +38,8 @@ interface Buffer {
 export type Prepare = (batch: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 export interface FetcherOptions {
+  /** Up to which offset there are records for certain, by partition. */
+  readonly ends: ReadonlyMap<number, number>;
   readonly client: KafkaClient;
   readonly topic: string;
   readonly clock: Clock;
@@ -66,12 +68,6 @@ export class Fetcher {
     this.#tellRoom();
   }
 
-  /** Tells that there are records below an offset. */
-  expect(partition: number, stableEnd: number): void {
-    const buffer = this.#buffer(partition, 0);
-    buffer.stableEnd = Math.max(buffer.stableEnd, stableEnd);
-  }
-
   #buffer(partition: number, position: number): Buffer {
     const known = this.#buffers.get(partition);
     if (known) return known;
@@ -81,7 +77,7 @@ export class Fetcher {
       batches: [],
       bytes: 0,
       jumps: 0,
-      stableEnd: 0,
+      stableEnd: this.options.ends.get(partition) ?? 0,
       idleAt: -1,
       failure: null,
       wake: null,
@@ -116,32 +112,34 @@ export class Fetcher {
   /** Goes on at an offset; what is buffered stays if it begins there. */
   #seek(buffer: Buffer, offset: number): void {
     const { batches } = buffer;
-    while (batches.length > 0 && batches[0]!.lastOffset < offset) {
-      buffer.bytes -= batches.shift()!.bytes.length;
-    }
+    while (batches.length > 0 && batches[0]!.lastOffset < offset) this.#drop(buffer);
     const next = batches[0] ?? null;
     const first = next ? firstOffsetOf(next) : buffer.position;
     if (first === offset || (next && first < offset)) return;
-    buffer.batches = [];
-    buffer.bytes = 0;
+    while (batches.length > 0) this.#drop(buffer);
     buffer.position = offset;
     buffer.idleAt = -1;
     buffer.failure = null;
     buffer.jumps++;
-    this.#tellRoom();
+  }
+
+  /** Takes the first batch out of a buffer, and tells when that makes room. */
+  #drop(buffer: Buffer): FetchedBatch {
+    const batch = buffer.batches.shift()!;
+    const full = buffer.bytes >= BUFFER_BYTES_MAX;
+    buffer.bytes -= batch.bytes.length;
+    if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#tellRoom();
+    return batch;
   }
 
   async #take(buffer: Buffer, maxBytes: number): Promise<ReadAnswer> {
     const taken: FetchedBatch[] = [];
     let bytes = 0;
     while (buffer.batches.length > 0 && (bytes === 0 || bytes < maxBytes)) {
-      const batch = buffer.batches.shift()!;
+      const batch = this.#drop(buffer);
       taken.push(batch);
       bytes += batch.bytes.length;
     }
-    const full = buffer.bytes >= BUFFER_BYTES_MAX;
-    buffer.bytes -= bytes;
-    if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#tellRoom();
     const prepared: Uint8Array[] = [];
     for (const batch of taken) prepared.push(await this.options.prepare(batch.bytes));
     return { batches: prepared, highWatermark: buffer.idleAt };
@@ -207,7 +205,7 @@ export class Fetcher {
       } catch (error) {
         if (signal.aborted) return;
         const stop = stopErrorOf(error);
-        if (stop || !isUnavailable(error)) throw stop ?? error;
+        if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
         await this.#backOff(wanted);
       }
     }

@@ -66,8 +66,8 @@ export class KafkaSession implements LogSession {
     readonly partitions: readonly ClaimedPartition[],
   ) {
     const { clock, input } = options;
-    this.#fetcher = new Fetcher({ client, topic: input, clock, prepare: (batch) => batch });
-    for (const { partition, logEnd } of partitions) this.#fetcher.expect(partition, logEnd);
+    const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
+    this.#fetcher = new Fetcher({ client, topic: input, clock, ends, prepare: (batch) => batch });
   }
 
   /**
@@ -78,7 +78,7 @@ export class KafkaSession implements LogSession {
    */
   static async open(options: SessionOptions): Promise<KafkaSession> {
     const { facts, clock, transactionalId } = options;
-    const client = new KafkaClient(facts.connection);
+    const client = new KafkaClient(facts.connection, clock);
     try {
       await client.connect(facts.topics);
       const transactions = await TransactionalProducer.open(client, clock, {
@@ -131,9 +131,9 @@ export class KafkaSession implements LogSession {
   #lost(error: Error): CommitOutcome {
     this.end(error);
     if (!(error instanceof LostError)) throw error;
-    log.warn("A transaction of {id} was lost: {message}", {
+    log.warn("A transaction of {id} was lost: {reason}", {
       id: this.options.transactionalId,
-      message: error.message,
+      reason: error.message,
     });
     return "lost";
   }

@@ -118,16 +118,16 @@ export class KafkaSource implements LogSource<KafkaLog> {
   /** Looks at cluster and topics once they can be seen. */
   async #look(connection: ConnectionOptions, topics: JobTopics) {
     for (let failures = 0;; failures++) {
-      const client = new KafkaClient(connection);
+      const client = new KafkaClient(connection, this.clock);
       try {
         await client.connect();
         return await this.#check(client, topics);
       } catch (error) {
         const stop = stopErrorOf(error);
         if (stop || !isUnavailable(error)) throw stop ?? error;
-        log.warn("Kafka at {brokers} does not answer: {message}; trying again", {
+        log.warn("Kafka at {brokers} does not answer: {reason}; trying again", {
           brokers: connection.brokers.join(","),
-          message: (error as Error).message,
+          reason: (error as Error).message,
         });
         await this.clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures));
       } finally {

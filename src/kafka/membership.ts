@@ -287,7 +287,7 @@ export class Membership {
 
   async #connected(): Promise<KafkaClient> {
     if (this.#client) return this.#client;
-    const client = new KafkaClient(this.options.connection);
+    const client = new KafkaClient(this.options.connection, this.options.clock);
     try {
       await client.connect([...this.options.inputs().keys()]);
     } catch (error) {
@@ -312,8 +312,8 @@ export class Membership {
       } catch (error) {
         if (!isUnavailable(error) || signal.aborted) throw error;
         if (failures === 0) {
-          log.warn("Kafka does not answer: {message}; trying again", {
-            message: (error as Error).message,
+          log.warn("Kafka does not answer: {reason}; trying again", {
+            reason: (error as Error).message,
           });
         }
         this.#dropClient();

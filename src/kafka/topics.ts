@@ -1,3 +1,4 @@
+import { systemClock } from "../types/mod.ts";
 import { StopError } from "../job/errors.ts";
 import { ErrorCode, errorCodeOf } from "./client/errors.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
@@ -31,9 +32,11 @@ export async function createTopics(
   for (const topic of topics) {
     const broker = await client.controller();
     try {
-      await broker.createTopics({
-        topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
-      });
+      await client.call(() =>
+        broker.createTopics({
+          topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+        })
+      );
     } catch (error) {
       const { errors } = error as { errors?: readonly unknown[] };
       if (errorCodeOf(errors?.[0] ?? error) !== ErrorCode.TopicExists) throw error;
@@ -48,7 +51,7 @@ export async function createTopicsAt(
   partitions: number,
   configs: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const client = new KafkaClient(connection);
+  const client = new KafkaClient(connection, systemClock);
   try {
     await client.connect();
     const missing = topics.filter((topic) => !client.topics.has(topic));

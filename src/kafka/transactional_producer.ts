@@ -120,7 +120,7 @@ export class TransactionalProducer {
       topics,
     });
     const { client, clock } = this;
-    await callCoordinator(client, clock, "group", groupId, (c) => client.send(c, exchange));
+    await callCoordinator(client, clock, "group", groupId, (c) => c.connectionPool.send(exchange));
   }
 
   /** Writes all batches, then waits for all acknowledgements. */

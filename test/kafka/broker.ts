@@ -20,9 +20,20 @@ export interface TestBroker extends Broker {
   remove(): Promise<void>;
 }
 
+/**
+ * A free port below those that the system gives to clients: one who tries to reach a broker that is down
+ * at such a port may be connected to himself.
+ */
 function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
+  while (true) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** Starts a broker. */

@@ -7,26 +7,23 @@ import {
   Partitioner,
   partitionOf,
   splitIntoBatches,
+  systemClock,
 } from "../../src/types/mod.ts";
 
 const BATCH_BYTES_MAX = 200_000;
 
 /** Appends records to partitions of one topic, and waits until they are there. */
 export class Loader {
-  readonly #client: KafkaClient;
-
-  private constructor(client: KafkaClient, readonly topic: string) {
-    this.#client = client;
-  }
+  private constructor(
+    readonly bootstrap: string,
+    readonly topic: string,
+    readonly partitions: number,
+    public client: KafkaClient,
+  ) {}
 
   static async open(bootstrap: string, topic: string): Promise<Loader> {
-    const client = new KafkaClient({ brokers: [bootstrap], clientId: "loader" });
-    await client.connect([topic]);
-    return new Loader(client, topic);
-  }
-
-  get partitions(): number {
-    return this.#client.topics.get(this.topic)!;
+    const client = await connect(bootstrap, topic);
+    return new Loader(bootstrap, topic, client.topics.get(topic)!, client);
   }
 
   /** The record of a line `id TAB ts TAB item TAB quantity`, keyed by its item. */
@@ -45,34 +42,46 @@ export class Loader {
 
   async appendTo(partition: number, records: readonly NewRecord[]): Promise<void> {
     for (const bytes of splitIntoBatches(records, BATCH_BYTES_MAX)) {
-      await this.#send(partition, bytes);
+      await this.send(partition, bytes);
     }
   }
 
   /** Sends a batch as it is. */
-  async #send(partition: number, bytes: Uint8Array): Promise<void> {
+  async send(partition: number, bytes: Uint8Array): Promise<void> {
     while (true) {
       try {
         const { topic } = this;
-        const nodeId = this.#client.leaderOf(topic, partition);
+        const nodeId = this.client.leaderOf(topic, partition);
         const batches = [{ topic, partition, bytes }];
-        const { acknowledged } = await this.#client.produce(nodeId, null, batches);
+        const { acknowledged } = await this.client.produce(nodeId, null, batches);
         const { partitions } = await acknowledged;
         if (partitions[0]!.errorCode === 0) return;
         throw new Error(`error ${partitions[0]!.errorCode}`);
       } catch {
         // At least once: a record that comes twice is two inputs, and the verdict counts both.
         await new Promise((resolve) => setTimeout(resolve, 100));
-        await this.#client.refresh().catch(() => {});
+        await this.#reconnect();
       }
     }
   }
 
-  sendBatch(partition: number, bytes: Uint8Array): Promise<void> {
-    return this.#send(partition, bytes);
+  /** Several senders share the next client. */
+  async #reconnect(): Promise<void> {
+    const broken = this.client;
+    const next = await connect(this.bootstrap, this.topic).catch(() => null);
+    if (!next) return;
+    if (this.client !== broken) return void next.close();
+    this.client = next;
+    void broken.close().catch(() => {});
   }
 
   close(): Promise<void> {
-    return this.#client.close();
+    return this.client.close();
   }
+}
+
+async function connect(bootstrap: string, topic: string): Promise<KafkaClient> {
+  const client = new KafkaClient({ brokers: [bootstrap], clientId: "loader" }, systemClock);
+  await client.connect([topic]);
+  return client;
 }

@@ -128,6 +128,9 @@ function serverProperties({ folder, port, controllerPort, properties }: BrokerOp
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
+    // A broker that was killed need not be waited for: the next start is known to the controller soon.
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
     // Nobody waits for further members of a new group.
     "group.initial.rebalance.delay.ms": "0",
     ...properties,
@@ -158,7 +161,15 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     ]);
   }
   const heap = `${options.heapMb ?? 512}m`;
-  const java = ["java", `-Xms${heap}`, `-Xmx${heap}`, "-XX:+UseG1GC", "-cp", `'${libs}/*'`];
+  const java = [
+    "java",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    `-Xms${heap}`,
+    `-Xmx${heap}`,
+    "-XX:+UseG1GC",
+    "-cp",
+    `'${libs}/*'`,
+  ];
   const log = `${folder}/broker.log`;
   // A shell that is replaced by Java keeps the pid and writes the output to a file.
   const child = new Deno.Command("sh", {

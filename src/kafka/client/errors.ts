@@ -56,6 +56,7 @@ const NOT_ALLOWED: Readonly<Record<number, string>> = {
 
 /** Names of kafkajs's errors for brokers that are not there at the moment. */
 const UNAVAILABLE: readonly string[] = [
+  "ClientClosedError",
   "KafkaJSConnectionError",
   "KafkaJSConnectionClosedError",
   "KafkaJSRequestTimeoutError",
@@ -66,26 +67,40 @@ const UNAVAILABLE: readonly string[] = [
   "KafkaJSLockTimeout",
 ];
 
+const WRAPPERS: readonly string[] = ["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"];
+
 interface KafkaError extends Error {
   readonly code?: unknown;
   readonly retriable?: boolean;
   readonly cause?: unknown;
-  readonly originalError?: unknown;
+}
+
+/** What happened: kafkajs wraps an error when it gives up, and may wrap it several times. */
+function unwrap(error: unknown): KafkaError {
+  const { name, cause } = error as KafkaError;
+  return WRAPPERS.includes(name) && cause ? unwrap(cause) : error as KafkaError;
 }
 
 /** The protocol's code of an error; null for any other error. */
 export function errorCodeOf(error: unknown): number | null {
-  const { name, code, cause } = error as KafkaError;
-  if (name === "KafkaJSNumberOfRetriesExceeded" && cause) return errorCodeOf(cause);
+  const { code } = unwrap(error);
   return typeof code === "number" ? code : null;
+}
+
+/** The client is closed, or a broker gave no answer. */
+export class ClientClosedError extends Error {
+  override readonly name = "ClientClosedError";
+}
+
+/** Whether a connection failed, or could not be made. */
+export function isConnectionError(error: unknown): boolean {
+  return UNAVAILABLE.includes(unwrap(error).name);
 }
 
 /** Whether the broker, or what it needs for an answer, is not there at the moment. */
 export function isUnavailable(error: unknown): boolean {
-  const { name, cause, retriable } = error as KafkaError;
-  if (name === "KafkaJSNumberOfRetriesExceeded" && cause) return isUnavailable(cause);
-  if (UNAVAILABLE.includes(name)) return true;
-  return errorCodeOf(error) !== null && retriable === true;
+  if (isConnectionError(error)) return true;
+  return errorCodeOf(error) !== null && unwrap(error).retriable === true;
 }
 
 export function isFenced(error: unknown): boolean {
@@ -96,8 +111,7 @@ export function isFenced(error: unknown): boolean {
 /** The StopError for what no retry changes: rights, passwords, versions; null for other errors. */
 export function stopErrorOf(error: unknown): StopError | null {
   if (error instanceof StopError) return error;
-  const { name, message, cause } = error as KafkaError;
-  if (name === "KafkaJSNumberOfRetriesExceeded" && cause) return stopErrorOf(cause);
+  const { name, message } = unwrap(error);
   if (name === "KafkaJSSASLAuthenticationError") {
     return new StopError(
       `Kafka refuses the user: ${message}`,
@@ -105,7 +119,7 @@ export function stopErrorOf(error: unknown): StopError | null {
       { cause: error },
     );
   }
-  if (error instanceof Deno.errors.NotCapable) {
+  if (message.includes("Requires net access")) {
     return new StopError(
       `Deno may not reach the broker: ${message}`,
       "add its host to permissions.start.net in deno.json",

@@ -10,6 +10,9 @@ const MOVED_MS = [20, 50, 100, 200, 500] as const;
 /** After so long the recovery path is taken: it connects anew. */
 const GIVE_UP_MS = 15_000;
 
+/** A join waits for the other members of its group. */
+const CALL_MS_MAX = 60_000;
+
 const MOVED: readonly number[] = [
   ErrorCode.CoordinatorLoading,
   ErrorCode.CoordinatorNotAvailable,
@@ -31,7 +34,8 @@ export async function callCoordinator<T>(
   const from = clock.monotonic();
   for (let attempt = 0;; attempt++) {
     try {
-      return await call(await client.coordinator(kind, id));
+      const coordinator = await client.coordinator(kind, id);
+      return await client.call(() => call(coordinator), CALL_MS_MAX);
     } catch (error) {
       const code = errorCodeOf(error) ?? 0;
       const moved = MOVED.includes(code);
