@@ -45,6 +45,13 @@ const SUITES: readonly Suite[] = [
     kind: "tests",
     quick: false,
   },
+  // They start a broker of their own; without Java or Maven they are skipped, with the reason.
+  {
+    name: "Apache Kafka",
+    args: ["test", "--allow-all", "test/kafka"],
+    kind: "tests",
+    quick: false,
+  },
 ];
 
 async function run(suite: Suite): Promise<Counts> {

@@ -18,6 +18,9 @@ import type { JobSettings } from "./worker/worker_context.ts";
 /** Largest output batch of a log that says nothing else: a value of Deno KV holds one. */
 const BATCH_BYTES_MAX = 65_000;
 
+/** More than a block of records may put out at once. */
+const OUTPUT_ROOM_BYTES = 128 * 1024;
+
 /** A wired job; runs when it is executed. */
 export class Pipeline {
   constructor(readonly params: Parameters, readonly wiring: Wiring) {}
@@ -48,7 +51,7 @@ export class Pipeline {
       : await wiring.queries.source.open(user);
     const batchBytesMax = source.batchBytesMax ?? BATCH_BYTES_MAX;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const core = { ...coreOptionsOf(params, partitions), batchBytesMax };
+    const core = { ...coreOptionsOf(params, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
     const owners = new Owners(core.partitioner, partitions);
     const gateway = transactionLog instanceof EmbeddedLog
@@ -137,6 +140,15 @@ function checkPartitions({ topics }: JobContext, log: Log, partitions: number): 
       `has ${partitions}`,
     `give ${topics.results} at least ${partitions} partitions`,
   );
+}
+
+/** Areas of a core that hold an open batch of the largest size, and room for a block of records behind it. */
+function areasOf(batchBytesMax: number) {
+  return {
+    batchBytesMax,
+    resultBytes: 2 * batchBytesMax + OUTPUT_ROOM_BYTES,
+    summaryBytes: batchBytesMax + OUTPUT_ROOM_BYTES,
+  };
 }
 
 /** Options of a core; the partition is replaced by whoever folds it. */

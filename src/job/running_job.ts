@@ -66,8 +66,12 @@ export class RunningJob {
 
   /** Whether the log answers and every partition has folded what it held when it was claimed. */
   get isReady(): boolean {
-    const { owners, transactionLog } = this.context;
-    return this.#failure === null && owners.allReady && transactionLog.isAvailable !== false;
+    return this.#failure === null && this.isLogAvailable && this.context.owners.allReady;
+  }
+
+  /** Whether the log answers, and this process may commit to it. */
+  get isLogAvailable(): boolean {
+    return this.context.transactionLog.isAvailable !== false;
   }
 
   /** The stock of items; null = never seen. Waits until their owners are ready. */

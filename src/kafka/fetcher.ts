@@ -94,6 +94,7 @@ export class Fetcher {
     const buffer = this.#buffer(partition, offset);
     this.#seek(buffer, offset);
     this.#pump(this.#leaderOf(buffer));
+    this.#tellRoom(); // whoever fetches may have waited because nothing was wanted
     while (buffer.batches.length === 0) {
       this.#closed.signal.throwIfAborted();
       if (buffer.failure) {

@@ -88,7 +88,8 @@ export class Membership {
           throw new LostError("The claim was given up");
         }
         if (this.#active && this.#acknowledgedAt > from) return this.#active;
-        this.#beatNow?.();
+        // While another process is active a heartbeat confirms nothing.
+        if (this.#active) this.#beatNow?.();
         await Promise.race([this.#changed.promise, aborted.promise]);
       }
     } finally {

@@ -88,7 +88,7 @@ export class World {
       .createApplicationPipeline(Parameters.of({ ...this.flags, ...flags }));
     const { source } = pipeline.wiring.transactions;
     const open = source.open.bind(source);
-    source.open = async () => wrapLog(log = await open() as EmbeddedLog);
+    source.open = async (job) => wrapLog(log = await open(job) as EmbeddedLog);
     const job = await this.clock.run(pipeline.start("test", surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");
     const worker = job.workers[0] as TransactionWorker;
