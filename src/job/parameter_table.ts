@@ -11,6 +11,8 @@ export interface Parameter<T> {
   /** As it would be written. */
   readonly default: string;
   readonly help: string;
+  /** Its value appears nowhere. */
+  readonly secret?: true;
 }
 
 function integer(min: number, max: number, fallback: number, help: string): Parameter<number> {
@@ -66,6 +68,11 @@ function text(allowed: string, pattern: RegExp, fallback: string, help: string):
 function optional(allowed: string, pattern: RegExp, help: string): Parameter<string> {
   const schema = z.string().refine((text) => text === "" || pattern.test(text));
   return { schema, allowed: `${allowed}, or nothing`, default: "", help };
+}
+
+/** A text that no error tells. */
+function secret(allowed: string, help: string): Parameter<string> {
+  return { schema: z.string(), allowed, default: "", help, secret: true };
 }
 
 /** A topic that is written only if it is named. */
@@ -204,6 +211,29 @@ export const PARAMETERS = {
     60_000,
     "time between looks for new partitions; 0 = never",
   ),
+  "kafka.compression.type": oneOf(
+    ["none", "gzip", "snappy", "lz4", "zstd"],
+    "none",
+    "how output batches are compressed (Kafka)",
+  ),
+  "input.batch.bytes.max": integer(
+    1024,
+    2 ** 30,
+    64 * 1024 * 1024,
+    "a compressed batch that is larger once decompressed stops the job (Kafka)",
+  ),
+  "kafka.ssl.enabled": boolean(false, "reach the brokers by TLS"),
+  "kafka.ssl.ca": optional("a path", PATH, "PEM file of the authorities that sign brokers"),
+  "kafka.ssl.cert": optional("a path", PATH, "PEM file of the client's certificate"),
+  "kafka.ssl.key": optional("a path", PATH, "PEM file of the client's key"),
+  "kafka.sasl.mechanism": oneOf(
+    ["none", "plain", "scram-sha-256", "scram-sha-512"],
+    "none",
+    "how the job shows who it is",
+  ),
+  "kafka.sasl.username": optional("a name", /^[^\0]{1,1000}$/, "user of the brokers"),
+  "kafka.sasl.password": secret("a password", "its password; rather by environment than by flag"),
+  "kafka.sasl.password.file": optional("a path", PATH, "file of the password, instead of it"),
   "kafka.session.timeout.ms": integer(
     6000,
     1_800_000,

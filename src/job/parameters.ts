@@ -2,6 +2,7 @@ import { getProperties } from "properties-file";
 import { ParameterError } from "./errors.ts";
 import {
   environmentName,
+  type Parameter,
   PARAMETER_KEYS,
   type ParameterKey,
   PARAMETERS,
@@ -84,10 +85,11 @@ function checkKey(key: string, source: string): void {
 }
 
 function parseValue(key: ParameterKey, text: string, source: string): unknown {
-  const { schema, allowed } = PARAMETERS[key];
+  const { schema, allowed, secret } = PARAMETERS[key] as Parameter<unknown>;
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
-  throw new ParameterError(`${source} must be ${allowed}, not ${JSON.stringify(text)}`);
+  const found = secret ? "what it is" : JSON.stringify(text);
+  throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
 }
 
 /** Edit distance of two short texts. */

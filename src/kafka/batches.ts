@@ -130,3 +130,28 @@ export function stamp(batch: Uint8Array, { id, epoch }: Producer, sequence: numb
 export function sequenceBehind(sequence: number, records: number): number {
   return (sequence + records) & 0x7fffffff;
 }
+
+/** The records of a batch, behind its header. */
+export function recordBytes(batch: Uint8Array): Uint8Array {
+  return batch.subarray(BATCH_HEADER_BYTES);
+}
+
+export function codecOf(batch: Uint8Array): number {
+  return viewOf(batch).getInt16(ATTRIBUTES_AT) & CODEC_MASK;
+}
+
+/** The same batch around other bytes of records, marked with their codec. */
+export function withRecords(
+  batch: Uint8Array,
+  records: Uint8Array,
+  codec: number,
+): Uint8Array<ArrayBuffer> {
+  const other = new Uint8Array(BATCH_HEADER_BYTES + records.length);
+  other.set(batch.subarray(0, BATCH_HEADER_BYTES));
+  other.set(records, BATCH_HEADER_BYTES);
+  const view = viewOf(other);
+  view.setInt32(LENGTH_AT, other.length - FRAME_BYTES);
+  view.setInt16(ATTRIBUTES_AT, (view.getInt16(ATTRIBUTES_AT) & ~CODEC_MASK) | codec);
+  view.setUint32(CRC_AT, crc32c(other, ATTRIBUTES_AT));
+  return other;
+}

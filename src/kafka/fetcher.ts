@@ -34,16 +34,12 @@ interface Buffer {
   wake: (() => void) | null;
 }
 
-/** How a fetched batch is made ready for the core: decompressed. */
-export type Prepare = (batch: Uint8Array) => Uint8Array | Promise<Uint8Array>;
-
 export interface FetcherOptions {
   /** Up to which offset there are records for certain, by partition. */
   readonly ends: ReadonlyMap<number, number>;
   readonly client: KafkaClient;
   readonly topic: string;
   readonly clock: Clock;
-  readonly prepare: Prepare;
 }
 
 /**
@@ -107,7 +103,7 @@ export class Fetcher {
       const came = await this.#wait(buffer, atEnd ? waitMs : Infinity, signal);
       if (!came || signal?.aborted) break;
     }
-    return await this.#take(buffer, maxBytes);
+    return this.#take(buffer, maxBytes);
   }
 
   /** Goes on at an offset; what is buffered stays if it begins there. */
@@ -133,17 +129,15 @@ export class Fetcher {
     return batch;
   }
 
-  async #take(buffer: Buffer, maxBytes: number): Promise<ReadAnswer> {
-    const taken: FetchedBatch[] = [];
+  #take(buffer: Buffer, maxBytes: number): ReadAnswer {
+    const batches: Uint8Array[] = [];
     let bytes = 0;
     while (buffer.batches.length > 0 && (bytes === 0 || bytes < maxBytes)) {
       const batch = this.#drop(buffer);
-      taken.push(batch);
+      batches.push(batch.bytes);
       bytes += batch.bytes.length;
     }
-    const prepared: Uint8Array[] = [];
-    for (const batch of taken) prepared.push(await this.options.prepare(batch.bytes));
-    return { batches: prepared, highWatermark: buffer.idleAt };
+    return { batches, highWatermark: buffer.idleAt };
   }
 
   #wait(buffer: Buffer, waitMs: number, signal: AbortSignal | undefined): Promise<boolean> {

@@ -8,11 +8,12 @@ import type {
   ReadOptions,
 } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
-import type { Clock } from "../types/mod.ts";
+import { batchInfo, type Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Producer } from "./batches.ts";
 import { isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
+import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -31,6 +32,9 @@ export interface SessionFacts {
   readonly transactionTimeoutMs: number;
   /** Topics that are read or written. */
   readonly topics: readonly string[];
+  readonly compression: CodecName;
+  /** Largest batch once it is decompressed. */
+  readonly inputBatchBytesMax: number;
 }
 
 export interface SessionOptions {
@@ -67,7 +71,7 @@ export class KafkaSession implements LogSession {
   ) {
     const { clock, input } = options;
     const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
-    this.#fetcher = new Fetcher({ client, topic: input, clock, ends, prepare: (batch) => batch });
+    this.#fetcher = new Fetcher({ client, topic: input, clock, ends });
   }
 
   /**
@@ -85,6 +89,7 @@ export class KafkaSession implements LogSession {
         transactionalId,
         timeoutMs: facts.transactionTimeoutMs,
         groupId: facts.groupId,
+        compression: facts.compression,
       });
       const partitions = await claimed(options, client);
       return new KafkaSession(options, client, transactions, partitions);
@@ -105,9 +110,26 @@ export class KafkaSession implements LogSession {
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     if (this.#over) throw this.#over;
     try {
-      return await this.#fetcher.read(partition, offset, options);
+      const { batches, highWatermark } = await this.#fetcher.read(partition, offset, options);
+      return { batches: batches.map((batch) => this.#decompress(partition, batch)), highWatermark };
     } catch (error) {
       throw this.#over ?? toJobError(error);
+    }
+  }
+
+  #decompress(partition: number, batch: Uint8Array): Uint8Array {
+    try {
+      return decompressBatch(batch, this.options.facts.inputBatchBytesMax);
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error;
+      throw new StopError(
+        `The batch at offset ${
+          batchInfo(batch).baseOffset
+        } of ${this.input}-${partition} cannot be ` +
+          `decompressed: ${error.message}`,
+        "raise input.batch.bytes.max, or restore the log from a copy; skipping it would lose records",
+        { cause: error },
+      );
     }
   }
 

@@ -36,7 +36,47 @@ export function connectionOf(params: Parameters): ConnectionOptions {
   if (brokers === "") {
     throw new ParameterError("kafka.bootstrap.servers is missing: host:port of a broker");
   }
-  return { brokers: brokers.split(","), clientId: "stockflow" };
+  return {
+    brokers: brokers.split(","),
+    clientId: "stockflow",
+    ...sslOf(params),
+    ...saslOf(params),
+  };
+}
+
+function sslOf(params: Parameters): Pick<ConnectionOptions, "ssl"> {
+  if (!params.get("kafka.ssl.enabled")) return {};
+  const files = ["ca", "cert", "key"] as const;
+  const given = files.filter((file) => params.get(`kafka.ssl.${file}`) !== "");
+  return {
+    ssl: Object.fromEntries(given.map((file) => [file, readFile(params, `kafka.ssl.${file}`)])),
+  };
+}
+
+function saslOf(params: Parameters): Pick<ConnectionOptions, "sasl"> {
+  const mechanism = params.get("kafka.sasl.mechanism");
+  if (mechanism === "none") return {};
+  const username = params.get("kafka.sasl.username");
+  const password = params.get("kafka.sasl.password") ||
+    (params.get("kafka.sasl.password.file") &&
+      readFile(params, "kafka.sasl.password.file").replace(/\r?\n$/, ""));
+  if (username === "" || password === "") {
+    throw new ParameterError(
+      `kafka.sasl.mechanism=${mechanism} needs kafka.sasl.username and kafka.sasl.password, or its file`,
+    );
+  }
+  return { sasl: { mechanism, username, password } };
+}
+
+function readFile(
+  params: Parameters,
+  key: "kafka.ssl.ca" | "kafka.ssl.cert" | "kafka.ssl.key" | "kafka.sasl.password.file",
+): string {
+  try {
+    return Deno.readTextFileSync(params.get(key));
+  } catch (error) {
+    throw new ParameterError(`Cannot read ${key}=${params.get(key)}: ${(error as Error).message}`);
+  }
 }
 
 /** The topics that parameters name. */
@@ -82,6 +122,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
       groupId,
       transactionTimeoutMs: params.get("kafka.transaction.timeout.ms"),
       topics: topicNames(topics),
+      compression: params.get("kafka.compression.type"),
+      inputBatchBytesMax: params.get("input.batch.bytes.max"),
     };
     const opened = new KafkaLog({
       facts,

@@ -1,5 +1,6 @@
 import type { Clock } from "../types/mod.ts";
 import { isStamped, type Producer, recordsOf, sequenceBehind, stamp } from "./batches.ts";
+import { type CodecName, compressBatch } from "./codecs.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
@@ -15,6 +16,8 @@ export interface TransactionOptions {
   readonly transactionalId: string;
   readonly timeoutMs: number;
   readonly groupId: string;
+  /** How batches are compressed; none by default. */
+  readonly compression?: CodecName;
 }
 
 /** A member of the group, as it commits offsets. */
@@ -148,9 +151,10 @@ export class TransactionalProducer {
       let frame: ProducedBatch[] = [];
       let size = 0;
       for (const { topic, partition, batches } of queues) {
-        const bytes = batches[k];
-        if (!bytes) continue;
-        this.#stamp(topic, partition, bytes);
+        const batch = batches[k];
+        if (!batch) continue;
+        this.#stamp(topic, partition, batch);
+        const bytes = compressBatch(batch, this.options.compression ?? "none");
         frame.push({ topic, partition, bytes });
         size += bytes.length;
         if (size < FRAME_BYTES_MAX) continue;

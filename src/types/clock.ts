@@ -15,8 +15,6 @@ export interface Clock {
 /** Chance as the engine sees it: a number in [0, 1). */
 export type Chance = () => number;
 
-const YIELD_MS_MAX = 20;
-
 /** The time of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -32,15 +30,7 @@ export const systemClock: Clock = {
       const timer = setTimeout(done, ms);
       signal?.addEventListener("abort", done);
     }),
-  yield: () =>
-    new Promise((resolve) => {
-      // Deno 2.9 loses immediates at times when a socket fails; the timer comes in their stead then.
-      const timer = setTimeout(resolve, YIELD_MS_MAX);
-      setImmediate(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    }),
+  yield: () => new Promise((resolve) => void setImmediate(resolve)),
 };
 
 /** The chance of the machine. */

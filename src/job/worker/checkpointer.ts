@@ -107,7 +107,8 @@ export class Checkpointer implements CutGate {
   async take(signal: AbortSignal, uncommitted = false): Promise<Manifest | null> {
     const { processor, chain, options } = this;
     if (!this.#changed) return null;
-    while (!processor.atRest) await options.clock.yield();
+    // A fold that failed never comes to rest; its worker gives up then.
+    while (!processor.atRest && !signal.aborted) await options.clock.yield();
     if (signal.aborted || processor.core.cut() !== Code.Done) return null;
     this.#cutActive = true;
     const from = options.clock.monotonic();

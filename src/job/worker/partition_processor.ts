@@ -6,6 +6,7 @@ import {
   batchInfo,
   type Clock,
   type NewRecord,
+  Reason,
   reasonName,
   splitIntoBatches,
 } from "../../types/mod.ts";
@@ -174,6 +175,13 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   }
 
   #tellInvalid({ offset, reason }: DeadLetter): void {
+    if (reason === Reason.WrongPartition && this.acknowledged.offset === this.acknowledged.start) {
+      throw new StopError(
+        `The record at offset ${offset} of ${this.topics.input}-${this.partition} belongs to another ` +
+          "partition by its item",
+        "set transaction.partitioner to what the producers use; all records of an item must be in one partition",
+      );
+    }
     const held = this.#limit.pass(String(reason));
     if (held === null) return;
     log.warn(

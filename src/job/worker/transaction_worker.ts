@@ -114,7 +114,10 @@ export class TransactionWorker implements JobWorker {
           ...this.members.map((member) => (sibling: AbortSignal) =>
             this.#foldLoop(session, member, committer, AbortSignal.any([signal, sibling]))
           ),
-          (sibling) => this.#checkpointLoop(signal, AbortSignal.any([failed, sibling])),
+          (sibling) => {
+            const given = AbortSignal.any([failed, sibling]);
+            return this.#checkpointLoop(AbortSignal.any([signal, sibling]), given);
+          },
         ]);
         done.abort();
       },
