@@ -4,8 +4,10 @@ import { checkAccess, startServer } from "./http/mod.ts";
 import {
   addressOf,
   environmentName,
+  type ItemTransactionJob,
   JOB_KINDS,
   jobName,
+  KafkaItemTransactionJob,
   MACHINE,
   PARAMETER_KEYS,
   ParameterError,
@@ -16,6 +18,7 @@ import {
   StopError,
 } from "./job/mod.ts";
 import { getLogger } from "@logtape/logtape";
+import { KafkaSource } from "./kafka/mod.ts";
 import { closeLogs, configureLogs, type LogOptions } from "./job/logging.ts";
 import { ProgressDisplay, stderrTerminal } from "./progress_display.ts";
 import { systemClock } from "./types/mod.ts";
@@ -31,7 +34,7 @@ const USAGE =
 
 Usage: deno task start [--job=${DEFAULT_JOB}] [--generate] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
 
-  --config=<file>   a Java properties file; config/<job>.properties by default
+  --config=<file>   a Java properties file; config/<job>.properties by default, config/job.properties for Kafka
   --generate        fold generated transactions: generate.transactions=true
   --check           check parameters, without starting
   --help            this text
@@ -70,10 +73,16 @@ function parseArguments(args: readonly string[]): Arguments {
   return { config, check, help, flags };
 }
 
+/** The file that is read by default: that of the seed for Kafka, else one per kind of job. */
+function configOf(job: string): string {
+  if (job === "kafka") return "config/job.properties";
+  return `config/${Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB}.properties`;
+}
+
 function readParameters({ config, flags }: Arguments): Parameters {
   const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
   // Of a job that does not exist the parameters are to tell.
-  const name = config ?? `config/${Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB}.properties`;
+  const name = config ?? configOf(job);
   let text: string;
   try {
     text = Deno.readTextFileSync(name);
@@ -99,6 +108,14 @@ function whenAskedToStop(): Promise<void> {
 }
 
 function greet(url: string, params: Parameters): void {
+  if (params.get("job") === "kafka") {
+    console.log(`stockflow listens on ${url}
+It reads ${params.get("transaction.input.topic")} and ${params.get("query.input.topic")} at ${
+      params.get("kafka.bootstrap.servers")
+    } as group ${params.get("kafka.group.id")}; its checkpoints are in ${params.get("state.kv")}.
+Ctrl-C stops it and keeps everything.`);
+    return;
+  }
   const token = params.get("http.token") ? ' -H "authorization: Bearer $HTTP_TOKEN"' : "";
   const port = params.get("socket.port");
   const socket = params.get("job") !== "socket" ? "" : `
@@ -122,6 +139,19 @@ Try:${nc}${post}
 Ctrl-C stops it and keeps everything.`);
 }
 
+/** The job that parameters ask for. */
+function createJob(params: Parameters): ItemTransactionJob {
+  const kind = params.get("job");
+  if (kind !== "kafka") return JOB_KINDS[kind]();
+  if (params.get("generate.transactions")) {
+    throw new ParameterError(
+      "generate.transactions=true does not go with job=kafka: its transactions come from " +
+        "transaction.input.topic",
+    );
+  }
+  return new KafkaItemTransactionJob((params) => new KafkaSource(params, MACHINE.clock));
+}
+
 async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
   const display = new ProgressDisplay({
@@ -134,14 +164,16 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
         left: facts.left && Math.ceil(facts.left),
       }),
   });
-  const kind = params.get("job");
-  const job: RunningJob = await JOB_KINDS[kind].create()
+  const starting = createJob(params)
     .createApplicationPipeline(params)
-    .start(jobName(kind, params.get("generate.transactions")), {
+    .start(jobName(params.get("job"), params.get("generate.transactions")), {
       ...MACHINE,
       logs,
       onProgress: display.onProgress,
     });
+  // A job whose log is not there waits for it, perhaps until it is asked to stop.
+  const job: RunningJob | void = await Promise.race([starting, stop]);
+  if (!job) return;
   try {
     const server = startServer({
       job,

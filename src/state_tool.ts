@@ -10,7 +10,7 @@
 // --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
 // (embedded), --generated those of generated transactions. All but import may run while a job uses the file.
 
-import { JOB_KINDS, type JobKind, jobName, PARAMETERS, ProgressReporter } from "./job/mod.ts";
+import { isJobKind, jobName, PARAMETERS, ProgressReporter } from "./job/mod.ts";
 import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
@@ -46,12 +46,12 @@ async function openStore(
     readonly write: boolean;
   },
 ): Promise<CheckpointStore> {
-  if (!Object.hasOwn(JOB_KINDS, kind)) {
+  if (!isJobKind(kind)) {
     throw new UsageError(`--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`);
   }
   const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
   return await CheckpointStore.open(kv, {
-    job: jobName(kind as JobKind, generated),
+    job: jobName(kind, generated),
     clock: systemClock,
     chance: systemChance,
   });

@@ -23,7 +23,7 @@ const SUITES: readonly Suite[] = [
   { name: "lint", args: ["lint"], kind: "check", quick: true },
   {
     name: "types",
-    args: ["check", "src", "test", "bench"],
+    args: ["check", "src", "test", "bench", "tools"],
     kind: "check",
     quick: true,
   },
@@ -48,6 +48,13 @@ const SUITES: readonly Suite[] = [
   {
     name: "the real service",
     args: ["test", "--allow-all", "test/system"],
+    kind: "tests",
+    quick: false,
+  },
+  // They start a broker of their own; without Java or Maven they are skipped, with the reason.
+  {
+    name: "Apache Kafka",
+    args: ["test", "--allow-all", "test/kafka"],
     kind: "tests",
     quick: false,
   },

@@ -89,6 +89,7 @@ export function createApi({ job, bodyBytesMax, token = "", stopping }: ApiOption
   app.get("/readyz", (c) => {
     if (job.failure) return fail(c, 503, "failed", job.failure.message);
     if (stopping.aborted) return fail(c, 503, "stopping", "The job stops");
+    if (!job.isLogAvailable) return fail(c, 503, "log", "The log does not answer");
     return job.isReady
       ? c.text("ready\n")
       : fail(c, 503, "recovering", "Partitions are being recovered");

@@ -122,7 +122,7 @@ export function embeddedLogSource(
   };
   // Several streams come from the one log.
   return {
-    open: (restoration) => opened ??= open(restoration),
+    open: (_, restoration) => opened ??= open(restoration),
     close: async () => {
       const log = await opened?.catch(() => null);
       opened = null;

@@ -38,14 +38,14 @@ function generatorSource(
   clock: Clock,
 ): LogSource<GeneratorLog> {
   return {
-    open: async (restoration) => {
+    open: async (user, restoration) => {
       if (restoration) {
         throw new StopError(
           "Generated transactions cannot go on from a savepoint: they are generated from their own start",
           "start without --restore, or without generated transactions",
         );
       }
-      const log = await embedded.open();
+      const log = await embedded.open(user);
       await beginSpan(log, params, clock);
       return await openGeneratorLog(log, clock);
     },

@@ -6,18 +6,26 @@ import { SOCKET_JOB_NAME, SocketItemTransactionJob } from "./socket_item_transac
 /** The kinds of job, by which the parameter `job` chooses. */
 export type JobKind = ParameterValue<"job">;
 
-interface KindOfJob {
-  /** Under which the store keeps its checkpoints: kinds of job do not see each other's. */
-  readonly name: string;
-  readonly create: () => ItemTransactionJob;
-}
-
-export const JOB_KINDS: Readonly<Record<JobKind, KindOfJob>> = {
-  embedded: { name: JOB_NAME, create: () => new EmbeddedItemTransactionJob() },
-  socket: { name: SOCKET_JOB_NAME, create: () => new SocketItemTransactionJob() },
+/** What creates a job; that of Kafka is created by main, which alone knows src/kafka. */
+export const JOB_KINDS: Readonly<Record<Exclude<JobKind, "kafka">, () => ItemTransactionJob>> = {
+  embedded: () => new EmbeddedItemTransactionJob(),
+  socket: () => new SocketItemTransactionJob(),
 };
 
-/** Name of the job under which the store keeps its checkpoints: generated transactions have a stock of their own. */
+const NAMES: Readonly<Record<JobKind, string>> = {
+  embedded: JOB_NAME,
+  socket: SOCKET_JOB_NAME,
+  kafka: JOB_NAME,
+};
+
+/**
+ * Name of a job, under which the store keeps its checkpoints: kinds of job do not see each other's, and
+ * generated transactions have a stock of their own.
+ */
 export function jobName(kind: JobKind, generated: boolean): string {
-  return JOB_KINDS[kind].name + (generated ? " (generated)" : "");
+  return NAMES[kind] + (generated ? " (generated)" : "");
+}
+
+export function isJobKind(text: string): text is JobKind {
+  return Object.hasOwn(NAMES, text);
 }

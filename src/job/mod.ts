@@ -27,7 +27,8 @@ export {
   type SocketMachine,
 } from "./socket_item_transaction_job.ts";
 export { addressOf } from "./socket/dial.ts";
-export { JOB_KINDS, type JobKind, jobName } from "./job_kinds.ts";
+export { isJobKind, JOB_KINDS, type JobKind, jobName } from "./job_kinds.ts";
+export { KafkaItemTransactionJob } from "./kafka_item_transaction_job.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { LogPage, LogReader } from "./log_reader.ts";
 export type { RunningJob } from "./running_job.ts";

@@ -64,15 +64,33 @@ function text(allowed: string, pattern: RegExp, fallback: string, help: string):
   return { schema: z.string().regex(pattern), allowed, default: fallback, help };
 }
 
+/** A text that may be left out. */
+function optional(allowed: string, pattern: RegExp, help: string): Parameter<string> {
+  const schema = z.string().refine((text) => text === "" || pattern.test(text));
+  return { schema, allowed: `${allowed}, or nothing`, default: "", help };
+}
+
+/** A text that no error tells. */
+function secret(allowed: string, help: string): Parameter<string> {
+  return { schema: z.string(), allowed, default: "", help, secret: true };
+}
+
+/** A topic that is written only if it is named. */
+function topic(help: string): Parameter<string> {
+  return optional(TOPIC_ALLOWED, TOPIC, help);
+}
+
+const TOPIC = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
+const TOPIC_ALLOWED = "a topic's name (letters, digits, . _ -)";
 const DAY_MS = 86_400_000;
 const PATH = /^[^\0]{1,4096}$/;
 
 /** The parameters by key. */
 export const PARAMETERS = {
   "job": oneOf(
-    ["embedded", "socket"],
+    ["embedded", "socket", "kafka"],
     "embedded",
-    "which job runs: fed by HTTP, or by the lines of a socket too",
+    "which job runs: fed by HTTP, by the lines of a socket too, or by Kafka",
   ),
   "format": oneOf(["text", "json"], "text", "how record values are written"),
   "transaction.partitioner": oneOf(
@@ -181,6 +199,80 @@ export const PARAMETERS = {
   "generator.seed": integer(0, 2 ** 53 - 1, 1, "equal seeds generate equal transactions"),
   "num.items": integer(1, 100_000_000, 1_000_000, "items that are generated"),
   "pareto.shape": decimal(0.1, 1000, 15, "how much more frequent the first items are"),
+  "kafka.bootstrap.servers": optional(
+    "host:port, several with commas between them",
+    /^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$/,
+    "brokers of the Kafka cluster; required with job=kafka",
+  ),
+  "kafka.group.id": optional(
+    "a group's name",
+    /^[A-Za-z0-9._-]{1,200}$/,
+    "consumer group, and prefix of the transactional ids; required with job=kafka",
+  ),
+  "transaction.input.topic": text(
+    TOPIC_ALLOWED,
+    TOPIC,
+    "transaction.log.1",
+    "transactions (Kafka)",
+  ),
+  "query.input.topic": text(TOPIC_ALLOWED, TOPIC, "query.input.log.1", "queries (Kafka)"),
+  "query.output.topic": text(
+    TOPIC_ALLOWED,
+    TOPIC,
+    "query.output.log.1",
+    "answers to queries (Kafka)",
+  ),
+  "transaction.output.topic": topic("results of transactions (Kafka); without it none are written"),
+  "summary.output.topic": topic("summaries (Kafka); without it they are logged"),
+  "deadletter.topic": topic("invalid records (Kafka); without it they are counted and logged"),
+  "kafka.create.topics": boolean(false, "create topics that are missing"),
+  "kafka.retries": integer(
+    0,
+    1000,
+    3,
+    "recoveries in a row, without a commit between them, from errors of Kafka that are not transient",
+  ),
+  "kafka.partition.discovery.interval.ms": integer(
+    0,
+    DAY_MS,
+    60_000,
+    "time between looks for new partitions; 0 = never",
+  ),
+  "kafka.compression.type": oneOf(
+    ["none", "gzip", "snappy", "lz4", "zstd"],
+    "none",
+    "how output batches are compressed (Kafka)",
+  ),
+  "input.batch.bytes.max": integer(
+    1024,
+    2 ** 30,
+    64 * 1024 * 1024,
+    "a compressed batch that is larger once decompressed stops the job (Kafka)",
+  ),
+  "kafka.ssl.enabled": boolean(false, "reach the brokers by TLS"),
+  "kafka.ssl.ca": optional("a path", PATH, "PEM file of the authorities that sign brokers"),
+  "kafka.ssl.cert": optional("a path", PATH, "PEM file of the client's certificate"),
+  "kafka.ssl.key": optional("a path", PATH, "PEM file of the client's key"),
+  "kafka.sasl.mechanism": oneOf(
+    ["none", "plain", "scram-sha-256", "scram-sha-512"],
+    "none",
+    "how the job shows who it is",
+  ),
+  "kafka.sasl.username": optional("a name", /^[^\0]{1,1000}$/, "user of the brokers"),
+  "kafka.sasl.password": secret("a password", "its password; rather by environment than by flag"),
+  "kafka.sasl.password.file": optional("a path", PATH, "file of the password, instead of it"),
+  "kafka.session.timeout.ms": integer(
+    6000,
+    1_800_000,
+    10_000,
+    "a process that is silent for so long loses its partitions to one that stands by",
+  ),
+  "kafka.transaction.timeout.ms": integer(
+    1000,
+    900_000,
+    60_000,
+    "a transaction that is open for longer is aborted by the broker",
+  ),
   "http.host": text(
     "an address or name of this machine",
     /^[A-Za-z0-9.:-]{1,253}$/,

@@ -105,7 +105,7 @@ function checkKey(key: string, source: string): void {
 }
 
 function parseValue(key: ParameterKey, text: string, source: string): unknown {
-  const { schema, allowed } = PARAMETERS[key];
+  const { schema, allowed }: Parameter<unknown> = PARAMETERS[key];
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
   const found = isSecret(key)

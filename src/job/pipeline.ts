@@ -18,8 +18,11 @@ import { tellThroughput } from "./throughput.ts";
 import { startWorkers } from "./start_workers.ts";
 import type { JobSettings } from "./worker/worker_context.ts";
 
-/** Record batches of outputs have at most so many bytes: a value of Deno KV holds one. */
+/** Largest output batch of a log that says nothing else: a value of Deno KV holds one. */
 const BATCH_BYTES_MAX = 65_000;
+
+/** More than a block of records may put out at once. */
+const OUTPUT_ROOM_BYTES = 128 * 1024;
 
 /** A wired job; runs when it is executed. */
 export class Pipeline {
@@ -46,18 +49,15 @@ export class Pipeline {
       const kv = await openWatchedKv(surroundings, params.get("state.kv"), timeoutMs, mustExist);
       return await CheckpointStore.open(kv, { job: name, clock, chance });
     };
-    // A savepoint is read before the log is created from it; else the log comes first.
-    const savepoint = params.get("restore");
-    const restoring = savepoint ? await openStore(true) : null;
-    const transactionLog = restoring
-      ? await openRestored(wiring.transactions.source, restoring, params)
-      : await wiring.transactions.source.open();
-    const queryLog = wiring.queries.source === wiring.transactions.source
-      ? transactionLog
-      : await wiring.queries.source.open();
-    const store = restoring ?? await openStore(false);
+    const restoring = params.get("restore") !== "";
+    const store = await openStore(restoring);
+    const { transactionLog, queryLog } = await this.#openLogs(store, restoring).catch((error) => {
+      store.close();
+      throw error;
+    });
+    const batchBytesMax = wiring.transactions.source.batchBytesMax ?? BATCH_BYTES_MAX;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const core = coreOptionsOf(params, partitions);
+    const core = { ...coreOptionsOf(params, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
     const owners = new Owners(core.partitioner, partitions);
     const embedded = queryLog instanceof EmbeddedLog ? queryLog : null;
@@ -84,7 +84,7 @@ export class Pipeline {
         summaries: wiring.summaries.topic,
         deadLetters: wiring.deadLetterTopic,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
-        batchBytesMax: BATCH_BYTES_MAX,
+        batchBytesMax,
         discardResults: wiring.results.sinks.length === 0,
       },
       owners,
@@ -132,6 +132,23 @@ export class Pipeline {
     };
     return new RunningJob(name, context, gateway, workers, queries, companions, close);
   }
+
+  async #openLogs(
+    store: CheckpointStore,
+    restoring: boolean,
+  ): Promise<{ transactionLog: Log; queryLog: Log }> {
+    const { transactions: { source }, queries } = this.wiring;
+    const user = { hasCheckpoints: async () => (await store.partitions()).length > 0 };
+    const transactionLog = restoring
+      ? await openRestored(source, user, store, this.params)
+      : await source.open(user);
+    if (queries.source === source) return { transactionLog, queryLog: transactionLog };
+    const queryLog = await queries.source.open(user).catch(async (error) => {
+      await source.close();
+      throw error;
+    });
+    return { transactionLog, queryLog };
+  }
 }
 
 function settingsOf(params: Parameters): JobSettings {
@@ -163,6 +180,15 @@ function checkPartitions({ topics }: JobContext, log: Log, partitions: number): 
   );
 }
 
+/** Areas of a core that hold an open batch of the largest size, and room for a block of records behind it. */
+function areasOf(batchBytesMax: number) {
+  return {
+    batchBytesMax,
+    resultBytes: 2 * batchBytesMax + OUTPUT_ROOM_BYTES,
+    summaryBytes: batchBytesMax + OUTPUT_ROOM_BYTES,
+  };
+}
+
 /** Options of a core; the partition is replaced by whoever folds it. */
 function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
   return {
@@ -176,6 +202,5 @@ function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
     maxAheadMs: params.get("event.time.max.ahead.ms"),
     alertTotalMin: params.get("transaction.num.min"),
     alertRateMin: params.get("transaction.failure.rate.min"),
-    batchBytesMax: BATCH_BYTES_MAX,
   };
 }

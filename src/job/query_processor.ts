@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, TopicOutput } from "../log/mod.ts";
 import {
+  batchInfo,
   type Codec,
   decodeBatch,
   encodeUtf8,
@@ -76,15 +77,19 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
    */
   async answer(batch: Uint8Array, signal: AbortSignal): Promise<void> {
     const records = decodeBatch(batch).filter((r) => r.offset >= this.position);
-    const last = records.at(-1);
-    if (!last) return;
+    // Behind the batch, whose last records may be gone: a log may hold batches without records.
+    const end = batchInfo(batch).lastOffset + 1;
+    if (records.length === 0) {
+      this.position = Math.max(this.position, end);
+      return;
+    }
     const read = records.map((record) => ({ record, query: this.#parse(record) }));
     const valid = read.map((r) => r.query).filter((q): q is Query =>
       !(q instanceof InvalidRecordError)
     );
     const stocks = await this.owners.lookUp(valid.map((q) => q.itemId), signal);
     const outcomes = read.map((r) => this.#put(r, stocks));
-    this.position = last.offset + 1;
+    this.position = end;
     this.onAnswers(this.partition, records[0]!.offset, outcomes);
   }
 

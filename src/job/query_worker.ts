@@ -49,8 +49,18 @@ export class QueryWorker {
 
   async #session(stop: AbortSignal): Promise<void> {
     const { job } = this;
+    const { wiring } = job;
+    const session = await job.queryLog.claim(wiring.queries.topic, undefined, stop);
+    try {
+      await this.#answerAll(session, stop);
+    } finally {
+      session.close?.();
+    }
+  }
+
+  async #answerAll(session: LogSession, stop: AbortSignal): Promise<void> {
+    const { job } = this;
     const { wiring, topics } = job;
-    const session = await job.queryLog.claim(wiring.queries.topic);
     this.#answeredBefore = this.answered;
     this.#invalidBefore = this.invalid;
     this.processors = session.partitions.map(({ partition, committed }) =>

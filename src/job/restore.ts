@@ -12,46 +12,42 @@ import {
 import { NO_TIME } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import type { Parameters } from "./parameters.ts";
-import type { LogSource } from "./streams.ts";
+import type { LogSource, LogUser } from "./streams.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
 /**
- * Creates a log that begins with the savepoint that parameters name. The store is closed if that fails.
+ * Creates a log that begins with the savepoint that parameters name.
  *
  * @throws {StopError} when the savepoint is missing, damaged or of another number of partitions, or the
  * log is there already; nothing is created then
  */
 export async function openRestored(
   source: LogSource,
+  user: LogUser,
   store: CheckpointStore,
   params: Parameters,
 ): Promise<Log> {
-  try {
-    const savepoint = await findSavepoint(store, params);
-    const manifests = await readWhole(store, savepoint);
-    const { name, partitions } = savepoint;
-    const restored = await source.open({
-      from: {
-        savepoint: name,
-        at: store.options.clock.now(),
-        checkpoints: manifests.map((m) => m && { sequence: m.sequence, stateHash: m.stateHash }),
-      },
-      positions: manifests.map(committedAt),
-    });
-    if (restored.restoredFrom?.savepoint !== name) {
-      throw new StopError(
-        "The log of this kind of job cannot begin with a savepoint",
-        "start without --restore",
-      );
-    }
-    const items = partitions.reduce((n, member) => n + (member?.items ?? 0), 0);
-    log.info("A new log begins with savepoint {name}: {items} items", { name, items });
-    return restored;
-  } catch (error) {
-    store.close();
-    throw error;
+  const savepoint = await findSavepoint(store, params);
+  const manifests = await readWhole(store, savepoint);
+  const { name, partitions } = savepoint;
+  const restored = await source.open(user, {
+    from: {
+      savepoint: name,
+      at: store.options.clock.now(),
+      checkpoints: manifests.map((m) => m && { sequence: m.sequence, stateHash: m.stateHash }),
+    },
+    positions: manifests.map(committedAt),
+  });
+  if (restored.restoredFrom?.savepoint !== name) {
+    throw new StopError(
+      "The log of this kind of job cannot begin with a savepoint",
+      "start without --restore",
+    );
   }
+  const items = partitions.reduce((n, member) => n + (member?.items ?? 0), 0);
+  log.info("A new log begins with savepoint {name}: {items} items", { name, items });
+  return restored;
 }
 
 async function findSavepoint(store: CheckpointStore, params: Parameters): Promise<Savepoint> {

@@ -65,9 +65,14 @@ export class RunningJob {
     await this.finished.catch(() => {});
   }
 
-  /** Whether every partition has folded what its log held when it was claimed. */
+  /** Whether the log answers and every partition has folded what it held when it was claimed. */
   get isReady(): boolean {
-    return this.#failure === null && this.context.owners.allReady;
+    return this.#failure === null && this.isLogAvailable && this.context.owners.allReady;
+  }
+
+  /** Whether the log answers, and this process may commit to it. */
+  get isLogAvailable(): boolean {
+    return this.context.transactionLog.isAvailable !== false;
   }
 
   /** The stock of items; null = never seen. Waits until their owners are ready. */

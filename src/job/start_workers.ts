@@ -4,6 +4,7 @@ import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
 import type { JobWorker } from "./job_worker.ts";
+import type { LogFacts } from "./threads/remote_log.ts";
 import type { OnProgress } from "./progress.ts";
 import type { LogOptions } from "./logging.ts";
 import { ThreadWorker } from "./threads/thread_worker.ts";
@@ -59,6 +60,8 @@ function threadWorker(
 ): JobWorker {
   const { settings, transactionLog, store, topics, clock, chance, owners, wiring } = context;
   const { partitionsOf, ...names } = topics;
+  const ownLog = wiring.transactions.source.threads;
+  const committed = wiring.results.hasCallbacks || wiring.summaries.hasCallbacks;
   const outputs = [topics.results, topics.summaries, topics.deadLetters].filter((t) => t !== null);
   const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
     .filter((p) => p % threads === n);
@@ -70,17 +73,19 @@ function threadWorker(
       settings,
       core,
       topics: names,
-      log: {
+      log: ownLog?.facts ?? {
         id: transactionLog.id,
         restoredFrom: transactionLog.restoredFrom ?? null,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
-      },
-      generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
+        generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
+        keepOutputs: committed,
+      } satisfies LogFacts,
       outcomes: onOutcomes !== null,
-      committed: wiring.results.hasCallbacks || wiring.summaries.hasCallbacks,
+      committed,
       logs,
     },
     log: transactionLog instanceof GeneratorLog ? transactionLog.beneath : transactionLog,
+    ...(ownLog ? { ownLog } : {}),
     store,
     clock,
     chance,

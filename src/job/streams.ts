@@ -1,4 +1,5 @@
 import type { Log, Restoration } from "../log/mod.ts";
+import type { ThreadedLog } from "./threads/threaded_log.ts";
 import type {
   ItemTransaction,
   Query,
@@ -13,8 +14,18 @@ export interface LogSource<L extends Log = Log> {
    * @param restoration creates the log at the positions of a savepoint; its `restoredFrom` tells that
    * @throws {StopError} when it cannot be opened, or is to be created and is there already
    */
-  open(restoration?: Restoration): Promise<L>;
+  open(job: LogUser, restoration?: Restoration): Promise<L>;
   close(): Promise<void>;
+  /** After open: how worker threads open the log by themselves; without it they call this thread. */
+  readonly threads?: ThreadedLog | undefined;
+  /** After open: largest batch that the log takes; without it, what a value of Deno KV holds. */
+  readonly batchBytesMax?: number;
+}
+
+/** What a log may ask of the job that opens it. */
+export interface LogUser {
+  /** Whether the job has a checkpoint. */
+  hasCheckpoints(): Promise<boolean>;
 }
 
 /** A stream of records that a job reads: a topic of a log. T tells what its records are. */

@@ -76,6 +76,10 @@ export interface LogSession {
    */
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer>;
   commit(commit: Commit): Promise<CommitOutcome>;
+  /** The producer that result batches carry inside their CRC; without it the log wants none. */
+  readonly producer?: { readonly id: bigint; readonly epoch: number };
+  /** Ends the session; what is under way is lost. */
+  close?(): void;
 }
 
 /** The savepoint that a log was created from: its state began there, not in a log. */
@@ -102,8 +106,14 @@ export interface Log {
   readonly restoredFrom?: RestoredFrom | null;
   /** Number of partitions of a topic. */
   partitionsOf(topic: string): number;
-  /** Claims partitions of an input topic (all by default); every earlier claim of them is fenced off. */
-  claim(input: string, partitions?: readonly number[]): Promise<LogSession>;
+  /**
+   * Claims partitions of an input topic (all by default); every earlier claim of them is fenced off.
+   *
+   * @param signal gives up waiting for the claim
+   */
+  claim(input: string, partitions?: readonly number[], signal?: AbortSignal): Promise<LogSession>;
+  /** Whether the log answers; a log in this process always does. */
+  readonly isAvailable?: boolean;
 }
 
 /** The log does not hold an offset. */

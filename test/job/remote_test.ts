@@ -23,11 +23,13 @@ async function remoteLog(keepOutputs: boolean) {
   const kv = await Deno.openKv(":memory:");
   const log = await openLog(kv);
   const { near } = channel(logMethods(log));
-  const remote = new RemoteLog(
-    near,
-    { id: log.id, restoredFrom: null, partitions: TOPICS },
+  const remote = new RemoteLog(near, {
+    id: log.id,
+    restoredFrom: null,
+    partitions: TOPICS,
+    generator: null,
     keepOutputs,
-  );
+  });
   return { kv, log, remote, near };
 }
 

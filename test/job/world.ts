@@ -97,7 +97,8 @@ export class World {
       .createApplicationPipeline(Parameters.of({ ...this.flags, ...flags }));
     const { source } = pipeline.wiring.transactions;
     const open = source.open.bind(source);
-    source.open = async (restoration) => wrapLog(log = await open(restoration) as EmbeddedLog);
+    source.open = async (user, restoration) =>
+      wrapLog(log = await open(user, restoration) as EmbeddedLog);
     const job = await this.clock.run(pipeline.start("test", surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");
     const worker = job.workers[0] as TransactionWorker;

@@ -30,7 +30,7 @@ Deno.test("docs/dependencies.md: every dependency is named with its reason, and 
   for (const [name, target] of Object.entries(imports)) {
     if (!target.startsWith("npm:")) continue;
     assert(/@\d+\.\d+\.\d+(\/|$)/.test(target), `${name} is not pinned: ${target}`);
-    const [, bare, version] = /^npm:(.+)@(\d[^/]*)/.exec(target)!;
+    const [, bare, version] = /^npm:\/?(.+)@(\d[^/]*)/.exec(target)!;
     const row = text.split("\n").find((line) => line.startsWith(`| ${bare} `));
     assert(row?.includes(` ${version} `), `docs/dependencies.md has no row for ${bare} ${version}`);
   }
@@ -50,7 +50,7 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
 });
 
 Deno.test("imports point one way: only src/log and src/state open Deno KV, only src/wasm knows WebAssembly", () => {
-  const order = ["types", "wasm", "log", "state", "job", "http", "testing"];
+  const order = ["types", "wasm", "log", "state", "job", "kafka", "http", "testing"];
   for (const file of filesBelow("src/")) {
     if (!file.endsWith(".ts")) continue;
     const source = read(file);
@@ -62,6 +62,8 @@ Deno.test("imports point one way: only src/log and src/state open Deno KV, only 
     if (room !== "log" && room !== "state") {
       assert(!source.includes("Deno.openKv("), `${file} opens Deno KV`);
     }
+    if (room !== "kafka") assert(!/from "kafkajs/.test(source), `${file} imports kafkajs`);
+    if (room === "http") assert(!source.includes("/kafka/"), `${file} imports kafka`);
     if (room !== "wasm") {
       assert(!/new WebAssembly\.|WebAssembly\.(instantiate|compile)/.test(source), file);
     }
@@ -107,7 +109,7 @@ Deno.test("time, timers and chance come in through Clock and Chance alone", () =
 });
 
 Deno.test("every folder of the house says what lives in it", () => {
-  for (const room of ["types", "wasm", "log", "state", "job", "http", "testing"]) {
+  for (const room of ["types", "wasm", "log", "state", "job", "kafka", "http", "testing"]) {
     const [first] = read(`src/${room}/mod.ts`).split("\n\n");
     assert(first!.includes("What lives here") && first!.includes("What may not"), room);
   }

@@ -88,7 +88,10 @@ export async function waitReady({ url, log }: Service): Promise<void> {
     if (response.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`The service did not become ready: ${log()}`);
+  const [why, metrics] = await Promise.all(
+    ["readyz", "metrics"].map(async (path) => await (await fetch(`${url}/${path}`)).text()),
+  );
+  throw new Error(`The service did not become ready: ${why}${metrics}${log()}`);
 }
 
 /** Reads the line that tells where it listens; goes on reading, so that the child never waits. */

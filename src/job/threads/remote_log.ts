@@ -4,6 +4,7 @@ import {
   type ClaimedPartition,
   type Commit,
   type CommitOutcome,
+  type GeneratorFacts,
   type Log,
   type LogSession,
   type ReadAnswer,
@@ -17,12 +18,15 @@ export interface LogFacts {
   readonly id: string;
   readonly restoredFrom: RestoredFrom | null;
   readonly partitions: Readonly<Record<string, number>>;
+  /** The transactions are generated in the thread; null = they come from the log. */
+  readonly generator: GeneratorFacts | null;
+  /** What is committed is looked at afterwards: it is copied instead of moved. */
+  readonly keepOutputs: boolean;
 }
 
 /** A log on the other side of a channel. */
 export class RemoteLog implements Log {
-  /** @param keepOutputs what is committed is looked at afterwards: it is copied instead of moved */
-  constructor(readonly rpc: Rpc, readonly facts: LogFacts, readonly keepOutputs: boolean) {}
+  constructor(readonly rpc: Rpc, readonly facts: LogFacts) {}
 
   get id(): string {
     return this.facts.id;
@@ -38,9 +42,14 @@ export class RemoteLog implements Log {
     return partitions;
   }
 
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions]);
-    return new RemoteSession(this.rpc, input, claimed, this.keepOutputs);
+  async claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    const options = signal ? { signal } : {};
+    const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions], options);
+    return new RemoteSession(this.rpc, input, claimed, this.facts.keepOutputs);
   }
 }
 
@@ -78,8 +87,8 @@ class RemoteSession implements LogSession {
 export function logMethods(log: Log): Record<string, Method> {
   const sessions: LogSession[] = [];
   return {
-    claim: async ([input, partitions]): Promise<ClaimedSession> => {
-      const session = await log.claim(input, partitions);
+    claim: async ([input, partitions], signal): Promise<ClaimedSession> => {
+      const session = await log.claim(input, partitions, signal);
       return { session: sessions.push(session) - 1, partitions: session.partitions };
     },
     read: async ([session, partition, offset, options], signal) => {

@@ -1,7 +1,8 @@
-// A worker thread: folds its partitions. Log and store are calls to the control plane.
+// A worker thread: folds its partitions. Its store is calls to the control plane; an entry module says
+// where its log is.
 
+import type { Log } from "../../log/mod.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
-import { GeneratorLog } from "../../log/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { warmUp } from "../../wasm/mod.ts";
 import { LostError } from "../errors.ts";
@@ -10,7 +11,6 @@ import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
 import { Activity } from "./activity.ts";
 import { RemoteKv } from "./remote_kv.ts";
-import { RemoteLog } from "./remote_log.ts";
 import { Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
@@ -39,12 +39,21 @@ const rpc = new Rpc(scope, {
     return worker.checkpointNow(partition);
   },
 });
-scope.onmessage = (event) => rpc.receive(event.data);
+
+/** Opens the log that a worker's facts describe. */
+export type OpenLog = (facts: unknown, rpc: Rpc) => Log;
+
+let openLog: OpenLog;
+
+/** Begins to answer calls; what the entry module of a thread does. */
+export function serve(open: OpenLog): void {
+  openLog = open;
+  scope.onmessage = (event) => rpc.receive(event.data);
+}
 
 async function run(spec: WorkerSpec): Promise<void> {
   if (spec.logs) await configureLogs(spec.logs);
-  const remote = new RemoteLog(rpc, spec.log, spec.committed);
-  const log = spec.generator ? new GeneratorLog(remote, spec.generator, systemClock) : remote;
+  const log = openLog(spec.log, rpc);
   const store = await CheckpointStore.open(new RemoteKv(rpc), {
     job: spec.job,
     clock: systemClock,

@@ -11,6 +11,7 @@ import type { OnOutcomes } from "../worker/partition_processor.ts";
 import { Activity } from "./activity.ts";
 import { kvMethods } from "./remote_kv.ts";
 import { logMethods } from "./remote_log.ts";
+import type { ThreadedLog } from "./threaded_log.ts";
 import { type Method, Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
@@ -21,8 +22,8 @@ export type Thread = Pick<
 >;
 
 /** Starts a thread that waits to be told what to do. */
-function startThread(name: string): Thread {
-  return new Worker(new URL("./thread.ts", import.meta.url), { type: "module", name });
+function startThread(name: string, entry: URL): Thread {
+  return new Worker(entry, { type: "module", name });
 }
 
 /** How often it is looked whether a thread still answers. */
@@ -33,13 +34,15 @@ export interface ThreadWorkerOptions {
   /** What the thread is told; where it tells its activity is added. */
   readonly spec: Omit<WorkerSpec, "activity">;
   readonly log: Log;
+  /** How the thread opens the log by itself; without it, by calls to this one. */
+  readonly ownLog?: ThreadedLog;
   readonly store: CheckpointStore;
   readonly clock: Clock;
   readonly chance: Chance;
   /** A thread that says nothing for so long is taken to hang, and replaced. */
   readonly watchdogMs: number;
   /** Starts a thread; a test brings its own. */
-  readonly startThread?: (name: string) => Thread;
+  readonly startThread?: (name: string, entry: URL) => Thread;
   readonly onOutcomes: OnOutcomes | null;
   readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
@@ -92,8 +95,9 @@ export class ThreadWorker implements JobWorker {
   #onCrash: ((error: Error) => void) | null = null;
 
   async #life(stop: AbortSignal): Promise<void> {
-    const { spec, clock, name } = this.options;
-    const thread = (this.options.startThread ?? startThread)(name);
+    const { spec, clock, name, ownLog } = this.options;
+    const entry = ownLog?.entry ?? new URL("./remote_log_thread.ts", import.meta.url);
+    const thread = (this.options.startThread ?? startThread)(name, entry);
     const activity = new Activity();
     activity.set("starting", 0);
     const crashed = Promise.withResolvers<never>();
@@ -168,10 +172,10 @@ export class ThreadWorker implements JobWorker {
   }
 
   #methods(thread: Thread): Record<string, Method> {
-    const { log, store, onOutcomes, onOwner, onCommitted } = this.options;
+    const { log, ownLog, store, onOutcomes, onOwner, onCommitted } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
-      ...logMethods(log),
+      ...(ownLog?.methods ?? logMethods(log)),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
       // What a thread said before its end may arrive after it.

@@ -1,8 +1,6 @@
 import type { CoreOptions } from "../../wasm/mod.ts";
 import type { LogOptions } from "../logging.ts";
 import type { JobSettings } from "../worker/worker_context.ts";
-import type { GeneratorFacts } from "../../log/mod.ts";
-import type { LogFacts } from "./remote_log.ts";
 
 /** All that a worker thread is told at its start; it can be cloned. */
 export interface WorkerSpec {
@@ -20,9 +18,8 @@ export interface WorkerSpec {
     readonly batchBytesMax: number;
     readonly discardResults?: boolean;
   };
-  readonly log: LogFacts;
-  /** The transactions are generated in the thread; null = they come from the log. */
-  readonly generator: GeneratorFacts | null;
+  /** What opens the log in the thread. */
+  readonly log: unknown;
   /** Where the thread tells what it is busy with; see Activity. */
   readonly activity: SharedArrayBuffer;
   /** Tell the outcome of every record. */

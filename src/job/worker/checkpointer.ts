@@ -145,6 +145,7 @@ export class Checkpointer implements CutGate {
     const { processor, chain, options } = this;
     if (!this.#changed) return null;
     this.#failure = GIVEN_UP;
+    // A fold that failed never comes to rest; its worker gives up then.
     while (!processor.atRest && !signal.aborted) await options.clock.yield();
     if (signal.aborted || processor.core.cut() !== Code.Done) return null;
     this.#cutActive = true;

@@ -6,6 +6,7 @@ import {
   batchInfo,
   type Clock,
   type NewRecord,
+  Reason,
   reasonName,
   splitIntoBatches,
 } from "../../types/mod.ts";
@@ -181,6 +182,14 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   }
 
   #tellInvalid(letters: readonly DeadLetter[]): void {
+    const stray = letters.find(({ reason }) => reason === Reason.WrongPartition);
+    if (stray && this.acknowledged.offset === this.acknowledged.start) {
+      throw new StopError(
+        `The record at offset ${stray.offset} of ${this.topics.input}-${this.partition} belongs to ` +
+          "another partition by its item",
+        "set transaction.partitioner to what the producers use; all records of an item must be in one partition",
+      );
+    }
     for (const [reason, of] of Map.groupBy(letters, (letter) => letter.reason)) {
       log.warn(
         "Invalid in {topic}-{partition} from offset {offset} on: {count} records, {reason}",

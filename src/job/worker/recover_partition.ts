@@ -86,6 +86,10 @@ export async function recoverPartition(
   const processor = changed
     ? await changeParameters(context, core, claimed)
     : newProcessor(context, core, claimed);
+  if (session.producer) {
+    const { id, epoch } = session.producer;
+    processor.core.setProducer(id, epoch, 0);
+  }
   processor.lastBatch = manifest?.lastBatch ?? null;
   const base = changed ? null : manifest;
   const chain = await whileOwned(

@@ -89,7 +89,7 @@ export class TransactionWorker implements JobWorker {
   async #session(stop: AbortSignal): Promise<void> {
     const { context } = this;
     const over = this.#over = new AbortController();
-    const session = await context.log.claim(context.topics.input, context.partitions);
+    const session = await context.log.claim(context.topics.input, context.partitions, stop);
     const progress = new ProgressReporter(
       `partitions ${session.partitions.map((p) => p.partition)}`,
       session.partitions.length,
@@ -114,6 +114,7 @@ export class TransactionWorker implements JobWorker {
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
+      session.close?.();
     }
   }
 
@@ -137,7 +138,10 @@ export class TransactionWorker implements JobWorker {
           ...this.members.map((member) => (sibling: AbortSignal) =>
             this.#foldLoop(session, member, committer, AbortSignal.any([signal, sibling]))
           ),
-          (sibling) => this.#checkpointLoop(signal, AbortSignal.any([failed, sibling])),
+          (sibling) => {
+            const given = AbortSignal.any([failed, sibling]);
+            return this.#checkpointLoop(AbortSignal.any([signal, sibling]), given);
+          },
         ]);
         done.abort();
       },

@@ -1,0 +1,157 @@
+// Record batches as they come from a fetch and go into a produce.
+
+import { BATCH_HEADER_BYTES, batchInfo, crc32c } from "../types/mod.ts";
+import type { AbortedTransaction } from "./protocol/fetch.ts";
+
+const LENGTH_AT = 8;
+const LEADER_EPOCH_AT = 12;
+const MAGIC_AT = 16;
+const CRC_AT = 17;
+const ATTRIBUTES_AT = 21;
+const LAST_DELTA_AT = 23;
+const PRODUCER_ID_AT = 43;
+const PRODUCER_EPOCH_AT = 51;
+const SEQUENCE_AT = 53;
+const RECORDS_AT = 57;
+/** Bytes in front of what the length counts. */
+const FRAME_BYTES = 12;
+
+export const CODEC_MASK = 0x07;
+const TRANSACTIONAL = 0x10;
+const CONTROL = 0x20;
+
+const ABORT_MARKER = 0;
+
+/** Who writes batches, and with which epoch. */
+export interface Producer {
+  readonly id: bigint;
+  readonly epoch: number;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** What stands in a fetched partition's bytes, batch by batch; a batch that is cut at the end is left. */
+export interface FetchedBatch {
+  readonly bytes: Uint8Array;
+  readonly lastOffset: number;
+}
+
+/**
+ * Splits fetched bytes into batches. Control batches and batches of aborted transactions become empty
+ * ones of the same offsets: a position moves over them, and nothing of them is read.
+ *
+ * @throws {RangeError} when the bytes are no batches of magic 2
+ */
+export function readFetched(
+  records: Uint8Array,
+  aborted: readonly AbortedTransaction[],
+): FetchedBatch[] {
+  const waiting = aborted.toSorted((a, b) => a.firstOffset - b.firstOffset);
+  const aborting = new Set<bigint>();
+  const view = viewOf(records);
+  const batches: FetchedBatch[] = [];
+  for (let at = 0; at + BATCH_HEADER_BYTES <= records.length;) {
+    const length = view.getInt32(at + LENGTH_AT) + FRAME_BYTES;
+    if (at + length > records.length) break;
+    const { baseOffset, lastOffset } = batchInfo(records, at);
+    while (waiting.length > 0 && waiting[0]!.firstOffset <= lastOffset) {
+      aborting.add(waiting.shift()!.producerId);
+    }
+    const attributes = view.getInt16(at + ATTRIBUTES_AT);
+    let bytes = records.subarray(at, at + length);
+    if (attributes & CONTROL) {
+      if (markerOf(bytes) === ABORT_MARKER) aborting.delete(view.getBigInt64(at + PRODUCER_ID_AT));
+      bytes = emptyBatch(baseOffset, lastOffset);
+    } else if (
+      attributes & TRANSACTIONAL && aborting.size > 0 &&
+      aborting.has(view.getBigInt64(at + PRODUCER_ID_AT))
+    ) bytes = emptyBatch(baseOffset, lastOffset);
+    batches.push({ bytes, lastOffset });
+    at += length;
+  }
+  return batches;
+}
+
+/** The kind of marker in a control batch: the second int16 of its record's key. */
+function markerOf(batch: Uint8Array): number {
+  const view = viewOf(batch);
+  let at = BATCH_HEADER_BYTES;
+  const skipVarint = () => {
+    while (view.getUint8(at++) & 128);
+  };
+  skipVarint(); // length
+  at++; // attributes
+  skipVarint(); // timestamp
+  skipVarint(); // offset
+  skipVarint(); // key length
+  return view.getInt16(at + 2);
+}
+
+/** A batch without records that covers offsets; compaction leaves such batches too (KIP-98). */
+export function emptyBatch(baseOffset: number, lastOffset: number): Uint8Array<ArrayBuffer> {
+  const batch = new Uint8Array(BATCH_HEADER_BYTES);
+  const view = viewOf(batch);
+  view.setBigInt64(0, BigInt(baseOffset));
+  view.setInt32(LENGTH_AT, BATCH_HEADER_BYTES - FRAME_BYTES);
+  view.setInt32(LEADER_EPOCH_AT, -1);
+  view.setInt8(MAGIC_AT, 2);
+  view.setInt32(LAST_DELTA_AT, lastOffset - baseOffset);
+  view.setBigInt64(PRODUCER_ID_AT, -1n);
+  view.setInt16(PRODUCER_EPOCH_AT, -1);
+  view.setInt32(SEQUENCE_AT, -1);
+  view.setUint32(CRC_AT, crc32c(batch, ATTRIBUTES_AT));
+  return batch;
+}
+
+/** Number of records, by which sequence numbers count. */
+export function recordsOf(batch: Uint8Array): number {
+  return viewOf(batch).getInt32(RECORDS_AT);
+}
+
+/** Whether a batch carries the producer already: the core puts it into the results' batches. */
+export function isStamped(batch: Uint8Array, { id, epoch }: Producer): boolean {
+  const view = viewOf(batch);
+  return view.getBigInt64(PRODUCER_ID_AT) === id && view.getInt16(PRODUCER_EPOCH_AT) === epoch;
+}
+
+/** Makes a batch part of a producer's transaction. All of it is inside the CRC. */
+export function stamp(batch: Uint8Array, { id, epoch }: Producer, sequence: number): void {
+  const view = viewOf(batch);
+  view.setInt16(ATTRIBUTES_AT, view.getInt16(ATTRIBUTES_AT) | TRANSACTIONAL);
+  view.setBigInt64(PRODUCER_ID_AT, id);
+  view.setInt16(PRODUCER_EPOCH_AT, epoch);
+  view.setInt32(SEQUENCE_AT, sequence);
+  view.setUint32(CRC_AT, crc32c(batch, ATTRIBUTES_AT));
+}
+
+/** The sequence number behind a batch; after 2^31 - 1 comes 0. */
+export function sequenceBehind(sequence: number, records: number): number {
+  return (sequence + records) & 0x7fffffff;
+}
+
+/** The records of a batch, behind its header. */
+export function recordBytes(batch: Uint8Array): Uint8Array {
+  return batch.subarray(BATCH_HEADER_BYTES);
+}
+
+export function codecOf(batch: Uint8Array): number {
+  return viewOf(batch).getInt16(ATTRIBUTES_AT) & CODEC_MASK;
+}
+
+/** The same batch around other bytes of records, marked with their codec. */
+export function withRecords(
+  batch: Uint8Array,
+  records: Uint8Array,
+  codec: number,
+): Uint8Array<ArrayBuffer> {
+  const other = new Uint8Array(BATCH_HEADER_BYTES + records.length);
+  other.set(batch.subarray(0, BATCH_HEADER_BYTES));
+  other.set(records, BATCH_HEADER_BYTES);
+  const view = viewOf(other);
+  view.setInt32(LENGTH_AT, other.length - FRAME_BYTES);
+  view.setInt16(ATTRIBUTES_AT, (view.getInt16(ATTRIBUTES_AT) & ~CODEC_MASK) | codec);
+  view.setUint32(CRC_AT, crc32c(other, ATTRIBUTES_AT));
+  return other;
+}

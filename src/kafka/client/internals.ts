@@ -1,0 +1,268 @@
+// What we touch inside kafkajs 2.2.4, by name and shape, and the check that it is there. kafkajs keeps
+// connections, TLS, SASL, metadata and most requests; records go past its codecs, because those make
+// several objects per record.
+
+import { Kafka, type KafkaConfig, logLevel } from "kafkajs";
+// @ts-types="./untyped.d.ts"
+import requestQueue from "kafkajs/src/network/requestQueue/index.js";
+// @ts-types="./untyped.d.ts"
+import protocolErrors from "kafkajs/src/protocol/error.js";
+// @ts-types="./untyped.d.ts"
+import protocolRequests from "kafkajs/src/protocol/requests/index.js";
+
+export interface RequestQueueInternals {
+  readonly pending: readonly unknown[];
+  scheduleCheckPendingRequests(): void;
+  maybeThrottle(ms: number): void;
+  push(request: PushedRequest): void;
+}
+
+interface PushedRequest {
+  readonly entry: {
+    readonly apiKey: number;
+    readonly apiName: string;
+    readonly apiVersion: number;
+    readonly correlationId: number;
+    resolve(answer: { readonly payload: Uint8Array }): void;
+    reject(error: unknown): void;
+  };
+  readonly expectResponse: true;
+  readonly requestTimeout: number | null;
+  sendRequest(): void;
+}
+
+export const RequestQueue = requestQueue as unknown as {
+  readonly prototype: RequestQueueInternals;
+};
+
+/** A request that kafkajs frames and sends, and how its answer is read. */
+export interface Exchange<T> {
+  readonly request: {
+    readonly apiKey: number;
+    readonly apiVersion: number;
+    readonly apiName: string;
+    encode(): EncodedRequest;
+  };
+  readonly response: {
+    decode(payload: Uint8Array): T;
+    parse(decoded: T): T;
+  };
+  readonly requestTimeout?: number;
+  readonly logResponseError?: boolean;
+}
+
+/** The shape of kafkajs's Encoder that its framing looks at. */
+export interface EncodedRequest {
+  readonly buf: Uint8Array;
+  readonly buffer: Uint8Array;
+  size(): number;
+}
+
+export interface Connection {
+  readonly clientId: string;
+  readonly requestQueue: RequestQueueInternals;
+  readonly socket: { write(bytes: Uint8Array): boolean };
+  isAuthenticated(): boolean;
+  authenticate(): Promise<void>;
+  failIfNotConnected(): void;
+  nextCorrelationId(): number;
+}
+
+export interface PartitionMetadata {
+  readonly partitionId: number;
+  readonly leader: number;
+}
+
+export interface JoinedGroup {
+  readonly generationId: number;
+  readonly leaderId: string;
+  readonly memberId: string;
+  readonly members: readonly { readonly memberId: string }[];
+}
+
+export interface ConfigEntry {
+  readonly configName: string;
+  readonly configValue: string | null;
+}
+
+/** A broker, with the requests that we leave to kafkajs. */
+export interface BrokerInternals {
+  readonly connectionPool: {
+    send<T>(exchange: Exchange<T>): Promise<T>;
+    getConnection(index: number): Promise<Connection>;
+  };
+  joinGroup(args: {
+    groupId: string;
+    sessionTimeout: number;
+    rebalanceTimeout: number;
+    memberId: string;
+    groupProtocols: readonly { name: string; metadata: Uint8Array }[];
+  }): Promise<JoinedGroup>;
+  syncGroup(args: {
+    groupId: string;
+    generationId: number;
+    memberId: string;
+    groupAssignment: readonly { memberId: string; memberAssignment: Uint8Array }[];
+  }): Promise<{ readonly memberAssignment: Uint8Array }>;
+  heartbeat(
+    args: { groupId: string; groupGenerationId: number; memberId: string },
+  ): Promise<unknown>;
+  leaveGroup(args: { groupId: string; memberId: string }): Promise<unknown>;
+  listOffsets(args: {
+    isolationLevel: number;
+    topics: readonly {
+      topic: string;
+      partitions: readonly { partition: number; timestamp: number }[];
+    }[];
+  }): Promise<{
+    readonly responses: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
+    }[];
+  }>;
+  initProducerId(
+    args: { transactionalId: string; transactionTimeout: number },
+  ): Promise<{ readonly producerId: string; readonly producerEpoch: number }>;
+  addPartitionsToTxn(args: {
+    transactionalId: string;
+    producerId: string;
+    producerEpoch: number;
+    topics: readonly { topic: string; partitions: readonly number[] }[];
+  }): Promise<unknown>;
+  addOffsetsToTxn(args: {
+    transactionalId: string;
+    producerId: string;
+    producerEpoch: number;
+    groupId: string;
+  }): Promise<unknown>;
+  endTxn(args: {
+    transactionalId: string;
+    producerId: string;
+    producerEpoch: number;
+    transactionResult: boolean;
+  }): Promise<unknown>;
+  createTopics(args: {
+    topics: readonly {
+      topic: string;
+      numPartitions: number;
+      replicationFactor: number;
+      configEntries: readonly { name: string; value: string }[];
+    }[];
+  }): Promise<unknown>;
+  describeConfigs(args: { resources: readonly { type: number; name: string }[] }): Promise<{
+    readonly resources: readonly {
+      readonly resourceName: string;
+      readonly configEntries: readonly ConfigEntry[];
+    }[];
+  }>;
+}
+
+export interface Cluster {
+  readonly brokerPool: {
+    readonly metadata: {
+      readonly clusterId: string;
+      readonly topicMetadata: readonly {
+        readonly topic: string;
+        readonly partitionMetadata: readonly PartitionMetadata[];
+      }[];
+    } | null;
+  };
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>;
+  findTopicPartitionMetadata(topic: string): readonly PartitionMetadata[];
+  findBroker(args: { nodeId: string }): Promise<BrokerInternals>;
+  findControllerBroker(): Promise<BrokerInternals>;
+  findGroupCoordinator(
+    args: { groupId: string; coordinatorType: number },
+  ): Promise<BrokerInternals>;
+}
+
+/** Something in kafkajs is not as it was in the version that we were built for. */
+export class InternalsError extends Error {
+  override readonly name = "InternalsError";
+
+  constructor(what: string) {
+    super(`kafkajs is not 2.2.4 as stockflow needs it: ${what}`);
+  }
+}
+
+const READ_COMMITTED = 1;
+const METADATA_MAX_AGE_MS = 300_000;
+
+/** The cluster of a client; kafkajs keeps it behind a symbol. */
+export function createCluster(config: KafkaConfig): Cluster {
+  const kafka = new Kafka({ ...config, logLevel: logLevel.NOTHING }) as unknown as Record<
+    symbol,
+    ((options: object) => Cluster) | undefined
+  >;
+  const symbol = Object.getOwnPropertySymbols(kafka)
+    .find((s) => s.description === "private:Kafka:createCluster");
+  const create = symbol && kafka[symbol];
+  if (!create) throw new InternalsError("Kafka has no createCluster");
+  return create({
+    metadataMaxAge: METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: false,
+    isolationLevel: READ_COMMITTED,
+  });
+}
+
+/** The error that kafkajs makes of an error code: KafkaJSProtocolError with type and code. */
+export function protocolError(code: number): Error {
+  return (protocolErrors as { createErrorFromCode(code: number): Error }).createErrorFromCode(code);
+}
+
+const CLUSTER_METHODS = [
+  "connect",
+  "disconnect",
+  "refreshMetadata",
+  "addMultipleTargetTopics",
+  "findTopicPartitionMetadata",
+  "findBroker",
+  "findControllerBroker",
+  "findGroupCoordinator",
+];
+const REQUESTS: Record<string, number> = {
+  JoinGroup: 5,
+  SyncGroup: 3,
+  Heartbeat: 3,
+  LeaveGroup: 3,
+  ListOffsets: 3,
+  InitProducerId: 1,
+  AddPartitionsToTxn: 1,
+  AddOffsetsToTxn: 1,
+  EndTxn: 1,
+  DescribeConfigs: 2,
+};
+
+/**
+ * Looks whether everything that we touch is there.
+ *
+ * @throws {InternalsError} naming what is not
+ */
+export function checkInternals(
+  cluster: Cluster = createCluster({ clientId: "check", brokers: ["127.0.0.1:1"] }),
+): void {
+  for (const method of CLUSTER_METHODS) {
+    if (typeof (cluster as unknown as Record<string, unknown>)[method] !== "function") {
+      throw new InternalsError(`Cluster has no ${method}`);
+    }
+  }
+  if (!("metadata" in cluster.brokerPool)) throw new InternalsError("BrokerPool has no metadata");
+  for (const method of ["scheduleCheckPendingRequests", "push", "maybeThrottle"] as const) {
+    if (typeof RequestQueue.prototype[method] !== "function") {
+      throw new InternalsError(`RequestQueue has no ${method}`);
+    }
+  }
+  const { requests } = protocolRequests as {
+    requests: Record<string, { versions: readonly (string | number)[] } | undefined>;
+  };
+  for (const [name, version] of Object.entries(REQUESTS)) {
+    if (!requests[name]?.versions.map(Number).includes(version)) {
+      throw new InternalsError(`it has no ${name} v${version}`);
+    }
+  }
+  const { code } = protocolError(1) as { code?: number };
+  if (code !== 1) throw new InternalsError("createErrorFromCode gives no code");
+}

@@ -1,0 +1,289 @@
+import type { KafkaConfig } from "kafkajs";
+import type { Clock } from "../../types/mod.ts";
+import type { FetchAnswer, FetchedFrom, FetchOptions } from "../protocol/fetch.ts";
+import { fetchExchange } from "../protocol/fetch.ts";
+import {
+  decodeProduce,
+  encodeProduce,
+  PRODUCE_API_KEY,
+  PRODUCE_API_VERSION,
+  type ProduceAnswer,
+  type ProducedBatch,
+} from "../protocol/produce.ts";
+import {
+  type BrokerInternals,
+  type Cluster,
+  type ConfigEntry,
+  createCluster,
+  type Exchange,
+} from "./internals.ts";
+import { ClientClosedError, isConnectionError } from "./errors.ts";
+import { patchRequestQueue } from "./request_queue_patch.ts";
+
+/** How brokers are reached; can be cloned for another thread. */
+export interface ConnectionOptions {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly ssl?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly sasl?: {
+    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+    readonly username: string;
+    readonly password: string;
+  };
+}
+
+export type CoordinatorKind = "group" | "transaction";
+
+const CONNECTION_TIMEOUT_MS = 3000;
+const CONNECT_MS_MAX = 8000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const COORDINATOR_TYPES: Record<CoordinatorKind, number> = { group: 0, transaction: 1 };
+/** Index of the connection for everything but fetches, which kafkajs keeps apart: a fetch waits. */
+const MAIN_CONNECTION = 0;
+const TOPIC_RESOURCE = 2;
+
+const EARLIEST = -2;
+const LATEST = -1;
+
+/**
+ * Connections to the brokers of one cluster, until the first of them fails: then all calls fail, and a
+ * new client is to be made. kafkajs would connect again, but several callers at once open several
+ * sockets on one connection, one of which may be closed for another, and a call may never end.
+ */
+export class KafkaClient {
+  readonly #cluster: Cluster;
+  readonly #coordinators = new Map<string, Promise<BrokerInternals>>();
+  /** Calls under way, by how they are made to fail. */
+  readonly #calls = new Set<(error: Error) => void>();
+  #broken: Error | null = null;
+
+  constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
+    patchRequestQueue();
+    this.#cluster = createCluster({
+      ...options,
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      authenticationTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      // Whoever asks waits and tries again by himself; see errors.ts.
+      retry: { initialRetryTime: 50, maxRetryTime: 200, retries: 2 },
+    } as unknown as KafkaConfig);
+  }
+
+  /** Connects and loads the metadata of the topics; of all topics without an argument. */
+  connect(topics: readonly string[] = []): Promise<void> {
+    return this.call(async () => {
+      await this.#cluster.connect();
+      if (topics.length > 0) await this.#cluster.addMultipleTargetTopics(topics);
+      else await this.#cluster.refreshMetadata();
+    }, CONNECT_MS_MAX);
+  }
+
+  close(): Promise<void> {
+    this.#break(new ClientClosedError("The client was closed"));
+    return this.#cluster.disconnect();
+  }
+
+  refresh(): Promise<void> {
+    this.#coordinators.clear();
+    return this.call(() => this.#cluster.refreshMetadata());
+  }
+
+  /** Whether a connection has failed. */
+  get isBroken(): boolean {
+    return this.#broken !== null;
+  }
+
+  #break(error: Error): void {
+    this.#broken ??= error;
+    for (const fail of this.#calls) fail(error);
+    this.#calls.clear();
+  }
+
+  /**
+   * Does something with the brokers, in so many ms at the most.
+   *
+   * @throws what it throws; when a connection fails, or nothing comes, the client is of no use any more
+   */
+  call<T>(work: () => Promise<T>, timeoutMs: number = REQUEST_TIMEOUT_MS): Promise<T> {
+    if (this.#broken) return Promise.reject(this.#broken);
+    return new Promise<T>((resolve, reject) => {
+      const over = new AbortController();
+      const end = () => {
+        over.abort();
+        this.#calls.delete(fail);
+      };
+      const fail = (error: Error) => {
+        end();
+        reject(error);
+      };
+      this.#calls.add(fail);
+      void this.clock.sleep(timeoutMs, over.signal).then(() => {
+        if (!over.signal.aborted) {
+          this.#break(new ClientClosedError(`Kafka gave no answer in ${timeoutMs} ms`));
+        }
+      });
+      work().then((value) => {
+        end();
+        resolve(value);
+      }, (error) => {
+        fail(error);
+        if (isConnectionError(error)) this.#break(error);
+      });
+    });
+  }
+
+  get #metadata() {
+    const { metadata } = this.#cluster.brokerPool;
+    if (!metadata) throw new Error("The client is not connected");
+    return metadata;
+  }
+
+  get clusterId(): string {
+    return this.#metadata.clusterId;
+  }
+
+  /** Partitions by topic, of the topics whose metadata is loaded. */
+  get topics(): Map<string, number> {
+    return new Map(
+      this.#metadata.topicMetadata.map((t) => [t.topic, t.partitionMetadata.length]),
+    );
+  }
+
+  /** Node id of the leader; kafkajs has -1 for none. */
+  leaderOf(topic: string, partition: number): string {
+    const found = this.#cluster.findTopicPartitionMetadata(topic)
+      .find((p) => p.partitionId === partition);
+    return String(found?.leader ?? -1);
+  }
+
+  broker(nodeId: string): Promise<BrokerInternals> {
+    return this.call(() => this.#cluster.findBroker({ nodeId }));
+  }
+
+  controller(): Promise<BrokerInternals> {
+    return this.call(() => this.#cluster.findControllerBroker());
+  }
+
+  /** The coordinator of a group or a transactional id; remembered until it is forgotten. */
+  coordinator(kind: CoordinatorKind, id: string): Promise<BrokerInternals> {
+    const key = `${kind} ${id}`;
+    const known = this.#coordinators.get(key);
+    if (known) return known;
+    const found = this.call(() =>
+      this.#cluster.findGroupCoordinator({
+        groupId: id,
+        coordinatorType: COORDINATOR_TYPES[kind],
+      })
+    );
+    this.#coordinators.set(key, found);
+    found.catch(() => this.#coordinators.delete(key));
+    return found;
+  }
+
+  forgetCoordinator(kind: CoordinatorKind, id: string): void {
+    this.#coordinators.delete(`${kind} ${id}`);
+  }
+
+  send<T>(broker: BrokerInternals, exchange: Exchange<T>): Promise<T> {
+    return this.call(() => broker.connectionPool.send(exchange));
+  }
+
+  /** Fetches from one leader. */
+  async fetch(
+    nodeId: string,
+    topic: string,
+    from: readonly FetchedFrom[],
+    options: FetchOptions,
+  ): Promise<FetchAnswer> {
+    const broker = await this.broker(nodeId);
+    return await this.send(broker, {
+      ...fetchExchange(topic, from, options),
+      requestTimeout: options.maxWaitMs + REQUEST_TIMEOUT_MS,
+    });
+  }
+
+  /**
+   * Writes batches to one leader. Resolves when the frame is on its way, so that calls one after the
+   * other keep their order on the wire.
+   */
+  async produce(
+    nodeId: string,
+    transactionalId: string | null,
+    batches: readonly ProducedBatch[],
+  ): Promise<{ readonly acknowledged: Promise<ProduceAnswer> }> {
+    const broker = await this.broker(nodeId);
+    const connection = await this.call(async () => {
+      const connection = await broker.connectionPool.getConnection(MAIN_CONNECTION);
+      if (!connection.isAuthenticated()) await connection.authenticate();
+      return connection;
+    });
+    connection.failIfNotConnected();
+    const correlationId = connection.nextCorrelationId();
+    const frame = encodeProduce({
+      clientId: connection.clientId,
+      correlationId,
+      transactionalId,
+      timeoutMs: REQUEST_TIMEOUT_MS,
+      batches,
+    });
+    const written = new Promise<{ readonly payload: Uint8Array }>((resolve, reject) =>
+      connection.requestQueue.push({
+        entry: {
+          apiKey: PRODUCE_API_KEY,
+          apiName: "Produce",
+          apiVersion: PRODUCE_API_VERSION,
+          correlationId,
+          resolve,
+          reject,
+        },
+        expectResponse: true,
+        requestTimeout: null,
+        sendRequest: () => void connection.socket.write(frame),
+      })
+    );
+    const acknowledged = this.call(() => written).then(({ payload }) => {
+      const answer = decodeProduce(payload);
+      connection.requestQueue.maybeThrottle(answer.clientSideThrottleTime);
+      return answer;
+    });
+    acknowledged.catch(() => {}); // whoever commits awaits it
+    return { acknowledged };
+  }
+
+  /** First offsets, or last stable ones, by partition. */
+  async offsets(
+    topic: string,
+    partitions: readonly number[],
+    which: "earliest" | "latest",
+  ): Promise<Map<number, number>> {
+    const timestamp = which === "earliest" ? EARLIEST : LATEST;
+    const found = new Map<number, number>();
+    const byLeader = Map.groupBy(partitions, (p) => this.leaderOf(topic, p));
+    await Promise.all([...byLeader].map(async ([nodeId, some]) => {
+      const broker = await this.broker(nodeId);
+      const { responses } = await this.call(() =>
+        broker.listOffsets({
+          isolationLevel: 1,
+          topics: [{ topic, partitions: some.map((partition) => ({ partition, timestamp })) }],
+        })
+      );
+      for (const { partition, offset } of responses.flatMap((r) => r.partitions)) {
+        found.set(partition, Number(offset));
+      }
+    }));
+    return found;
+  }
+
+  /** The settings of topics, by topic and name. */
+  async topicConfigs(topics: readonly string[]): Promise<Map<string, Map<string, string | null>>> {
+    const broker = await this.controller();
+    const { resources } = await this.call(() =>
+      broker.describeConfigs({
+        resources: topics.map((name) => ({ type: TOPIC_RESOURCE, name })),
+      })
+    );
+    const settings = (entries: readonly ConfigEntry[]) =>
+      new Map(entries.map((e) => [e.configName, e.configValue]));
+    return new Map(resources.map((r) => [r.resourceName, settings(r.configEntries)]));
+  }
+}

@@ -1,0 +1,287 @@
+import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
+import { StopError } from "../job/errors.ts";
+import type { Clock } from "../types/mod.ts";
+import { type FetchedBatch, readFetched } from "./batches.ts";
+import { ErrorCode, isUnavailable, stopErrorOf } from "./client/errors.ts";
+import type { KafkaClient } from "./client/kafka_client.ts";
+import { protocolError } from "./client/internals.ts";
+import type { FetchedPartition } from "./protocol/fetch.ts";
+
+/** Bytes that are fetched of a partition before they are asked for. */
+const BUFFER_BYTES_MAX = 1024 * 1024;
+const PARTITION_BYTES = 1024 * 1024;
+const ANSWER_BYTES = 8 * 1024 * 1024;
+const WAIT_MS = 500;
+/** While a partition is left out because its buffer is full, the others must not keep it waiting. */
+const SHORT_WAIT_MS = 5;
+const BACK_OFF_FIRST_MS = 50;
+const BACK_OFF_MAX_MS = 2000;
+
+interface Buffer {
+  readonly partition: number;
+  /** Offset of the next fetch. */
+  position: number;
+  /** Batches not yet read, and their bytes. */
+  batches: FetchedBatch[];
+  bytes: number;
+  /** Counts the jumps: what was fetched before a jump is of no use. */
+  jumps: number;
+  /** Up to here there are records for certain. */
+  stableEnd: number;
+  /** End of the log as of the last fetch that found nothing behind the position; -1 = not known. */
+  idleAt: number;
+  failure: Error | null;
+  wake: (() => void) | null;
+}
+
+export interface FetcherOptions {
+  /** Up to which offset there are records for certain, by partition. */
+  readonly ends: ReadonlyMap<number, number>;
+  readonly client: KafkaClient;
+  readonly topic: string;
+  readonly clock: Clock;
+}
+
+/**
+ * Reads partitions of a topic ahead, one request per leader at a time. Partitions are fetched once they
+ * are asked for.
+ */
+export class Fetcher {
+  readonly #buffers = new Map<number, Buffer>();
+  /** Leaders that are being fetched from. */
+  readonly #pumps = new Set<string>();
+  readonly #closed = new AbortController();
+  #roomMade: (() => void)[] = [];
+  #failures = 0;
+
+  constructor(readonly options: FetcherOptions) {}
+
+  /** Ends all reading; whoever waits gets the reason. */
+  close(reason: Error): void {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort(reason);
+    for (const buffer of this.#buffers.values()) buffer.wake?.();
+    this.#tellRoom();
+  }
+
+  #buffer(partition: number, position: number): Buffer {
+    const known = this.#buffers.get(partition);
+    if (known) return known;
+    const buffer: Buffer = {
+      partition,
+      position,
+      batches: [],
+      bytes: 0,
+      jumps: 0,
+      stableEnd: this.options.ends.get(partition) ?? 0,
+      idleAt: -1,
+      failure: null,
+      wake: null,
+    };
+    this.#buffers.set(partition, buffer);
+    return buffer;
+  }
+
+  async read(
+    partition: number,
+    offset: number,
+    { maxBytes, waitMs, signal }: ReadOptions,
+  ): Promise<ReadAnswer> {
+    const buffer = this.#buffer(partition, offset);
+    this.#seek(buffer, offset);
+    this.#pump(this.#leaderOf(buffer));
+    this.#tellRoom(); // whoever fetches may have waited because nothing was wanted
+    while (buffer.batches.length === 0) {
+      this.#closed.signal.throwIfAborted();
+      if (buffer.failure) {
+        const failure = buffer.failure;
+        buffer.failure = null;
+        throw failure;
+      }
+      // Below the known end there is something to come, however long it takes.
+      const atEnd = offset >= buffer.stableEnd;
+      const came = await this.#wait(buffer, atEnd ? waitMs : Infinity, signal);
+      if (!came || signal?.aborted) break;
+    }
+    return this.#take(buffer, maxBytes);
+  }
+
+  /** Goes on at an offset; what is buffered stays if it begins there. */
+  #seek(buffer: Buffer, offset: number): void {
+    const { batches } = buffer;
+    while (batches.length > 0 && batches[0]!.lastOffset < offset) this.#drop(buffer);
+    const next = batches[0] ?? null;
+    const first = next ? firstOffsetOf(next) : buffer.position;
+    if (first === offset || (next && first < offset)) return;
+    while (batches.length > 0) this.#drop(buffer);
+    buffer.position = offset;
+    buffer.idleAt = -1;
+    buffer.failure = null;
+    buffer.jumps++;
+  }
+
+  /** Takes the first batch out of a buffer, and tells when that makes room. */
+  #drop(buffer: Buffer): FetchedBatch {
+    const batch = buffer.batches.shift()!;
+    const full = buffer.bytes >= BUFFER_BYTES_MAX;
+    buffer.bytes -= batch.bytes.length;
+    if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#tellRoom();
+    return batch;
+  }
+
+  #take(buffer: Buffer, maxBytes: number): ReadAnswer {
+    const batches: Uint8Array[] = [];
+    let bytes = 0;
+    while (buffer.batches.length > 0 && (bytes === 0 || bytes < maxBytes)) {
+      const batch = this.#drop(buffer);
+      batches.push(batch.bytes);
+      bytes += batch.bytes.length;
+    }
+    return { batches, highWatermark: buffer.idleAt };
+  }
+
+  #wait(buffer: Buffer, waitMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    if (waitMs <= 0) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const over = new AbortController();
+      const end = (came: boolean) => {
+        signal?.removeEventListener("abort", stopped);
+        buffer.wake = null;
+        over.abort();
+        resolve(came);
+      };
+      const stopped = () => end(false);
+      if (signal?.aborted) return end(false);
+      signal?.addEventListener("abort", stopped);
+      buffer.wake = () => end(true);
+      if (waitMs === Infinity) return;
+      void this.options.clock.sleep(waitMs, over.signal).then(() => {
+        if (!over.signal.aborted) end(false);
+      });
+    });
+  }
+
+  #leaderOf({ partition }: Buffer): string {
+    return this.options.client.leaderOf(this.options.topic, partition);
+  }
+
+  #tellRoom(): void {
+    for (const tell of this.#roomMade.splice(0)) tell();
+  }
+
+  // ---- fetching ----
+
+  /** Starts to fetch from a leader, unless that is under way. */
+  #pump(nodeId: string): void {
+    if (this.#pumps.has(nodeId) || this.#closed.signal.aborted) return;
+    this.#pumps.add(nodeId);
+    void this.#fetchFrom(nodeId).catch((error) => {
+      for (const buffer of this.#buffers.values()) {
+        buffer.failure ??= error as Error;
+        buffer.wake?.();
+      }
+    }).finally(() => this.#pumps.delete(nodeId));
+  }
+
+  async #fetchFrom(nodeId: string): Promise<void> {
+    const { signal } = this.#closed;
+    while (!signal.aborted) {
+      const mine = [...this.#buffers.values()].filter((b) => this.#leaderOf(b) === nodeId);
+      if (mine.length === 0) return;
+      const wanted = mine.filter((b) => b.bytes < BUFFER_BYTES_MAX && !b.failure);
+      if (wanted.length === 0) {
+        await new Promise<void>((resolve) => this.#roomMade.push(resolve));
+        continue;
+      }
+      const waitMs = wanted.length < mine.length ? SHORT_WAIT_MS : WAIT_MS;
+      try {
+        await this.#fetchOnce(nodeId, wanted, waitMs);
+        this.#failures = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        const stop = stopErrorOf(error);
+        if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
+        await this.#backOff(wanted);
+      }
+    }
+  }
+
+  /** Order of the partitions in the next request: the answer's bytes go to the first ones. */
+  #turn = 0;
+
+  async #fetchOnce(nodeId: string, wanted: readonly Buffer[], maxWaitMs: number): Promise<void> {
+    const { client, topic } = this.options;
+    this.#turn++;
+    const from = wanted.map((_, i) => wanted[(i + this.#turn) % wanted.length]!)
+      .map((buffer) => ({ buffer, jumps: buffer.jumps, ...positionOf(buffer) }));
+    const answer = await client.fetch(nodeId, topic, from, {
+      maxWaitMs,
+      maxBytes: ANSWER_BYTES,
+      partitionMaxBytes: PARTITION_BYTES,
+    });
+    if (answer.errorCode !== 0) throw protocolError(answer.errorCode);
+    let failed: Error | null = null;
+    for (const fetched of answer.partitions) {
+      const asked = from.find((f) => f.partition === fetched.partition)!;
+      if (asked.buffer.jumps !== asked.jumps) continue;
+      if (fetched.errorCode === 0) this.#keep(asked.buffer, fetched);
+      else failed ??= this.#refused(asked.buffer, fetched);
+    }
+    if (failed) throw failed;
+  }
+
+  #keep(buffer: Buffer, fetched: FetchedPartition): void {
+    const from = buffer.position;
+    for (const batch of readFetched(fetched.records, fetched.aborted)) {
+      // The first batch may begin, or even end, below the offset that was asked for.
+      if (batch.lastOffset < from) continue;
+      buffer.batches.push(batch);
+      buffer.bytes += batch.bytes.length;
+      buffer.position = batch.lastOffset + 1;
+    }
+    buffer.stableEnd = Math.max(buffer.stableEnd, fetched.lastStableOffset);
+    buffer.idleAt = buffer.position === from ? fetched.highWatermark : -1;
+    if (buffer.batches.length > 0) buffer.wake?.();
+  }
+
+  /** The error for the whole request, or null when it concerns the reader of the partition alone. */
+  #refused(buffer: Buffer, { errorCode, logStart, highWatermark }: FetchedPartition): Error | null {
+    const { topic } = this.options;
+    const { partition, position } = buffer;
+    const error = protocolError(errorCode);
+    if (errorCode === ErrorCode.OffsetOutOfRange) {
+      buffer.failure = new OffsetOutOfRangeError(
+        topic,
+        partition,
+        position,
+        logStart,
+        highWatermark,
+      );
+    } else if (errorCode === ErrorCode.CorruptMessage) {
+      buffer.failure = new StopError(
+        `Kafka cannot read ${topic}-${partition} at offset ${position}: ${error.message}`,
+        "restore the topic from a copy; skipping records would lose data",
+      );
+    } else return error;
+    buffer.wake?.();
+    return null;
+  }
+
+  /** The leader moves, or is not there: nothing is known of the end of the log meanwhile. */
+  async #backOff(wanted: readonly Buffer[]): Promise<void> {
+    const { client, clock } = this.options;
+    for (const buffer of wanted) buffer.idleAt = -1;
+    const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** this.#failures++);
+    await clock.sleep(wait, this.#closed.signal);
+    await client.refresh().catch(() => {});
+    for (const buffer of this.#buffers.values()) this.#pump(this.#leaderOf(buffer));
+  }
+}
+
+function positionOf({ partition, position }: Buffer) {
+  return { partition, offset: position };
+}
+
+function firstOffsetOf({ bytes }: FetchedBatch): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigInt64(0));
+}

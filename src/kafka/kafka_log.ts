@@ -1,0 +1,224 @@
+import { getLogger } from "@logtape/logtape";
+import type { CommittedPosition, Log, LogSession } from "../log/mod.ts";
+import { LostError, StopError } from "../job/errors.ts";
+import type { Method } from "../job/threads/rpc.ts";
+import type { Clock } from "../types/mod.ts";
+import { NO_TIME } from "../wasm/mod.ts";
+import type { KafkaClient } from "./client/kafka_client.ts";
+import { encodeMetadata } from "./committed_metadata.ts";
+import { type CommittedPositions, fetchCommitted } from "./committed_offsets.ts";
+import { KafkaSession, type SessionFacts } from "./kafka_session.ts";
+import { type MemberIds, Membership } from "./membership.ts";
+import type { TopicPartitions } from "./protocol/offsets.ts";
+import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
+
+const log = getLogger(["stockflow", "kafka"]);
+
+export interface KafkaLogOptions {
+  readonly facts: SessionFacts;
+  readonly clusterId: string;
+  readonly transactions: string;
+  readonly queries: string;
+  /** Partitions by topic. */
+  readonly partitions: ReadonlyMap<string, number>;
+  readonly sessionTimeoutMs: number;
+  readonly discoveryMs: number;
+  readonly memberIds: MemberIds;
+  readonly clock: Clock;
+  /** Whether the store has a checkpoint of the job. */
+  readonly hasCheckpoints: () => Promise<boolean>;
+}
+
+/**
+ * Transactional ids of a group. Whoever folds partition n first of its partitions writes with the n-th;
+ * one process is active, so that its first act is to fence all of them.
+ */
+export function transactionalId(groupId: string, n: number): string {
+  return `${groupId}-t-${n}`;
+}
+
+export function queryTransactionalId(groupId: string): string {
+  return `${groupId}-q-0`;
+}
+
+/** Topics of Apache Kafka, read and written by the active member of a consumer group. */
+export class KafkaLog implements Log {
+  readonly membership: Membership;
+  #partitions: ReadonlyMap<string, number>;
+  readonly #closed = new AbortController();
+
+  constructor(readonly options: KafkaLogOptions) {
+    const { facts, sessionTimeoutMs, memberIds, clock, transactions, queries } = options;
+    this.#partitions = options.partitions;
+    this.membership = new Membership({
+      connection: facts.connection,
+      groupId: facts.groupId,
+      sessionTimeoutMs,
+      memberIds,
+      clock,
+      inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
+      onActive: (client, member) => this.#takeOver(client, member),
+    });
+    this.membership.start();
+    void this.#discover();
+  }
+
+  get id(): string {
+    return `${this.options.clusterId}/${this.options.transactions}`;
+  }
+
+  get isAvailable(): boolean {
+    return this.membership.isFresh;
+  }
+
+  partitionsOf(topic: string): number {
+    const partitions = this.#partitions.get(topic);
+    if (partitions === undefined) throw new RangeError(`The log has no topic ${topic}`);
+    return partitions;
+  }
+
+  async claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    const member = await this.membership.confirmed(signal);
+    const { facts, clock, queries } = this.options;
+    const wanted = partitions ?? numbers(this.partitionsOf(input));
+    const session = await KafkaSession.open({
+      facts,
+      clock,
+      input,
+      partitions: wanted,
+      member,
+      transactionalId: input === queries
+        ? queryTransactionalId(facts.groupId)
+        : transactionalId(facts.groupId, wanted[0]!),
+      mayBeNew: input === queries,
+    });
+    const end = () => session.end(member.ended.reason);
+    member.ended.addEventListener("abort", end);
+    if (member.ended.aborted) end();
+    return session;
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.membership.close();
+  }
+
+  // ---- take-over ----
+
+  /** Fences every earlier incarnation, on whatever machine; resolves the first offsets of a new group. */
+  async #takeOver(client: KafkaClient, member: GroupMember): Promise<void> {
+    const { facts, clock, transactions, queries } = this.options;
+    const { groupId, transactionTimeoutMs: timeoutMs } = facts;
+    const ids = numbers(this.partitionsOf(transactions)).map((n) => transactionalId(groupId, n));
+    const [first] = await Promise.all(
+      [...ids, queryTransactionalId(groupId)].map((transactionalId) =>
+        TransactionalProducer.open(client, clock, { transactionalId, timeoutMs, groupId })
+      ),
+    );
+    const topics = [transactions, queries].map((topic) => ({
+      topic,
+      partitions: numbers(this.partitionsOf(topic)),
+    }));
+    const committed = await fetchCommitted(client, clock, groupId, topics);
+    if (isEmpty(committed)) await this.#firstStart(client, first!, member);
+  }
+
+  /** Commits where reading starts: transactions at their first record, queries behind their last. */
+  async #firstStart(
+    client: KafkaClient,
+    producer: TransactionalProducer,
+    member: GroupMember,
+  ): Promise<void> {
+    const { facts, transactions, queries, hasCheckpoints } = this.options;
+    if (await hasCheckpoints()) {
+      throw new StopError(
+        `There are checkpoints, but group ${facts.groupId} has no committed offset`,
+        "if the group's offsets expired or were removed, --accept-offset goes on from the newest " +
+          "checkpoints; else set the right kafka.group.id, or an empty file for the state (state.kv)",
+      );
+    }
+    const offsets: TopicPartitions<{ partition: number; offset: number; metadata: string }>[] = [];
+    for (const [topic, which] of [[transactions, "earliest"], [queries, "latest"]] as const) {
+      const found = await client.offsets(topic, numbers(this.partitionsOf(topic)), which);
+      const partitions = [...found].map(([partition, offset]) => ({
+        partition,
+        offset,
+        metadata: encodeMetadata(firstPosition(offset)),
+      }));
+      offsets.push({ topic, partitions });
+    }
+    await producer.commit([], member, offsets);
+    log.info("Group {group} is new: transactions from the first record on, queries from now on", {
+      group: facts.groupId,
+    });
+  }
+
+  // ---- discovery ----
+
+  /** Looks from time to time whether topics have got more partitions. */
+  async #discover(): Promise<void> {
+    const { clock, discoveryMs, transactions, queries } = this.options;
+    const { signal } = this.#closed;
+    if (discoveryMs === 0) return;
+    while (!signal.aborted) {
+      await clock.sleep(discoveryMs, signal);
+      if (signal.aborted) return;
+      const now = await this.membership.topicsNow().catch(() => null);
+      if (!now) continue;
+      const before = this.partitionsOf(transactions);
+      const after = now.get(transactions) ?? 0;
+      if (after !== before) {
+        return this.membership.fail(
+          new StopError(
+            `Topic ${transactions} has ${after} partitions now, not ${before}: items have changed partitions`,
+            `copy it to a topic with the number of partitions that it is to keep, by item, and start with ` +
+              "another kafka.group.id and an empty file for the state",
+          ),
+        );
+      }
+      const more = (now.get(queries) ?? 0) > this.partitionsOf(queries);
+      this.#partitions = now;
+      if (more) this.membership.rejoin();
+    }
+  }
+}
+
+function numbers(count: number): number[] {
+  return Array.from({ length: count }, (_, p) => p);
+}
+
+function firstPosition(offset: number): CommittedPosition {
+  return { offset, start: offset, watermark: NO_TIME, parameters: "" };
+}
+
+function isEmpty(committed: CommittedPositions): boolean {
+  return [...committed.values()].every((positions) => positions.size === 0);
+}
+
+/** The claims of worker threads, which open their sessions themselves. */
+export function claimMethods(membership: Membership): Record<string, Method> {
+  return {
+    kafkaClaim: async (_args, signal): Promise<GroupMember> => {
+      const { memberId, generation } = await membership.confirmed(signal);
+      return { memberId, generation };
+    },
+    /** Fails when the generation is over, with what its sessions are to end with. */
+    kafkaEnded: ([generation], signal): Promise<never> => {
+      const member = membership.generation(generation);
+      if (!member) return Promise.reject(new LostError("The group has a new generation"));
+      return new Promise((_, reject) => {
+        const end = () => {
+          member.ended.removeEventListener("abort", end);
+          reject(member.ended.reason);
+        };
+        member.ended.addEventListener("abort", end);
+        signal.addEventListener("abort", end);
+        if (member.ended.aborted) end();
+      });
+    },
+  };
+}

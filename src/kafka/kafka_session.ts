@@ -1,0 +1,207 @@
+import { getLogger } from "@logtape/logtape";
+import type {
+  ClaimedPartition,
+  Commit,
+  CommitOutcome,
+  LogSession,
+  ReadAnswer,
+  ReadOptions,
+} from "../log/mod.ts";
+import { LostError, StopError } from "../job/errors.ts";
+import { batchInfo, type Clock } from "../types/mod.ts";
+import { NO_TIME } from "../wasm/mod.ts";
+import type { Producer } from "./batches.ts";
+import { isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
+import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
+import { encodeMetadata } from "./committed_metadata.ts";
+import { fetchCommitted } from "./committed_offsets.ts";
+import { Fetcher } from "./fetcher.ts";
+import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
+
+const log = getLogger(["stockflow", "kafka"]);
+
+/** After a restart of its broker a log may seem to end early for a moment. */
+const END_LOOKS = 50;
+const END_LOOK_MS = 100;
+
+/** What a session needs to know; can be cloned for another thread. */
+export interface SessionFacts {
+  readonly connection: ConnectionOptions;
+  readonly groupId: string;
+  readonly transactionTimeoutMs: number;
+  /** Topics that are read or written. */
+  readonly topics: readonly string[];
+  readonly compression: CodecName;
+  /** Largest batch once it is decompressed. */
+  readonly inputBatchBytesMax: number;
+}
+
+export interface SessionOptions {
+  readonly facts: SessionFacts;
+  readonly clock: Clock;
+  readonly transactionalId: string;
+  readonly input: string;
+  readonly partitions: readonly number[];
+  /** Partitions without a committed offset are read from their first record; else that is an error. */
+  readonly mayBeNew: boolean;
+  readonly member: GroupMember;
+}
+
+/** The error that a job knows for one of Kafka: LostError where the recovery path helps, StopError where nothing does. */
+export function toJobError(error: unknown): Error {
+  const stop = stopErrorOf(error);
+  if (stop) return stop;
+  if (error instanceof LostError) return error;
+  const { message } = error as Error;
+  if (isFenced(error) || isUnavailable(error)) return new LostError(message, { cause: error });
+  return error as Error;
+}
+
+/** The right to commit partitions of one topic, with connections of its own. */
+export class KafkaSession implements LogSession {
+  readonly #fetcher: Fetcher;
+  #over: Error | null = null;
+
+  private constructor(
+    readonly options: SessionOptions,
+    readonly client: KafkaClient,
+    readonly transactions: TransactionalProducer,
+    readonly partitions: readonly ClaimedPartition[],
+  ) {
+    const { clock, input } = options;
+    const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
+    this.#fetcher = new Fetcher({ client, topic: input, clock, ends });
+  }
+
+  /**
+   * Fences whoever used the transactional id, and reads what was committed.
+   *
+   * @throws {LostError} when the brokers are not there at the moment
+   * @throws {StopError} when only a person can help
+   */
+  static async open(options: SessionOptions): Promise<KafkaSession> {
+    const { facts, clock, transactionalId } = options;
+    const client = new KafkaClient(facts.connection, clock);
+    try {
+      await client.connect(facts.topics);
+      const transactions = await TransactionalProducer.open(client, clock, {
+        transactionalId,
+        timeoutMs: facts.transactionTimeoutMs,
+        groupId: facts.groupId,
+        compression: facts.compression,
+      });
+      const partitions = await claimed(options, client);
+      return new KafkaSession(options, client, transactions, partitions);
+    } catch (error) {
+      void client.close().catch(() => {});
+      throw toJobError(error);
+    }
+  }
+
+  get input(): string {
+    return this.options.input;
+  }
+
+  get producer(): Producer {
+    return this.transactions.producer;
+  }
+
+  async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    if (this.#over) throw this.#over;
+    try {
+      const { batches, highWatermark } = await this.#fetcher.read(partition, offset, options);
+      return { batches: batches.map((batch) => this.#decompress(partition, batch)), highWatermark };
+    } catch (error) {
+      throw this.#over ?? toJobError(error);
+    }
+  }
+
+  #decompress(partition: number, batch: Uint8Array): Uint8Array {
+    try {
+      return decompressBatch(batch, this.options.facts.inputBatchBytesMax);
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error;
+      throw new StopError(
+        `The batch at offset ${
+          batchInfo(batch).baseOffset
+        } of ${this.input}-${partition} cannot be ` +
+          `decompressed: ${error.message}`,
+        "raise input.batch.bytes.max, or restore the log from a copy; skipping it would lose records",
+        { cause: error },
+      );
+    }
+  }
+
+  async commit({ positions, outputs }: Commit): Promise<CommitOutcome> {
+    if (this.#over) return this.#lost(this.#over);
+    const offsets = positions.map(({ partition, offset, ...rest }) => ({
+      partition,
+      offset,
+      metadata: encodeMetadata(rest),
+    }));
+    try {
+      const { member, input } = this.options;
+      await this.transactions.commit(outputs, member, [{ topic: input, partitions: offsets }]);
+      return "committed";
+    } catch (error) {
+      return this.#lost(toJobError(error));
+    }
+  }
+
+  /** Nothing of the session is of use after a commit that is not known to have happened. */
+  #lost(error: Error): CommitOutcome {
+    this.end(error);
+    if (!(error instanceof LostError)) throw error;
+    log.warn("A transaction of {id} was lost: {reason}", {
+      id: this.options.transactionalId,
+      reason: error.message,
+    });
+    return "lost";
+  }
+
+  /** Ends the session, because the claim is over. */
+  end(reason: Error): void {
+    if (this.#over) return;
+    this.#over = reason;
+    this.#fetcher.close(reason);
+    void this.client.close().catch(() => {});
+  }
+
+  close(): void {
+    this.end(new LostError("The session was closed"));
+  }
+}
+
+async function claimed(
+  { facts, clock, input, partitions, mayBeNew }: SessionOptions,
+  client: KafkaClient,
+): Promise<ClaimedPartition[]> {
+  const { groupId } = facts;
+  const positions = await fetchCommitted(client, clock, groupId, [{ topic: input, partitions }]);
+  const starts = await client.offsets(input, partitions, "earliest");
+  let ends = await client.offsets(input, partitions, "latest");
+  const committedOf = (partition: number) => positions.get(input)?.get(partition);
+  const behind = () => partitions.some((p) => (committedOf(p)?.offset ?? 0) > ends.get(p)!);
+  for (let look = 0; look < END_LOOKS && behind(); look++) {
+    await clock.sleep(END_LOOK_MS);
+    ends = await client.offsets(input, partitions, "latest");
+  }
+  return partitions.map((partition): ClaimedPartition => {
+    const logStart = starts.get(partition)!;
+    const committed = committedOf(partition);
+    if (!committed && !mayBeNew) {
+      throw new StopError(
+        `Group ${groupId} has no committed offset for ${input}-${partition}`,
+        "it may have expired; use another kafka.group.id with an empty file for the state",
+      );
+    }
+    const first = { offset: logStart, start: logStart, watermark: NO_TIME, parameters: "" };
+    return {
+      partition,
+      committed: committed ?? first,
+      logStart,
+      logEnd: ends.get(partition)!,
+    };
+  });
+}

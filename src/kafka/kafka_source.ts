@@ -1,0 +1,229 @@
+import { getLogger } from "@logtape/logtape";
+import type { Restoration } from "../log/mod.ts";
+import { type LogSource, ParameterError, type Parameters, StopError } from "../job/mod.ts";
+import type { LogUser } from "../job/streams.ts";
+import type { ThreadedLog } from "../job/threads/threaded_log.ts";
+import type { Clock } from "../types/mod.ts";
+import { isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { checkInternals, InternalsError } from "./client/internals.ts";
+import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
+import { claimMethods, KafkaLog } from "./kafka_log.ts";
+import type { MemberIds } from "./membership.ts";
+import type { KafkaThreadFacts } from "./thread_log.ts";
+import {
+  checkNames,
+  checkSettings,
+  createTopics,
+  type JobTopics,
+  NEW_TOPIC_PARTITIONS,
+  topicNames,
+  untilLed,
+} from "./topics.ts";
+
+const log = getLogger(["stockflow", "kafka"]);
+
+/** Largest output batch: the core's output area holds several. */
+const BATCH_BYTES_MAX = 256 * 1024;
+/** Smaller batches could not hold a record. */
+const BATCH_BYTES_MIN = 4096;
+/** What the broker itself counts beside a batch, at the most. */
+const MARGIN_BYTES = 128;
+const BACK_OFF_FIRST_MS = 200;
+const BACK_OFF_MAX_MS = 5000;
+
+/** How the brokers that parameters name are reached. */
+export function connectionOf(params: Parameters): ConnectionOptions {
+  const brokers = params.get("kafka.bootstrap.servers");
+  if (brokers === "") {
+    throw new ParameterError("kafka.bootstrap.servers is missing: host:port of a broker");
+  }
+  return {
+    brokers: brokers.split(","),
+    clientId: "stockflow",
+    ...sslOf(params),
+    ...saslOf(params),
+  };
+}
+
+function sslOf(params: Parameters): Pick<ConnectionOptions, "ssl"> {
+  if (!params.get("kafka.ssl.enabled")) return {};
+  const files = ["ca", "cert", "key"] as const;
+  const given = files.filter((file) => params.get(`kafka.ssl.${file}`) !== "");
+  return {
+    ssl: Object.fromEntries(given.map((file) => [file, readFile(params, `kafka.ssl.${file}`)])),
+  };
+}
+
+function saslOf(params: Parameters): Pick<ConnectionOptions, "sasl"> {
+  const mechanism = params.get("kafka.sasl.mechanism");
+  if (mechanism === "none") return {};
+  const username = params.get("kafka.sasl.username");
+  const password = params.get("kafka.sasl.password") ||
+    (params.get("kafka.sasl.password.file") &&
+      readFile(params, "kafka.sasl.password.file").replace(/\r?\n$/, ""));
+  if (username === "" || password === "") {
+    throw new ParameterError(
+      `kafka.sasl.mechanism=${mechanism} needs kafka.sasl.username and kafka.sasl.password, or its file`,
+    );
+  }
+  return { sasl: { mechanism, username, password } };
+}
+
+function readFile(
+  params: Parameters,
+  key: "kafka.ssl.ca" | "kafka.ssl.cert" | "kafka.ssl.key" | "kafka.sasl.password.file",
+): string {
+  try {
+    return Deno.readTextFileSync(params.get(key));
+  } catch (error) {
+    throw new ParameterError(`Cannot read ${key}=${params.get(key)}: ${(error as Error).message}`);
+  }
+}
+
+/** The topics that parameters name. */
+export function topicsOf(params: Parameters): JobTopics {
+  return {
+    transactions: params.get("transaction.input.topic"),
+    queries: params.get("query.input.topic"),
+    results: params.get("transaction.output.topic") || null,
+    queryResults: params.get("query.output.topic"),
+    summaries: params.get("summary.output.topic") || null,
+    deadLetters: params.get("deadletter.topic") || null,
+  };
+}
+
+/** The log of a Kafka job; streams of transactions and of queries share it. */
+export class KafkaSource implements LogSource<KafkaLog> {
+  #log: KafkaLog | null = null;
+  threads: ThreadedLog | undefined;
+  batchBytesMax = BATCH_BYTES_MAX;
+
+  constructor(readonly params: Parameters, readonly clock: Clock) {}
+
+  /**
+   * Connects, waiting without end for brokers that are not there, checks the topics, joins the group.
+   *
+   * @throws {StopError} when topics are missing or unfit
+   */
+  async open({ hasCheckpoints }: LogUser, restoration?: Restoration): Promise<KafkaLog> {
+    if (restoration) {
+      throw new StopError(
+        "A savepoint cannot be restored into Kafka's log yet",
+        "start without --restore; the group's offsets say where the job goes on",
+      );
+    }
+    const { params, clock } = this;
+    const groupId = params.get("kafka.group.id");
+    if (groupId === "") throw new ParameterError("kafka.group.id is missing: a group's name");
+    const connection = connectionOf(params);
+    const topics = topicsOf(params);
+    try {
+      checkInternals();
+    } catch (error) {
+      if (!(error instanceof InternalsError)) throw error;
+      throw new StopError(error.message, "deno.json and deno.lock pin the version: restore them");
+    }
+    const { clusterId, partitions } = await this.#look(connection, topics);
+    const facts = {
+      connection,
+      groupId,
+      transactionTimeoutMs: params.get("kafka.transaction.timeout.ms"),
+      topics: topicNames(topics),
+      compression: params.get("kafka.compression.type"),
+      inputBatchBytesMax: params.get("input.batch.bytes.max"),
+    };
+    const opened = new KafkaLog({
+      facts,
+      clusterId,
+      partitions,
+      transactions: topics.transactions,
+      queries: topics.queries,
+      sessionTimeoutMs: params.get("kafka.session.timeout.ms"),
+      discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
+      memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
+      clock,
+      hasCheckpoints,
+    });
+    this.#log = opened;
+    const threadFacts: KafkaThreadFacts = {
+      id: opened.id,
+      partitions: Object.fromEntries(partitions),
+      session: facts,
+    };
+    this.threads = {
+      entry: new URL("./thread.ts", import.meta.url),
+      facts: threadFacts,
+      methods: claimMethods(opened.membership),
+    };
+    return opened;
+  }
+
+  async close(): Promise<void> {
+    const log = this.#log;
+    this.#log = null;
+    await log?.close();
+  }
+
+  /** Looks at cluster and topics once they can be seen. */
+  async #look(connection: ConnectionOptions, topics: JobTopics) {
+    for (let failures = 0;; failures++) {
+      const client = new KafkaClient(connection, this.clock);
+      try {
+        await client.connect();
+        return await this.#check(client, topics);
+      } catch (error) {
+        const stop = stopErrorOf(error);
+        if (stop || !isUnavailable(error)) throw stop ?? error;
+        log.warn("Kafka at {brokers} does not answer: {reason}; trying again", {
+          brokers: connection.brokers.join(","),
+          reason: (error as Error).message,
+        });
+        await this.clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures));
+      } finally {
+        void client.close().catch(() => {});
+      }
+    }
+  }
+
+  async #check(client: KafkaClient, topics: JobTopics) {
+    const names = topicNames(topics);
+    if (this.params.get("kafka.create.topics")) {
+      const missing = names.filter((name) => !client.topics.has(name));
+      if (missing.length > 0) {
+        const partitions = client.topics.get(topics.transactions) ?? NEW_TOPIC_PARTITIONS;
+        await createTopics(client, missing, partitions);
+        await client.refresh();
+        await untilLed(client, names);
+      }
+    }
+    checkNames(topics, client.topics);
+    const largest = checkSettings(topics, await client.topicConfigs(names)) - MARGIN_BYTES;
+    if (largest < BATCH_BYTES_MIN) {
+      throw new StopError(
+        `An output topic takes batches of ${
+          largest + MARGIN_BYTES
+        } bytes at the most (max.message.bytes)`,
+        `set it to at least ${BATCH_BYTES_MIN + MARGIN_BYTES}`,
+      );
+    }
+    this.batchBytesMax = Math.min(BATCH_BYTES_MAX, largest);
+    const partitions = new Map(names.map((name) => [name, client.topics.get(name)!]));
+    return { clusterId: client.clusterId, partitions };
+  }
+}
+
+/** Keeps the member id of one group beside the state, so that a restart is known to the group at once. */
+function memberFile(path: string, group: string): MemberIds {
+  return {
+    load: async () => {
+      try {
+        const [of, memberId] = (await Deno.readTextFile(path)).split("\n");
+        return of === group ? memberId ?? "" : "";
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return "";
+        throw error;
+      }
+    },
+    save: (memberId) => Deno.writeTextFile(path, `${group}\n${memberId}`),
+  };
+}

@@ -1,0 +1,338 @@
+import { getLogger } from "@logtape/logtape";
+import { AssignerProtocol } from "kafkajs";
+import { LostError, StopError } from "../job/errors.ts";
+import type { Clock } from "../types/mod.ts";
+import { ErrorCode, errorCodeOf, isUnavailable } from "./client/errors.ts";
+import { type BrokerInternals, type JoinedGroup, protocolError } from "./client/internals.ts";
+import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
+import { callCoordinator } from "./client/retry.ts";
+import { toJobError } from "./kafka_session.ts";
+import type { GroupMember } from "./transactional_producer.ts";
+
+const log = getLogger(["stockflow", "kafka"]);
+
+/** The protocol by which members of the group share partitions: the leader takes all of them. */
+const ASSIGNOR = "stockflow-one-active";
+const ASSIGNMENT_VERSION = 1;
+const BACK_OFF_FIRST_MS = 50;
+const BACK_OFF_MAX_MS = 2000;
+/** Heartbeats in a session time-out. */
+const HEARTBEATS = 10;
+const LEAVE_MS = 2000;
+
+/** A generation of the group in which this process is the active one. */
+export interface ActiveGeneration extends GroupMember {
+  /** Aborted when it is over; the reason is what a session is to end with. */
+  readonly ended: AbortSignal;
+}
+
+/** Where the member id is kept, so that a restart need not wait for its old session. */
+export interface MemberIds {
+  load(): Promise<string>;
+  save(memberId: string): Promise<void>;
+}
+
+export interface MembershipOptions {
+  readonly connection: ConnectionOptions;
+  readonly groupId: string;
+  readonly sessionTimeoutMs: number;
+  /** Partitions by input topic. */
+  readonly inputs: () => ReadonlyMap<string, number>;
+  readonly memberIds: MemberIds;
+  readonly clock: Clock;
+  /** Is called after every join as the active member, before anyone may claim. */
+  onActive(client: KafkaClient, member: GroupMember): Promise<void>;
+}
+
+/** Keeps this process in the consumer group: one member is active, the others stand by and take over. */
+export class Membership {
+  #memberId = "";
+  #active: (ActiveGeneration & { readonly end: (reason: Error) => void }) | null = null;
+  #changed = Promise.withResolvers<void>();
+  #client: KafkaClient | null = null;
+  #failure: Error | null = null;
+  /** When the last heartbeat was acknowledged; monotonic ms. */
+  #acknowledgedAt = -Infinity;
+  #beatNow: (() => void) | null = null;
+  #rejoin = false;
+  readonly #stop = new AbortController();
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(readonly options: MembershipOptions) {}
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  /** Whether the group's coordinator has acknowledged this process within the session time-out. */
+  get isFresh(): boolean {
+    const { clock, sessionTimeoutMs } = this.options;
+    return this.#active !== null && clock.monotonic() - this.#acknowledgedAt < sessionTimeoutMs;
+  }
+
+  /**
+   * The active generation, confirmed by a heartbeat after this call. Waits as long as another process
+   * is active, or the brokers are not there.
+   *
+   * @throws {StopError} when the membership failed for good
+   */
+  async confirmed(signal?: AbortSignal): Promise<ActiveGeneration> {
+    const from = this.options.clock.monotonic();
+    const aborted = Promise.withResolvers<void>();
+    const giveUp = () => aborted.resolve();
+    signal?.addEventListener("abort", giveUp);
+    try {
+      while (true) {
+        if (this.#failure) throw this.#failure;
+        if (signal?.aborted || this.#stop.signal.aborted) {
+          throw new LostError("The claim was given up");
+        }
+        if (this.#active && this.#acknowledgedAt > from) return this.#active;
+        // While another process is active a heartbeat confirms nothing.
+        if (this.#active) this.#beatNow?.();
+        await Promise.race([this.#changed.promise, aborted.promise]);
+      }
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+  }
+
+  /** The active generation with that number. */
+  generation(number: number): ActiveGeneration | null {
+    return this.#active?.generation === number ? this.#active : null;
+  }
+
+  /** Ends the membership with an error that only a person can help with. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    this.#endGeneration(error);
+    this.#stop.abort();
+  }
+
+  /** Begins a new generation: what is assigned has changed. */
+  rejoin(): void {
+    this.#rejoin = true;
+    this.#beatNow?.();
+  }
+
+  /** Partitions of all topics of the group as the brokers know them now. */
+  async topicsNow(): Promise<ReadonlyMap<string, number>> {
+    const client = await this.#connected();
+    await client.refresh();
+    return client.topics;
+  }
+
+  /** Leaves the group, so that another takes over at once. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+
+  #tell(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  #endGeneration(reason: Error): void {
+    this.#active?.end(reason);
+    this.#active = null;
+    this.#tell();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      this.#memberId = await this.options.memberIds.load();
+      while (!signal.aborted) await this.#generation();
+    } catch (error) {
+      if (!signal.aborted) this.fail(toJobError(error));
+    }
+    this.#endGeneration(this.#failure ?? new LostError("The job leaves its group"));
+    await this.#leave();
+  }
+
+  /** One generation: join, be active or stand by, until the group changes. */
+  async #generation(): Promise<void> {
+    const { clock } = this.options;
+    const joined = await this.#join();
+    if (!joined) return;
+    const { memberId, generationId: generation } = joined;
+    try {
+      if (joined.leaderId === memberId) {
+        const client = await this.#connected();
+        await this.options.onActive(client, { memberId, generation });
+        const ended = new AbortController();
+        this.#acknowledgedAt = clock.monotonic();
+        this.#active = {
+          memberId,
+          generation,
+          ended: ended.signal,
+          end: (reason) => ended.abort(reason),
+        };
+        log.info("This process is the active one of group {group}, generation {generation}", {
+          group: this.options.groupId,
+          generation,
+        });
+        this.#tell();
+      } else {
+        log.info("Another process of group {group} is active; this one stands by", {
+          group: this.options.groupId,
+        });
+      }
+      await this.#beat(memberId, generation);
+    } catch (error) {
+      const code = errorCodeOf(error);
+      if (code === ErrorCode.UnknownMember) this.#memberId = "";
+      const rejoin = code === ErrorCode.UnknownMember || code === ErrorCode.IllegalGeneration ||
+        code === ErrorCode.RebalanceInProgress;
+      this.#endGeneration(new LostError("The group has a new generation"));
+      if (rejoin) return;
+      if (!isUnavailable(error)) throw error;
+      this.#dropClient();
+      await clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
+    }
+  }
+
+  async #join(): Promise<JoinedGroup | null> {
+    const { groupId, sessionTimeoutMs, inputs } = this.options;
+    const topics = [...inputs().keys()];
+    const metadata = AssignerProtocol.MemberMetadata.encode({
+      version: ASSIGNMENT_VERSION,
+      topics,
+      userData: new Uint8Array() as never,
+    });
+    try {
+      const joined = await this.#call((c) =>
+        c.joinGroup({
+          groupId,
+          sessionTimeout: sessionTimeoutMs,
+          rebalanceTimeout: sessionTimeoutMs,
+          memberId: this.#memberId,
+          groupProtocols: [{ name: ASSIGNOR, metadata }],
+        })
+      );
+      await this.#remember(joined.memberId);
+      await this.#call((c) =>
+        c.syncGroup({
+          groupId,
+          generationId: joined.generationId,
+          memberId: joined.memberId,
+          groupAssignment: joined.leaderId === joined.memberId ? this.#assign(joined) : [],
+        })
+      );
+      return joined;
+    } catch (error) {
+      const code = errorCodeOf(error);
+      if (code === ErrorCode.MemberIdRequired) {
+        await this.#remember((error as unknown as { memberId: string }).memberId);
+      } else if (code === ErrorCode.UnknownMember) this.#memberId = "";
+      else if (code === ErrorCode.InconsistentGroupProtocol) {
+        throw new StopError(
+          `Group ${groupId} has members that are no stockflow jobs`,
+          "stop them, or set another kafka.group.id",
+          { cause: error },
+        );
+      } else if (code !== ErrorCode.IllegalGeneration && code !== ErrorCode.RebalanceInProgress) {
+        throw error;
+      }
+      return null;
+    }
+  }
+
+  /** All partitions for the leader, none for the others. */
+  #assign({ members, leaderId }: JoinedGroup) {
+    const all = Object.fromEntries(
+      [...this.options.inputs()].map((
+        [topic, n],
+      ) => [topic, Array.from({ length: n }, (_, p) => p)]),
+    );
+    return members.map(({ memberId }) => ({
+      memberId,
+      memberAssignment: AssignerProtocol.MemberAssignment.encode({
+        version: ASSIGNMENT_VERSION,
+        assignment: memberId === leaderId ? all : {},
+        userData: new Uint8Array() as never,
+      }),
+    }));
+  }
+
+  async #remember(memberId: string): Promise<void> {
+    if (memberId === this.#memberId) return;
+    this.#memberId = memberId;
+    await this.options.memberIds.save(memberId);
+  }
+
+  /** Heartbeats until one is refused. */
+  async #beat(memberId: string, groupGenerationId: number): Promise<void> {
+    const { clock, groupId, sessionTimeoutMs } = this.options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const sooner = new AbortController();
+      this.#beatNow = () => sooner.abort();
+      await clock.sleep(sessionTimeoutMs / HEARTBEATS, AbortSignal.any([signal, sooner.signal]));
+      this.#beatNow = null;
+      if (signal.aborted) return;
+      if (this.#rejoin) {
+        this.#rejoin = false;
+        throw protocolError(ErrorCode.RebalanceInProgress);
+      }
+      const from = clock.monotonic();
+      await this.#call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
+      // As of the moment when it was sent: the coordinator counts from then at the earliest.
+      this.#acknowledgedAt = from;
+      this.#tell();
+    }
+  }
+
+  // ---- connection ----
+
+  async #connected(): Promise<KafkaClient> {
+    if (this.#client) return this.#client;
+    const client = new KafkaClient(this.options.connection, this.options.clock);
+    try {
+      await client.connect([...this.options.inputs().keys()]);
+    } catch (error) {
+      void client.close().catch(() => {});
+      throw error;
+    }
+    return this.#client = client;
+  }
+
+  #dropClient(): void {
+    void this.#client?.close().catch(() => {});
+    this.#client = null;
+  }
+
+  /** Calls the group's coordinator; waits without end for brokers that are not there. */
+  async #call<T>(call: (coordinator: BrokerInternals) => Promise<T>): Promise<T> {
+    const { clock, groupId } = this.options;
+    const { signal } = this.#stop;
+    for (let failures = 0;; failures++) {
+      try {
+        return await callCoordinator(await this.#connected(), clock, "group", groupId, call);
+      } catch (error) {
+        if (!isUnavailable(error) || signal.aborted) throw error;
+        if (failures === 0) {
+          log.warn("Kafka does not answer: {reason}; trying again", {
+            reason: (error as Error).message,
+          });
+        }
+        this.#dropClient();
+        await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);
+      }
+    }
+  }
+
+  /** Tells the coordinator that this process goes; a broker that does not answer is not waited for. */
+  async #leave(): Promise<void> {
+    const client = this.#client;
+    const { groupId, clock, memberIds } = this.options;
+    if (!client) return;
+    const left = this.#memberId === "" ? Promise.resolve() : client.coordinator("group", groupId)
+      .then((c) => c.leaveGroup({ groupId, memberId: this.#memberId }))
+      .then(() => memberIds.save(""))
+      .catch(() => {});
+    await Promise.race([left, clock.sleep(LEAVE_MS)]);
+    this.#dropClient();
+  }
+}

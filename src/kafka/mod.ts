@@ -1,0 +1,12 @@
+// kafka: the port of a log on Apache Kafka.
+//
+// What lives here: connections and raw requests over kafkajs, membership of the consumer group, claims,
+// fetches, transactions. The only room that knows kafkajs, and in it only client/ knows its insides.
+// What may not: the fold, checkpoints, HTTP. The job's folder is imported for its errors, parameters and
+// the way a worker thread is served; it never imports this one: main hands the log's source to the job.
+//
+// Fetched record batches go out as bytes by a session's read; results come in as finished batches with a
+// commit, which is one transaction.
+
+export { connectionOf, KafkaSource, topicsOf } from "./kafka_source.ts";
+export { createTopicsAt } from "./topics.ts";

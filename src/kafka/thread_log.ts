@@ -1,0 +1,52 @@
+import type { Log, LogSession } from "../log/mod.ts";
+import type { Rpc } from "../job/threads/rpc.ts";
+import type { Clock } from "../types/mod.ts";
+import { transactionalId } from "./kafka_log.ts";
+import { KafkaSession, type SessionFacts } from "./kafka_session.ts";
+import type { GroupMember } from "./transactional_producer.ts";
+
+/** What a worker thread is told of the log. */
+export interface KafkaThreadFacts {
+  readonly id: string;
+  readonly partitions: Readonly<Record<string, number>>;
+  readonly session: SessionFacts;
+}
+
+/**
+ * The log in a worker thread: records go over connections of its own; membership of the group, and so
+ * the right to claim, is a call to the control plane.
+ */
+export class KafkaThreadLog implements Log {
+  constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {}
+
+  get id(): string {
+    return this.facts.id;
+  }
+
+  partitionsOf(topic: string): number {
+    const partitions = this.facts.partitions[topic];
+    if (partitions === undefined) throw new RangeError(`The log has no topic ${topic}`);
+    return partitions;
+  }
+
+  async claim(
+    input: string,
+    partitions: readonly number[] = [],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    const member = await this.rpc.call<GroupMember>("kafkaClaim", [], signal ? { signal } : {});
+    const session = await KafkaSession.open({
+      facts: this.facts.session,
+      clock: this.clock,
+      input,
+      partitions,
+      member,
+      transactionalId: transactionalId(this.facts.session.groupId, partitions[0]!),
+      mayBeNew: false,
+    });
+    void this.rpc.call<never>("kafkaEnded", [member.generation]).catch((reason: Error) =>
+      session.end(reason)
+    );
+    return session;
+  }
+}

@@ -1,0 +1,158 @@
+import { systemClock } from "../types/mod.ts";
+import { StopError } from "../job/errors.ts";
+import { ErrorCode, errorCodeOf } from "./client/errors.ts";
+import type { ConnectionOptions } from "./client/kafka_client.ts";
+import { KafkaClient } from "./client/kafka_client.ts";
+
+/** Topics of a job by their roles; null = not used. */
+export interface JobTopics {
+  readonly transactions: string;
+  readonly queries: string;
+  readonly results: string | null;
+  readonly queryResults: string | null;
+  readonly summaries: string | null;
+  readonly deadLetters: string | null;
+}
+
+/** Partitions of topics that are created for a job. */
+export const NEW_TOPIC_PARTITIONS = 16;
+
+export function topicNames(topics: JobTopics): string[] {
+  return [...new Set(Object.values(topics).filter((t): t is string => t !== null))];
+}
+
+/** Creates topics, with as many replicas as the broker's default says; those that exist stay. */
+export async function createTopics(
+  client: KafkaClient,
+  topics: readonly string[],
+  partitions: number,
+  configs: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }));
+  for (const topic of topics) {
+    const broker = await client.controller();
+    try {
+      await client.call(() =>
+        broker.createTopics({
+          topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+        })
+      );
+    } catch (error) {
+      const { errors } = error as { errors?: readonly unknown[] };
+      if (errorCodeOf(errors?.[0] ?? error) !== ErrorCode.TopicExists) throw error;
+    }
+  }
+}
+
+/** Creates topics with a client for this alone, and waits until they have leaders. */
+export async function createTopicsAt(
+  connection: ConnectionOptions,
+  topics: readonly string[],
+  partitions: number,
+  configs: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const client = new KafkaClient(connection, systemClock);
+  try {
+    await client.connect();
+    const missing = topics.filter((topic) => !client.topics.has(topic));
+    await createTopics(client, missing, partitions, configs);
+    await untilLed(client, topics);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Refreshes the metadata until every partition of the topics has a leader. */
+export async function untilLed(client: KafkaClient, topics: readonly string[]): Promise<void> {
+  while (true) {
+    const led = topics.every((topic) => {
+      const partitions = client.topics.get(topic) ?? 0;
+      return partitions > 0 &&
+        Array.from({ length: partitions }, (_, p) => p).every((p) =>
+          Number(client.leaderOf(topic, p)) >= 0
+        );
+    });
+    if (led) return;
+    await client.refresh();
+  }
+}
+
+/** What is checked of a topic. */
+interface Checked {
+  readonly topic: string;
+  readonly setting: string;
+}
+
+const KEYS: Readonly<Record<keyof JobTopics, string>> = {
+  transactions: "transaction.input.topic",
+  queries: "query.input.topic",
+  results: "transaction.output.topic",
+  queryResults: "query.output.topic",
+  summaries: "summary.output.topic",
+  deadLetters: "deadletter.topic",
+};
+
+/**
+ * @throws {StopError} naming all topics that are missing, or two that are the same
+ */
+export function checkNames(topics: JobTopics, existing: ReadonlyMap<string, number>): void {
+  const named = (Object.keys(KEYS) as (keyof JobTopics)[])
+    .map((role): Checked => ({ topic: topics[role] ?? "", setting: KEYS[role] }))
+    .filter(({ topic }) => topic !== "");
+  for (const [topic, same] of Map.groupBy(named, (n) => n.topic)) {
+    if (same.length < 2) continue;
+    throw new StopError(
+      `Topic ${topic} is given as ${same.map((s) => s.setting).join(" and as ")}`,
+      "each needs a topic of its own",
+    );
+  }
+  const missing = named.filter(({ topic }) => !existing.has(topic));
+  if (missing.length === 0) return;
+  throw new StopError(
+    `Topics are missing: ${missing.map((m) => `${m.topic} (${m.setting})`).join(", ")}`,
+    "create them, or let the job do it by kafka.create.topics=true",
+  );
+}
+
+const TIMESTAMP_LIMITS = [
+  "message.timestamp.before.max.ms",
+  "message.timestamp.after.max.ms",
+] as const;
+
+/**
+ * Settings of the topics under which the job would lose data or get stuck.
+ *
+ * @returns the largest batch that every output topic takes
+ * @throws {StopError}
+ */
+export function checkSettings(
+  topics: JobTopics,
+  configs: ReadonlyMap<string, ReadonlyMap<string, string | null>>,
+): number {
+  const setting = (topic: string, name: string) => configs.get(topic)?.get(name) ?? "";
+  const cleanup = setting(topics.transactions, "cleanup.policy");
+  if (cleanup.includes("compact")) {
+    throw new StopError(
+      `Topic ${topics.transactions} is compacted (cleanup.policy=${cleanup}): it loses transactions`,
+      "set its cleanup.policy to delete",
+    );
+  }
+  let batchBytesMax = Infinity;
+  const outputs = [topics.results, topics.queryResults, topics.summaries, topics.deadLetters];
+  for (const topic of outputs.filter((t): t is string => t !== null)) {
+    const bytes = Number(setting(topic, "max.message.bytes"));
+    if (bytes > 0) batchBytesMax = Math.min(batchBytesMax, bytes);
+    if (setting(topic, "message.timestamp.type") === "LogAppendTime") continue;
+    for (const limit of TIMESTAMP_LIMITS) {
+      const own = Number(setting(topic, limit) || Infinity);
+      const input = Number(setting(topics.transactions, limit) || Infinity);
+      if (own >= input) continue;
+      throw new StopError(
+        `Topic ${topic} refuses timestamps that ${topics.transactions} takes: its ${limit} is ${own}, ` +
+          `the input's ${input}`,
+        `set ${limit} of ${topic} to at least ${input}`,
+      );
+    }
+  }
+  return batchBytesMax;
+}

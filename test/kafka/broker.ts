@@ -1,0 +1,82 @@
+// A broker of its own for a test: on free ports, in a temporary folder.
+
+import { type Broker, startBroker, whyNoBroker } from "../../tools/kafka/broker.ts";
+import { stopBroker, whenEnded } from "../../tools/kafka/running.ts";
+import { createTopicsAt } from "../../src/kafka/mod.ts";
+
+export interface TestBroker extends Broker {
+  createTopics(
+    topics: readonly string[],
+    partitions: number,
+    configs?: Record<string, string>,
+  ): Promise<void>;
+  /** kill -9, and waits for its end. */
+  kill(): Promise<void>;
+  /** SIGTERM, and waits for its end. */
+  stop(): Promise<void>;
+  /** Starts it again where it was. */
+  restart(): Promise<void>;
+  /** Ends it and removes its data. */
+  remove(): Promise<void>;
+}
+
+/**
+ * A free port below those that the system gives to clients: one who tries to reach a broker that is down
+ * at such a port may be connected to himself.
+ */
+function freePort(): number {
+  while (true) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    try {
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** Starts a broker. */
+export async function startTestBroker(
+  properties: Readonly<Record<string, string>> = {},
+): Promise<TestBroker> {
+  const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
+  const options = { folder, port: freePort(), controllerPort: freePort(), properties };
+  let broker = await startBroker(options);
+  const kill = async (signal: Deno.Signal) => {
+    try {
+      Deno.kill(broker.pid, signal);
+    } catch {
+      // It has ended already.
+    }
+    await whenEnded(broker.pid);
+  };
+  return {
+    bootstrap: broker.bootstrap,
+    folder,
+    get pid() {
+      return broker.pid;
+    },
+    createTopics: (topics, partitions, configs) =>
+      createTopicsAt(
+        { brokers: [broker.bootstrap], clientId: "test" },
+        topics,
+        partitions,
+        configs,
+      ),
+    kill: () => kill("SIGKILL"),
+    stop: () => stopBroker(broker.pid),
+    restart: async () => void (broker = await startBroker(options)),
+    remove: async () => {
+      await kill("SIGKILL");
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+/** Why tests with a broker cannot run here; null if they can. On CI that is a failure. */
+export async function whySkipped(): Promise<string | null> {
+  const reason = await whyNoBroker();
+  if (reason !== null && Deno.env.get("CI") !== undefined) throw new Error(reason);
+  return reason;
+}

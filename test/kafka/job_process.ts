@@ -1,0 +1,37 @@
+// The Kafka job as a child process, as `deno task start --job=kafka` runs it.
+
+import { type Service, startService } from "../system/service.ts";
+
+export const TOPICS = {
+  "transaction.input.topic": "transactions",
+  "query.input.topic": "queries",
+  "query.output.topic": "query-results",
+  "transaction.output.topic": "results",
+  "summary.output.topic": "summaries",
+  "deadletter.topic": "dead-letters",
+} as const;
+
+/** Starts the job in a data folder; resolves when it listens. */
+export function startJob(
+  bootstrap: string,
+  folder: string,
+  flags: Readonly<Record<string, string>> = {},
+): Promise<Service> {
+  return startService({
+    folder,
+    flags: {
+      "job": "kafka",
+      "kafka.bootstrap.servers": bootstrap,
+      "kafka.group.id": "stockflow-test",
+      ...TOPICS,
+      ...flags,
+    },
+  });
+}
+
+/** SIGTERM, and waits for its end. */
+export async function stopInGoodOrder(service: Service): Promise<void> {
+  service.signal("SIGTERM");
+  const { code } = await service.status;
+  if (code !== 0) throw new Error(`The job exited ${code}: ${service.log()}`);
+}

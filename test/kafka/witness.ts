@@ -1,0 +1,73 @@
+// What stock kafkajs sees in a topic under read_committed.
+
+import { type IHeaders, Kafka, logLevel, Partitioners } from "kafkajs";
+
+export interface WitnessedRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+  readonly key: string | null;
+  readonly value: string | null;
+  readonly headers: IHeaders;
+}
+
+const SENTINEL = "end of what the witness reads";
+
+/**
+ * All committed records of a topic, by partition. A record of our own at the end of each partition tells
+ * when everything before it was read; so the topic takes no more records afterwards.
+ */
+export async function witness(bootstrap: string, topic: string): Promise<WitnessedRecord[][]> {
+  const kafka = new Kafka({
+    brokers: [bootstrap],
+    clientId: "witness",
+    logLevel: logLevel.NOTHING,
+  });
+  const admin = kafka.admin();
+  await admin.connect();
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+  const partitions = topics[0]!.partitions.length;
+  await admin.disconnect();
+  const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+  await producer.connect();
+  await producer.send({
+    topic,
+    messages: Array.from(
+      { length: partitions },
+      (_, partition) => ({ partition, value: SENTINEL }),
+    ),
+  });
+  await producer.disconnect();
+  const groupId = `witness-${crypto.randomUUID()}`;
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100 });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  const records: WitnessedRecord[][] = Array.from({ length: partitions }, () => []);
+  const open = new Set(Array.from({ length: partitions }, (_, p) => p));
+  const all = Promise.withResolvers<void>();
+  await consumer.run({
+    autoCommit: false,
+    eachBatch: ({ batch: { partition, messages } }) => {
+      for (const m of messages) {
+        const value = m.value?.toString() ?? null;
+        if (value === SENTINEL) {
+          open.delete(partition);
+          if (open.size === 0) all.resolve();
+          continue;
+        }
+        records[partition]!.push({
+          partition,
+          offset: Number(m.offset),
+          timestamp: Number(m.timestamp),
+          key: m.key?.toString() ?? null,
+          value,
+          headers: m.headers ?? {},
+        });
+      }
+      return Promise.resolve();
+    },
+  });
+  await all.promise;
+  await consumer.disconnect();
+  return records;
+}

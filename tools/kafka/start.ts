@@ -1,0 +1,57 @@
+// deno task kafka:start   a broker for development, and the topics of config/job.properties
+//
+//   [--config=config/job.properties] [--folder=data/kafka] [--partitions=16]
+
+import { getProperties } from "properties-file";
+import { parseArgs } from "node:util";
+import { type Broker, BrokerError, startBroker } from "./broker.ts";
+import { createTopicsAt } from "../../src/kafka/mod.ts";
+import { brokerOf, PID_FILE } from "./running.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    config: { type: "string", default: "config/job.properties" },
+    folder: { type: "string", default: "data/kafka" },
+    partitions: { type: "string", default: "16" },
+  },
+});
+
+async function start(): Promise<Broker> {
+  const properties = getProperties(await Deno.readTextFile(values.config));
+  const bootstrap = properties["kafka.bootstrap.servers"] ?? "";
+  const [, port] = /^(?:127\.0\.0\.1|localhost):(\d+)$/.exec(bootstrap) ?? [];
+  if (!port) {
+    throw new BrokerError(
+      `kafka.bootstrap.servers in ${values.config} must be 127.0.0.1:<port> for this broker, not ` +
+        JSON.stringify(bootstrap),
+    );
+  }
+  const running = await brokerOf(values.folder);
+  if (running !== null) throw new BrokerError(`A broker runs already (process ${running})`);
+  await Deno.mkdir(values.folder, { recursive: true });
+  const broker = await startBroker({
+    folder: await Deno.realPath(values.folder),
+    port: Number(port),
+    controllerPort: Number(port) + 1,
+    heapMb: 1024,
+    detached: true,
+  });
+  await Deno.writeTextFile(`${values.folder}/${PID_FILE}`, String(broker.pid));
+  const topics = Object.entries(properties).filter(([key]) => key.endsWith(".topic"));
+  const connection = { brokers: [broker.bootstrap], clientId: "kafka:start" };
+  await createTopicsAt(connection, topics.map(([, topic]) => topic), Number(values.partitions));
+  return broker;
+}
+
+try {
+  const { bootstrap, pid } = await start();
+  console.log(
+    `Apache Kafka answers at ${bootstrap} (process ${pid}); deno task kafka:stop ends it`,
+  );
+  Deno.exit(0);
+} catch (error) {
+  if (!(error instanceof BrokerError)) throw error;
+  console.error(error.message);
+  Deno.exit(1);
+}
