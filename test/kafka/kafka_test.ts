@@ -254,7 +254,7 @@ kafkaTest("a second process stands by, and takes over when the first is killed",
   while (await lookUp(second, "item_2") !== 10);
   await stopInGoodOrder(second);
   const results = await witness(broker.bootstrap, topics["transaction.output.topic"]);
-  assertEquals(results.flat().length, 2);
+  assertEquals(results.flat().length, 2, JSON.stringify([results, second.log(), first.log()]));
   await loader.close();
 });
 
