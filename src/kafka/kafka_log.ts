@@ -137,8 +137,8 @@ export class KafkaLog implements Log {
     if (await hasCheckpoints()) {
       throw new StopError(
         `There are checkpoints, but group ${facts.groupId} has no committed offset`,
-        "if the group's offsets expired or were removed, --accept-offset goes on from the newest " +
-          "checkpoints; else set the right kafka.group.id, or an empty file for the state (state.kv)",
+        "set the kafka.group.id that they were made with; if its offsets expired or were removed, start " +
+          "with an empty file for the state (state.kv), which folds the topic again from its first record",
       );
     }
     const offsets: TopicPartitions<{ partition: number; offset: number; metadata: string }>[] = [];

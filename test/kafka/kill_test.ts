@@ -5,12 +5,11 @@ import { newSeed } from "../model/random.ts";
 import { whySkipped } from "./broker.ts";
 import { isGood, kafkaKillRun, verdictLine } from "./kill.ts";
 
+const NAME = "Kafka job: kills of job and broker lose nothing and double nothing";
 const skipped = await whySkipped();
 
 Deno.test({
-  name: `Kafka job: kills of job and broker lose nothing and double nothing${
-    skipped ? `: ${skipped}` : ""
-  }`,
+  name: skipped ? `${NAME}: ${skipped}` : NAME,
   ignore: skipped !== null,
   sanitizeOps: false,
   sanitizeResources: false,
