@@ -13,26 +13,26 @@ import {
   ParameterError,
   parameterHelp,
   PARAMETERS,
-  Parameters,
+  type Parameters,
   type RunningJob,
   StopError,
 } from "./job/mod.ts";
 import { getLogger } from "@logtape/logtape";
 import { KafkaSource } from "./kafka/mod.ts";
 import { closeLogs, configureLogs, type LogOptions } from "./job/logging.ts";
+import { parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
 import { ProgressDisplay, stderrTerminal } from "./progress_display.ts";
 import { systemClock } from "./types/mod.ts";
 
 const log = getLogger(["stockflow", "progress"]);
 
-const DEFAULT_JOB = PARAMETERS.job.default;
 const EXIT_WRONG = 2;
 const EXIT_TIMEOUT = 3;
 
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--job=${DEFAULT_JOB}] [--generate] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
+Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
 
   --config=<file>   a Java properties file; config/<job>.properties by default, config/job.properties for Kafka
   --generate        fold generated transactions: generate.transactions=true
@@ -44,68 +44,6 @@ A flag comes before the environment (http.port: HTTP_PORT), that before the file
 Parameters:
 ${parameterHelp()}
 `;
-
-interface Arguments {
-  readonly config: string | null;
-  readonly check: boolean;
-  readonly help: boolean;
-  readonly flags: Readonly<Record<string, string>>;
-}
-
-function parseArguments(args: readonly string[]): Arguments {
-  const flags: Record<string, string> = {};
-  let config: string | null = null;
-  let check = false;
-  let help = false;
-  for (const arg of args) {
-    const [, key, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (key === "help" && value === undefined) help = true;
-    else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
-    else if (key === "check" && value === undefined) check = true;
-    else if (key === "config" && value !== undefined) config = value;
-    else if (key !== undefined && value !== undefined) flags[key] = value;
-    else {throw new ParameterError(
-        `Expected --key=value, --generate, --check or --help, not ${
-          JSON.stringify(arg.replace(/=.*/s, "=..."))
-        }`,
-      );}
-  }
-  return { config, check, help, flags };
-}
-
-/** The file that is read by default: that of the seed for Kafka, else one per kind of job. */
-function configOf(job: string): string {
-  if (job === "kafka") return "config/job.properties";
-  return `config/${Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB}.properties`;
-}
-
-function readParameters({ config, flags }: Arguments): Parameters {
-  const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
-  // Of a job that does not exist the parameters are to tell.
-  const name = config ?? configOf(job);
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(name);
-  } catch (error) {
-    throw new ParameterError(`Cannot read ${name}: ${(error as Error).message}`);
-  }
-  const environment = (variable: string) => Deno.env.get(variable);
-  return Parameters.from({ flags, environment, file: { name, text } });
-}
-
-/** Resolves at the first signal that asks to stop; a second one ends the process at once. */
-function whenAskedToStop(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      Deno.addSignalListener(signal, () => {
-        if (asked) Deno.exit(130);
-        asked = true;
-        resolve();
-      });
-    }
-  });
-}
 
 function greet(url: string, params: Parameters): void {
   if (params.get("job") === "kafka") {

@@ -54,7 +54,7 @@ function generatorSource(
 }
 
 /** Records that come a second, of all partitions; 0 = flat out. */
-function rateOf(params: Parameters): number {
+export function rateOf(params: Parameters): number {
   const sleep = params.get("sleep");
   return sleep > 0 ? 1000 / sleep : params.get("generate.rate");
 }

@@ -20,7 +20,7 @@ export {
   embeddedTopics,
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
-export { openGeneratorLog } from "./generated_stream.ts";
+export { openGeneratorLog, rateOf } from "./generated_stream.ts";
 export {
   SOCKET_JOB_NAME,
   SocketItemTransactionJob,

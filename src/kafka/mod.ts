@@ -8,5 +8,6 @@
 // Fetched record batches go out as bytes by a session's read; results come in as finished batches with a
 // commit, which is one transaction.
 
+export { KafkaDataGeneratorJob } from "./data_generator.ts";
 export { connectionOf, KafkaSource, topicsOf } from "./kafka_source.ts";
 export { createTopicsAt } from "./topics.ts";

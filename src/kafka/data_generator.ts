@@ -1,0 +1,227 @@
+import { getLogger } from "@logtape/logtape";
+import { ParameterError, type Parameters, rateOf } from "../job/mod.ts";
+import { PARTITIONERS } from "../state/mod.ts";
+import { type Chance, type Clock, codecOf, encodeBatch, encodeUtf8, Format } from "../types/mod.ts";
+import { Generator, GENERATOR_RECORDS_MAX } from "../wasm/mod.ts";
+import { isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { protocolError } from "./client/internals.ts";
+import { KafkaClient } from "./client/kafka_client.ts";
+import { connectionOf } from "./kafka_source.ts";
+import type { ProducedBatch } from "./protocol/produce.ts";
+
+const log = getLogger(["stockflow", "generator"]);
+
+/** Loops that generate while another waits for its acknowledgements; each has its own partitions. */
+const LOOPS = 2;
+/** Largest generated record with its framing; JSON with the longest numbers. */
+const RECORD_BYTES_MAX = 192;
+/** Records of a batch cover about so much time at a given rate. */
+const BATCH_MS = 20;
+const TELL_MS = 5000;
+const QUERY_INTERVAL_MS = 100;
+const BACK_OFF_MS = 500;
+
+/** A partition of the topic, and the offset that its next record takes. */
+interface GeneratedPartition {
+  readonly partition: number;
+  readonly generator: Generator;
+  next: number;
+  /** First offset of this run, and where it ends. */
+  readonly first: number;
+  readonly end: number;
+}
+
+/**
+ * Fills the transaction topic with generated transactions. The record at offset o of a partition is the
+ * generator's record o: where it goes on after an error, or in a new run, is the topic's end, so that
+ * nothing is written twice as long as nobody else writes there.
+ */
+export class KafkaDataGeneratorJob {
+  readonly #topic: string;
+  #client: KafkaClient | null = null;
+  #records = 0;
+
+  constructor(
+    readonly params: Parameters,
+    readonly clock: Clock,
+    readonly chance: Chance,
+  ) {
+    this.#topic = params.get("transaction.input.topic");
+  }
+
+  /** Records that were acknowledged. */
+  get records(): number {
+    return this.#records;
+  }
+
+  /**
+   * Runs until the signal is aborted, or as many records are there as were asked for.
+   *
+   * @throws {StopError} when the topic is missing, or the brokers refuse
+   */
+  async run(stop: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const beside = AbortSignal.any([stop, over.signal]);
+    const telling = this.#tell(beside);
+    const ends: number[] = [];
+    try {
+      while (!stop.aborted) {
+        const client = new KafkaClient(connectionOf(this.params), this.clock);
+        this.#client = client;
+        try {
+          const partitions = await this.#open(client, ends);
+          await this.#generate(client, partitions, beside);
+          return;
+        } catch (error) {
+          const why = stopErrorOf(error);
+          if (why || !isUnavailable(error)) throw why ?? error;
+          log.warn("Kafka does not take records: {reason}; trying again", {
+            reason: (error as Error).message,
+          });
+          await this.clock.sleep(BACK_OFF_MS, stop);
+        } finally {
+          await client.close().catch(() => {});
+        }
+      }
+    } finally {
+      over.abort();
+      await telling;
+    }
+  }
+
+  /** @param ends where each partition ends, found at the first time; a count goes on over errors */
+  async #open(client: KafkaClient, ends: number[]): Promise<GeneratedPartition[]> {
+    const { params } = this;
+    await client.connect();
+    const count = client.topics.get(this.#topic) ?? 0;
+    if (count === 0) {
+      throw new ParameterError(
+        `Topic ${this.#topic} (transaction.input.topic) is missing; deno task kafka:start creates it`,
+      );
+    }
+    const all = Array.from({ length: count }, (_, p) => p);
+    const offsets = await client.offsets(this.#topic, all, "latest");
+    const wanted = params.get("generate.count");
+    return all.map((partition) => {
+      const next = offsets.get(partition)!;
+      const share = Math.floor(wanted / count) + (partition < wanted % count ? 1 : 0);
+      const end = ends[partition] ??= wanted === 0 ? Infinity : next + share;
+      const generator = new Generator({
+        seed: BigInt(params.get("generator.seed")),
+        items: params.get("num.items"),
+        shape: params.get("pareto.shape"),
+        format: params.get("format") === "json" ? Format.Json : Format.Text,
+        partitioner: PARTITIONERS[params.get("transaction.partitioner")],
+        partition,
+        partitions: count,
+      });
+      return { partition, generator, next, first: next, end };
+    }).filter(({ generator }) => generator.items > 0);
+  }
+
+  async #generate(
+    client: KafkaClient,
+    partitions: readonly GeneratedPartition[],
+    stop: AbortSignal,
+  ): Promise<void> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([stop, over.signal]);
+    const asking = this.params.get("generate.queries") ? this.#ask(client, signal) : null;
+    asking?.catch(() => {}); // a broken connection is told by the loops
+    try {
+      await Promise.all(
+        Array.from({ length: LOOPS }, (_, k) =>
+          this.#loop(
+            client,
+            partitions.filter((_, i) => i % LOOPS === k),
+            partitions.length,
+            signal,
+          )),
+      );
+    } finally {
+      over.abort();
+      await asking?.catch(() => {});
+    }
+  }
+
+  async #loop(
+    client: KafkaClient,
+    partitions: readonly GeneratedPartition[],
+    all: number,
+    stop: AbortSignal,
+  ): Promise<void> {
+    const rate = rateOf(this.params);
+    const origin = this.clock.now();
+    const msPerRecord = rate === 0 ? 0 : 1000 * all / rate;
+    while (!stop.aborted && partitions.some((p) => p.next < p.end)) {
+      const now = this.clock.now();
+      const batches: ProducedBatch[] = [];
+      let built = 0;
+      for (const p of partitions) {
+        const due = rate === 0
+          ? GENERATOR_RECORDS_MAX
+          : Math.floor((now - origin) / msPerRecord) - (p.next - p.first);
+        const records = Math.min(due, p.end - p.next, this.#batchRecords());
+        if (records <= 0) continue;
+        const timing = rate === 0
+          ? { origin: now, since: p.next, msPerRecord: 0 }
+          : { origin, since: p.first, msPerRecord };
+        const bytes = p.generator.batch(p.next, records, timing);
+        batches.push({ topic: this.#topic, partition: p.partition, bytes });
+        p.next += records;
+        built += records;
+      }
+      if (batches.length > 0) await this.#produce(client, batches);
+      this.#records += built;
+      if (rate > 0) await this.clock.sleep(Math.max(BATCH_MS, msPerRecord), stop);
+      else await this.clock.yield();
+    }
+  }
+
+  /** A batch stays below what brokers take by default, 1 MiB. */
+  #batchRecords(): number {
+    return Math.min(GENERATOR_RECORDS_MAX, Math.floor((1024 * 1024 - 4096) / RECORD_BYTES_MAX));
+  }
+
+  async #produce(client: KafkaClient, batches: readonly ProducedBatch[]): Promise<void> {
+    const byLeader = Map.groupBy(batches, (b) => client.leaderOf(b.topic, b.partition));
+    await Promise.all([...byLeader].map(async ([nodeId, some]) => {
+      const { acknowledged } = await client.produce(nodeId, null, some);
+      const failed = (await acknowledged).partitions.find((p) => p.errorCode !== 0);
+      if (failed) throw protocolError(failed.errorCode);
+    }));
+  }
+
+  /** Queries of random items, without a key, as a console producer sends them. */
+  async #ask(client: KafkaClient, stop: AbortSignal): Promise<void> {
+    const topic = this.params.get("query.input.topic");
+    const partitions = client.topics.get(topic) ?? 0;
+    if (partitions === 0) {
+      throw new ParameterError(`Topic ${topic} (query.input.topic) is missing`);
+    }
+    const codec = codecOf(this.params.get("format") === "json" ? Format.Json : Format.Text);
+    const below = (n: number) => Math.floor(this.chance() * n);
+    for (let queryId = 1n; !stop.aborted; queryId++) {
+      const itemId = `item_${1 + below(this.params.get("num.items"))}`;
+      const value = encodeUtf8(codec.formatQuery({ queryId, itemId }));
+      const bytes = encodeBatch([{ timestamp: this.clock.now(), key: null, value }]);
+      await this.#produce(client, [{ topic, partition: below(partitions), bytes }]);
+      await this.clock.sleep(QUERY_INTERVAL_MS, stop);
+    }
+  }
+
+  async #tell(stop: AbortSignal): Promise<void> {
+    let before = 0;
+    let at = this.clock.monotonic();
+    while (!stop.aborted) {
+      await this.clock.sleep(TELL_MS, stop);
+      const now = this.clock.monotonic();
+      log.info("{rate} records/s, {records} records", {
+        rate: Math.round(1000 * (this.#records - before) / Math.max(1, now - at)),
+        records: this.#records,
+      });
+      before = this.#records;
+      at = now;
+    }
+  }
+}
