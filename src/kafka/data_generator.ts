@@ -1,7 +1,15 @@
 import { getLogger } from "@logtape/logtape";
 import { ParameterError, type Parameters, rateOf } from "../job/mod.ts";
 import { PARTITIONERS } from "../state/mod.ts";
-import { type Chance, type Clock, codecOf, encodeBatch, encodeUtf8, Format } from "../types/mod.ts";
+import {
+  type Chance,
+  type Clock,
+  codecOf,
+  encodeBatch,
+  encodeUtf8,
+  Format,
+  setBaseOffset,
+} from "../types/mod.ts";
 import { Generator, GENERATOR_RECORDS_MAX } from "../wasm/mod.ts";
 import { isUnavailable, stopErrorOf } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
@@ -167,6 +175,7 @@ export class KafkaDataGeneratorJob {
           ? { origin: now, since: p.next, msPerRecord: 0 }
           : { origin, since: p.first, msPerRecord };
         const bytes = p.generator.batch(p.next, records, timing);
+        setBaseOffset(bytes, 0); // the broker's to give
         batches.push({ topic: this.#topic, partition: p.partition, bytes });
         p.next += records;
         built += records;

@@ -17,12 +17,17 @@ import { witness } from "./witness.ts";
 
 const skipped = await whySkipped();
 const broker = skipped ? null! : await startTestBroker();
-globalThis.addEventListener("unload", () => {
-  try {
-    if (!skipped) Deno.kill(broker.pid, "SIGKILL");
-  } catch {
-    // It has ended already.
-  }
+const folders: string[] = [];
+
+async function newFolder(): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-test-" });
+  folders.push(folder);
+  return folder;
+}
+
+Deno.test.afterAll(async () => {
+  if (!skipped) await broker.remove();
+  await Promise.all(folders.map((folder) => Deno.remove(folder, { recursive: true })));
 });
 
 function kafkaTest(name: string, fn: () => Promise<void>): void {
@@ -42,7 +47,7 @@ async function scene(partitions = 2, configs: Record<string, string> = {}) {
   const n = ++count;
   const topics = Object.fromEntries(Object.entries(TOPICS).map(([key, t]) => [key, `${t}-${n}`]));
   await broker.createTopics(Object.values(topics), partitions, configs);
-  const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-test-" });
+  const folder = await newFolder();
   const flags = { ...topics, "kafka.group.id": `group-${n}`, "parallelism": "1" };
   return {
     topics: topics as Record<keyof typeof TOPICS, string>,
@@ -122,7 +127,7 @@ kafkaTest("codecs: what Java compresses is read, and what we compress Java reads
     const service = await start({
       "kafka.compression.type": codec,
       "kafka.group.id": `codec-${codec}`,
-      "state.kv": `${await Deno.makeTempDir()}/state.kv`,
+      "state.kv": `${await newFolder()}/state.kv`,
     });
     await waitReady(service);
     assertEquals(await lookUp(service, "item_3"), 120);
@@ -245,7 +250,7 @@ kafkaTest("a second process stands by, and takes over when the first is killed",
   const session = { "kafka.session.timeout.ms": "6000" };
   const first = await start(session);
   await waitReady(first);
-  const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-test-" });
+  const folder = await newFolder();
   const second = await start({ ...session, "state.kv": `${folder}/state.kv` });
   assertEquals((await fetch(`${second.url}/readyz`)).status, 503);
   await first.kill();
