@@ -5,18 +5,17 @@
 //     a: exactly once, results out, 1-minute windows   b: without windows   c: results discarded
 
 import { parseArgs } from "node:util";
-import { Partitioner, partitionOf, splitIntoBatches } from "../src/types/mod.ts";
+import { Parameters } from "../src/job/mod.ts";
+import { KafkaDataGeneratorJob } from "../src/kafka/mod.ts";
+import { systemChance, systemClock } from "../src/types/mod.ts";
 import { startTestBroker } from "../test/kafka/broker.ts";
 import { startJob, TOPICS } from "../test/kafka/job_process.ts";
-import { Loader } from "../test/kafka/load.ts";
+import { cpuSeconds, residentBytes } from "./process_figures.ts";
 
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
-const BATCH_BYTES = 200_000;
-/** Records that are built; they are sent again and again. */
-const BUILT = 2_000_000;
+const EVEN_SHAPE = "0.1";
 const STEADY_FROM = 0.3;
-const TICKS_PER_SECOND = 100;
 
 const VARIANTS: Record<string, Record<string, string>> = {
   a: {},
@@ -34,36 +33,22 @@ const { values } = parseArgs({
 });
 const records = Number(values.records);
 
-/** CPU-seconds of a process so far, all threads. */
-function cpuSeconds(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-async function load(bootstrap: string): Promise<number> {
-  const loader = await Loader.open(bootstrap, TOPICS["transaction.input.topic"]);
-  const timestamp = Date.now();
-  const built = Array.from({ length: BUILT }, (_, i) => {
-    const item = Math.floor(Math.random() * ITEMS);
-    const line = `${i}\t${timestamp}\titem_${item}\t${Math.floor(Math.random() * 200) - 100}`;
-    return loader.recordOf(line, timestamp);
+/** Fills the topic by the generator: all items about as frequent. */
+async function load(bootstrap: string): Promise<void> {
+  const params = Parameters.of({
+    "kafka.bootstrap.servers": bootstrap,
+    "transaction.input.topic": TOPICS["transaction.input.topic"],
+    "num.items": String(ITEMS),
+    "pareto.shape": EVEN_SHAPE,
+    "generate.rate": "0",
+    "generate.count": String(records),
   });
-  const byPartition = Map.groupBy(
-    built,
-    (r) => partitionOf(Partitioner.Murmur2, r.key!, PARTITIONS),
+  const from = performance.now();
+  await new KafkaDataGeneratorJob(params, systemClock, systemChance).run(
+    new AbortController().signal,
   );
-  const batches = new Map(
-    [...byPartition].map(([p, some]) => [p, splitIntoBatches(some, BATCH_BYTES)]),
-  );
-  let sent = 0;
-  for (; sent < records; sent += BUILT) {
-    await Promise.all([...batches].map(async ([partition, some]) => {
-      for (const bytes of some) await loader.send(partition, bytes);
-    }));
-  }
-  await loader.close();
-  return sent;
+  const seconds = (performance.now() - from) / 1000;
+  console.log(`${records} records loaded, ${(records / seconds / 1e6).toFixed(2)} M/s`);
 }
 
 async function folded(url: string): Promise<number> {
@@ -75,34 +60,33 @@ const broker = await startTestBroker();
 const folder = await Deno.makeTempDir({ prefix: "stockflow-bench-" });
 try {
   await broker.createTopics(Object.values(TOPICS), PARTITIONS);
-  const loaded = await load(broker.bootstrap);
-  console.log(`${loaded} records loaded`);
+  await load(broker.bootstrap);
   const job = await startJob(broker.bootstrap, folder, {
     ...VARIANTS[values.variant],
     "parallelism": values.parallelism,
   });
   const sample = async () => ({
     at: performance.now(),
-    cpu: cpuSeconds(job.pid),
-    broker: cpuSeconds(broker.pid),
+    cpu: await cpuSeconds(job.pid),
+    broker: await cpuSeconds(broker.pid),
     records: await folded(job.url),
   });
   let first = await sample();
   let last = first;
-  while (last.records < loaded) {
+  while (last.records < records) {
     await new Promise((resolve) => setTimeout(resolve, 100));
     last = await sample();
-    if (last.records < STEADY_FROM * loaded) first = last;
+    if (last.records < STEADY_FROM * records) first = last;
   }
   const million = (last.records - first.records) / 1e6;
   const seconds = (last.at - first.at) / 1000;
-  const rss = /VmHWM:\s*(\d+)/.exec(Deno.readTextFileSync(`/proc/${job.pid}/status`))![1];
+  const mebibytes = Math.round(await residentBytes(job.pid) / 2 ** 20);
   console.log(
     `${values.variant}: ${
       ((last.cpu - first.cpu) / million).toFixed(3)
     } CPU-s per million records ` +
       `(broker ${((last.broker - first.broker) / million).toFixed(3)}), ` +
-      `${(million / seconds).toFixed(2)} M records/s, RSS ${Math.round(Number(rss) / 1024)} MB`,
+      `${(million / seconds).toFixed(2)} M records/s, RSS ${mebibytes} MiB`,
   );
   await job.kill();
 } finally {

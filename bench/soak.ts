@@ -1,9 +1,9 @@
 // Does it stay as it is? The generator flat out for a long time; memory, queues and rate are sampled.
 //
-//   deno task soak [--minutes=30] [--items=1000000]
+//   deno task soak [--minutes=30] [--items=100000]
 //
 // Memory is resident memory of the whole process. Its slope is taken over the second half by least
-// squares: the first half fills the item table and the heaps.
+// squares: in the first half all items are seen, so that the item table does not grow any more.
 
 import { parseArgs } from "node:util";
 import { type Service, startService } from "../test/system/service.ts";
@@ -13,7 +13,7 @@ const { values } = parseArgs({
   args: Deno.args,
   options: {
     minutes: { type: "string", default: "30" },
-    items: { type: "string", default: "1000000" },
+    items: { type: "string", default: "100000" },
   },
 });
 const MINUTES = Number(values.minutes);
