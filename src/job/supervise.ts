@@ -37,7 +37,17 @@ export async function supervise(
       return await session();
     } catch (error) {
       if (error instanceof StopError) throw error;
-      if (stop.aborted) return;
+      if (stop.aborted) {
+        // Nothing is lost: what is not committed is folded by whoever claims next.
+        log.warn(
+          "{name}: {message}; stopping, what is not committed yet comes after the next start",
+          {
+            name,
+            message: (error as Error).message,
+          },
+        );
+        return;
+      }
       if (progress() !== seen) failures = losses = 0;
       seen = progress();
       const { message, stack } = error as Error;

@@ -75,3 +75,31 @@ Deno.test("a commit that is lost is told with what follows", () =>
       "warning Transactions of transactions: A commit of transactions was lost; recovering",
     ]);
   }));
+
+Deno.test("a last commit that is lost is told, and done by the next start", () =>
+  capturingLogs(async (logged) => {
+    const world = await World.open({ "commit.interval.ms": "60000" });
+    const life = await world.start(undefined, {
+      wrapLog: (log) => {
+        const claim = log.claim.bind(log);
+        log.claim = async (input, partitions) => {
+          const session = await claim(input, partitions);
+          if (input === "transactions") session.commit = () => Promise.resolve("lost");
+          return session;
+        };
+        return log;
+      },
+    });
+    const transaction = { transactionId: 1n, ts: 5, itemId: "item_1", quantity: 7 };
+    await world.clock.run(life.job.gateway!.execute([transaction]), "it is executed");
+    await world.stop(life);
+    assertEquals(logged.filter((line) => WARNINGS.test(line)), [
+      "warning Transactions of transactions: A commit of transactions was lost; stopping, what is not " +
+      "committed yet comes after the next start",
+    ]);
+    const next = await world.start();
+    await world.clock.until(() => next.worker.commits > 0, "it is committed");
+    await world.stop(next);
+    await world.assertExactlyOnce();
+    world.close();
+  }));
