@@ -29,6 +29,19 @@ export interface GroupMember {
 /** Bytes of batches that one frame carries, about. */
 const FRAME_BYTES_MAX = 8 * 1024 * 1024;
 
+/** A transaction that was opened ahead is ended when nothing comes for so long. */
+const AHEAD_MS_MAX = 5000;
+
+/** A transaction that the coordinator was told of. */
+interface OpenTransaction {
+  /** Partitions that it may write to, as `topic-partition`. */
+  readonly partitions: ReadonlySet<string>;
+  /** Settles when the coordinator knows the partitions, and the group's offsets. */
+  readonly ready: Promise<void>;
+  /** Aborted when a commit takes it. */
+  readonly taken: AbortController;
+}
+
 /**
  * One transaction after the other under one transactional id. Any error leaves the transaction open and
  * the producer useless: the next one with the id ends it.
@@ -36,6 +49,10 @@ const FRAME_BYTES_MAX = 8 * 1024 * 1024;
 export class TransactionalProducer {
   /** Next sequence number by topic and partition, of batches that are stamped here. */
   readonly #sequences = new Map<string, number>();
+  /** The transaction that was opened ahead of its commit; null = there is none. */
+  #ahead: OpenTransaction | null = null;
+  /** Settles when no end of an idle transaction is under way. */
+  #ended: Promise<unknown> = Promise.resolve();
 
   private constructor(
     readonly client: KafkaClient,
@@ -78,6 +95,9 @@ export class TransactionalProducer {
   /**
    * Writes outputs and offsets in one transaction. Resolves when it is committed.
    *
+   * The next one is opened at once for the same partitions, so that its commit need not wait for that:
+   * two round trips remain, everything that is written, then the end.
+   *
    * @throws when it is not known to be committed
    */
   async commit(
@@ -85,13 +105,41 @@ export class TransactionalProducer {
     member: GroupMember,
     offsets: readonly TopicPartitions<CommittedOffset>[],
   ): Promise<void> {
+    await this.#ended;
     const written = outputs.filter((o) => o.batches.length > 0);
-    if (written.length > 0) await this.#addPartitions(written);
-    await this.#coordinator((c) =>
-      c.addOffsetsToTxn({ ...this.#identity, groupId: this.options.groupId })
-    );
+    const open = this.#ahead ?? this.#open(written);
+    this.#ahead = null;
+    open.taken.abort();
+    await open.ready;
+    await this.#addPartitions(written.filter((o) => !open.partitions.has(nameOf(o))));
     await Promise.all([this.#produce(written), this.#commitOffsets(member, offsets)]);
-    await this.#coordinator((c) => c.endTxn({ ...this.#identity, transactionResult: true }));
+    await this.#end();
+    if (written.length === 0) return;
+    this.#ahead = this.#open(written);
+    void this.#endWhenIdle(this.#ahead);
+  }
+
+  #open(outputs: readonly TopicOutput[]): OpenTransaction {
+    const { groupId } = this.options;
+    const ready = this.#addPartitions(outputs).then(async () => {
+      await this.#coordinator((c) => c.addOffsetsToTxn({ ...this.#identity, groupId }));
+    });
+    ready.catch(() => {}); // whoever commits awaits it
+    return { partitions: new Set(outputs.map(nameOf)), ready, taken: new AbortController() };
+  }
+
+  #end(): Promise<unknown> {
+    return this.#coordinator((c) => c.endTxn({ ...this.#identity, transactionResult: true }));
+  }
+
+  /** Ends a transaction in which nothing was written, before the broker aborts it for its age. */
+  async #endWhenIdle(open: OpenTransaction): Promise<void> {
+    const waitMs = Math.min(AHEAD_MS_MAX, this.options.timeoutMs / 4);
+    await this.clock.sleep(waitMs, open.taken.signal);
+    if (this.#ahead !== open || this.client.isBroken) return;
+    this.#ahead = null;
+    this.#ended = open.ready.then(() => this.#end());
+    this.#ended.catch(() => {}); // whoever commits next awaits it
   }
 
   #coordinator<T>(call: Parameters<typeof callCoordinator<T>>[4]): Promise<T> {
@@ -100,6 +148,7 @@ export class TransactionalProducer {
   }
 
   async #addPartitions(outputs: readonly TopicOutput[]): Promise<void> {
+    if (outputs.length === 0) return;
     const topics = [...Map.groupBy(outputs, (o) => o.topic)].map(([topic, some]) => ({
       topic,
       partitions: [...new Set(some.map((o) => o.partition))],
@@ -173,4 +222,8 @@ export class TransactionalProducer {
     stamp(batch, this.producer, sequence);
     this.#sequences.set(key, sequenceBehind(sequence, recordsOf(batch)));
   }
+}
+
+function nameOf({ topic, partition }: TopicOutput): string {
+  return `${topic}-${partition}`;
 }

@@ -83,7 +83,9 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
 /** Resolves when the service is ready: everything that its log held at the start is folded. */
 export async function waitReady({ url, log }: Service): Promise<void> {
   for (let i = 0; i < 1200; i++) {
-    const response = await fetch(`${url}/readyz`);
+    const response = await fetch(`${url}/readyz`).catch(() => {
+      throw new Error(`The service is gone: ${log()}`);
+    });
     await response.text();
     if (response.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -96,7 +96,7 @@ Deno.test("a second process on the same files refuses to start", () =>
     const service = await startService({ folder });
     const { code, err } = await run(serviceArguments(folder));
     assertEquals(code, 2);
-    assertStringIncludes(err, `${folder}/log.kv is used by another process`);
+    assertStringIncludes(err, `${folder}/state.kv is used by another process`);
     await service.kill();
   }));
 
@@ -113,7 +113,7 @@ Deno.test("a port in use, a folder that cannot be written, bad parameters: exit 
     await Deno.writeTextFile(`${folder}/file`, "");
     const unwritable = await run(serviceArguments(`${folder}/file`));
     assertEquals(unwritable.code, 2);
-    assertStringIncludes(unwritable.err, `Cannot write ${folder}/file/log.kv.lock`);
+    assertStringIncludes(unwritable.err, `Cannot write ${folder}/file/state.kv.lock`);
 
     for (
       const [args, message] of [
