@@ -1,7 +1,9 @@
 // The command line of what a user starts: arguments, parameters, signals.
 
-import { JOB_KINDS, ParameterError, PARAMETERS, Parameters } from "./job/mod.ts";
+import { JOB_KINDS, ParameterError, PARAMETERS, Parameters, StopError } from "./job/mod.ts";
+import { closeLogs } from "./job/logging.ts";
 
+const EXIT_WRONG = 2;
 const DEFAULT_JOB = PARAMETERS.job.default;
 
 export interface Arguments {
@@ -66,4 +68,20 @@ export function whenAskedToStop(): Promise<void> {
       });
     }
   });
+}
+
+/** Runs a program; answers its exit code. What only its user can mend is told in one line. */
+export async function exitCodeOf(program: () => Promise<void>): Promise<number> {
+  try {
+    await program();
+    return 0;
+  } catch (error) {
+    if (error instanceof ParameterError) console.error(`stockflow: ${error.message}`);
+    else if (error instanceof StopError) {
+      console.error(`stockflow: ${error.message}; ${error.remedy}`);
+    } else throw error;
+    return EXIT_WRONG;
+  } finally {
+    await closeLogs();
+  }
 }

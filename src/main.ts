@@ -15,18 +15,16 @@ import {
   PARAMETERS,
   type Parameters,
   type RunningJob,
-  StopError,
 } from "./job/mod.ts";
 import { getLogger } from "@logtape/logtape";
 import { KafkaSource } from "./kafka/mod.ts";
-import { closeLogs, configureLogs, type LogOptions } from "./job/logging.ts";
-import { parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
+import { configureLogs, type LogOptions } from "./job/logging.ts";
+import { exitCodeOf, parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
 import { ProgressDisplay, stderrTerminal } from "./progress_display.ts";
 import { systemClock } from "./types/mod.ts";
 
 const log = getLogger(["stockflow", "progress"]);
 
-const EXIT_WRONG = 2;
 const EXIT_TIMEOUT = 3;
 
 const USAGE =
@@ -140,35 +138,18 @@ function exitAfter(ms: number): void {
   Deno.unrefTimer(timer);
 }
 
-async function main(): Promise<number> {
-  try {
-    const args = parseArguments(Deno.args);
-    if (args.help) {
-      console.log(USAGE);
-      return 0;
-    }
-    const params = readParameters(args);
-    checkAccess(params);
-    if (args.check) {
-      console.log("The parameters are valid.");
-      return 0;
-    }
-    const logs = { level: params.get("log.level"), secrets: params.secrets };
-    await configureLogs(logs);
-    await run(params, logs);
-    return 0;
-  } catch (error) {
-    if (error instanceof ParameterError) console.error(`stockflow: ${error.message}`);
-    else if (error instanceof StopError) {
-      console.error(`stockflow: ${error.message}; ${error.remedy}`);
-    } else throw error;
-    return EXIT_WRONG;
-  } finally {
-    await closeLogs();
-  }
+async function main(): Promise<void> {
+  const args = parseArguments(Deno.args);
+  if (args.help) return console.log(USAGE);
+  const params = readParameters(args);
+  checkAccess(params);
+  if (args.check) return console.log("The parameters are valid.");
+  const logs = { level: params.get("log.level"), secrets: params.secrets };
+  await configureLogs(logs);
+  await run(params, logs);
 }
 
 /** Names of the environment variables that may override parameters: the process needs no others. */
 export const ENVIRONMENT = PARAMETER_KEYS.map(environmentName);
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await exitCodeOf(main));

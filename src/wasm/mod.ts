@@ -9,6 +9,14 @@
 // no view of the core's memory leaves this room, because growing the memory detaches it.
 
 export * from "./core_instance.ts";
+export type {
+  CoreInfo,
+  CoreOptions,
+  DeadLetter,
+  FoldOptions,
+  Output,
+  OutputBatch,
+} from "./core_types.ts";
 export * from "./state_scalars.ts";
 export { CORE_HASH } from "./core_hash.ts";
 export * from "./generator_instance.ts";

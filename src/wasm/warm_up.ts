@@ -1,6 +1,7 @@
 import { encodeBatch, encodeUtf8 } from "../types/mod.ts";
 import { codecOf } from "../types/format.ts";
-import { Code, Core, type CoreOptions } from "./core_instance.ts";
+import { Code, Core } from "./core_instance.ts";
+import type { CoreOptions } from "./core_types.ts";
 
 const RECORDS = 512;
 const ROUNDS = 24;

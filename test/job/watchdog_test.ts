@@ -6,6 +6,7 @@ import {
   ThreadWorker,
   type ThreadWorkerOptions,
 } from "../../src/job/threads/thread_worker.ts";
+import { StopError } from "../../src/job/mod.ts";
 import { HungError, watchKv } from "../../src/log/mod.ts";
 import { Random } from "../model/random.ts";
 import { FaultKv } from "../log/fault_kv.ts";
@@ -109,6 +110,45 @@ class SilentThread implements Thread {
   }
 }
 
+/** A thread that crashes as soon as it is to run. */
+class CrashingThread extends SilentThread {
+  override postMessage(message: { kind: string; id: number; method?: string }): void {
+    if (message.method !== "run") return;
+    const event = new ErrorEvent("error", { message: "out of memory", cancelable: true });
+    queueMicrotask(() => this.onerror!.call(this as never, event));
+  }
+}
+
+Deno.test("a thread that crashes again and again ends the job, with the reason", async () => {
+  const clock = new ManualClock();
+  const threads: CrashingThread[] = [];
+  const worker = workerOf(clock, () => threads[threads.push(new CrashingThread()) - 1]!, []);
+  const error = await assertRejects(
+    () => clock.run(worker.run(new AbortController().signal), "it ends"),
+    StopError,
+    "Worker 0 failed 4 times without progress: The thread crashed: out of memory",
+  );
+  assert((error as StopError).remedy.includes("restart.attempts"));
+  assertEquals(threads.length, 4); // the first, and restart.attempts=3
+  assert(threads.every((thread) => thread.terminated));
+});
+
+function workerOf(clock: ManualClock, startThread: () => Thread, gone: number[]): ThreadWorker {
+  return new ThreadWorker({
+    name: "Worker 0",
+    spec: SPEC as unknown as ThreadWorkerOptions["spec"],
+    log: {} as ThreadWorkerOptions["log"],
+    store: { kv: {} } as ThreadWorkerOptions["store"],
+    clock,
+    chance: () => 0.5,
+    watchdogMs: 10_000,
+    startThread,
+    onOutcomes: null,
+    onOwner: (partition) => gone.push(partition),
+    onCommitted: () => {},
+  });
+}
+
 Deno.test("a thread that hangs is noticed in time, told with what it was doing, and replaced", async () => {
   const clock = new ManualClock();
   const threads: SilentThread[] = [];
@@ -119,19 +159,7 @@ Deno.test("a thread that hangs is noticed in time, told with what it was doing, 
     reset: true,
   });
   const gone: number[] = [];
-  const worker = new ThreadWorker({
-    name: "Worker 0",
-    spec: SPEC as unknown as ThreadWorkerOptions["spec"],
-    log: {} as ThreadWorkerOptions["log"],
-    store: { kv: {} } as ThreadWorkerOptions["store"],
-    clock,
-    chance: () => 0.5,
-    watchdogMs: 10_000,
-    startThread: () => threads[threads.push(new SilentThread()) - 1]!,
-    onOutcomes: null,
-    onOwner: (partition) => gone.push(partition),
-    onCommitted: () => {},
-  });
+  const worker = workerOf(clock, () => threads[threads.push(new SilentThread()) - 1]!, gone);
   const from = clock.monotonic();
   const run = worker.run(new AbortController().signal);
   await clock.until(() => threads[0]!.terminated, "the first one is given up");

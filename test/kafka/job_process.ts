@@ -28,10 +28,3 @@ export function startJob(
     },
   });
 }
-
-/** SIGTERM, and waits for its end. */
-export async function stopInGoodOrder(service: Service): Promise<void> {
-  service.signal("SIGTERM");
-  const { code } = await service.status;
-  if (code !== 0) throw new Error(`The job exited ${code}: ${service.log()}`);
-}

@@ -9,9 +9,9 @@ import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
 import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts";
 import { encodeBatch, encodeUtf8, systemClock } from "../../src/types/mod.ts";
 import { libraries } from "../../tools/kafka/broker.ts";
-import { type Service, serviceArguments, waitReady } from "../system/service.ts";
+import { type Service, serviceArguments, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker, whySkipped } from "./broker.ts";
-import { startJob, stopInGoodOrder, TOPICS } from "./job_process.ts";
+import { startJob, TOPICS } from "./job_process.ts";
 import { Loader } from "./load.ts";
 import { witness } from "./witness.ts";
 

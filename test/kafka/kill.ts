@@ -7,9 +7,9 @@ import { parseArgs } from "node:util";
 import { codecOf, encodeUtf8, Format, type NewRecord, Partitioner } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";
-import { type Service, waitReady } from "../system/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker, type TestBroker } from "./broker.ts";
-import { startJob, stopInGoodOrder, TOPICS } from "./job_process.ts";
+import { startJob, TOPICS } from "./job_process.ts";
 import { Loader } from "./load.ts";
 import { witness, type WitnessedRecord } from "./witness.ts";
 

@@ -25,7 +25,7 @@ import {
   stateHashOf,
   valuesOf,
 } from "./evidence.ts";
-import { type Service, startService, waitReady } from "./service.ts";
+import { startService, stopInGoodOrder, waitReady } from "./service.ts";
 
 export interface GeneratedVerdict {
   readonly inputs: number;
@@ -133,12 +133,6 @@ async function crashRun(
   while (!job.isReady) await sleep(5);
   await job.stop();
   if (job.failure) throw job.failure;
-}
-
-async function stopInGoodOrder(service: Service): Promise<void> {
-  service.signal("SIGTERM");
-  const { code } = await service.status;
-  if (code !== 0) throw new Error(`The service exited ${code}: ${service.log()}`);
 }
 
 async function compare(folder: string): Promise<GeneratedVerdict> {

@@ -16,7 +16,7 @@ import {
   stateHashOf,
   valuesOf,
 } from "./evidence.ts";
-import { type Service, startService, waitReady } from "./service.ts";
+import { startService, stopInGoodOrder, waitReady } from "./service.ts";
 
 export interface KillOptions {
   readonly kills: number;
@@ -137,12 +137,6 @@ export async function killRun({ kills, seed, log = () => {} }: KillOptions): Pro
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-async function stopInGoodOrder(service: Service): Promise<void> {
-  service.signal("SIGTERM");
-  const { code } = await service.status;
-  if (code !== 0) throw new Error(`The service exited ${code}: ${service.log()}`);
 }
 
 /** Whether the last thing that a partition's checkpoints did was to begin. */

@@ -80,6 +80,13 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
   };
 }
 
+/** SIGTERM, and waits for its end. */
+export async function stopInGoodOrder({ signal, status, log }: Service): Promise<void> {
+  signal("SIGTERM");
+  const { code } = await status;
+  if (code !== 0) throw new Error(`The service exited ${code}: ${log()}`);
+}
+
 /** Resolves when the service is ready: everything that its log held at the start is folded. */
 export async function waitReady({ url, log }: Service): Promise<void> {
   for (let i = 0; i < 1200; i++) {

@@ -1,0 +1,127 @@
+// What goes into a core and comes out of it.
+
+import type * as c from "../../wasm/contract.ts";
+
+/** What a partition's core is built with. */
+export interface CoreOptions {
+  readonly format: c.Format;
+  readonly partitioner: c.Partitioner;
+  /** This partition of the input topic. */
+  readonly partition: number;
+  /** Partitions of the input topic. */
+  readonly partitions: number;
+  /** Window length in ms; 0 = no summaries. */
+  readonly windowMs: number;
+  readonly eventTime: boolean;
+  readonly outOfOrderMs: number;
+  readonly maxAheadMs: number;
+  /** A summary is written if it has more transactions than this ... */
+  readonly alertTotalMin: number;
+  /** ... and a larger share of failed ones than this. */
+  readonly alertRateMin: number;
+  /** First size of the input area in bytes; it grows with the batches. */
+  readonly inputBytes?: number;
+  /** Size of the result area in bytes. */
+  readonly resultBytes?: number;
+  /** Size of the summary area in bytes. */
+  readonly summaryBytes?: number;
+  /** Largest output batch in bytes. */
+  readonly batchBytesMax?: number;
+  /** Pages of 16 KiB that may be copied for a checkpoint being cut. */
+  readonly copyPagesMax?: number;
+  /** Limit of the memory in pages of 64 KiB. */
+  readonly memoryPagesMax?: number;
+}
+
+/** How a batch is folded. */
+export interface FoldOptions {
+  /** Records from this offset on are left. */
+  readonly until?: bigint;
+  /** Compare the batch's CRC32C first (default). */
+  readonly checkCrc?: boolean;
+  /** Write results and dead letters (default). */
+  readonly emit?: boolean;
+  /** Write no results, but dead letters and outcomes. */
+  readonly discardResults?: boolean;
+  /** Write one outcome byte per record. */
+  readonly outcomes?: boolean;
+  /** Fold again what was committed: nothing is fired. */
+  readonly replay?: boolean;
+}
+
+/** A record that was not valid. */
+export interface DeadLetter {
+  /** Copy of the record, from its length varint on (see decodeRecord). */
+  readonly record: Uint8Array;
+  readonly reason: c.Reason;
+  readonly offset: bigint;
+  /** The record's timestamp as it counts, in ms. */
+  readonly timestamp: bigint;
+}
+
+/** A finished output batch. */
+export interface OutputBatch {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly records: number;
+}
+
+/** What the core has finished since the last call. */
+export interface Output {
+  readonly results: readonly OutputBatch[];
+  readonly summaries: readonly OutputBatch[];
+  readonly deadLetters: readonly DeadLetter[];
+  /** One byte per folded record if asked for, see OUTCOME_*. */
+  readonly outcomes: Uint8Array;
+}
+
+/** Figures of a core that are not state; bytes unless told. */
+export interface CoreInfo {
+  readonly tableBytes: number;
+  readonly windowBytes: number;
+  readonly keyBytes: number;
+  readonly freeBytes: number;
+  readonly copyBytes: number;
+  readonly memoryBytes: number;
+  /** Items seen, and unseen ones with an open window. */
+  readonly slots: number;
+  readonly openWindows: number;
+  readonly accumulators: number;
+  readonly growths: number;
+  readonly windowsFired: number;
+  /** Before the alert filter. */
+  readonly summariesFired: number;
+  readonly alerts: number;
+  /** ms; 0 = no window is open */
+  readonly newestWindowEnd: number;
+  readonly prefixes: number;
+}
+
+/** What the compiled core exports; wasm/core.ts documents it. */
+export interface Exports {
+  readonly memory: WebAssembly.Memory;
+  init(): c.Code;
+  address(area: c.Area): number;
+  reserveInput(bytes: number): c.Code;
+  crc(offset: number, length: number): number;
+  begin(length: number, until: bigint, flags: number): c.Code;
+  run(): c.Code;
+  setProducer(id: bigint, epoch: number, sequence: number): void;
+  seal(): void;
+  resultBatches(): number;
+  summaryBatches(): number;
+  deadLetterCount(): number;
+  outcomeBytes(): number;
+  release(): void;
+  advance(target: bigint): void;
+  idle(): void;
+  fire(emit: number): c.Code;
+  cut(): c.Code;
+  encodeNext(): number;
+  segmentLength(): number;
+  endCut(published: number): void;
+  markSegment(segment: number): void;
+  reserveSegmentBytes(bytes: number): c.Code;
+  restoreSegment(segment: number, length: number): c.Code;
+  find(keys: number): void;
+  refreshInfo(): void;
+}
