@@ -5,6 +5,7 @@
 import { exitCodeOf, parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
 import { configureLogs } from "./job/logging.ts";
 import { KafkaDataGeneratorJob } from "./kafka/mod.ts";
+import { displayOrLog } from "./progress_display.ts";
 import { systemChance, systemClock } from "./types/mod.ts";
 
 const USAGE = `Usage: deno task generate [--config=config/job.properties] [--<key>=<value> ...]
@@ -20,9 +21,11 @@ async function main(): Promise<void> {
   await configureLogs({ level: params.get("log.level"), secrets: params.secrets });
   const stop = new AbortController();
   void whenAskedToStop().then(() => stop.abort());
-  const job = new KafkaDataGeneratorJob(params, systemClock, systemChance);
+  const display = displayOrLog();
+  const job = new KafkaDataGeneratorJob(params, systemClock, systemChance, display.onProgress);
   const from = systemClock.monotonic();
   await job.run(stop.signal);
+  display.hide();
   const seconds = (systemClock.monotonic() - from) / 1000;
   console.log(`${job.records} records in ${seconds.toFixed(1)} s`);
 }

@@ -16,14 +16,10 @@ import {
   type Parameters,
   type RunningJob,
 } from "./job/mod.ts";
-import { getLogger } from "@logtape/logtape";
 import { KafkaSource } from "./kafka/mod.ts";
 import { configureLogs, type LogOptions } from "./job/logging.ts";
 import { exitCodeOf, parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
-import { ProgressDisplay, stderrTerminal } from "./progress_display.ts";
-import { systemClock } from "./types/mod.ts";
-
-const log = getLogger(["stockflow", "progress"]);
+import { displayOrLog } from "./progress_display.ts";
 
 const EXIT_TIMEOUT = 3;
 
@@ -90,16 +86,7 @@ function createJob(params: Parameters): ItemTransactionJob {
 
 async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
-  const display = new ProgressDisplay({
-    clock: systemClock,
-    terminal: stderrTerminal(),
-    tell: (facts) =>
-      log.info("{title}: {done} of {total} {unit}, {rate}/s, {left} s left", {
-        ...facts,
-        rate: Math.round(facts.rate),
-        left: facts.left && Math.ceil(facts.left),
-      }),
-  });
+  const display = displayOrLog();
   const starting = createJob(params)
     .createApplicationPipeline(params)
     .start(jobName(params.get("job"), params.get("generate.transactions")), {

@@ -1,9 +1,12 @@
 // progress_display: shows on a terminal how far long work has come; elsewhere a line every some seconds.
 
+import { getLogger } from "@logtape/logtape";
 // @ts-types="./cli_progress.d.ts"
 import { type Bar, MultiBar, type Stream } from "cli-progress";
 import type { Progress, Work } from "./job/mod.ts";
-import type { Clock } from "./types/mod.ts";
+import { type Clock, systemClock } from "./types/mod.ts";
+
+const log = getLogger(["stockflow", "progress"]);
 
 /** Work that is done sooner is not shown. */
 const SHOW_AFTER_MS = 1000;
@@ -16,6 +19,7 @@ const TITLES: Readonly<Record<Work, { readonly title: string; readonly unit: str
   restore: { title: "Restoring checkpoints", unit: "items" },
   replay: { title: "Folding again", unit: "records" },
   verify: { title: "Verifying checkpoints", unit: "items" },
+  generate: { title: "Generating", unit: "records" },
 };
 
 /** What a progress bar needs of a terminal. */
@@ -139,4 +143,18 @@ export function showSeconds(seconds: number | null): string {
   if (seconds < 120) return `${Math.ceil(seconds)} s left`;
   if (seconds < 7200) return `${Math.ceil(seconds / 60)} min left`;
   return `${Math.ceil(seconds / 3600)} h left`;
+}
+
+/** A display on the terminal of standard error; without one, lines in the log. */
+export function displayOrLog(): ProgressDisplay {
+  return new ProgressDisplay({
+    clock: systemClock,
+    terminal: stderrTerminal(),
+    tell: (facts) =>
+      log.info("{title}: {done} of {total} {unit}, {rate}/s, {left} s left", {
+        ...facts,
+        rate: Math.round(facts.rate),
+        left: facts.left && Math.ceil(facts.left),
+      }),
+  });
 }

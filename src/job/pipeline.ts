@@ -116,9 +116,15 @@ export class Pipeline {
     });
     const generated = transactionLog instanceof GeneratorLog;
     const figures = () => workers.map((worker) => worker.figures());
+    const throughput = {
+      figures,
+      clock,
+      count: params.get("generate.count"),
+      onProgress: surroundings.onProgress ?? (() => {}),
+    };
     const companions = [
       ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
-      ...(generated ? [(stop: AbortSignal) => tellThroughput(figures, clock, stop)] : []),
+      ...(generated ? [(stop: AbortSignal) => tellThroughput(throughput, stop)] : []),
       ...(gateway && params.get("generate.queries")
         ? [(stop: AbortSignal) => generateQueries(gateway, params, surroundings, stop)]
         : []),

@@ -2,9 +2,9 @@ import type { Clock } from "../types/mod.ts";
 
 /**
  * Work that can take long. restore: items of checkpoints; replay: records folded again up to the committed
- * offsets; verify: items of checkpoints.
+ * offsets; verify: items of checkpoints; generate: records, if so many were asked for.
  */
-export type Work = "restore" | "replay" | "verify";
+export type Work = "restore" | "replay" | "verify" | "generate";
 
 /** How far a work has come. */
 export interface Progress {

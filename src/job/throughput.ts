@@ -1,29 +1,45 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../types/mod.ts";
+import type { OnProgress } from "./progress.ts";
 import type { WorkerFigures } from "./worker/figures.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
-const INTERVAL_MS = 5000;
+const TICK_MS = 500;
+const TELL_TICKS = 10;
 
-/** Tells every few seconds how fast records are folded, until the signal is aborted. */
+export interface ThroughputOptions {
+  readonly figures: () => readonly WorkerFigures[];
+  readonly clock: Clock;
+  /** Records that are to be generated; 0 = without end. */
+  readonly count: number;
+  /** Is told how many of them are folded. */
+  readonly onProgress: OnProgress;
+}
+
+/** Tells every few seconds how fast generated records are folded, until the signal is aborted. */
 export async function tellThroughput(
-  figures: () => readonly WorkerFigures[],
-  clock: Clock,
+  { figures, clock, count, onProgress }: ThroughputOptions,
   stop: AbortSignal,
 ): Promise<void> {
+  const report = (over: boolean) => {
+    const done = figures().flatMap((w) => w.partitions).reduce((n, p) => n + p.position, 0);
+    onProgress({ work: "generate", by: "", done, total: count, over: over || done >= count });
+    return done;
+  };
+  let reporting = count > 0;
   let before = 0;
   let at = clock.monotonic();
-  while (!stop.aborted) {
-    await clock.sleep(INTERVAL_MS, stop);
+  for (let tick = 1; !stop.aborted; tick++) {
+    await clock.sleep(TICK_MS, stop);
+    if (reporting) reporting = report(stop.aborted) < count;
+    if (tick % TELL_TICKS !== 0 && !stop.aborted) continue;
     const workers = figures();
     const records = workers.reduce((n, w) => n + w.recordsIn, 0);
     const partitions = workers.flatMap((w) => w.partitions);
     const now = clock.monotonic();
-    const seconds = (now - at) / 1000;
-    if (seconds === 0) continue;
     log.info("{rate} records/s, {records} records, {items} items, {alerts} alerts", {
-      rate: Math.round((records - before) / seconds),
+      rate: Math.round(1000 * (records - before) / Math.max(1, now - at)),
       records,
       items: partitions.reduce((n, p) => n + p.items, 0),
       alerts: partitions.reduce((n, p) => n + p.alerts, 0),

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { ParameterError, type Parameters, rateOf } from "../job/mod.ts";
+import { type OnProgress, ParameterError, type Parameters, rateOf } from "../job/mod.ts";
 import { PARTITIONERS } from "../state/mod.ts";
 import {
   type Chance,
@@ -25,7 +25,8 @@ const LOOPS = 2;
 const RECORD_BYTES_MAX = 192;
 /** Records of a batch cover about so much time at a given rate. */
 const BATCH_MS = 20;
-const TELL_MS = 5000;
+const TICK_MS = 500;
+const TELL_TICKS = 10;
 const QUERY_INTERVAL_MS = 100;
 const BACK_OFF_MS = 500;
 
@@ -53,6 +54,7 @@ export class KafkaDataGeneratorJob {
     readonly params: Parameters,
     readonly clock: Clock,
     readonly chance: Chance,
+    readonly onProgress: OnProgress = () => {},
   ) {
     this.#topic = params.get("transaction.input.topic");
   }
@@ -222,8 +224,14 @@ export class KafkaDataGeneratorJob {
   async #tell(stop: AbortSignal): Promise<void> {
     let before = 0;
     let at = this.clock.monotonic();
-    while (!stop.aborted) {
-      await this.clock.sleep(TELL_MS, stop);
+    const total = this.params.get("generate.count");
+    for (let tick = 1; !stop.aborted; tick++) {
+      await this.clock.sleep(TICK_MS, stop);
+      if (total > 0) {
+        const over = stop.aborted || this.#records >= total;
+        this.onProgress({ work: "generate", by: "", done: this.#records, total, over });
+      }
+      if (tick % TELL_TICKS !== 0 && !stop.aborted) continue;
       const now = this.clock.monotonic();
       log.info("{rate} records/s, {records} records", {
         rate: Math.round(1000 * (this.#records - before) / Math.max(1, now - at)),

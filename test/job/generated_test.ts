@@ -1,7 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
+import type { PartitionFigures, Progress } from "../../src/job/mod.ts";
+import { tellThroughput } from "../../src/job/throughput.ts";
+import { NO_FIGURES } from "../../src/job/worker/figures.ts";
 import { GeneratorLog } from "../../src/log/mod.ts";
 import { codecOf, decodeBatch, Format } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
+import { ManualClock } from "./manual_clock.ts";
 import { type Life, PARTITIONS, type StartOptions, World } from "./world.ts";
 
 const FLAGS = {
@@ -131,4 +135,22 @@ Deno.test("without generate.results no result is written, and the state is the s
   assertEquals(hashes[0], hashes[1]);
   assertEquals(await worlds[1]!.values("transaction-results", 0), []);
   for (const world of worlds) world.close();
+});
+
+Deno.test("how much is generated of what was asked for is reported until it is done", async () => {
+  const clock = new ManualClock();
+  const reports: Progress[] = [];
+  let position = 0;
+  const figures = () => [{ ...NO_FIGURES, partitions: [{ position } as PartitionFigures] }];
+  const stop = new AbortController();
+  const options = { figures, clock, count: 1000, onProgress: (p: Progress) => reports.push(p) };
+  const telling = tellThroughput(options, stop.signal);
+  for (position of [0, 400, 1000, 1000, 1000]) await clock.advance(500);
+  stop.abort();
+  await clock.run(telling, "it ends");
+  assertEquals(reports.map(({ done, over }) => [done, over]), [
+    [0, false],
+    [400, false],
+    [1000, true],
+  ]);
 });
