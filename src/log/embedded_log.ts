@@ -190,6 +190,10 @@ export class EmbeddedLog implements Log {
     if (offset >= tp.end) return { batches: [], highWatermark: tp.end };
     const batches = tp.newest(offset, options.maxBytes) ??
       await this.#list(tp, offset, options.maxBytes);
+    // Retention moves the start before it removes: what was read meanwhile may begin too late.
+    if (offset < tp.start) {
+      throw new OffsetOutOfRangeError(topic, partition, offset, tp.start, tp.end);
+    }
     return { batches, highWatermark: tp.end };
   }
 

@@ -48,3 +48,29 @@ Deno.test("retention that is cut short removes the rest later and shows no half"
   assertEquals((await Array.fromAsync(real.list({ prefix: ["batch", "results"] }))).length, 1);
   real.close();
 });
+
+Deno.test("a read that retention overtakes tells that the offset is gone, not what comes behind it", async () => {
+  const kv = new FaultKv(await Deno.openKv(":memory:"));
+  // More than is kept in memory, so that it is read from the KV.
+  const log = await openLog(kv);
+  const value = "x".repeat(60_000);
+  for (let i = 0; i < 90; i++) await log.append("results", 0, records([value], i));
+  const list = kv.list;
+  kv.list = ((selector, options) => {
+    const entries = list(selector, options);
+    const next = entries.next.bind(entries);
+    if (!("start" in selector)) return entries;
+    kv.list = list;
+    entries.next = async () => {
+      entries.next = next;
+      await log.retain("results", 0, 3, 100); // meanwhile
+      return await next();
+    };
+    return entries;
+  }) as typeof kv.list;
+  await assertRejects(
+    () => log.read("results", 0, 1, { maxBytes: 10, waitMs: 0 }),
+    OffsetOutOfRangeError,
+    "Offset 1 of results-0 is outside 3..90",
+  );
+});

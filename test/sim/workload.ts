@@ -40,7 +40,8 @@ export class Workload {
   readonly #ids: string[][];
   #count = 0;
 
-  constructor(readonly sim: Sim) {
+  /** @param mayStray whether a partition is committed beyond its start: before, a stray record stops the job */
+  constructor(readonly sim: Sim, readonly mayStray: (partition: number) => boolean) {
     const { partitions, core, items, longIds } = sim.plan;
     this.#ids = Array.from({ length: partitions }, () => []);
     const wanted = Math.max(items, partitions);
@@ -73,7 +74,9 @@ export class Workload {
     const timestamp = sim.chance(0.03) ? -1 : sim.wall + Math.floor(sim.between(-60, 60));
     const invalid = sim.chance(sim.plan.invalid);
     const itemId = this.itemOf(
-      invalid && sim.chance(0.15) ? sim.random.below(sim.plan.partitions) : partition,
+      invalid && sim.chance(0.15) && this.mayStray(partition)
+        ? sim.random.below(sim.plan.partitions)
+        : partition,
     );
     const key = sim.chance(0.1) ? null : encodeUtf8(itemId);
     const value = invalid ? this.#invalidValue(itemId) : encodeUtf8(this.#value({ itemId }));

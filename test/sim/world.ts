@@ -54,7 +54,7 @@ export class World {
     this.logFile = this.broker ? null : new KvFile("log");
     this.archive = this.logFile && new EmbeddedArchive(this.logFile, TOPICS.input);
     this.auditor = new Auditor(sim, this.broker ? viewOf(this.broker) : this.archive!, TOPICS);
-    this.workload = new Workload(sim);
+    this.workload = new Workload(sim, (p) => this.auditor.partitions[p]!.offset > 0);
   }
 
   memberOf(process: SimProcess): Member | undefined {

@@ -59,6 +59,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   pendingBytes = 0;
   /** Offset of the next outcome to be told. */
   #outcomesFrom = 0;
+  /** Whether a commit was begun, acknowledged or not. */
+  #taken = false;
   /** Whether a fold or a firing is under way. */
   #busy = false;
   /** The record batch folded last. */
@@ -183,7 +185,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
 
   #tellInvalid(letters: readonly DeadLetter[]): void {
     const stray = letters.find(({ reason }) => reason === Reason.WrongPartition);
-    if (stray && this.acknowledged.offset === this.acknowledged.start) {
+    if (stray && !this.#taken && this.acknowledged.offset === this.acknowledged.start) {
       throw new StopError(
         `The record at offset ${stray.offset} of ${this.topics.input}-${this.partition} belongs to ` +
           "another partition by its item",
@@ -244,6 +246,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     if (offset === this.acknowledged.offset && watermark === this.acknowledged.watermark) {
       return null;
     }
+    this.#taken = true;
     this.#keep(this.core.take());
     const { results, summaries, deadLetters } = this.#pending;
     this.#pending = empty();
