@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnavailableError } from "../../src/job/mod.ts";
 import type { Commit, CommitOutcome, Log } from "../../src/log/mod.ts";
 import { type Savepoint, SavepointExistsError } from "../../src/state/mod.ts";
@@ -35,8 +35,10 @@ Deno.test("savepoints and checkpoints by time take their turns", async () => {
   const life = await world.start();
   const random = new Random(4);
   const taken: Promise<Savepoint>[] = [];
+  const folded: number[] = [];
   for (let round = 0; round < 12; round++) {
     await feed(world, life, random, 20);
+    folded.push(life.worker.members[0]!.processor.position);
     taken.push(life.job.takeSavepoint(`s${round}`));
     await world.clock.advance(300);
   }
@@ -48,8 +50,8 @@ Deno.test("savepoints and checkpoints by time take their turns", async () => {
       for await (const _ of life.job.store.segments(manifest!));
     }
   }
-  const offsets = savepoints.map((s) => s.partitions[0]!.offset);
-  assertEquals(offsets, offsets.toSorted((a, b) => a - b));
+  // Each has all that was folded when it was asked for; which of two is taken first is open.
+  savepoints.forEach((s, i) => assert(s.partitions[0]!.offset >= folded[i]!, s.name));
   await world.stop(life);
   await world.assertExactlyOnce();
   world.close();
