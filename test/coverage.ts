@@ -1,4 +1,4 @@
-// Line coverage of src: unit tests, and the real service as the system tests run it.
+// Line coverage of src: unit tests, and the real service as the tests of system and Kafka run it.
 //
 //   deno task coverage [--min=90]
 //
@@ -10,6 +10,12 @@ const { values } = parseArgs({
   args: Deno.args,
   options: { min: { type: "string", default: "90" } },
 });
+
+/** Suites whose services tell their coverage too; runs of kills would tell none. */
+const SUITES = [
+  ["system", "test/system/service_test.ts", "test/system/socket_test.ts"],
+  ["kafka", "test/kafka/kafka_test.ts", "test/kafka/generate_test.ts"],
+] as const;
 
 async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<string> {
   const { success, stdout } = await new Deno.Command(Deno.execPath(), {
@@ -36,17 +42,14 @@ function lines(lcov: string): { found: number; hit: number } {
 
 const folder = await Deno.makeTempDir({ prefix: "stockflow-coverage-" });
 try {
-  await deno(["test", `--coverage=${folder}`]);
-  await deno([
-    "test",
-    "--allow-all",
-    "--quiet",
-    `--coverage=${folder}`,
-    "test/system/service_test.ts",
-  ], {
-    STOCKFLOW_COVERAGE: folder,
-  });
-  const lcov = await deno(["coverage", folder, "--include=/src/", "--lcov"]);
+  await deno(["test", `--coverage=${folder}/unit`]);
+  for (const [name, ...tests] of SUITES) {
+    await deno(["test", "--allow-all", "--quiet", `--coverage=${folder}/${name}`, ...tests], {
+      STOCKFLOW_COVERAGE: folder,
+    });
+  }
+  const folders = [...Deno.readDirSync(folder)].map((entry) => `${folder}/${entry.name}`);
+  const lcov = await deno(["coverage", ...folders, "--include=/src/", "--lcov"]);
   for (const file of lcov.split("end_of_record\n")) {
     const { found, hit } = lines(file);
     const name = /^SF:.*\/(src\/.*)$/m.exec(file)?.[1];

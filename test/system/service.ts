@@ -37,7 +37,8 @@ export function serviceArguments(
   return [
     "run",
     "--allow-all",
-    ...(coverage ? [`--coverage=${coverage}`] : []),
+    // A folder of its own: Deno empties it at the start.
+    ...(coverage ? [`--coverage=${coverage}/${crypto.randomUUID()}`] : []),
     "src/main.ts",
     ...Object.entries(all).map(([key, value]) => `--${key}=${value}`),
   ];
