@@ -89,10 +89,12 @@ export async function stopInGoodOrder({ signal, status, log }: Service): Promise
 }
 
 /** Resolves when the service is ready: everything that its log held at the start is folded. */
-export async function waitReady({ url, log }: Service): Promise<void> {
+export async function waitReady({ url, log, status }: Service): Promise<void> {
   for (let i = 0; i < 1200; i++) {
-    const response = await fetch(`${url}/readyz`).catch(() => {
-      throw new Error(`The service is gone: ${log()}`);
+    const response = await fetch(`${url}/readyz`).catch(async () => {
+      const { code, signal } = await status;
+      await new Promise((resolve) => setTimeout(resolve, 100)); // what it said last
+      throw new Error(`The service is gone (${signal ?? code}): ${log()}`);
     });
     await response.text();
     if (response.ok) return;
