@@ -25,7 +25,6 @@ interface Sample {
   readonly mebibytes: number;
   readonly records: number;
   readonly items: number;
-  readonly lag: number;
   readonly waitingBytes: number;
 }
 
@@ -42,7 +41,6 @@ async function sample({ url, pid }: Service, from: number): Promise<Sample> {
     mebibytes: await residentBytes(pid) / MIB,
     records: metric(text, "stockflow_records_in_total"),
     items: metric(text, "stockflow_items"),
-    lag: metric(text, "stockflow_query_lag_records"),
     waitingBytes: metric(text, "stockflow_log_waiting_bytes"),
   };
 }

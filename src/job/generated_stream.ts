@@ -5,10 +5,11 @@ import {
   type GeneratorSpan,
 } from "../log/mod.ts";
 import { PARTITIONERS } from "../state/mod.ts";
-import { type Clock, Format, type ItemTransaction, type Query } from "../types/mod.ts";
+import { type Chance, type Clock, type ItemTransaction, type Query } from "../types/mod.ts";
+import type { GeneratorOptions } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
-import type { Parameters } from "./parameters.ts";
+import { formatOf, type Parameters } from "./parameters.ts";
 import type { InputStream, LogSource } from "./streams.ts";
 
 /** Topic whose records the generator computes; the embedded log keeps the positions in it. */
@@ -18,7 +19,7 @@ export const GENERATED_TOPIC = "generated";
 const NOMINAL_RATE = 1_000_000;
 
 /** Time from one generated query to the next. */
-const QUERY_INTERVAL_MS = 100;
+export const QUERY_INTERVAL_MS = 100;
 
 /** Name under which the embedded log keeps what a generated log depends on. */
 const NOTES = "generator";
@@ -59,6 +60,31 @@ export function rateOf(params: Parameters): number {
   return sleep > 0 ? 1000 / sleep : params.get("generate.rate");
 }
 
+/** What decides the generated records of a topic with so many partitions. */
+export function generatorOptionsOf(
+  params: Parameters,
+  partitions: number,
+): Omit<GeneratorOptions, "partition"> {
+  return {
+    seed: BigInt(params.get("generator.seed")),
+    items: params.get("num.items"),
+    shape: params.get("pareto.shape"),
+    format: formatOf(params),
+    partitioner: PARTITIONERS[params.get("transaction.partitioner")],
+    partitions,
+  };
+}
+
+/** The p-th of so many nearly equal parts of a count. */
+export function shareOf(count: number, p: number, parts: number): number {
+  return Math.floor(count / parts) + (p < count % parts ? 1 : 0);
+}
+
+/** A query for a random item. */
+export function randomQuery(queryId: bigint, params: Parameters, chance: Chance): Query {
+  return { queryId, itemId: `item_${1 + Math.floor(chance() * params.get("num.items"))}` };
+}
+
 /** What is kept of a generated log at every start. */
 interface Note extends Omit<GeneratorFacts, "spans" | "topic"> {
   readonly span: GeneratorSpan;
@@ -81,14 +107,7 @@ export async function openGeneratorLog(log: EmbeddedLog, clock: Clock): Promise<
  */
 async function beginSpan(log: EmbeddedLog, params: Parameters, clock: Clock): Promise<void> {
   const partitions = log.partitionsOf(GENERATED_TOPIC);
-  const options = {
-    seed: BigInt(params.get("generator.seed")),
-    items: params.get("num.items"),
-    shape: params.get("pareto.shape"),
-    format: params.get("format") === "json" ? Format.Json : Format.Text,
-    partitioner: PARTITIONERS[params.get("transaction.partitioner")],
-    partitions,
-  };
+  const options = generatorOptionsOf(params, partitions);
   const id = `${log.id} generator.seed=${options.seed} num.items=${options.items} ` +
     `pareto.shape=${options.shape} format=${params.get("format")} ` +
     `transaction.partitioner=${params.get("transaction.partitioner")}`;
@@ -113,23 +132,15 @@ async function beginSpan(log: EmbeddedLog, params: Parameters, clock: Clock): Pr
   await log.addNote(NOTES, { id, options, span } satisfies Note);
 }
 
-/** The p-th of so many nearly equal parts of a count. */
-function shareOf(count: number, p: number, parts: number): number {
-  return Math.floor(count / parts) + (p < count % parts ? 1 : 0);
-}
-
 /** Asks for the stock of random items from time to time, until the signal is aborted. */
 export async function generateQueries(
   gateway: Gateway,
   params: Parameters,
-  { clock, chance }: { clock: Clock; chance: () => number },
+  { clock, chance }: { clock: Clock; chance: Chance },
   stop: AbortSignal,
 ): Promise<void> {
-  const items = params.get("num.items");
   for (let queryId = 1n; !stop.aborted; queryId++) {
-    const itemId = `item_${1 + Math.floor(chance() * items)}`;
-    const query: Query = { queryId, itemId };
-    await gateway.ask([query]).catch(() => {}); // while the job recovers, or is overloaded
+    await gateway.ask([randomQuery(queryId, params, chance)]).catch(() => {}); // while the job recovers, or is overloaded
     await clock.sleep(QUERY_INTERVAL_MS, stop);
   }
 }

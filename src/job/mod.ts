@@ -20,7 +20,14 @@ export {
   embeddedTopics,
   JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
-export { openGeneratorLog, rateOf } from "./generated_stream.ts";
+export {
+  generatorOptionsOf,
+  openGeneratorLog,
+  QUERY_INTERVAL_MS,
+  randomQuery,
+  rateOf,
+  shareOf,
+} from "./generated_stream.ts";
 export {
   SOCKET_JOB_NAME,
   SocketItemTransactionJob,

@@ -1,4 +1,5 @@
 import { getProperties } from "properties-file";
+import { Format } from "../types/mod.ts";
 import { ParameterError } from "./errors.ts";
 import {
   environmentName,
@@ -85,6 +86,11 @@ export class Parameters {
   get<K extends ParameterKey>(key: K): ParameterValue<K> {
     return this.values.get(key) as ParameterValue<K>;
   }
+}
+
+/** How records of the job are written. */
+export function formatOf(params: Parameters): Format {
+  return params.get("format") === "json" ? Format.Json : Format.Text;
 }
 
 function parseProperties(text: string, name: string): Record<string, string> {

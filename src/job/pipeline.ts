@@ -1,13 +1,13 @@
 import { EmbeddedLog, GeneratorLog, type Log } from "../log/mod.ts";
 import { CheckpointStore, PARTITIONERS } from "../state/mod.ts";
-import { codecOf, Format } from "../types/mod.ts";
+import { codecOf } from "../types/mod.ts";
 import type { CoreOptions } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
 import type { JobContext } from "./job_context.ts";
 import { Owners } from "./worker/owners.ts";
-import type { Parameters } from "./parameters.ts";
+import { formatOf, type Parameters } from "./parameters.ts";
 import { QueryWorker } from "./query_worker.ts";
 import { openRestored } from "./restore.ts";
 import { Retention } from "./retention.ts";
@@ -198,7 +198,7 @@ function areasOf(batchBytesMax: number) {
 /** Options of a core; the partition is replaced by whoever folds it. */
 function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
   return {
-    format: params.get("format") === "json" ? Format.Json : Format.Text,
+    format: formatOf(params),
     partitioner: PARTITIONERS[params.get("transaction.partitioner")],
     partition: 0,
     partitions,

@@ -2,13 +2,12 @@ import type { EmbeddedLog } from "../log/mod.ts";
 import {
   codecOf,
   encodeUtf8,
-  Format,
   type Query,
   type QueryResult,
   showQueryResult,
 } from "../types/mod.ts";
 import { EMBEDDED_TOPICS, EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
-import type { Parameters } from "./parameters.ts";
+import { formatOf, type Parameters } from "./parameters.ts";
 import { addressOf, type Dialer, tcpDialer } from "./socket/dial.ts";
 import { SocketQueries } from "./socket/socket_queries.ts";
 import type { InputStream, OutputStream } from "./streams.ts";
@@ -52,7 +51,7 @@ export class SocketItemTransactionJob extends EmbeddedItemTransactionJob {
     const host = params.get("socket.host");
     const port = params.get("socket.port");
     const dial = this.#machine.dialer(host, port);
-    const codec = codecOf(params.get("format") === "json" ? Format.Json : Format.Text);
+    const codec = codecOf(formatOf(params));
     const appendTo = (log: EmbeddedLog) => async (queries: readonly Query[]) => {
       const timestamp = clock.now();
       const records = queries.map((query) => ({

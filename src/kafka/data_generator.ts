@@ -1,13 +1,21 @@
 import { getLogger } from "@logtape/logtape";
-import { type OnProgress, ParameterError, type Parameters, rateOf } from "../job/mod.ts";
-import { PARTITIONERS } from "../state/mod.ts";
+import {
+  formatOf,
+  generatorOptionsOf,
+  type OnProgress,
+  ParameterError,
+  type Parameters,
+  QUERY_INTERVAL_MS,
+  randomQuery,
+  rateOf,
+  shareOf,
+} from "../job/mod.ts";
 import {
   type Chance,
   type Clock,
   codecOf,
   encodeBatch,
   encodeUtf8,
-  Format,
   setBaseOffset,
 } from "../types/mod.ts";
 import { Generator, GENERATOR_RECORDS_MAX } from "../wasm/mod.ts";
@@ -21,13 +29,10 @@ const log = getLogger(["stockflow", "generator"]);
 
 /** Loops that generate while another waits for its acknowledgements; each has its own partitions. */
 const LOOPS = 2;
-/** Largest generated record with its framing; JSON with the longest numbers. */
-const RECORD_BYTES_MAX = 192;
 /** Records of a batch cover about so much time at a given rate. */
 const BATCH_MS = 20;
 const TICK_MS = 500;
 const TELL_TICKS = 10;
-const QUERY_INTERVAL_MS = 100;
 const BACK_OFF_MS = 500;
 
 /** A partition of the topic, and the offset that its next record takes. */
@@ -112,19 +117,13 @@ export class KafkaDataGeneratorJob {
     const all = Array.from({ length: count }, (_, p) => p);
     const offsets = await client.offsets(this.#topic, all, "latest");
     const wanted = params.get("generate.count");
+    const options = generatorOptionsOf(params, count);
     return all.map((partition) => {
       const next = offsets.get(partition)!;
-      const share = Math.floor(wanted / count) + (partition < wanted % count ? 1 : 0);
-      const end = ends[partition] ??= wanted === 0 ? Infinity : next + share;
-      const generator = new Generator({
-        seed: BigInt(params.get("generator.seed")),
-        items: params.get("num.items"),
-        shape: params.get("pareto.shape"),
-        format: params.get("format") === "json" ? Format.Json : Format.Text,
-        partitioner: PARTITIONERS[params.get("transaction.partitioner")],
-        partition,
-        partitions: count,
-      });
+      const end = ends[partition] ??= wanted === 0
+        ? Infinity
+        : next + shareOf(wanted, partition, count);
+      const generator = new Generator({ ...options, partition });
       return { partition, generator, next, first: next, end };
     }).filter(({ generator }) => generator.items > 0);
   }
@@ -171,7 +170,7 @@ export class KafkaDataGeneratorJob {
         const due = rate === 0
           ? GENERATOR_RECORDS_MAX
           : Math.floor((now - origin) / msPerRecord) - (p.next - p.first);
-        const records = Math.min(due, p.end - p.next, this.#batchRecords());
+        const records = Math.min(due, p.end - p.next, GENERATOR_RECORDS_MAX);
         if (records <= 0) continue;
         const timing = rate === 0
           ? { origin: now, since: p.next, msPerRecord: 0 }
@@ -187,11 +186,6 @@ export class KafkaDataGeneratorJob {
       if (rate > 0) await this.clock.sleep(Math.max(BATCH_MS, msPerRecord), stop);
       else await this.clock.yield();
     }
-  }
-
-  /** A batch stays below what brokers take by default, 1 MiB. */
-  #batchRecords(): number {
-    return Math.min(GENERATOR_RECORDS_MAX, Math.floor((1024 * 1024 - 4096) / RECORD_BYTES_MAX));
   }
 
   async #produce(client: KafkaClient, batches: readonly ProducedBatch[]): Promise<void> {
@@ -210,13 +204,12 @@ export class KafkaDataGeneratorJob {
     if (partitions === 0) {
       throw new ParameterError(`Topic ${topic} (query.input.topic) is missing`);
     }
-    const codec = codecOf(this.params.get("format") === "json" ? Format.Json : Format.Text);
-    const below = (n: number) => Math.floor(this.chance() * n);
+    const codec = codecOf(formatOf(this.params));
     for (let queryId = 1n; !stop.aborted; queryId++) {
-      const itemId = `item_${1 + below(this.params.get("num.items"))}`;
-      const value = encodeUtf8(codec.formatQuery({ queryId, itemId }));
+      const value = encodeUtf8(codec.formatQuery(randomQuery(queryId, this.params, this.chance)));
+      const partition = Math.floor(this.chance() * partitions);
       const bytes = encodeBatch([{ timestamp: this.clock.now(), key: null, value }]);
-      await this.#produce(client, [{ topic, partition: below(partitions), bytes }]);
+      await this.#produce(client, [{ topic, partition, bytes }]);
       await this.clock.sleep(QUERY_INTERVAL_MS, stop);
     }
   }

@@ -1,13 +1,6 @@
-import { type ParameterKey, Pipeline, type RunningJob } from "../job/mod.ts";
+import { formatOf, type ParameterKey, Pipeline, type RunningJob } from "../job/mod.ts";
 import { openKvInMemory } from "../log/mod.ts";
-import {
-  type Chance,
-  type Clock,
-  codecOf,
-  Format,
-  systemChance,
-  systemClock,
-} from "../types/mod.ts";
+import { type Chance, type Clock, codecOf, systemChance, systemClock } from "../types/mod.ts";
 import { CollectingSink } from "./collecting_sink.ts";
 import { ManualLog } from "./manual_log.ts";
 
@@ -79,7 +72,7 @@ export class JobTester {
       .filter((source) => source instanceof ManualLog);
     const outputs = [results.topic, queryResults.topic, summaries.topic, deadLetterTopic]
       .filter((topic) => topic !== null);
-    const codec = codecOf(params.get("format") === "json" ? Format.Json : Format.Text);
+    const codec = codecOf(formatOf(params));
     for (const source of sources) source.configure({ codec, clock, chance, outputs });
     const job = await new Pipeline(params.with(TEST_PARAMETERS), wiring)
       .start("test", { clock, chance, openKv: openKvInMemory });

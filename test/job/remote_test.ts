@@ -74,8 +74,10 @@ Deno.test("a read in another thread ends when its signal is aborted", async () =
 });
 
 Deno.test("whoever waits is told when the other side is gone, and errors keep their kind", async () => {
+  let told = 0;
   const { near, far } = channel({
     never: () => new Promise(() => {}),
+    told: () => told++,
     stop: () => {
       throw new StopError("It cannot go on", "help it");
     },
@@ -85,6 +87,7 @@ Deno.test("whoever waits is told when the other side is gone, and errors keep th
   });
   const stopped = await assertRejects(() => near.call("stop", []), StopError, "It cannot go on");
   assertEquals((stopped as StopError).remedy, "help it");
+  await near.call("told", []);
   await assertRejects(() => near.call("lost", []), LostError, "It is lost");
   await assertRejects(() => near.call("nothing", []), Error, "There is no method nothing");
   const waiting = near.call("never", []);
@@ -92,6 +95,8 @@ Deno.test("whoever waits is told when the other side is gone, and errors keep th
   await assertRejects(() => waiting, LostError, "gone");
   await assertRejects(() => near.call("never", []), LostError, "gone");
   far.close("gone");
+  far.receive({ kind: "call", id: 0, method: "told", args: [] });
+  assertEquals(told, 1, "what comes after the end is not heard");
 });
 
 Deno.test("a KV in another thread answers as one in this thread", async () => {

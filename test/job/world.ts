@@ -4,6 +4,7 @@
 import { assertEquals } from "@std/assert";
 import {
   EmbeddedItemTransactionJob,
+  formatOf,
   type OnProgress,
   type ParameterKey,
   Parameters,
@@ -16,7 +17,6 @@ import {
   decodeBatch,
   decodeUtf8,
   encodeUtf8,
-  Format,
   type LogRecord,
   Partitioner,
 } from "../../src/types/mod.ts";
@@ -163,7 +163,7 @@ export class World {
   modelOptions(partition: number) {
     const params = Parameters.of(this.flags);
     return {
-      format: params.get("format") === "json" ? Format.Json : Format.Text,
+      format: formatOf(params),
       partitioner: Partitioner.Murmur2,
       partition,
       partitions: PARTITIONS,

@@ -59,8 +59,9 @@ export class Rpc {
 
   constructor(readonly endpoint: Endpoint, readonly methods: Readonly<Record<string, Method>>) {}
 
-  /** To be called with every message that arrives. */
+  /** To be called with every message that arrives; what the other side said before its end may come late. */
   receive(message: Message): void {
+    if (this.#closed) return;
     if (message.kind === "call") void this.#serve(message);
     else if (message.kind === "cancel") this.#serving.get(message.id)?.abort();
     else this.#settle(message);

@@ -31,7 +31,7 @@ const rpc = new Rpc(scope, {
   stop: () => stop.abort(),
   lookUp: ([partition, ids]) => {
     const owner = owners.get(partition);
-    if (!owner) throw new Error(`Partition ${partition} is not owned here`);
+    if (!owner) throw new LostError(`Partition ${partition} is being recovered`);
     return owner.lookUp(ids);
   },
   checkpoint: ([partition]) => {

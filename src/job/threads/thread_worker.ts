@@ -103,7 +103,7 @@ export class ThreadWorker implements JobWorker {
     const crashed = Promise.withResolvers<never>();
     crashed.promise.catch(() => {});
     let heardAt = clock.monotonic();
-    const rpc = new Rpc(thread, this.#methods(thread));
+    const rpc = new Rpc(thread, this.#methods());
     thread.onmessage = (event) => {
       heardAt = clock.monotonic();
       rpc.receive(event.data);
@@ -171,20 +171,15 @@ export class ThreadWorker implements JobWorker {
     }
   }
 
-  #methods(thread: Thread): Record<string, Method> {
+  #methods(): Record<string, Method> {
     const { log, ownLog, store, onOutcomes, onOwner, onCommitted } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
       ...(ownLog?.methods ?? logMethods(log)),
       ...kvMethods(store.kv),
       addEvent: ([event]) => store.addEvent(event),
-      // What a thread said before its end may arrive after it.
-      progress: ([progress]) => {
-        if (this.#thread === thread) this.#tellProgress(progress);
-      },
-      figures: ([figures]) => {
-        if (this.#rpc) this.#figures = figures; // else it is counted already
-      },
+      progress: ([progress]) => this.#tellProgress(progress),
+      figures: ([figures]) => void (this.#figures = figures),
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       committed: ([results, summaries]) => onCommitted(results, summaries),
       owner: ([partition, owned]) => {
