@@ -12,6 +12,8 @@ const BUFFER_BYTES_MAX = 1024 * 1024;
 const PARTITION_BYTES = 1024 * 1024;
 const ANSWER_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 500;
+/** A reason for an abort: without one an error with a stack is made each time. */
+const OVER = "over";
 /** While a partition is left out because its buffer is full, the others must not keep it waiting. */
 const SHORT_WAIT_MS = 5;
 const BACK_OFF_FIRST_MS = 50;
@@ -147,7 +149,7 @@ export class Fetcher {
       const end = (came: boolean) => {
         signal?.removeEventListener("abort", stopped);
         buffer.wake = null;
-        over.abort();
+        over.abort(OVER);
         resolve(came);
       };
       const stopped = () => end(false);

@@ -251,7 +251,7 @@ Deno.test("waiting for room leaves nobody behind who listens to the signal", asy
     pendingBytes = 9 * 1024 * 1024;
     const room = committer.room(signal);
     pendingBytes = 0;
-    fake.value = i;
+    fake.value = i + 1;
     await committer.commit();
     await room;
   }

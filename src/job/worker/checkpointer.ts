@@ -8,6 +8,7 @@ import {
 import type { Clock } from "../../types/mod.ts";
 import { Code } from "../../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
+import { NEVER, Waiters } from "./waiters.ts";
 
 const log = getLogger(["stockflow", "checkpoint"]);
 
@@ -43,8 +44,8 @@ export class Checkpointer implements CutGate {
   /** Settles when the checkpoints asked for so far are done: one is taken at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #cutActive = false;
-  #waiting: (() => void)[] = [];
-  #committed: (() => void)[] = [];
+  readonly #pieces = new Waiters();
+  readonly #commits = new Waiters();
   /** Why the last one was not taken. */
   #failure = "";
   /** From the cut to the publication of the last one taken here. */
@@ -83,25 +84,17 @@ export class Checkpointer implements CutGate {
   // ---- what a processor waits for ----
 
   async advance(): Promise<void> {
-    if (this.#cutActive) await this.#nextPiece();
+    if (this.#cutActive) await this.#pieces.wait(NEVER);
     else await this.options.clock.yield();
   }
 
   async encoded(): Promise<void> {
-    while (this.#cutActive) await this.#nextPiece();
-  }
-
-  #nextPiece(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  #wake(list: (() => void)[]): void {
-    for (const wake of list.splice(0)) wake();
+    while (this.#cutActive) await this.#pieces.wait(NEVER);
   }
 
   /** Tells that a position was acknowledged. */
   onCommitted(): void {
-    this.#wake(this.#committed);
+    this.#commits.wake();
   }
 
   // ---- a checkpoint ----
@@ -225,7 +218,7 @@ export class Checkpointer implements CutGate {
       if (!next) break;
       encoded.push(next.segment);
       draft.add(next.segment, next.bytes);
-      this.#wake(this.#waiting);
+      this.#pieces.wake();
       if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
       else await options.clock.yield();
     }
@@ -236,7 +229,7 @@ export class Checkpointer implements CutGate {
     if (!this.#cutActive) return;
     this.processor.core.endCut(encoded);
     this.#cutActive = false;
-    this.#wake(this.#waiting);
+    this.#pieces.wake();
   }
 
   /** A checkpoint is published only when its offset and watermark are committed. */
@@ -245,14 +238,7 @@ export class Checkpointer implements CutGate {
       const { acknowledged } = this.processor;
       if (acknowledged.offset >= offset && acknowledged.watermark >= watermark) return;
       signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          signal.removeEventListener("abort", wake);
-          resolve();
-        };
-        this.#committed.push(wake);
-        signal.addEventListener("abort", wake);
-      });
+      await this.#commits.wait(signal);
     }
   }
 }

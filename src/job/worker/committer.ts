@@ -2,6 +2,7 @@ import type { CommittedPosition, LogSession, TopicOutput } from "../../log/mod.t
 import type { Clock } from "../../types/mod.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../errors.ts";
+import { Waiters } from "./waiters.ts";
 
 /** Outputs and position of a partition that are ready to be committed. */
 export interface Pending {
@@ -30,10 +31,15 @@ export interface PendingLimits {
 
 const PENDING_LIMITS: PendingLimits = { earlyBytes: 2 * 1024 * 1024, maxBytes: 8 * 1024 * 1024 };
 
+/** A reason for an abort: without one an error with a stack is made each time. */
+const ASKED = "asked for";
+
 /** Commits what partitions of one session have pending, in one commit after the other. */
 export class Committer {
-  #asked: (() => void) | null = null;
-  #room: (() => void)[] = [];
+  readonly #room = new Waiters();
+  /** Aborted when a commit is asked for before its time. */
+  #asked = new AbortController();
+  #begunAt = -Infinity;
   /** Whether a commit is under way. */
   #committing = false;
 
@@ -52,7 +58,7 @@ export class Committer {
 
   /** Asks for a commit before the interval is over. */
   ask(): void {
-    this.#asked?.();
+    this.#asked.abort(ASKED);
   }
 
   /** Whether folding may go on; asks for a commit in time. */
@@ -65,20 +71,12 @@ export class Committer {
   /** Resolves when there is room for more pending outputs. */
   async room(signal: AbortSignal): Promise<void> {
     while (!this.hasRoom && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        // The signal lives long: who is woken otherwise must not stay with it.
-        const wake = () => {
-          signal.removeEventListener("abort", wake);
-          resolve();
-        };
-        this.#room.push(wake);
-        signal.addEventListener("abort", wake);
-      });
+      await this.#room.wait(signal);
     }
   }
 
   /**
-   * Commits in intervals until the signal is aborted.
+   * Begins a commit in every interval, and whenever enough waits, until the signal is aborted.
    *
    * @throws {LostError}
    */
@@ -90,10 +88,10 @@ export class Committer {
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
-    const asked = new AbortController();
-    this.#asked = () => asked.abort();
-    await this.clock.sleep(this.intervalMs, AbortSignal.any([signal, asked.signal]));
-    this.#asked = null;
+    const waitMs = this.#begunAt + this.intervalMs - this.clock.monotonic();
+    // Who asked during the last commit is heard now.
+    await this.clock.sleep(Math.max(0, waitMs), AbortSignal.any([signal, this.#asked.signal]));
+    this.#asked = new AbortController();
   }
 
   /**
@@ -103,12 +101,12 @@ export class Committer {
    */
   async commit(): Promise<void> {
     if (this.#committing) throw new Error("A commit is under way");
+    const from = this.#begunAt = this.clock.monotonic();
     const taken = this.sources.map((source) => ({ source, pending: source.take() }))
       .filter((t): t is { source: CommitSource; pending: Pending } => t.pending !== null);
-    this.#wake();
-    if (taken.length === 0) return;
+    if (taken.length === 0) return; // and no room was made
+    this.#room.wake();
     this.#committing = true;
-    const from = this.clock.monotonic();
     const outcome = await this.session.commit({
       positions: taken.map(({ source, pending }) => ({
         partition: source.partition,
@@ -120,9 +118,5 @@ export class Committer {
     if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
     this.statistics.add(this.clock.monotonic() - from, this.clock.now());
     for (const { source, pending } of taken) source.acknowledge(pending);
-  }
-
-  #wake(): void {
-    for (const wake of this.#room.splice(0)) wake();
   }
 }

@@ -10,6 +10,7 @@ import type { PendingTransactions } from "./partition_processor.ts";
 import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { type Member, recoverPartition } from "./recover_partition.ts";
 import { TimeShares } from "./time_shares.ts";
+import { NEVER } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { supervise, together } from "../supervise.ts";
 
@@ -280,8 +281,6 @@ function figuresOf({ processor, checkpointer, claimed }: Member): PartitionFigur
     checkpointAt: checkpointer.newest?.publishedAt ?? null,
   };
 }
-
-const NEVER = new AbortController().signal;
 
 /** Who is fenced off by the store takes the recovery path, like one whose commit was lost. */
 function lostIfFenced(error: unknown): never {

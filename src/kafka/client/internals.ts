@@ -61,7 +61,7 @@ export interface EncodedRequest {
 export interface Connection {
   readonly clientId: string;
   readonly requestQueue: RequestQueueInternals;
-  readonly socket: { write(bytes: Uint8Array): boolean };
+  readonly socket: { cork(): void; write(bytes: Uint8Array): boolean; uncork(): void };
   isAuthenticated(): boolean;
   authenticate(): Promise<void>;
   failIfNotConnected(): void;

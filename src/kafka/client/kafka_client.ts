@@ -42,6 +42,9 @@ const COORDINATOR_TYPES: Record<CoordinatorKind, number> = { group: 0, transacti
 const MAIN_CONNECTION = 0;
 const TOPIC_RESOURCE = 2;
 
+/** A reason for an abort: without one an error with a stack is made each time. */
+const OVER = "over";
+
 const EARLIEST = -2;
 const LATEST = -1;
 
@@ -109,7 +112,7 @@ export class KafkaClient {
     return new Promise<T>((resolve, reject) => {
       const over = new AbortController();
       const end = () => {
-        over.abort();
+        over.abort(OVER);
         this.#calls.delete(fail);
       };
       const fail = (error: Error) => {
@@ -219,7 +222,7 @@ export class KafkaClient {
     });
     connection.failIfNotConnected();
     const correlationId = connection.nextCorrelationId();
-    const frame = encodeProduce({
+    const parts = encodeProduce({
       clientId: connection.clientId,
       correlationId,
       transactionalId,
@@ -238,7 +241,12 @@ export class KafkaClient {
         },
         expectResponse: true,
         requestTimeout: null,
-        sendRequest: () => void connection.socket.write(frame),
+        sendRequest: () => {
+          const { socket } = connection;
+          socket.cork(); // one system call for all
+          for (const part of parts) socket.write(part);
+          socket.uncork();
+        },
       })
     );
     const acknowledged = this.call(() => written).then(({ payload }) => {

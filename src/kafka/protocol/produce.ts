@@ -1,4 +1,4 @@
-// Produce v7 as one frame around record batches that are encoded already: their bytes are copied once.
+// Produce v7 around record batches that are encoded already: their bytes are not copied.
 
 import { Buffer } from "node:buffer";
 import { encodeUtf8 } from "../../types/mod.ts";
@@ -23,18 +23,18 @@ export interface ProduceFrame {
   readonly batches: readonly ProducedBatch[];
 }
 
-/** The whole request, with its length in front. */
-export function encodeProduce(frame: ProduceFrame): Uint8Array {
+/** The whole request, with its length in front, in parts to be written one after the other. */
+export function encodeProduce(frame: ProduceFrame): Uint8Array[] {
   const clientId = encodeUtf8(frame.clientId);
   const transactionalId = frame.transactionalId === null ? null : encodeUtf8(frame.transactionalId);
   const topics = [...Map.groupBy(frame.batches, (b) => b.topic)]
     .map(([topic, batches]) => ({ name: encodeUtf8(topic), batches }));
   let size = 4 + 2 + 2 + 4 + 2 + clientId.length + 2 + (transactionalId?.length ?? 0) + 2 + 4 + 4;
-  for (const { name, batches } of topics) {
-    size += 2 + name.length + 4;
-    for (const { bytes } of batches) size += 8 + bytes.length;
-  }
+  for (const { name, batches } of topics) size += 2 + name.length + 4 + 8 * batches.length;
   const buffer = Buffer.allocUnsafe(size);
+  const payload = frame.batches.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const parts: Uint8Array[] = [];
+  let written = 0;
   let at = 0;
   const string = (bytes: Uint8Array | null) => {
     at = buffer.writeInt16BE(bytes?.length ?? -1, at);
@@ -42,7 +42,7 @@ export function encodeProduce(frame: ProduceFrame): Uint8Array {
     buffer.set(bytes, at);
     at += bytes.length;
   };
-  at = buffer.writeInt32BE(size - 4, at);
+  at = buffer.writeInt32BE(size + payload - 4, at);
   at = buffer.writeInt16BE(PRODUCE_API_KEY, at);
   at = buffer.writeInt16BE(PRODUCE_API_VERSION, at);
   at = buffer.writeInt32BE(frame.correlationId, at);
@@ -57,11 +57,11 @@ export function encodeProduce(frame: ProduceFrame): Uint8Array {
     for (const { partition, bytes } of batches) {
       at = buffer.writeInt32BE(partition, at);
       at = buffer.writeInt32BE(bytes.length, at);
-      buffer.set(bytes, at);
-      at += bytes.length;
+      parts.push(buffer.subarray(written, at), bytes);
+      written = at;
     }
   }
-  return buffer;
+  return parts;
 }
 
 export interface ProduceAnswer {

@@ -1,0 +1,25 @@
+/** A signal that is never aborted. */
+export const NEVER: AbortSignal = new AbortController().signal;
+
+/** Those who wait for something that happens again and again. */
+export class Waiters {
+  #waiting: (() => void)[] = [];
+
+  /** Resolves at the next call of {@link wake}, or when the signal is aborted. */
+  wait(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      // The signal may live long: who is woken otherwise must not stay with it.
+      const wake = () => {
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#waiting.push(wake);
+      signal.addEventListener("abort", wake);
+    });
+  }
+
+  wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}
