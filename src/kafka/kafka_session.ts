@@ -6,6 +6,7 @@ import type {
   LogSession,
   ReadAnswer,
   ReadOptions,
+  TopicOutput,
 } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
 import { batchInfo, type Clock } from "../types/mod.ts";
@@ -130,6 +131,16 @@ export class KafkaSession implements LogSession {
         "raise input.batch.bytes.max, or restore the log from a copy; skipping it would lose records",
         { cause: error },
       );
+    }
+  }
+
+  async write(outputs: readonly TopicOutput[]): Promise<void> {
+    if (this.#over) throw this.#over;
+    try {
+      await this.transactions.write(outputs);
+    } catch (error) {
+      this.end(toJobError(error));
+      throw error;
     }
   }
 

@@ -32,14 +32,21 @@ const FRAME_BYTES_MAX = 8 * 1024 * 1024;
 /** A transaction that was opened ahead is ended when nothing comes for so long. */
 const AHEAD_MS_MAX = 5000;
 
+/** A reason for an abort: without one an error with a stack is made each time. */
+const USED = "used";
+
 /** A transaction that the coordinator was told of. */
 interface OpenTransaction {
-  /** Partitions that it may write to, as `topic-partition`. */
-  readonly partitions: ReadonlySet<string>;
+  /** Partitions that the coordinator knows, as `topic-partition`. */
+  readonly partitions: Set<string>;
+  /** Partitions that were written to. */
+  readonly written: Set<string>;
   /** Settles when the coordinator knows the partitions, and the group's offsets. */
   readonly ready: Promise<void>;
-  /** Aborted when a commit takes it. */
-  readonly taken: AbortController;
+  /** Aborted when it is written to. */
+  readonly used: AbortController;
+  /** Acknowledgements of what was written. */
+  readonly acknowledged: Promise<void>[];
 }
 
 /**
@@ -49,10 +56,12 @@ interface OpenTransaction {
 export class TransactionalProducer {
   /** Next sequence number by topic and partition, of batches that are stamped here. */
   readonly #sequences = new Map<string, number>();
-  /** The transaction that was opened ahead of its commit; null = there is none. */
-  #ahead: OpenTransaction | null = null;
+  /** The transaction that is open, also ahead of its first output; null = there is none. */
+  #open: OpenTransaction | null = null;
   /** Settles when no end of an idle transaction is under way. */
   #ended: Promise<unknown> = Promise.resolve();
+  /** Settles when what was written so far is on its way: batches keep their order. */
+  #sent: Promise<unknown> = Promise.resolve();
 
   private constructor(
     readonly client: KafkaClient,
@@ -93,9 +102,21 @@ export class TransactionalProducer {
   }
 
   /**
-   * Writes outputs and offsets in one transaction. Resolves when it is committed.
+   * Writes outputs into the open transaction. Resolves when all replicas have them.
    *
-   * The next one is opened at once for the same partitions, so that its commit need not wait for that:
+   * @throws when that is not known; the transaction can only be lost then
+   */
+  async write(outputs: readonly TopicOutput[]): Promise<void> {
+    const written = outputs.filter((o) => o.batches.length > 0);
+    if (written.length === 0) return;
+    await this.#send(this.#use(written), written);
+  }
+
+  /**
+   * Ends the transaction with what was written into it, with further outputs, and with offsets. Resolves
+   * when it is committed.
+   *
+   * The next one is opened at once for the same partitions, so that its outputs need not wait for that:
    * two round trips remain, everything that is written, then the end.
    *
    * @throws when it is not known to be committed
@@ -105,27 +126,40 @@ export class TransactionalProducer {
     member: GroupMember,
     offsets: readonly TopicPartitions<CommittedOffset>[],
   ): Promise<void> {
-    await this.#ended;
     const written = outputs.filter((o) => o.batches.length > 0);
-    const open = this.#ahead ?? this.#open(written);
-    this.#ahead = null;
-    open.taken.abort();
-    await open.ready;
-    await this.#addPartitions(written.filter((o) => !open.partitions.has(nameOf(o))));
-    await Promise.all([this.#produce(written), this.#commitOffsets(member, offsets)]);
+    const open = this.#use(written);
+    await Promise.all([
+      this.#send(open, written),
+      ...open.acknowledged,
+      this.#ended.then(() => open.ready).then(() => this.#commitOffsets(member, offsets)),
+    ]);
+    this.#open = null;
     await this.#end();
-    if (written.length === 0) return;
-    this.#ahead = this.#open(written);
-    void this.#endWhenIdle(this.#ahead);
+    if (open.written.size === 0) return;
+    this.#open = this.#begin([...open.written]);
+    void this.#endWhenIdle(this.#open);
   }
 
-  #open(outputs: readonly TopicOutput[]): OpenTransaction {
+  /** The open transaction, or a new one for these outputs. */
+  #use(outputs: readonly TopicOutput[]): OpenTransaction {
+    this.#open ??= this.#begin(outputs.map(nameOf));
+    this.#open.used.abort(USED);
+    return this.#open;
+  }
+
+  #begin(partitions: readonly string[]): OpenTransaction {
     const { groupId } = this.options;
-    const ready = this.#addPartitions(outputs).then(async () => {
+    const ready = this.#ended.then(() => this.#addPartitions(partitions)).then(async () => {
       await this.#coordinator((c) => c.addOffsetsToTxn({ ...this.#identity, groupId }));
     });
-    ready.catch(() => {}); // whoever commits awaits it
-    return { partitions: new Set(outputs.map(nameOf)), ready, taken: new AbortController() };
+    ready.catch(() => {}); // whoever writes awaits it
+    return {
+      partitions: new Set(partitions),
+      written: new Set(),
+      ready,
+      used: new AbortController(),
+      acknowledged: [],
+    };
   }
 
   #end(): Promise<unknown> {
@@ -135,11 +169,11 @@ export class TransactionalProducer {
   /** Ends a transaction in which nothing was written, before the broker aborts it for its age. */
   async #endWhenIdle(open: OpenTransaction): Promise<void> {
     const waitMs = Math.min(AHEAD_MS_MAX, this.options.timeoutMs / 4);
-    await this.clock.sleep(waitMs, open.taken.signal);
-    if (this.#ahead !== open || this.client.isBroken) return;
-    this.#ahead = null;
+    await this.clock.sleep(waitMs, open.used.signal);
+    if (this.#open !== open || open.used.signal.aborted || this.client.isBroken) return;
+    this.#open = null;
     this.#ended = open.ready.then(() => this.#end());
-    this.#ended.catch(() => {}); // whoever commits next awaits it
+    this.#ended.catch(() => {}); // whoever writes next awaits it
   }
 
   #coordinator<T>(call: Parameters<typeof callCoordinator<T>>[4]): Promise<T> {
@@ -147,12 +181,11 @@ export class TransactionalProducer {
     return callCoordinator(this.client, this.clock, "transaction", transactionalId, call);
   }
 
-  async #addPartitions(outputs: readonly TopicOutput[]): Promise<void> {
-    if (outputs.length === 0) return;
-    const topics = [...Map.groupBy(outputs, (o) => o.topic)].map(([topic, some]) => ({
-      topic,
-      partitions: [...new Set(some.map((o) => o.partition))],
-    }));
+  /** @param partitions as `topic-partition` */
+  async #addPartitions(partitions: readonly string[]): Promise<void> {
+    if (partitions.length === 0) return;
+    const topics = [...Map.groupBy(partitions.map(placeOf), (place) => place.topic)]
+      .map(([topic, some]) => ({ topic, partitions: some.map((place) => place.partition) }));
     await this.#coordinator((c) => c.addPartitionsToTxn({ ...this.#identity, topics }));
   }
 
@@ -175,20 +208,41 @@ export class TransactionalProducer {
     await callCoordinator(client, clock, "group", groupId, (c) => c.connectionPool.send(exchange));
   }
 
-  /** Writes all batches, then waits for all acknowledgements. */
-  async #produce(outputs: readonly TopicOutput[]): Promise<void> {
-    const acknowledged: Promise<ProduceAnswer>[] = [];
+  /** Writes all batches behind those that were written before. Resolves when they are acknowledged. */
+  #send(open: OpenTransaction, outputs: readonly TopicOutput[]): Promise<void> {
+    const sent = this.#sent.then(() => this.#put(open, outputs));
+    this.#sent = sent; // what fails makes all fail that follows
+    const acknowledged = sent.then((answers) => Promise.all(answers)).then((answers) => {
+      const failed = answers.flatMap((a) => a.partitions).find((p) => p.errorCode !== 0);
+      if (failed) throw protocolError(failed.errorCode);
+    });
+    acknowledged.catch(() => {}); // whoever commits awaits it
+    open.acknowledged.push(acknowledged);
+    return acknowledged;
+  }
+
+  /** Puts batches on the wire, in a transaction that knows their partitions. */
+  async #put(
+    open: OpenTransaction,
+    outputs: readonly TopicOutput[],
+  ): Promise<Promise<ProduceAnswer>[]> {
+    await open.ready;
+    const names = [...new Set(outputs.map(nameOf))];
+    const unknown = names.filter((name) => !open.partitions.has(name));
+    await this.#addPartitions(unknown);
+    for (const name of names) {
+      open.partitions.add(name);
+      open.written.add(name);
+    }
+    const answers: Promise<ProduceAnswer>[] = [];
     for (const frame of this.#frames(outputs)) {
       const byLeader = Map.groupBy(frame, (b) => this.client.leaderOf(b.topic, b.partition));
       for (const [nodeId, batches] of byLeader) {
         const sent = await this.client.produce(nodeId, this.options.transactionalId, batches);
-        acknowledged.push(sent.acknowledged);
+        answers.push(sent.acknowledged);
       }
     }
-    for (const { partitions } of await Promise.all(acknowledged)) {
-      const failed = partitions.find((p) => p.errorCode !== 0);
-      if (failed) throw protocolError(failed.errorCode);
-    }
+    return answers;
   }
 
   /** Frames with at most one batch of a partition each, in the order of its batches. */
@@ -226,4 +280,9 @@ export class TransactionalProducer {
 
 function nameOf({ topic, partition }: TopicOutput): string {
   return `${topic}-${partition}`;
+}
+
+function placeOf(name: string): { topic: string; partition: number } {
+  const dash = name.lastIndexOf("-");
+  return { topic: name.slice(0, dash), partition: Number(name.slice(dash + 1)) };
 }

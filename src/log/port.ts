@@ -76,6 +76,12 @@ export interface LogSession {
    */
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer>;
   commit(commit: Commit): Promise<CommitOutcome>;
+  /**
+   * Writes outputs ahead of the commit that they belong to, which is the next one: no reader sees them
+   * before. Resolves when the log has them; what fails is told by that commit. Absent: the log writes
+   * outputs with their commit alone.
+   */
+  write?(outputs: readonly TopicOutput[]): Promise<void>;
   /** The producer that result batches carry inside their CRC; without it the log wants none. */
   readonly producer?: { readonly id: bigint; readonly epoch: number };
   /** Ends the session; what is under way is lost. */

@@ -59,8 +59,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   pendingBytes = 0;
   /** Offset of the next outcome to be told. */
   #outcomesFrom = 0;
-  /** Whether a commit was begun, acknowledged or not. */
-  #taken = false;
+  /** Position and watermark up to which outputs were taken, acknowledged or not; null = none yet. */
+  #taken: CommittedPosition | null = null;
   /** Whether a fold or a firing is under way. */
   #busy = false;
   /** The record batch folded last. */
@@ -238,15 +238,13 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     await this.#fire(false);
   }
 
-  /** What is new since the last commit; null if nothing is, or the processor is not at rest. */
+  /** What is new since the last time; null if nothing is, or the processor is not at rest. */
   take(): PendingTransactions | null {
     if (this.#busy) return null;
     const offset = this.position;
     const watermark = this.core.watermark;
-    if (offset === this.acknowledged.offset && watermark === this.acknowledged.watermark) {
-      return null;
-    }
-    this.#taken = true;
+    const before = this.#taken ?? this.acknowledged;
+    if (offset === before.offset && watermark === before.watermark) return null;
     this.#keep(this.core.take());
     const { results, summaries, deadLetters } = this.#pending;
     this.#pending = empty();
@@ -266,6 +264,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       start: this.acknowledged.start,
       parameters: this.parameters,
     };
+    this.#taken = position;
     const summaryRecords = summaries.reduce((n, batch) => n + batchInfo(batch).records, 0);
     return { position, outputs, results, summaries, summaryRecords };
   }
