@@ -97,7 +97,7 @@ export class Core {
     if (code < 0) throw new CoreError(code, what);
   }
 
-  #configure(o: Required<CoreOptions>): void {
+  #configure(o: Required<Omit<CoreOptions, "buffers">>): void {
     const at = this.#address(Area.Config);
     const v = this.#view;
     const u32: [number, number][] = [
@@ -185,10 +185,19 @@ export class Core {
       const start = this.#view.getUint32(entry + c.FINISHED_ADDRESS, true);
       const length = this.#view.getUint32(entry + c.FINISHED_LENGTH, true);
       return {
-        bytes: this.#bytes.slice(start, start + length),
+        bytes: this.#copy(start, length),
         records: this.#view.getUint32(entry + c.FINISHED_RECORDS, true),
       };
     });
+  }
+
+  #copy(start: number, length: number): Uint8Array<ArrayBuffer> {
+    const bytes = this.#bytes.subarray(start, start + length);
+    const { buffers } = this.options;
+    if (!buffers) return bytes.slice();
+    const copy = buffers.take(length);
+    copy.set(bytes);
+    return copy;
   }
 
   #deadLetters(count: number): DeadLetter[] {

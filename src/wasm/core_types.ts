@@ -1,6 +1,7 @@
 // What goes into a core and comes out of it.
 
 import type * as c from "../../wasm/contract.ts";
+import type { BufferPool } from "./buffer_pool.ts";
 
 /** What a partition's core is built with. */
 export interface CoreOptions {
@@ -31,6 +32,8 @@ export interface CoreOptions {
   readonly copyPagesMax?: number;
   /** Limit of the memory in pages of 64 KiB. */
   readonly memoryPagesMax?: number;
+  /** Where buffers for results come from; fresh ones by default. */
+  readonly buffers?: BufferPool;
 }
 
 /** How a batch is folded. */

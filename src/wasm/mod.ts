@@ -8,6 +8,7 @@
 // Record batches go in by Core.fold's loop (begin, run, take what is finished) and come out as copies:
 // no view of the core's memory leaves this room, because growing the memory detaches it.
 
+export * from "./buffer_pool.ts";
 export * from "./core_instance.ts";
 export type {
   CoreInfo,

@@ -4,7 +4,7 @@
 import type { Log } from "../../log/mod.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
-import { warmUp } from "../../wasm/mod.ts";
+import { BufferPool, warmUp } from "../../wasm/mod.ts";
 import { LostError } from "../errors.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
@@ -16,6 +16,8 @@ import type { WorkerSpec } from "./worker_spec.ts";
 
 /** How often figures are told; the control plane takes their absence for a thread that hangs. */
 const FIGURES_MS = 250;
+/** Buffers for results that a thread keeps, at the most. */
+const BUFFER_BYTES_MAX = 32 * 1024 * 1024;
 
 const scope = self as unknown as {
   postMessage(message: unknown, transfer?: Transferable[]): void;
@@ -62,12 +64,15 @@ async function run(spec: WorkerSpec): Promise<void> {
   });
   const activity = new Activity(spec.activity);
   warmUp(spec.core);
+  // Where outputs are told after their commit, whoever is told may keep them.
+  const buffers = spec.committed ? null : new BufferPool(BUFFER_BYTES_MAX);
   worker = new TransactionWorker({
     settings: spec.settings,
     log,
     store,
     parameters: foldParametersOf(spec.core),
-    coreOptions: (partition) => ({ ...spec.core, partition }),
+    coreOptions: (partition) => ({ ...spec.core, partition, ...(buffers ? { buffers } : {}) }),
+    buffers,
     topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
     partitions: spec.partitions,
     clock: systemClock,

@@ -35,7 +35,7 @@ export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint
 
 /** What a partition has ready to be committed. */
 export interface PendingTransactions extends Pending {
-  readonly results: readonly Uint8Array[];
+  readonly results: readonly Uint8Array<ArrayBuffer>[];
   readonly summaries: readonly Uint8Array[];
   /** Records in the summaries; a commit may take the batches themselves away to another thread. */
   readonly summaryRecords: number;
@@ -54,7 +54,11 @@ export interface CutGate {
  * processor is at rest: everything due is fired, and (position, watermark) tells its state.
  */
 export class PartitionProcessor implements CommitSource<PendingTransactions> {
-  #pending: { results: Uint8Array[]; summaries: Uint8Array[]; deadLetters: NewRecord[] } = empty();
+  #pending: {
+    results: Uint8Array<ArrayBuffer>[];
+    summaries: Uint8Array[];
+    deadLetters: NewRecord[];
+  } = empty();
   /** Bytes of finished outputs that wait for a commit. */
   pendingBytes = 0;
   /** Offset of the next outcome to be told. */

@@ -257,6 +257,7 @@ export class TransactionWorker implements JobWorker {
         this.#summariesOut += pending.summaryRecords;
         checkpointer.onCommitted();
         this.context.onCommitted(pending.results, pending.summaries);
+        for (const batch of pending.results) this.context.buffers?.give(batch);
       },
     };
   }

@@ -1,7 +1,7 @@
 import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore, FoldParameters } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
-import type { CoreOptions } from "../../wasm/mod.ts";
+import type { BufferPool, CoreOptions } from "../../wasm/mod.ts";
 import type { OnProgress } from "../progress.ts";
 import type { PendingLimits } from "./committer.ts";
 import type { LocalOwner } from "./owners.ts";
@@ -27,6 +27,8 @@ export interface WorkerContext {
   readonly parameters: FoldParameters;
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly topics: OutputTopics;
+  /** Gets the result batches back once they are committed and told; the cores take their buffers from it. */
+  readonly buffers?: BufferPool | null;
   /** The partitions that this worker folds; all by default. */
   readonly partitions?: readonly number[];
   /** Bounds of what waits for a commit; those of Committer by default. */

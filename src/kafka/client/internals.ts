@@ -4,6 +4,8 @@
 
 import { Kafka, type KafkaConfig, logLevel } from "kafkajs";
 // @ts-types="./untyped.d.ts"
+import connection from "kafkajs/src/network/connection.js";
+// @ts-types="./untyped.d.ts"
 import requestQueue from "kafkajs/src/network/requestQueue/index.js";
 // @ts-types="./untyped.d.ts"
 import protocolErrors from "kafkajs/src/protocol/error.js";
@@ -35,6 +37,15 @@ export const RequestQueue = requestQueue as unknown as {
   readonly prototype: RequestQueueInternals;
 };
 
+/** What a connection has received of the next answer. */
+export interface ConnectionPrototype {
+  chunks: Uint8Array[];
+  readonly bytesBuffered: number;
+  processData(data: Uint8Array): void;
+}
+
+export const Connection = connection as unknown as { readonly prototype: ConnectionPrototype };
+
 /** A request that kafkajs frames and sends, and how its answer is read. */
 export interface Exchange<T> {
   readonly request: {
@@ -61,7 +72,7 @@ export interface EncodedRequest {
 export interface Connection {
   readonly clientId: string;
   readonly requestQueue: RequestQueueInternals;
-  readonly socket: { cork(): void; write(bytes: Uint8Array): boolean; uncork(): void };
+  readonly socket: { write(bytes: Uint8Array): boolean };
   isAuthenticated(): boolean;
   authenticate(): Promise<void>;
   failIfNotConnected(): void;
@@ -254,6 +265,9 @@ export function checkInternals(
     if (typeof RequestQueue.prototype[method] !== "function") {
       throw new InternalsError(`RequestQueue has no ${method}`);
     }
+  }
+  if (typeof Connection.prototype.processData !== "function") {
+    throw new InternalsError("Connection has no processData");
   }
   const { requests } = protocolRequests as {
     requests: Record<string, { versions: readonly (string | number)[] } | undefined>;

@@ -18,7 +18,8 @@ import {
   type Exchange,
 } from "./internals.ts";
 import { ClientClosedError, isConnectionError } from "./errors.ts";
-import { patchRequestQueue } from "./request_queue_patch.ts";
+import { createFrameSocket } from "./frame_socket.ts";
+import { patchKafkajs } from "./patches.ts";
 
 /** How brokers are reached; can be cloned for another thread. */
 export interface ConnectionOptions {
@@ -61,9 +62,10 @@ export class KafkaClient {
   #broken: Error | null = null;
 
   constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
-    patchRequestQueue();
+    patchKafkajs();
     this.#cluster = createCluster({
       ...options,
+      socketFactory: createFrameSocket,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: REQUEST_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -242,10 +244,7 @@ export class KafkaClient {
         expectResponse: true,
         requestTimeout: null,
         sendRequest: () => {
-          const { socket } = connection;
-          socket.cork(); // one system call for all
-          for (const part of parts) socket.write(part);
-          socket.uncork();
+          for (const part of parts) connection.socket.write(part);
         },
       })
     );
