@@ -94,6 +94,7 @@ export class FrameSocket extends EventEmitter {
     const wire = this.#wire;
     if (!wire || this.#writing) return;
     this.#writing = true;
+    await Promise.resolve(); // what is written in one go is sent in one go
     try {
       while (this.#queue.length > 0 && !this.#closed) {
         const some = this.#queue;
