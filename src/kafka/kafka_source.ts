@@ -80,6 +80,17 @@ function readFile(
   }
 }
 
+/** A transaction is open from one commit to the end of the next. */
+function checkTimes(params: Parameters): void {
+  const timeoutMs = params.get("kafka.transaction.timeout.ms");
+  const intervalMs = params.get("commit.interval.ms");
+  if (timeoutMs >= 2 * intervalMs) return;
+  throw new ParameterError(
+    `kafka.transaction.timeout.ms=${timeoutMs} must be at least twice commit.interval.ms=${intervalMs}: ` +
+      "the broker aborts a transaction that is open for longer",
+  );
+}
+
 /** The topics that parameters name. */
 export function topicsOf(params: Parameters): JobTopics {
   return {
@@ -115,6 +126,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     const { params, clock } = this;
     const groupId = params.get("kafka.group.id");
     if (groupId === "") throw new ParameterError("kafka.group.id is missing: a group's name");
+    checkTimes(params);
     const connection = connectionOf(params);
     const topics = topicsOf(params);
     try {

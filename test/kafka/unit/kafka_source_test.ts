@@ -1,0 +1,19 @@
+import { assertRejects } from "@std/assert";
+import { ParameterError, Parameters } from "../../../src/job/mod.ts";
+import { KafkaSource } from "../../../src/kafka/mod.ts";
+import { systemClock } from "../../../src/types/mod.ts";
+
+Deno.test("a transaction time-out that a commit interval does not fit into is refused", async () => {
+  const params = Parameters.of({
+    "kafka.bootstrap.servers": "127.0.0.1:1",
+    "kafka.group.id": "group",
+    "kafka.transaction.timeout.ms": "1999",
+    "commit.interval.ms": "1000",
+  });
+  await assertRejects(
+    () =>
+      new KafkaSource(params, systemClock).open({ hasCheckpoints: () => Promise.resolve(false) }),
+    ParameterError,
+    "kafka.transaction.timeout.ms=1999 must be at least twice commit.interval.ms=1000",
+  );
+});
