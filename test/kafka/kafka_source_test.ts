@@ -1,7 +1,7 @@
 import { assertRejects } from "@std/assert";
-import { ParameterError, Parameters } from "../../../src/job/mod.ts";
-import { KafkaSource } from "../../../src/kafka/mod.ts";
-import { systemClock } from "../../../src/types/mod.ts";
+import { ParameterError, Parameters } from "../../src/job/mod.ts";
+import { KafkaSource } from "../../src/kafka/mod.ts";
+import { systemClock } from "../../src/types/mod.ts";
 
 Deno.test("a transaction time-out that a commit interval does not fit into is refused", async () => {
   const params = Parameters.of({
