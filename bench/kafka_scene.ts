@@ -7,6 +7,7 @@ import { systemChance, systemClock } from "../src/types/mod.ts";
 import { startTestBroker, type TestBroker } from "../test/kafka/broker.ts";
 import { startJob, TOPICS } from "../test/kafka/job_process.ts";
 import type { Service } from "../test/system/service.ts";
+import { CommittedReader } from "./committed_reader.ts";
 
 const POLL_MS = 50;
 /** All items are about as frequent. */
@@ -37,7 +38,9 @@ export class KafkaScene implements AsyncDisposable {
   readonly #jobs: Service[] = [];
   readonly #stop = new AbortController();
   readonly #generating: Promise<void>[] = [];
+  readonly #readers: CommittedReader[] = [];
   #failure: Error | null = null;
+  readonly #onFailure = (error: Error) => void (this.#failure ??= error);
   readonly #onSignal = () => void this[Symbol.asyncDispose]().finally(() => Deno.exit(130));
 
   private constructor(readonly broker: TestBroker) {
@@ -99,19 +102,29 @@ export class KafkaScene implements AsyncDisposable {
     console.log(`${count} records loaded, ${(count / seconds / 1e6).toFixed(2)} M/s`);
   }
 
-  /** Generates until the benchmark ends; `until` fails when that fails. */
+  /** Generates until the benchmark ends. */
   generate(what: Generated): KafkaDataGeneratorJob {
     const generator = this.generator(what);
-    this.#generating.push(
-      generator.run(this.#stop.signal).catch((error) => void (this.#failure ??= error)),
-    );
+    this.#generating.push(generator.run(this.#stop.signal).catch(this.#onFailure));
     return generator;
+  }
+
+  /** Tells of every batch of a topic that becomes visible from now on under read_committed. */
+  async read(topic: string, onBatch: (batch: Uint8Array) => void): Promise<void> {
+    const reader = await CommittedReader.open(this.broker.bootstrap, topic, onBatch);
+    this.#readers.push(reader);
+    reader.done.catch(this.#onFailure);
+  }
+
+  /** @throws what has failed of generating and reading */
+  check(): void {
+    if (this.#failure) throw this.#failure;
   }
 
   /**
    * Waits until something is found.
    *
-   * @throws when the job has ended, or the generator has failed
+   * @throws when the job has ended, or generating or reading has failed
    */
   async until<T>(job: Service, look: () => T | Promise<T>): Promise<NonNullable<T>> {
     let ended: Deno.CommandStatus | null = null;
@@ -119,7 +132,7 @@ export class KafkaScene implements AsyncDisposable {
     while (true) {
       const found = await look();
       if (found) return found;
-      if (this.#failure) throw this.#failure;
+      this.check();
       if (ended) throw new Error(`The job has ended: ${job.log()}`);
       await sleep(POLL_MS);
     }
@@ -130,7 +143,7 @@ export class KafkaScene implements AsyncDisposable {
       Deno.removeSignalListener(signal, this.#onSignal);
     }
     this.#stop.abort();
-    await Promise.all(this.#generating);
+    await Promise.all([...this.#generating, ...this.#readers.map((reader) => reader.close())]);
     await Promise.all(this.#jobs.map((job) => job.kill()));
     await this.broker.remove();
     await Promise.all(this.#folders.map((folder) => Deno.remove(folder, { recursive: true })));
