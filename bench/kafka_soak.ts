@@ -10,7 +10,7 @@ const PARTITIONS = 8;
 const RETENTION_LOOK_MS = "10000";
 const SEGMENT_BYTES = 32 * 1024 * 1024;
 /** More than a generated record takes. */
-const RECORD_BYTES = 64;
+const RECORD_BYTES = 80;
 /** The log keeps what so many seconds bring: much more than what lies behind the oldest checkpoint. */
 const KEPT_SECONDS = 300;
 const KEPT_BYTES_MIN = 2 * SEGMENT_BYTES;

@@ -2,6 +2,9 @@
 
 import { type Admin, Kafka, logLevel } from "kafkajs";
 
+const ATTEMPTS = 20;
+const ATTEMPT_MS = 200;
+
 export class GroupView {
   private constructor(readonly admin: Admin, readonly groupId: string) {}
 
@@ -15,13 +18,13 @@ export class GroupView {
   async lag(topics: readonly string[]): Promise<number> {
     let lag = 0;
     for (const topic of topics) {
-      const ends = await this.admin.fetchTopicOffsets(topic);
-      const [committed] = await this.admin.fetchOffsets({
-        groupId: this.groupId,
-        topics: [topic],
-      });
+      const ends = await again(() => this.admin.fetchTopicOffsets(topic));
+      const { groupId } = this;
+      const [committed] = await again(() => this.admin.fetchOffsets({ groupId, topics: [topic] }));
       for (const { partition, offset } of committed!.partitions) {
-        lag += Number(ends.find((e) => e.partition === partition)!.offset) - Number(offset);
+        // -1 = nothing is committed yet
+        lag += Number(ends.find((e) => e.partition === partition)!.offset) -
+          Math.max(0, Number(offset));
       }
     }
     return lag;
@@ -29,11 +32,23 @@ export class GroupView {
 
   /** Ids of the members. */
   async members(): Promise<string[]> {
-    const { groups } = await this.admin.describeGroups([this.groupId]);
+    const { groups } = await again(() => this.admin.describeGroups([this.groupId]));
     return groups[0]!.members.map((m) => m.memberId);
   }
 
   close(): Promise<void> {
     return this.admin.disconnect();
+  }
+}
+
+/** Asks again while a coordinator moves or is busy: the stock client does not. */
+async function again<T>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error as { retriable?: boolean }).retriable || attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, ATTEMPT_MS));
+    }
   }
 }
