@@ -4,8 +4,9 @@
 //   deno task bench:embedded [--items=1000000] [--seconds=15]
 
 import { parseArgs } from "node:util";
-import { type Service, startService } from "../test/system/service.ts";
+import { startService } from "../test/system/service.ts";
 import { cpuSeconds } from "./process_figures.ts";
+import { scrape } from "./service_metrics.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -16,9 +17,8 @@ const { values } = parseArgs({
 });
 const WARM_UP_SECONDS = 5;
 
-async function recordsIn({ url }: Service): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(/^stockflow_records_in_total (\d+)/m.exec(text)![1]);
+async function recordsIn(service: { readonly url: string }): Promise<number> {
+  return (await scrape(service)).sum("stockflow_records_in_total");
 }
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));

@@ -1,92 +1,148 @@
-// Latency of the Kafka job: from the moment when a transaction is produced to the moment when its result
-// is visible under read_committed.
-//
-//   deno task bench:kafka:latency [--rate=100000] [--commit=20] [--seconds=15]
+// Latencies of the Kafka job under load: from the moment when a transaction, or a query, is produced to
+// the moment when its result, or answer, is visible under read_committed.
 
-import { parseArgs } from "node:util";
-import { Fetcher } from "../src/kafka/fetcher.ts";
-import { KafkaClient } from "../src/kafka/client/kafka_client.ts";
-import { decodeBatch, decodeUtf8, systemClock } from "../src/types/mod.ts";
-import { waitReady } from "../test/system/service.ts";
-import { startTestBroker } from "../test/kafka/broker.ts";
-import { startJob, TOPICS } from "../test/kafka/job_process.ts";
+import { type Service, waitReady } from "../test/system/service.ts";
+import { TOPICS } from "../test/kafka/job_process.ts";
 import { Loader } from "../test/kafka/load.ts";
+import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
+import { KafkaScene, sleep } from "./kafka_scene.ts";
+import { readOptions } from "./options.ts";
+import { CpuMeter } from "./process_figures.ts";
+import { scrape } from "./service_metrics.ts";
 
+const USAGE =
+  "deno task bench:kafka:latency [--rate=100000] [--queries=50] [--commit=20] [--seconds=15]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const TICK_MS = 10;
 /** The first results are those of a cold process. */
 const SKIPPED = 0.2;
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    rate: { type: "string", default: "100000" },
-    commit: { type: "string", default: "20" },
-    seconds: { type: "string", default: "15" },
-  },
+const { rate, queries, commit, seconds } = readOptions(USAGE, {
+  rate: 100_000,
+  queries: 50,
+  commit: 20,
+  seconds: 15,
 });
-const rate = Number(values.rate);
 const origin = Date.now() - performance.now();
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const now = () => Math.round(origin + performance.now());
+const item = () => `item_${Math.floor(Math.random() * ITEMS)}`;
 
-const broker = await startTestBroker();
-const folder = await Deno.makeTempDir({ prefix: "stockflow-bench-" });
-try {
-  await broker.createTopics(Object.values(TOPICS), PARTITIONS);
-  const job = await startJob(broker.bootstrap, folder, { "commit.interval.ms": values.commit });
-  await waitReady(job);
-  const topic = TOPICS["transaction.output.topic"];
-  const connection = { brokers: [broker.bootstrap], clientId: "latency" };
-  const client = new KafkaClient(connection, systemClock);
-  await client.connect([topic]);
-  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
-  const latencies: number[] = [];
-  const stop = new AbortController();
-  const readers = Array.from({ length: PARTITIONS }, async (_, partition) => {
-    for (let offset = 0; !stop.signal.aborted;) {
-      const options = { maxBytes: 1e6, waitMs: 500, signal: stop.signal };
-      const { batches } = await fetcher.read(partition, offset, options);
-      const now = performance.now();
-      for (const batch of batches) {
-        for (const record of decodeBatch(batch)) {
-          latencies.push(now - Number(decodeUtf8(record.value!)!.split("\t")[1]) / 1000);
-          offset = record.offset + 1;
-        }
-      }
-    }
-  });
-  const loader = await Loader.open(broker.bootstrap, TOPICS["transaction.input.topic"]);
+/** Latencies in ms, in the order of their ends. */
+class Latencies {
+  readonly all: number[] = [];
+
+  add(ms: number): void {
+    this.all.push(ms);
+  }
+
+  toString(): string {
+    const counted = this.all.slice(Math.floor(SKIPPED * this.all.length)).toSorted((a, b) => a - b);
+    const at = (share: number) => counted[Math.floor(share * (counted.length - 1))]!.toFixed(1);
+    return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms of ${counted.length}`;
+  }
+}
+
+/** Sends something as often a second as asked for until the time is over; resolves when it is there. */
+async function send(
+  perSecond: number,
+  acknowledged: Latencies,
+  some: (count: number) => Promise<void>,
+): Promise<number> {
   const from = performance.now();
-  let sent = 0;
   const sending: Promise<void>[] = [];
-  while (performance.now() - from < 1000 * Number(values.seconds)) {
-    const due = Math.floor((performance.now() - from) * rate / 1000);
-    const ts = Math.round(1000 * performance.now());
-    const line = () => `${sent++}\t${ts}\titem_${Math.floor(Math.random() * ITEMS)}\t5`;
-    const timestamp = Math.round(origin + performance.now());
-    sending.push(
-      loader.append(Array.from({ length: due - sent }, () => loader.recordOf(line(), timestamp))),
-    );
+  let sent = 0;
+  while (performance.now() - from < 1000 * seconds) {
+    const due = Math.floor((performance.now() - from) * perSecond / 1000) - sent;
+    if (due > 0) {
+      const at = performance.now();
+      sending.push(some(due).then(() => acknowledged.add(performance.now() - at)));
+      sent += due;
+    }
     await sleep(TICK_MS);
   }
   await Promise.all(sending);
-  while (latencies.length < sent) await sleep(50);
-  stop.abort();
-  await Promise.all(readers);
-  const counted = latencies.slice(Math.floor(SKIPPED * latencies.length)).toSorted((a, b) => a - b);
-  const at = (share: number) => counted[Math.floor(share * (counted.length - 1))]!.toFixed(1);
-  console.log(
-    `${rate} records/s, commits every ${values.commit} ms: p50 ${at(0.5)} ms, p99 ${
-      at(0.99)
-    } ms, ` +
-      `max ${at(1)} ms of ${counted.length}`,
-  );
-  await job.kill();
-  await loader.close();
-  await client.close();
-} finally {
-  await broker.remove();
-  await Deno.remove(folder, { recursive: true });
+  return sent;
 }
-Deno.exit(0);
+
+/** Transactions whose ts says when they were produced, in microseconds of the monotonic clock. */
+async function sendTransactions(loader: Loader, acknowledged: Latencies): Promise<number> {
+  let id = 0;
+  return await send(rate, acknowledged, (count) => {
+    const ts = Math.round(1000 * performance.now());
+    const timestamp = now();
+    const line = () => `${id++}\t${ts}\t${item()}\t5`;
+    return loader.append(Array.from({ length: count }, () => loader.recordOf(line(), timestamp)));
+  });
+}
+
+/** Queries without a key, each in a batch of its own, as a console producer sends them. */
+async function sendQueries(loader: Loader, sentAt: number[], done: Latencies): Promise<number> {
+  return await send(queries, done, async (count) => {
+    await Promise.all(Array.from({ length: count }, async () => {
+      const value = encodeUtf8(`${sentAt.length} ${item()}`);
+      const partition = Math.floor(Math.random() * loader.partitions);
+      sentAt.push(performance.now());
+      await loader.appendTo(partition, [{ timestamp: now(), key: null, value }]);
+    }));
+  });
+}
+
+/** Figures of the part of the run that is counted. */
+async function figures(scene: KafkaScene, job: Service): Promise<string> {
+  await sleep(1000 * SKIPPED * seconds);
+  const cpu = await CpuMeter.start({ job: job.pid, broker: scene.broker.pid, load: Deno.pid });
+  const before = await scrape(job);
+  await sleep(1000 * (1 - SKIPPED) * seconds);
+  const after = await scrape(job);
+  const used = await cpu.percent();
+  const commits = (input: string) => {
+    const more = (name: string) => after.sum(name, { input }) - before.sum(name, { input });
+    const count = more("stockflow_commit_duration_seconds_count");
+    if (count === 0) return `no commits of ${input}`;
+    const ms = 1000 * more("stockflow_commit_duration_seconds_sum") / count;
+    return `commits of ${input} ${ms.toFixed(1)} ms on the average of ${count}`;
+  };
+  return `${commits("transactions")}, ${commits("queries")}\n  CPU in percent of a core: ` +
+    Object.entries(used).map(([name, percent]) => `${name} ${percent.toFixed(0)}`).join(", ");
+}
+
+async function measure(): Promise<void> {
+  await using scene = await KafkaScene.open({ partitions: PARTITIONS });
+  const { bootstrap } = scene.broker;
+  const flags = { "commit.interval.ms": String(commit) };
+  const job = await scene.startJob(await scene.newFolder(), flags);
+  await waitReady(job);
+  const [results, answers, transactionsThere, queriesThere] = Array.from(
+    { length: 4 },
+    () => new Latencies(),
+  ) as [Latencies, Latencies, Latencies, Latencies];
+  const sentAt: number[] = [];
+  const field = (value: Uint8Array | null, n: number) => Number(decodeUtf8(value!)!.split("\t")[n]);
+  await scene.read(TOPICS["transaction.output.topic"], (batch) => {
+    const at = performance.now();
+    for (const { value } of decodeBatch(batch)) results.add(at - field(value, 1) / 1000);
+  });
+  await scene.read(TOPICS["query.output.topic"], (batch) => {
+    const at = performance.now();
+    for (const { value } of decodeBatch(batch)) answers.add(at - sentAt[field(value, 0)]!);
+  });
+  const loader = await Loader.open(bootstrap, TOPICS["transaction.input.topic"]);
+  // A connection of its own: the transactions' requests would be answered first.
+  const asking = await Loader.open(bootstrap, TOPICS["query.input.topic"]);
+  const [sent, asked, parts] = await Promise.all([
+    sendTransactions(loader, transactionsThere),
+    sendQueries(asking, sentAt, queriesThere),
+    figures(scene, job),
+  ]);
+  await scene.until(job, () => results.all.length >= sent && answers.all.length >= asked);
+  console.log(`${rate} transactions/s, commits every ${commit} ms: results ${results}`);
+  if (asked > 0) console.log(`${queries} queries/s beside them: answers ${answers}`);
+  console.log(`  of that: transactions acknowledged ${transactionsThere}`);
+  if (asked > 0) console.log(`  queries acknowledged ${queriesThere}`);
+  console.log(`  ${parts}`);
+  await loader.close();
+  await asking.close();
+}
+
+await measure();

@@ -18,3 +18,33 @@ export async function residentBytes(pid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   return 1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]);
 }
+
+/** CPU that processes use from a moment on. */
+export class CpuMeter<K extends string> {
+  private constructor(
+    readonly pids: Readonly<Record<K, number>>,
+    readonly from: number,
+    readonly before: ReadonlyMap<string, number>,
+  ) {}
+
+  /** @param pids processes by name */
+  static async start<K extends string>(pids: Readonly<Record<K, number>>): Promise<CpuMeter<K>> {
+    return new CpuMeter(pids, performance.now(), await secondsOf(pids));
+  }
+
+  /** Use since the start, in percent of one core, by name. */
+  async percent(): Promise<Record<K, number>> {
+    const seconds = (performance.now() - this.from) / 1000;
+    const used = [...await secondsOf(this.pids)].map(([name, cpu]) =>
+      [name, 100 * (cpu - this.before.get(name)!) / seconds] as const
+    );
+    return Object.fromEntries(used) as Record<K, number>;
+  }
+}
+
+async function secondsOf(pids: Readonly<Record<string, number>>): Promise<Map<string, number>> {
+  const entries = Object.entries(pids).map(async ([name, pid]) =>
+    [name, await cpuSeconds(pid)] as const
+  );
+  return new Map(await Promise.all(entries));
+}

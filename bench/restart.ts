@@ -5,6 +5,7 @@
 
 import { parseArgs } from "node:util";
 import { type Service, startService, waitReady } from "../test/system/service.ts";
+import { scrape } from "./service_metrics.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -17,11 +18,6 @@ const EVEN_SHAPE = "0.1";
 const LIFE_MS = 3000;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function metric({ url }: Service, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)`, "m").exec(text)![1]);
-}
 
 /** Seconds from the start of the process until it is ready. */
 async function restart(
@@ -44,10 +40,10 @@ for (const items of values.items.split(",").map(Number)) {
   };
   const folder = await Deno.makeTempDir({ prefix: "stockflow-restart-" });
   const { service } = await restart(folder, flags);
-  while (await metric(service, "stockflow_records_in_total") < items * RECORDS_PER_ITEM) {
+  while ((await scrape(service)).sum("stockflow_records_in_total") < items * RECORDS_PER_ITEM) {
     await sleep(500);
   }
-  const seen = await metric(service, "stockflow_items");
+  const seen = (await scrape(service)).sum("stockflow_items");
   service.signal("SIGTERM");
   await service.status;
   const more = { ...flags, "generate.count": "0" };

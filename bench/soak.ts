@@ -1,48 +1,75 @@
-// Does it stay as it is? The generator flat out for a long time; memory, queues and rate are sampled.
+// Does it stay as it is? A load for a long time; memory, what waits and the rate are sampled.
 //
-//   deno task soak [--minutes=30] [--items=100000]
+//   deno task soak [--minutes=30] [--items=100000]                          embedded, the generator flat out
+//   deno task soak --job=kafka [--rate=200000] [--minutes=30] [--items=...]   with a broker of its own
 //
 // Memory is resident memory of the whole process. Its slope is taken over the second half by least
-// squares: in the first half all items are seen, so that the item table does not grow any more.
+// squares: in the first half all items are seen, so that the item table does not grow any more. The lag
+// of a Kafka job must not grow in the second half; else the exit code is 1.
 
-import { parseArgs } from "node:util";
-import { type Service, startService } from "../test/system/service.ts";
+import { soakKafka } from "./kafka_soak.ts";
+import { oneOf, readOptions, refuse } from "./options.ts";
 import { cpuSeconds, residentBytes } from "./process_figures.ts";
+import { scrape } from "./service_metrics.ts";
+import { type Soaked, soakEmbedded } from "./soaked.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    minutes: { type: "string", default: "30" },
-    items: { type: "string", default: "100000" },
-  },
-});
-const MINUTES = Number(values.minutes);
+const USAGE =
+  "deno task soak [--job=embedded|kafka] [--minutes=30] [--items=100000] [--rate=200000]" +
+  " (rate: with job=kafka)";
 const SAMPLE_MS = 5000;
 const MIB = 1024 * 1024;
+const LOG_SHOWN = 4000;
+
+const values = readOptions(USAGE, { job: "embedded", minutes: 30, items: 100_000, rate: 200_000 });
+const { minutes, items, rate } = values;
+const job = oneOf(USAGE, "job", values.job, ["embedded", "kafka"]);
+if (rate === 0) refuse(USAGE, "--rate must be a number of records a second");
+// Fewer have no quarters.
+if (minutes * 60_000 < 8 * SAMPLE_MS) refuse(USAGE, "--minutes must be 1 or more");
 
 interface Sample {
   readonly minute: number;
   readonly mebibytes: number;
   readonly records: number;
   readonly items: number;
-  readonly waitingBytes: number;
+  readonly waiting: number;
 }
 
-/** Sum of a metric over its labels; 0 where there is none. */
-function metric(text: string, name: string): number {
-  return [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))]
-    .reduce((n, [, value]) => n + Number(value), 0);
-}
-
-async function sample({ url, pid }: Service, from: number): Promise<Sample> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+async function sample({ service, waiting }: Soaked, from: number): Promise<Sample> {
+  const metrics = await scrape(service);
   return {
     minute: (performance.now() - from) / 60_000,
-    mebibytes: await residentBytes(pid) / MIB,
-    records: metric(text, "stockflow_records_in_total"),
-    items: metric(text, "stockflow_items"),
-    waitingBytes: metric(text, "stockflow_log_waiting_bytes"),
+    mebibytes: await residentBytes(service.pid) / MIB,
+    records: metrics.sum("stockflow_records_in_total"),
+    items: metrics.sum("stockflow_items"),
+    waiting: await waiting(),
   };
+}
+
+/** Samples until the time is over, with a line a minute. */
+async function watch(soaked: Soaked): Promise<Sample[]> {
+  const from = performance.now();
+  const samples: Sample[] = [];
+  let told = 0;
+  while (performance.now() - from < minutes * 60_000) {
+    await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
+    const now = await sample(soaked, from).catch((error) => {
+      throw new Error(`The service cannot be asked: ${soaked.service.log().slice(-LOG_SHOWN)}`, {
+        cause: error,
+      });
+    });
+    samples.push(now);
+    if (now.minute < told + 1) continue;
+    told = Math.floor(now.minute);
+    console.log(
+      `${told} min: ${now.mebibytes.toFixed(0)} MiB, ${
+        (now.records / 1e6).toFixed(0)
+      } M records, ` +
+        `${now.items} items, ${now.waiting} ${soaked.waits}` +
+        (soaked.tell ? `, ${await soaked.tell()}` : ""),
+    );
+  }
+  return samples;
 }
 
 /** Slope of a line through points, by least squares. */
@@ -53,43 +80,47 @@ function slope(points: readonly (readonly [number, number])[]): number {
   return over / points.reduce((n, p) => n + (p[0] - x) ** 2, 0);
 }
 
-const service = await startService({
-  flags: {
-    "generate.transactions": "true",
-    "generate.rate": "0",
-    "generate.queries": "true",
-    "num.items": values.items,
-  },
-});
-const from = performance.now();
-const samples: Sample[] = [];
-let told = 0;
-while (performance.now() - from < MINUTES * 60_000) {
-  await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
-  const now = await sample(service, from);
-  samples.push(now);
-  if (now.minute < told + 1) continue;
-  told = Math.floor(now.minute);
-  console.log(
-    `${told} min: ${now.mebibytes.toFixed(0)} MiB, ${(now.records / 1e6).toFixed(0)} M records, ` +
-      `${now.items} items, ${now.waitingBytes} bytes wait for the log`,
-  );
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 }
-const half = samples.slice(Math.floor(samples.length / 2));
-const [first, last] = [half[0]!, half.at(-1)!];
-const rate = (last.records - first.records) / (60 * (last.minute - first.minute));
-const cpu = await cpuSeconds(service.pid) / (last.records / 1e6);
-service.signal("SIGTERM");
-const { code } = await service.status;
-await Deno.remove(service.folder, { recursive: true });
-console.log(
-  `${(rate / 1e6).toFixed(2)} M records/s, ${cpu.toFixed(3)} CPU-s per million, ` +
-    `largest queue of the log ${Math.max(...samples.map((s) => s.waitingBytes))} bytes`,
-);
-console.log(
-  `RSS ${first.mebibytes.toFixed(0)} -> ${
-    last.mebibytes.toFixed(0)
-  } MiB in the second half, slope ${
-    slope(half.map((s) => [s.minute / 60, s.mebibytes])).toFixed(1)
-  } MiB per hour; exit code ${code}`,
-);
+
+/** The line about what waits; whether it grows without bound. */
+function judgeWaiting({ waits, growthMax }: Soaked, samples: readonly Sample[]): boolean {
+  const waiting = samples.map((s) => s.waiting);
+  const half = waiting.slice(Math.floor(waiting.length / 2));
+  const middle = Math.floor(half.length / 2);
+  const [third, last] = [median(half.slice(0, middle)), median(half.slice(middle))];
+  // Medians: a pause of the machine is not the job's.
+  const grows = growthMax !== null && last - third > growthMax;
+  console.log(
+    `${waits}: largest ${
+      Math.max(...waiting)
+    }, median ${third} in the third quarter, ${last} in the last` +
+      (grows ? `; it grows without bound (by more than ${growthMax})` : ""),
+  );
+  return grows;
+}
+
+const soaked = await (job === "kafka" ? soakKafka({ items, rate }) : soakEmbedded({ items }));
+const { service } = soaked;
+try {
+  const samples = await watch(soaked);
+  const half = samples.slice(Math.floor(samples.length / 2));
+  const [first, last] = [half[0]!, half.at(-1)!];
+  const folded = (last.records - first.records) / (60 * (last.minute - first.minute));
+  const cpu = await cpuSeconds(service.pid) / (last.records / 1e6);
+  service.signal("SIGTERM");
+  const { code } = await service.status;
+  console.log(`${(folded / 1e6).toFixed(2)} M records/s, ${cpu.toFixed(3)} CPU-s per million`);
+  const grows = judgeWaiting(soaked, samples);
+  console.log(
+    `RSS ${first.mebibytes.toFixed(0)} -> ${
+      last.mebibytes.toFixed(0)
+    } MiB in the second half, slope ${
+      slope(half.map((s) => [s.minute / 60, s.mebibytes])).toFixed(1)
+    } MiB per hour; exit code ${code}`,
+  );
+  if (grows || code !== 0) Deno.exitCode = 1;
+} finally {
+  await soaked.close();
+}

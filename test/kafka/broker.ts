@@ -42,7 +42,10 @@ export async function startTestBroker(
 ): Promise<TestBroker> {
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
   const options = { folder, port: freePort(), controllerPort: freePort(), properties };
-  let broker = await startBroker(options);
+  let broker = await startBroker(options).catch(async (error) => {
+    await Deno.remove(folder, { recursive: true });
+    throw error;
+  });
   const kill = async (signal: Deno.Signal) => {
     try {
       Deno.kill(broker.pid, signal);

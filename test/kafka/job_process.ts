@@ -11,6 +11,9 @@ export const TOPICS = {
   "deadletter.topic": "dead-letters",
 } as const;
 
+/** The consumer group, unless a test names another. */
+export const GROUP = "stockflow-test";
+
 /** Starts the job in a data folder; resolves when it listens. */
 export function startJob(
   bootstrap: string,
@@ -22,7 +25,7 @@ export function startJob(
     flags: {
       "job": "kafka",
       "kafka.bootstrap.servers": bootstrap,
-      "kafka.group.id": "stockflow-test",
+      "kafka.group.id": GROUP,
       ...TOPICS,
       ...flags,
     },

@@ -9,7 +9,8 @@ import { Model } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker, type TestBroker } from "./broker.ts";
-import { startJob, TOPICS } from "./job_process.ts";
+import { GroupView } from "./group_view.ts";
+import { GROUP, startJob, TOPICS } from "./job_process.ts";
 import { Loader } from "./load.ts";
 import { witness, type WitnessedRecord } from "./witness.ts";
 
@@ -205,18 +206,10 @@ async function faults(
 
 /** Waits until the group has no lag. */
 async function untilCaughtUp(broker: TestBroker, service: Service): Promise<void> {
-  const admin = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
+  const group = await GroupView.open(broker.bootstrap, GROUP);
+  const topics = [TOPICS["transaction.input.topic"], TOPICS["query.input.topic"]];
   for (let look = 0; look < 1200; look++) {
-    let lag = 0;
-    for (const topic of [TOPICS["transaction.input.topic"], TOPICS["query.input.topic"]]) {
-      const ends = await admin.fetchTopicOffsets(topic);
-      const [committed] = await admin.fetchOffsets({ groupId: "stockflow-test", topics: [topic] });
-      for (const { partition, offset } of committed!.partitions) {
-        lag += Number(ends.find((e) => e.partition === partition)!.offset) - Number(offset);
-      }
-    }
-    if (lag === 0) return await admin.disconnect();
+    if (await group.lag(topics) === 0) return await group.close();
     await sleep(100);
   }
   throw new Error(`The job does not catch up: ${service.log()}`);

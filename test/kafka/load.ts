@@ -1,6 +1,7 @@
 // Writes transactions into a topic as fast as a test needs them.
 
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
+import type { ProducedBatch } from "../../src/kafka/protocol/produce.ts";
 import {
   encodeUtf8,
   type NewRecord,
@@ -37,7 +38,18 @@ export class Loader {
       records,
       (r) => partitionOf(Partitioner.Murmur2, r.key!, this.partitions),
     );
-    await Promise.all([...byPartition].map(([partition, some]) => this.appendTo(partition, some)));
+    const queues = [...byPartition].map(([partition, some]) => ({
+      partition,
+      batches: splitIntoBatches(some, BATCH_BYTES_MAX),
+    }));
+    // A request holds one batch of a partition at the most.
+    const depth = Math.max(0, ...queues.map(({ batches }) => batches.length));
+    for (let k = 0; k < depth; k++) {
+      await this.#send(
+        queues.filter(({ batches }) => k < batches.length)
+          .map(({ partition, batches }) => ({ topic: this.topic, partition, bytes: batches[k]! })),
+      );
+    }
   }
 
   async appendTo(partition: number, records: readonly NewRecord[]): Promise<void> {
@@ -47,21 +59,38 @@ export class Loader {
   }
 
   /** Sends a batch as it is. */
-  async send(partition: number, bytes: Uint8Array): Promise<void> {
-    while (true) {
-      try {
-        const { topic } = this;
-        const nodeId = this.client.leaderOf(topic, partition);
-        const batches = [{ topic, partition, bytes }];
-        const { acknowledged } = await this.client.produce(nodeId, null, batches);
-        const { partitions } = await acknowledged;
-        if (partitions[0]!.errorCode === 0) return;
-        throw new Error(`error ${partitions[0]!.errorCode}`);
-      } catch {
-        // At least once: a record that comes twice is two inputs, and the verdict counts both.
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        await this.#reconnect();
-      }
+  send(partition: number, bytes: Uint8Array): Promise<void> {
+    return this.#send([{ topic: this.topic, partition, bytes }]);
+  }
+
+  /** Sends batches of different partitions, one request to each leader. */
+  async #send(batches: readonly ProducedBatch[]): Promise<void> {
+    let left = batches;
+    while (left.length > 0) {
+      const byLeader = Map.groupBy(left, (b) => this.client.leaderOf(b.topic, b.partition));
+      const refused = await Promise.all(
+        [...byLeader].map(([nodeId, some]) => this.#produce(nodeId, some)),
+      );
+      left = refused.flat();
+      if (left.length === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await this.#reconnect();
+    }
+  }
+
+  /**
+   * The batches that are not known to be there. They are sent again: a record that comes twice is two
+   * inputs, and the verdict counts both.
+   */
+  async #produce(nodeId: string, batches: readonly ProducedBatch[]): Promise<ProducedBatch[]> {
+    try {
+      const { acknowledged } = await this.client.produce(nodeId, null, batches);
+      const { partitions } = await acknowledged;
+      return batches.filter((b) =>
+        partitions.find((p) => p.partition === b.partition)?.errorCode !== 0
+      );
+    } catch {
+      return [...batches];
     }
   }
 
