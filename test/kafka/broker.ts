@@ -41,7 +41,13 @@ export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
 ): Promise<TestBroker> {
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
-  const options = { folder, port: freePort(), controllerPort: freePort(), properties };
+  const options = {
+    folder,
+    port: freePort(),
+    controllerPort: freePort(),
+    // Records of tests have timestamps of long ago: after half a minute the broker would remove them.
+    properties: { "log.retention.ms": "-1", ...properties },
+  };
   let broker = await startBroker(options);
   const kill = async (signal: Deno.Signal) => {
     try {
