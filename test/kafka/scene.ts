@@ -7,6 +7,8 @@ import { type Service, serviceArguments } from "../system/service.ts";
 import { startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
 import { startJob, TOPICS } from "./job_process.ts";
 
+const REFUSED_MS_MAX = 60_000;
+
 export type Topics = Readonly<Record<keyof typeof TOPICS, string>>;
 
 /** Topics, a group and a data folder of one test. */
@@ -34,10 +36,10 @@ export class Stage {
     });
   }
 
-  /** @param properties lines for the broker's server.properties */
-  static async open(properties: Readonly<Record<string, string>> = {}): Promise<Stage> {
+  /** With the broker that startTestBroker makes of the arguments. */
+  static async open(...options: Parameters<typeof startTestBroker>): Promise<Stage> {
     const skipped = await whySkipped();
-    return new Stage(skipped, skipped ? null! : await startTestBroker(properties));
+    return new Stage(skipped, skipped ? null! : await startTestBroker(...options));
   }
 
   /** A test that needs the broker. */
@@ -94,6 +96,7 @@ async function refused(folder: string, flags: Readonly<Record<string, string>>):
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: serviceArguments(folder, flags),
     cwd: new URL("../../", import.meta.url),
+    signal: AbortSignal.timeout(REFUSED_MS_MAX), // one that does not exit is asked to stop, for its log
   }).output();
   const text = new TextDecoder().decode(stderr);
   assertEquals(code, 2, text);

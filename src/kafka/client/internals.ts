@@ -91,6 +91,7 @@ export interface BrokerInternals {
     send<T>(exchange: Exchange<T>): Promise<T>;
     getConnection(index: number): Promise<Connection>;
   };
+  findGroupCoordinator(args: { groupId: string; coordinatorType: number }): Promise<unknown>;
   joinGroup(args: {
     groupId: string;
     sessionTimeout: number;
@@ -224,6 +225,7 @@ const CLUSTER_METHODS = [
   "findGroupCoordinator",
 ];
 const REQUESTS: Record<string, number> = {
+  GroupCoordinator: 1,
   JoinGroup: 5,
   SyncGroup: 3,
   Heartbeat: 3,
