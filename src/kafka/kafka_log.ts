@@ -170,7 +170,7 @@ export class KafkaLog implements Log {
       const now = await this.membership.topicsNow().catch(() => null);
       if (!now) continue;
       const before = this.partitionsOf(transactions);
-      const after = now.get(transactions) ?? 0;
+      const after = now.get(transactions) ?? before;
       if (after !== before) {
         return this.membership.fail(
           new StopError(
@@ -180,9 +180,15 @@ export class KafkaLog implements Log {
           ),
         );
       }
-      const more = (now.get(queries) ?? 0) > this.partitionsOf(queries);
-      this.#partitions = now;
-      if (more) this.membership.rejoin();
+      const queriesNow = now.get(queries) ?? 0;
+      if (queriesNow <= this.partitionsOf(queries)) continue;
+      // What was looked up now are the input topics alone.
+      this.#partitions = new Map([...this.#partitions, [queries, queriesNow]]);
+      log.info("Topic {topic} has {partitions} partitions now", {
+        topic: queries,
+        partitions: queriesNow,
+      });
+      this.membership.rejoin();
     }
   }
 }

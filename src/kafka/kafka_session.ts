@@ -204,7 +204,8 @@ async function claimed(
     if (!committed && !mayBeNew) {
       throw new StopError(
         `Group ${groupId} has no committed offset for ${input}-${partition}`,
-        "it may have expired; use another kafka.group.id with an empty file for the state",
+        "it may have expired; or the topic was created anew; or partitions were added, by which items " +
+          "have changed partitions; use another kafka.group.id with an empty file for the state",
       );
     }
     const first = { offset: logStart, start: logStart, watermark: NO_TIME, parameters: "" };

@@ -110,7 +110,8 @@ export function checkNames(topics: JobTopics, existing: ReadonlyMap<string, numb
   if (missing.length === 0) return;
   throw new StopError(
     `Topics are missing: ${missing.map((m) => `${m.topic} (${m.setting})`).join(", ")}`,
-    "create them, or let the job do it by kafka.create.topics=true",
+    "create them, or let the job do it by kafka.create.topics=true; topics that are there are seen only " +
+      "with the right to read or write them",
   );
 }
 

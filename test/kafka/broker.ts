@@ -5,6 +5,8 @@ import { stopBroker, whenEnded } from "../../tools/kafka/running.ts";
 import { createTopicsAt } from "../../src/kafka/mod.ts";
 
 export interface TestBroker extends Broker {
+  /** host:port of a further listener, by its security protocol. */
+  addressOf(protocol: string): string;
   createTopics(
     topics: readonly string[],
     partitions: number,
@@ -36,12 +38,26 @@ function freePort(): number {
   }
 }
 
-/** Starts a broker. */
+/**
+ * Starts a broker.
+ *
+ * @param properties lines for server.properties
+ * @param protocols of further listeners, such as SASL_SSL
+ */
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
+  protocols: readonly string[] = [],
 ): Promise<TestBroker> {
+  const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
-  const options = { folder, port: freePort(), controllerPort: freePort(), properties };
+  const options = {
+    folder,
+    port: freePort(),
+    controllerPort: freePort(),
+    // Records of tests have timestamps of long ago: after half a minute the broker would remove them.
+    properties: { "log.retention.ms": "-1", ...properties },
+    listeners,
+  };
   let broker = await startBroker(options).catch(async (error) => {
     await Deno.remove(folder, { recursive: true });
     throw error;
@@ -60,6 +76,7 @@ export async function startTestBroker(
     get pid() {
       return broker.pid;
     },
+    addressOf: (protocol) => `127.0.0.1:${listeners[protocol]}`,
     createTopics: (topics, partitions, configs) =>
       createTopicsAt(
         { brokers: [broker.bootstrap], clientId: "test" },

@@ -55,12 +55,17 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
     stderr: "piped",
   }).spawn();
   let log = "";
-  void (async () => {
+  const saidAll = (async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
   })();
   const url = await readUrl(child.stdout);
+  // The end of the process, once all that it said was read.
+  const status = child.status.then(async (ended) => {
+    await saidAll;
+    return ended;
+  });
   if (url === null) {
-    await child.status;
+    await status;
     throw new Error(`The service did not start: ${log}`);
   }
   return {
@@ -68,7 +73,7 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
     folder: data,
     pid: child.pid,
     log: () => log,
-    status: child.status,
+    status,
     signal: (signal) => child.kill(signal),
     kill: async () => {
       try {
@@ -76,7 +81,7 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
       } catch {
         // It has ended already.
       }
-      await child.status;
+      await status;
     },
   };
 }
@@ -93,7 +98,6 @@ export async function waitReady({ url, log, status }: Service): Promise<void> {
   for (let i = 0; i < 1200; i++) {
     const response = await fetch(`${url}/readyz`).catch(async () => {
       const { code, signal } = await status;
-      await new Promise((resolve) => setTimeout(resolve, 100)); // what it said last
       throw new Error(`The service is gone (${signal ?? code}): ${log()}`);
     });
     await response.text();

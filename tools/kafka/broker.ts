@@ -25,6 +25,8 @@ export interface BrokerOptions {
   readonly controllerPort: number;
   /** Lines for server.properties. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** Ports of further listeners, by their security protocol, such as SASL_SSL. */
+  readonly listeners?: Readonly<Record<string, number>>;
   /** Goes on when this process has ended. */
   readonly detached?: boolean;
   readonly heapMb?: number;
@@ -113,14 +115,19 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-function serverProperties({ folder, port, controllerPort, properties }: BrokerOptions): string {
+function serverProperties(options: BrokerOptions): string {
+  const { folder, port, controllerPort, properties, listeners = {} } = options;
+  const addresses = Object.entries({ PLAINTEXT: port, ...listeners })
+    .map(([protocol, port]) => `${protocol}://127.0.0.1:${port}`).join(",");
   const all = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
-    "listeners": `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+    "listeners": `${addresses},CONTROLLER://127.0.0.1:${controllerPort}`,
+    "advertised.listeners": addresses,
     "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map":
+      "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
     "log.dirs": `${folder}/logs`,
     "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": "1",

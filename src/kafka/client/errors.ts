@@ -67,6 +67,9 @@ const UNAVAILABLE: readonly string[] = [
   "KafkaJSLockTimeout",
 ];
 
+/** What TLS says of certificates, and of a side that does not speak it. */
+const TLS_REFUSALS = /certificate|fatal alert|corrupt message/i;
+
 const WRAPPERS: readonly string[] = ["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"];
 
 interface KafkaError extends Error {
@@ -97,6 +100,11 @@ export function isConnectionError(error: unknown): boolean {
   return UNAVAILABLE.includes(unwrap(error).name);
 }
 
+/** Whether kafkajs found no coordinator; why, it does not tell. */
+export function isCoordinatorNotFound(error: unknown): boolean {
+  return unwrap(error).name === "KafkaJSGroupCoordinatorNotFound";
+}
+
 /** Whether the broker, or what it needs for an answer, is not there at the moment. */
 export function isUnavailable(error: unknown): boolean {
   if (isConnectionError(error)) return true;
@@ -116,6 +124,14 @@ export function stopErrorOf(error: unknown): StopError | null {
     return new StopError(
       `Kafka refuses the user: ${message}`,
       "see kafka.sasl.mechanism, kafka.sasl.username and the password",
+      { cause: error },
+    );
+  }
+  if (name === "KafkaJSConnectionError" && TLS_REFUSALS.test(message)) {
+    return new StopError(
+      `TLS with the broker fails: ${message}`,
+      "kafka.ssl.ca must name the authority of the brokers' certificates, and kafka.ssl.cert and kafka.ssl.key " +
+        "what brokers want of clients; kafka.ssl.enabled must be what the listener speaks",
       { cause: error },
     );
   }

@@ -102,6 +102,7 @@ export interface BrokerInternals {
     send<T>(exchange: Exchange<T>): Promise<T>;
     getConnection(index: number): Promise<Connection>;
   };
+  findGroupCoordinator(args: { groupId: string; coordinatorType: number }): Promise<unknown>;
   joinGroup(args: {
     groupId: string;
     sessionTimeout: number;
@@ -235,6 +236,7 @@ const CLUSTER_METHODS = [
   "findGroupCoordinator",
 ];
 const REQUESTS: Record<string, number> = {
+  GroupCoordinator: 1,
   JoinGroup: 5,
   SyncGroup: 3,
   Heartbeat: 3,

@@ -17,7 +17,7 @@ import {
   createCluster,
   type Exchange,
 } from "./internals.ts";
-import { ClientClosedError, isConnectionError } from "./errors.ts";
+import { ClientClosedError, isConnectionError, isCoordinatorNotFound } from "./errors.ts";
 import { createFrameSocket } from "./frame_socket.ts";
 import { patchKafkajs } from "./patches.ts";
 
@@ -64,7 +64,7 @@ export class KafkaClient {
   constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
     patchKafkajs();
     this.#cluster = createCluster({
-      ...options,
+      ...structuredClone(options), // kafkajs writes into it, after which no thread could be given it
       socketFactory: createFrameSocket,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: REQUEST_TIMEOUT_MS,
@@ -174,12 +174,17 @@ export class KafkaClient {
     const key = `${kind} ${id}`;
     const known = this.#coordinators.get(key);
     if (known) return known;
-    const found = this.call(() =>
-      this.#cluster.findGroupCoordinator({
-        groupId: id,
-        coordinatorType: COORDINATOR_TYPES[kind],
-      })
-    );
+    const found = this.call(async () => {
+      const wanted = { groupId: id, coordinatorType: COORDINATOR_TYPES[kind] };
+      try {
+        return await this.#cluster.findGroupCoordinator(wanted);
+      } catch (error) {
+        if (!isCoordinatorNotFound(error)) throw error;
+        // kafkajs keeps the reason to itself; a broker that is asked here tells it.
+        await (await this.#cluster.findControllerBroker()).findGroupCoordinator(wanted);
+        throw error;
+      }
+    });
     this.#coordinators.set(key, found);
     found.catch(() => this.#coordinators.delete(key));
     return found;

@@ -1,0 +1,110 @@
+// What the tests of a file share: one broker, and for each test topics, a group and a data folder of
+// its own.
+
+import { assertEquals } from "@std/assert";
+import { Kafka, logLevel } from "kafkajs";
+import { type Service, serviceArguments } from "../system/service.ts";
+import { startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
+import { startJob, TOPICS } from "./job_process.ts";
+
+const REFUSED_MS_MAX = 60_000;
+
+export type Topics = Readonly<Record<keyof typeof TOPICS, string>>;
+
+/** Topics, a group and a data folder of one test. */
+export interface Scene {
+  readonly topics: Topics;
+  readonly folder: string;
+  readonly group: string;
+  /** Parameters that name topics and group. */
+  readonly flags: Readonly<Record<string, string>>;
+  /** Starts the job; resolves when it listens. */
+  start(more?: Readonly<Record<string, string>>): Promise<Service>;
+  /** Runs the job until it exits 2 by itself; answers what it said. */
+  refused(more?: Readonly<Record<string, string>>): Promise<string>;
+}
+
+/** A broker for the tests of one file, which is removed behind the last of them. */
+export class Stage {
+  readonly #folders: string[] = [];
+  #scenes = 0;
+
+  private constructor(readonly skipped: string | null, readonly broker: TestBroker) {
+    Deno.test.afterAll(async () => {
+      if (skipped === null) await broker.remove();
+      await Promise.all(this.#folders.map((folder) => Deno.remove(folder, { recursive: true })));
+    });
+  }
+
+  /** With the broker that startTestBroker makes of the arguments. */
+  static async open(...options: Parameters<typeof startTestBroker>): Promise<Stage> {
+    const skipped = await whySkipped();
+    return new Stage(skipped, skipped ? null! : await startTestBroker(...options));
+  }
+
+  /** A test that needs the broker. */
+  test(name: string, fn: () => Promise<void>): void {
+    const { skipped } = this;
+    Deno.test({
+      name: skipped ? `${name}: ${skipped}` : name,
+      ignore: skipped !== null,
+      sanitizeOps: false,
+      sanitizeResources: false,
+      fn,
+    });
+  }
+
+  async newFolder(): Promise<string> {
+    const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-test-" });
+    this.#folders.push(folder);
+    return folder;
+  }
+
+  async scene(partitions = 2, configs: Readonly<Record<string, string>> = {}): Promise<Scene> {
+    const { bootstrap } = this.broker;
+    const n = ++this.#scenes;
+    const group = `group-${n}`;
+    const topics = Object.fromEntries(
+      Object.entries(TOPICS).map(([key, topic]) => [key, `${topic}-${n}`]),
+    ) as Topics;
+    await this.broker.createTopics(Object.values(topics), partitions, configs);
+    const folder = await this.newFolder();
+    const flags = { ...topics, "kafka.group.id": group, "parallelism": "1" };
+    return {
+      topics,
+      folder,
+      group,
+      flags,
+      start: (more = {}) => startJob(bootstrap, folder, { ...flags, ...more }),
+      refused: (more = {}) =>
+        refused(folder, {
+          "job": "kafka",
+          "kafka.bootstrap.servers": bootstrap,
+          ...flags,
+          ...more,
+        }),
+    };
+  }
+
+  /** A stock client. */
+  kafka(): Kafka {
+    return new Kafka({ brokers: [this.broker.bootstrap], logLevel: logLevel.NOTHING });
+  }
+}
+
+async function refused(folder: string, flags: Readonly<Record<string, string>>): Promise<string> {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: serviceArguments(folder, flags),
+    cwd: new URL("../../", import.meta.url),
+    signal: AbortSignal.timeout(REFUSED_MS_MAX), // one that does not exit is asked to stop, for its log
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assertEquals(code, 2, text);
+  return text;
+}
+
+/** The stock of an item by HTTP; waits until the job can tell. */
+export async function stockOf(service: Service, item: string): Promise<number> {
+  const response = await fetch(`${service.url}/items/${item}`);
+  return (await response.json()).quantity;
+}

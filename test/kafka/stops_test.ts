@@ -1,0 +1,227 @@
+// Where the position of the job cannot be known, or going on would lose records, it exits 2 and says
+// what to do. Starts brokers of its own (test/kafka/broker.ts).
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { startTestBroker } from "./broker.ts";
+import { startJob } from "./job_process.ts";
+import { Loader } from "./load.ts";
+import { type Scene, Stage, stockOf } from "./scene.ts";
+import { witness } from "./witness.ts";
+
+const stage = await Stage.open();
+const { broker } = stage;
+
+async function withAdmin(
+  work: (admin: ReturnType<ReturnType<Stage["kafka"]>["admin"]>) => Promise<unknown>,
+): Promise<void> {
+  const admin = stage.kafka().admin();
+  await admin.connect();
+  await work(admin);
+  await admin.disconnect();
+}
+
+/** Appends deliveries of one of item_2, each a batch of its own. */
+async function append(
+  bootstrap: string,
+  { topics }: Pick<Scene, "topics">,
+  count: number,
+  firstId = 1,
+): Promise<void> {
+  const loader = await Loader.open(bootstrap, topics["transaction.input.topic"]);
+  for (let id = firstId; id < firstId + count; id++) {
+    await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
+  }
+  await loader.close();
+}
+
+/** Lets the job fold so many records, commit them and leave a checkpoint. */
+async function foldAndStop(scene: Scene, count: number): Promise<void> {
+  await append(broker.bootstrap, scene, count);
+  const service = await scene.start();
+  await waitReady(service);
+  await stopInGoodOrder(service);
+}
+
+/** Lets the job commit more records than its newest checkpoint holds, and kills it. */
+async function foldAndKill(scene: Scene, count: number, firstId: number): Promise<void> {
+  const service = await scene.start({ "checkpoint.interval.millis": "0" });
+  await waitReady(service);
+  await append(broker.bootstrap, scene, count, firstId);
+  await untilCommitted(scene, firstId - 1 + count);
+  await service.kill();
+}
+
+/** Waits until the group has committed so many transactions. */
+async function untilCommitted({ group, topics }: Scene, count: number): Promise<void> {
+  const topic = topics["transaction.input.topic"];
+  await withAdmin(async (admin) => {
+    while (true) {
+      const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+      const sum = found!.partitions.reduce((n, p) => n + Math.max(0, Number(p.offset)), 0);
+      if (sum >= count) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  });
+}
+
+/** Removes the records of partition 0 below an offset, as retention does. */
+async function removeBelow({ topics }: Scene, offset: number): Promise<void> {
+  const topic = topics["transaction.input.topic"];
+  await withAdmin(async (admin) => {
+    await admin.fetchTopicOffsets(topic); // loads the metadata that the next call needs
+    const partitions = [{ partition: 0, offset: String(offset) }];
+    await admin.deleteTopicRecords({ topic, partitions });
+  });
+}
+
+stage.test("an offset that a tool has set: exit 2", async () => {
+  const { refused, group, topics } = await stage.scene();
+  await withAdmin((admin) =>
+    admin.setOffsets({
+      groupId: group,
+      topic: topics["transaction.input.topic"],
+      partitions: [{ partition: 0, offset: "0" }],
+    })
+  );
+  assertStringIncludes(await refused(), "is not of this job");
+});
+
+stage.test("checkpoints without a committed offset: exit 2", async () => {
+  const scene = await stage.scene();
+  await foldAndStop(scene, 1);
+  const another = await scene.refused({ "kafka.group.id": "another-group" });
+  assertStringIncludes(another, "group another-group has no committed offset");
+  // What is left when the group's offsets have expired.
+  await withAdmin((admin) => admin.deleteGroups([scene.group]));
+  const expired = await scene.refused();
+  assertStringIncludes(expired, `group ${scene.group} has no committed offset`);
+  assertStringIncludes(expired, "expired");
+});
+
+stage.test("a topic that was deleted and created again: exit 2", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 3);
+  const topic = scene.topics["transaction.input.topic"];
+  await withAdmin(async (admin) => {
+    await admin.deleteTopics({ topics: [topic] });
+    while ((await admin.listTopics()).includes(topic));
+  });
+  await broker.createTopics([topic], 1);
+  await append(broker.bootstrap, scene, 4, 100);
+  // The broker removes the offsets of a topic that it deletes.
+  const text = await scene.refused();
+  assertStringIncludes(text, `has no committed offset for ${topic}-0`);
+  assertStringIncludes(text, "created anew");
+});
+
+stage.test("a log that lost its records: exit 2, also when others took their offsets", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 3);
+  const topic = scene.topics["transaction.input.topic"];
+  await broker.stop();
+  await Deno.remove(`${broker.folder}/logs/${topic}-0`, { recursive: true });
+  await broker.restart();
+  assertStringIncludes(await scene.refused(), "committed up to offset 3, but its log ends at 0");
+  await append(broker.bootstrap, scene, 4, 100);
+  assertStringIncludes(await scene.refused(), "the topic was created anew");
+});
+
+stage.test("retention went past what is needed: exit 2; a checkpoint behind it serves", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 3);
+  await removeBelow(scene, 2);
+  // The checkpoint stands at 3: nothing below is needed.
+  const service = await scene.start();
+  await waitReady(service);
+  assertEquals(await stockOf(service, "item_2"), 3);
+  await stopInGoodOrder(service);
+  const empty = await stage.newFolder();
+  const text = await scene.refused({ "state.kv": `${empty}/state.kv` });
+  assertStringIncludes(text, "its log begins at offset 2, behind 0 where its state began");
+  // The checkpoint stands at 3, the group at 5, the log begins at 4.
+  await foldAndKill(scene, 2, 4);
+  await removeBelow(scene, 4);
+  assertStringIncludes(await scene.refused(), "the log begins at 4, behind its offset 3");
+});
+
+stage.test("a state of another cluster: exit 2", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 1);
+  const other = await startTestBroker();
+  try {
+    // The group has committed there too.
+    await other.createTopics(Object.values(scene.topics), 1);
+    await append(other.bootstrap, scene, 1);
+    const service = await startJob(other.bootstrap, await stage.newFolder(), scene.flags);
+    await waitReady(service);
+    await stopInGoodOrder(service);
+    const text = await scene.refused({ "kafka.bootstrap.servers": other.bootstrap });
+    assertStringIncludes(text, "belongs to another log");
+  } finally {
+    await other.remove();
+  }
+});
+
+stage.test("other fold parameters: exit 2, except behind a stop in good order", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 1);
+  await foldAndKill(scene, 1, 2);
+  const other = { "time.intervals.in.minutes": "5" };
+  const text = await scene.refused(other);
+  assertStringIncludes(text, "The fold parameters differ");
+  const before = await scene.start();
+  await waitReady(before);
+  await stopInGoodOrder(before);
+  const after = await scene.start(other);
+  await waitReady(after);
+  assertEquals(await stockOf(after, "item_2"), 2);
+  await stopInGoodOrder(after);
+});
+
+stage.test("a compacted topic of transactions: exit 2", async () => {
+  const { refused } = await stage.scene(1, { "cleanup.policy": "compact" });
+  assertStringIncludes(await refused(), "is compacted");
+});
+
+stage.test("an output topic that refuses timestamps of the input: exit 2", async () => {
+  const { refused, topics } = await stage.scene(1);
+  const narrow = `narrow-${topics["transaction.output.topic"]}`;
+  await broker.createTopics([narrow], 1, { "message.timestamp.before.max.ms": "1000" });
+  const text = await refused({ "transaction.output.topic": narrow });
+  assertStringIncludes(text, `Topic ${narrow} refuses timestamps`);
+  assertStringIncludes(text, "message.timestamp.before.max.ms");
+});
+
+stage.test("a topic of results with fewer partitions than the input: exit 2", async () => {
+  const { refused, topics } = await stage.scene(2);
+  const small = `small-${topics["transaction.output.topic"]}`;
+  await broker.createTopics([small], 1);
+  const text = await refused({ "transaction.output.topic": small });
+  assertStringIncludes(text, `Topic ${small} has 1 partitions`);
+});
+
+stage.test("a wrong partitioner: exit 2 before anything is committed", async () => {
+  const { refused, topics } = await stage.scene(4);
+  const loader = await Loader.open(broker.bootstrap, topics["transaction.input.topic"]);
+  await loader.append(
+    Array.from({ length: 50 }, (_, i) => loader.recordOf(`${i}\t1\titem_${i}\t1`, 1)),
+  );
+  await loader.close();
+  const text = await refused({ "transaction.partitioner": "java-hash" });
+  assertStringIncludes(text, "transaction.partitioner");
+  const results = await witness(broker.bootstrap, topics["transaction.output.topic"]);
+  assertEquals(results.flat(), []);
+});
+
+stage.test("a member of the group that is no job of ours: exit 2", async () => {
+  const { refused, group, topics } = await stage.scene(1);
+  const consumer = stage.kafka().consumer({ groupId: group });
+  await consumer.connect();
+  await consumer.subscribe({ topic: topics["query.input.topic"] });
+  const joined = new Promise((resolve) => consumer.on("consumer.group_join", resolve));
+  await consumer.run({ eachMessage: () => Promise.resolve() });
+  await joined;
+  assertStringIncludes(await refused(), "has members that are no stockflow jobs");
+  await consumer.disconnect();
+});
