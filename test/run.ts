@@ -45,6 +45,7 @@ const SUITES: readonly Suite[] = [
   },
   { name: "repository", args: ["test", "--allow-read", "test/repo"], kind: "tests", quick: true },
   { name: "simulation", args: ["test", "test/sim"], kind: "tests", quick: false },
+  { name: "fuzz", args: ["test", "test/fuzz"], kind: "tests", quick: false },
   {
     name: "the real service",
     args: ["test", "--allow-all", "test/system"],

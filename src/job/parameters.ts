@@ -1,5 +1,5 @@
 import { getProperties } from "properties-file";
-import { Format } from "../types/mod.ts";
+import { Format, shorten } from "../types/mod.ts";
 import { ParameterError } from "./errors.ts";
 import {
   environmentName,
@@ -101,13 +101,16 @@ function parseProperties(text: string, name: string): Record<string, string> {
   }
 }
 
+const KEY_CHARACTERS_MAX = 100;
+
 function checkKey(key: string, source: string): void {
   if (Object.hasOwn(PARAMETERS, key)) return;
-  const similar = PARAMETER_KEYS.filter((known) =>
-    distance(known, key) <= Math.max(2, key.length / 4)
-  );
+  // What is much longer than any key is none that was mistyped, and would take long to compare.
+  const similar = key.length > KEY_CHARACTERS_MAX
+    ? []
+    : PARAMETER_KEYS.filter((known) => distance(known, key) <= Math.max(2, key.length / 4));
   const hint = similar.length > 0 ? `; did you mean ${similar[0]}?` : "; --help lists all keys";
-  throw new ParameterError(`Unknown parameter ${JSON.stringify(key)} in ${source}${hint}`);
+  throw new ParameterError(`Unknown parameter ${JSON.stringify(shorten(key))} in ${source}${hint}`);
 }
 
 function parseValue(key: ParameterKey, text: string, source: string): unknown {
@@ -116,7 +119,7 @@ function parseValue(key: ParameterKey, text: string, source: string): unknown {
   if (parsed.success) return parsed.data;
   const found = isSecret(key)
     ? `${text.length} characters that are not shown`
-    : JSON.stringify(text);
+    : JSON.stringify(shorten(text));
   throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
 }
 

@@ -15,7 +15,7 @@ import { getLogger } from "@logtape/logtape";
 import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { type CheckpointEvent, CheckpointHistory } from "./history.ts";
-import { DamagedCheckpointError, decodeManifest, type Manifest, sha256 } from "./manifest.ts";
+import { DamagedCheckpointError, type Manifest, manifestAt, sha256 } from "./manifest.ts";
 import { Savepoints } from "./savepoints.ts";
 import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
 import { zstdDecompressSync } from "node:zlib";
@@ -104,7 +104,7 @@ export class CheckpointStore {
     for await (const { key, value } of this.kv.list<Uint8Array>({ prefix }, { reverse: true })) {
       const sequence = key[3] as number;
       try {
-        listed.push({ partition, sequence, manifest: decodeManifest(value), damage: null });
+        listed.push({ partition, sequence, manifest: manifestAt(key, value), damage: null });
       } catch (error) {
         if (!(error instanceof DamagedCheckpointError)) throw error;
         listed.push({ partition, sequence, manifest: null, damage: error.message });
@@ -142,7 +142,7 @@ export class CheckpointStore {
       const entries = await this.kv.getMany<Uint8Array[]>(keys);
       entries.forEach(({ value }, i) => {
         if (!value) throw new DamagedCheckpointError(`Chunk ${some[i]} is missing`);
-        if (sha256(value) !== some[i]) {
+        if (!((value as unknown) instanceof Uint8Array) || sha256(value) !== some[i]) {
           throw new DamagedCheckpointError(`Chunk ${some[i]} is altered`);
         }
         chunks.push(value);

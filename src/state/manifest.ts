@@ -97,6 +97,23 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   return manifest;
 }
 
+/**
+ * The manifest that was stored under a key.
+ *
+ * @throws {DamagedCheckpointError} when the value is none, or another checkpoint's
+ */
+export function manifestAt([, job, partition, sequence]: Deno.KvKey, value: unknown): Manifest {
+  if (!(value instanceof Uint8Array)) {
+    throw new DamagedCheckpointError("The manifest is no bytes");
+  }
+  const manifest = decodeManifest(value);
+  const { job: itsJob, partition: itsPartition, sequence: itsSequence } = manifest;
+  if (itsJob === job && itsPartition === partition && itsSequence === sequence) return manifest;
+  throw new DamagedCheckpointError(
+    `The manifest is that of checkpoint ${itsSequence} of partition ${itsPartition} of ${itsJob}`,
+  );
+}
+
 /** The state hash: SHA-256 over the scalars but the late counter, then the hash of every segment in order. */
 export function stateHash(scalars: StateScalars, segments: ReadonlyMap<number, string>): string {
   const { late: _, ...covered } = scalars;

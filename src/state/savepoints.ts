@@ -9,7 +9,7 @@
 import { KV_COMMIT_CHECKS_MAX } from "../log/mod.ts";
 import { retry } from "../types/mod.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
-import { DamagedCheckpointError, decodeManifest, type Manifest } from "./manifest.ts";
+import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 
 /** The checkpoint of one partition in a savepoint. */
 export interface SavepointMember {
@@ -146,7 +146,7 @@ export class Savepoints {
           `There is no checkpoint ${sequence} of partition ${partition}`,
         );
       }
-      const { scalars } = decodeManifest(value);
+      const { scalars } = manifestAt(key, value);
       checks.push({ key, versionstamp });
       partitions.push({
         sequence,
@@ -188,7 +188,7 @@ export class Savepoints {
       if (member === null) return null;
       const key = this.store.manifestKey(partition, member.sequence);
       const { value } = await this.store.kv.get<Uint8Array>(key);
-      if (value) return decodeManifest(value);
+      if (value) return manifestAt(key, value);
       throw new DamagedCheckpointError(
         `Checkpoint ${member.sequence} of partition ${partition} is missing`,
       );

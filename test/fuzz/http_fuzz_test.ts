@@ -1,0 +1,172 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { Format } from "../../src/types/mod.ts";
+import { Client } from "../http/client.ts";
+import { recordValue } from "../model/arbitraries.ts";
+import { newSeed } from "../model/random.ts";
+
+const RUNS = 10_000;
+/** What may be answered: never 500. */
+const STATUSES = [200, 201, 204, 400, 401, 403, 404, 409, 413, 415, 416];
+
+const TYPES = ["text/plain", "application/json", "application/x-ndjson"] as const;
+
+const type = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom<string>(...TYPES, "Application/JSON; charset=utf-8") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom("", "text/html", "multipart/form-data", "application/json,x", ";"),
+  },
+);
+
+const path = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom("/transactions", "/queries", "/savepoints") },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(
+      "/",
+      "/items/item_1",
+      "/items/",
+      "/items/%00",
+      "/items/%ff%fe",
+      "/items/%",
+      "/items/a%2Fb",
+      `/items/${"n".repeat(300)}`,
+      "/logs",
+      "/logs/transactions/0?offset=0&limit=3",
+      "/logs/transactions/-1",
+      "/logs/transactions/9999999",
+      "/logs/transactions/0?offset=-1",
+      "/logs/transactions/0?offset=9007199254740991",
+      "/logs/transactions/0?offset=9007199254740993",
+      "/logs/transactions/0?limit=0",
+      "/logs/transactions/0?limit=1e9",
+      "/logs/__proto__/0",
+      "/logs/transactions/0x0",
+      "/summaries?limit=5",
+      "/summaries?limit=x",
+      "/savepoints/..",
+      "/savepoints/%2e%2e%2f",
+      "/savepoints/a",
+      "/checkpoints",
+      "/metrics",
+      "/livez",
+      "/readyz",
+    ),
+  },
+  { weight: 1, arbitrary: fc.webPath().map((p) => p.startsWith("/") ? p : `/${p}`) },
+  { weight: 1, arbitrary: fc.string({ unit: "binary" }).map((s) => `/items/${encode(s)}`) },
+);
+
+/** Percent-encoded bytes of any text, lone surrogates included. */
+function encode(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (b) => `%${b.toString(16).padStart(2, "0")}`)
+    .join("");
+}
+
+const lines = fc.constantFrom(Format.Text, Format.Json).chain((format) =>
+  fc.tuple(
+    fc.array(recordValue(format), { maxLength: 6 }),
+    fc.constantFrom("\n", "\r\n", ",", ""),
+    fc.boolean(),
+  )
+).map(([values, separator, array]) => {
+  const decoder = new TextDecoder();
+  const body = values.map((v) => v === null ? "null" : decoder.decode(v)).join(separator);
+  return array ? `[${body}]` : body;
+});
+
+const body: fc.Arbitrary<string | Uint8Array<ArrayBuffer> | null> = fc.oneof(
+  { weight: 8, arbitrary: lines },
+  { weight: 2, arbitrary: fc.jsonValue({ maxDepth: 4 }).map((v) => JSON.stringify(v)) },
+  { weight: 2, arbitrary: fc.uint8Array({ maxLength: 300 }).map((b) => Uint8Array.from(b)) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      "",
+      "[",
+      "[]",
+      "[[]]",
+      "{}",
+      '{"name":"a"}',
+      '{"name":"../a"}',
+      '{"name":5}',
+      '{"__proto__":{"name":"a"}}',
+      "[".repeat(50_000),
+      `${"[".repeat(40_000)}${"]".repeat(40_000)}`,
+      `${'{"a":'.repeat(10_000)}1${"}".repeat(10_000)}`,
+      "\n".repeat(500),
+      "x".repeat(20_000),
+      "x".repeat(100_001),
+      "\ufeff1\t1\ta\t1",
+      `[${"1,".repeat(2000)}1]`,
+    ),
+  },
+  { weight: 1, arbitrary: fc.constant(null) },
+);
+
+const request = fc.record({
+  method: fc.oneof(
+    { weight: 8, arbitrary: fc.constant("POST") },
+    { weight: 3, arbitrary: fc.constant("GET") },
+    { weight: 1, arbitrary: fc.constantFrom("PUT", "DELETE", "HEAD", "OPTIONS", "PATCH") },
+  ),
+  path,
+  type,
+  body,
+  headers: fc.oneof(
+    { weight: 8, arbitrary: fc.constant({}) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom<Record<string, string>>(
+        { origin: "http://elsewhere" },
+        { origin: "null" },
+        { authorization: "Bearer " },
+        { "content-length": "5" },
+        { "content-length": "-1" },
+        { "content-length": "999999999999" },
+        { "content-encoding": "gzip" },
+        { "transfer-encoding": "chunked" },
+      ),
+    },
+  ),
+});
+
+Deno.test("any request is answered below 500, an error by its reason, and no record is lost or doubled", async () => {
+  const seed = newSeed() | 0;
+  console.log(`${RUNS} requests, seed ${seed}`);
+  const client = await Client.open();
+  const statuses = new Map<number, number>();
+  await fc.assert(
+    fc.asyncProperty(request, async ({ method, path, type, body, headers }) => {
+      const hasBody = method !== "GET" && method !== "HEAD";
+      const answer = await client.request(method, path, {
+        body: hasBody ? body : null,
+        headers: { "content-type": type, ...headers },
+      });
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+      assert(STATUSES.includes(answer.status), `${answer.status}: ${answer.text}`);
+      if (answer.status < 400 || method === "HEAD") return;
+      // A text body's error is a line of text; all others are JSON.
+      if (answer.type === "text/plain" || answer.type === "application/x-ndjson") {
+        for (const line of answer.text.trimEnd().split("\n")) {
+          const told = line.startsWith("ERROR\t") || line.startsWith('{"error":{"reason":');
+          assert(told, line);
+        }
+        return;
+      }
+      const errors = [JSON.parse(answer.text)].flat();
+      for (const { error } of errors) {
+        assert(typeof error.reason === "string" && error.reason !== "", answer.text);
+        assert(typeof error.message === "string" && error.message !== "", answer.text);
+      }
+    }),
+    { seed, numRuns: RUNS },
+  );
+  console.log([...statuses].toSorted(([a], [b]) => a - b).map((s) => s.join(": ")).join(", "));
+  for (const status of [200, 400, 404, 413, 415]) {
+    assert((statuses.get(status) ?? 0) > 0, `${status} was never answered`);
+  }
+  assertEquals((await client.request("GET", "/livez")).status, 200);
+  await client.close();
+});
