@@ -30,6 +30,8 @@ export interface ConnectionOptions {
     readonly username: string;
     readonly password: string;
   };
+  /** What stands in for kafkajs's connections, in a simulation within one thread. */
+  readonly createCluster?: typeof createCluster;
 }
 
 export type CoordinatorKind = "group" | "transaction";
@@ -62,8 +64,9 @@ export class KafkaClient {
 
   constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
     patchRequestQueue();
-    this.#cluster = createCluster({
-      ...options,
+    const { createCluster: create = createCluster, ...config } = options;
+    this.#cluster = create({
+      ...config,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: REQUEST_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
