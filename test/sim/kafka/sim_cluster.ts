@@ -95,6 +95,8 @@ const APIS: Readonly<Record<number, Api>> = { 1: "Fetch", 9: "OffsetFetch", 28: 
 export class SimCluster implements Cluster {
   readonly brokerPool: { metadata: Cluster["brokerPool"]["metadata"] } = { metadata: null };
   #closed = false;
+  /** When the last request of each connection arrives, in virtual ms. */
+  readonly #arrivals = new Map<number, number>();
 
   constructor(readonly brokers: Brokers, readonly process: SimProcess) {}
 
@@ -141,8 +143,18 @@ export class SimCluster implements Cluster {
         if (answerLost) return fail(connectionError("Connection reset"));
         if (endDone) return answerError(this.#endError());
         result.then((value) => settle(() => resolve(value)), answerError);
-      }, { latencyMs: sim.between(0.05, 1.5), sent: true });
+      }, { latencyMs: this.#latency(node, api), sent: true });
     });
+  }
+
+  /** Requests of one connection arrive in their order; fetches have one of their own. */
+  #latency(node: Node, api: Api): number {
+    const { sim } = this.process;
+    const connection = api === "Fetch" ? -1 - node.id : node.id;
+    const last = this.#arrivals.get(connection) ?? 0;
+    const at = Math.max(sim.now + sim.between(0.05, 1.5), last + 0.001);
+    this.#arrivals.set(connection, at);
+    return at - sim.now;
   }
 
   #refusal(api: Api): number {
