@@ -25,6 +25,12 @@ const EXPECTED_ERRORS = [
   "was lost",
 ];
 
+/** What a broker refuses for good stops a process; it says what a person is to do. */
+function isRefusal({ remedy }: StopError): boolean {
+  return ["give the job's user the right", "use Apache Kafka", "stop them, or", "restore the topic"]
+    .some((text) => remedy.startsWith(text));
+}
+
 export class World {
   readonly machines: Machine[];
   readonly broker: Broker | null;
@@ -210,6 +216,7 @@ export class World {
     this.sim.trace(name, () => `fails: ${error.stack}`);
     const gaveUp = error instanceof StopError && error.message.includes("without progress");
     if (gaveUp || error.message.includes(SIMULATED)) return;
+    if (error instanceof StopError && isRefusal(error)) return;
     this.sim.violate("liveness", `${name} stopped: ${error.message}`);
   }
 
