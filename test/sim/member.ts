@@ -146,20 +146,21 @@ export class Member {
       claim: async (input, wanted, signal) => {
         const session = await log.claim(input, wanted, signal);
         this.onClaim(session);
-        return {
-          input,
-          partitions: session.partitions,
-          ...session.producer ? { producer: session.producer } : {},
-          read: (partition, offset, options) => {
-            world.onRead(process, session.partitions, options);
-            return session.read(partition, offset, options);
-          },
-          commit: (commit) => {
-            world.auditor.onSend(process, commit);
-            return session.commit(commit);
-          },
-          close: () => session.close?.(),
+        const read: LogSession["read"] = (partition, offset, options) => {
+          world.onRead(process, session.partitions, options);
+          return session.read(partition, offset, options);
         };
+        const commit: LogSession["commit"] = (commit) => {
+          world.auditor.onSend(process, commit);
+          return session.commit(commit);
+        };
+        const watched: Record<PropertyKey, unknown> = { read, commit };
+        return new Proxy(session, {
+          get: (_, name) => {
+            const value = watched[name] ?? Reflect.get(session, name, session);
+            return typeof value === "function" ? value.bind(session) : value;
+          },
+        });
       },
     };
   }
