@@ -358,6 +358,7 @@ export class SimCluster implements Cluster {
     const { sim } = this.process;
     let correlation = 0;
     const parts: Uint8Array[] = [];
+    const socket = { cork() {}, write: (bytes: Uint8Array) => parts.push(bytes) > 0, uncork() {} };
     return {
       clientId: "simulated",
       isAuthenticated: () => true,
@@ -366,7 +367,7 @@ export class SimCluster implements Cluster {
         if (this.#closed || !node.isUp) throw connectionError("Not connected");
       },
       nextCorrelationId: () => correlation++,
-      socket: { cork() {}, write: (bytes) => parts.push(bytes) > 0, uncork() {} },
+      socket,
       requestQueue: {
         pending: [],
         scheduleCheckPendingRequests() {},
