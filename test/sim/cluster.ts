@@ -1,7 +1,7 @@
 // Starts processes, and does to them what happens to processes: crashes, stops, rebalances, pauses.
 
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { chunksOf, decodeIndex, fromHex } from "../../src/state/segment_index.ts";
+import { chunksOf, decodeIndex, fromHex, toHex } from "../../src/state/segment_index.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
 import { concat } from "../../src/state/checkpoint_store.ts";
 import { encodeKey, type KvFile } from "./kv_file.ts";
@@ -306,7 +306,7 @@ function needs(file: KvFile, partition: number, bytes: Uint8Array, key: Deno.KvK
     const read = (hash: string) =>
       file.get(["chunk", JOB, partition, fromHex(hash)])!.value as Uint8Array;
     const index = decodeIndex(concat(manifest.index.map(read)));
-    const hash = Array.from(key[3] as Uint8Array, (b) => b.toString(16).padStart(2, "0")).join("");
+    const hash = toHex(key[3] as Uint8Array);
     return manifest.index.includes(hash) || chunksOf(index).includes(hash);
   } catch {
     return false; // it is damaged already

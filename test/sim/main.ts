@@ -1,5 +1,6 @@
 // deno task sim --seeds=N [--from=M]   runs N seeds; exits 1 if a promise was broken
 // deno task sim --seed=N               runs one seed and prints its trace
+// deno task sim:kafka ...              the same on the real src/kafka
 
 import { parseArgs } from "node:util";
 import { turnOfTheEventLoop } from "./event_loop.ts";
@@ -48,7 +49,7 @@ async function replay(seed: number): Promise<boolean> {
 function tell({ seed, violations }: RunResult): void {
   for (const { promise, message } of violations) {
     console.log(`seed ${seed} breaks ${promise}: ${message}`);
-    console.log(`  replay: deno task sim${kafka ? " --kafka" : ""} --seed=${seed}`);
+    console.log(`  replay: deno task ${kafka ? "sim:kafka" : "sim"} --seed=${seed}`);
   }
 }
 

@@ -70,7 +70,7 @@ export class Member {
 
   stop(): void {
     this.world.sim.trace(this.process.name, "is asked to stop");
-    this.#stop.abort();
+    this.#stop.abort("stop"); // without a reason an error with a stack is made
   }
 
   get isStopping(): boolean {

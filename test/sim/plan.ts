@@ -152,6 +152,8 @@ export function planOf(random: Random, onKafka: boolean): Plan {
   const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
   const log: LogKind = onKafka ? "kafka" : pick("broker", "broker", "embedded");
   const partitions = pick(1, 1, 2, 2, 3, 4);
+  // Some schedules are long: more checkpoints are retired, more sessions follow each other.
+  const length = random.below(12) === 0 ? 4 : 1;
   const windowMs = pick(0, 250, 1000, 5000);
   const format = pick(Format.Text, Format.Text, Format.Json);
   return {
@@ -196,8 +198,8 @@ export function planOf(random: Random, onKafka: boolean): Plan {
       commitBytes: pick(1500, 6000, 700_000),
       commitMutations: pick(10, 40, 900),
     },
-    records: 40 + random.below(300),
-    durationMs: 1500 + random.below(6000),
+    records: length * (40 + random.below(300)),
+    durationMs: length * (1500 + random.below(6000)),
     recordsAtOnce: pick(3, 10, 40),
     items: pick(1, 8, 40, 60),
     longIds: pick(true, false, false),

@@ -35,8 +35,6 @@ export class Sim {
    */
   constructor(readonly seed: number, readonly lines: string[] | null = null, onKafka = false) {
     this.random = new Random(seed);
-    // The first numbers of neighbouring seeds are alike.
-    for (let i = 0; i < 8; i++) this.random.bits();
     this.plan = planOf(this.random, onKafka);
     this.scheduler = new Scheduler(this.random);
   }

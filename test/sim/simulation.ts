@@ -90,17 +90,21 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
     sim,
   );
   const last = cluster.startLast();
+  // A group's generations end as long as sessions of processes that are gone do.
+  if (world.kafka) await cluster.sleep(2 * sim.plan.kafka.sessionTimeoutMs);
   await until(cluster, "the log is drained", () =>
     last.ended ||
     last.isRecovered &&
       world.auditor.partitions.every((audit, p) => audit.offset >= visibleEnd(world, p)), sim);
+  await cluster.sleep(sim.between(0, 2000));
   await until(
     cluster,
     "all owners are ready",
-    () => last.ended || [...last.owners.values()].every((owner) => owner.isReady),
+    () =>
+      last.ended ||
+      last.isRecovered && [...last.owners.values()].every((owner) => owner.isReady),
     sim,
   );
-  await cluster.sleep(sim.between(0, 2000));
   last.stop();
   await until(cluster, "the last process stops", () => last.ended, sim);
   await checkAll(world, clients, last);
