@@ -16,8 +16,13 @@ export function isEmptySegment(bytes: Uint8Array): boolean {
   return bytes.length === 3 && bytes.every((byte) => byte === 0);
 }
 
+/** Whether this thread has done it. */
+let isWarm = false;
+
 /** Has zstd and SHA-256 set themselves up, which would take the first piece of a checkpoint milliseconds. */
 export function warmUpCompression(): void {
+  if (isWarm) return;
+  isWarm = true;
   for (const length of [1, 20_000]) sha256(zstdCompressSync(new Uint8Array(length).fill(7), ZSTD));
 }
 

@@ -69,12 +69,9 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
 }
 
 export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+  return bytes.toHex();
 }
 
 export function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from(
-    { length: hex.length / 2 },
-    (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2), 16),
-  );
+  return Uint8Array.fromHex(hex);
 }

@@ -1,25 +1,37 @@
-/** A small generator of pseudo-random numbers (xorshift128+), so that runs compare. */
+/** A small generator of pseudo-random numbers (sfc32), so that runs compare. */
 export class Random {
-  #a = 0x9e3779b97f4a7c15n;
-  #b: bigint;
+  #a: number;
+  #b: number;
+  #c = 0x9e3779b9;
+  #count = 1;
 
   constructor(seed: number) {
-    this.#b = BigInt(seed) * 0xd6e8feb86659fd93n + 1n;
+    this.#a = seed | 0;
+    this.#b = Math.floor(seed / 2 ** 32) | 0;
+    for (let i = 0; i < 12; i++) this.#next(); // seeds of few bits are spread
+  }
+
+  /** 32 random bits, as a signed integer. */
+  #next(): number {
+    const sum = (this.#a + this.#b + this.#count++) | 0;
+    this.#a = this.#b ^ (this.#b >>> 9);
+    this.#b = (this.#c + (this.#c << 3)) | 0;
+    this.#c = (((this.#c << 21) | (this.#c >>> 11)) + sum) | 0;
+    return sum;
   }
 
   /** 64 random bits. */
   bits(): bigint {
-    let x = this.#a;
-    const y = this.#b;
-    this.#a = y;
-    x = BigInt.asUintN(64, x ^ (x << 23n));
-    this.#b = x ^ y ^ (x >> 17n) ^ (y >> 26n);
-    return BigInt.asUintN(64, this.#b + y);
+    const high = BigInt(this.#next() >>> 0);
+    return (high << 32n) | BigInt(this.#next() >>> 0);
   }
 
-  /** A random integer below n. */
+  /** A random integer below n, which is 2^53 at the most. */
   below(n: number): number {
-    return Number(this.bits() % BigInt(n));
+    const low = (this.#next() >>> 0) / 2 ** 32;
+    if (n <= 2 ** 20) return Math.floor(low * n);
+    // 53 bits, so that large numbers are even.
+    return Math.floor(((this.#next() >>> 11) + low) / 2 ** 21 * n);
   }
 }
 

@@ -1,19 +1,41 @@
 // What readers of each log see, kept apart from the log itself.
 
 import { type CommittedPosition } from "../../src/log/mod.ts";
+import { emptyBatch } from "../../src/kafka/batches.ts";
 import { batchInfo } from "../../src/types/mod.ts";
 import type { InputView, PositionOf } from "./auditor.ts";
-import type { Broker } from "./broker.ts";
+import { type Broker, type BrokerPartition, isVisible } from "./broker.ts";
 import type { KvFile, Mutation } from "./kv_file.ts";
 
 /** Batches by topic and partition, as `topic/partition`. */
 export type Visible = ReadonlyMap<string, readonly Uint8Array[]>;
 
-/** The visible batches of a broker's input. */
-export function viewOf(broker: Broker): InputView {
-  return {
-    batches: (partition, from) => broker.topic(broker.input)[partition]!.visibleFrom(0).slice(from),
-  };
+/**
+ * The visible batches of a broker's input.
+ *
+ * @param withEmpty what readers skip shows as batches without records, as src/kafka reads it
+ */
+export function viewOf(broker: Broker, withEmpty: boolean): InputView {
+  const views = broker.topic(broker.input).map((tp) => new PartitionView(tp, withEmpty));
+  return { batches: (partition, from) => views[partition]!.from(from) };
+}
+
+/** Grows with the log: what lies below the last stable offset changes no more. */
+class PartitionView {
+  readonly #batches: Uint8Array[] = [];
+  #seen = 0;
+
+  constructor(readonly tp: BrokerPartition, readonly withEmpty: boolean) {}
+
+  from(n: number): readonly Uint8Array[] {
+    const { stable } = this.tp;
+    for (; this.#seen < stable; this.#seen++) {
+      const entry = this.tp.entries[this.#seen]!;
+      if (isVisible(entry)) this.#batches.push(entry.bytes!);
+      else if (this.withEmpty) this.#batches.push(emptyBatch(entry.base, entry.last));
+    }
+    return this.#batches.slice(n);
+  }
 }
 
 /** Everything that ever became visible in an embedded log, taken from its KV file commit by commit. */

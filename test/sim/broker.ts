@@ -1,15 +1,19 @@
 // A log with Kafka's semantics, as the port in src/log shows it: transactions, read_committed, markers
 // that take offsets, claims that fence the ones before.
 
+import { stamp } from "../../src/kafka/batches.ts";
 import { type CommittedPosition, OffsetOutOfRangeError } from "../../src/log/mod.ts";
 import { batchInfo, encodeBatch, type NewRecord, setBaseOffset } from "../../src/types/mod.ts";
 import { NO_TIME } from "../../src/wasm/mod.ts";
 import type { Sim } from "./sim.ts";
 
-/** A transaction of a client that writes to the input. */
+/** A transaction of a client that writes to the input, or of the job. */
 export interface Transaction {
   state: "open" | "committed" | "aborted";
-  readonly partitions: Set<BrokerPartition>;
+  /** Partitions that it wrote to, with its first offset there. */
+  readonly partitions: Map<BrokerPartition, number>;
+  /** Who writes it, as its batches say. */
+  readonly producerId: bigint;
 }
 
 /** What stands in a partition: record batches, and markers without records. */
@@ -18,11 +22,11 @@ export interface LogEntry {
   readonly last: number;
   /** Null = a marker. */
   readonly bytes: Uint8Array | null;
-  /** Null = written without a transaction. */
+  /** Null = written without a transaction. Of a marker: the transaction that it ends. */
   readonly transaction: Transaction | null;
 }
 
-function isVisible({ bytes, transaction }: LogEntry): boolean {
+export function isVisible({ bytes, transaction }: LogEntry): boolean {
   return bytes !== null && (transaction === null || transaction.state === "committed");
 }
 
@@ -31,6 +35,8 @@ export class BrokerPartition {
   start = 0;
   /** The high watermark. */
   end = 0;
+  /** Entries that no open transaction precedes any more. */
+  #stable = 0;
   /** Who waits for more; each is called once. */
   #waiting = new Set<() => void>();
 
@@ -38,22 +44,33 @@ export class BrokerPartition {
 
   /** The last stable offset: nothing of an open transaction lies below it. */
   get stableEnd(): number {
-    const open = this.entries.find((entry) => entry.transaction?.state === "open");
-    return open ? open.base : this.end;
+    const { entries } = this;
+    while (this.#stable < entries.length) {
+      const { transaction } = entries[this.#stable]!;
+      if (transaction?.state === "open") return entries[this.#stable]!.base;
+      this.#stable++;
+    }
+    return this.end;
+  }
+
+  /** Number of entries below the last stable offset. */
+  get stable(): number {
+    void this.stableEnd;
+    return this.#stable;
   }
 
   append(batch: Uint8Array, transaction: Transaction | null = null): number {
     const base = this.end;
     setBaseOffset(batch, base);
     const last = batchInfo(batch).lastOffset;
-    transaction?.partitions.add(this);
+    if (transaction && !transaction.partitions.has(this)) transaction.partitions.set(this, base);
     this.#add({ base, last, bytes: batch, transaction });
     return base;
   }
 
   /** The marker that ends a transaction takes an offset. */
-  mark(): void {
-    this.#add({ base: this.end, last: this.end, bytes: null, transaction: null });
+  mark(transaction: Transaction): void {
+    this.#add({ base: this.end, last: this.end, bytes: null, transaction });
   }
 
   #add(entry: LogEntry): void {
@@ -118,15 +135,24 @@ export class Broker {
     return this.#topics.get(topic)!;
   }
 
+  #producers = 0n;
+
+  /** A producer's id that nobody else has. */
+  newProducerId(): bigint {
+    return ++this.#producers;
+  }
+
   /** Appends records; the batch's offsets follow those before. */
   append(partition: number, records: readonly NewRecord[], transaction: Transaction | null): void {
-    this.topic(this.input)[partition]!.append(encodeBatch(records), transaction);
+    const batch = encodeBatch(records);
+    if (transaction) stamp(batch, { id: transaction.producerId, epoch: 0 }, 0);
+    this.topic(this.input)[partition]!.append(batch, transaction);
   }
 
   /** Ends a client's transaction by markers. */
   end(transaction: Transaction, state: "committed" | "aborted"): void {
     transaction.state = state;
-    for (const partition of transaction.partitions) partition.mark();
+    for (const partition of transaction.partitions.keys()) partition.mark(transaction);
   }
 
   claim(holder: string, partitions: readonly number[]): Claim {

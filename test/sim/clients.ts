@@ -47,7 +47,11 @@ export class Clients {
     const open = sim.happens("transaction left open");
     const aborted = sim.happens("transaction aborted");
     if (!open && !aborted && sim.chance(0.7)) return broker.append(partition, records, null);
-    const transaction: Transaction = { state: "open", partitions: new Set() };
+    const transaction: Transaction = {
+      state: "open",
+      partitions: new Map(),
+      producerId: broker.newProducerId(),
+    };
     this.#open.add(transaction);
     broker.append(partition, records, transaction);
     sim.scheduler.after(open ? sim.between(100, 3000) : sim.between(0, 50), () => {

@@ -1,12 +1,12 @@
 // Starts processes, and does to them what happens to processes: crashes, stops, rebalances, pauses.
 
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { chunksOf, decodeIndex, fromHex } from "../../src/state/segment_index.ts";
+import { chunksOf, decodeIndex, fromHex, toHex } from "../../src/state/segment_index.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
 import { concat } from "../../src/state/checkpoint_store.ts";
 import { encodeKey, type KvFile } from "./kv_file.ts";
 import { JOB, type Machine, Member, TOPICS } from "./member.ts";
-import { CLUSTER_FAULTS, type ClusterFault } from "./plan.ts";
+import { CLUSTER_FAULTS, type ClusterFault, KAFKA_CLUSTER_FAULTS } from "./plan.ts";
 import type { Sim } from "./sim.ts";
 import type { World } from "./world.ts";
 
@@ -33,10 +33,13 @@ export class Cluster {
   assign(): void {
     const { sim, world } = this;
     const { partitions, machines } = sim.plan;
-    const processes = world.broker ? 1 + sim.random.below(Math.min(partitions, machines)) : 1;
+    const most = world.kafka ? machines : world.broker ? Math.min(partitions, machines) : 1;
+    const processes = 1 + sim.random.below(most);
     const owned: number[][] = Array.from({ length: processes }, () => []);
     for (let p = 0; p < partitions; p++) {
-      owned[p < processes ? p : sim.random.below(processes)]!.push(p);
+      // One of a group's processes is active on Kafka, with all partitions.
+      if (world.kafka) { for (const list of owned) list.push(p); }
+      else owned[p < processes ? p : sim.random.below(processes)]!.push(p);
     }
     this.#slots = owned.map((list) => ({
       groups: this.#grouped(list),
@@ -62,8 +65,19 @@ export class Cluster {
       if (!this.#slots.includes(slot) || this.sim.healed) return;
       // One process at a time writes to an embedded log: a file lock sees to that.
       if (!this.world.broker && this.world.liveMembers.length > 0) return this.#start(slot, 100);
-      slot.member = this.#member(slot.groups, this.sim.pick(this.world.machines));
+      const machine = this.#freeMachine();
+      if (!machine) return this.#start(slot, 100);
+      slot.member = this.#member(slot.groups, machine);
     });
+  }
+
+  /** Where a process may start: on Kafka each has a machine of its own; null = nowhere. */
+  #freeMachine(): Machine | null {
+    const { machines, liveMembers, kafka } = this.world;
+    const free = kafka
+      ? machines.filter((machine) => liveMembers.every((m) => m.machine !== machine))
+      : machines;
+    return free.length === 0 ? null : this.sim.pick(free);
   }
 
   #member(groups: Slot["groups"], machine: Machine): Member {
@@ -84,7 +98,7 @@ export class Cluster {
   /** Faults come at random moments until the clients are done. */
   async torment(until: () => boolean): Promise<void> {
     const { sim } = this;
-    const kinds = (Object.keys(CLUSTER_FAULTS) as ClusterFault[])
+    const kinds = (Object.keys({ ...CLUSTER_FAULTS, ...KAFKA_CLUSTER_FAULTS }) as ClusterFault[])
       .flatMap((kind) =>
         Array.from({ length: Math.ceil(3 * (sim.plan.rates[kind] ?? 0)) }, () => kind)
       );
@@ -139,8 +153,13 @@ export class Cluster {
       }
       case "retention":
         return this.#retain();
-      default:
+      case "chunk altered":
+      case "chunk missing":
+      case "manifest altered":
         return this.#damage(kind, member.machine.state);
+      default:
+        world.kafka!.befall(kind);
+        return true;
     }
   }
 
@@ -243,7 +262,7 @@ export class Cluster {
   #lookUpSome(): void {
     for (const member of this.world.liveMembers) {
       // A process that was fenced off and does not know yet may answer from the past.
-      if (member.replaced || member.process.paused) continue;
+      if (!member.mayAnswer) continue;
       for (const partition of member.owners.keys()) this.world.lookUp(member, partition);
     }
   }
@@ -287,7 +306,7 @@ function needs(file: KvFile, partition: number, bytes: Uint8Array, key: Deno.KvK
     const read = (hash: string) =>
       file.get(["chunk", JOB, partition, fromHex(hash)])!.value as Uint8Array;
     const index = decodeIndex(concat(manifest.index.map(read)));
-    const hash = Array.from(key[3] as Uint8Array, (b) => b.toString(16).padStart(2, "0")).join("");
+    const hash = toHex(key[3] as Uint8Array);
     return manifest.index.includes(hash) || chunksOf(index).includes(hash);
   } catch {
     return false; // it is damaged already

@@ -1,17 +1,28 @@
 // deno task sim --seeds=N [--from=M]   runs N seeds; exits 1 if a promise was broken
 // deno task sim --seed=N               runs one seed and prints its trace
+// deno task sim:kafka ...              the same on the real src/kafka
 
 import { parseArgs } from "node:util";
 import { turnOfTheEventLoop } from "./event_loop.ts";
-import { FAULT_KINDS, type FaultKind } from "./plan.ts";
+import { type FaultKind, faultKindsOf, type LogKind } from "./plan.ts";
+import type { MakeKafka } from "./kafka_port.ts";
 import { run, type RunResult } from "./simulation.ts";
 
 const SEEDS = 1000;
 const PROGRESS_MS = 500;
 
 const { values } = parseArgs({
-  options: { seed: { type: "string" }, seeds: { type: "string" }, from: { type: "string" } },
+  options: {
+    seed: { type: "string" },
+    seeds: { type: "string" },
+    from: { type: "string" },
+    kafka: { type: "boolean", default: false },
+  },
 });
+
+// kafkajs is loaded by those runs alone that need it.
+const kafka: MakeKafka | null = values.kafka ? (await import("./kafka/mod.ts")).makeKafka : null;
+const LOGS: readonly LogKind[] = kafka ? ["kafka"] : ["broker", "embedded"];
 
 /** A number of an option. */
 function numberOf(name: "seed" | "seeds" | "from", otherwise: number): number {
@@ -24,7 +35,7 @@ function numberOf(name: "seed" | "seeds" | "from", otherwise: number): number {
 
 async function replay(seed: number): Promise<boolean> {
   const lines: string[] = [];
-  const result = await run(seed, { lines });
+  const result = await run(seed, { lines, kafka });
   for (const line of lines) console.log(line);
   tell(result);
   const { records, commits, recoveries, events, virtualMs } = result;
@@ -38,7 +49,7 @@ async function replay(seed: number): Promise<boolean> {
 function tell({ seed, violations }: RunResult): void {
   for (const { promise, message } of violations) {
     console.log(`seed ${seed} breaks ${promise}: ${message}`);
-    console.log(`  replay: deno task sim --seed=${seed}`);
+    console.log(`  replay: deno task ${kafka ? "sim:kafka" : "sim"} --seed=${seed}`);
   }
 }
 
@@ -50,7 +61,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
   const started = performance.now();
   let told = started;
   for (let seed = from; seed < from + count; seed++) {
-    const result = await run(seed);
+    const result = await run(seed, { kafka });
     await turnOfTheEventLoop();
     for (const [kind, n] of result.faults) faults.set(kind, (faults.get(kind) ?? 0) + n);
     records += result.records;
@@ -66,7 +77,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
   }
   clearLine();
   const seconds = (performance.now() - started) / 1000;
-  for (const kind of FAULT_KINDS) console.log(`${kind.padEnd(30)} ${faults.get(kind) ?? 0}`);
+  for (const kind of faultKindsOf(LOGS)) console.log(`${kind.padEnd(30)} ${faults.get(kind) ?? 0}`);
   console.log(
     `${records} records, ${recoveries} recoveries; ${(count / seconds).toFixed(1)} seeds a second`,
   );

@@ -4,6 +4,7 @@ import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
 import type { LocalOwner } from "../../src/job/worker/owners.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
+import type { OpenedLog } from "./kafka_port.ts";
 import type { KvFile } from "./kv_file.ts";
 import { SimProcess } from "./process.ts";
 import { SimKv } from "./sim_kv.ts";
@@ -48,6 +49,7 @@ export class Member {
   /** It has ended by itself: stopped, or given up. */
   ended = false;
   embedded: EmbeddedLog | null = null;
+  kafka: OpenedLog | null = null;
   workers: TransactionWorker[] = [];
 
   /** @param groups the partitions of each of its workers */
@@ -68,7 +70,7 @@ export class Member {
 
   stop(): void {
     this.world.sim.trace(this.process.name, "is asked to stop");
-    this.#stop.abort();
+    this.#stop.abort("stop"); // without a reason an error with a stack is made
   }
 
   get isStopping(): boolean {
@@ -83,14 +85,16 @@ export class Member {
   async #run(): Promise<void> {
     const { world, process } = this;
     try {
-      const log = await this.#openLog();
       const store = await this.#openStore();
+      const log = await this.#openLog(store);
       this.workers = this.groups.map((partitions) => this.#worker(log, store, partitions));
       await Promise.all(this.workers.map((worker) => worker.run(this.#stop.signal)));
       await this.embedded?.close();
+      await this.kafka?.close();
       world.sim.trace(process.name, "has ended");
     } catch (error) {
       if (process.alive) world.onFailure(this, error as Error);
+      await this.kafka?.close();
     }
     this.ended = true;
     process.kill();
@@ -109,8 +113,15 @@ export class Member {
     });
   }
 
-  async #openLog(): Promise<Log> {
+  async #openLog(store: CheckpointStore): Promise<Log> {
     const { world, process } = this;
+    if (world.kafka) {
+      this.kafka = world.kafka.open(process, {
+        name: this.machine.name,
+        hasCheckpoints: async () => (await store.partitions()).length > 0,
+      });
+      return this.#watched(this.kafka);
+    }
     if (world.broker) {
       const hooks: SimLogHooks = { ...world.logHooks, ...world.bug?.log };
       return new SimLog(world.broker, process, hooks);
@@ -123,26 +134,42 @@ export class Member {
       chance: process.chance,
     });
     this.embedded = embedded;
+    return this.#watched(embedded);
+  }
+
+  /** A log whose claims, reads and commits are told to the world. */
+  #watched(log: Log): Log {
+    const { world, process } = this;
     return {
-      id: embedded.id,
-      partitionsOf: (topic) => embedded.partitionsOf(topic),
-      claim: async (input, wanted) => {
-        const session = await embedded.claim(input, wanted);
+      id: log.id,
+      partitionsOf: (topic) => log.partitionsOf(topic),
+      claim: async (input, wanted, signal) => {
+        const session = await log.claim(input, wanted, signal);
         this.onClaim(session);
-        return {
-          input,
-          partitions: session.partitions,
-          read: (partition, offset, options) => {
-            world.onRead(process, session.partitions, options);
-            return session.read(partition, offset, options);
-          },
-          commit: (commit) => {
-            world.auditor.onSend(process, commit);
-            return session.commit(commit);
-          },
+        const read: LogSession["read"] = (partition, offset, options) => {
+          world.onRead(process, session.partitions, options);
+          return session.read(partition, offset, options);
         };
+        const commit: LogSession["commit"] = (commit) => {
+          world.auditor.onSend(process, commit);
+          return session.commit(commit);
+        };
+        const watched: Record<PropertyKey, unknown> = { read, commit };
+        return new Proxy(session, {
+          get: (_, name) => {
+            const value = watched[name] ?? Reflect.get(session, name, session);
+            return typeof value === "function" ? value.bind(session) : value;
+          },
+        });
       },
     };
+  }
+
+  /** Whether it may answer questions: it knows no better than that it is the owner. */
+  get mayAnswer(): boolean {
+    if (this.process.paused) return false;
+    // The log's own word; elsewhere a process that was replaced may not know yet.
+    return this.kafka ? this.kafka.isAvailable : !this.replaced;
   }
 
   async #openStore(): Promise<CheckpointStore> {

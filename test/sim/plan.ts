@@ -43,27 +43,68 @@ export const CLUSTER_FAULTS = {
   "retention": 1,
 } as const;
 
+/** Faults of Kafka's brokers and of the way to them, by request: a rate is a share of the requests. */
+export const KAFKA_FAULTS = {
+  "request lost": 0.004,
+  "answer lost": 0.006,
+  "no answer": 0.001,
+  "answer late": 0.02,
+  "no connection": 0.05,
+  "coordinator not there": 0.02,
+  "transaction busy": 0.03,
+  "member refused": 0.01,
+  "producer fenced": 0.004,
+  "leader not there": 0.02,
+  "not allowed": 0.0005,
+  "end fails, done": 0.03,
+  "end fails, not done": 0.03,
+  "markers late": 0.1,
+  "records torn": 0.3,
+  "records cut": 0.3,
+  "log end told early": 0.05,
+} as const;
+
+/** Faults that befall a cluster on Kafka, beside those above; a rate is their weight. */
+export const KAFKA_CLUSTER_FAULTS = {
+  "coordinator moves": 2,
+  "leaders move": 2,
+  "broker restarts": 2,
+  "connections break": 1,
+} as const;
+
 /** What clients do to the input; a rate is a share of their writes. */
 export const CLIENT_FAULTS = {
   "transaction aborted": 0.3,
   "transaction left open": 0.2,
 } as const;
 
-export type ClusterFault = keyof typeof CLUSTER_FAULTS;
-export type FaultKind =
-  | keyof typeof OPERATION_FAULTS
-  | ClusterFault
-  | keyof typeof CLIENT_FAULTS;
+const ALL_FAULTS = {
+  ...OPERATION_FAULTS,
+  ...CLUSTER_FAULTS,
+  ...KAFKA_FAULTS,
+  ...KAFKA_CLUSTER_FAULTS,
+  ...CLIENT_FAULTS,
+};
 
-export const FAULT_KINDS = [
-  ...Object.keys(OPERATION_FAULTS),
-  ...Object.keys(CLUSTER_FAULTS),
-  ...Object.keys(CLIENT_FAULTS),
-] as FaultKind[];
+export type KafkaClusterFault = keyof typeof KAFKA_CLUSTER_FAULTS;
+export type ClusterFault = keyof typeof CLUSTER_FAULTS | KafkaClusterFault;
+export type FaultKind = keyof typeof ALL_FAULTS;
+
+/** The logs that a run may be on: of the engine's own, or Kafka's real client code. */
+export type LogKind = "embedded" | "broker" | "kafka";
+
+/** Faults that runs on some of the logs may have. */
+export function faultKindsOf(logs: readonly LogKind[]): FaultKind[] {
+  const kinds = Object.keys(ALL_FAULTS) as FaultKind[];
+  return kinds.filter((kind) => logs.some((log) => isPossible(kind, log)));
+}
 
 export interface Plan {
-  /** The real embedded log on a simulated KV, or a simulated log with Kafka's semantics. */
-  readonly log: "embedded" | "broker";
+  /**
+   * The real embedded log on a simulated KV, a simulated log with Kafka's semantics, or the real
+   * src/kafka before simulated brokers.
+   */
+  readonly log: LogKind;
   readonly partitions: number;
   /** Partitions of the outputs for summaries and dead letters. */
   readonly sidePartitions: number;
@@ -92,14 +133,27 @@ export interface Plan {
   readonly rates: Partial<Record<FaultKind, number>>;
   /** Mean time between two faults of the cluster in ms. */
   readonly clusterFaultMs: number;
+  readonly kafka: KafkaPlan;
   /** Share of claims by processes that were replaced which go through. */
   readonly zombieClaims: number;
 }
 
-export function planOf(random: Random): Plan {
+export interface KafkaPlan {
+  readonly brokers: number;
+  readonly sessionTimeoutMs: number;
+  readonly transactionTimeoutMs: number;
+  /** Until the markers of a transaction are written, at the most. */
+  readonly markersMs: number;
+  readonly compression: "none" | "gzip" | "zstd";
+}
+
+/** @param onKafka a run on src/kafka, or one on the engine's own logs */
+export function planOf(random: Random, onKafka: boolean): Plan {
   const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
-  const log = pick("broker", "broker", "embedded");
+  const log: LogKind = onKafka ? "kafka" : pick("broker", "broker", "embedded");
   const partitions = pick(1, 1, 2, 2, 3, 4);
+  // Some schedules are long: more checkpoints are retired, more sessions follow each other.
+  const length = random.below(12) === 0 ? 4 : 1;
   const windowMs = pick(0, 250, 1000, 5000);
   const format = pick(Format.Text, Format.Text, Format.Json);
   return {
@@ -107,7 +161,7 @@ export function planOf(random: Random): Plan {
     partitions,
     sidePartitions: pick(1, partitions),
     machines: log === "embedded" ? 1 : pick(1, 2, 3),
-    sharedStore: pick(true, false),
+    sharedStore: log !== "kafka" && pick(true, false),
     workers: pick(1, 1, 2),
     settings: {
       commitIntervalMs: pick(20, 50, 100, 400),
@@ -144,8 +198,8 @@ export function planOf(random: Random): Plan {
       commitBytes: pick(1500, 6000, 700_000),
       commitMutations: pick(10, 40, 900),
     },
-    records: 40 + random.below(300),
-    durationMs: 1500 + random.below(6000),
+    records: length * (40 + random.below(300)),
+    durationMs: length * (1500 + random.below(6000)),
     recordsAtOnce: pick(3, 10, 40),
     items: pick(1, 8, 40, 60),
     longIds: pick(true, false, false),
@@ -153,6 +207,13 @@ export function planOf(random: Random): Plan {
     slownessMs: pick(0.01, 0.5, 3),
     rates: ratesOf(random, log),
     clusterFaultMs: pick(200, 600, 2000),
+    kafka: {
+      brokers: pick(1, 2, 3),
+      sessionTimeoutMs: pick(800, 2000, 6000),
+      transactionTimeoutMs: pick(1500, 10_000, 60_000),
+      markersMs: pick(1, 10, 60),
+      compression: pick("none", "none", "gzip", "zstd"),
+    },
     zombieClaims: pick(0, 0, 0.3),
   };
 }
@@ -161,8 +222,7 @@ export function planOf(random: Random): Plan {
 function ratesOf(random: Random, log: Plan["log"]): Partial<Record<FaultKind, number>> {
   const share = [5, 40, 40, 70, 95][random.below(5)]!;
   const rates: Partial<Record<FaultKind, number>> = {};
-  const all = { ...OPERATION_FAULTS, ...CLUSTER_FAULTS, ...CLIENT_FAULTS };
-  for (const [kind, rate] of Object.entries(all) as [FaultKind, number][]) {
+  for (const [kind, rate] of Object.entries(ALL_FAULTS) as [FaultKind, number][]) {
     if (random.below(100) >= share || !isPossible(kind, log)) continue;
     // From a third of the usual rate to three times that.
     rates[kind] = Math.min(0.9 * Math.max(1, rate), rate * 3 ** (random.below(200) / 100 - 1));
@@ -171,7 +231,10 @@ function ratesOf(random: Random, log: Plan["log"]): Partial<Record<FaultKind, nu
 }
 
 /** The embedded log has one process and no network; nobody writes to it in transactions. */
-function isPossible(kind: FaultKind, log: Plan["log"]): boolean {
-  if (log === "broker") return true;
-  return !/^(commit|fetch|claim|transaction)|^(zombie|pause|owner conflict)$/.test(kind);
+function isPossible(kind: FaultKind, log: LogKind): boolean {
+  const ofKafka = kind in KAFKA_FAULTS || kind in KAFKA_CLUSTER_FAULTS;
+  const ofBroker = /^(commit|fetch|claim) /.test(kind);
+  if (log === "kafka") return !ofBroker;
+  if (log === "broker") return !ofKafka;
+  return !ofKafka && !ofBroker && !/^(transaction |(zombie|pause|owner conflict)$)/.test(kind);
 }

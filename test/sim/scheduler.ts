@@ -6,7 +6,7 @@ import type { Random } from "../model/random.ts";
  * Microtasks that follow an event before the next one. What takes longer goes on beside the next event:
  * microtasks have one order, so that is the same in every run.
  */
-const TICKS = 40;
+const TICKS = 20;
 
 /** Without any event: so many times that many microtasks, and nothing will ever happen. */
 const QUIET_SETTLES = 500;

@@ -29,12 +29,13 @@ export class Sim {
   /** No more faults. */
   healed = false;
 
-  /** @param lines takes the trace; null = none is kept */
-  constructor(readonly seed: number, readonly lines: string[] | null = null) {
+  /**
+   * @param lines takes the trace; null = none is kept
+   * @param onKafka whether it runs on src/kafka
+   */
+  constructor(readonly seed: number, readonly lines: string[] | null = null, onKafka = false) {
     this.random = new Random(seed);
-    // The first numbers of neighbouring seeds are alike.
-    for (let i = 0; i < 8; i++) this.random.bits();
-    this.plan = planOf(this.random);
+    this.plan = planOf(this.random, onKafka);
     this.scheduler = new Scheduler(this.random);
   }
 

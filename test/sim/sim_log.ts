@@ -104,7 +104,7 @@ class SimSession implements LogSession {
     const first = await this.#fetch(partition, offset, options);
     if (first.batches.length > 0 || options.waitMs === 0 || options.signal?.aborted) return first;
     const more = new AbortController();
-    const stop = () => more.abort();
+    const stop = () => more.abort("over"); // without a reason an error with a stack is made
     options.signal?.addEventListener("abort", stop);
     this.log.broker.topic(this.input)[partition]!.waitForMore(stop);
     await clock.sleep(options.waitMs, more.signal);

@@ -4,6 +4,7 @@ import { checkAll, visibleEnd } from "./final_checks.ts";
 import { Clients } from "./clients.ts";
 import { Cluster } from "./cluster.ts";
 import { EngineLog } from "./engine_log.ts";
+import type { MakeKafka } from "./kafka_port.ts";
 import type { FaultKind } from "./plan.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
 import { Sim, type Violation } from "./sim.ts";
@@ -18,6 +19,8 @@ export interface RunOptions {
   /** Takes the trace; null = none is kept. */
   readonly lines?: string[] | null;
   readonly bug?: PlantedBug | null;
+  /** Makes it a run on src/kafka. */
+  readonly kafka?: MakeKafka | null;
 }
 
 export interface RunResult {
@@ -35,11 +38,11 @@ export interface RunResult {
 /** Runs one seed. The same seed gives the same run, event by event. */
 export async function run(
   seed: number,
-  { lines = null, bug = null }: RunOptions = {},
+  { lines = null, bug = null, kafka = null }: RunOptions = {},
 ): Promise<RunResult> {
-  const sim = new Sim(seed, lines);
+  const sim = new Sim(seed, lines, kafka !== null);
   sim.trace("plan", () => JSON.stringify(sim.plan));
-  const world = new World(sim, bug);
+  const world = new World(sim, bug, kafka);
   const clients = new Clients(sim, world);
   const undo = bug?.patch?.();
   EngineLog.attach(world);
@@ -87,17 +90,21 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
     sim,
   );
   const last = cluster.startLast();
+  // A group's generations end as long as sessions of processes that are gone do.
+  if (world.kafka) await cluster.sleep(2 * sim.plan.kafka.sessionTimeoutMs);
   await until(cluster, "the log is drained", () =>
     last.ended ||
     last.isRecovered &&
       world.auditor.partitions.every((audit, p) => audit.offset >= visibleEnd(world, p)), sim);
+  await cluster.sleep(sim.between(0, 2000));
   await until(
     cluster,
     "all owners are ready",
-    () => last.ended || [...last.owners.values()].every((owner) => owner.isReady),
+    () =>
+      last.ended ||
+      last.isRecovered && [...last.owners.values()].every((owner) => owner.isReady),
     sim,
   );
-  await cluster.sleep(sim.between(0, 2000));
   last.stop();
   await until(cluster, "the last process stops", () => last.ended, sim);
   await checkAll(world, clients, last);

@@ -7,6 +7,7 @@ import { decodeManifest } from "../../src/state/manifest.ts";
 import { EmbeddedArchive, viewOf, type Visible } from "./archive.ts";
 import { Auditor, type PositionOf } from "./auditor.ts";
 import { Broker } from "./broker.ts";
+import type { KafkaPort, MakeKafka, OnTransaction } from "./kafka_port.ts";
 import { encodeKey, KvFile, type Mutation } from "./kv_file.ts";
 import { type Machine, type Member, TOPICS, topicSizes } from "./member.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
@@ -24,9 +25,17 @@ const EXPECTED_ERRORS = [
   "was lost",
 ];
 
+/** What a broker refuses for good stops a process; it says what a person is to do. */
+function isRefusal({ remedy }: StopError): boolean {
+  return ["give the job's user the right", "use Apache Kafka", "stop them, or", "restore the topic"]
+    .some((text) => remedy.startsWith(text));
+}
+
 export class World {
   readonly machines: Machine[];
   readonly broker: Broker | null;
+  /** The real src/kafka on simulated brokers, if the run is on it. */
+  readonly kafka: KafkaPort | null;
   /** File of the embedded log, and what became visible in it. */
   readonly logFile: KvFile | null;
   readonly archive: EmbeddedArchive | null;
@@ -42,7 +51,7 @@ export class World {
   /** Partitions whose log was told to forget its start: their checkpoints are the way back. */
   readonly retainedPartitions = new Set<number>();
 
-  constructor(readonly sim: Sim, readonly bug: PlantedBug | null) {
+  constructor(readonly sim: Sim, readonly bug: PlantedBug | null, makeKafka: MakeKafka | null) {
     const { plan } = sim;
     const shared = new KvFile("state");
     this.machines = Array.from({ length: plan.machines }, (_, i) => ({
@@ -50,10 +59,15 @@ export class World {
       state: plan.sharedStore ? shared : new KvFile(`state ${i}`),
     }));
     const sizes = topicSizes(plan.partitions, plan.sidePartitions);
-    this.broker = plan.log === "broker" ? new Broker(sim, TOPICS.input, sizes) : null;
+    const onTransaction: OnTransaction = (process, positions, visible) =>
+      this.#onTransaction(process, positions, visible);
+    this.kafka = makeKafka?.(sim, TOPICS.input, sizes, onTransaction) ?? null;
+    this.broker = this.kafka?.broker ??
+      (plan.log === "broker" ? new Broker(sim, TOPICS.input, sizes) : null);
     this.logFile = this.broker ? null : new KvFile("log");
     this.archive = this.logFile && new EmbeddedArchive(this.logFile, TOPICS.input);
-    this.auditor = new Auditor(sim, this.broker ? viewOf(this.broker) : this.archive!, TOPICS);
+    const input = this.broker ? viewOf(this.broker, this.kafka !== null) : this.archive!;
+    this.auditor = new Auditor(sim, input, TOPICS);
     this.workload = new Workload(sim, (p) => this.auditor.partitions[p]!.offset > 0);
   }
 
@@ -121,6 +135,13 @@ export class World {
     this.sim.violate("P7", `${process.name} reads on while ${pending} bytes wait for a commit`);
   }
 
+  #onTransaction(process: SimProcess, positions: readonly PositionOf[], visible: Visible): void {
+    // A new group's first commit sets the positions where everything begins.
+    const begins = positions.every((p) => p.offset === 0 && p.parameters === "");
+    if (begins && visible.size === 0) return;
+    this.#onCommit(process, positions, visible);
+  }
+
   #onCommit(process: SimProcess, positions: readonly PositionOf[], visible: Visible): void {
     const expected = this.auditor.onCommit(process, positions);
     this.auditor.expectations.compare(expected, visible);
@@ -131,10 +152,7 @@ export class World {
   onKvCommit(file: KvFile, process: SimProcess, mutations: readonly Mutation[]): void {
     if (file === this.logFile) {
       const { positions, visible } = this.archive!.take(mutations);
-      // The log's first commit sets the positions where everything begins.
-      const begins = positions.every((p) => p.offset === 0 && p.parameters === "");
-      if (!begins || visible.size > 0) this.#onCommit(process, positions, visible);
-      return;
+      return this.#onTransaction(process, positions, visible);
     }
     for (const { key, value } of mutations) {
       if (this.damaged.size > 0 && value !== undefined) this.#heal(file, encodeKey(key));
@@ -198,6 +216,7 @@ export class World {
     this.sim.trace(name, () => `fails: ${error.stack}`);
     const gaveUp = error instanceof StopError && error.message.includes("without progress");
     if (gaveUp || error.message.includes(SIMULATED)) return;
+    if (error instanceof StopError && isRefusal(error)) return;
     this.sim.violate("liveness", `${name} stopped: ${error.message}`);
   }
 

@@ -220,9 +220,13 @@ export function createCluster(config: KafkaConfig): Cluster {
   });
 }
 
-/** The error that kafkajs makes of an error code: KafkaJSProtocolError with type and code. */
+/**
+ * The error that kafkajs makes of an error code: KafkaJSProtocolError with type and code. Codes that
+ * are younger than kafkajs (PRODUCER_FENCED) have -99 there.
+ */
 export function protocolError(code: number): Error {
-  return (protocolErrors as { createErrorFromCode(code: number): Error }).createErrorFromCode(code);
+  const { createErrorFromCode } = protocolErrors as { createErrorFromCode(code: number): Error };
+  return Object.assign(createErrorFromCode(code), { code });
 }
 
 const CLUSTER_METHODS = [

@@ -31,6 +31,8 @@ export interface ConnectionOptions {
     readonly username: string;
     readonly password: string;
   };
+  /** What stands in for kafkajs's connections, in a simulation within one thread. */
+  readonly createCluster?: typeof createCluster;
 }
 
 export type CoordinatorKind = "group" | "transaction";
@@ -63,8 +65,9 @@ export class KafkaClient {
 
   constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
     patchKafkajs();
-    this.#cluster = createCluster({
-      ...structuredClone(options), // kafkajs writes into it, after which no thread could be given it
+    const { createCluster: create = createCluster, ...config } = options;
+    this.#cluster = create({
+      ...structuredClone(config), // kafkajs writes into it, after which no thread could be given it
       socketFactory: createFrameSocket,
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: REQUEST_TIMEOUT_MS,

@@ -1,0 +1,150 @@
+// Simulated brokers of one Kafka cluster: where partitions and coordinators live, what fails there.
+
+import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
+import { Broker, type BrokerPartition } from "../broker.ts";
+import type { KafkaClusterFault } from "../plan.ts";
+import type { SimProcess } from "../process.ts";
+import type { Sim } from "../sim.ts";
+import { connectionError } from "./client_errors.ts";
+import { Group } from "./group.ts";
+import { type CommittedTransaction, Transactions } from "./transactions.ts";
+
+/** One broker, as clients reach it. */
+export interface Node {
+  readonly id: number;
+  isUp: boolean;
+  /** Each fails a request under way. */
+  readonly pending: Set<(error: Error) => void>;
+}
+
+interface Seat {
+  node: Node;
+  /** Until then nobody answers for it, in virtual ms. */
+  readyAt: number;
+}
+
+/** A log seems to end early after its leader has moved. */
+interface Lag {
+  readonly until: number;
+  readonly end: number;
+}
+
+export class Brokers {
+  readonly nodes: Node[];
+  readonly storage: Broker;
+  readonly group: Group;
+  readonly transactions: Transactions;
+  readonly #coordinators: Record<CoordinatorKind, Seat>;
+  readonly #leaders = new Map<BrokerPartition, Seat>();
+  readonly #lags = new Map<BrokerPartition, Lag>();
+
+  constructor(
+    readonly sim: Sim,
+    readonly topics: Readonly<Record<string, number>>,
+    input: string,
+    onCommit: (process: SimProcess, committed: CommittedTransaction) => void,
+  ) {
+    this.nodes = Array.from(
+      { length: sim.plan.kafka.brokers },
+      (_, id) => ({ id, isUp: true, pending: new Set() }),
+    );
+    this.storage = new Broker(sim, input, topics);
+    this.group = new Group(sim);
+    this.transactions = new Transactions(sim, this.storage, this.group, onCommit);
+    const seat = () => ({ node: sim.pick(this.nodes), readyAt: 0 });
+    this.#coordinators = { group: seat(), transaction: seat() };
+    for (const tp of this.#partitions) this.#leaders.set(tp, seat());
+  }
+
+  get #partitions(): BrokerPartition[] {
+    return Object.keys(this.topics).flatMap((topic) => this.storage.topic(topic));
+  }
+
+  // ---- who does what ----
+
+  #ready({ node, readyAt }: Seat): Node | null {
+    return node.isUp && this.sim.now >= readyAt ? node : null;
+  }
+
+  /** The leader of a partition; null while there is none. */
+  leader(topic: string, partition: number): Node | null {
+    return this.#ready(this.#leaders.get(this.storage.topic(topic)[partition]!)!);
+  }
+
+  /** Where a coordinator lives, ready or not. */
+  coordinatorNode(kind: CoordinatorKind): Node {
+    return this.#coordinators[kind].node;
+  }
+
+  isCoordinator(kind: CoordinatorKind, node: Node): boolean {
+    return this.#coordinators[kind].node === node;
+  }
+
+  isLoaded(kind: CoordinatorKind): boolean {
+    return this.#ready(this.#coordinators[kind]) !== null;
+  }
+
+  get someUp(): Node | null {
+    const up = this.nodes.filter((node) => node.isUp);
+    return up.length === 0 ? null : this.sim.pick(up);
+  }
+
+  /** The last stable offset, as the leader knows it at the moment. */
+  stableEnd(tp: BrokerPartition): number {
+    const lag = this.#lags.get(tp);
+    const { stableEnd } = tp;
+    return lag && this.sim.now < lag.until && !this.sim.healed
+      ? Math.min(lag.end, stableEnd)
+      : stableEnd;
+  }
+
+  // ---- what befalls it ----
+
+  befall(kind: KafkaClusterFault): void {
+    const { sim } = this;
+    switch (kind) {
+      case "coordinator moves":
+        return this.#move(this.#coordinators[sim.pick(["group", "transaction"] as const)]);
+      case "leaders move":
+        for (const tp of this.#partitions) if (sim.chance(0.5)) this.#moveLeader(tp);
+        return;
+      case "connections break":
+        return this.#breakConnections(sim.pick(this.nodes), "Connection reset");
+      case "broker restarts":
+        return this.#restart(sim.pick(this.nodes));
+    }
+  }
+
+  #move(seat: Seat): void {
+    const others = this.nodes.filter((node) => node.isUp && node !== seat.node);
+    if (others.length > 0) seat.node = this.sim.pick(others);
+    seat.readyAt = this.sim.now + this.sim.between(0, 800);
+  }
+
+  #moveLeader(tp: BrokerPartition): void {
+    const { sim } = this;
+    this.#move(this.#leaders.get(tp)!);
+    if (!sim.happens("log end told early")) return;
+    const entry = tp.entries.length === 0 ? null : sim.pick(tp.entries.slice(-3));
+    const end = Math.max(tp.start, entry?.base ?? 0);
+    this.#lags.set(tp, { until: sim.now + sim.between(100, 1500), end });
+  }
+
+  #breakConnections(node: Node, reason: string): void {
+    this.sim.trace("broker", () => `${node.id}: ${reason}, ${node.pending.size} requests fail`);
+    for (const fail of [...node.pending]) fail(connectionError(reason));
+    node.pending.clear();
+  }
+
+  #restart(node: Node): void {
+    if (!node.isUp) return;
+    node.isUp = false;
+    this.#breakConnections(node, "The broker stops");
+    for (const seat of Object.values(this.#coordinators)) if (seat.node === node) this.#move(seat);
+    for (const [tp, seat] of this.#leaders) if (seat.node === node) this.#moveLeader(tp);
+    this.sim.scheduler.after(this.sim.between(50, 4000), () => {
+      node.isUp = true;
+      this.sim.trace("broker", `${node.id} is up again`);
+    });
+  }
+}

@@ -1,0 +1,38 @@
+// Runs of the simulator on the real src/kafka: `deno test --allow-env test/sim/kafka`. kafkajs reads the
+// environment when it is loaded; nothing else is needed.
+
+import { assertEquals } from "@std/assert";
+import { turnOfTheEventLoop } from "../event_loop.ts";
+import { type FaultKind, faultKindsOf } from "../plan.ts";
+import { run } from "../simulation.ts";
+import { makeKafka } from "./mod.ts";
+
+const SEEDS = 200;
+const SEEDS_OF_A_TEST = 50;
+
+const faults = new Map<FaultKind, number>();
+
+Deno.test("simulated Kafka: the same seed gives the same run, event by event", async () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const traces: string[][] = [[], []];
+    for (const lines of traces) await run(seed, { lines, kafka: makeKafka });
+    assertEquals(traces[0]!.join("\n"), traces[1]!.join("\n"));
+  }
+});
+
+for (let from = 1; from <= SEEDS; from += SEEDS_OF_A_TEST) {
+  const to = from + SEEDS_OF_A_TEST - 1;
+  Deno.test(`simulated Kafka: every promise is kept, seeds ${from} to ${to}`, async () => {
+    for (let seed = from; seed <= to; seed++) {
+      const result = await run(seed, { kafka: makeKafka });
+      await turnOfTheEventLoop();
+      for (const [kind, n] of result.faults) faults.set(kind, (faults.get(kind) ?? 0) + n);
+      const broken = result.violations.map(({ promise, message }) => `${promise}: ${message}`);
+      assertEquals(broken, [], `seed ${seed}; replay: deno task sim:kafka --seed=${seed}`);
+    }
+  });
+}
+
+Deno.test("simulated Kafka: these seeds switch every fault on", () => {
+  assertEquals(faultKindsOf(["kafka"]).filter((kind) => !faults.has(kind)), []);
+});

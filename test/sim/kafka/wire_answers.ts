@@ -1,0 +1,193 @@
+// The broker's side of the requests that src/kafka encodes by itself: what they ask, and the bytes of
+// their answers.
+
+import type { AbortedTransaction } from "../../../src/kafka/protocol/fetch.ts";
+import type { CommittedOffset, TopicPartitions } from "../../../src/kafka/protocol/offsets.ts";
+import { Reader, Writer } from "../../../src/kafka/protocol/wire.ts";
+
+function bytesOf(writer: Writer): Uint8Array {
+  return writer.encoded().buffer;
+}
+
+export interface FetchRequest {
+  readonly topic: string;
+  readonly maxWaitMs: number;
+  readonly maxBytes: number;
+  readonly partitions: readonly { readonly partition: number; readonly offset: number }[];
+}
+
+export function readFetch(body: Uint8Array): FetchRequest {
+  const r = new Reader(body);
+  r.int32(); // replica
+  const maxWaitMs = r.int32();
+  r.int32(); // bytes at least
+  const maxBytes = r.int32();
+  r.int8(); // isolation level
+  r.int32();
+  r.int32();
+  const topics = r.array(() => ({
+    topic: r.string(),
+    partitions: r.array(() => {
+      const partition = r.int32();
+      r.int32(); // leader epoch
+      const offset = r.long();
+      r.long();
+      r.int32();
+      return { partition, offset };
+    }),
+  }));
+  const { topic, partitions } = topics[0]!;
+  return { topic, maxWaitMs, maxBytes, partitions };
+}
+
+export interface PartitionAnswer {
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly logStart: number;
+  readonly aborted: readonly AbortedTransaction[];
+  readonly records: Uint8Array;
+}
+
+export function fetchAnswer(topic: string, partitions: readonly PartitionAnswer[]): Uint8Array {
+  const w = new Writer().int32(0).int16(0).int32(0);
+  w.array([topic], () => {
+    w.string(topic).array(partitions, (p) => {
+      w.int32(p.partition).int16(p.errorCode).int64(p.highWatermark).int64(p.lastStableOffset)
+        .int64(p.logStart).array(p.aborted, ({ producerId, firstOffset }) => {
+          w.int64(producerId).int64(firstOffset);
+        }).int32(-1).int32(p.records.length).bytes(p.records);
+    });
+  });
+  return bytesOf(w);
+}
+
+export interface ProduceRequest {
+  readonly transactionalId: string;
+  readonly batches: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly bytes: Uint8Array;
+  }[];
+}
+
+/** Reads a whole frame, header and all. */
+export function readProduce(frame: Uint8Array): ProduceRequest {
+  const r = new Reader(frame);
+  if (r.int32() !== frame.length - 4) throw new RangeError("A frame's length is wrong");
+  r.int16(); // request
+  r.int16(); // its version
+  r.int32(); // correlation id
+  r.string(); // client id
+  const transactionalId = r.string();
+  r.int16(); // acknowledgements
+  r.int32(); // time-out
+  const batches = r.array(() => {
+    const topic = r.string();
+    return r.array(() => {
+      const partition = r.int32();
+      return { topic, partition, bytes: r.bytes(r.int32()).slice() };
+    });
+  }).flat();
+  return { transactionalId, batches };
+}
+
+export interface ProducedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly baseOffset: number;
+}
+
+export function produceAnswer(partitions: readonly ProducedPartition[]): Uint8Array {
+  const w = new Writer();
+  w.array([...Map.groupBy(partitions, (p) => p.topic)], ([topic, some]) => {
+    w.string(topic).array(some, ({ partition, errorCode, baseOffset }) => {
+      w.int32(partition).int16(errorCode).int64(baseOffset).int64(-1).int64(0);
+    });
+  });
+  return bytesOf(w.int32(0));
+}
+
+export interface OffsetCommitRequest {
+  readonly transactionalId: string;
+  readonly groupId: string;
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+  readonly generation: number;
+  readonly memberId: string;
+  readonly topics: readonly TopicPartitions<CommittedOffset>[];
+}
+
+export function readOffsetCommit(body: Uint8Array): OffsetCommitRequest {
+  const r = new Reader(body);
+  r.tags();
+  const transactionalId = r.compactString()!;
+  const groupId = r.compactString()!;
+  const producerId = r.int64();
+  const producerEpoch = r.int16();
+  const generation = r.int32();
+  const memberId = r.compactString()!;
+  r.compactString(); // group instance
+  const topics = r.compactArray(() => {
+    const topic = r.compactString()!;
+    const partitions = r.compactArray(() => {
+      const partition = r.int32();
+      const offset = r.long();
+      r.int32(); // leader epoch
+      const metadata = r.compactString() ?? "";
+      r.tags();
+      return { partition, offset, metadata };
+    });
+    r.tags();
+    return { topic, partitions };
+  });
+  return { transactionalId, groupId, producerId, producerEpoch, generation, memberId, topics };
+}
+
+export function offsetCommitAnswer(
+  { topics }: OffsetCommitRequest,
+  errorCode: number,
+): Uint8Array {
+  const w = new Writer().noTags().int32(0);
+  w.compactArray(topics, ({ topic, partitions }) => {
+    w.compactString(topic).compactArray(partitions, ({ partition }) => {
+      w.int32(partition).int16(errorCode).noTags();
+    }).noTags();
+  });
+  return bytesOf(w.noTags());
+}
+
+export interface OffsetFetchRequest {
+  readonly groupId: string;
+  readonly topics: readonly TopicPartitions<number>[];
+}
+
+export function readOffsetFetch(body: Uint8Array): OffsetFetchRequest {
+  const r = new Reader(body);
+  r.tags();
+  const groupId = r.compactString()!;
+  const topics = r.compactArray(() => {
+    const topic = r.compactString()!;
+    const partitions = r.compactArray(() => r.int32());
+    r.tags();
+    return { topic, partitions };
+  });
+  if (r.int8() !== 1) throw new RangeError("It does not ask for stable offsets");
+  return { groupId, topics };
+}
+
+export function offsetFetchAnswer(
+  topics: readonly TopicPartitions<CommittedOffset & { readonly errorCode: number }>[],
+  errorCode: number,
+): Uint8Array {
+  const w = new Writer().noTags().int32(0);
+  w.compactArray(topics, ({ topic, partitions }) => {
+    w.compactString(topic).compactArray(partitions, (p) => {
+      w.int32(p.partition).int64(p.offset).int32(-1).compactString(p.metadata).int16(p.errorCode)
+        .noTags();
+    }).noTags();
+  });
+  return bytesOf(w.int16(errorCode).noTags());
+}

@@ -1,0 +1,39 @@
+// What the simulator needs of Kafka. The one who implements it imports kafkajs, so it is given to a run.
+
+import type { Log } from "../../src/log/mod.ts";
+import type { Visible } from "./archive.ts";
+import type { PositionOf } from "./auditor.ts";
+import type { Broker } from "./broker.ts";
+import type { KafkaClusterFault } from "./plan.ts";
+import type { SimProcess } from "./process.ts";
+import type { Sim } from "./sim.ts";
+
+/** A log that is a member of its group until it is closed. */
+export type OpenedLog = Log & { readonly isAvailable: boolean; close(): Promise<void> };
+
+export interface KafkaMachine {
+  readonly name: string;
+  hasCheckpoints(): Promise<boolean>;
+}
+
+/** A transaction was committed: what became visible with it. */
+export type OnTransaction = (
+  process: SimProcess,
+  positions: readonly PositionOf[],
+  visible: Visible,
+) => void;
+
+export interface KafkaPort {
+  /** What the brokers store. */
+  readonly broker: Broker;
+  /** Opens the log in a process: it joins the group. */
+  open(process: SimProcess, machine: KafkaMachine): OpenedLog;
+  befall(kind: KafkaClusterFault): void;
+}
+
+export type MakeKafka = (
+  sim: Sim,
+  input: string,
+  topics: Readonly<Record<string, number>>,
+  onTransaction: OnTransaction,
+) => KafkaPort;
