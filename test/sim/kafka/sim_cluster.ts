@@ -305,6 +305,12 @@ export class SimCluster implements Cluster {
           "EndTxn",
           () => transactions.end(identity, transactionResult, process),
         ),
+      findGroupCoordinator: ({ coordinatorType }) =>
+        this.request(
+          node,
+          "FindCoordinator",
+          () => brokers.coordinatorNode(coordinatorType === 0 ? "group" : "transaction"),
+        ),
       createTopics: unused,
       describeConfigs: unused,
     };
