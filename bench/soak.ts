@@ -10,6 +10,7 @@
 import { soakKafka } from "./kafka_soak.ts";
 import { oneOf, readOptions, refuse } from "./options.ts";
 import { cpuSeconds, residentBytes } from "./process_figures.ts";
+import { lastQuarters, SAMPLES_MIN, slope } from "./series.ts";
 import { scrape } from "./service_metrics.ts";
 import { type Soaked, soakEmbedded } from "./soaked.ts";
 
@@ -24,8 +25,7 @@ const values = readOptions(USAGE, { job: "embedded", minutes: 30, items: 100_000
 const { minutes, items, rate } = values;
 const job = oneOf(USAGE, "job", values.job, ["embedded", "kafka"]);
 if (rate === 0) refuse(USAGE, "--rate must be a number of records a second");
-// Fewer have no quarters.
-if (minutes * 60_000 < 8 * SAMPLE_MS) refuse(USAGE, "--minutes must be 1 or more");
+if (minutes * 60_000 < 2 * SAMPLES_MIN * SAMPLE_MS) refuse(USAGE, "--minutes must be 1 or more");
 
 interface Sample {
   readonly minute: number;
@@ -72,25 +72,10 @@ async function watch(soaked: Soaked): Promise<Sample[]> {
   return samples;
 }
 
-/** Slope of a line through points, by least squares. */
-function slope(points: readonly (readonly [number, number])[]): number {
-  const mean = (i: 0 | 1) => points.reduce((n, p) => n + p[i], 0) / points.length;
-  const [x, y] = [mean(0), mean(1)];
-  const over = points.reduce((n, p) => n + (p[0] - x) * (p[1] - y), 0);
-  return over / points.reduce((n, p) => n + (p[0] - x) ** 2, 0);
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
-}
-
 /** The line about what waits; whether it grows without bound. */
 function judgeWaiting({ waits, growthMax }: Soaked, samples: readonly Sample[]): boolean {
   const waiting = samples.map((s) => s.waiting);
-  const half = waiting.slice(Math.floor(waiting.length / 2));
-  const middle = Math.floor(half.length / 2);
-  const [third, last] = [median(half.slice(0, middle)), median(half.slice(middle))];
-  // Medians: a pause of the machine is not the job's.
+  const [third, last] = lastQuarters(waiting);
   const grows = growthMax !== null && last - third > growthMax;
   console.log(
     `${waits}: largest ${
@@ -111,7 +96,11 @@ try {
   const cpu = await cpuSeconds(service.pid) / (last.records / 1e6);
   service.signal("SIGTERM");
   const { code } = await service.status;
-  console.log(`${(folded / 1e6).toFixed(2)} M records/s, ${cpu.toFixed(3)} CPU-s per million`);
+  console.log(
+    `${(folded / 1e6).toFixed(2)} M records/s${
+      job === "kafka" ? ` of ${(rate / 1e6).toFixed(2)} asked for` : ""
+    }, ${cpu.toFixed(3)} CPU-s per million`,
+  );
   const grows = judgeWaiting(soaked, samples);
   console.log(
     `RSS ${first.mebibytes.toFixed(0)} -> ${
