@@ -11,19 +11,20 @@ import { CpuMeter } from "./process_figures.ts";
 import { scrape } from "./service_metrics.ts";
 
 const USAGE =
-  "deno task bench:kafka:latency [--rate=100000] [--queries=50] [--commit=20] [--seconds=15]";
+  "deno task bench:kafka:latency [--rate=100000] [--queries=50] [--commit=20] [--warmup=20] [--seconds=15]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const TICK_MS = 10;
-/** The first results are those of a cold process. */
-const SKIPPED = 0.2;
 
-const { rate, queries, commit, seconds } = readOptions(USAGE, {
+const { rate, queries, commit, warmup, seconds } = readOptions(USAGE, {
   rate: 100_000,
   queries: 50,
   commit: 20,
+  warmup: 20,
   seconds: 15,
 });
+/** Share of the run that is not counted: a new broker's processor time goes into compiling itself. */
+const SKIPPED = warmup / (warmup + seconds);
 const origin = Date.now() - performance.now();
 const now = () => Math.round(origin + performance.now());
 const item = () => `item_${Math.floor(Math.random() * ITEMS)}`;
@@ -52,7 +53,7 @@ async function send(
   const from = performance.now();
   const sending: Promise<void>[] = [];
   let sent = 0;
-  while (performance.now() - from < 1000 * seconds) {
+  while (performance.now() - from < 1000 * (warmup + seconds)) {
     const due = Math.floor((performance.now() - from) * perSecond / 1000) - sent;
     if (due > 0) {
       const at = performance.now();
@@ -90,10 +91,10 @@ async function sendQueries(loader: Loader, sentAt: number[], done: Latencies): P
 
 /** Figures of the part of the run that is counted. */
 async function figures(scene: KafkaScene, job: Service): Promise<string> {
-  await sleep(1000 * SKIPPED * seconds);
+  await sleep(1000 * warmup);
   const cpu = await CpuMeter.start({ job: job.pid, broker: scene.broker.pid, load: Deno.pid });
   const before = await scrape(job);
-  await sleep(1000 * (1 - SKIPPED) * seconds);
+  await sleep(1000 * seconds);
   const after = await scrape(job);
   const used = await cpu.percent();
   const commits = (input: string) => {
