@@ -12,15 +12,6 @@ import { witness } from "./witness.ts";
 const stage = await Stage.open();
 const { broker } = stage;
 
-async function withAdmin(
-  work: (admin: ReturnType<ReturnType<Stage["kafka"]>["admin"]>) => Promise<unknown>,
-): Promise<void> {
-  const admin = stage.kafka().admin();
-  await admin.connect();
-  await work(admin);
-  await admin.disconnect();
-}
-
 /** Appends deliveries of one of item_2, each a batch of its own. */
 async function append(
   bootstrap: string,
@@ -48,27 +39,14 @@ async function foldAndKill(scene: Scene, count: number, firstId: number): Promis
   const service = await scene.start({ "checkpoint.interval.millis": "0" });
   await waitReady(service);
   await append(broker.bootstrap, scene, count, firstId);
-  await untilCommitted(scene, firstId - 1 + count);
+  await stage.untilCommitted(scene, firstId - 1 + count);
   await service.kill();
-}
-
-/** Waits until the group has committed so many transactions. */
-async function untilCommitted({ group, topics }: Scene, count: number): Promise<void> {
-  const topic = topics["transaction.input.topic"];
-  await withAdmin(async (admin) => {
-    while (true) {
-      const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
-      const sum = found!.partitions.reduce((n, p) => n + Math.max(0, Number(p.offset)), 0);
-      if (sum >= count) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  });
 }
 
 /** Removes the records of partition 0 below an offset, as retention does. */
 async function removeBelow({ topics }: Scene, offset: number): Promise<void> {
   const topic = topics["transaction.input.topic"];
-  await withAdmin(async (admin) => {
+  await stage.withAdmin(async (admin) => {
     await admin.fetchTopicOffsets(topic); // loads the metadata that the next call needs
     const partitions = [{ partition: 0, offset: String(offset) }];
     await admin.deleteTopicRecords({ topic, partitions });
@@ -77,7 +55,7 @@ async function removeBelow({ topics }: Scene, offset: number): Promise<void> {
 
 stage.test("an offset that a tool has set: exit 2", async () => {
   const { refused, group, topics } = await stage.scene();
-  await withAdmin((admin) =>
+  await stage.withAdmin((admin) =>
     admin.setOffsets({
       groupId: group,
       topic: topics["transaction.input.topic"],
@@ -93,7 +71,7 @@ stage.test("checkpoints without a committed offset: exit 2", async () => {
   const another = await scene.refused({ "kafka.group.id": "another-group" });
   assertStringIncludes(another, "group another-group has no committed offset");
   // What is left when the group's offsets have expired.
-  await withAdmin((admin) => admin.deleteGroups([scene.group]));
+  await stage.withAdmin((admin) => admin.deleteGroups([scene.group]));
   const expired = await scene.refused();
   assertStringIncludes(expired, `group ${scene.group} has no committed offset`);
   assertStringIncludes(expired, "expired");
@@ -103,7 +81,7 @@ stage.test("a topic that was deleted and created again: exit 2", async () => {
   const scene = await stage.scene(1);
   await foldAndStop(scene, 3);
   const topic = scene.topics["transaction.input.topic"];
-  await withAdmin(async (admin) => {
+  await stage.withAdmin(async (admin) => {
     await admin.deleteTopics({ topics: [topic] });
     while ((await admin.listTopics()).includes(topic));
   });
