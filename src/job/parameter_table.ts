@@ -230,7 +230,7 @@ export const PARAMETERS = {
     0,
     1000,
     3,
-    "recoveries in a row, without a commit between them, from errors of Kafka that are not transient",
+    "recoveries in a row, without a commit between them, from what Kafka refuses for good",
   ),
   "kafka.partition.discovery.interval.ms": integer(
     0,

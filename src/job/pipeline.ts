@@ -166,6 +166,7 @@ function settingsOf(params: Parameters): JobSettings {
     recoveryRecordsMax: params.get("recovery.records.max"),
     idleTimeoutMs: params.get("window.idle.timeout.ms"),
     restartAttempts: params.get("restart.attempts"),
+    logRetries: params.get("kafka.retries"),
   };
 }
 

@@ -25,6 +25,8 @@ export interface KafkaLogOptions {
   readonly discoveryMs: number;
   readonly memberIds: MemberIds;
   readonly clock: Clock;
+  /** Tries in a row when the group refuses for good. */
+  readonly retries: number;
   /** Whether the store has a checkpoint of the job. */
   readonly hasCheckpoints: () => Promise<boolean>;
 }
@@ -48,7 +50,7 @@ export class KafkaLog implements Log {
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
-    const { facts, sessionTimeoutMs, memberIds, clock, transactions, queries } = options;
+    const { facts, sessionTimeoutMs, memberIds, clock, retries, transactions, queries } = options;
     this.#partitions = options.partitions;
     this.membership = new Membership({
       connection: facts.connection,
@@ -56,6 +58,7 @@ export class KafkaLog implements Log {
       sessionTimeoutMs,
       memberIds,
       clock,
+      retries,
       inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });

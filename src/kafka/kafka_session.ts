@@ -7,11 +7,11 @@ import type {
   ReadAnswer,
   ReadOptions,
 } from "../log/mod.ts";
-import { LostError, StopError } from "../job/errors.ts";
+import { DamagedBatchError, LostError, RefusedError, StopError } from "../job/errors.ts";
 import { batchInfo, type Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Producer } from "./batches.ts";
-import { isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { errorCodeOf, isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
@@ -48,13 +48,17 @@ export interface SessionOptions {
   readonly member: GroupMember;
 }
 
-/** The error that a job knows for one of Kafka: LostError where the recovery path helps, StopError where nothing does. */
+/**
+ * The error that a job knows for one of Kafka: LostError where the recovery path helps, StopError where
+ * nothing does, RefusedError for what Kafka refuses otherwise.
+ */
 export function toJobError(error: unknown): Error {
   const stop = stopErrorOf(error);
   if (stop) return stop;
   if (error instanceof LostError) return error;
   const { message } = error as Error;
   if (isFenced(error) || isUnavailable(error)) return new LostError(message, { cause: error });
+  if (errorCodeOf(error) !== null) return new RefusedError(message, { cause: error });
   return error as Error;
 }
 
@@ -122,11 +126,10 @@ export class KafkaSession implements LogSession {
       return decompressBatch(batch, this.options.facts.inputBatchBytesMax);
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
-      throw new StopError(
-        `The batch at offset ${
-          batchInfo(batch).baseOffset
-        } of ${this.input}-${partition} cannot be ` +
-          `decompressed: ${error.message}`,
+      const where = `offset ${batchInfo(batch).baseOffset} of ${this.input}-${partition}`;
+      throw new DamagedBatchError(
+        where,
+        `The batch at ${where} cannot be decompressed: ${error.message}`,
         "raise input.batch.bytes.max, or restore the log from a copy; skipping it would lose records",
         { cause: error },
       );

@@ -142,6 +142,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
       clock,
+      retries: params.get("kafka.retries"),
       hasCheckpoints,
     });
     this.#log = opened;

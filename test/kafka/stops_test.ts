@@ -2,6 +2,7 @@
 // what to do. Starts brokers of its own (test/kafka/broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { ConfigResourceTypes } from "kafkajs";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker } from "./broker.ts";
 import { startJob } from "./job_process.ts";
@@ -155,6 +156,44 @@ stage.test("other fold parameters: exit 2, except behind a stop in good order", 
   await waitReady(after);
   assertEquals(await stockOf(after, "item_2"), 2);
   await stopInGoodOrder(after);
+});
+
+stage.test("a batch that is damaged on disk: read once more, then exit 2 naming its offset", async () => {
+  const scene = await stage.scene(1);
+  await append(broker.bootstrap, scene, 3);
+  const topic = scene.topics["transaction.input.topic"];
+  await broker.stop();
+  const file = `${broker.folder}/logs/${topic}-0/00000000000000000000.log`;
+  const bytes = await Deno.readFile(file);
+  bytes[bytes.length - 3]! ^= 1; // in the last record: the broker checks no CRC when it is fetched
+  await Deno.writeFile(file, bytes);
+  await broker.restart();
+  const text = await scene.refused();
+  assertStringIncludes(text, `${topic}-0 at offset 2`);
+  assertStringIncludes(text, "it is read once more");
+  assertStringIncludes(text, "stockflow: The log is damaged");
+});
+
+stage.test("a topic that refuses the results: exit 2 after kafka.retries", async () => {
+  const scene = await stage.scene(1);
+  const service = await scene.start({ "kafka.retries": "1" });
+  await waitReady(service);
+  await stage.withAdmin((admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [{
+        type: ConfigResourceTypes.TOPIC,
+        name: scene.topics["transaction.output.topic"],
+        // Room for the marker that ends a transaction, and not for a result.
+        configEntries: [{ name: "max.message.bytes", value: "85" }],
+      }],
+    })
+  );
+  await append(broker.bootstrap, scene, 3);
+  const { code } = await service.status;
+  assertEquals(code, 2, service.log());
+  assertStringIncludes(service.log(), "was refused 2 times without progress");
+  assertStringIncludes(service.log(), "kafka.retries");
 });
 
 stage.test("a compacted topic of transactions: exit 2", async () => {
