@@ -176,6 +176,25 @@ export class KafkaSession implements LogSession {
   }
 }
 
+/**
+ * Ends of the logs of partitions. One that ends before what was committed is looked at for a while.
+ *
+ * @param committedOf next offset that the group would read
+ */
+export async function logEnds(
+  client: KafkaClient,
+  clock: Clock,
+  topic: string,
+  partitions: readonly number[],
+  committedOf: (partition: number) => number,
+): Promise<Map<number, number>> {
+  for (let look = 0;; look++) {
+    const ends = await client.offsets(topic, partitions, "latest");
+    if (look === END_LOOKS || partitions.every((p) => committedOf(p) <= ends.get(p)!)) return ends;
+    await clock.sleep(END_LOOK_MS);
+  }
+}
+
 async function claimed(
   { facts, clock, input, partitions, mayBeNew }: SessionOptions,
   client: KafkaClient,
@@ -183,13 +202,8 @@ async function claimed(
   const { groupId } = facts;
   const positions = await fetchCommitted(client, clock, groupId, [{ topic: input, partitions }]);
   const starts = await client.offsets(input, partitions, "earliest");
-  let ends = await client.offsets(input, partitions, "latest");
   const committedOf = (partition: number) => positions.get(input)?.get(partition);
-  const behind = () => partitions.some((p) => (committedOf(p)?.offset ?? 0) > ends.get(p)!);
-  for (let look = 0; look < END_LOOKS && behind(); look++) {
-    await clock.sleep(END_LOOK_MS);
-    ends = await client.offsets(input, partitions, "latest");
-  }
+  const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
   return partitions.map((partition): ClaimedPartition => {
     const logStart = starts.get(partition)!;
     const committed = committedOf(partition);

@@ -105,7 +105,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
    *
    * @throws {StopError} when topics are missing or unfit
    */
-  async open({ hasCheckpoints }: LogUser, restoration?: Restoration): Promise<KafkaLog> {
+  async open(user: LogUser, restoration?: Restoration): Promise<KafkaLog> {
     if (restoration) {
       throw new StopError(
         "A savepoint cannot be restored into Kafka's log yet",
@@ -143,7 +143,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
       clock,
       retries: params.get("kafka.retries"),
-      hasCheckpoints,
+      acceptOffset: params.get("accept.offset"),
+      user,
     });
     this.#log = opened;
     const threadFacts: KafkaThreadFacts = {

@@ -54,6 +54,14 @@ async function removeBelow({ topics }: Scene, offset: number): Promise<void> {
   });
 }
 
+/** Partition 0 is empty afterwards, as when the disk of its broker is lost. */
+async function loseRecords({ topics }: Scene): Promise<void> {
+  await broker.stop();
+  const folder = `${broker.folder}/logs/${topics["transaction.input.topic"]}-0`;
+  await Deno.remove(folder, { recursive: true });
+  await broker.restart();
+}
+
 stage.test("an offset that a tool has set: exit 2", async () => {
   const { refused, group, topics } = await stage.scene();
   await stage.withAdmin((admin) =>
@@ -75,7 +83,33 @@ stage.test("checkpoints without a committed offset: exit 2", async () => {
   await stage.withAdmin((admin) => admin.deleteGroups([scene.group]));
   const expired = await scene.refused();
   assertStringIncludes(expired, `group ${scene.group} has no committed offset`);
-  assertStringIncludes(expired, "expired");
+  assertStringIncludes(expired, "--accept-offset");
+  const service = await scene.start({ "accept.offset": "true" });
+  await waitReady(service);
+  await append(broker.bootstrap, scene, 1, 2);
+  while (await stockOf(service, "item_2") !== 2);
+  await stopInGoodOrder(service);
+  const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);
+  assertEquals(
+    results.flat().map((r) => r.value),
+    ["1\t1\titem_2\t1\ttrue", "2\t1\titem_2\t1\ttrue"],
+  );
+});
+
+stage.test("a log that lost its records goes on at its end, if that is accepted", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 3);
+  await loseRecords(scene);
+  const service = await scene.start({ "accept.offset": "true" });
+  await waitReady(service);
+  await append(broker.bootstrap, scene, 1, 4);
+  // The checkpoint is ahead of the log, and the log has nothing else.
+  while (await stockOf(service, "item_2") !== 1);
+  await stopInGoodOrder(service);
+  const again = await scene.start();
+  await waitReady(again);
+  assertEquals(await stockOf(again, "item_2"), 1);
+  await stopInGoodOrder(again);
 });
 
 stage.test("a topic that was deleted and created again: exit 2", async () => {
@@ -97,10 +131,7 @@ stage.test("a topic that was deleted and created again: exit 2", async () => {
 stage.test("a log that lost its records: exit 2, also when others took their offsets", async () => {
   const scene = await stage.scene(1);
   await foldAndStop(scene, 3);
-  const topic = scene.topics["transaction.input.topic"];
-  await broker.stop();
-  await Deno.remove(`${broker.folder}/logs/${topic}-0`, { recursive: true });
-  await broker.restart();
+  await loseRecords(scene);
   assertStringIncludes(await scene.refused(), "committed up to offset 3, but its log ends at 0");
   await append(broker.bootstrap, scene, 4, 100);
   assertStringIncludes(await scene.refused(), "the topic was created anew");
