@@ -23,11 +23,12 @@ export function parseArguments(args: readonly string[]): Arguments {
     const [, key, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
     if (key === "help" && value === undefined) help = true;
     else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
+    else if (key === "accept-offset" && value === undefined) flags["accept.offset"] = "true";
     else if (key === "check" && value === undefined) check = true;
     else if (key === "config" && value !== undefined) config = value;
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
-        `Expected --key=value, --generate, --check or --help, not ${
+        `Expected --key=value, --generate, --accept-offset, --check or --help, not ${
           JSON.stringify(arg.replace(/=.*/s, "=..."))
         }`,
       );}

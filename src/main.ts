@@ -26,10 +26,11 @@ const EXIT_TIMEOUT = 3;
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
+Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--accept-offset] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
 
   --config=<file>   a Java properties file; config/<job>.properties by default, config/job.properties for Kafka
   --generate        fold generated transactions: generate.transactions=true
+  --accept-offset   go on although committed offsets or records are lost: accept.offset=true
   --check           check parameters, without starting
   --help            this text
 

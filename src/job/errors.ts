@@ -8,6 +8,19 @@ export class StopError extends Error {
   }
 }
 
+/** A batch of the log cannot be read. It is read once more, from its log, before the job stops. */
+export class DamagedBatchError extends StopError {
+  /** @param batch tells it apart: topic, partition and offset */
+  constructor(readonly batch: string, message: string, remedy: string, options?: ErrorOptions) {
+    super(message, remedy, options);
+  }
+}
+
+/** The log refuses what it was asked, for another reason than that it is not there. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
 /** The session was lost; the recovery path is to be taken. */
 export class LostError extends Error {
   override readonly name = "LostError";

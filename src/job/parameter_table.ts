@@ -118,6 +118,11 @@ export const PARAMETERS = {
     "",
     "begin a new log with this savepoint of the checkpoints' file; not for a log that exists",
   ),
+  "accept.offset": boolean(
+    false,
+    "go on where the newest checkpoints stand when the group has lost its offsets, or at the end of a log " +
+      "that has lost records (Kafka; --accept-offset)",
+  ),
   "enable.summaries": boolean(true, "sum up every item per window"),
   "event.time": boolean(
     false,
@@ -230,7 +235,7 @@ export const PARAMETERS = {
     0,
     1000,
     3,
-    "recoveries in a row, without a commit between them, from errors of Kafka that are not transient",
+    "recoveries in a row, without a commit between them, from what Kafka refuses for good",
   ),
   "kafka.partition.discovery.interval.ms": integer(
     0,

@@ -9,7 +9,7 @@ import type { JobContext } from "./job_context.ts";
 import { Owners } from "./worker/owners.ts";
 import { formatOf, type Parameters } from "./parameters.ts";
 import { QueryWorker } from "./query_worker.ts";
-import { openRestored } from "./restore.ts";
+import { newestCheckpoints, openRestored } from "./restore.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
@@ -144,7 +144,10 @@ export class Pipeline {
     restoring: boolean,
   ): Promise<{ transactionLog: Log; queryLog: Log }> {
     const { transactions: { source }, queries } = this.wiring;
-    const user = { hasCheckpoints: async () => (await store.partitions()).length > 0 };
+    const user = {
+      hasCheckpoints: async () => (await store.partitions()).length > 0,
+      newestCheckpoints: (logId: string) => newestCheckpoints(store, logId),
+    };
     const transactionLog = restoring
       ? await openRestored(source, user, store, this.params)
       : await source.open(user);
@@ -166,6 +169,7 @@ function settingsOf(params: Parameters): JobSettings {
     recoveryRecordsMax: params.get("recovery.records.max"),
     idleTimeoutMs: params.get("window.idle.timeout.ms"),
     restartAttempts: params.get("restart.attempts"),
+    logRetries: params.get("kafka.retries"),
   };
 }
 

@@ -42,6 +42,7 @@ export class QueryWorker {
       clock,
       chance,
       attempts: settings.restartAttempts,
+      retries: settings.logRetries,
       progress: () => this.commits,
       onRecovery: () => this.recoveries++,
     });

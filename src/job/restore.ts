@@ -100,3 +100,24 @@ function committedAt(manifest: Manifest | null): CommittedPosition {
     parameters: foldParametersHash(manifest.parameters),
   };
 }
+
+/** Where the newest checkpoints of a log stand, by partition. */
+export async function newestCheckpoints(
+  store: CheckpointStore,
+  logId: string,
+): Promise<Map<number, CommittedPosition>> {
+  const positions = new Map<number, CommittedPosition>();
+  for (const partition of await store.partitions()) {
+    const listed = await store.list(partition);
+    const newest = listed.find(({ manifest }) => manifest?.logId === logId)?.manifest;
+    if (!newest) continue;
+    const { scalars, start, parameters } = newest;
+    positions.set(partition, {
+      offset: Number(scalars.position),
+      watermark: scalars.watermark,
+      start,
+      parameters: foldParametersHash(parameters),
+    });
+  }
+  return positions;
+}

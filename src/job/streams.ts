@@ -1,4 +1,4 @@
-import type { Log, Restoration } from "../log/mod.ts";
+import type { CommittedPosition, Log, Restoration } from "../log/mod.ts";
 import type { ThreadedLog } from "./threads/threaded_log.ts";
 import type {
   ItemTransaction,
@@ -26,6 +26,8 @@ export interface LogSource<L extends Log = Log> {
 export interface LogUser {
   /** Whether the job has a checkpoint. */
   hasCheckpoints(): Promise<boolean>;
+  /** Where the newest checkpoints of a log stand, by partition. */
+  newestCheckpoints(logId: string): Promise<ReadonlyMap<number, CommittedPosition>>;
 }
 
 /** A stream of records that a job reads: a topic of a log. T tells what its records are. */

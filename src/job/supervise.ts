@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Chance, Clock } from "../types/mod.ts";
-import { LostError, StopError } from "./errors.ts";
+import { DamagedBatchError, LostError, RefusedError, StopError } from "./errors.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -11,8 +11,10 @@ export interface SuperviseOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly chance: Chance;
-  /** Recoveries in a row without progress from errors other than a lost session. */
+  /** Recoveries in a row without progress from errors that nobody foresaw. */
   readonly attempts: number;
+  /** The same, from a log that refuses what it is asked. */
+  readonly retries: number;
   /** A number that grows with every commit. */
   readonly progress: () => number;
   readonly onRecovery?: () => void;
@@ -20,23 +22,27 @@ export interface SuperviseOptions {
 
 /**
  * Runs sessions until one ends by itself: after every error the next one begins, which is the one
- * recovery path. A lost session is tried again without end; other errors only so often without progress.
+ * recovery path. A lost session is tried again without end; other errors only so often without progress,
+ * and a damaged batch is read once more.
  *
  * @throws {StopError} when only a person can help, or the attempts are used up
  */
 export async function supervise(
   session: () => Promise<void>,
   stop: AbortSignal,
-  { name, clock, chance, attempts, progress, onRecovery }: SuperviseOptions,
+  { name, clock, chance, attempts, retries, progress, onRecovery }: SuperviseOptions,
 ): Promise<void> {
   let seen = progress();
   let failures = 0;
+  let refusals = 0;
   let losses = 0;
+  const readAgain = new Set<string>();
   while (true) {
     try {
       return await session();
     } catch (error) {
-      if (error instanceof StopError) throw error;
+      const isReadAgain = error instanceof DamagedBatchError && !readAgain.has(error.batch);
+      if (error instanceof StopError && !isReadAgain) throw error;
       if (stop.aborted) {
         // Nothing is lost: what is not committed is folded by whoever claims next.
         log.warn(
@@ -48,11 +54,23 @@ export async function supervise(
         );
         return;
       }
-      if (progress() !== seen) failures = losses = 0;
+      if (progress() !== seen) failures = refusals = losses = 0;
       seen = progress();
       const { message, stack } = error as Error;
       if (error instanceof LostError) log.warn("{name}: {message}; recovering", { name, message });
-      else {
+      else if (isReadAgain) {
+        readAgain.add(error.batch);
+        log.error("{name}: {message}; it is read once more", { name, message });
+      } else if (error instanceof RefusedError) {
+        log.error("{name}: {message}; recovering", { name, message });
+        if (++refusals > retries) {
+          throw new StopError(
+            `${name} was refused ${refusals} times without progress: ${message}`,
+            "change what it refuses; kafka.retries sets how often it is tried",
+            { cause: error },
+          );
+        }
+      } else {
         log.error("{name}: {message}; recovering", { name, message, stack });
         if (++failures > attempts) {
           throw new StopError(

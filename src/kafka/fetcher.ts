@@ -1,5 +1,5 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
-import { StopError } from "../job/errors.ts";
+import { DamagedBatchError } from "../job/errors.ts";
 import type { Clock } from "../types/mod.ts";
 import { type FetchedBatch, readFetched } from "./batches.ts";
 import { ErrorCode, isUnavailable, stopErrorOf } from "./client/errors.ts";
@@ -260,7 +260,8 @@ export class Fetcher {
         highWatermark,
       );
     } else if (errorCode === ErrorCode.CorruptMessage) {
-      buffer.failure = new StopError(
+      buffer.failure = new DamagedBatchError(
+        `${topic}-${partition} at ${position}`,
         `Kafka cannot read ${topic}-${partition} at offset ${position}: ${error.message}`,
         "restore the topic from a copy; skipping records would lose data",
       );

@@ -1,13 +1,14 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, Log, LogSession } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
+import type { LogUser } from "../job/streams.ts";
 import type { Method } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
 import { type CommittedPositions, fetchCommitted } from "./committed_offsets.ts";
-import { KafkaSession, type SessionFacts } from "./kafka_session.ts";
+import { KafkaSession, logEnds, type SessionFacts } from "./kafka_session.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
@@ -25,8 +26,11 @@ export interface KafkaLogOptions {
   readonly discoveryMs: number;
   readonly memberIds: MemberIds;
   readonly clock: Clock;
-  /** Whether the store has a checkpoint of the job. */
-  readonly hasCheckpoints: () => Promise<boolean>;
+  /** Tries in a row when the group refuses for good. */
+  readonly retries: number;
+  /** Goes on although the group has lost its offsets, or a log its records. */
+  readonly acceptOffset: boolean;
+  readonly user: LogUser;
 }
 
 /**
@@ -48,7 +52,7 @@ export class KafkaLog implements Log {
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
-    const { facts, sessionTimeoutMs, memberIds, clock, transactions, queries } = options;
+    const { facts, sessionTimeoutMs, memberIds, clock, retries, transactions, queries } = options;
     this.#partitions = options.partitions;
     this.membership = new Membership({
       connection: facts.connection,
@@ -56,6 +60,7 @@ export class KafkaLog implements Log {
       sessionTimeoutMs,
       memberIds,
       clock,
+      retries,
       inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });
@@ -125,36 +130,83 @@ export class KafkaLog implements Log {
     }));
     const committed = await fetchCommitted(client, clock, groupId, topics);
     if (isEmpty(committed)) await this.#firstStart(client, first!, member);
+    else if (this.options.acceptOffset) {
+      await this.#acceptEnds(client, first!, member, committed.get(transactions)!);
+    }
   }
 
-  /** Commits where reading starts: transactions at their first record, queries behind their last. */
+  /**
+   * Commits where reading starts: transactions at their first record, queries behind their last. If there
+   * are checkpoints, the group has lost its offsets: transactions go on at the newest ones, if that is
+   * accepted.
+   */
   async #firstStart(
     client: KafkaClient,
     producer: TransactionalProducer,
     member: GroupMember,
   ): Promise<void> {
-    const { facts, transactions, queries, hasCheckpoints } = this.options;
-    if (await hasCheckpoints()) {
+    const { facts, transactions, queries, user, acceptOffset } = this.options;
+    if (await user.hasCheckpoints() && !acceptOffset) {
       throw new StopError(
         `There are checkpoints, but group ${facts.groupId} has no committed offset`,
         "set the kafka.group.id that they were made with; if its offsets expired or were removed, start " +
-          "with an empty file for the state (state.kv), which folds the topic again from its first record",
+          "with an empty file for the state (state.kv), which folds the topic again from its first record, " +
+          "or with --accept-offset, which goes on where the newest checkpoints stand: what was written since " +
+          "they were made is written again",
       );
     }
+    const checkpoints = await user.newestCheckpoints(this.id);
     const offsets: TopicPartitions<{ partition: number; offset: number; metadata: string }>[] = [];
     for (const [topic, which] of [[transactions, "earliest"], [queries, "latest"]] as const) {
       const found = await client.offsets(topic, numbers(this.partitionsOf(topic)), which);
-      const partitions = [...found].map(([partition, offset]) => ({
-        partition,
-        offset,
-        metadata: encodeMetadata(firstPosition(offset)),
-      }));
+      const partitions = [...found].map(([partition, first]) => {
+        const known = topic === transactions ? checkpoints.get(partition) : undefined;
+        const { offset, ...rest } = known ?? firstPosition(first);
+        return { partition, offset, metadata: encodeMetadata(rest) };
+      });
       offsets.push({ topic, partitions });
     }
     await producer.commit([], member, offsets);
+    if (checkpoints.size > 0) {
+      log.warn("Group {group} goes on at the newest checkpoints: its offsets were lost", {
+        group: facts.groupId,
+      });
+      await this.#acceptEnds(client, producer, member, checkpoints);
+      return;
+    }
     log.info("Group {group} is new: transactions from the first record on, queries from now on", {
       group: facts.groupId,
     });
+  }
+
+  /** Takes committed offsets back to the ends of logs that have lost records. */
+  async #acceptEnds(
+    client: KafkaClient,
+    producer: TransactionalProducer,
+    member: GroupMember,
+    committed: ReadonlyMap<number, CommittedPosition>,
+  ): Promise<void> {
+    const { clock, transactions } = this.options;
+    const ids = [...committed.keys()];
+    const ends = await logEnds(client, clock, transactions, ids, (p) => committed.get(p)!.offset);
+    const lost = [...committed].filter(([partition, { offset }]) => offset > ends.get(partition)!);
+    if (lost.length === 0) return;
+    const partitions = lost.map(([partition, { start, ...rest }]) => {
+      const offset = ends.get(partition)!;
+      const from = start === null ? null : Math.min(start, offset);
+      return { partition, offset, metadata: encodeMetadata({ ...rest, start: from }) };
+    });
+    await producer.commit([], member, [{ topic: transactions, partitions }]);
+    for (const [partition, { offset }] of lost) {
+      log.warn(
+        "Partition {partition} goes on at the end of its log, {end}: {offset} was committed",
+        {
+          partition,
+          end: ends.get(partition),
+          offset,
+        },
+      );
+    }
   }
 
   // ---- discovery ----

@@ -8,11 +8,11 @@ import type {
   ReadOptions,
   TopicOutput,
 } from "../log/mod.ts";
-import { LostError, StopError } from "../job/errors.ts";
+import { DamagedBatchError, LostError, RefusedError, StopError } from "../job/errors.ts";
 import { batchInfo, type Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Producer } from "./batches.ts";
-import { isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { errorCodeOf, isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
@@ -49,13 +49,17 @@ export interface SessionOptions {
   readonly member: GroupMember;
 }
 
-/** The error that a job knows for one of Kafka: LostError where the recovery path helps, StopError where nothing does. */
+/**
+ * The error that a job knows for one of Kafka: LostError where the recovery path helps, StopError where
+ * nothing does, RefusedError for what Kafka refuses otherwise.
+ */
 export function toJobError(error: unknown): Error {
   const stop = stopErrorOf(error);
   if (stop) return stop;
   if (error instanceof LostError) return error;
   const { message } = error as Error;
   if (isFenced(error) || isUnavailable(error)) return new LostError(message, { cause: error });
+  if (errorCodeOf(error) !== null) return new RefusedError(message, { cause: error });
   return error as Error;
 }
 
@@ -123,11 +127,10 @@ export class KafkaSession implements LogSession {
       return decompressBatch(batch, this.options.facts.inputBatchBytesMax);
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
-      throw new StopError(
-        `The batch at offset ${
-          batchInfo(batch).baseOffset
-        } of ${this.input}-${partition} cannot be ` +
-          `decompressed: ${error.message}`,
+      const where = `offset ${batchInfo(batch).baseOffset} of ${this.input}-${partition}`;
+      throw new DamagedBatchError(
+        where,
+        `The batch at ${where} cannot be decompressed: ${error.message}`,
         "raise input.batch.bytes.max, or restore the log from a copy; skipping it would lose records",
         { cause: error },
       );
@@ -184,6 +187,25 @@ export class KafkaSession implements LogSession {
   }
 }
 
+/**
+ * Ends of the logs of partitions. One that ends before what was committed is looked at for a while.
+ *
+ * @param committedOf next offset that the group would read
+ */
+export async function logEnds(
+  client: KafkaClient,
+  clock: Clock,
+  topic: string,
+  partitions: readonly number[],
+  committedOf: (partition: number) => number,
+): Promise<Map<number, number>> {
+  for (let look = 0;; look++) {
+    const ends = await client.offsets(topic, partitions, "latest");
+    if (look === END_LOOKS || partitions.every((p) => committedOf(p) <= ends.get(p)!)) return ends;
+    await clock.sleep(END_LOOK_MS);
+  }
+}
+
 async function claimed(
   { facts, clock, input, partitions, mayBeNew }: SessionOptions,
   client: KafkaClient,
@@ -191,13 +213,8 @@ async function claimed(
   const { groupId } = facts;
   const positions = await fetchCommitted(client, clock, groupId, [{ topic: input, partitions }]);
   const starts = await client.offsets(input, partitions, "earliest");
-  let ends = await client.offsets(input, partitions, "latest");
   const committedOf = (partition: number) => positions.get(input)?.get(partition);
-  const behind = () => partitions.some((p) => (committedOf(p)?.offset ?? 0) > ends.get(p)!);
-  for (let look = 0; look < END_LOOKS && behind(); look++) {
-    await clock.sleep(END_LOOK_MS);
-    ends = await client.offsets(input, partitions, "latest");
-  }
+  const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
   return partitions.map((partition): ClaimedPartition => {
     const logStart = starts.get(partition)!;
     const committed = committedOf(partition);

@@ -116,7 +116,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
    *
    * @throws {StopError} when topics are missing or unfit
    */
-  async open({ hasCheckpoints }: LogUser, restoration?: Restoration): Promise<KafkaLog> {
+  async open(user: LogUser, restoration?: Restoration): Promise<KafkaLog> {
     if (restoration) {
       throw new StopError(
         "A savepoint cannot be restored into Kafka's log yet",
@@ -154,7 +154,9 @@ export class KafkaSource implements LogSource<KafkaLog> {
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
       clock,
-      hasCheckpoints,
+      retries: params.get("kafka.retries"),
+      acceptOffset: params.get("accept.offset"),
+      user,
     });
     this.#log = opened;
     const threadFacts: KafkaThreadFacts = {

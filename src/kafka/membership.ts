@@ -40,6 +40,8 @@ export interface MembershipOptions {
   readonly inputs: () => ReadonlyMap<string, number>;
   readonly memberIds: MemberIds;
   readonly clock: Clock;
+  /** Tries in a row, without an acknowledged heartbeat between them, when the group refuses for good. */
+  readonly retries: number;
   /** Is called after every join as the active member, before anyone may claim. */
   onActive(client: KafkaClient, member: GroupMember): Promise<void>;
 }
@@ -55,6 +57,8 @@ export class Membership {
   #acknowledgedAt = -Infinity;
   #beatNow: (() => void) | null = null;
   #rejoin = false;
+  /** Refusals since the last acknowledged heartbeat. */
+  #refusals = 0;
   readonly #stop = new AbortController();
   #done: Promise<void> = Promise.resolve();
 
@@ -143,12 +147,30 @@ export class Membership {
     const { signal } = this.#stop;
     try {
       this.#memberId = await this.options.memberIds.load();
-      while (!signal.aborted) await this.#generation();
+      while (!signal.aborted) await this.#generation().catch((error) => this.#refused(error));
     } catch (error) {
       if (!signal.aborted) this.fail(toJobError(error));
     }
     this.#endGeneration(this.#failure ?? new LostError("The job leaves its group"));
     await this.#leave();
+  }
+
+  /** Goes on after an error that is not transient, so often; else it ends the membership. */
+  async #refused(error: unknown): Promise<void> {
+    const { clock, groupId, retries } = this.options;
+    const known = toJobError(error);
+    if (known instanceof StopError || this.#stop.signal.aborted) throw known;
+    const { message } = known;
+    if (++this.#refusals > retries) {
+      throw new StopError(
+        `Group ${groupId} was refused ${this.#refusals} times in a row: ${message}`,
+        "change what it refuses; kafka.retries sets how often it is tried",
+        { cause: error },
+      );
+    }
+    log.error("Group {group} is refused: {message}; trying again", { group: groupId, message });
+    this.#dropClient();
+    await clock.sleep(BACK_OFF_FIRST_MS * 2 ** this.#refusals, this.#stop.signal);
   }
 
   /** One generation: join, be active or stand by, until the group changes. */
@@ -280,6 +302,7 @@ export class Membership {
       await this.#call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
       // As of the moment when it was sent: the coordinator counts from then at the earliest.
       this.#acknowledgedAt = from;
+      this.#refusals = 0;
       this.#tell();
     }
   }

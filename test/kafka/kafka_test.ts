@@ -117,6 +117,28 @@ stage.test("a second process stands by, and takes over when the first is killed"
   await loader.close();
 });
 
+stage.test("a broker that is away is waited for, and no look-up is answered meanwhile", async () => {
+  const { start, topics } = await stage.scene(1);
+  const loader = await Loader.open(broker.bootstrap, topics["transaction.input.topic"]);
+  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+  await loader.close();
+  const service = await start({ "kafka.session.timeout.ms": "6000" });
+  await waitReady(service);
+  assertEquals(await stockOf(service, "item_2"), 70);
+  await broker.stop();
+  const readyz = async () => await (await fetch(`${service.url}/readyz`)).text();
+  while (!(await readyz()).includes("The log does not answer")) await systemClock.sleep(100);
+  // Another process may be the owner by now.
+  let answered = false;
+  const stock = stockOf(service, "item_2").finally(() => answered = true);
+  await systemClock.sleep(1000);
+  assertEquals(answered, false);
+  await broker.restart();
+  assertEquals(await stock, 70);
+  await waitReady(service);
+  await stopInGoodOrder(service);
+});
+
 stage.test("sequence numbers go over 2^31 without a break", async () => {
   const { topics } = await stage.scene(1);
   const topic = topics["transaction.output.topic"];

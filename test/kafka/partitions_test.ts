@@ -10,12 +10,8 @@ const LOOK_OFTEN = { "kafka.partition.discovery.interval.ms": "200" };
 
 const stage = await Stage.open();
 
-async function grow(topic: string, count: number): Promise<void> {
-  const admin = stage.kafka().admin();
-  await admin.connect();
-  await admin.createPartitions({ topicPartitions: [{ topic, count }] });
-  await admin.disconnect();
-}
+const grow = (topic: string, count: number) =>
+  stage.withAdmin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count }] }));
 
 stage.test("new partitions of the query topic are answered from their first record on", async () => {
   const { topics, start } = await stage.scene(1);

@@ -2,7 +2,7 @@
 // its own.
 
 import { assertEquals } from "@std/assert";
-import { Kafka, logLevel } from "kafkajs";
+import { type Admin, Kafka, logLevel } from "kafkajs";
 import { type Service, serviceArguments } from "../system/service.ts";
 import { startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
 import { startJob, TOPICS } from "./job_process.ts";
@@ -89,6 +89,27 @@ export class Stage {
   /** A stock client. */
   kafka(): Kafka {
     return new Kafka({ brokers: [this.broker.bootstrap], logLevel: logLevel.NOTHING });
+  }
+
+  /** Does something with a stock client's administration. */
+  async withAdmin(work: (admin: Admin) => Promise<unknown>): Promise<void> {
+    const admin = this.kafka().admin();
+    await admin.connect();
+    await work(admin);
+    await admin.disconnect();
+  }
+
+  /** Waits until the group has committed so many transactions, over all partitions. */
+  untilCommitted({ group, topics }: Scene, count: number): Promise<void> {
+    const topic = topics["transaction.input.topic"];
+    return this.withAdmin(async (admin) => {
+      while (true) {
+        const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+        const sum = found!.partitions.reduce((n, p) => n + Math.max(0, Number(p.offset)), 0);
+        if (sum >= count) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    });
   }
 }
 

@@ -2,6 +2,7 @@
 // what to do. Starts brokers of its own (test/kafka/broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { ConfigResourceTypes } from "kafkajs";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker } from "./broker.ts";
 import { startJob } from "./job_process.ts";
@@ -11,15 +12,6 @@ import { witness } from "./witness.ts";
 
 const stage = await Stage.open();
 const { broker } = stage;
-
-async function withAdmin(
-  work: (admin: ReturnType<ReturnType<Stage["kafka"]>["admin"]>) => Promise<unknown>,
-): Promise<void> {
-  const admin = stage.kafka().admin();
-  await admin.connect();
-  await work(admin);
-  await admin.disconnect();
-}
 
 /** Appends deliveries of one of item_2, each a batch of its own. */
 async function append(
@@ -48,36 +40,31 @@ async function foldAndKill(scene: Scene, count: number, firstId: number): Promis
   const service = await scene.start({ "checkpoint.interval.millis": "0" });
   await waitReady(service);
   await append(broker.bootstrap, scene, count, firstId);
-  await untilCommitted(scene, firstId - 1 + count);
+  await stage.untilCommitted(scene, firstId - 1 + count);
   await service.kill();
-}
-
-/** Waits until the group has committed so many transactions. */
-async function untilCommitted({ group, topics }: Scene, count: number): Promise<void> {
-  const topic = topics["transaction.input.topic"];
-  await withAdmin(async (admin) => {
-    while (true) {
-      const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
-      const sum = found!.partitions.reduce((n, p) => n + Math.max(0, Number(p.offset)), 0);
-      if (sum >= count) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  });
 }
 
 /** Removes the records of partition 0 below an offset, as retention does. */
 async function removeBelow({ topics }: Scene, offset: number): Promise<void> {
   const topic = topics["transaction.input.topic"];
-  await withAdmin(async (admin) => {
+  await stage.withAdmin(async (admin) => {
     await admin.fetchTopicOffsets(topic); // loads the metadata that the next call needs
     const partitions = [{ partition: 0, offset: String(offset) }];
     await admin.deleteTopicRecords({ topic, partitions });
   });
 }
 
+/** Partition 0 is empty afterwards, as when the disk of its broker is lost. */
+async function loseRecords({ topics }: Scene): Promise<void> {
+  await broker.stop();
+  const folder = `${broker.folder}/logs/${topics["transaction.input.topic"]}-0`;
+  await Deno.remove(folder, { recursive: true });
+  await broker.restart();
+}
+
 stage.test("an offset that a tool has set: exit 2", async () => {
   const { refused, group, topics } = await stage.scene();
-  await withAdmin((admin) =>
+  await stage.withAdmin((admin) =>
     admin.setOffsets({
       groupId: group,
       topic: topics["transaction.input.topic"],
@@ -93,17 +80,43 @@ stage.test("checkpoints without a committed offset: exit 2", async () => {
   const another = await scene.refused({ "kafka.group.id": "another-group" });
   assertStringIncludes(another, "group another-group has no committed offset");
   // What is left when the group's offsets have expired.
-  await withAdmin((admin) => admin.deleteGroups([scene.group]));
+  await stage.withAdmin((admin) => admin.deleteGroups([scene.group]));
   const expired = await scene.refused();
   assertStringIncludes(expired, `group ${scene.group} has no committed offset`);
-  assertStringIncludes(expired, "expired");
+  assertStringIncludes(expired, "--accept-offset");
+  const service = await scene.start({ "accept.offset": "true" });
+  await waitReady(service);
+  await append(broker.bootstrap, scene, 1, 2);
+  while (await stockOf(service, "item_2") !== 2);
+  await stopInGoodOrder(service);
+  const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);
+  assertEquals(
+    results.flat().map((r) => r.value),
+    ["1\t1\titem_2\t1\ttrue", "2\t1\titem_2\t1\ttrue"],
+  );
+});
+
+stage.test("a log that lost its records goes on at its end, if that is accepted", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 3);
+  await loseRecords(scene);
+  const service = await scene.start({ "accept.offset": "true" });
+  await waitReady(service);
+  await append(broker.bootstrap, scene, 1, 4);
+  // The checkpoint is ahead of the log, and the log has nothing else.
+  while (await stockOf(service, "item_2") !== 1);
+  await stopInGoodOrder(service);
+  const again = await scene.start();
+  await waitReady(again);
+  assertEquals(await stockOf(again, "item_2"), 1);
+  await stopInGoodOrder(again);
 });
 
 stage.test("a topic that was deleted and created again: exit 2", async () => {
   const scene = await stage.scene(1);
   await foldAndStop(scene, 3);
   const topic = scene.topics["transaction.input.topic"];
-  await withAdmin(async (admin) => {
+  await stage.withAdmin(async (admin) => {
     await admin.deleteTopics({ topics: [topic] });
     while ((await admin.listTopics()).includes(topic));
   });
@@ -118,10 +131,7 @@ stage.test("a topic that was deleted and created again: exit 2", async () => {
 stage.test("a log that lost its records: exit 2, also when others took their offsets", async () => {
   const scene = await stage.scene(1);
   await foldAndStop(scene, 3);
-  const topic = scene.topics["transaction.input.topic"];
-  await broker.stop();
-  await Deno.remove(`${broker.folder}/logs/${topic}-0`, { recursive: true });
-  await broker.restart();
+  await loseRecords(scene);
   assertStringIncludes(await scene.refused(), "committed up to offset 3, but its log ends at 0");
   await append(broker.bootstrap, scene, 4, 100);
   assertStringIncludes(await scene.refused(), "the topic was created anew");
@@ -177,6 +187,44 @@ stage.test("other fold parameters: exit 2, except behind a stop in good order", 
   await waitReady(after);
   assertEquals(await stockOf(after, "item_2"), 2);
   await stopInGoodOrder(after);
+});
+
+stage.test("a batch that is damaged on disk: read once more, then exit 2 naming its offset", async () => {
+  const scene = await stage.scene(1);
+  await append(broker.bootstrap, scene, 3);
+  const topic = scene.topics["transaction.input.topic"];
+  await broker.stop();
+  const file = `${broker.folder}/logs/${topic}-0/00000000000000000000.log`;
+  const bytes = await Deno.readFile(file);
+  bytes[bytes.length - 3]! ^= 1; // in the last record: the broker checks no CRC when it is fetched
+  await Deno.writeFile(file, bytes);
+  await broker.restart();
+  const text = await scene.refused();
+  assertStringIncludes(text, `${topic}-0 at offset 2`);
+  assertStringIncludes(text, "it is read once more");
+  assertStringIncludes(text, "stockflow: The log is damaged");
+});
+
+stage.test("a topic that refuses the results: exit 2 after kafka.retries", async () => {
+  const scene = await stage.scene(1);
+  const service = await scene.start({ "kafka.retries": "1" });
+  await waitReady(service);
+  await stage.withAdmin((admin) =>
+    admin.alterConfigs({
+      validateOnly: false,
+      resources: [{
+        type: ConfigResourceTypes.TOPIC,
+        name: scene.topics["transaction.output.topic"],
+        // Room for the marker that ends a transaction, and not for a result.
+        configEntries: [{ name: "max.message.bytes", value: "85" }],
+      }],
+    })
+  );
+  await append(broker.bootstrap, scene, 3);
+  const { code } = await service.status;
+  assertEquals(code, 2, service.log());
+  assertStringIncludes(service.log(), "was refused 2 times without progress");
+  assertStringIncludes(service.log(), "kafka.retries");
 });
 
 stage.test("a compacted topic of transactions: exit 2", async () => {

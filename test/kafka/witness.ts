@@ -9,6 +9,8 @@ export interface WitnessedRecord {
   readonly key: string | null;
   readonly value: string | null;
   readonly headers: IHeaders;
+  /** The same as they came. */
+  readonly bytes: { readonly key: Uint8Array | null; readonly value: Uint8Array | null };
 }
 
 const SENTINEL = "end of what the witness reads";
@@ -62,6 +64,7 @@ export async function witness(bootstrap: string, topic: string): Promise<Witness
           key: m.key?.toString() ?? null,
           value,
           headers: m.headers ?? {},
+          bytes: { key: m.key, value: m.value },
         });
       }
       return Promise.resolve();

@@ -171,6 +171,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
       recoveryRecordsMax: pick(10, 60, 1_000_000),
       idleTimeoutMs: pick(200, 1000, 1_000_000),
       restartAttempts: pick(1, 3, 20),
+      logRetries: 3,
     },
     core: {
       format,

@@ -72,6 +72,7 @@ export class ThreadWorker implements JobWorker {
       clock,
       chance,
       attempts: spec.settings.restartAttempts,
+      retries: spec.settings.logRetries,
       progress: () => this.figures().commits,
       onRecovery: () => {
         const { recoveries } = this.#before;

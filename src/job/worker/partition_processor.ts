@@ -12,7 +12,7 @@ import {
 } from "../../types/mod.ts";
 import { Code, type Core, CoreError, type DeadLetter, type Output } from "../../wasm/mod.ts";
 import { deadLetterRecord } from "./dead_letters.ts";
-import { StopError } from "../errors.ts";
+import { DamagedBatchError, StopError } from "../errors.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -153,7 +153,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
         { cause: error },
       );
     }
-    throw new StopError(
+    throw new DamagedBatchError(
+      where,
       `The log is damaged: ${error.message}`,
       "restore the log from a copy; skipping the batch would lose records",
       { cause: error },

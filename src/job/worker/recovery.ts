@@ -70,7 +70,8 @@ export async function restore(
   if (committed.offset > logEnd) {
     throw new StopError(
       `Partition ${partition} was committed up to offset ${committed.offset}, but its log ends at ${logEnd}`,
-      "the log lost records: restore it from a copy",
+      "the log lost records: restore it from a copy, or start with --accept-offset (Kafka), which goes on " +
+        "at its end",
     );
   }
   const damaged: Damage[] = [];

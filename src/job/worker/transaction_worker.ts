@@ -82,6 +82,7 @@ export class TransactionWorker implements JobWorker {
       clock,
       chance,
       attempts: settings.restartAttempts,
+      retries: settings.logRetries,
       progress: () => this.commits,
       onRecovery: () => this.recoveries++,
     });

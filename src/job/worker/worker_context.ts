@@ -17,6 +17,8 @@ export interface JobSettings {
   readonly idleTimeoutMs: number;
   /** Recoveries in a row, without a commit between them, from errors that are no loss of a session. */
   readonly restartAttempts: number;
+  /** The same, from a log that refuses what it is asked. */
+  readonly logRetries: number;
 }
 
 /** What a transaction worker needs of its surroundings, in whatever thread it runs. */
