@@ -6,6 +6,7 @@
 
 import { parseArgs } from "node:util";
 import { turnOfTheEventLoop } from "./event_loop.ts";
+import { makeKafka } from "./kafka/mod.ts";
 import { type Mutation, MUTATIONS } from "./mutations.ts";
 import { PLANTED_BUGS } from "./planted_bugs.ts";
 import { run } from "./simulation.ts";
@@ -29,9 +30,18 @@ async function findPlanted(name: string): Promise<Found | null> {
     const { violations } = await run(seed, { bug: PLANTED_BUGS[name]!() });
     await turnOfTheEventLoop();
     const [first] = violations;
-    if (first) return { by: first.promise, message: first.message, seeds: seed };
+    if (!first) continue;
+    await assertClean(seed, false);
+    return { by: first.promise, message: first.message, seeds: seed };
   }
   return null;
+}
+
+/** Without the bug the seed must break nothing: else the bug was not what was found. */
+async function assertClean(seed: number, kafka: boolean): Promise<void> {
+  const { violations } = await run(seed, { kafka: kafka ? makeKafka : null });
+  if (violations.length === 0) return;
+  throw new Error(`Seed ${seed} breaks ${violations[0]!.promise} without the bug, too`);
 }
 
 /** A copy of the sources that bugs are planted in. */
@@ -84,7 +94,10 @@ class Copy {
         ...log,
       );
       const [, seed, by, message] = /^seed (\d+) breaks ([^:]+): (.*)$/m.exec(text) ?? [];
-      if (seed !== undefined) return { by: by!, message: message!, seeds: Number(seed) };
+      if (seed !== undefined) {
+        await assertClean(Number(seed), kafka);
+        return { by: by!, message: message!, seeds: Number(seed) };
+      }
       if (!text.includes("0 violations")) throw new Error(`The simulation did not run:\n${text}`);
       return null;
     } finally {

@@ -87,7 +87,8 @@ export class World {
     if (!owner?.isReady) return;
     const { position } = owner.processor;
     const committed = this.auditor.partitions[partition]!.offset;
-    if (position < committed) {
+    // On Kafka the log tells whether it is active; elsewhere who was replaced is not told yet.
+    if (member.kafka && position < committed) {
       const { name } = member.process;
       this.sim.violate(
         "P5",
