@@ -45,10 +45,10 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "",
   },
   {
-    bug: "a checkpoint is cut in the middle of a firing",
+    bug: "a checkpoint tells the position behind its encoding, not that of its cut",
     file: "src/job/worker/checkpointer.ts",
-    find: "while (!processor.atRest && !signal.aborted)",
-    replace: "while (false)",
+    find: "        scalars,\n        lastBatch,\n",
+    replace: "        scalars: processor.core.state,\n        lastBatch,\n",
   },
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
@@ -69,22 +69,23 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "!kept.slice(1).some((needed) => needed.has(hash))",
   },
   {
-    bug: "the chunks of the index are not compared with their hashes",
-    file: "src/state/checkpoint_store.ts",
-    find: "if (sha256(value) !== some[i])",
-    replace: "if (false)",
+    bug: "a manifest is not compared with its hash",
+    file: "src/state/manifest.ts",
+    find: 'sha256(json) !== expected.join("")',
+    replace: "expected.length !== HASH_BYTES",
   },
   {
     bug: "a write of the log's file without an answer counts as failed",
     file: "src/log/group_commit.ts",
-    find: "if (!known && await this.#happened(marker)) return true;\n        known",
-    replace: "known",
+    find: "return result.ok || await this.#happened(marker);",
+    replace: "return result.ok;",
   },
   {
-    bug: "a log that was written to by a process that is gone is not looked at again",
-    file: "src/log/log_writer.ts",
-    find: "if (!(error instanceof WriteFailedError)) this.#unsure = true;",
-    replace: "",
+    bug: "an owner that was fenced off in the store goes on",
+    file: "src/job/worker/transaction_worker.ts",
+    find: "if (error instanceof FencedError) throw new LostError",
+    replace:
+      "if (error instanceof FencedError) return undefined as never; else if (false) throw new LostError",
   },
   // ---- Kafka ----
   {
@@ -175,12 +176,6 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "wasm/time.ts",
     find: "if (lastEnd <= logWatermark || lastEnd <= watermark()) {",
     replace: "if (lastEnd > logWatermark && lastEnd > watermark()) {",
-  },
-  {
-    bug: "core: in a replay the watermark of the commit makes late what was not",
-    file: "wasm/fold.ts",
-    find: "windowFor(load<i64>(r, TS), timestamp, replay)",
-    replace: "windowFor(load<i64>(r, TS), timestamp, false)",
   },
   {
     bug: "core: a changed segment is not marked",
