@@ -44,7 +44,19 @@ const SUITES: readonly Suite[] = [
     quick: true,
   },
   { name: "repository", args: ["test", "--allow-read", "test/repo"], kind: "tests", quick: true },
-  { name: "simulation", args: ["test", "test/sim"], kind: "tests", quick: false },
+  {
+    name: "simulation",
+    args: ["test", "--ignore=test/sim/kafka", "test/sim"],
+    kind: "tests",
+    quick: false,
+  },
+  // kafkajs reads the environment when it is loaded.
+  {
+    name: "simulation of Kafka",
+    args: ["test", "--allow-env", "test/sim/kafka"],
+    kind: "tests",
+    quick: false,
+  },
   { name: "fuzz", args: ["test", "test/fuzz"], kind: "tests", quick: false },
   {
     name: "the real service",

@@ -18,6 +18,8 @@ export class Clients {
   done = false;
   readonly acknowledged: Acknowledged[] = [];
   readonly #open = new Set<Transaction>();
+  /** Producers without an open transaction: the next one goes on with one of them. */
+  readonly #idleProducers: bigint[] = [];
 
   constructor(readonly sim: Sim, readonly world: World) {
     const { records, recordsAtOnce, durationMs } = sim.plan;
@@ -50,12 +52,13 @@ export class Clients {
     const transaction: Transaction = {
       state: "open",
       partitions: new Map(),
-      producerId: broker.newProducerId(),
+      producerId: this.#idleProducers.pop() ?? broker.newProducerId(),
     };
     this.#open.add(transaction);
     broker.append(partition, records, transaction);
     sim.scheduler.after(open ? sim.between(100, 3000) : sim.between(0, 50), () => {
       this.#open.delete(transaction);
+      this.#idleProducers.push(transaction.producerId);
       broker.end(transaction, aborted ? "aborted" : "committed");
     });
   }

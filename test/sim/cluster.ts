@@ -173,9 +173,13 @@ export class Cluster {
     member.process.pause();
     this.sim.trace(member.process.name, "is paused");
     if (this.sim.chance(0.7)) this.#replace(member);
-    this.sim.scheduler.after(this.sim.between(100, 4000), () => {
+    this.sim.scheduler.after(this.sim.between(100, this.sim.pick([1000, 4000, 12_000])), () => {
       this.sim.trace(member.process.name, "goes on");
       member.process.resume();
+      // It does not know yet what happened meanwhile.
+      for (const within of [0.1, 1, 20]) {
+        this.sim.scheduler.after(this.sim.between(0, within), () => this.#lookUp(member));
+      }
     });
     return true;
   }
@@ -260,11 +264,12 @@ export class Cluster {
   // ---- questions ----
 
   #lookUpSome(): void {
-    for (const member of this.world.liveMembers) {
-      // A process that was fenced off and does not know yet may answer from the past.
-      if (!member.mayAnswer) continue;
-      for (const partition of member.owners.keys()) this.world.lookUp(member, partition);
-    }
+    for (const member of this.world.liveMembers) this.#lookUp(member);
+  }
+
+  #lookUp(member: Member): void {
+    if (!member.isLive || !member.mayAnswer) return;
+    for (const partition of member.owners.keys()) this.world.lookUp(member, partition);
   }
 
   // ---- the end ----

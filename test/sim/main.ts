@@ -1,6 +1,7 @@
 // deno task sim --seeds=N [--from=M]   runs N seeds; exits 1 if a promise was broken
 // deno task sim --seed=N               runs one seed and prints its trace
 // deno task sim:kafka ...              the same on the real src/kafka
+//     --first                          ends with the first seed that breaks a promise
 
 import { parseArgs } from "node:util";
 import { turnOfTheEventLoop } from "./event_loop.ts";
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     from: { type: "string" },
     kafka: { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
   },
 });
 
@@ -70,6 +72,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
       violations++;
       clearLine();
       tell(result);
+      if (values.first) return false;
     }
     if (!Deno.stdout.isTerminal() || performance.now() - told < PROGRESS_MS) continue;
     told = performance.now();

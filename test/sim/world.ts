@@ -85,6 +85,16 @@ export class World {
   lookUp(member: Member, partition: number): void {
     const owner = member.owners.get(partition);
     if (!owner?.isReady) return;
+    const { position } = owner.processor;
+    const committed = this.auditor.partitions[partition]!.offset;
+    // On Kafka the log tells whether it is active; elsewhere who was replaced is not told yet.
+    if (member.kafka && position < committed) {
+      const { name } = member.process;
+      this.sim.violate(
+        "P5",
+        `${name} answers as of ${position}; ${committed} was committed by another`,
+      );
+    }
     const itemId = this.workload.itemOf(partition);
     const from = member.logEnds.get(partition)!;
     this.auditor.lookUp(owner, partition, itemId, from, this.logEnd(partition));

@@ -60,6 +60,7 @@ export interface Restored {
 /**
  * Finds and loads the newest checkpoint that may serve a claim.
  *
+ * @throws {StaleClaimError} when there are checkpoints ahead of the claim, and nothing leads to it
  * @throws {StopError} when neither a checkpoint nor the log's start leads to the committed position
  */
 export async function restore(
@@ -76,6 +77,7 @@ export async function restore(
   }
   const damaged: Damage[] = [];
   const unusable: Damage[] = [];
+  let ahead = false;
   for (const { sequence, manifest, damage } of await context.store.list(partition)) {
     if (!manifest) {
       damaged.push({ sequence, reason: damage! });
@@ -84,6 +86,7 @@ export async function restore(
     const reason = whyNot(context, claimed, manifest);
     if (reason !== null) {
       unusable.push({ sequence, reason });
+      ahead ||= isAhead(manifest, claimed);
       continue;
     }
     try {
@@ -94,12 +97,28 @@ export async function restore(
       damaged.push({ sequence, reason: error.message });
     }
   }
-  return { core: atStart(context, claimed, [...unusable, ...damaged]), manifest: null, damaged };
+  try {
+    return { core: atStart(context, claimed, [...unusable, ...damaged]), manifest: null, damaged };
+  } catch (error) {
+    if (!ahead || !(error instanceof StopError)) throw error;
+    throw new StaleClaimError(error.message, error.remedy, { cause: error });
+  }
 }
+
+/**
+ * A claim that nothing leads to, while there are checkpoints ahead of it: those are published behind their
+ * commit, so someone else may have committed since the claim.
+ */
+export class StaleClaimError extends StopError {}
 
 /** Offset and watermark of a checkpoint. */
 export function positionOf(manifest: Manifest): { offset: number; watermark: bigint } {
   return { offset: Number(manifest.scalars.position), watermark: manifest.scalars.watermark };
+}
+
+function isAhead(manifest: Manifest, { committed }: ClaimedPartition): boolean {
+  const { offset, watermark } = positionOf(manifest);
+  return offset > committed.offset || watermark > committed.watermark;
 }
 
 /** Whether a checkpoint stands exactly where a claim does. */
@@ -129,7 +148,7 @@ function whyNot(
   manifest: Manifest,
 ): string | null {
   const { partition, committed } = claimed;
-  const { offset, watermark } = positionOf(manifest);
+  const { offset } = positionOf(manifest);
   if (!isOfLog(manifest, context.logId, context.restoredFrom)) {
     if (context.restoredFrom) return "it belongs to another log";
     throw new StopError(
@@ -138,7 +157,7 @@ function whyNot(
       "put the log's file back, or start with empty files for both log and state",
     );
   }
-  if (offset > committed.offset || watermark > committed.watermark) {
+  if (isAhead(manifest, claimed)) {
     return `its offset ${offset} is ahead of the committed ${committed.offset}`;
   }
   if (offset < claimed.logStart) {

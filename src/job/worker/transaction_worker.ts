@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { LogSession } from "../../log/mod.ts";
+import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
 import { FencedError } from "../../state/mod.ts";
 import { type CommitSource, Committer } from "./committer.ts";
 import { CommitStatistics } from "./durations.ts";
@@ -9,6 +9,7 @@ import { ProgressReporter } from "../progress.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
 import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { type Member, recoverPartition } from "./recover_partition.ts";
+import { StaleClaimError } from "./recovery.ts";
 import { TimeShares } from "./time_shares.ts";
 import { NEVER } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
@@ -33,6 +34,8 @@ export class TransactionWorker implements JobWorker {
   /** Records folded with outputs, by processors that are gone. */
   #recordsBefore = 0;
 
+  /** Positions of claims that recovery found older than a checkpoint, by partition. */
+  readonly #doubted = new Map<number, number>();
   /** Aborted when the partitions are given up. */
   #over = new AbortController();
   readonly #shares: TimeShares;
@@ -101,7 +104,8 @@ export class TransactionWorker implements JobWorker {
     try {
       for (const claimed of session.partitions) {
         context.onStep?.("recovering", claimed.partition);
-        const member = await recoverPartition(context, session, claimed, stop, progress);
+        const member = await recoverPartition(context, session, claimed, stop, progress)
+          .catch((error) => this.#again(error, claimed));
         this.members = [...this.members, member];
         context.onOwner(claimed.partition, member.owner);
         this.#lookReady(member);
@@ -118,6 +122,14 @@ export class TransactionWorker implements JobWorker {
       this.members = [];
       session.close?.();
     }
+  }
+
+  /** A claim that looks stale is made again; one that is no newer then is as it is. */
+  #again(error: unknown, { partition, committed }: ClaimedPartition): never {
+    if (!(error instanceof StaleClaimError)) throw error;
+    if (this.#doubted.get(partition) === committed.offset) throw error;
+    this.#doubted.set(partition, committed.offset);
+    throw new LostError(error.message, { cause: error });
   }
 
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {

@@ -337,14 +337,14 @@ export class SimCluster implements Cluster {
 
   #offsets(body: Uint8Array): Uint8Array {
     const { group, transactions } = this.brokers;
-    const { topics } = readOffsetFetch(body);
+    const { topics, stable } = readOffsetFetch(body);
     return offsetFetchAnswer(
       topics.map(({ topic, partitions }) => ({
         topic,
         partitions: partitions.map((partition) => {
           const name = `${topic}/${partition}`;
           const { offset, metadata } = group.offsets.get(name) ?? { offset: -1, metadata: "" };
-          const unstable = transactions.isUnstable(name);
+          const unstable = stable && transactions.isUnstable(name);
           return unstable
             ? { partition, offset: -1, metadata: "", errorCode: E.UnstableOffsetCommit }
             : { partition, offset, metadata, errorCode: 0 };

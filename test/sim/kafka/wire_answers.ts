@@ -162,6 +162,8 @@ export function offsetCommitAnswer(
 export interface OffsetFetchRequest {
   readonly groupId: string;
   readonly topics: readonly TopicPartitions<number>[];
+  /** Whether offsets of open transactions are to be waited for. */
+  readonly stable: boolean;
 }
 
 export function readOffsetFetch(body: Uint8Array): OffsetFetchRequest {
@@ -174,8 +176,7 @@ export function readOffsetFetch(body: Uint8Array): OffsetFetchRequest {
     r.tags();
     return { topic, partitions };
   });
-  if (r.int8() !== 1) throw new RangeError("It does not ask for stable offsets");
-  return { groupId, topics };
+  return { groupId, topics, stable: r.int8() === 1 };
 }
 
 export function offsetFetchAnswer(

@@ -1,0 +1,204 @@
+// One-line bugs in the sources of the engine, of src/kafka and of the core: mutants.ts applies each to a
+// copy, and the simulator must find it. A text that does not occur exactly once fails the mutant.
+
+export interface Mutation {
+  readonly bug: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** Whether it needs runs on the real src/kafka. */
+  readonly kafka?: boolean;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  // ---- the engine ----
+  {
+    bug: "a commit that is not known to have happened counts as done",
+    file: "src/job/worker/committer.ts",
+    find: 'if (outcome !== "committed") throw',
+    replace: 'if (outcome === "fenced" as never) throw',
+  },
+  {
+    bug: "outputs that were committed stay pending, and are committed twice",
+    file: "src/job/worker/partition_processor.ts",
+    find: "    this.#pending = empty();\n",
+    replace: "",
+  },
+  {
+    bug: "outputs are dropped when a partition is recovered",
+    file: "src/job/worker/recover_partition.ts",
+    find: "  await replay(recovering, claimed, processor, async () => {",
+    replace:
+      "  await replay(recovering, { ...claimed, committed: { ...claimed.committed, offset: " +
+      "Math.max(processor.position, claimed.logEnd) } }, processor, async () => {",
+  },
+  {
+    bug: "the first dead letter of a batch is lost",
+    file: "src/job/worker/partition_processor.ts",
+    find: "for (const letter of output.deadLetters) {",
+    replace: "for (const letter of output.deadLetters.slice(1)) {",
+  },
+  {
+    bug: "a commit is taken in the middle of a batch",
+    file: "src/job/worker/partition_processor.ts",
+    find: "    if (this.#busy) return null;\n",
+    replace: "",
+  },
+  {
+    bug: "a checkpoint tells the position behind its encoding, not that of its cut",
+    file: "src/job/worker/checkpointer.ts",
+    find: "        scalars,\n        lastBatch,\n",
+    replace: "        scalars: processor.core.state,\n        lastBatch,\n",
+  },
+  {
+    bug: "a firing does not wait for the checkpoint that is being cut",
+    file: "src/job/worker/checkpointer.ts",
+    find: "while (this.#cutActive) await this.#pieces.wait(NEVER);",
+    replace: "",
+  },
+  {
+    bug: "a checkpoint waits for the commit of its offset, not of its watermark",
+    file: "src/job/worker/checkpointer.ts",
+    find: "acknowledged.offset >= offset && acknowledged.watermark >= watermark",
+    replace: "acknowledged.offset >= offset",
+  },
+  {
+    bug: "retiring a checkpoint removes chunks that the newer ones need",
+    file: "src/state/checkpoint_chain.ts",
+    find: "!kept.some((needed) => needed.has(hash))",
+    replace: "!kept.slice(1).some((needed) => needed.has(hash))",
+  },
+  {
+    bug: "a manifest is not compared with its hash",
+    file: "src/state/manifest.ts",
+    find: 'sha256(json) !== expected.join("")',
+    replace: "expected.length !== HASH_BYTES",
+  },
+  {
+    bug: "a write of the log's file without an answer counts as failed",
+    file: "src/log/group_commit.ts",
+    find: "return result.ok || await this.#happened(marker);",
+    replace: "return result.ok;",
+  },
+  {
+    bug: "an owner that was fenced off in the store goes on",
+    file: "src/job/worker/transaction_worker.ts",
+    find: "if (error instanceof FencedError) throw new LostError",
+    replace:
+      "if (error instanceof FencedError) return undefined as never; else if (false) throw new LostError",
+  },
+  // ---- Kafka ----
+  {
+    bug: "Kafka: a transaction is ended although an output was refused",
+    file: "src/kafka/transactional_producer.ts",
+    find: "if (failed) throw protocolError(failed.errorCode);",
+    replace: "",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: a transaction that failed counts as committed",
+    file: "src/kafka/kafka_session.ts",
+    find: "return this.#lost(toJobError(error));",
+    replace: 'return "committed";',
+    kafka: true,
+  },
+  {
+    bug: "Kafka: offsets of transactions under way are not waited for",
+    file: "src/kafka/protocol/offsets.ts",
+    find: "return w.int8(1).noTags().encoded();",
+    replace: "return w.int8(0).noTags().encoded();",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: records of aborted transactions are read",
+    file: "src/kafka/batches.ts",
+    find: "attributes & TRANSACTIONAL && aborting.size > 0 &&",
+    replace: "false &&",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: the marker that ends an aborted transaction is overlooked",
+    file: "src/kafka/batches.ts",
+    find: "if (markerOf(bytes) === ABORT_MARKER) aborting.delete",
+    replace: "if (false) aborting.delete",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: what was fetched before a jump is kept",
+    file: "src/kafka/fetcher.ts",
+    find: "if (asked.buffer.jumps !== asked.jumps) continue;",
+    replace: "",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: a process that is active no more answers questions",
+    file: "src/kafka/membership.ts",
+    find:
+      "return this.#active !== null && clock.monotonic() - this.#acknowledgedAt < sessionTimeoutMs;",
+    replace: "return clock.monotonic() >= 0 && sessionTimeoutMs > 0;",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: the next transaction uses the sequence numbers of the one before",
+    file: "src/kafka/transactional_producer.ts",
+    find: "this.#sequences.set(key, sequenceBehind(sequence, recordsOf(batch)));",
+    replace: "",
+    kafka: true,
+  },
+  {
+    bug: "Kafka: the first offsets of a group are those of the log's end",
+    file: "src/kafka/kafka_log.ts",
+    find: '[transactions, "earliest"]',
+    replace: '[transactions, "latest"]',
+    kafka: true,
+  },
+  // ---- the core ----
+  {
+    bug: "core: a purchase of all that is left is refused",
+    file: "wasm/rule.ts",
+    find: "quantity < 0 && stock < -quantity",
+    replace: "quantity < 0 && stock <= -quantity",
+  },
+  {
+    bug: "core: a window is fired one record late",
+    file: "wasm/time.ts",
+    find: "return logWatermark() >= oldestEnd;",
+    replace: "return logWatermark() > oldestEnd;",
+  },
+  {
+    bug: "core: a transaction on the edge of its window is late too late",
+    file: "wasm/time.ts",
+    find: "if (lastEnd <= logWatermark || lastEnd <= watermark()) {",
+    replace: "if (lastEnd < logWatermark || lastEnd < watermark()) {",
+  },
+  {
+    bug: "core: the late check is reversed",
+    file: "wasm/time.ts",
+    find: "if (lastEnd <= logWatermark || lastEnd <= watermark()) {",
+    replace: "if (lastEnd > logWatermark && lastEnd > watermark()) {",
+  },
+  {
+    bug: "core: a changed segment is not marked",
+    file: "wasm/fold.ts",
+    find: "    setStock(slot, after);\n    markChanged(segmentOf(hash));\n",
+    replace: "    setStock(slot, after);\n",
+  },
+  {
+    bug: "core: a segment whose windows alone changed is not marked",
+    file: "wasm/fold.ts",
+    find: "    const hash = load<u64>(r, HASH);\n    markChanged(segmentOf(hash));\n",
+    replace: "    const hash = load<u64>(r, HASH);\n",
+  },
+  {
+    bug: "core: what a checkpoint being cut still needs is overwritten",
+    file: "wasm/fold.ts",
+    find: "if (cutActive) preserveSlot(<u32> (hash >> 56), slot);\n",
+    replace: "",
+  },
+  {
+    bug: "core: windows are not cut at the record that makes them due",
+    file: "wasm/fold.ts",
+    find: "windowsDue() && r + RECORD_BYTES < end",
+    replace: "windowsDue() && r + 2 * RECORD_BYTES < end",
+  },
+];
