@@ -36,8 +36,8 @@ export interface SceneOptions {
   /** Longer, so that what a long run reads in the end fits into memory. */
   readonly loadPauseMs?: number;
   readonly flags?: Readonly<Record<string, string>>;
-  /** Where the job finds the broker; at its own address by default. */
-  readonly bootstrapOf?: (broker: TestBroker) => string;
+  /** Is told the broker's address as soon as it runs; answers the one that the job is given. */
+  readonly via?: (bootstrap: string) => string;
   readonly brokerProperties?: Readonly<Record<string, string>>;
   readonly log?: (line: string) => void;
 }
@@ -46,6 +46,7 @@ export interface SceneOptions {
 export class Scene {
   /** The process that has the partitions, as far as the faults know. */
   service!: Service;
+  readonly #jobBootstrap: string;
   #folders = 0;
 
   private constructor(
@@ -53,7 +54,10 @@ export class Scene {
     readonly parent: string,
     readonly random: Random,
     readonly options: SceneOptions,
-  ) {}
+  ) {
+    const { bootstrap } = broker;
+    this.#jobBootstrap = options.via?.(bootstrap) ?? bootstrap;
+  }
 
   /** Starts everything, does to it what `faults` does, waits until all is folded, and compares. */
   static async run(
@@ -100,8 +104,7 @@ export class Scene {
   async start(folder?: string): Promise<Service> {
     const data = folder ?? `${this.parent}/${++this.#folders}`;
     await Deno.mkdir(data, { recursive: true });
-    const bootstrap = this.options.bootstrapOf?.(this.broker) ?? this.broker.bootstrap;
-    return await startJob(bootstrap, data, { ...FLAGS, ...this.options.flags });
+    return await startJob(this.#jobBootstrap, data, { ...FLAGS, ...this.options.flags });
   }
 
   log(line: string): void {
