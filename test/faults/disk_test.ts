@@ -108,8 +108,8 @@ diskTest(
     const seed = newSeed();
     const random = new Random(seed);
     const told: string[] = [];
-    const verdict = await Scene.run({ seed, loadPauseMs: 60 }, async (scene) => {
-      for (let round = 0; round < ROUNDS; round++) {
+    const verdict = await Scene.run({ seed, loadPauseMs: 200 }, async (scene) => {
+      for (const kind of DAMAGES) {
         await sleep(1200);
         const { service } = scene;
         const { folder } = service;
