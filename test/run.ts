@@ -71,6 +71,12 @@ const SUITES: readonly Suite[] = [
     kind: "tests",
     quick: false,
   },
+  {
+    name: "real faults",
+    args: ["test", "--allow-all", "test/faults"],
+    kind: "tests",
+    quick: false,
+  },
 ];
 
 async function run(suite: Suite): Promise<Counts> {

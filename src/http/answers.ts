@@ -41,8 +41,14 @@ export function tellRefused({ req: { method, path } }: Context, reason: string):
   log.warn("{method} {path} was answered 503: {reason}", { method, path, reason });
 }
 
+/** A client broke off, which the check of the body's size may meet first. */
+function isBrokenBody(error: Error): boolean {
+  return error instanceof Deno.errors.BadResource && error.message.includes("body");
+}
+
 /** What to answer when a request ended in an error. */
 export function failWith(c: Context, error: Error): Response {
+  if (isBrokenBody(error)) return fail(c, 400, "body", error.message);
   if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
   if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
   if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);

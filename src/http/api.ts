@@ -6,7 +6,7 @@ import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { bearerToken, ownOriginOnly } from "./access.ts";
 import { fail, failWith, json, setRetryAfter, tellRefused } from "./answers.ts";
-import { BodyError, type BodyForm, formOf, parseEach, refusal } from "./bodies.ts";
+import { BodyError, type BodyForm, bytesOf, formOf, parseEach, refusal } from "./bodies.ts";
 import { logRoutes } from "./logs.ts";
 import { JobMetrics } from "./metrics.ts";
 import { savepointRoutes } from "./savepoints.ts";
@@ -135,7 +135,7 @@ async function answerEach<T, R>(
     return fail(c, 409, "not_embedded", "The job reads its log from elsewhere; append to that log");
   }
   const form = formOf(c.req.header("content-type"));
-  const body = new Uint8Array(await c.req.arrayBuffer());
+  const body = await bytesOf(c);
   const things = handling.parse(form, form.split(body));
   const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
   const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];

@@ -2,6 +2,7 @@
 // answer has the form and order of its request, one outcome per record.
 
 import { visit } from "jsonc-parser";
+import type { Context } from "hono";
 import type { z } from "zod";
 import {
   type Codec,
@@ -35,6 +36,19 @@ export class BodyError extends Error {
 
   constructor(readonly status: 400 | 413 | 415, readonly reason: string, message: string) {
     super(message);
+  }
+}
+
+/**
+ * The bytes of a request's body.
+ *
+ * @throws {BodyError} when its client breaks off, or says something else of it than it is
+ */
+export async function bytesOf(c: Context): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await c.req.arrayBuffer());
+  } catch (error) {
+    throw new BodyError(400, "body", `The body cannot be read: ${(error as Error).message}`);
   }
 }
 

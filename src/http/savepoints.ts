@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { RunningJob } from "../job/mod.ts";
 import { isSavepointName, SAVEPOINT_NAME_RULE } from "../state/mod.ts";
 import { fail } from "./answers.ts";
-import { parseObject } from "./bodies.ts";
+import { bytesOf, parseObject } from "./bodies.ts";
 
 const newSavepoint = z.strictObject({
   name: z.string().refine(isSavepointName, `A name has ${SAVEPOINT_NAME_RULE}`),
@@ -14,8 +14,7 @@ export function savepointRoutes(job: RunningJob): Hono {
   const app = new Hono();
   app.get("/", async (c) => c.json({ savepoints: await job.store.savepoints.list() }));
   app.post("/", async (c) => {
-    const body = new Uint8Array(await c.req.arrayBuffer());
-    const { name } = parseObject(c.req.header("content-type"), body, newSavepoint);
+    const { name } = parseObject(c.req.header("content-type"), await bytesOf(c), newSavepoint);
     const savepoint = await job.takeSavepoint(name);
     return c.json(savepoint, 201, { location: `/savepoints/${name}` });
   });

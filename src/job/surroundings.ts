@@ -30,7 +30,23 @@ export async function openWatchedKv(
 ): Promise<Kv> {
   const onHung = (what: string, ms: number) =>
     log.error("{what} did not answer within {ms} ms (watchdog.timeout.ms)", { what, ms });
-  return watchKv(await openKv(path, mustExist), { name: path, timeoutMs, clock, onHung });
+  const meaning = (error: unknown) => damagedFile(path, error);
+  return watchKv(await openKv(path, mustExist), { name: path, timeoutMs, clock, onHung, meaning });
+}
+
+/** What SQLite says of a file whose pages are not as it wrote them (SQLITE_CORRUPT, SQLITE_NOTADB). */
+const DAMAGED = /database disk image is malformed|file is not a database/;
+
+/** The StopError for a damaged file, on which nothing may be built; null for other errors. */
+function damagedFile(path: string, error: unknown): StopError | null {
+  const message = error instanceof Error ? error.message : "";
+  if (!DAMAGED.test(message)) return null;
+  return new StopError(
+    `${path} is damaged: ${message}`,
+    `move ${path} away, and bring back a copy; checkpoints come back by deno task state import too, ` +
+      "and without them the log is folded again from its start if it is whole",
+    { cause: error },
+  );
 }
 
 /** The machine itself. */
@@ -48,6 +64,8 @@ export const MACHINE: Surroundings = {
           cause: error,
         });
       }
+      const damaged = damagedFile(path, error.cause);
+      if (damaged) throw damaged;
       throw new StopError(
         error.message,
         "stop the other process, or give this one files of its own by --state.kv and --log.kv; Deno must " +

@@ -35,8 +35,7 @@ export async function createTopics(
       await client.call(() =>
         broker.createTopics({
           topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
-        })
-      );
+        }), "CreateTopics");
     } catch (error) {
       const { errors } = error as { errors?: readonly unknown[] };
       if (errorCodeOf(errors?.[0] ?? error) !== ErrorCode.TopicExists) throw error;

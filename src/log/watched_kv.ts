@@ -13,6 +13,8 @@ export interface WatchOptions {
   readonly clock: Clock;
   /** Is told what hung. */
   readonly onHung: (what: string, ms: number) => void;
+  /** What an error of the KV means, if it means more than that a call failed. */
+  readonly meaning?: (error: unknown) => Error | null;
 }
 
 /** A KV whose calls fail when they do not answer in time. */
@@ -52,7 +54,7 @@ async function* watchEach<T>(
 }
 
 async function inTime<T>(what: string, call: Promise<T>, options: WatchOptions): Promise<T> {
-  const { clock, timeoutMs, onHung } = options;
+  const { clock, timeoutMs, onHung, meaning } = options;
   const answered = new AbortController();
   const late = clock.sleep(timeoutMs, answered.signal).then(() => {
     if (answered.signal.aborted) return undefined as never;
@@ -61,6 +63,8 @@ async function inTime<T>(what: string, call: Promise<T>, options: WatchOptions):
   });
   try {
     return await Promise.race([call, late]);
+  } catch (error) {
+    throw meaning?.(error) ?? error;
   } finally {
     answered.abort();
     // Whoever lost the race has nothing to say.

@@ -182,6 +182,6 @@ export function noise(random: FastRandom): (bytes: Uint8Array) => void {
 export function plausible(random: FastRandom): (bytes: Uint8Array) => void {
   const letters = new TextEncoder().encode('0123456789\t\t"}],:-\\{[ \u0000\u0080');
   return (bytes) => {
-    for (let i = 0; i < bytes.length; i++) bytes[i] = random.pick(letters as unknown as number[]);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = letters[random.below(letters.length)]!;
   };
 }

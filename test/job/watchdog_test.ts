@@ -7,7 +7,8 @@ import {
   type ThreadWorkerOptions,
 } from "../../src/job/threads/thread_worker.ts";
 import { StopError } from "../../src/job/mod.ts";
-import { HungError, watchKv } from "../../src/log/mod.ts";
+import { HungError, toKv, watchKv } from "../../src/log/mod.ts";
+import { openWatchedKv } from "../../src/job/surroundings.ts";
 import { Random } from "../model/random.ts";
 import { FaultKv } from "../log/fault_kv.ts";
 import { openLog, records, valuesOf } from "../log/log_fixture.ts";
@@ -32,6 +33,22 @@ Deno.test("a KV call that never answers fails in time, and is told by its name",
   assertEquals((await Array.fromAsync(watched.list({ prefix: [] }))).length, 1);
   assertEquals(await Array.fromAsync(watched.listKeys({ prefix: [] })), [["a"]]);
   kv.kv.close();
+});
+
+Deno.test("a damaged KV file stops the job at once, with its path and what to do", async () => {
+  const clock = new ManualClock();
+  for (const message of ["database disk image is malformed", "file is not a database"]) {
+    const damaged = {
+      ...toKv(await Deno.openKv(":memory:")),
+      get: () => Promise.reject(new TypeError(message)),
+    };
+    const openKv = () => Promise.resolve(damaged);
+    const kv = await openWatchedKv({ clock, chance: () => 0.5, openKv }, "data/state.kv", 1000);
+    const error = await assertRejects(() => kv.get(["a"]), StopError, `data/state.kv is damaged: `);
+    assert(error.message.includes(message));
+    assert((error as StopError).remedy.includes("move data/state.kv away"));
+    damaged.close();
+  }
 });
 
 Deno.test("a write that hung never happens behind a later one", async () => {

@@ -12,7 +12,10 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
   });
   await assertRejects(
     () =>
-      new KafkaSource(params, systemClock).open({ hasCheckpoints: () => Promise.resolve(false) }),
+      new KafkaSource(params, systemClock).open({
+        hasCheckpoints: () => Promise.resolve(false),
+        newestCheckpoints: () => Promise.resolve(new Map()),
+      }),
     ParameterError,
     "kafka.transaction.timeout.ms=1999 must be at least twice commit.interval.ms=1000",
   );

@@ -5,6 +5,7 @@ import type { Visible } from "./archive.ts";
 import type { PositionOf } from "./auditor.ts";
 import type { Broker } from "./broker.ts";
 import type { KafkaClusterFault } from "./plan.ts";
+import type { LogUser } from "../../src/job/mod.ts";
 import type { SimProcess } from "./process.ts";
 import type { Sim } from "./sim.ts";
 
@@ -13,7 +14,7 @@ export type OpenedLog = Log & { readonly isAvailable: boolean; close(): Promise<
 
 export interface KafkaMachine {
   readonly name: string;
-  hasCheckpoints(): Promise<boolean>;
+  readonly user: LogUser;
 }
 
 /** A transaction was committed: what became visible with it. */

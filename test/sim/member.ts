@@ -2,6 +2,7 @@
 
 import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
 import type { LocalOwner } from "../../src/job/worker/owners.ts";
+import { newestCheckpoints } from "../../src/job/restore.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
 import type { OpenedLog } from "./kafka_port.ts";
@@ -118,7 +119,10 @@ export class Member {
     if (world.kafka) {
       this.kafka = world.kafka.open(process, {
         name: this.machine.name,
-        hasCheckpoints: async () => (await store.partitions()).length > 0,
+        user: {
+          hasCheckpoints: async () => (await store.partitions()).length > 0,
+          newestCheckpoints: (logId) => newestCheckpoints(store, logId),
+        },
       });
       return this.#watched(this.kafka);
     }

@@ -30,6 +30,14 @@ export async function openStore(folder: string, job = JOB_NAME): Promise<Checkpo
   return await CheckpointStore.open(kv, { job, clock: systemClock, chance: systemChance });
 }
 
+/** Whether the last thing that a partition's checkpoints did was to begin. */
+export async function checkpointUnderWay(folder: string): Promise<boolean> {
+  const store = await openStore(folder);
+  const [last] = await store.history.list(1);
+  store.close();
+  return last?.kind === "triggered";
+}
+
 /** All batches of a topic's partition, in order. */
 export async function batchesOf(
   log: EmbeddedLog,

@@ -9,6 +9,7 @@ import { Model } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";
 import {
   batchesOf,
+  checkpointUnderWay,
   newestCheckpoint,
   openLog,
   openStore,
@@ -137,14 +138,6 @@ export async function killRun({ kills, seed, log = () => {} }: KillOptions): Pro
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-/** Whether the last thing that a partition's checkpoints did was to begin. */
-async function checkpointUnderWay(folder: string): Promise<boolean> {
-  const store = await openStore(folder);
-  const [last] = await store.history.list(1);
-  store.close();
-  return last?.kind === "triggered";
 }
 
 async function compare(folder: string, load: Load): Promise<Omit<Verdict, "insideCheckpoint">> {

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { PARAMETER_KEYS } from "../../src/job/mod.ts";
 import { type Service, serviceArguments, startService, waitReady } from "./service.ts";
+import { mountSmall } from "./small_disk.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const decoder = new TextDecoder();
@@ -242,24 +243,6 @@ Deno.test("checkpoints are listed, inspected, verified, exported and imported", 
     );
     assertEquals((await state("nonsense")).code, 2);
   }));
-
-/** A small file system of its own, or null where it cannot be mounted. */
-async function mountSmall(folder: string): Promise<(() => Promise<void>) | null> {
-  await Deno.mkdir(folder);
-  const mount = await new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "-o", "size=12m", "tmpfs", folder],
-  })
-    .output().catch(() => null);
-  if (!mount?.success) {
-    if (Deno.env.get("CI")) {
-      throw new Error("A small file system cannot be mounted; CI runs as root");
-    }
-    return null;
-  }
-  return async () => {
-    await new Deno.Command("umount", { args: [folder] }).output();
-  };
-}
 
 Deno.test("a full disk is told, loses nothing that was answered, and is survived", (t) =>
   withFolder(async (parent) => {

@@ -79,11 +79,15 @@ export class KafkaClient {
 
   /** Connects and loads the metadata of the topics; of all topics without an argument. */
   connect(topics: readonly string[] = []): Promise<void> {
-    return this.call(async () => {
-      await this.#cluster.connect();
-      if (topics.length > 0) await this.#cluster.addMultipleTargetTopics(topics);
-      else await this.#cluster.refreshMetadata();
-    }, CONNECT_MS_MAX);
+    return this.call(
+      async () => {
+        await this.#cluster.connect();
+        if (topics.length > 0) await this.#cluster.addMultipleTargetTopics(topics);
+        else await this.#cluster.refreshMetadata();
+      },
+      "Metadata",
+      CONNECT_MS_MAX,
+    );
   }
 
   close(): Promise<void> {
@@ -93,7 +97,7 @@ export class KafkaClient {
 
   refresh(): Promise<void> {
     this.#coordinators.clear();
-    return this.call(() => this.#cluster.refreshMetadata());
+    return this.call(() => this.#cluster.refreshMetadata(), "Metadata");
   }
 
   /** Whether a connection has failed. */
@@ -110,9 +114,14 @@ export class KafkaClient {
   /**
    * Does something with the brokers, in so many ms at the most.
    *
+   * @param what is done, for who reads that it hung
    * @throws what it throws; when a connection fails, or nothing comes, the client is of no use any more
    */
-  call<T>(work: () => Promise<T>, timeoutMs: number = REQUEST_TIMEOUT_MS): Promise<T> {
+  call<T>(
+    work: () => Promise<T>,
+    what: string,
+    timeoutMs: number = REQUEST_TIMEOUT_MS,
+  ): Promise<T> {
     if (this.#broken) return Promise.reject(this.#broken);
     return new Promise<T>((resolve, reject) => {
       const over = new AbortController();
@@ -127,7 +136,7 @@ export class KafkaClient {
       this.#calls.add(fail);
       void this.clock.sleep(timeoutMs, over.signal).then(() => {
         if (!over.signal.aborted) {
-          this.#break(new ClientClosedError(`Kafka gave no answer in ${timeoutMs} ms`));
+          this.#break(new ClientClosedError(`Kafka gave no answer to ${what} in ${timeoutMs} ms`));
         }
       });
       work().then((value) => {
@@ -165,11 +174,11 @@ export class KafkaClient {
   }
 
   broker(nodeId: string): Promise<BrokerInternals> {
-    return this.call(() => this.#cluster.findBroker({ nodeId }));
+    return this.call(() => this.#cluster.findBroker({ nodeId }), `connecting to node ${nodeId}`);
   }
 
   controller(): Promise<BrokerInternals> {
-    return this.call(() => this.#cluster.findControllerBroker());
+    return this.call(() => this.#cluster.findControllerBroker(), "connecting to the controller");
   }
 
   /** The coordinator of a group or a transactional id; remembered until it is forgotten. */
@@ -187,7 +196,7 @@ export class KafkaClient {
         await (await this.#cluster.findControllerBroker()).findGroupCoordinator(wanted);
         throw error;
       }
-    });
+    }, `FindCoordinator of ${key}`);
     this.#coordinators.set(key, found);
     found.catch(() => this.#coordinators.delete(key));
     return found;
@@ -198,7 +207,7 @@ export class KafkaClient {
   }
 
   send<T>(broker: BrokerInternals, exchange: Exchange<T>): Promise<T> {
-    return this.call(() => broker.connectionPool.send(exchange));
+    return this.call(() => broker.connectionPool.send(exchange), exchange.request.apiName);
   }
 
   /** Fetches from one leader. */
@@ -229,7 +238,7 @@ export class KafkaClient {
       const connection = await broker.connectionPool.getConnection(MAIN_CONNECTION);
       if (!connection.isAuthenticated()) await connection.authenticate();
       return connection;
-    });
+    }, `connecting to node ${nodeId}`);
     connection.failIfNotConnected();
     const correlationId = connection.nextCorrelationId();
     const parts = encodeProduce({
@@ -256,7 +265,7 @@ export class KafkaClient {
         },
       })
     );
-    const acknowledged = this.call(() => written).then(({ payload }) => {
+    const acknowledged = this.call(() => written, "Produce").then(({ payload }) => {
       const answer = decodeProduce(payload);
       connection.requestQueue.maybeThrottle(answer.clientSideThrottleTime);
       return answer;
@@ -280,8 +289,7 @@ export class KafkaClient {
         broker.listOffsets({
           isolationLevel: 1,
           topics: [{ topic, partitions: some.map((partition) => ({ partition, timestamp })) }],
-        })
-      );
+        }), "ListOffsets");
       for (const { partition, offset } of responses.flatMap((r) => r.partitions)) {
         found.set(partition, Number(offset));
       }
@@ -295,8 +303,7 @@ export class KafkaClient {
     const { resources } = await this.call(() =>
       broker.describeConfigs({
         resources: topics.map((name) => ({ type: TOPIC_RESOURCE, name })),
-      })
-    );
+      }), "DescribeConfigs");
     const settings = (entries: readonly ConfigEntry[]) =>
       new Map(entries.map((e) => [e.configName, e.configValue]));
     return new Map(resources.map((r) => [r.resourceName, settings(r.configEntries)]));

@@ -35,7 +35,11 @@ export async function callCoordinator<T>(
   for (let attempt = 0;; attempt++) {
     try {
       const coordinator = await client.coordinator(kind, id);
-      return await client.call(() => call(coordinator), CALL_MS_MAX);
+      return await client.call(
+        () => call(coordinator),
+        `the coordinator of ${kind} ${id}`,
+        CALL_MS_MAX,
+      );
     } catch (error) {
       const code = errorCodeOf(error) ?? 0;
       const moved = MOVED.includes(code);

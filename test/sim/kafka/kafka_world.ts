@@ -75,7 +75,9 @@ export class KafkaWorld implements KafkaPort {
         },
       },
       clock: process.clock,
-      hasCheckpoints: machine.hasCheckpoints,
+      retries: 5,
+      acceptOffset: false,
+      user: machine.user,
     });
     return log;
   }

@@ -2,8 +2,9 @@
 
 import { assert } from "@std/assert";
 import { newSeed } from "../model/random.ts";
-import { whySkipped } from "./broker.ts";
-import { isGood, kafkaKillRun, verdictLine } from "./kill.ts";
+import { whySkipped } from "../kafka/broker.ts";
+import { faultRun } from "./faults.ts";
+import { detailLine, isGood, verdictLine } from "./verdict.ts";
 
 const NAME = "Kafka job: kills of job and broker lose nothing and double nothing";
 const skipped = await whySkipped();
@@ -15,9 +16,11 @@ Deno.test({
   sanitizeResources: false,
   fn: async () => {
     const seed = newSeed();
-    const verdict = await kafkaKillRun({ kills: 4, brokerKills: 1, pauses: 1, seed });
-    console.log(`seed ${seed}: ${verdictLine(verdict)}`);
+    const faults = { kills: 10, brokerKills: 1, pauses: 1, stops: 1, rebalances: 2 };
+    const { verdict } = await faultRun({ ...faults, seed });
+    console.log(`seed ${seed}: ${verdictLine(verdict)}; ${detailLine(verdict)}`);
     assert(isGood(verdict));
     assert(verdict.inputs > 20_000 && verdict.summaries > 100 && verdict.deadLetters > 100);
+    assert(verdict.queries > 50);
   },
 });

@@ -1,0 +1,163 @@
+// Faults of the disk under the Kafka job's data folder. Starts a broker of its own (test/kafka/broker.ts).
+
+import { assert, assertEquals } from "@std/assert";
+import { newSeed, Random } from "../model/random.ts";
+import { whySkipped } from "../kafka/broker.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { mountSmall } from "../system/small_disk.ts";
+import { Scene, sleep } from "./scene.ts";
+import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
+
+const skipped = await whySkipped();
+
+function diskTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
+  Deno.test({
+    name: skipped ? `${name}: ${skipped}` : name,
+    ignore: skipped !== null,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn,
+  });
+}
+
+function assertGood(seed: number, verdict: Verdict): void {
+  console.log(`seed ${seed}: ${verdictLine(verdict)}; ${detailLine(verdict)}`);
+  assert(isGood(verdict));
+}
+
+interface Event {
+  readonly kind: string;
+  readonly reason?: string;
+}
+
+/** Newest first. */
+async function checkpointEvents({ url }: Service): Promise<Event[]> {
+  return (await (await fetch(`${url}/checkpoints`)).json()).events;
+}
+
+/** Looks again until it is so. */
+async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    if (await look()) return;
+    await sleep(100);
+  }
+  throw new Error(`It does not come to this: ${what}`);
+}
+
+diskTest("Kafka job: a full disk is told, loses nothing, and is survived", async (t) => {
+  const seed = newSeed();
+  const parent = await Deno.makeTempDir({ prefix: "stockflow-full-" });
+  const folder = `${parent}/small`;
+  const unmount = await mountSmall(folder);
+  try {
+    if (!unmount) {
+      return void await t.step({ name: "needs root to mount a tmpfs", ignore: true, fn: () => {} });
+    }
+    const verdict = await Scene.run({ seed, loadPauseMs: 50 }, async (scene) => {
+      await stopInGoodOrder(scene.service);
+      const service = scene.service = await scene.start(folder);
+      await waitReady(service);
+      await until(
+        "a checkpoint",
+        async () => (await checkpointEvents(service)).some((e) => e.kind === "completed"),
+      );
+      await fill(`${folder}/filler`);
+      await until("it tells that the disk is full", () => /full/.test(service.log()));
+      assertEquals((await fetch(`${service.url}/livez`)).status, 200);
+      // A kill now finds the last checkpoint that had room.
+      await service.kill();
+      await Deno.remove(`${folder}/filler`);
+      const again = scene.service = await scene.start(folder);
+      await waitReady(again);
+      await fill(`${folder}/filler`);
+      await until("it tells so again", () => /full/.test(again.log()));
+      await Deno.remove(`${folder}/filler`);
+      const from = Date.now();
+      // There is room again: checkpoints go on by themselves.
+      await until("a checkpoint again", async () => {
+        const response = await fetch(`${again.url}/checkpoints`);
+        const { checkpoints } = await response.json() as { checkpoints: { cutAt: number }[] };
+        return checkpoints.some(({ cutAt }) => cutAt > from);
+      });
+    });
+    assertGood(seed, verdict);
+  } finally {
+    await unmount?.();
+    await Deno.remove(parent, { recursive: true });
+  }
+});
+
+/** Writes a file until the disk has no room. */
+async function fill(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, create: true });
+  for (let size = 65_536; size >= 1;) {
+    try {
+      await file.write(new Uint8Array(size));
+    } catch {
+      size = Math.floor(size / 2);
+    }
+  }
+}
+
+/** Where a file of SQLite is damaged. */
+const DAMAGES = ["header", "pages", "many pages", "journal", "cut"] as const;
+
+diskTest(
+  "Kafka job: damage to the file of the checkpoints is found, or the file is refused",
+  async () => {
+    const seed = newSeed();
+    const random = new Random(seed);
+    const told: string[] = [];
+    const verdict = await Scene.run({ seed, loadPauseMs: 200 }, async (scene) => {
+      for (const kind of DAMAGES) {
+        await sleep(1200);
+        const { service } = scene;
+        const { folder } = service;
+        // After a kill most pages stand in the journal, after a stop in the file.
+        const killed = random.below(2) === 0;
+        if (killed) await service.kill();
+        else await stopInGoodOrder(service);
+        await damage(`${folder}/state.kv`, kind, random);
+        const refusal = await scene.start(folder).then(async (next) => {
+          scene.service = next;
+          await waitReady(next);
+          return null;
+        }).catch((error: Error) => error);
+        told.push(
+          `${kind} after a ${killed ? "kill" : "stop"}: ${refusal ? "refused" : "recovered"}`,
+        );
+        if (refusal === null) continue;
+        // Refused: it names the file, and without it the log is folded again.
+        assert(refusal.message.includes("state.kv"), refusal.message);
+        await scene.service.kill();
+        for (const end of ["", "-wal", "-shm"]) {
+          await Deno.remove(`${folder}/state.kv${end}`).catch(() => {});
+        }
+        scene.service = await scene.start(folder);
+        await waitReady(scene.service);
+      }
+    });
+    console.log(`${told.length} damaged files: ${told.join(", ")}`);
+    assertGood(seed, verdict);
+  },
+);
+
+async function damage(
+  path: string,
+  kind: typeof DAMAGES[number],
+  random: Random,
+): Promise<void> {
+  const journal = `${path}-wal`;
+  const name = kind === "journal" && await Deno.stat(journal).catch(() => null) ? journal : path;
+  const bytes = await Deno.readFile(name);
+  if (kind === "cut") {
+    return await Deno.writeFile(name, bytes.subarray(0, random.below(bytes.length)));
+  }
+  const places = kind === "many pages" ? 60 : 4;
+  for (let n = kind === "header" ? 1 : places; n > 0; n--) {
+    const at = kind === "header" ? random.below(80) : random.below(bytes.length);
+    const end = Math.min(bytes.length, at + 1 + random.below(512));
+    for (let i = at; i < end; i++) bytes[i]! ^= 0x5a;
+  }
+  await Deno.writeFile(name, bytes);
+}

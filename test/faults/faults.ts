@@ -1,0 +1,145 @@
+// Real faults under load, and the verdict: kill -9 of the job at random moments and shortly after its start,
+// kill -9 of the broker, SIGSTOP for longer than a session, SIGTERM, and a storm of rebalances.
+//
+//   deno task faults [--kills=20] [--broker-kills=2] [--pauses=1] [--stops=2] [--storm] [--seed=<n>]
+
+import { parseArgs } from "node:util";
+import { newSeed } from "../model/random.ts";
+import { checkpointUnderWay } from "../system/evidence.ts";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { Scene, sleep } from "./scene.ts";
+import { storm } from "./storm.ts";
+import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
+
+export interface FaultOptions {
+  /** kill -9 of the job: every third one within the first moments of its life, when it restores. */
+  readonly kills: number;
+  /** kill -9 of the broker, and its restart. */
+  readonly brokerKills: number;
+  /** SIGSTOP of the job for longer than its session lasts, while another stands by; then SIGCONT. */
+  readonly pauses: number;
+  /** SIGTERM while batches are being folded. */
+  readonly stops: number;
+  /** Rebalances, one every three seconds: a second process of the group joins or leaves. */
+  readonly rebalances: number;
+  readonly seed: number;
+  readonly log?: (line: string) => void;
+}
+
+/** When the kills came. */
+export interface KillMoments {
+  insideCheckpoint: number;
+  beforeReady: number;
+}
+
+const ALIVE_MS_MAX = 1500;
+const EARLY_MS_MAX = 400;
+/** Kills per length of the pauses of the load: a long run has as many inputs as a short one can read. */
+const KILLS_AT_FULL_LOAD = 20;
+
+/** Runs the job under load with all the faults, then compares everything that it left. */
+export async function faultRun(
+  options: FaultOptions,
+): Promise<{ verdict: Verdict; moments: KillMoments }> {
+  const { kills, brokerKills, pauses, stops, rebalances, seed, log = () => {} } = options;
+  const moments = { insideCheckpoint: 0, beforeReady: 0 };
+  const faults = kills + 5 * (brokerKills + pauses) + stops + rebalances;
+  const loadPauseMs = 15 * Math.max(1, faults / KILLS_AT_FULL_LOAD);
+  const verdict = await Scene.run({ seed, loadPauseMs, log }, async (scene) => {
+    const order = [
+      ...Array.from({ length: kills }, (_, i) => () => kill(scene, i + 1, moments)),
+      ...Array.from({ length: brokerKills }, (_, i) => () => killBroker(scene, i + 1)),
+      ...Array.from({ length: stops }, (_, i) => () => stop(scene, i + 1)),
+      ...Array.from({ length: pauses }, (_, i) => () => pause(scene, i + 1)),
+    ];
+    // Faults of all kinds follow each other in any order.
+    for (let i = order.length - 1; i > 0; i--) {
+      const k = scene.random.below(i + 1);
+      [order[i], order[k]] = [order[k]!, order[i]!];
+    }
+    for (const fault of order) await fault();
+    if (rebalances > 0) await storm(scene, rebalances);
+  });
+  return { verdict, moments };
+}
+
+function alive({ random }: Scene): Promise<unknown> {
+  return sleep(200 + random.below(ALIVE_MS_MAX));
+}
+
+async function kill(scene: Scene, n: number, moments: KillMoments): Promise<void> {
+  if (n % 3 === 0) await sleep(scene.random.below(EARLY_MS_MAX));
+  else await alive(scene);
+  const { service } = scene;
+  const ready = await fetch(`${service.url}/readyz`).then((r) => r.text().then(() => r.ok));
+  await service.kill();
+  if (!ready) moments.beforeReady++;
+  if (await checkpointUnderWay(service.folder)) moments.insideCheckpoint++;
+  scene.log(`kill ${n} of the job${ready ? "" : ", before it was ready"}`);
+  scene.service = await scene.start(service.folder);
+}
+
+async function killBroker(scene: Scene, n: number): Promise<void> {
+  await alive(scene);
+  await scene.broker.kill();
+  scene.log(`kill ${n} of the broker`);
+  await sleep(scene.random.below(2000));
+  await scene.broker.restart();
+  await waitReady(scene.service);
+}
+
+/** It finishes what it reads, commits, and exits 0. */
+async function stop(scene: Scene, n: number): Promise<void> {
+  await waitReady(scene.service);
+  await alive(scene);
+  await stopInGoodOrder(scene.service);
+  scene.log(`stop ${n} of the job`);
+  scene.service = await scene.start(scene.service.folder);
+}
+
+async function pause(scene: Scene, n: number): Promise<void> {
+  await waitReady(scene.service);
+  const zombie = scene.service;
+  const standing = await scene.start();
+  await alive(scene);
+  zombie.signal("SIGSTOP");
+  scene.log(`pause ${n} of the job`);
+  await waitReady(standing);
+  await alive(scene);
+  zombie.signal("SIGCONT");
+  await alive(scene);
+  // The one that woke up stands by now.
+  await zombie.kill();
+  scene.service = standing;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: {
+      "kills": { type: "string", default: "20" },
+      "broker-kills": { type: "string", default: "2" },
+      "pauses": { type: "string", default: "1" },
+      "stops": { type: "string", default: "2" },
+      "storm": { type: "boolean", default: false },
+      "seed": { type: "string" },
+    },
+  });
+  const seed = Number(values.seed ?? newSeed());
+  console.log(`seed ${seed}`);
+  const { verdict, moments } = await faultRun({
+    kills: Number(values.kills),
+    brokerKills: Number(values["broker-kills"]),
+    pauses: Number(values.pauses),
+    stops: Number(values.stops),
+    rebalances: values.storm ? 20 : 0,
+    seed,
+    log: console.log,
+  });
+  console.log(
+    `${moments.insideCheckpoint} kills inside a checkpoint, ${moments.beforeReady} before it was ready`,
+  );
+  console.log(detailLine(verdict));
+  console.log(verdictLine(verdict));
+  Deno.exit(isGood(verdict) ? 0 : 1);
+}

@@ -1,0 +1,67 @@
+// What the job is given while faults happen: transactions, and queries from a stock client.
+
+import { Kafka, logLevel } from "kafkajs";
+import { encodeUtf8, type NewRecord } from "../../src/types/mod.ts";
+import { TOPICS } from "../kafka/job_process.ts";
+import type { Loader } from "../kafka/load.ts";
+import type { Random } from "../model/random.ts";
+import { ITEMS, sleep, TS_STEP_MS } from "./scene.ts";
+
+const CHUNK = 1000;
+
+/** Appends transactions, one in a hundred of them malformed, a thousand at a time, until it is told to stop. */
+export class Load {
+  #stopped = false;
+  #nextId = 1;
+  readonly #startMs = Date.now();
+
+  constructor(readonly loader: Loader, readonly random: Random, readonly pauseMs: number) {}
+
+  #record(): NewRecord {
+    const { random } = this;
+    const item = `item_${random.below(ITEMS)}`;
+    const id = this.#nextId++;
+    const timestamp = this.#startMs + id;
+    const broken = random.below(100) === 0;
+    const quantity = random.below(60) - 25;
+    const line = `${id}\t${this.#startMs + TS_STEP_MS * id}\t${item}\t${quantity}`;
+    if (!broken) return this.loader.recordOf(line, timestamp);
+    const headers = [{ key: "origin", value: encodeUtf8(`load ${id}`) }];
+    return { timestamp, key: encodeUtf8(item), value: encodeUtf8(`${line}x`), headers };
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.loader.append(Array.from({ length: CHUNK }, () => this.#record()));
+      await sleep(this.pauseMs);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+}
+
+/** Asks for items by records without a key, as a console producer does, until it is told to stop. */
+export class QueryLoad {
+  #asked = 0;
+  #stopped = false;
+
+  async run(bootstrap: string): Promise<void> {
+    const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING });
+    const producer = kafka.producer({ idempotent: true });
+    await producer.connect();
+    while (!this.#stopped) {
+      const value = `${this.#asked + 1} item_${this.#asked % ITEMS}`;
+      // What is sent again after an error may come twice: the log of the queries tells.
+      const message = { topic: TOPICS["query.input.topic"], messages: [{ value }] };
+      await producer.send(message).then(() => this.#asked++, () => {});
+      await sleep(50);
+    }
+    await producer.disconnect();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+}

@@ -1,0 +1,132 @@
+// A broker, the job as a process with a data folder, and load: what faults happen to.
+
+import { Kafka, logLevel } from "kafkajs";
+import { newSeed, Random } from "../model/random.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { startTestBroker, type TestBroker } from "../kafka/broker.ts";
+import { startJob, TOPICS } from "../kafka/job_process.ts";
+import { Loader } from "../kafka/load.ts";
+import { Load, QueryLoad } from "./load.ts";
+import { compare, isGood, type Verdict } from "./verdict.ts";
+
+export const PARTITIONS = 4;
+export const ITEMS = 20_000;
+export const SESSION_MS = 6000;
+/** Event time between two transactions: windows close all the time. */
+export const TS_STEP_MS = 3;
+const LOAD_PAUSE_MS = 15;
+
+const FLAGS = {
+  "checkpoint.interval.millis": "500",
+  "commit.interval.ms": "20",
+  "parallelism": "2",
+  "kafka.session.timeout.ms": String(SESSION_MS),
+  "transaction.num.min": "0",
+  "transaction.failure.rate.min": "0",
+  "window.idle.timeout.ms": "86400000",
+  "event.time": "true",
+  "watermark.out.of.orderness.ms": "5000",
+  "event.time.max.ahead.ms": "31536000000",
+};
+
+export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export interface SceneOptions {
+  readonly seed?: number;
+  /** Longer, so that what a long run reads in the end fits into memory. */
+  readonly loadPauseMs?: number;
+  readonly flags?: Readonly<Record<string, string>>;
+  /** Is told the broker's address as soon as it runs; answers the one that the job is given. */
+  readonly via?: (bootstrap: string) => string;
+  readonly brokerProperties?: Readonly<Record<string, string>>;
+  readonly log?: (line: string) => void;
+}
+
+/** A job under load. */
+export class Scene {
+  /** The process that has the partitions, as far as the faults know. */
+  service!: Service;
+  readonly #jobBootstrap: string;
+  #folders = 0;
+
+  private constructor(
+    readonly broker: TestBroker,
+    readonly parent: string,
+    readonly random: Random,
+    readonly options: SceneOptions,
+  ) {
+    const { bootstrap } = broker;
+    this.#jobBootstrap = options.via?.(bootstrap) ?? bootstrap;
+  }
+
+  /** Starts everything, does to it what `faults` does, waits until all is folded, and compares. */
+  static async run(
+    options: SceneOptions,
+    faults: (scene: Scene) => Promise<void>,
+  ): Promise<Verdict> {
+    const broker = await startTestBroker(options.brokerProperties);
+    const parent = await Deno.makeTempDir({ prefix: "stockflow-faults-" });
+    const scene = new Scene(broker, parent, new Random(options.seed ?? newSeed()), options);
+    try {
+      await broker.createTopics(Object.values(TOPICS), PARTITIONS);
+      return await scene.#run(faults);
+    } finally {
+      await scene.service?.kill();
+      await broker.remove();
+      await Deno.remove(parent, { recursive: true });
+    }
+  }
+
+  async #run(faults: (scene: Scene) => Promise<void>): Promise<Verdict> {
+    const { bootstrap } = this.broker;
+    const loader = await Loader.open(bootstrap, TOPICS["transaction.input.topic"]);
+    const load = new Load(loader, this.random, this.options.loadPauseMs ?? LOAD_PAUSE_MS);
+    const queries = new QueryLoad();
+    this.service = await this.start();
+    await waitReady(this.service);
+    const loading = Promise.all([load.run(), queries.run(bootstrap)]);
+    try {
+      await faults(this);
+    } finally {
+      load.stop();
+      queries.stop();
+      await loading;
+      await loader.close();
+    }
+    await untilCaughtUp(this.broker, this.service);
+    await stopInGoodOrder(this.service);
+    const verdict = await compare(bootstrap, this.service.folder);
+    if (!isGood(verdict)) this.log(this.service.log());
+    return verdict;
+  }
+
+  /** Starts a process of the group, in a data folder of its own unless one is given. */
+  async start(folder?: string): Promise<Service> {
+    const data = folder ?? `${this.parent}/${++this.#folders}`;
+    await Deno.mkdir(data, { recursive: true });
+    return await startJob(this.#jobBootstrap, data, { ...FLAGS, ...this.options.flags });
+  }
+
+  log(line: string): void {
+    this.options.log?.(line);
+  }
+}
+
+/** Waits until the group has no lag. */
+export async function untilCaughtUp(broker: TestBroker, service: Service): Promise<void> {
+  const admin = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  for (let look = 0; look < 1200; look++) {
+    let lag = 0;
+    for (const topic of [TOPICS["transaction.input.topic"], TOPICS["query.input.topic"]]) {
+      const ends = await admin.fetchTopicOffsets(topic);
+      const [committed] = await admin.fetchOffsets({ groupId: "stockflow-test", topics: [topic] });
+      for (const { partition, offset } of committed!.partitions) {
+        lag += Number(ends.find((e) => e.partition === partition)!.offset) - Number(offset);
+      }
+    }
+    if (lag === 0) return await admin.disconnect();
+    await sleep(100);
+  }
+  throw new Error(`The job does not catch up: ${service.log()}`);
+}

@@ -1,0 +1,69 @@
+// Bytes on the socket that are no requests, or lie about themselves, to the real process.
+
+import { assert, assertEquals } from "@std/assert";
+import { FastRandom, newSeed } from "../model/random.ts";
+import { startService, stopInGoodOrder, waitReady } from "./service.ts";
+
+const CONNECTIONS = 400;
+
+const REQUESTS = [
+  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
+  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: -1\r\n\r\n1\t1\ta\t1",
+  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\n1\t1\ta\t1",
+  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 99999999999999\r\n\r\n",
+  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n1",
+  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n1",
+  "POST /queries HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n[]",
+  "GET /items/%zz HTTP/1.1\r\nhost: a\r\n\r\n",
+  "GET http://elsewhere/livez HTTP/1.1\r\nhost: \r\n\r\n",
+  "GET / HTTP/9.9\r\n\r\n",
+  `GET /${"a".repeat(100_000)} HTTP/1.1\r\nhost: a\r\n\r\n`,
+  `GET / HTTP/1.1\r\n${"a: b\r\n".repeat(20_000)}\r\n`,
+  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0",
+].map((text) => new TextEncoder().encode(text));
+
+/** Writes bytes to the service, reads a little of what comes, and closes the connection or breaks it off. */
+async function send(port: number, bytes: Uint8Array, random: FastRandom): Promise<void> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  try {
+    await connection.write(bytes);
+    if (random.oneIn(2)) await connection.closeWrite();
+    if (random.oneIn(2)) await connection.read(new Uint8Array(1000));
+  } catch {
+    // It was closed on the other side, which is an answer too.
+  } finally {
+    connection.close();
+  }
+}
+
+Deno.test("service survives bytes that are no requests, and requests that lie about their length", async () => {
+  const seed = newSeed();
+  const random = new FastRandom(seed);
+  console.log(`${CONNECTIONS} connections, seed ${seed}`);
+  const service = await startService({ flags: { "log.partitions": "1" } });
+  try {
+    await waitReady(service);
+    const port = Number(new URL(service.url).port);
+    for (let n = 0; n < CONNECTIONS; n++) {
+      const bytes = random.pick(REQUESTS).slice();
+      for (let k = random.below(6); k > 0; k--) {
+        bytes[random.below(bytes.length)] = random.below(256);
+      }
+      // A request whose body does not come is waited for: those who wait are many.
+      const waiting = send(port, bytes.subarray(0, random.below(bytes.length + 1)), random);
+      await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 20))]);
+    }
+    assertEquals(await (await fetch(`${service.url}/livez`)).text(), "ok\n");
+    const answer = await fetch(`${service.url}/transactions`, {
+      method: "POST",
+      headers: { "content-type": "text/plain" },
+      body: "1\t1\titem_1\t5\n",
+    });
+    assertEquals(await answer.text(), "1\t1\titem_1\t5\ttrue\n");
+    assert(!service.log().includes("was answered 500"), service.log());
+    await stopInGoodOrder(service);
+  } finally {
+    await service.kill();
+    await Deno.remove(service.folder, { recursive: true });
+  }
+});
