@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { AssignerProtocol } from "kafkajs";
 import { LostError, StopError } from "../job/errors.ts";
 import type { Clock } from "../types/mod.ts";
-import { ErrorCode, errorCodeOf, isUnavailable } from "./client/errors.ts";
+import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
 import { type BrokerInternals, type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
@@ -205,10 +205,8 @@ export class Membership {
     } catch (error) {
       const code = errorCodeOf(error);
       if (code === ErrorCode.UnknownMember) this.#memberId = "";
-      const rejoin = code === ErrorCode.UnknownMember || code === ErrorCode.IllegalGeneration ||
-        code === ErrorCode.RebalanceInProgress;
       this.#endGeneration(new LostError("The group has a new generation"));
-      if (rejoin) return;
+      if (isFenced(error)) return; // also while it took over: one who was faster did so too
       if (!isUnavailable(error)) throw error;
       this.#dropClient();
       await clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
