@@ -68,9 +68,13 @@ function alive({ random }: Scene): Promise<unknown> {
 }
 
 async function kill(scene: Scene, n: number, moments: KillMoments): Promise<void> {
-  if (n % 3 === 0) await sleep(scene.random.below(EARLY_MS_MAX));
-  else await alive(scene);
   const { service } = scene;
+  if (n % 3 === 0) await sleep(scene.random.below(EARLY_MS_MAX));
+  else {
+    // On a busy machine all kills would come before it is ready otherwise.
+    await waitReady(service);
+    await alive(scene);
+  }
   const ready = await fetch(`${service.url}/readyz`).then((r) => r.text().then(() => r.ok));
   await service.kill();
   if (!ready) moments.beforeReady++;

@@ -178,6 +178,8 @@ export class PlainSession implements Session {
       if (code === Code.State) this.#encode(core, Infinity);
       collect(core, written, false);
     }
+    // Nothing stays open that a refused batch would be blamed for.
+    collect(core, written, true);
   }
 
   end(): void {
