@@ -80,13 +80,6 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "if (tooLarge && !await this.#stage(draft, group)) return",
     replace: "if (false) return",
   },
-  {
-    bug: "an owner that was fenced off in the store goes on",
-    file: "src/job/worker/transaction_worker.ts",
-    find: "if (error instanceof FencedError) throw new LostError",
-    replace:
-      "if (error instanceof FencedError) return undefined as never; else if (false) throw new LostError",
-  },
   // ---- Kafka ----
   {
     bug: "Kafka: a transaction is ended although an output was refused",
