@@ -232,27 +232,29 @@ export class KafkaClient {
       timeoutMs: REQUEST_TIMEOUT_MS,
       batches,
     });
-    const written = new Promise<{ readonly payload: Uint8Array }>((resolve, reject) =>
-      connection.requestQueue.push({
-        entry: {
-          apiKey: PRODUCE_API_KEY,
-          apiName: "Produce",
-          apiVersion: PRODUCE_API_VERSION,
-          correlationId,
-          resolve,
-          reject,
-        },
-        expectResponse: true,
-        requestTimeout: null,
-        sendRequest: () => {
-          const { socket } = connection;
-          socket.cork(); // one system call for all
-          for (const part of parts) socket.write(part);
-          socket.uncork();
-        },
-      })
-    );
-    const acknowledged = this.call(() => written).then(({ payload }) => {
+    const write = () =>
+      new Promise<{ readonly payload: Uint8Array }>((resolve, reject) =>
+        connection.requestQueue.push({
+          entry: {
+            apiKey: PRODUCE_API_KEY,
+            apiName: "Produce",
+            apiVersion: PRODUCE_API_VERSION,
+            correlationId,
+            resolve,
+            reject,
+          },
+          expectResponse: true,
+          requestTimeout: null,
+          sendRequest: () => {
+            const { socket } = connection;
+            socket.cork(); // one system call for all
+            for (const part of parts) socket.write(part);
+            socket.uncork();
+          },
+        })
+      );
+    // On its way by the time that call returns, unless the client has broken meanwhile.
+    const acknowledged = this.call(write).then(({ payload }) => {
       const answer = decodeProduce(payload);
       connection.requestQueue.maybeThrottle(answer.clientSideThrottleTime);
       return answer;
