@@ -183,8 +183,9 @@ export class Membership {
       if (joined.leaderId === memberId) {
         const client = await this.#connected();
         await this.options.onActive(client, { memberId, generation });
+        // Taking over takes time: whether the group still counts on this process is asked anew.
+        await this.#heartbeat(memberId, generation);
         const ended = new AbortController();
-        this.#acknowledgedAt = clock.monotonic();
         this.#active = {
           memberId,
           generation,
@@ -284,7 +285,7 @@ export class Membership {
 
   /** Heartbeats until one is refused. */
   async #beat(memberId: string, groupGenerationId: number): Promise<void> {
-    const { clock, groupId, sessionTimeoutMs } = this.options;
+    const { clock, sessionTimeoutMs } = this.options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const sooner = new AbortController();
@@ -296,13 +297,19 @@ export class Membership {
         this.#rejoin = false;
         throw protocolError(ErrorCode.RebalanceInProgress);
       }
-      const from = clock.monotonic();
-      await this.#call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
-      // As of the moment when it was sent: the coordinator counts from then at the earliest.
-      this.#acknowledgedAt = from;
+      await this.#heartbeat(memberId, groupGenerationId);
       this.#refusals = 0;
       this.#tell();
     }
+  }
+
+  /** One heartbeat that is acknowledged. */
+  async #heartbeat(memberId: string, groupGenerationId: number): Promise<void> {
+    const { clock, groupId } = this.options;
+    const from = clock.monotonic();
+    await this.#call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
+    // As of the moment when it was sent: the coordinator counts from then at the earliest.
+    this.#acknowledgedAt = from;
   }
 
   // ---- connection ----

@@ -248,24 +248,26 @@ export class KafkaClient {
       timeoutMs: REQUEST_TIMEOUT_MS,
       batches,
     });
-    const written = new Promise<{ readonly payload: Uint8Array }>((resolve, reject) =>
-      connection.requestQueue.push({
-        entry: {
-          apiKey: PRODUCE_API_KEY,
-          apiName: "Produce",
-          apiVersion: PRODUCE_API_VERSION,
-          correlationId,
-          resolve,
-          reject,
-        },
-        expectResponse: true,
-        requestTimeout: null,
-        sendRequest: () => {
-          for (const part of parts) connection.socket.write(part);
-        },
-      })
-    );
-    const acknowledged = this.call(() => written, "Produce").then(({ payload }) => {
+    const write = () =>
+      new Promise<{ readonly payload: Uint8Array }>((resolve, reject) =>
+        connection.requestQueue.push({
+          entry: {
+            apiKey: PRODUCE_API_KEY,
+            apiName: "Produce",
+            apiVersion: PRODUCE_API_VERSION,
+            correlationId,
+            resolve,
+            reject,
+          },
+          expectResponse: true,
+          requestTimeout: null,
+          sendRequest: () => {
+            for (const part of parts) connection.socket.write(part);
+          },
+        })
+      );
+    // On its way by the time that call returns, unless the client has broken meanwhile.
+    const acknowledged = this.call(write, "Produce").then(({ payload }) => {
       const answer = decodeProduce(payload);
       connection.requestQueue.maybeThrottle(answer.clientSideThrottleTime);
       return answer;

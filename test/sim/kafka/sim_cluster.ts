@@ -140,6 +140,7 @@ export class SimCluster implements Cluster {
         } catch (error) {
           return answerError(error as Error);
         }
+        result.catch(() => {}); // its answer may be lost
         if (answerLost) return fail(connectionError("Connection reset"));
         if (endDone) return answerError(this.#endError());
         result.then((value) => settle(() => resolve(value)), answerError);

@@ -1,0 +1,82 @@
+// What the simulator found in src/kafka, each by itself.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { BrokerInternals, Cluster, Connection } from "../../../src/kafka/client/internals.ts";
+import { type ConnectionOptions, KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
+import { Membership, type MembershipOptions } from "../../../src/kafka/membership.ts";
+import { ManualClock } from "../../job/manual_clock.ts";
+import { connectionError } from "./client_errors.ts";
+
+const SESSION_MS = 1000;
+const never = () => new Promise<never>(() => {});
+
+/** Connections to one broker that answers as told. */
+function connectionTo(broker: Partial<BrokerInternals>): ConnectionOptions {
+  const found = () => Promise.resolve(broker as BrokerInternals);
+  const nothing = () => Promise.resolve();
+  const cluster: Cluster = {
+    brokerPool: { metadata: null },
+    connect: nothing,
+    disconnect: nothing,
+    refreshMetadata: nothing,
+    addMultipleTargetTopics: nothing,
+    findTopicPartitionMetadata: () => [],
+    findBroker: found,
+    findControllerBroker: found,
+    findGroupCoordinator: found,
+  };
+  return { brokers: [], clientId: "test", createCluster: () => cluster };
+}
+
+Deno.test("a member that took longer to take over than its session lasts is not fresh", async () => {
+  const clock = new ManualClock();
+  const member = { generationId: 1, leaderId: "me", memberId: "me", members: [] };
+  const membership = new Membership({
+    connection: connectionTo({
+      joinGroup: () => Promise.resolve(member),
+      syncGroup: () => Promise.resolve({ memberAssignment: new Uint8Array() }),
+      heartbeat: never,
+      leaveGroup: () => Promise.resolve(),
+    }),
+    groupId: "group",
+    sessionTimeoutMs: SESSION_MS,
+    inputs: () => new Map(),
+    memberIds: { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
+    clock,
+    onActive: () => clock.sleep(SESSION_MS + 500),
+  } as MembershipOptions);
+  membership.start();
+  // The coordinator has heard of it at 0 for the last time.
+  for (let at = 0; at < 2 * SESSION_MS; at += 100) {
+    await clock.advance(100);
+    assert(at < SESSION_MS || !membership.isFresh, `It is fresh at ${at} ms`);
+  }
+  void membership.close();
+});
+
+Deno.test("a client that breaks while it produces leaves no error that nobody hears of", async () => {
+  const pushed: string[] = [];
+  const connection: Partial<Connection> = {
+    clientId: "test",
+    isAuthenticated: () => true,
+    failIfNotConnected: () => void client.close(), // another call fails at this very moment
+    nextCorrelationId: () => 1,
+    requestQueue: {
+      pending: [],
+      scheduleCheckPendingRequests() {},
+      maybeThrottle() {},
+      push: ({ entry }) => {
+        pushed.push(entry.apiName);
+        entry.reject(connectionError("Connection reset"));
+      },
+    },
+  };
+  const connectionPool = { getConnection: () => Promise.resolve(connection), send: never };
+  const options = connectionTo({
+    connectionPool: connectionPool as unknown as BrokerInternals["connectionPool"],
+  });
+  const client = new KafkaClient(options, new ManualClock());
+  const { acknowledged } = await client.produce("0", "id", []);
+  await assertRejects(() => acknowledged, Error, "The client was closed");
+  assertEquals(pushed, []);
+});
