@@ -1,7 +1,7 @@
 // The Kafka job against a real broker, with stock clients as witnesses. Starts a broker of its own
 // (test/kafka/broker.ts).
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { stamp } from "../../src/kafka/batches.ts";
 import { checkInternals, type Cluster, RequestQueue } from "../../src/kafka/client/internals.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
