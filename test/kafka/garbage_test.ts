@@ -147,14 +147,11 @@ for (const format of ["text", "json"] as const) {
     for (let id = 1; id <= RECORDS; id++) {
       const item = `item_${id % ITEMS}`;
       const partition = partitionOf(Partitioner.Murmur2, encodeUtf8(item), PARTITIONS);
-      const good = encodeUtf8(GOOD[format](id, item, id % 7 - 2));
-      if (id < RECORDS / 2 || id % GARBAGE_EVERY > 0) put(partition, good, item, id);
-      else {put(
-          id / GARBAGE_EVERY % 2,
-          values[Math.floor(id / GARBAGE_EVERY) % values.length]!,
-          item,
-          id,
-        );}
+      const nth = id / GARBAGE_EVERY;
+      const value = Number.isInteger(nth)
+        ? values[nth % values.length]!
+        : encodeUtf8(GOOD[format](id, item, id % 7 - 2));
+      put(partition, value, item, id);
     }
     // Each way for both partitions, and items in the wrong one: that is a dead letter once something
     // was committed.

@@ -7,7 +7,7 @@ import { type Service, serviceArguments } from "../system/service.ts";
 import { startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
 import { startJob, TOPICS } from "./job_process.ts";
 
-const REFUSED_MS_MAX = 60_000;
+const REFUSED_MS_MAX = 180_000;
 
 export type Topics = Readonly<Record<keyof typeof TOPICS, string>>;
 
