@@ -40,6 +40,7 @@ Deno.test("a member that took longer to take over than its session lasts is not 
     }),
     groupId: "group",
     sessionTimeoutMs: SESSION_MS,
+    retries: 3,
     inputs: () => new Map(),
     memberIds: { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
     clock,
