@@ -57,7 +57,7 @@ Deno.test({
     const [, what, ms] = hung!;
     console.log(`seed ${seed}: ${what} hung, noticed after ${ms} ms`);
     console.log(`${verdictLine(verdict)}; ${detailLine(verdict)}`);
-    assert(isGood(verdict));
+    assert(isGood(verdict), verdict.differences.join("\n"));
     assert(verdict.inputs > 10_000);
   },
 });

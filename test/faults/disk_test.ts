@@ -22,7 +22,7 @@ function diskTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): voi
 
 function assertGood(seed: number, verdict: Verdict): void {
   console.log(`seed ${seed}: ${verdictLine(verdict)}; ${detailLine(verdict)}`);
-  assert(isGood(verdict));
+  assert(isGood(verdict), verdict.differences.join("\n"));
 }
 
 interface Event {

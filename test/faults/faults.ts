@@ -144,6 +144,7 @@ if (import.meta.main) {
     `${moments.insideCheckpoint} kills inside a checkpoint, ${moments.beforeReady} before it was ready`,
   );
   console.log(detailLine(verdict));
+  for (const difference of verdict.differences) console.log(difference);
   console.log(verdictLine(verdict));
   Deno.exit(isGood(verdict) ? 0 : 1);
 }

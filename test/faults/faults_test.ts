@@ -19,7 +19,7 @@ Deno.test({
     const faults = { kills: 10, brokerKills: 1, pauses: 1, stops: 1, rebalances: 2 };
     const { verdict } = await faultRun({ ...faults, seed });
     console.log(`seed ${seed}: ${verdictLine(verdict)}; ${detailLine(verdict)}`);
-    assert(isGood(verdict));
+    assert(isGood(verdict), verdict.differences.join("\n"));
     assert(verdict.inputs > 20_000 && verdict.summaries > 100 && verdict.deadLetters > 100);
     assert(verdict.queries > 50);
   },

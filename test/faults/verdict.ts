@@ -19,6 +19,8 @@ export interface Verdict {
   readonly summaries: number;
   readonly deadLetters: number;
   readonly queries: number;
+  /** What the first differences are, for whoever has to find the reason. */
+  readonly differences: readonly string[];
 }
 
 export function verdictLine(v: Verdict): string {
@@ -54,32 +56,73 @@ export async function compare(bootstrap: string, folder: string): Promise<Verdic
       .map((key) => witness(bootstrap, TOPICS[key])),
   ) as [Records, Records, Records, Records, Records, Records];
   const v = { inputs: 0, results: 0, lost: 0, doubled: 0, summaries: 0, deadLetters: 0 };
+  const differences: string[] = [];
+  const count = (what: string, found: readonly string[], expected: readonly string[]) => {
+    v.lost += Math.max(0, expected.length - found.length);
+    v.doubled += Math.max(0, found.length - expected.length);
+    const length = Math.min(found.length, expected.length);
+    let differing = 0;
+    for (let i = 0; i < length; i++) {
+      if (found[i] === expected[i]) continue;
+      if (differing++ === 0) {
+        differences.push(`${what}: number ${i} is "${found[i]}", not "${expected[i]}"`);
+      }
+    }
+    v.doubled += differing;
+    if (found.length !== expected.length) {
+      differences.push(`${what}: ${found.length}, not ${expected.length}`);
+    }
+  };
   let stateHashEqual = true;
   const codec = codecOf(Format.Text);
   const store = await openStore(folder);
   for (const [partition, records] of inputs.entries()) {
     // The options are those of the checkpoint: what the job folded with.
-    const { options, stateHash } = await newestCheckpoint(store, partition);
+    const { options, stateHash, offset } = await newestCheckpoint(store, partition);
     const model = new Model(options);
-    for (const { offset, timestamp, value } of records) {
-      model.fold({ offset, timestamp, value: value === null ? null : encodeUtf8(value) });
+    for (const record of records) {
+      const { timestamp, value } = record;
+      model.fold({
+        offset: record.offset,
+        timestamp,
+        value: value === null ? null : encodeUtf8(value),
+      });
     }
     v.inputs += records.length;
-    count(v, results[partition]!.map(line), model.results.map(line));
+    count(
+      `results of partition ${partition}`,
+      results[partition]!.map(line),
+      model.results.map(line),
+    );
     const expected = model.summaries.map((s) => codec.formatSummary(s.summary)).toSorted();
-    count(v, summaries[partition]!.map((r) => r.value!).toSorted(), expected);
+    count(
+      `summaries of partition ${partition}`,
+      summaries[partition]!.map((r) => r.value!).toSorted(),
+      expected,
+    );
     v.summaries += expected.length;
     const offsets = letters[partition]!.map((r) => String(r.headers["stockflow.offset"]));
-    count(v, offsets, model.deadLetters.map((d) => String(d.offset)));
+    count(
+      `dead letters of partition ${partition}`,
+      offsets,
+      model.deadLetters.map((d) => String(d.offset)),
+    );
     v.deadLetters += offsets.length;
     v.results += results[partition]!.length + offsets.length;
-    if (stateHashOf(options, batchesOf(records)) !== stateHash) stateHashEqual = false;
+    if (stateHashOf(options, batchesOf(records)) !== stateHash) {
+      stateHashEqual = false;
+      differences.push(
+        `state of partition ${partition}: checkpoint at ${offset}, log ends at ${
+          records.at(-1)?.offset
+        }`,
+      );
+    }
   }
   store.close();
   const idsOf = (records: Records) =>
     records.flat().map((r) => r.value!.split(/[\t ]/)[0]!).toSorted();
-  count(v, idsOf(answers), idsOf(queries));
-  return { ...v, stateHashEqual, queries: answers.flat().length };
+  count("answers", idsOf(answers), idsOf(queries));
+  return { ...v, stateHashEqual, queries: answers.flat().length, differences };
 }
 
 /** The records of a partition, which follow each other without a gap, in batches. */
@@ -107,16 +150,4 @@ function line(
   { key, value, timestamp }: { key: string | null; value: string | null; timestamp: number },
 ) {
   return `${timestamp} ${key} ${value}`;
-}
-
-/** Compares lists that ought to be equal. */
-function count(
-  v: { lost: number; doubled: number },
-  found: readonly string[],
-  expected: readonly string[],
-): void {
-  v.lost += Math.max(0, expected.length - found.length);
-  v.doubled += Math.max(0, found.length - expected.length);
-  const length = Math.min(found.length, expected.length);
-  for (let i = 0; i < length; i++) if (found[i] !== expected[i]) v.doubled++;
 }

@@ -76,11 +76,11 @@ export async function valuesOf(
 export async function newestCheckpoint(
   store: CheckpointStore,
   partition: number,
-): Promise<{ options: CoreOptions; stateHash: string }> {
+): Promise<{ options: CoreOptions; stateHash: string; offset: number }> {
   const [newest] = await store.list(partition);
-  const { parameters, stateHash } = newest!.manifest!;
+  const { parameters, stateHash, scalars } = newest!.manifest!;
   const options = { ...coreOptionsOf(parameters), partition, alertTotalMin: 0, alertRateMin: 0 };
-  return { options, stateHash };
+  return { options, stateHash, offset: scalars.position };
 }
 
 /** The state hash of a fresh core that folds batches from offset 0 on. */
