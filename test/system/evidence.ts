@@ -80,7 +80,7 @@ export async function newestCheckpoint(
   const [newest] = await store.list(partition);
   const { parameters, stateHash, scalars } = newest!.manifest!;
   const options = { ...coreOptionsOf(parameters), partition, alertTotalMin: 0, alertRateMin: 0 };
-  return { options, stateHash, offset: scalars.position };
+  return { options, stateHash, offset: Number(scalars.position) };
 }
 
 /** The state hash of a fresh core that folds batches from offset 0 on. */
