@@ -8,7 +8,8 @@ import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
 import { supervise, together } from "./supervise.ts";
 
 const READ_BYTES = 64 * 1024;
-const READ_WAIT_MS = 500;
+/** Nothing is due between queries: a read ends when one comes, or with its signal. */
+const READ_WAIT_MS = 10_000;
 
 /** Answers the query topic: claims it, looks up, commits results and positions. */
 export class QueryWorker {

@@ -21,6 +21,8 @@ const log = getLogger(["stockflow", "job"]);
 const READ_BYTES = 256 * 1024;
 /** How long a read waits at the end of the log. */
 const READ_WAIT_MS = 500;
+/** Once a partition is ready, nothing but an idle firing hangs on the end of an empty read. */
+const IDLE_WAIT_MS = 2000;
 /** How long folding goes on before others have their turn. */
 const TURN_MS = 4;
 /** How often it is looked whether a checkpoint is due. */
@@ -206,7 +208,10 @@ export class TransactionWorker implements JobWorker {
       while (!committer.hasRoom && !signal.aborted) {
         await shares.measure("backPressured", () => committer.room(signal));
       }
-      const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
+      const waitMs = member.owner.isReady && processor.core.info.openWindows === 0
+        ? IDLE_WAIT_MS
+        : READ_WAIT_MS;
+      const options = { maxBytes: READ_BYTES, waitMs, signal };
       const { batches, highWatermark, watermark } = await shares.measure(
         "idle",
         () => session.read(processor.partition, processor.position, options),
