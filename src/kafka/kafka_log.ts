@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, Log, LogSession } from "../log/mod.ts";
+import { type CommittedPosition, type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { Method } from "../job/threads/rpc.ts";
@@ -77,9 +77,7 @@ export class KafkaLog implements Log {
   }
 
   partitionsOf(topic: string): number {
-    const partitions = this.#partitions.get(topic);
-    if (partitions === undefined) throw new RangeError(`The log has no topic ${topic}`);
-    return partitions;
+    return ofTopic(this.#partitions.get(topic), topic);
   }
 
   async claim(

@@ -1,4 +1,4 @@
-import type { Log, LogSession } from "../log/mod.ts";
+import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import type { Rpc } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { transactionalId } from "./kafka_log.ts";
@@ -24,9 +24,7 @@ export class KafkaThreadLog implements Log {
   }
 
   partitionsOf(topic: string): number {
-    const partitions = this.facts.partitions[topic];
-    if (partitions === undefined) throw new RangeError(`The log has no topic ${topic}`);
-    return partitions;
+    return ofTopic(this.facts.partitions[topic], topic);
   }
 
   async claim(

@@ -13,7 +13,8 @@
 
 import { type Chance, type Clock, type NewRecord, randomId } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
-import { type Kv, MarkedCommits } from "./group_commit.ts";
+import { MarkedCommits } from "./group_commit.ts";
+import type { Kv } from "./kv.ts";
 import { LogWriter } from "./log_writer.ts";
 import {
   type ClaimedPartition,
@@ -23,6 +24,7 @@ import {
   type Log,
   type LogSession,
   OffsetOutOfRangeError,
+  ofTopic,
   type ReadAnswer,
   type ReadOptions,
   type Restoration,
@@ -122,9 +124,7 @@ export class EmbeddedLog implements Log {
   }
 
   #partitions(topic: string): readonly TopicPartition[] {
-    const partitions = this.topics.get(topic);
-    if (!partitions) throw new RangeError(`The log has no topic ${topic}`);
-    return partitions;
+    return ofTopic(this.topics.get(topic), topic);
   }
 
   #partition(topic: string, partition: number): TopicPartition {

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { type Kv, toKv } from "./group_commit.ts";
+import { type Kv, toKv } from "./kv.ts";
 
 /** A KV file that cannot be used, and why. */
 export class KvFileError extends Error {

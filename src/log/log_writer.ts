@@ -11,9 +11,8 @@ import {
   KV_VALUE_BYTES_MAX,
   type KvLimits,
   limitsOf,
-  type MarkedCommits,
-  WriteFailedError,
-} from "./group_commit.ts";
+} from "./kv.ts";
+import { type MarkedCommits, WriteFailedError } from "./group_commit.ts";
 import type { Commit, CommitOutcome } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
 

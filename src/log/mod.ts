@@ -22,7 +22,7 @@ export {
   type KvLimits,
   limitsOf,
   toKv,
-  WriteFailedError,
-} from "./group_commit.ts";
+} from "./kv.ts";
+export { WriteFailedError } from "./group_commit.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
 export { KvFileError, openKvFile, openKvFileToRead, openKvInMemory } from "./kv_file.ts";

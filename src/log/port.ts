@@ -130,3 +130,9 @@ export class OffsetOutOfRangeError extends RangeError {
     super(`Offset ${offset} of ${topic}-${partition} is outside ${start}..${end}`);
   }
 }
+
+/** What a log has of a topic. @throws {RangeError} when it does not have the topic */
+export function ofTopic<T>(found: T | undefined, topic: string): T {
+  if (found === undefined) throw new RangeError(`The log has no topic ${topic}`);
+  return found;
+}

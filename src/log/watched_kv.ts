@@ -1,5 +1,5 @@
 import type { Clock } from "../types/mod.ts";
-import type { Kv } from "./group_commit.ts";
+import type { Kv } from "./kv.ts";
 
 /** A call that did not answer in time. It may still happen later. */
 export class HungError extends Error {

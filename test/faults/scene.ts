@@ -2,7 +2,7 @@
 
 import { Kafka, logLevel } from "kafkajs";
 import { newSeed, Random } from "../model/random.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { EVERY_SUMMARY, type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker, type TestBroker } from "../kafka/broker.ts";
 import { startJob, TOPICS } from "../kafka/job_process.ts";
 import { Loader } from "../kafka/load.ts";
@@ -21,9 +21,7 @@ const FLAGS = {
   "commit.interval.ms": "20",
   "parallelism": "2",
   "kafka.session.timeout.ms": String(SESSION_MS),
-  "transaction.num.min": "0",
-  "transaction.failure.rate.min": "0",
-  "window.idle.timeout.ms": "86400000",
+  ...EVERY_SUMMARY,
   "event.time": "true",
   "watermark.out.of.orderness.ms": "5000",
   "event.time.max.ahead.ms": "31536000000",

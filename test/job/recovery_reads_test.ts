@@ -5,7 +5,7 @@ import { type Log, type LogSession, OffsetOutOfRangeError } from "../../src/log/
 import { Random } from "../model/random.ts";
 import { LossyLog } from "./lossy_log.ts";
 import { drain, feed } from "./feeding.ts";
-import { World } from "./world.ts";
+import { type Life, World } from "./world.ts";
 
 /** A log whose reads give nothing once in a while, as a fetch may. */
 class SparingLog extends LossyLog {
@@ -27,20 +27,34 @@ class SparingLog extends LossyLog {
   }
 }
 
-Deno.test("job recovers although reads give nothing once in a while", async () => {
+/** A world whose first life was fed, and stopped in good order. */
+async function livedOnce(seed: number): Promise<World> {
   const world = await World.open();
   const life = await world.start();
-  await feed(world, life, new Random(11), 60);
+  await feed(world, life, new Random(seed), 60);
   await drain(world, life);
   await world.stop(life);
-  const next = await world.start(() => null, { wrapLog: (log) => new SparingLog(log) });
-  assertEquals(next.job.failure, null);
-  await feed(world, next, new Random(12), 60);
+  return world;
+}
+
+/** A second life whose log is another; it is fed as well. */
+async function liveAgain(
+  seed: number,
+  wrapLog: (log: Log) => Log,
+  look: (next: Life) => void,
+): Promise<void> {
+  const world = await livedOnce(seed);
+  const next = await world.start(() => null, { wrapLog });
+  look(next);
+  await feed(world, next, new Random(seed + 1), 60);
   await drain(world, next);
   await world.assertExactlyOnce();
   await world.stop(next);
   world.close();
-});
+}
+
+Deno.test("job recovers although reads give nothing once in a while", () =>
+  liveAgain(11, (log) => new SparingLog(log), (next) => assertEquals(next.job.failure, null)));
 
 /** A log that has removed the batch folded last since the claim: the first read says so. */
 class ForgettingLog extends LossyLog {
@@ -63,20 +77,12 @@ class ForgettingLog extends LossyLog {
   }
 }
 
-Deno.test("recovery does without the batch folded last when the log removes it meanwhile", async () => {
-  const world = await World.open();
-  const life = await world.start();
-  await feed(world, life, new Random(15), 60);
-  await drain(world, life);
-  await world.stop(life);
-  const next = await world.start(() => null, { wrapLog: (log) => new ForgettingLog(log) });
-  assertEquals(next.worker.recoveries, 0);
-  await feed(world, next, new Random(16), 60);
-  await drain(world, next);
-  await world.assertExactlyOnce();
-  await world.stop(next);
-  world.close();
-});
+Deno.test("recovery does without the batch folded last when the log removes it meanwhile", () =>
+  liveAgain(
+    15,
+    (log) => new ForgettingLog(log),
+    (next) => assertEquals(next.worker.recoveries, 0),
+  ));
 
 /** A log that ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
 class MarkedLog extends LossyLog {
@@ -94,11 +100,7 @@ class MarkedLog extends LossyLog {
 }
 
 Deno.test("an owner is ready when nothing that readers see is left, wherever the log ends", async () => {
-  const world = await World.open();
-  const life = await world.start();
-  await feed(world, life, new Random(13), 60);
-  await drain(world, life);
-  await world.stop(life);
+  const world = await livedOnce(13);
   const next = await world.start(() => null, { wrapLog: (log) => new MarkedLog(log), wait: false });
   await world.clock.until(() => next.job.isReady, "the job is ready");
   await world.stop(next);
@@ -106,11 +108,7 @@ Deno.test("an owner is ready when nothing that readers see is left, wherever the
 });
 
 Deno.test("a checkpoint that its new owner removes while it is loaded is not taken for damaged", async () => {
-  const world = await World.open();
-  const life = await world.start();
-  await feed(world, life, new Random(14), 60);
-  await drain(world, life);
-  await world.stop(life);
+  const world = await livedOnce(14);
   // While the next life loads the checkpoint, another takes the partition over and removes a chunk of it.
   const kv = world.stateKv;
   const getMany = kv.getMany.bind(kv);

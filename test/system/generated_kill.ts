@@ -25,7 +25,7 @@ import {
   stateHashOf,
   valuesOf,
 } from "./evidence.ts";
-import { startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { EVERY_SUMMARY, startService, stopInGoodOrder, waitReady } from "./service.ts";
 
 export interface GeneratedVerdict {
   readonly inputs: number;
@@ -68,10 +68,7 @@ const FLAGS = {
   "parallelism": "2",
   "checkpoint.interval.millis": "150",
   "commit.interval.ms": "20",
-  // Every item is reported, and no window fires before its end.
-  "transaction.num.min": "0",
-  "transaction.failure.rate.min": "0",
-  "window.idle.timeout.ms": "86400000",
+  ...EVERY_SUMMARY,
 } as const;
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -17,7 +17,7 @@ import {
   stateHashOf,
   valuesOf,
 } from "./evidence.ts";
-import { startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { EVERY_SUMMARY, startService, stopInGoodOrder, waitReady } from "./service.ts";
 
 export interface KillOptions {
   readonly kills: number;
@@ -55,9 +55,7 @@ const FLAGS = {
   "log.partitions": String(PARTITIONS),
   "checkpoint.interval.millis": "150",
   "commit.interval.ms": "20",
-  "transaction.num.min": "0",
-  "transaction.failure.rate.min": "0",
-  "window.idle.timeout.ms": "86400000",
+  ...EVERY_SUMMARY,
   // Event time runs ahead of the clock, so that windows close all the time.
   "event.time": "true",
   "watermark.out.of.orderness.ms": "5000",

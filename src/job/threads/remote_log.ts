@@ -7,6 +7,7 @@ import {
   type GeneratorFacts,
   type Log,
   type LogSession,
+  ofTopic,
   type ReadAnswer,
   type ReadOptions,
   type RestoredFrom,
@@ -37,9 +38,7 @@ export class RemoteLog implements Log {
   }
 
   partitionsOf(topic: string): number {
-    const partitions = this.facts.partitions[topic];
-    if (partitions === undefined) throw new RangeError(`The log has no topic ${topic}`);
-    return partitions;
+    return ofTopic(this.facts.partitions[topic], topic);
   }
 
   async claim(
