@@ -1,10 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, Log, LogSession } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
+import type { Instance } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { Method } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
+import type { Ask } from "./active_watch.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
 import { type CommittedPositions, fetchCommitted } from "./committed_offsets.ts";
@@ -25,6 +27,9 @@ export interface KafkaLogOptions {
   readonly sessionTimeoutMs: number;
   readonly discoveryMs: number;
   readonly memberIds: MemberIds;
+  /** This process, as those that stand by are told of it. */
+  readonly instance: Pick<Instance, "id" | "address">;
+  readonly ask: Ask;
   readonly clock: Clock;
   /** Tries in a row when the group refuses for good. */
   readonly retries: number;
@@ -52,15 +57,17 @@ export class KafkaLog implements Log {
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
-    const { facts, sessionTimeoutMs, memberIds, clock, retries, transactions, queries } = options;
+    const { facts, transactions, queries, ...rest } = options;
     this.#partitions = options.partitions;
     this.membership = new Membership({
       connection: facts.connection,
       groupId: facts.groupId,
-      sessionTimeoutMs,
-      memberIds,
-      clock,
-      retries,
+      sessionTimeoutMs: rest.sessionTimeoutMs,
+      memberIds: rest.memberIds,
+      instance: rest.instance,
+      ask: rest.ask,
+      clock: rest.clock,
+      retries: rest.retries,
       inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });
