@@ -97,6 +97,7 @@ export class KafkaLog implements Log {
     const member = await this.membership.confirmed(signal);
     const { facts, clock, queries } = this.options;
     const wanted = partitions ?? numbers(this.partitionsOf(input));
+    member.claim();
     const session = await KafkaSession.open({
       facts,
       clock,
@@ -107,6 +108,8 @@ export class KafkaLog implements Log {
         ? queryTransactionalId(facts.groupId)
         : transactionalId(facts.groupId, wanted[0]!),
       mayBeNew: input === queries,
+      ending: member.ending,
+      onClosed: () => member.release(),
     });
     const end = () => session.end(member.ended.reason);
     member.ended.addEventListener("abort", end);
@@ -268,8 +271,20 @@ function isEmpty(committed: CommittedPositions): boolean {
 export function claimMethods(membership: Membership): Record<string, Method> {
   return {
     kafkaClaim: async (_args, signal): Promise<GroupMember> => {
-      const { memberId, generation } = await membership.confirmed(signal);
-      return { memberId, generation };
+      const member = await membership.confirmed(signal);
+      member.claim();
+      return { memberId: member.memberId, generation: member.generation };
+    },
+    kafkaReleased: ([generation]) => membership.generation(generation)?.release(),
+    /** Resolves when the generation is about to be over. */
+    kafkaEnding: ([generation], signal): Promise<void> => {
+      const member = membership.generation(generation);
+      if (!member) return Promise.resolve();
+      const ending = AbortSignal.any([member.ending, member.ended, signal]);
+      return new Promise((resolve) => {
+        ending.addEventListener("abort", () => resolve());
+        if (ending.aborted) resolve();
+      });
     },
     /** Fails when the generation is over, with what its sessions are to end with. */
     kafkaEnded: ([generation], signal): Promise<never> => {

@@ -4,6 +4,7 @@ import { AssignerProtocol } from "kafkajs";
 import { LostError, StopError } from "../job/errors.ts";
 import type { Instance } from "../job/mod.ts";
 import type { Clock } from "../types/mod.ts";
+import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
@@ -23,12 +24,9 @@ const BACK_OFF_MAX_MS = 2000;
 /** Heartbeats in a session time-out. */
 const HEARTBEATS = 10;
 const LEAVE_MS = 2000;
-
-/** A generation of the group in which this process is the active one. */
-export interface ActiveGeneration extends GroupMember {
-  /** Aborted when it is over; the reason is what a session is to end with. */
-  readonly ended: AbortSignal;
-}
+/** How long sessions have to commit and close before a join; also no longer than a part of the session. */
+const WIND_MS_MAX = 2000;
+const WIND_PART = 4;
 
 /** Where the member id is kept, so that a restart need not wait for its old session. */
 export interface MemberIds {
@@ -57,7 +55,7 @@ export interface MembershipOptions {
 /** Keeps this process in the consumer group: one member is active, the others stand by and take over. */
 export class Membership {
   #memberId = "";
-  #active: (ActiveGeneration & { readonly end: (reason: Error) => void }) | null = null;
+  #active: ActiveGeneration | null = null;
   #changed = Promise.withResolvers<void>();
   #client: Promise<KafkaClient> | null = null;
   #failure: Error | null = null;
@@ -196,13 +194,7 @@ export class Membership {
         await this.options.onActive(client, { memberId, generation });
         // Taking over takes time: whether the group still counts on this process is asked anew.
         await this.#heartbeat(memberId, generation);
-        const ended = new AbortController();
-        this.#active = {
-          memberId,
-          generation,
-          ended: ended.signal,
-          end: (reason) => ended.abort(reason),
-        };
+        this.#active = new ActiveGeneration(memberId, generation);
         log.info("This process is the active one of group {group}, generation {generation}", {
           group: this.options.groupId,
           generation,
@@ -217,6 +209,11 @@ export class Membership {
     } catch (error) {
       const code = errorCodeOf(error);
       if (code === ErrorCode.UnknownMember) this.#memberId = "";
+      if (code === ErrorCode.RebalanceInProgress) {
+        // The generation counts until all have joined the next one.
+        const { sessionTimeoutMs } = this.options;
+        await this.#active?.wind(clock, Math.min(WIND_MS_MAX, sessionTimeoutMs / WIND_PART));
+      }
       this.#endGeneration(new LostError("The group has a new generation"));
       if (isFenced(error)) return; // also while it took over: one who was faster did so too
       if (!isUnavailable(error)) throw error;

@@ -56,6 +56,23 @@ stage.test("a stand-by takes a killed process out of the group, and takes over",
   await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
+stage.test("the active process keeps its instances while others join and leave", async () => {
+  const scene = await stage.scene();
+  const { loader, active, standing } = await pair(scene, { "parallelism": "2" });
+  const kept = () => active.log().match(/go on where they were left/g)?.length ?? 0;
+  await until(() => kept() === 2); // both threads
+  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
+  await stage.untilCommitted(scene, 2);
+  await stopInGoodOrder(standing);
+  await until(() => kept() === 4);
+  await waitReady(active);
+  assertEquals(await stockOf(active, "item_2"), 10);
+  assertEquals(active.log().match(/recovering|Recovered/g), null, active.log());
+  await stopInGoodOrder(active);
+  await loader.close();
+  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+});
+
 stage.test("a process that starts again at once, and one that stands by: nothing is lost", async () => {
   const scene = await stage.scene();
   const flags = { "kafka.session.timeout.ms": "30000" };
