@@ -11,6 +11,8 @@ class NoticingLog implements Log {
   claims = 0;
   /** What becomes of commits of transactions once the notice was given. */
   lateCommits: "committed" | "happened" | "did not" = "committed";
+  /** Claims wait for it. */
+  gate = Promise.resolve();
   #ending = new AbortController();
 
   constructor(readonly log: Log) {}
@@ -30,6 +32,7 @@ class NoticingLog implements Log {
   }
 
   async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    await this.gate;
     const session = await this.log.claim(input, partitions);
     if (input !== "transactions") return session;
     this.claims++;
@@ -109,3 +112,23 @@ for (const how of ["happened", "did not"] as const) {
     await close(scene);
   });
 }
+
+Deno.test("an instance that somebody overtook before the next claim is not kept", async () => {
+  const scene = await open();
+  const { world, life, log } = scene;
+  const before = processorsOf(life);
+  const gate = Promise.withResolvers<void>();
+  log.gate = gate.promise;
+  log.giveNotice();
+  await world.clock.until(() => life.worker.members.length === 0, "the claim is over");
+  const other = await world.start();
+  await feed(world, other, new Random(8), 40);
+  await drain(world, other);
+  await world.stop(other);
+  gate.resolve();
+  await world.clock.until(() => log.claims === 2 && life.job.isReady, "the next claim");
+  assert(processorsOf(life).every((p) => !before.includes(p)));
+  life.kill();
+  await world.assertExactlyOnce();
+  world.close();
+});
