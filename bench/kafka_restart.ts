@@ -3,7 +3,8 @@
 //   - the same instance after kill -9, with records to fold again behind its newest checkpoint
 //   - the same instance after a stop in good order: what restoring alone takes
 //   - another process after kill -9 of the active one. It stands by, with a data folder of its own, and
-//     so folds the log again from its start. The group waits for the session of the one that was killed.
+//     so folds the log again from its start. It notices at the address of the one that was killed; else
+//     the group would, at the end of its session.
 //
 // The first result is the first record that a reader under read_committed sees of a producer that it saw
 // nothing of before: every incarnation writes as a new producer, or in a new epoch.
@@ -188,7 +189,9 @@ async function takeOver(scene: KafkaScene, seen: SeenProducers, active: Service)
   const expired = Date.now();
   await group.close();
   const how = await recoveryOf(scene, standing, seen, known);
-  const claim = `session ${seconds(expired - from)}, claim ${seconds(how.active - expired)}, `;
+  const claim = `noticed after ${seconds(expired - from)}, claim ${
+    seconds(how.active - expired)
+  }, `;
   tell("take-over by a stand-by", from, how, claim + parts(how, "fold again"));
 }
 

@@ -1,9 +1,10 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
-import { checkAccess, startServer } from "./http/mod.ts";
+import { checkAccess, type Server, startServer } from "./http/mod.ts";
 import {
   addressOf,
   environmentName,
+  Instance,
   type ItemTransactionJob,
   JOB_KINDS,
   jobName,
@@ -17,6 +18,7 @@ import {
   type RunningJob,
 } from "./job/mod.ts";
 import { KafkaSource } from "./kafka/mod.ts";
+import { randomId } from "./types/mod.ts";
 import { configureLogs, type LogOptions } from "./job/logging.ts";
 import { exitCodeOf, parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
 import { displayOrLog } from "./progress_display.ts";
@@ -73,7 +75,7 @@ Ctrl-C stops it and keeps everything.`);
 }
 
 /** The job that parameters ask for. */
-function createJob(params: Parameters): ItemTransactionJob {
+function createJob(params: Parameters, instance: Instance): ItemTransactionJob {
   const kind = params.get("job");
   if (kind !== "kafka") return JOB_KINDS[kind]();
   if (params.get("generate.transactions")) {
@@ -82,13 +84,14 @@ function createJob(params: Parameters): ItemTransactionJob {
         "transaction.input.topic",
     );
   }
-  return new KafkaItemTransactionJob((params) => new KafkaSource(params, MACHINE.clock));
+  return new KafkaItemTransactionJob((params) => new KafkaSource(params, MACHINE.clock, instance));
 }
 
 async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
   const display = displayOrLog();
-  const starting = createJob(params)
+  const instance = new Instance(randomId(MACHINE.chance));
+  const starting = createJob(params, instance)
     .createApplicationPipeline(params)
     .start(jobName(params.get("job"), params.get("generate.transactions")), {
       ...MACHINE,
@@ -98,21 +101,29 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
   // A job whose log is not there waits for it, perhaps until it is asked to stop.
   const job: RunningJob | void = await Promise.race([starting, stop]);
   if (!job) return;
+  let server: Server | null = null;
   try {
-    const server = startServer({
+    server = startServer({
       job,
       hostname: params.get("http.host"),
       port: params.get("http.port"),
       bodyBytesMax: params.get("http.body.bytes.max"),
       token: params.get("http.token"),
+      instance,
     });
+    instance.listensAt(
+      params.get("http.advertised.host") || params.get("http.host"),
+      server.port,
+    );
     greet(server.url, params);
     await Promise.race([stop, job.finished]);
     exitAfter(params.get("shutdown.timeout.ms"));
-    await server.stop();
+    await server.drain();
   } finally {
     display.hide();
     await job.stop();
+    // Last: until it has left its group, the process is not to seem gone.
+    await server?.stop();
   }
   await job.finished;
 }

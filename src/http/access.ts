@@ -31,7 +31,11 @@ export const ownOriginOnly: MiddlewareHandler = async (c, next) => {
 };
 
 /** What probes ask without a token; it tells nothing about the data. */
-const OPEN = new Set(["/livez", "/readyz"]);
+const PROBES = new Set(["/livez", "/readyz"]);
+
+export function isProbe(path: string): boolean {
+  return PROBES.has(path);
+}
 
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
@@ -39,7 +43,7 @@ const digest = (text: string) => createHash("sha256").update(text).digest();
 export function bearerToken(token: string): MiddlewareHandler {
   const expected = digest(token);
   return async (c, next) => {
-    if (OPEN.has(c.req.path)) return await next();
+    if (isProbe(c.req.path)) return await next();
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
     // Digests have one length, and are compared in a time that tells nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return await next();

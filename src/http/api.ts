@@ -1,10 +1,10 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { RunningJob } from "../job/mod.ts";
+import { INSTANCE_HEADER, type RunningJob } from "../job/mod.ts";
 import { pinnedBy } from "../state/mod.ts";
 import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
-import { bearerToken, ownOriginOnly } from "./access.ts";
+import { bearerToken, isProbe, ownOriginOnly } from "./access.ts";
 import { fail, failWith, json, setRetryAfter, tellRefused } from "./answers.ts";
 import { BodyError, type BodyForm, bytesOf, formOf, parseEach, refusal } from "./bodies.ts";
 import { logRoutes } from "./logs.ts";
@@ -19,17 +19,25 @@ export interface ApiOptions {
   readonly bodyBytesMax: number;
   /** What clients must bring; empty = nothing. */
   readonly token?: string;
+  /** Tells one life of the process from the others. */
+  readonly instanceId: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;
 }
 
 /** The HTTP API of a running job. */
-export function createApi({ job, bodyBytesMax, token = "", stopping }: ApiOptions): Hono {
+export function createApi(
+  { job, bodyBytesMax, token = "", instanceId, stopping }: ApiOptions,
+): Hono {
   const app = new Hono();
   const metrics = new JobMetrics(job);
 
   app.use(ownOriginOnly);
   if (token) app.use(bearerToken(token));
+  app.use(async (c, next) => {
+    if (!stopping.aborted || isProbe(c.req.path)) return await next();
+    return fail(c, 503, "stopping", "The job stops");
+  });
   app.use(bodyLimit({
     maxSize: bodyBytesMax,
     onError: (c) => fail(c, 413, "body_too_large", `A body has at most ${bodyBytesMax} bytes`),
@@ -85,7 +93,7 @@ export function createApi({ job, bodyBytesMax, token = "", stopping }: ApiOption
     );
     return c.json({ checkpoints, events });
   });
-  app.get("/livez", (c) => c.text("ok\n"));
+  app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
   app.get("/readyz", (c) => {
     if (job.failure) return fail(c, 503, "failed", job.failure.message);
     if (stopping.aborted) return fail(c, 503, "stopping", "The job stops");

@@ -1,4 +1,4 @@
-import { type RunningJob, StopError } from "../job/mod.ts";
+import { type Instance, type RunningJob, StopError } from "../job/mod.ts";
 import { createApi } from "./api.ts";
 
 export interface ServerOptions {
@@ -8,30 +8,42 @@ export interface ServerOptions {
   readonly bodyBytesMax: number;
   /** What clients must bring; empty = nothing. */
   readonly token?: string;
+  readonly instance: Instance;
 }
 
 /** The HTTP server of a job. */
 export interface Server {
   /** Such as http://127.0.0.1:8080 */
   readonly url: string;
-  /** Takes no new requests, and resolves when those under way are answered. */
+  readonly port: number;
+  /** Takes no new requests but probes, and resolves when those under way are answered. */
+  drain(): Promise<void>;
+  /** Stops listening, which tells other processes that this one is gone. */
   stop(): Promise<void>;
 }
 
 /** @throws {StopError} when the address cannot be listened on */
 export function startServer(options: ServerOptions): Server {
-  const { hostname, port, ...rest } = options;
+  const { hostname, port, instance, ...rest } = options;
   const stopping = new AbortController();
-  const app = createApi({ ...rest, stopping: stopping.signal });
+  const app = createApi({ ...rest, instanceId: instance.id, stopping: stopping.signal });
+  const underWay = new Set<Promise<Response>>();
+  const answer = (request: Request) => {
+    const answered = Promise.resolve(app.fetch(request));
+    underWay.add(answered);
+    return answered.finally(() => underWay.delete(answered));
+  };
   try {
-    const server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return {
       url: `http://${host}:${server.addr.port}`,
-      stop: async () => {
+      port: server.addr.port,
+      drain: async () => {
         stopping.abort();
-        await server.shutdown();
+        await Promise.allSettled(underWay);
       },
+      stop: () => server.shutdown(),
     };
   } catch (error) {
     throw new StopError(

@@ -13,6 +13,7 @@ export * from "./errors.ts";
 export * from "./parameters.ts";
 export * from "./parameter_table.ts";
 export * from "./streams.ts";
+export { Instance, INSTANCE_HEADER } from "./instance.ts";
 export { ItemTransactionJob } from "./item_transaction_job.ts";
 export {
   EMBEDDED_TOPICS,

@@ -285,6 +285,13 @@ export const PARAMETERS = {
     "address of the HTTP API; other than loopback only with http.token",
   ),
   "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
+  "http.advertised.host": text(
+    "an address or name of this machine, or empty",
+    /^[A-Za-z0-9.:-]{0,253}$/,
+    "",
+    "under which processes of the same group (Kafka) reach http.port; empty = http.host, unless that " +
+      "is 0.0.0.0 or ::",
+  ),
   "http.token": {
     ...text(
       "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",

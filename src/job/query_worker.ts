@@ -5,6 +5,7 @@ import type { Reason } from "../types/mod.ts";
 import { CommitStatistics } from "./worker/durations.ts";
 import type { JobContext } from "./job_context.ts";
 import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
+import { NEVER } from "./worker/waiters.ts";
 import { supervise, together } from "./supervise.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -52,12 +53,14 @@ export class QueryWorker {
   async #session(stop: AbortSignal): Promise<void> {
     const { job } = this;
     const { wiring } = job;
-    const session = await job.queryLog.claim(wiring.queries.topic, undefined, stop);
-    try {
-      await this.#answerAll(session, stop);
-    } finally {
-      session.close?.();
-    }
+    do {
+      const session = await job.queryLog.claim(wiring.queries.topic, undefined, stop);
+      try {
+        await this.#answerAll(session, stop);
+      } finally {
+        session.close?.();
+      }
+    } while (!stop.aborted);
   }
 
   async #answerAll(session: LogSession, stop: AbortSignal): Promise<void> {
@@ -81,7 +84,7 @@ export class QueryWorker {
     const read = new AbortController();
     await together([
       async (failed) => {
-        const signal = AbortSignal.any([stop, failed]);
+        const signal = AbortSignal.any([stop, failed, session.ending ?? NEVER]);
         await together(
           this.processors.map((p) => (sibling) =>
             this.#answerLoop(session, p, committer, AbortSignal.any([signal, sibling]))

@@ -1,10 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import { type CommittedPosition, type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
+import type { Instance } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { Method } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
+import type { Ask } from "./active_watch.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
 import { type CommittedPositions, fetchCommitted } from "./committed_offsets.ts";
@@ -25,6 +27,9 @@ export interface KafkaLogOptions {
   readonly sessionTimeoutMs: number;
   readonly discoveryMs: number;
   readonly memberIds: MemberIds;
+  /** This process, as those that stand by are told of it. */
+  readonly instance: Pick<Instance, "id" | "address">;
+  readonly ask: Ask;
   readonly clock: Clock;
   /** Tries in a row when the group refuses for good. */
   readonly retries: number;
@@ -52,15 +57,17 @@ export class KafkaLog implements Log {
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
-    const { facts, sessionTimeoutMs, memberIds, clock, retries, transactions, queries } = options;
+    const { facts, transactions, queries, ...rest } = options;
     this.#partitions = options.partitions;
     this.membership = new Membership({
       connection: facts.connection,
       groupId: facts.groupId,
-      sessionTimeoutMs,
-      memberIds,
-      clock,
-      retries,
+      sessionTimeoutMs: rest.sessionTimeoutMs,
+      memberIds: rest.memberIds,
+      instance: rest.instance,
+      ask: rest.ask,
+      clock: rest.clock,
+      retries: rest.retries,
       inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });
@@ -88,6 +95,7 @@ export class KafkaLog implements Log {
     const member = await this.membership.confirmed(signal);
     const { facts, clock, queries } = this.options;
     const wanted = partitions ?? numbers(this.partitionsOf(input));
+    member.claim();
     const session = await KafkaSession.open({
       facts,
       clock,
@@ -98,6 +106,8 @@ export class KafkaLog implements Log {
         ? queryTransactionalId(facts.groupId)
         : transactionalId(facts.groupId, wanted[0]!),
       mayBeNew: input === queries,
+      ending: member.ending,
+      onClosed: () => member.release(),
     });
     const end = () => session.end(member.ended.reason);
     member.ended.addEventListener("abort", end);
@@ -259,8 +269,20 @@ function isEmpty(committed: CommittedPositions): boolean {
 export function claimMethods(membership: Membership): Record<string, Method> {
   return {
     kafkaClaim: async (_args, signal): Promise<GroupMember> => {
-      const { memberId, generation } = await membership.confirmed(signal);
-      return { memberId, generation };
+      const member = await membership.confirmed(signal);
+      member.claim();
+      return { memberId: member.memberId, generation: member.generation };
+    },
+    kafkaReleased: ([generation]) => membership.generation(generation)?.release(),
+    /** Resolves when the generation is about to be over. */
+    kafkaEnding: ([generation], signal): Promise<void> => {
+      const member = membership.generation(generation);
+      if (!member) return Promise.resolve();
+      const ending = AbortSignal.any([member.ending, member.ended, signal]);
+      return new Promise((resolve) => {
+        ending.addEventListener("abort", () => resolve());
+        if (ending.aborted) resolve();
+      });
     },
     /** Fails when the generation is over, with what its sessions are to end with. */
     kafkaEnded: ([generation], signal): Promise<never> => {

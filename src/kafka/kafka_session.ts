@@ -47,6 +47,10 @@ export interface SessionOptions {
   /** Partitions without a committed offset are read from their first record; else that is an error. */
   readonly mayBeNew: boolean;
   readonly member: GroupMember;
+  /** Aborted when the claim is about to be over. */
+  readonly ending: AbortSignal;
+  /** Is told that the session is closed. */
+  readonly onClosed: () => void;
 }
 
 /**
@@ -100,12 +104,17 @@ export class KafkaSession implements LogSession {
       return new KafkaSession(options, client, transactions, partitions);
     } catch (error) {
       void client.close().catch(() => {});
+      options.onClosed();
       throw toJobError(error);
     }
   }
 
   get input(): string {
     return this.options.input;
+  }
+
+  get ending(): AbortSignal {
+    return this.options.ending;
   }
 
   get producer(): Producer {
@@ -180,6 +189,7 @@ export class KafkaSession implements LogSession {
     this.#over = reason;
     this.#fetcher.close(reason);
     void this.client.close().catch(() => {});
+    this.options.onClosed();
   }
 
   close(): void {

@@ -1,9 +1,16 @@
 import { getLogger } from "@logtape/logtape";
 import type { Restoration } from "../log/mod.ts";
-import { type LogSource, ParameterError, type Parameters, StopError } from "../job/mod.ts";
+import {
+  type Instance,
+  type LogSource,
+  ParameterError,
+  type Parameters,
+  StopError,
+} from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { ThreadedLog } from "../job/threads/threaded_log.ts";
 import type { Clock } from "../types/mod.ts";
+import { askInstance } from "./ask_instance.ts";
 import { isUnavailable, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
@@ -109,7 +116,12 @@ export class KafkaSource implements LogSource<KafkaLog> {
   threads: ThreadedLog | undefined;
   batchBytesMax = BATCH_BYTES_MAX;
 
-  constructor(readonly params: Parameters, readonly clock: Clock) {}
+  /** @param instance this process, whose address others are told */
+  constructor(
+    readonly params: Parameters,
+    readonly clock: Clock,
+    readonly instance: Instance,
+  ) {}
 
   /**
    * Connects, waiting without end for brokers that are not there, checks the topics, joins the group.
@@ -153,6 +165,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
       sessionTimeoutMs: params.get("kafka.session.timeout.ms"),
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
+      instance: this.instance,
+      ask: askInstance,
       clock,
       retries: params.get("kafka.retries"),
       acceptOffset: params.get("accept.offset"),

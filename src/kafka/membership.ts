@@ -1,7 +1,12 @@
+import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { AssignerProtocol } from "kafkajs";
 import { LostError, StopError } from "../job/errors.ts";
+import type { Instance } from "../job/mod.ts";
 import type { Clock } from "../types/mod.ts";
+import { ActiveGeneration } from "./active_generation.ts";
+import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
+import { type Ask, watchActive } from "./active_watch.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
 import { type BrokerInternals, type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
@@ -19,12 +24,9 @@ const BACK_OFF_MAX_MS = 2000;
 /** Heartbeats in a session time-out. */
 const HEARTBEATS = 10;
 const LEAVE_MS = 2000;
-
-/** A generation of the group in which this process is the active one. */
-export interface ActiveGeneration extends GroupMember {
-  /** Aborted when it is over; the reason is what a session is to end with. */
-  readonly ended: AbortSignal;
-}
+/** How long sessions have to commit and close before a join; also no longer than a part of the session. */
+const WIND_MS_MAX = 2000;
+const WIND_PART = 4;
 
 /** Where the member id is kept, so that a restart need not wait for its old session. */
 export interface MemberIds {
@@ -39,6 +41,10 @@ export interface MembershipOptions {
   /** Partitions by input topic. */
   readonly inputs: () => ReadonlyMap<string, number>;
   readonly memberIds: MemberIds;
+  /** This process, as those that stand by are told of it. */
+  readonly instance: Pick<Instance, "id" | "address">;
+  /** How the active process is asked whether it lives. */
+  readonly ask: Ask;
   readonly clock: Clock;
   /** Tries in a row, without an acknowledged heartbeat between them, when the group refuses for good. */
   readonly retries: number;
@@ -49,14 +55,16 @@ export interface MembershipOptions {
 /** Keeps this process in the consumer group: one member is active, the others stand by and take over. */
 export class Membership {
   #memberId = "";
-  #active: (ActiveGeneration & { readonly end: (reason: Error) => void }) | null = null;
+  #active: ActiveGeneration | null = null;
   #changed = Promise.withResolvers<void>();
-  #client: KafkaClient | null = null;
+  #client: Promise<KafkaClient> | null = null;
   #failure: Error | null = null;
   /** When the last heartbeat was acknowledged; monotonic ms. */
   #acknowledgedAt = -Infinity;
   #beatNow: (() => void) | null = null;
   #rejoin = false;
+  /** The active process while this one stands by, and the end of the watch over it. */
+  #watched: { readonly active: ActiveProcess; readonly over: AbortController } | null = null;
   /** Refusals since the last acknowledged heartbeat. */
   #refusals = 0;
   readonly #stop = new AbortController();
@@ -151,6 +159,7 @@ export class Membership {
     } catch (error) {
       if (!signal.aborted) this.fail(toJobError(error));
     }
+    this.#watched?.over.abort();
     this.#endGeneration(this.#failure ?? new LostError("The job leaves its group"));
     await this.#leave();
   }
@@ -185,13 +194,7 @@ export class Membership {
         await this.options.onActive(client, { memberId, generation });
         // Taking over takes time: whether the group still counts on this process is asked anew.
         await this.#heartbeat(memberId, generation);
-        const ended = new AbortController();
-        this.#active = {
-          memberId,
-          generation,
-          ended: ended.signal,
-          end: (reason) => ended.abort(reason),
-        };
+        this.#active = new ActiveGeneration(memberId, generation);
         log.info("This process is the active one of group {group}, generation {generation}", {
           group: this.options.groupId,
           generation,
@@ -206,12 +209,49 @@ export class Membership {
     } catch (error) {
       const code = errorCodeOf(error);
       if (code === ErrorCode.UnknownMember) this.#memberId = "";
+      if (code === ErrorCode.RebalanceInProgress) {
+        // The generation counts until all have joined the next one.
+        const { sessionTimeoutMs } = this.options;
+        await this.#active?.wind(clock, Math.min(WIND_MS_MAX, sessionTimeoutMs / WIND_PART));
+      }
       this.#endGeneration(new LostError("The group has a new generation"));
       if (isFenced(error)) return; // also while it took over: one who was faster did so too
       if (!isUnavailable(error)) throw error;
       this.#dropClient();
       await clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
     }
+  }
+
+  /**
+   * Takes the active process out of the group, so that the group need not wait for its session. Should it
+   * live after all, it is fenced off as any other that lost its claim.
+   */
+  async #takeOut({ memberId, address }: ActiveProcess): Promise<void> {
+    const { groupId } = this.options;
+    log.warn("The active process of group {group} at {address} is gone: it is taken out", {
+      group: groupId,
+      address,
+    });
+    await this.#call((c) => c.leaveGroup({ groupId, memberId })).catch((error) => {
+      // Its session may have ended meanwhile, or another that stands by was faster.
+      if (errorCodeOf(error) === ErrorCode.UnknownMember || this.#stop.signal.aborted) return;
+      log.info("It could not be taken out: {reason}", { reason: (error as Error).message });
+    });
+    this.#beatNow?.(); // which tells that there is a new generation to join
+  }
+
+  /** Watches over the active process that an assignment tells of, as before if it is the same. */
+  #watch(active: ActiveProcess | null): void {
+    const before = this.#watched;
+    if (before && active && isSame(before.active, active)) return;
+    before?.over.abort();
+    this.#watched = null;
+    if (!active) return;
+    const over = new AbortController();
+    this.#watched = { active, over };
+    const { ask, clock } = this.options;
+    const takeOut = () => this.#takeOut(active);
+    void watchActive(active, { ask, clock, takeOut }, over.signal);
   }
 
   async #join(): Promise<JoinedGroup | null> {
@@ -233,7 +273,7 @@ export class Membership {
         })
       );
       await this.#remember(joined.memberId);
-      await this.#call((c) =>
+      const { memberAssignment } = await this.#call((c) =>
         c.syncGroup({
           groupId,
           generationId: joined.generationId,
@@ -241,6 +281,8 @@ export class Membership {
           groupAssignment: joined.leaderId === joined.memberId ? this.#assign(joined) : [],
         })
       );
+      // Until here the watch went on: a join may be waiting for the one that is gone.
+      this.#watch(joined.leaderId === joined.memberId ? null : activeIn(memberAssignment));
       return joined;
     } catch (error) {
       const code = errorCodeOf(error);
@@ -260,8 +302,11 @@ export class Membership {
     }
   }
 
-  /** All partitions for the leader, none for the others. */
+  /** All partitions for the leader, none for the others, who are told of it. */
   #assign({ members, leaderId }: JoinedGroup) {
+    const { id, address } = this.options.instance;
+    // kafkajs takes anything else for a text.
+    const userData = Buffer.from(encodeActive({ memberId: leaderId, instance: id, address }));
     const all = Object.fromEntries(
       [...this.options.inputs()].map((
         [topic, n],
@@ -272,7 +317,7 @@ export class Membership {
       memberAssignment: AssignerProtocol.MemberAssignment.encode({
         version: ASSIGNMENT_VERSION,
         assignment: memberId === leaderId ? all : {},
-        userData: new Uint8Array() as never,
+        userData,
       }),
     }));
   }
@@ -314,8 +359,16 @@ export class Membership {
 
   // ---- connection ----
 
-  async #connected(): Promise<KafkaClient> {
+  /** One client for all who ask at the same time. */
+  #connected(): Promise<KafkaClient> {
     if (this.#client) return this.#client;
+    const connecting = this.#connect();
+    this.#client = connecting;
+    connecting.catch(() => this.#dropClient(connecting));
+    return connecting;
+  }
+
+  async #connect(): Promise<KafkaClient> {
     const client = new KafkaClient(this.options.connection, this.options.clock);
     try {
       await client.connect([...this.options.inputs().keys()]);
@@ -323,12 +376,14 @@ export class Membership {
       void client.close().catch(() => {});
       throw error;
     }
-    return this.#client = client;
+    return client;
   }
 
-  #dropClient(): void {
-    void this.#client?.close().catch(() => {});
+  /** Drops the client, unless another has come in its place. */
+  #dropClient(used: Promise<KafkaClient> | null = this.#client): void {
+    if (!used || used !== this.#client) return;
     this.#client = null;
+    void used.then((client) => client.close()).catch(() => {});
   }
 
   /** Calls the group's coordinator; waits without end for brokers that are not there. */
@@ -336,8 +391,9 @@ export class Membership {
     const { clock, groupId } = this.options;
     const { signal } = this.#stop;
     for (let failures = 0;; failures++) {
+      const client = this.#connected();
       try {
-        return await callCoordinator(await this.#connected(), clock, "group", groupId, call);
+        return await callCoordinator(await client, clock, "group", groupId, call);
       } catch (error) {
         if (!isUnavailable(error) || signal.aborted) throw error;
         if (failures === 0) {
@@ -345,7 +401,7 @@ export class Membership {
             reason: (error as Error).message,
           });
         }
-        this.#dropClient();
+        this.#dropClient(client);
         await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);
       }
     }
@@ -356,11 +412,18 @@ export class Membership {
     const client = this.#client;
     const { groupId, clock, memberIds } = this.options;
     if (!client) return;
-    const left = this.#memberId === "" ? Promise.resolve() : client.coordinator("group", groupId)
+    const left = this.#memberId === "" ? Promise.resolve() : client
+      .then((c) => c.coordinator("group", groupId))
       .then((c) => c.leaveGroup({ groupId, memberId: this.#memberId }))
       .then(() => memberIds.save(""))
       .catch(() => {});
     await Promise.race([left, clock.sleep(LEAVE_MS)]);
     this.#dropClient();
   }
+}
+
+/** The active process that an assignment tells of. */
+function activeIn(assignment: Uint8Array): ActiveProcess | null {
+  const decoded = AssignerProtocol.MemberAssignment.decode(assignment as never);
+  return decoded && decodeActive(decoded.userData);
 }

@@ -33,6 +33,7 @@ export class KafkaThreadLog implements Log {
     signal?: AbortSignal,
   ): Promise<LogSession> {
     const member = await this.rpc.call<GroupMember>("kafkaClaim", [], signal ? { signal } : {});
+    const ending = new AbortController();
     const session = await KafkaSession.open({
       facts: this.facts.session,
       clock: this.clock,
@@ -41,7 +42,11 @@ export class KafkaThreadLog implements Log {
       member,
       transactionalId: transactionalId(this.facts.session.groupId, partitions[0]!),
       mayBeNew: false,
+      ending: ending.signal,
+      onClosed: () => this.rpc.notify("kafkaReleased", [member.generation]),
     });
+    void this.rpc.call<void>("kafkaEnding", [member.generation])
+      .then(() => ending.abort("ending"), () => {});
     void this.rpc.call<never>("kafkaEnded", [member.generation]).catch((reason: Error) =>
       session.end(reason)
     );

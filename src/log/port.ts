@@ -84,6 +84,11 @@ export interface LogSession {
   write?(outputs: readonly TopicOutput[]): Promise<void>;
   /** The producer that result batches carry inside their CRC; without it the log wants none. */
   readonly producer?: { readonly id: bigint; readonly epoch: number };
+  /**
+   * Aborted when the claim is about to be over: what is committed before the session is closed, soon, is
+   * not lost. Absent: a claim ends without notice.
+   */
+  readonly ending?: AbortSignal;
   /** Ends the session; what is under way is lost. */
   close?(): void;
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { checkAccess } from "../../src/http/mod.ts";
-import { ParameterError, Parameters } from "../../src/job/mod.ts";
-import { Client } from "./client.ts";
+import { INSTANCE_HEADER, ParameterError, Parameters } from "../../src/job/mod.ts";
+import { Client, INSTANCE_ID } from "./client.ts";
 
 const TOKEN = "a-token.of_sixteen~characters";
 
@@ -48,6 +48,8 @@ Deno.test("with a token every request needs it, but those of probes", async () =
   for (const path of ["/livez", "/readyz"]) {
     assertEquals((await client.request("GET", path)).status, 200);
   }
+  const livez = await client.request("GET", "/livez");
+  assertEquals(livez.headers.get(INSTANCE_HEADER), INSTANCE_ID);
   for (const scheme of ["Bearer", "bearer", "BEARER "]) {
     const headers = { authorization: `${scheme} ${TOKEN}`, "content-type": "text/plain" };
     const posted = await client.request("POST", "/transactions", { body: "1\t5\ta\t1", headers });

@@ -237,6 +237,10 @@ Deno.test("readyz tells recovering, ready, stopping and failed; livez lives", as
   assertEquals((await client.request("GET", "/livez")).status, 200);
   client.stopping.abort();
   assertStringIncludes((await client.request("GET", "/readyz")).text, "stopping");
+  const late = await client.request("GET", "/items/a");
+  assertEquals(late.status, 503);
+  assertStringIncludes(late.text, "stopping");
+  assertEquals((await client.request("GET", "/livez")).status, 200);
   await client.close();
 });
 

@@ -2,6 +2,8 @@ import { createApi } from "../../src/http/mod.ts";
 import type { ParameterKey } from "../../src/job/mod.ts";
 import { type Life, World } from "../job/world.ts";
 
+export const INSTANCE_ID = "11111111-2222-4333-8444-555555555555";
+
 export interface Answer {
   readonly status: number;
   readonly type: string | null;
@@ -16,7 +18,13 @@ export class Client {
 
   constructor(readonly world: World, readonly life: Life, token = "") {
     const stopping = this.stopping.signal;
-    this.app = createApi({ job: life.job, bodyBytesMax: 100_000, token, stopping });
+    this.app = createApi({
+      job: life.job,
+      bodyBytesMax: 100_000,
+      token,
+      instanceId: INSTANCE_ID,
+      stopping,
+    });
   }
 
   static async open(

@@ -69,6 +69,30 @@ Deno.test("processor commits one outcome per record", async () => {
   assert(committed > 1000);
 });
 
+Deno.test("processor stands where all is folded, fired and acknowledged, and nowhere else", async () => {
+  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }));
+  assert(processor.standsAt(COMMITTED));
+  const [first, second] = batches(new Random(4), 2);
+  await processor.fold(first!);
+  const pending = processor.take()!;
+  assert(!processor.standsAt(pending.position), "the commit may be lost");
+  assert(!processor.standsAt(COMMITTED));
+  processor.acknowledge(pending);
+  const { position } = pending;
+  assert(processor.standsAt(position));
+  for (
+    const other of [
+      { offset: position.offset + 1 },
+      { offset: position.offset - 1 },
+      { watermark: position.watermark + 1n },
+      { start: null },
+      { parameters: "others" },
+    ]
+  ) assert(!processor.standsAt({ ...position, ...other }), JSON.stringify(Object.keys(other)));
+  await processor.fold(second!);
+  assert(!processor.standsAt(position), "more is folded than is committed");
+});
+
 /** A clock whose patience ends: what goes round in circles fails instead. */
 class ImpatientClock extends ManualClock {
   #turns = 0;

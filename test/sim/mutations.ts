@@ -139,6 +139,13 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug: "an instance is kept without a look at where the next claim stands",
+    file: "src/job/worker/partition_processor.ts",
+    find: "return !this.#busy && folded && known && same;",
+    replace: "return !this.#busy;",
+    kafka: true,
+  },
+  {
     bug: "Kafka: the first offsets of a group are those of the log's end",
     file: "src/kafka/kafka_log.ts",
     find: '[transactions, "earliest"]',

@@ -62,6 +62,9 @@ export const KAFKA_FAULTS = {
   "records torn": 0.3,
   "records cut": 0.3,
   "log end told early": 0.05,
+  // Of those that stand by and ask the active process: it seems not to listen, though it lives.
+  "false eviction": 0.5,
+  "address silent": 0.05,
 } as const;
 
 /** Faults that befall a cluster on Kafka, beside those above; a rate is their weight. */

@@ -281,6 +281,15 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.pendingBytes = old.pendingBytes;
   }
 
+  /** Whether all that was folded and fired, and the last acknowledged commit, stand at a position. */
+  standsAt({ offset, watermark, start, parameters }: CommittedPosition): boolean {
+    const { acknowledged, core } = this;
+    const folded = this.position === offset && core.watermark === watermark;
+    const known = acknowledged.offset === offset && acknowledged.watermark === watermark;
+    const same = acknowledged.start === start && acknowledged.parameters === parameters;
+    return !this.#busy && folded && known && same;
+  }
+
   acknowledge({ position }: PendingTransactions): void {
     this.acknowledged = position;
   }

@@ -126,6 +126,31 @@ export async function recoverPartition(
   return { claimed, processor, checkpointer, chain, owner: new LocalOwner(processor), recovery };
 }
 
+/** What is told of a partition that needed no recovery. */
+export const KEPT: Recovery = { items: 0, restored: 0, replayed: 0, durationMs: 0 };
+
+/**
+ * Goes on with the instance that the claim before has left, if all that it folded and fired, and its last
+ * acknowledged commit, stand exactly where the claim does. Its checkpoints are published in the epoch that
+ * it has, so one who took over meanwhile fences it off.
+ *
+ * @returns null when it is to be recovered
+ */
+export function keepPartition(
+  session: LogSession,
+  claimed: ClaimedPartition,
+  before: Member,
+): Member | null {
+  const { processor } = before;
+  if (!processor.standsAt(claimed.committed)) return null;
+  processor.recordsIn = 0; // the worker has counted them
+  if (session.producer) {
+    const { id, epoch } = session.producer;
+    processor.core.setProducer(id, epoch, 0);
+  }
+  return { ...before, claimed, owner: new LocalOwner(processor), recovery: KEPT };
+}
+
 /**
  * A step of the recovery. What looks damaged or missing to one who is fenced off was removed by the
  * next owner.

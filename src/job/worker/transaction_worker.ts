@@ -8,7 +8,7 @@ import type { JobWorker } from "../job_worker.ts";
 import { ProgressReporter } from "../progress.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
 import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
-import { type Member, recoverPartition } from "./recover_partition.ts";
+import { keepPartition, KEPT, type Member, recoverPartition } from "./recover_partition.ts";
 import { StaleClaimError } from "./recovery.ts";
 import { TimeShares } from "./time_shares.ts";
 import { NEVER } from "./waiters.ts";
@@ -94,6 +94,17 @@ export class TransactionWorker implements JobWorker {
   }
 
   async #session(stop: AbortSignal): Promise<void> {
+    let left: readonly Member[] = [];
+    do left = await this.#claim(stop, left); while (!stop.aborted);
+  }
+
+  /**
+   * One claim, until it is asked to stop, or the claim is about to be over.
+   *
+   * @param left members that the claim before has left in good order
+   * @returns the same of this one
+   */
+  async #claim(stop: AbortSignal, left: readonly Member[]): Promise<readonly Member[]> {
     const { context } = this;
     const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions, stop);
@@ -106,16 +117,19 @@ export class TransactionWorker implements JobWorker {
     try {
       for (const claimed of session.partitions) {
         context.onStep?.("recovering", claimed.partition);
-        const member = await recoverPartition(context, session, claimed, stop, progress)
-          .catch((error) => this.#again(error, claimed));
+        const before = left.find((member) => member.claimed.partition === claimed.partition);
+        const member = (before && keepPartition(session, claimed, before)) ??
+          await recoverPartition(context, session, claimed, stop, progress)
+            .catch((error) => this.#again(error, claimed));
         this.members = [...this.members, member];
         context.onOwner(claimed.partition, member.owner);
         this.#lookReady(member);
-        if (stop.aborted) return;
+        if (stop.aborted) return [];
       }
       progress.end();
       this.#tellRecovered();
       await this.#work(session, stop);
+      return this.members;
     } finally {
       progress.end();
       over.abort();
@@ -147,15 +161,16 @@ export class TransactionWorker implements JobWorker {
     );
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
+    const ending = session.ending ?? NEVER;
     await together([
       async (failed) => {
-        const signal = AbortSignal.any([stop, failed]);
+        const signal = AbortSignal.any([stop, failed, ending]);
         await together([
           ...this.members.map((member) => (sibling: AbortSignal) =>
             this.#foldLoop(session, member, committer, AbortSignal.any([signal, sibling]))
           ),
           (sibling) => {
-            const given = AbortSignal.any([failed, sibling]);
+            const given = AbortSignal.any([failed, sibling, ending]);
             return this.#checkpointLoop(AbortSignal.any([signal, sibling]), given);
           },
         ]);
@@ -164,14 +179,17 @@ export class TransactionWorker implements JobWorker {
       (failed) => committer.run(AbortSignal.any([failed, done.signal])),
     ]);
     await committer.commit();
-    if (settings.checkpointIntervalMs === 0) return;
+    if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
     for (const { checkpointer } of this.members) {
       await checkpointer.take(NEVER).catch(lostIfFenced);
     }
   }
 
   #tellRecovered(): void {
-    const sum = (of: (m: Member) => number) => this.members.reduce((n, m) => n + of(m), 0);
+    const recovered = this.members.filter((m) => m.recovery !== KEPT);
+    const kept = this.members.length - recovered.length;
+    if (kept > 0) log.info("{kept} partitions go on where they were left", { kept });
+    const sum = (of: (m: Member) => number) => recovered.reduce((n, m) => n + of(m), 0);
     const items = sum((m) => m.recovery.items);
     const replayed = sum((m) => m.recovery.replayed);
     if (items === 0 && replayed === 0) return;

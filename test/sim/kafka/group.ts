@@ -3,6 +3,7 @@
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { type JoinedGroup, protocolError } from "../../../src/kafka/client/internals.ts";
 import type { CommittedOffset } from "../../../src/kafka/protocol/offsets.ts";
+import type { SimProcess } from "../process.ts";
 import type { SimEvent } from "../scheduler.ts";
 import type { Sim } from "../sim.ts";
 
@@ -11,6 +12,7 @@ const FIRST_JOIN_MS = 30;
 
 interface GroupMember {
   readonly memberId: string;
+  process: SimProcess;
   readonly sessionTimeoutMs: number;
   /** Ends its session. */
   expiry: SimEvent;
@@ -25,6 +27,8 @@ export class Group {
   #state: "empty" | "joining" | "syncing" | "stable" = "empty";
   #leader = "";
   #deadline: SimEvent | null = null;
+  /** What the leader of the generation has assigned, by member. */
+  #assignments: ReadonlyMap<string, Uint8Array> = new Map();
   #ids = 0;
   generation = 0;
   /** Committed offsets by topic and partition, as `topic/partition`. */
@@ -32,7 +36,11 @@ export class Group {
 
   constructor(readonly sim: Sim) {}
 
-  join(memberId: string, sessionTimeoutMs: number): Promise<JoinedGroup> {
+  join(
+    memberId: string,
+    sessionTimeoutMs: number,
+    process: SimProcess,
+  ): Promise<JoinedGroup> {
     if (memberId === "") {
       const id = `member ${this.#ids++}`;
       this.#invited.add(id);
@@ -43,6 +51,7 @@ export class Group {
     if (!member) {
       member = {
         memberId,
+        process,
         sessionTimeoutMs,
         expiry: this.#expiry(memberId, sessionTimeoutMs),
         join: null,
@@ -50,6 +59,7 @@ export class Group {
       };
       this.#members.set(memberId, member);
     }
+    member.process = process;
     this.#alive(member);
     const known = member.join;
     member.join = Promise.withResolvers();
@@ -117,17 +127,25 @@ export class Group {
     this.#alive(member);
   }
 
-  sync(memberId: string, generation: number): Promise<{ memberAssignment: Uint8Array }> {
+  /** @param assignments of all members, if it is the leader's */
+  sync(
+    memberId: string,
+    generation: number,
+    assignments: readonly { readonly memberId: string; readonly memberAssignment: Uint8Array }[],
+  ): Promise<{ memberAssignment: Uint8Array }> {
     const member = this.#member(memberId, generation);
     if (this.#state === "joining") throw protocolError(ErrorCode.RebalanceInProgress);
-    const answer = { memberAssignment: new Uint8Array() };
-    if (this.#state === "stable") return Promise.resolve(answer);
+    const answer = (id: string) => ({
+      memberAssignment: this.#assignments.get(id) ?? new Uint8Array(),
+    });
+    if (this.#state === "stable") return Promise.resolve(answer(memberId));
     member.sync = Promise.withResolvers();
     const { promise } = member.sync;
     if (memberId === this.#leader) {
       this.#state = "stable";
+      this.#assignments = new Map(assignments.map((a) => [a.memberId, a.memberAssignment]));
       for (const each of this.#members.values()) {
-        each.sync?.resolve(answer);
+        each.sync?.resolve(answer(each.memberId));
         each.sync = null;
       }
     }
@@ -139,8 +157,11 @@ export class Group {
     if (this.#state === "joining") throw protocolError(ErrorCode.RebalanceInProgress);
   }
 
-  leave(memberId: string): void {
-    if (!this.#members.has(memberId)) throw protocolError(ErrorCode.UnknownMember);
+  /** @param process who says that the member leaves */
+  leave(memberId: string, process: SimProcess): void {
+    const member = this.#members.get(memberId);
+    if (!member) throw protocolError(ErrorCode.UnknownMember);
+    if (member.process !== process && member.process.alive) this.sim.count("false eviction");
     this.forget(memberId);
   }
 

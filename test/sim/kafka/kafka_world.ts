@@ -1,10 +1,12 @@
 // A world on Kafka: the real src/kafka of every process before simulated brokers.
 
 import type { CommittedPosition } from "../../../src/log/mod.ts";
+import type { Answer } from "../../../src/kafka/active_watch.ts";
 import type { ConnectionOptions } from "../../../src/kafka/client/kafka_client.ts";
 import { decompressBatch } from "../../../src/kafka/codecs.ts";
 import { decodeMetadata } from "../../../src/kafka/committed_metadata.ts";
 import { KafkaLog } from "../../../src/kafka/kafka_log.ts";
+import { encodeUtf8 } from "../../../src/types/mod.ts";
 import type { KafkaClusterFault } from "../plan.ts";
 import type { SimProcess } from "../process.ts";
 import type { Sim } from "../sim.ts";
@@ -21,6 +23,8 @@ export class KafkaWorld implements KafkaPort {
   readonly #brokers: Brokers;
   /** Member ids by machine: a restart is known to the group at once. */
   readonly #memberIds = new Map<string, string>();
+  /** Processes by address. */
+  readonly #processes = new Map<string, SimProcess[]>();
 
   constructor(
     readonly sim: Sim,
@@ -52,6 +56,8 @@ export class KafkaWorld implements KafkaPort {
       createCluster: () => new SimCluster(this.#brokers, process),
     };
     const topics = this.#brokers.topics;
+    const address = machine.name.replaceAll(" ", "-");
+    this.#processes.set(address, [...this.#processes.get(address) ?? [], process]);
     const log = new KafkaLog({
       facts: {
         connection,
@@ -74,12 +80,28 @@ export class KafkaWorld implements KafkaPort {
           return Promise.resolve();
         },
       },
+      instance: { id: instanceOf(process), address },
+      ask: (address) => this.#ask(process, address),
       clock: process.clock,
       retries: 5,
       acceptOffset: false,
       user: machine.user,
     });
     return log;
+  }
+
+  /** What a process is told when it asks who answers at an address. */
+  #ask(asking: SimProcess, address: string): Promise<Answer> {
+    const { sim } = this;
+    const silent = sim.happens("address silent");
+    // Counted when it comes to an eviction.
+    const falsely = !sim.healed && sim.chance(sim.plan.rates["false eviction"] ?? 0);
+    const answer = () => {
+      const process = this.#processes.get(address)?.findLast((p) => p.alive);
+      if (silent || process?.paused) return "unclear";
+      return !process || falsely ? "refused" : { instance: instanceOf(process) };
+    };
+    return asking.call(answer, { latencyMs: sim.between(0.05, 2), answerMs: sim.between(0.05, 2) });
   }
 
   #onCommit(process: SimProcess, { offsets, batches }: CommittedTransaction): void {
@@ -97,4 +119,8 @@ export class KafkaWorld implements KafkaPort {
     }
     this.onTransaction(process, positions, visible);
   }
+}
+
+function instanceOf({ name }: SimProcess): string {
+  return encodeUtf8(name).toHex();
 }

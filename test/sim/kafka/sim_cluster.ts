@@ -266,12 +266,17 @@ export class SimCluster implements Cluster {
         getConnection: () => Promise.resolve(this.#connection(node)),
       },
       joinGroup: ({ memberId, sessionTimeout }) =>
-        coordinated("group", "JoinGroup", () => group.join(memberId, sessionTimeout)),
-      syncGroup: ({ memberId, generationId }) =>
-        coordinated("group", "SyncGroup", () => group.sync(memberId, generationId)),
+        coordinated("group", "JoinGroup", () => group.join(memberId, sessionTimeout, process)),
+      syncGroup: ({ memberId, generationId, groupAssignment }) =>
+        coordinated(
+          "group",
+          "SyncGroup",
+          () => group.sync(memberId, generationId, groupAssignment),
+        ),
       heartbeat: ({ memberId, groupGenerationId }) =>
         coordinated("group", "Heartbeat", () => group.heartbeat(memberId, groupGenerationId)),
-      leaveGroup: ({ memberId }) => coordinated("group", "LeaveGroup", () => group.leave(memberId)),
+      leaveGroup: ({ memberId }) =>
+        coordinated("group", "LeaveGroup", () => group.leave(memberId, process)),
       listOffsets: ({ topics }) =>
         this.request(node, "ListOffsets", () => ({
           responses: topics.map(({ topic, partitions }) => ({

@@ -1,0 +1,43 @@
+import type { Clock } from "../types/mod.ts";
+import type { GroupMember } from "./transactional_producer.ts";
+
+/** A generation of the group in which this process is the active one. */
+export class ActiveGeneration implements GroupMember {
+  readonly #ending = new AbortController();
+  readonly #ended = new AbortController();
+  #claims = 0;
+  #allReleased: (() => void) | null = null;
+
+  constructor(readonly memberId: string, readonly generation: number) {}
+
+  /** Aborted when the generation is about to be over: what is committed now still counts. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** Aborted when it is over; the reason is what a session is to end with. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** A session begins, which is to be released when it is closed. */
+  claim(): void {
+    this.#claims++;
+  }
+
+  release(): void {
+    if (--this.#claims === 0) this.#allReleased?.();
+  }
+
+  /** Tells that the generation is about to be over; resolves when all sessions are closed, or in time. */
+  async wind(clock: Clock, msMax: number): Promise<void> {
+    const all = new AbortController();
+    this.#allReleased = () => all.abort("released");
+    this.#ending.abort("ending");
+    if (this.#claims > 0) await clock.sleep(msMax, all.signal);
+  }
+
+  end(reason: Error): void {
+    this.#ended.abort(reason);
+  }
+}

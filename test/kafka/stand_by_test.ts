@@ -1,0 +1,119 @@
+// A stand-by takes over from a process that was killed, long before the group would notice. Starts a broker
+// of its own (test/kafka/broker.ts).
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { Loader } from "./load.ts";
+import { type Scene, Stage, stockOf } from "./scene.ts";
+import { witness } from "./witness.ts";
+
+const stage = await Stage.open();
+const { broker } = stage;
+
+/** Longer than waitReady waits. */
+const LONG_SESSION = { "kafka.session.timeout.ms": "120000" };
+
+/** An active process that has committed one record, and one that stands by. */
+async function pair(
+  { start, topics }: Scene,
+  flags: Readonly<Record<string, string>>,
+): Promise<{ loader: Loader; active: Service; standing: Service }> {
+  const loader = await Loader.open(broker.bootstrap, topics["transaction.input.topic"]);
+  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+  const active = await start(flags);
+  await waitReady(active);
+  const folder = await stage.newFolder();
+  const standing = await start({ ...flags, "state.kv": `${folder}/state.kv` });
+  await until(() => standing.log().includes("stands by"));
+  return { loader, active, standing };
+}
+
+async function until(found: () => boolean | Promise<boolean>): Promise<void> {
+  while (!await found()) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** Gives the one that stands by the time for some questions. */
+function asked(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 3000));
+}
+
+async function assertOnce({ topics }: Scene, lines: string[]): Promise<void> {
+  const results = await witness(broker.bootstrap, topics["transaction.output.topic"]);
+  assertEquals(results.flat().map((r) => r.value).toSorted(), lines);
+}
+
+stage.test("a stand-by takes a killed process out of the group, and takes over", async () => {
+  const scene = await stage.scene();
+  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  await asked();
+  await active.kill();
+  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
+  await waitReady(standing);
+  assertStringIncludes(standing.log(), "is gone: it is taken out");
+  while (await stockOf(standing, "item_2") !== 10);
+  await stopInGoodOrder(standing);
+  await loader.close();
+  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+});
+
+stage.test("the active process keeps its instances while others join and leave", async () => {
+  const scene = await stage.scene();
+  const { loader, active, standing } = await pair(scene, { "parallelism": "2" });
+  const kept = () => active.log().match(/go on where they were left/g)?.length ?? 0;
+  await until(() => kept() === 2); // both threads
+  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
+  await stage.untilCommitted(scene, 2);
+  await stopInGoodOrder(standing);
+  await until(() => kept() === 4);
+  await waitReady(active);
+  assertEquals(await stockOf(active, "item_2"), 10);
+  assertEquals(active.log().match(/recovering|Recovered/g), null, active.log());
+  await stopInGoodOrder(active);
+  await loader.close();
+  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+});
+
+stage.test("a process that starts again at once, and one that stands by: nothing is lost", async () => {
+  const scene = await stage.scene();
+  const flags = { "kafka.session.timeout.ms": "30000" };
+  const { loader, active, standing } = await pair(scene, flags);
+  await asked();
+  await active.kill();
+  // At the same address, with its member id.
+  const again = await scene.start({ ...flags, "http.port": new URL(active.url).port });
+  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
+  await stage.untilCommitted(scene, 2);
+  const ready = await Promise.all([again, standing].map(isReady));
+  assertEquals(ready.toSorted(), [false, true]);
+  const [taken, other] = ready[0] ? [again, standing] : [standing, again];
+  assertEquals(await stockOf(taken, "item_2"), 10);
+  await stopInGoodOrder(other);
+  await stopInGoodOrder(taken);
+  await loader.close();
+  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+});
+
+async function isReady({ url }: Service): Promise<boolean> {
+  const response = await fetch(`${url}/readyz`);
+  await response.body?.cancel();
+  return response.ok;
+}
+
+stage.test("a process that stops in good order, however long it takes, is not taken out", async () => {
+  const scene = await stage.scene();
+  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  await asked();
+  const request = "POST /savepoints HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{";
+  const connection = await Deno.connect({ port: Number(new URL(active.url).port) });
+  await connection.write(new TextEncoder().encode(request));
+  active.signal("SIGTERM"); // it waits for the rest of the body
+  await until(async () => !await isReady(active));
+  await asked();
+  assertEquals(standing.log().includes("is gone"), false, standing.log());
+  active.signal("SIGTERM"); // at once, then
+  await active.status;
+  connection.close();
+  await waitReady(standing);
+  await stopInGoodOrder(standing);
+  await loader.close();
+});
