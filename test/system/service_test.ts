@@ -120,7 +120,10 @@ Deno.test("a port in use, a folder that cannot be written, bad parameters: exit 
       const [args, message] of [
         [["--http.port=x"], '--http.port must be an integer from 0 to 65535, not "x"'],
         [["--nonsense=1"], 'Unknown parameter "nonsense"'],
-        [["nonsense"], 'Expected --key=value, --generate, --accept-offset, --check or --help, not "nonsense"'],
+        [
+          ["nonsense"],
+          'Expected --key=value, --generate, --accept-offset, --check or --help, not "nonsense"',
+        ],
         [["--config=nowhere.properties"], "Cannot read nowhere.properties"],
       ] as const
     ) {
