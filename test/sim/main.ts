@@ -91,8 +91,11 @@ async function runMany(from: number, count: number): Promise<boolean> {
   const seconds = (performance.now() - started) / 1000;
   const perSecond = (of: number) => (count / of).toFixed(1);
   for (const kind of faultKindsOf(LOGS)) console.log(`${kind.padEnd(30)} ${faults.get(kind) ?? 0}`);
+  const total = faults.values().reduce((sum, n) => sum + n, 0);
   console.log(
-    `${records} records, ${recoveries} recoveries; ${perSecond(seconds)} seeds a second, ` +
+    `${records} records, ${recoveries} recoveries, ${total} faults; ${
+      perSecond(seconds)
+    } seeds a second, ` +
       `${perSecond(cpuSeconds())} per CPU second`,
   );
   console.log(`${count} seeds, ${violations} violations`);
