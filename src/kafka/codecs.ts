@@ -11,6 +11,7 @@ import {
 } from "@platformatic/wasm-utils/bundled";
 import { isIntact } from "../types/mod.ts";
 import { codecOf, recordBytes, withRecords } from "./batches.ts";
+import { lz4Length } from "./lz4_length.ts";
 
 export const CODECS = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const;
 export type CodecName = keyof typeof CODECS;
@@ -22,6 +23,8 @@ export class CodecError extends Error {
 
 const XERIAL_MAGIC = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0];
 const XERIAL_HEADER_BYTES = 16;
+/** No more bytes than that come out of one. */
+const LZ4_RATIO_MAX = 255;
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -65,7 +68,9 @@ function decompressSnappy(bytes: Uint8Array, maxBytes: number): Uint8Array {
 
 function checkLength(length: number, maxBytes: number): void {
   if (length <= maxBytes) return;
-  throw new CodecError(`It has ${length} bytes decompressed; input.batch.bytes.max is ${maxBytes}`);
+  throw new CodecError(
+    `It has at least ${length} bytes decompressed; input.batch.bytes.max is ${maxBytes}`,
+  );
 }
 
 function decompress(codec: number, bytes: Uint8Array, maxBytes: number): Uint8Array {
@@ -75,6 +80,10 @@ function decompress(codec: number, bytes: Uint8Array, maxBytes: number): Uint8Ar
     case CODECS.snappy:
       return decompressSnappy(bytes, maxBytes);
     case CODECS.lz4:
+      // The library unpacks everything, however much that is, and keeps the memory.
+      if (bytes.length * LZ4_RATIO_MAX > maxBytes) {
+        checkLength(lz4Length(bytes, maxBytes), maxBytes);
+      }
       return lz4Decompress(asBuffer(bytes));
     case CODECS.zstd:
       return zstdDecompressSync(bytes, { maxOutputLength: maxBytes });

@@ -28,10 +28,12 @@ const good = encodeBatch(
     value: encodeUtf8(`${i}\t1\titem_${i % 3}\t1`),
   })),
 );
-/** Those of node:zlib, and those of a library whose module is of no use once it has trapped. */
-const ZLIB: readonly CodecName[] = ["gzip", "zstd"];
-const LIBRARY: readonly CodecName[] = ["snappy", "lz4"];
-assertEquals(ZLIB.length + LIBRARY.length, Object.keys(CODECS).length - 1);
+/**
+ * The module of snappy and lz4 traps on some of these batches. Each trap costs it some of its stack, so
+ * that it is of no use after some thousands; a job stops at the second damaged batch.
+ */
+const TRAPS_MAX = 500;
+const COMPRESSING = Object.keys(CODECS).filter((name) => name !== "none") as CodecName[];
 
 /** The batch with some bytes behind `from` changed, cut, or added; length and CRC are right again. */
 function damage(batch: Uint8Array, from: number, random: FastRandom): Uint8Array {
@@ -54,17 +56,16 @@ Deno.test("a damaged compressed batch gives bytes within the limit, or a CodecEr
   const seed = newSeed();
   const random = new FastRandom(seed);
   console.log(`${RUNS} batches of each codec, seed ${seed}`);
-  const library = random.oneIn(2) ? LIBRARY : LIBRARY.toReversed();
-  let trapped = false;
-  for (const codec of [...ZLIB, ...library]) {
-    if (trapped) break;
+  for (const codec of COMPRESSING) {
     const compressed = compressBatch(good, codec);
     assert(compressed.length < good.length, codec);
     let refused = 0;
     let runs = 0;
-    for (let run = 0; run < RUNS; run++) {
+    let traps = 0;
+    for (let run = 0; run < RUNS && traps < TRAPS_MAX; run++) {
       const damaged = damage(compressed, BATCH_HEADER_BYTES, random);
       runs++;
+      let trapped = false;
       try {
         const bytes = decompressBatch(damaged, BYTES_MAX);
         assert(bytes.length <= BATCH_HEADER_BYTES + BYTES_MAX);
@@ -72,17 +73,15 @@ Deno.test("a damaged compressed batch gives bytes within the limit, or a CodecEr
       } catch (error) {
         assert(error instanceof CodecError, `${codec}: ${(error as Error).stack}`);
         refused++;
-        // The job does not use a module that has trapped: such a batch stops it, and is named.
         trapped = (error as Error).cause instanceof WebAssembly.RuntimeError;
-        if (!trapped) continue;
-        assert(LIBRARY.includes(codec));
-        console.log(`${codec} traps at batch ${runs}`);
-        break;
+        if (trapped) traps++;
       }
-      if (run % 16 > 0) continue;
-      assertEquals(decompressBatch(compressed, BYTES_MAX).length, good.length, codec);
+      // Every good batch behind a trap is read.
+      if (run % 16 > 0 && !trapped) continue;
+      assertEquals(decompressBatch(compressed, BYTES_MAX), good, codec);
     }
-    assert(trapped || refused > runs / 20, `${codec}: ${refused} of ${runs} refused`);
+    assert(refused > runs / 20, `${codec}: ${refused} of ${runs} refused`);
+    console.log(`${codec}: ${refused} of ${runs} refused, ${traps} by traps`);
   }
 });
 

@@ -51,6 +51,8 @@ class Audit {
   readonly counters = new Map<string, string>();
   /** The outcome of each offset. */
   readonly outcomes = new Map<number, number>();
+  /** The stocks of each item, with the offsets behind which they hold. */
+  readonly timelines = new Map<string, [number, bigint][]>();
   /** Batches that were looked at, and the records of them that wait to be folded. */
   taken = 0;
   waiting: LogRecord[] = [];
@@ -217,10 +219,20 @@ export class Auditor {
     let n = 0;
     for (; n < audit.waiting.length && audit.waiting[n]!.offset < offset; n++) {
       const record = audit.waiting[n]!;
-      audit.outcomes.set(record.offset, outcomeByte(audit.model.fold(record)));
+      const outcome = audit.model.fold(record);
+      audit.outcomes.set(record.offset, outcomeByte(outcome));
+      if (outcome === true) this.#rememberStock(audit, record.offset);
       this.expectations.onFold(partition, record);
     }
     audit.waiting.splice(0, n);
+  }
+
+  /** The transaction at an offset was accepted: its item's stock holds from there on. */
+  #rememberStock({ model, timelines }: Audit, offset: number): void {
+    const { key } = model.results.at(-1)!;
+    let timeline = timelines.get(key);
+    if (!timeline) timelines.set(key, timeline = []);
+    timeline.push([offset + 1, model.stock.get(key)!]);
   }
 
   // ---- at the end ----
@@ -232,11 +244,8 @@ export class Auditor {
       if (expected === outcome) continue;
       this.sim.violate("P1", `outcome of ${partition}@${offset}: ${outcome}, not ${expected}`);
     }
-    const timelines = new Map(
-      [...new Set(this.#lookUps.map((l) => l.partition))].map((p) => [p, this.#timelineOf(p)]),
-    );
     for (const { partition, itemId, stock, from, to } of this.#lookUps) {
-      const timeline = timelines.get(partition)!.get(itemId) ?? [];
+      const timeline = this.partitions[partition]!.timelines.get(itemId) ?? [];
       const before = timeline.findLast(([offset]) => offset <= from)?.[1] ?? null;
       const within = timeline.filter(([offset]) => offset > from && offset <= to);
       const allowed = [before, ...within.map(([, s]) => s)];
@@ -247,20 +256,6 @@ export class Auditor {
           `from ${from} to ${to} it was ${allowed.join(", ")}`,
       );
     }
-  }
-
-  /** The stocks of each item, with the offsets behind which they hold. */
-  #timelineOf(partition: number): Map<string, [number, bigint][]> {
-    const model = new Model({ ...this.sim.plan.core, partition, windowMs: 0 });
-    const timelines = new Map<string, [number, bigint][]>();
-    for (const record of this.input.batches(partition, 0).flatMap((b) => decodeBatch(b))) {
-      if (model.fold(record) !== true) continue;
-      const { key } = model.results.at(-1)!;
-      const timeline = timelines.get(key) ?? [];
-      timelines.set(key, timeline);
-      timeline.push([record.offset + 1, model.stock.get(key)!]);
-    }
-    return timelines;
   }
 }
 

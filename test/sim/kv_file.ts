@@ -49,13 +49,14 @@ export class KvFile {
 
   /** One atomic commit; null when a check failed. */
   commit(checks: readonly Deno.AtomicCheck[], mutations: readonly Mutation[]): string | null {
-    assertLimits(checks, mutations);
+    const names = mutations.map(({ key }) => encodeKey(key));
+    assertLimits(checks, mutations, names);
     for (const { key, versionstamp } of checks) {
       if ((this.get(key)?.versionstamp ?? null) !== versionstamp) return null;
     }
     const versionstamp = (++this.#version).toString(16).padStart(20, "0");
-    for (const { key, value } of mutations) {
-      const name = encodeKey(key);
+    for (const [i, { key, value }] of mutations.entries()) {
+      const name = names[i]!;
       if (value === undefined) this.#delete(name);
       else this.#set(name, { key, value, versionstamp });
     }
@@ -89,12 +90,17 @@ export class KvFile {
   }
 }
 
-function assertLimits(checks: readonly unknown[], mutations: readonly Mutation[]): void {
+/** @param names the mutations' encoded keys */
+function assertLimits(
+  checks: readonly unknown[],
+  mutations: readonly Mutation[],
+  names: readonly string[],
+): void {
   let total = 0;
-  for (const { key, value } of mutations) {
+  for (const [i, { value }] of mutations.entries()) {
     const bytes = value instanceof Uint8Array ? value.length : 100;
     if (bytes > VALUE_BYTES_MAX) throw new TypeError(`A value of ${bytes} bytes is too large`);
-    total += bytes + encodeKey(key).length;
+    total += bytes + names[i]!.length;
   }
   if (total > COMMIT_BYTES_MAX) throw new TypeError(`A commit of ${total} bytes is too large`);
   if (mutations.length > MUTATIONS_MAX) throw new TypeError(`${mutations.length} mutations`);
@@ -145,5 +151,7 @@ export function copyOf(value: unknown): unknown {
   if (value instanceof Uint8Array) return value.slice();
   if (Array.isArray(value)) return value.map(copyOf);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, v]) => [name, copyOf(v)]));
+  const copy: Record<string, unknown> = {};
+  for (const name of Object.keys(value)) copy[name] = copyOf((value as typeof copy)[name]);
+  return copy;
 }

@@ -3,6 +3,7 @@
 // deno task sim:kafka ...              the same on the real src/kafka
 //     --first                          ends with the first seed that breaks a promise
 
+import process from "node:process";
 import { parseArgs } from "node:util";
 import { turnOfTheEventLoop } from "./event_loop.ts";
 import { type FaultKind, faultKindsOf, type LogKind } from "./plan.ts";
@@ -55,7 +56,15 @@ function tell({ seed, violations }: RunResult): void {
   }
 }
 
+/** CPU time of this process so far, of all its threads, in seconds. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 async function runMany(from: number, count: number): Promise<boolean> {
+  // Stacks take time; who repeats a seed gets them.
+  Error.stackTraceLimit = 0;
   const faults = new Map<FaultKind, number>();
   let violations = 0;
   let records = 0;
@@ -80,9 +89,14 @@ async function runMany(from: number, count: number): Promise<boolean> {
   }
   clearLine();
   const seconds = (performance.now() - started) / 1000;
+  const perSecond = (of: number) => (count / of).toFixed(1);
   for (const kind of faultKindsOf(LOGS)) console.log(`${kind.padEnd(30)} ${faults.get(kind) ?? 0}`);
+  const total = faults.values().reduce((sum, n) => sum + n, 0);
   console.log(
-    `${records} records, ${recoveries} recoveries; ${(count / seconds).toFixed(1)} seeds a second`,
+    `${records} records, ${recoveries} recoveries, ${total} faults; ${
+      perSecond(seconds)
+    } seeds a second, ` +
+      `${perSecond(cpuSeconds())} per CPU second`,
   );
   console.log(`${count} seeds, ${violations} violations`);
   return violations === 0;

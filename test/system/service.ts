@@ -65,8 +65,8 @@ export async function startService({ flags, folder }: ServiceOptions = {}): Prom
     return ended;
   });
   if (url === null) {
-    await status;
-    throw new Error(`The service did not start: ${log}`);
+    const { code } = await status;
+    throw new Error(`The service did not start, exit ${code}: ${log}`);
   }
   return {
     url,
