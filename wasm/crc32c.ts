@@ -27,7 +27,7 @@ export function initCrc(): void {
   }
   for (let bit: u32 = 0; bit < 32; bit++) {
     let c = <u32> 1 << bit;
-    for (let z: usize = 0; z < STREAM_BYTES; z++) c = zeroByte(c);
+    for (let z: usize = 0; z < STREAM_BYTES; z += 8) c = eightBytes(c, 0);
     const table = shifts + (<usize> (bit >> 3) << 10);
     for (let i: u32 = 0; i < 256; i++) {
       if (!(i & (1 << (bit & 7)))) continue;
