@@ -1,32 +1,15 @@
 // What the simulator found in src/kafka, each by itself.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { BrokerInternals, Cluster, Connection } from "../../../src/kafka/client/internals.ts";
-import { type ConnectionOptions, KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
+import type { BrokerInternals, Connection } from "../../../src/kafka/client/internals.ts";
+import { KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
 import { Membership, type MembershipOptions } from "../../../src/kafka/membership.ts";
 import { ManualClock } from "../../job/manual_clock.ts";
+import { connectionTo } from "../../kafka/connection.ts";
 import { connectionError } from "./client_errors.ts";
 
 const SESSION_MS = 1000;
 const never = () => new Promise<never>(() => {});
-
-/** Connections to one broker that answers as told. */
-function connectionTo(broker: Partial<BrokerInternals>): ConnectionOptions {
-  const found = () => Promise.resolve(broker as BrokerInternals);
-  const nothing = () => Promise.resolve();
-  const cluster: Cluster = {
-    brokerPool: { metadata: null },
-    connect: nothing,
-    disconnect: nothing,
-    refreshMetadata: nothing,
-    addMultipleTargetTopics: nothing,
-    findTopicPartitionMetadata: () => [],
-    findBroker: found,
-    findControllerBroker: found,
-    findGroupCoordinator: found,
-  };
-  return { brokers: [], clientId: "test", createCluster: () => cluster };
-}
 
 Deno.test("a member that took longer to take over than its session lasts is not fresh", async () => {
   const clock = new ManualClock();
