@@ -42,9 +42,8 @@ export class KafkaThreadLog implements Log {
       transactionalId: transactionalId(this.facts.session.groupId, partitions[0]!),
       mayBeNew: false,
     });
-    void this.rpc.call<never>("kafkaEnded", [member.generation]).catch((reason: Error) =>
-      session.end(reason)
-    );
+    void this.rpc.call<never>("kafkaEnded", [member.generation], { signal: session.ended })
+      .catch((reason: Error) => session.end(reason));
     return session;
   }
 }
