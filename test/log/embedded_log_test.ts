@@ -157,6 +157,20 @@ Deno.test("commit of an earlier claim is lost", async () => {
   kv.close();
 });
 
+Deno.test("a claim's end of the log is not below what was committed, whatever is under way", async () => {
+  const kv = new FaultKv(await Deno.openKv(":memory:"));
+  const log = await openLog(kv);
+  const earlier = await log.claim("transactions");
+  const [{ partitions: [claimed] }] = await Promise.all([
+    log.claim("transactions", [0]),
+    log.append("transactions", 0, records(["a"])),
+    earlier.commit({ positions: [{ partition: 0, ...position(1) }], outputs: [] }),
+  ]);
+  const { committed, logEnd } = claimed!;
+  assert(committed.offset <= logEnd, `committed ${committed.offset}, end ${logEnd}`);
+  kv.kv.close();
+});
+
 Deno.test("claim removes leftovers above the end", async () => {
   const kv = await Deno.openKv(":memory:");
   await openLog(kv);
