@@ -1,14 +1,14 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { LostError } from "../../../src/job/errors.ts";
-import type { BrokerInternals, Exchange } from "../../../src/kafka/client/internals.ts";
-import { encodeMetadata } from "../../../src/kafka/committed_metadata.ts";
-import { claimMethods } from "../../../src/kafka/kafka_log.ts";
-import type { ActiveGeneration, Membership } from "../../../src/kafka/membership.ts";
-import { KafkaThreadLog } from "../../../src/kafka/thread_log.ts";
-import { NO_TIME } from "../../../src/wasm/mod.ts";
-import { channel } from "../../job/channel.ts";
-import { ManualClock } from "../../job/manual_clock.ts";
-import { connectionTo } from "../connection.ts";
+import { LostError } from "../../src/job/errors.ts";
+import type { BrokerInternals, Exchange } from "../../src/kafka/client/internals.ts";
+import { encodeMetadata } from "../../src/kafka/committed_metadata.ts";
+import { claimMethods } from "../../src/kafka/kafka_log.ts";
+import type { ActiveGeneration, Membership } from "../../src/kafka/membership.ts";
+import { KafkaThreadLog } from "../../src/kafka/thread_log.ts";
+import { NO_TIME } from "../../src/wasm/mod.ts";
+import { channel } from "../job/channel.ts";
+import { ManualClock } from "../job/manual_clock.ts";
+import { connectionTo } from "./connection.ts";
 
 const TOPIC = "transactions";
 const member = { memberId: "me", generation: 7 };
