@@ -110,7 +110,7 @@ export class KafkaLog implements Log {
       onClosed: () => member.release(),
     });
     const end = () => session.end(member.ended.reason);
-    member.ended.addEventListener("abort", end);
+    member.ended.addEventListener("abort", end, { signal: session.ended });
     if (member.ended.aborted) end();
     return session;
   }
@@ -284,14 +284,14 @@ export function claimMethods(membership: Membership): Record<string, Method> {
         if (ending.aborted) resolve();
       });
     },
-    /** Fails when the generation is over, with what its sessions are to end with. */
+    /** Fails when the generation is over, with what its sessions are to end with, or when it is given up. */
     kafkaEnded: ([generation], signal): Promise<never> => {
       const member = membership.generation(generation);
       if (!member) return Promise.reject(new LostError("The group has a new generation"));
       return new Promise((_, reject) => {
         const end = () => {
           member.ended.removeEventListener("abort", end);
-          reject(member.ended.reason);
+          reject(member.ended.aborted ? member.ended.reason : new LostError("The session is over"));
         };
         member.ended.addEventListener("abort", end);
         signal.addEventListener("abort", end);

@@ -70,6 +70,7 @@ export function toJobError(error: unknown): Error {
 /** The right to commit partitions of one topic, with connections of its own. */
 export class KafkaSession implements LogSession {
   readonly #fetcher: Fetcher;
+  readonly #ended = new AbortController();
   #over: Error | null = null;
 
   private constructor(
@@ -183,11 +184,17 @@ export class KafkaSession implements LogSession {
     return "lost";
   }
 
+  /** Aborted when the session is over: nobody needs to tell it then. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
   /** Ends the session, because the claim is over. */
   end(reason: Error): void {
     if (this.#over) return;
     this.#over = reason;
     this.#fetcher.close(reason);
+    this.#ended.abort(reason);
     void this.client.close().catch(() => {});
     this.options.onClosed();
   }

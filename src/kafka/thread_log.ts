@@ -45,11 +45,12 @@ export class KafkaThreadLog implements Log {
       ending: ending.signal,
       onClosed: () => this.rpc.notify("kafkaReleased", [member.generation]),
     });
-    void this.rpc.call<void>("kafkaEnding", [member.generation])
+    // Both calls end with the session, which they would keep until its generation is over.
+    const { ended } = session;
+    void this.rpc.call<void>("kafkaEnding", [member.generation], { signal: ended })
       .then(() => ending.abort("ending"), () => {});
-    void this.rpc.call<never>("kafkaEnded", [member.generation]).catch((reason: Error) =>
-      session.end(reason)
-    );
+    void this.rpc.call<never>("kafkaEnded", [member.generation], { signal: ended })
+      .catch((reason: Error) => session.end(reason));
     return session;
   }
 }

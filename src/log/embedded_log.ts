@@ -167,10 +167,11 @@ export class EmbeddedLog implements Log {
     const epochs: Deno.AtomicCheck[] = [];
     const claimed: ClaimedPartition[] = [];
     for (const partition of wanted) {
-      const { start, end } = this.#partition(input, partition);
       epochs.push(await this.#writer.raiseEpoch(["epoch", input, partition]));
       const { value } = await this.kv.get<CommittedPosition>(["committed", input, partition]);
       if (!value) throw new LogFormatError(`The log has no position of ${input}-${partition}`);
+      // Last: an earlier session may commit what was just appended until its epoch is over.
+      const { start, end } = this.#partition(input, partition);
       claimed.push({ partition, committed: value, logStart: start, logEnd: end });
     }
     return new EmbeddedSession(this, input, claimed, epochs);

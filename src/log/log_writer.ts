@@ -132,7 +132,7 @@ export class LogWriter {
   readonly #queue: Request[] = [];
   #running = false;
   #closed = false;
-  /** Set when it is not known what the KV holds: read it before the next write. */
+  /** Set when it is not known what the KV holds, or it holds too much: read it before the next write. */
   #unsure = false;
   #known: readonly TopicPartition[] = [];
   waitingBytes = 0;
@@ -287,6 +287,8 @@ export class LogWriter {
     const mutations = group.reduce((n, r) => n + (r.kind === "commit" ? r.mutations : 2), 0);
     // Only a request that is alone in its group can be too large.
     const tooLarge = bytes > this.#limits.commitBytes || mutations > this.#limits.commitMutations;
+    // Should this end in an error, what is staged goes before the next write, which might not cover it.
+    if (tooLarge) this.#unsure = true;
     if (tooLarge && !await this.#stage(draft, group)) return this.#lose(group as CommitRequest[]);
     const ok = await this.commits.commit((atomic) => {
       for (const request of group) if (request.kind === "commit") writePositions(atomic, request);
@@ -295,6 +297,7 @@ export class LogWriter {
     });
     if (ok) {
       draft.publish();
+      this.#unsure = false;
       for (const request of group) {
         if (request.kind === "append") request.resolve(request.baseOffset);
         else request.resolve("committed");
@@ -321,9 +324,6 @@ export class LogWriter {
       const ok = await this.commits.commit((atomic) => {
         for (const check of checks) atomic.check(check);
         for (const { tp, batch } of part) writeBatch(atomic, tp, batch);
-      }).catch(async (error) => {
-        await this.#removeLeftovers([...draft.batches.keys()]);
-        throw error;
       });
       if (!ok) {
         await this.#removeLeftovers([...draft.batches.keys()]);

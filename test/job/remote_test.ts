@@ -2,22 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LostError, StopError } from "../../src/job/mod.ts";
 import { kvMethods, RemoteKv } from "../../src/job/threads/remote_kv.ts";
 import { logMethods, RemoteLog } from "../../src/job/threads/remote_log.ts";
-import { type Method, Rpc } from "../../src/job/threads/rpc.ts";
 import { toKv } from "../../src/log/mod.ts";
+import { channel } from "./channel.ts";
 import { batch, openLog, position, records, TOPICS, valuesOf } from "../log/log_fixture.ts";
-
-/** Two ends of a channel as between threads: messages are cloned, buffers are moved. */
-function channel(methods: Record<string, Method>): { near: Rpc; far: Rpc } {
-  const send = (to: () => Rpc) => ({
-    postMessage(message: unknown, transfer: Transferable[] = []) {
-      const moved = structuredClone(message, { transfer }) as never;
-      queueMicrotask(() => to().receive(moved));
-    },
-  });
-  const near: Rpc = new Rpc(send(() => far), {});
-  const far: Rpc = new Rpc(send(() => near), methods);
-  return { near, far };
-}
 
 async function remoteLog(keepOutputs: boolean) {
   const kv = await Deno.openKv(":memory:");

@@ -45,12 +45,17 @@ export async function witness(bootstrap: string, topic: string): Promise<Witness
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   const records: WitnessedRecord[][] = Array.from({ length: partitions }, () => []);
+  // Nothing is committed: a consumer that joins anew, as after a pause, begins again.
+  const next = new Array<number>(partitions).fill(0);
   const open = new Set(Array.from({ length: partitions }, (_, p) => p));
   const all = Promise.withResolvers<void>();
   await consumer.run({
     autoCommit: false,
     eachBatch: ({ batch: { partition, messages } }) => {
       for (const m of messages) {
+        const offset = Number(m.offset);
+        if (offset < next[partition]!) continue;
+        next[partition] = offset + 1;
         const value = m.value?.toString() ?? null;
         if (value === SENTINEL) {
           open.delete(partition);
@@ -59,7 +64,7 @@ export async function witness(bootstrap: string, topic: string): Promise<Witness
         }
         records[partition]!.push({
           partition,
-          offset: Number(m.offset),
+          offset,
           timestamp: Number(m.timestamp),
           key: m.key?.toString() ?? null,
           value,

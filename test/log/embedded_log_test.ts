@@ -157,6 +157,20 @@ Deno.test("commit of an earlier claim is lost", async () => {
   kv.close();
 });
 
+Deno.test("a claim's end of the log is not below what was committed, whatever is under way", async () => {
+  const kv = new FaultKv(await Deno.openKv(":memory:"));
+  const log = await openLog(kv);
+  const earlier = await log.claim("transactions");
+  const [{ partitions: [claimed] }] = await Promise.all([
+    log.claim("transactions", [0]),
+    log.append("transactions", 0, records(["a"])),
+    earlier.commit({ positions: [{ partition: 0, ...position(1) }], outputs: [] }),
+  ]);
+  const { committed, logEnd } = claimed!;
+  assert(committed.offset <= logEnd, `committed ${committed.offset}, end ${logEnd}`);
+  kv.kv.close();
+});
+
 Deno.test("claim removes leftovers above the end", async () => {
   const kv = await Deno.openKv(":memory:");
   await openLog(kv);
@@ -219,6 +233,38 @@ Deno.test("a large commit that is fenced off on its way leaves nothing", async (
   assertEquals(await Array.fromAsync(real.list({ prefix: ["batch", "results"] })), []);
   assertEquals(log.bounds("results", 0).end, 0);
   real.close();
+});
+
+Deno.test("a large commit that is refused for good on its way leaves nothing", async () => {
+  const results = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => batch([`${from + i}`.padEnd(60_000)]));
+  const commit = (offset: number, batches: Uint8Array[]) => ({
+    positions: [{ partition: 0, ...position(offset) }],
+    outputs: [{ topic: "results", partition: 0, batches }],
+  });
+  let refused = 0;
+  for (let at = 1, done = false; !done; at++) {
+    const kv = new FaultKv(await Deno.openKv(":memory:"));
+    const log = await openLog(kv);
+    const session = await log.claim("transactions");
+    // From one of its writes on the disk is full; then there is room again.
+    const before = kv.commits;
+    kv.plan = (n) => n >= before + at ? "fails" : null;
+    done = await session.commit(commit(40, results(0, 40))) === "committed";
+    if (!done) {
+      refused++;
+      kv.plan = () => null;
+      // Who folds again cuts batches otherwise.
+      const again = await log.claim("transactions");
+      const other = batch(["0", "1", "2"]);
+      assertEquals(await again.commit(commit(3, [other])), "committed");
+      const options = { maxBytes: 1, waitMs: 0 };
+      const { batches } = await (await openLog(kv)).read("results", 0, 1, options);
+      assertEquals(batches.map((b) => b.length), [other.length], `refused from write ${at} on`);
+    }
+    kv.kv.close();
+  }
+  assert(refused >= 4, `${refused}`);
 });
 
 Deno.test("a write that ended in an error is told to have happened or not", async () => {

@@ -5,6 +5,7 @@ import type { BrokerInternals, Connection } from "../../../src/kafka/client/inte
 import { KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
 import { Membership, type MembershipOptions } from "../../../src/kafka/membership.ts";
 import { ManualClock } from "../../job/manual_clock.ts";
+import { connectionTo } from "../../kafka/connection.ts";
 import { connectionError } from "./client_errors.ts";
 import { connectionTo } from "./one_broker.ts";
 

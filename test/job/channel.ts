@@ -1,0 +1,14 @@
+import { type Method, Rpc } from "../../src/job/threads/rpc.ts";
+
+/** Two ends of a channel as between threads: messages are cloned, buffers are moved. */
+export function channel(methods: Record<string, Method>): { near: Rpc; far: Rpc } {
+  const send = (to: () => Rpc) => ({
+    postMessage(message: unknown, transfer: Transferable[] = []) {
+      const moved = structuredClone(message, { transfer }) as never;
+      queueMicrotask(() => to().receive(moved));
+    },
+  });
+  const near: Rpc = new Rpc(send(() => far), {});
+  const far: Rpc = new Rpc(send(() => near), methods);
+  return { near, far };
+}

@@ -1,0 +1,76 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { LostError } from "../../src/job/errors.ts";
+import type { BrokerInternals, Exchange } from "../../src/kafka/client/internals.ts";
+import { encodeMetadata } from "../../src/kafka/committed_metadata.ts";
+import { claimMethods } from "../../src/kafka/kafka_log.ts";
+import type { ActiveGeneration, Membership } from "../../src/kafka/membership.ts";
+import { KafkaThreadLog } from "../../src/kafka/thread_log.ts";
+import { NO_TIME } from "../../src/wasm/mod.ts";
+import { channel } from "../job/channel.ts";
+import { ManualClock } from "../job/manual_clock.ts";
+import { connectionTo } from "./connection.ts";
+
+const TOPIC = "transactions";
+const member = { memberId: "me", generation: 7 };
+
+/** A broker with one empty partition, at whose start the group stands. */
+function emptyBroker(): Partial<BrokerInternals> {
+  const metadata = encodeMetadata({ start: 0, watermark: NO_TIME, parameters: "" });
+  const committed = { partition: 0, offset: 0, metadata, errorCode: 0 };
+  const answer = { topics: [{ topic: TOPIC, partitions: [committed] }], errorCode: 0 };
+  return {
+    initProducerId: () => Promise.resolve({ producerId: "1", producerEpoch: 0 }),
+    listOffsets: () =>
+      Promise.resolve({
+        responses: [{ topic: TOPIC, partitions: [{ partition: 0, offset: "0" }] }],
+      }),
+    connectionPool: {
+      send: <T>({ request }: Exchange<T>) =>
+        request.apiName === "OffsetFetch" ? Promise.resolve(answer as T) : new Promise(() => {}),
+      getConnection: () => new Promise(() => {}),
+    },
+  };
+}
+
+Deno.test("a thread's session that is closed is forgotten while its generation stands; the others end with it", async () => {
+  const generation = new AbortController();
+  const active = { ...member, ended: generation.signal } satisfies ActiveGeneration;
+  const membership: Partial<Membership> = { generation: () => active };
+  const { kafkaEnded } = claimMethods(membership as Membership);
+  let waiting = 0;
+  const { near } = channel({
+    kafkaClaim: () => member,
+    kafkaEnded: async (args, signal) => {
+      waiting++;
+      await Promise.resolve(kafkaEnded!(args, signal)).finally(() => waiting--);
+    },
+  });
+  const clock = new ManualClock();
+  const session = {
+    connection: connectionTo(emptyBroker()),
+    groupId: "group",
+    transactionTimeoutMs: 60_000,
+    topics: [TOPIC],
+    compression: "none",
+    inputBatchBytesMax: 1000,
+  } as const;
+  const log = new KafkaThreadLog(
+    { id: "log", partitions: { [TOPIC]: 1 }, session },
+    near,
+    clock,
+  );
+  for (let recovery = 0; recovery < 5; recovery++) {
+    const lost = await log.claim(TOPIC, [0]);
+    await clock.settle();
+    assertEquals(waiting, 1);
+    lost.close!();
+    await clock.settle();
+    assertEquals(waiting, 0, "closed sessions that wait for the end of the generation");
+  }
+  const last = await log.claim(TOPIC, [0]);
+  const reading = last.read(0, 0, { maxBytes: 1, waitMs: 1000 });
+  await clock.settle();
+  generation.abort(new LostError("The group has a new generation"));
+  await assertRejects(() => reading, LostError, "The group has a new generation");
+  assertEquals(waiting, 0);
+});
