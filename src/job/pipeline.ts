@@ -59,7 +59,8 @@ export class Pipeline {
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
     const core = { ...coreOptionsOf(params, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
-    const owners = new Owners(core.partitioner, partitions);
+    const { partitioner } = core;
+    const owners = new Owners({ partitioner, partitions, log: transactionLog, clock });
     const embedded = queryLog instanceof EmbeddedLog ? queryLog : null;
     const gateway = embedded
       ? new Gateway({

@@ -1,15 +1,11 @@
 import type { CheckpointEvent, CheckpointStore, Savepoint } from "../state/mod.ts";
 import type { Gateway } from "./gateway.ts";
-import { LostError } from "./errors.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "./worker/figures.ts";
-
-/** How often a look-up looks whether the log answers again. */
-const LOG_LOOK_MS = 50;
 
 /** A job that runs. */
 export class RunningJob {
@@ -79,20 +75,9 @@ export class RunningJob {
     return this.context.transactionLog.isAvailable !== false;
   }
 
-  /**
-   * The stock of items; null = never seen. Waits until their owners are ready, and as long as the log
-   * does not answer: another process may be the owner meanwhile.
-   *
-   * @throws {LostError} when the signal is aborted before
-   */
-  async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
-    const { owners, clock } = this.context;
-    while (true) {
-      const stocks = await owners.lookUp(itemIds, signal);
-      if (this.isLogAvailable) return stocks;
-      if (signal.aborted) throw new LostError("The look-up was given up");
-      await clock.sleep(LOG_LOOK_MS, signal);
-    }
+  /** The stock of items: see Owners.lookUp. */
+  lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+    return this.context.owners.lookUp(itemIds, signal);
   }
 
   get store(): CheckpointStore {

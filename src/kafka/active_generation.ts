@@ -6,6 +6,7 @@ export class ActiveGeneration implements GroupMember {
   readonly #ending = new AbortController();
   readonly #ended = new AbortController();
   #claims = 0;
+  readonly #claimed = new Set<number>();
   #allReleased: (() => void) | null = null;
 
   constructor(readonly memberId: string, readonly generation: number) {}
@@ -20,9 +21,15 @@ export class ActiveGeneration implements GroupMember {
     return this.#ended.signal;
   }
 
-  /** A session begins, which is to be released when it is closed. */
-  claim(): void {
+  /** A session of such partitions of transactions begins, which is to be released when it is closed. */
+  claim(partitions: readonly number[]): void {
     this.#claims++;
+    for (const partition of partitions) this.#claimed.add(partition);
+  }
+
+  /** Whether so many partitions of transactions, all there are, were claimed in this generation. */
+  hasClaimed(partitions: number): boolean {
+    return this.#claimed.size >= partitions;
   }
 
   release(): void {

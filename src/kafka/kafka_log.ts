@@ -83,6 +83,12 @@ export class KafkaLog implements Log {
     return this.membership.isFresh;
   }
 
+  /** Whoever claims has dropped the instances of its claim before. */
+  get isClaimed(): boolean {
+    const partitions = this.partitionsOf(this.options.transactions);
+    return this.membership.active?.hasClaimed(partitions) ?? false;
+  }
+
   partitionsOf(topic: string): number {
     return ofTopic(this.#partitions.get(topic), topic);
   }
@@ -95,7 +101,7 @@ export class KafkaLog implements Log {
     const member = await this.membership.confirmed(signal);
     const { facts, clock, queries } = this.options;
     const wanted = partitions ?? numbers(this.partitionsOf(input));
-    member.claim();
+    member.claim(input === queries ? [] : wanted);
     const session = await KafkaSession.open({
       facts,
       clock,
@@ -268,9 +274,9 @@ function isEmpty(committed: CommittedPositions): boolean {
 /** The claims of worker threads, which open their sessions themselves. */
 export function claimMethods(membership: Membership): Record<string, Method> {
   return {
-    kafkaClaim: async (_args, signal): Promise<GroupMember> => {
+    kafkaClaim: async ([partitions], signal): Promise<GroupMember> => {
       const member = await membership.confirmed(signal);
-      member.claim();
+      member.claim(partitions);
       return { memberId: member.memberId, generation: member.generation };
     },
     kafkaReleased: ([generation]) => membership.generation(generation)?.release(),

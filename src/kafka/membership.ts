@@ -109,6 +109,11 @@ export class Membership {
     }
   }
 
+  /** The generation in which this process is the active one; null while it is not. */
+  get active(): ActiveGeneration | null {
+    return this.#active;
+  }
+
   /** The active generation with that number. */
   generation(number: number): ActiveGeneration | null {
     return this.#active?.generation === number ? this.#active : null;

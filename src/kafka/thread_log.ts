@@ -32,7 +32,11 @@ export class KafkaThreadLog implements Log {
     partitions: readonly number[] = [],
     signal?: AbortSignal,
   ): Promise<LogSession> {
-    const member = await this.rpc.call<GroupMember>("kafkaClaim", [], signal ? { signal } : {});
+    const member = await this.rpc.call<GroupMember>(
+      "kafkaClaim",
+      [partitions],
+      signal ? { signal } : {},
+    );
     const ending = new AbortController();
     const session = await KafkaSession.open({
       facts: this.facts.session,

@@ -125,6 +125,12 @@ export interface Log {
   claim(input: string, partitions?: readonly number[], signal?: AbortSignal): Promise<LogSession>;
   /** Whether the log answers; a log in this process always does. */
   readonly isAvailable?: boolean;
+  /**
+   * Whether all partitions of transactions were claimed since this process last became the one that may
+   * claim them; undefined where no other ever does. Instances of earlier claims may still stand meanwhile,
+   * though another process may have gone on.
+   */
+  readonly isClaimed?: boolean;
 }
 
 /** The log does not hold an offset. */

@@ -3,7 +3,8 @@ import { LostError } from "../../src/job/errors.ts";
 import type { BrokerInternals, Exchange } from "../../src/kafka/client/internals.ts";
 import { encodeMetadata } from "../../src/kafka/committed_metadata.ts";
 import { claimMethods } from "../../src/kafka/kafka_log.ts";
-import type { ActiveGeneration, Membership } from "../../src/kafka/membership.ts";
+import { ActiveGeneration } from "../../src/kafka/active_generation.ts";
+import type { Membership } from "../../src/kafka/membership.ts";
 import { KafkaThreadLog } from "../../src/kafka/thread_log.ts";
 import { NO_TIME } from "../../src/wasm/mod.ts";
 import { channel } from "../job/channel.ts";
@@ -33,8 +34,7 @@ function emptyBroker(): Partial<BrokerInternals> {
 }
 
 Deno.test("a thread's session that is closed is forgotten while its generation stands; the others end with it", async () => {
-  const generation = new AbortController();
-  const active = { ...member, ended: generation.signal } satisfies ActiveGeneration;
+  const active = new ActiveGeneration(member.memberId, member.generation);
   const membership: Partial<Membership> = { generation: () => active };
   const { kafkaEnded } = claimMethods(membership as Membership);
   let waiting = 0;
@@ -70,7 +70,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
   const last = await log.claim(TOPIC, [0]);
   const reading = last.read(0, 0, { maxBytes: 1, waitMs: 1000 });
   await clock.settle();
-  generation.abort(new LostError("The group has a new generation"));
+  active.end(new LostError("The group has a new generation"));
   await assertRejects(() => reading, LostError, "The group has a new generation");
   assertEquals(waiting, 0);
 });

@@ -10,7 +10,11 @@ import type { SimProcess } from "./process.ts";
 import type { Sim } from "./sim.ts";
 
 /** A log that is a member of its group until it is closed. */
-export type OpenedLog = Log & { readonly isAvailable: boolean; close(): Promise<void> };
+export type OpenedLog = Log & {
+  readonly isAvailable: boolean;
+  readonly isClaimed: boolean;
+  close(): Promise<void>;
+};
 
 export interface KafkaMachine {
   readonly name: string;

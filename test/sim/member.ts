@@ -173,7 +173,7 @@ export class Member {
   get mayAnswer(): boolean {
     if (this.process.paused) return false;
     // The log's own word; elsewhere a process that was replaced may not know yet.
-    return this.kafka ? this.kafka.isAvailable : !this.replaced;
+    return this.kafka ? this.kafka.isAvailable && this.kafka.isClaimed : !this.replaced;
   }
 
   async #openStore(): Promise<CheckpointStore> {

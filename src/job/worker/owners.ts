@@ -1,4 +1,5 @@
-import { encodeUtf8, type Partitioner, partitionOf } from "../../types/mod.ts";
+import type { Log } from "../../log/mod.ts";
+import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../../types/mod.ts";
 import { LostError } from "../errors.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
@@ -32,13 +33,24 @@ export class LocalOwner implements ItemOwner {
   }
 }
 
+export interface OwnersOptions {
+  readonly partitioner: Partitioner;
+  readonly partitions: number;
+  /** Whose transactions the owners fold. */
+  readonly log: Pick<Log, "isAvailable" | "isClaimed">;
+  readonly clock: Clock;
+}
+
+/** How often it is looked whether the log answers again. */
+const LOG_LOOK_MS = 50;
+
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
   readonly #owners: (ItemOwner | null)[];
   #changed = Promise.withResolvers<void>();
 
-  constructor(readonly partitioner: Partitioner, readonly partitions: number) {
-    this.#owners = Array.from({ length: partitions }, () => null);
+  constructor(readonly options: OwnersOptions) {
+    this.#owners = Array.from({ length: options.partitions }, () => null);
   }
 
   set(partition: number, owner: ItemOwner | null): void {
@@ -49,26 +61,46 @@ export class Owners {
 
   /** Whether every partition has folded what there was when it was taken over. */
   get allReady(): boolean {
-    return this.#owners.every((owner) => owner?.isReady);
+    return this.options.log.isClaimed !== false && this.#owners.every((owner) => owner?.isReady);
   }
 
   partitionOf(itemId: string): number {
-    return partitionOf(this.partitioner, encodeUtf8(itemId), this.partitions);
+    return this.#partitionOf(encodeUtf8(itemId));
+  }
+
+  #partitionOf(id: Uint8Array): number {
+    const { partitioner, partitions } = this.options;
+    return partitionOf(partitioner, id, partitions);
+  }
+
+  /** Whether the owners that are known are those of the log, as far as this process can know. */
+  get #areCurrent(): boolean {
+    const { log } = this.options;
+    return log.isAvailable !== false && log.isClaimed !== false;
   }
 
   /**
-   * The stock of each item; null = never seen. Waits for owners that are not ready: null never means
-   * "not ready".
+   * The stock of each item; null = never seen. Waits for owners that are not ready (null never means "not
+   * ready"), and as long as the log does not answer, or is not claimed again: another process may be the
+   * owner meanwhile.
    *
    * @throws {LostError} when the signal is aborted meanwhile
    */
   async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+    while (true) {
+      if (this.#areCurrent) {
+        const stocks = await this.#stocks(itemIds, signal);
+        if (this.#areCurrent) return stocks;
+      }
+      if (signal.aborted) throw new LostError("The look-up was given up");
+      await this.options.clock.sleep(LOG_LOOK_MS, signal);
+    }
+  }
+
+  async #stocks(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
     const stocks: (bigint | null)[] = new Array(itemIds.length).fill(null);
     const ids = itemIds.map((id) => encodeUtf8(id));
-    const byPartition = Map.groupBy(
-      ids.keys(),
-      (i) => partitionOf(this.partitioner, ids[i]!, this.partitions),
-    );
+    const byPartition = Map.groupBy(ids.keys(), (i) => this.#partitionOf(ids[i]!));
     await Promise.all([...byPartition].map(async ([partition, indexes]) => {
       const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal);
       indexes.forEach((i, k) => stocks[i] = found[k]!);

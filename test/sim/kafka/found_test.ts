@@ -7,7 +7,6 @@ import { Membership, type MembershipOptions } from "../../../src/kafka/membershi
 import { ManualClock } from "../../job/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 import { connectionError } from "./client_errors.ts";
-import { connectionTo } from "./one_broker.ts";
 
 const SESSION_MS = 1000;
 const never = () => new Promise<never>(() => {});

@@ -9,7 +9,7 @@ import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { protocolError } from "../../../src/kafka/client/internals.ts";
 import { Membership } from "../../../src/kafka/membership.ts";
 import { ManualClock } from "../../job/manual_clock.ts";
-import { connectionTo } from "./one_broker.ts";
+import { connectionTo } from "../../kafka/connection.ts";
 
 const SESSION_MS = 60_000;
 const ACTIVE = { memberId: "other", instance: "a1", address: "10.0.0.1:8080" };
