@@ -11,7 +11,8 @@ import type { FetchedPartition } from "./protocol/fetch.ts";
 const BUFFER_BYTES_MAX = 1024 * 1024;
 const PARTITION_BYTES = 1024 * 1024;
 const ANSWER_BYTES = 8 * 1024 * 1024;
-const WAIT_MS = 500;
+/** How long a broker waits for records before it answers that there are none. */
+const WAIT_MS = 1000;
 /** A reason for an abort: without one an error with a stack is made each time. */
 const OVER = "over";
 /** While a partition is left out because its buffer is full, the others must not keep it waiting. */
