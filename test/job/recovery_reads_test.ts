@@ -84,6 +84,44 @@ Deno.test("recovery does without the batch folded last when the log removes it m
     (next) => assertEquals(next.worker.recoveries, 0),
   ));
 
+/** A log that gives nothing below its end, as long as nobody gives up. */
+class WithholdingLog extends LossyLog {
+  constructor(log: Log) {
+    super(log, () => null);
+  }
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    const read: LogSession["read"] = (_partition, _offset, { signal }) =>
+      new Promise((resolve) => {
+        const giveUp = () => resolve({ batches: [], highWatermark: -1 });
+        signal?.addEventListener("abort", giveUp);
+        if (signal?.aborted) giveUp();
+      });
+    return { ...session, read };
+  }
+}
+
+Deno.test("a job that is asked to stop does not wait until all is folded again", async () => {
+  const world = await World.open({ "checkpoint.interval.millis": "0" });
+  const life = await world.start();
+  await feed(world, life, new Random(16), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, {
+    wrapLog: (log) => new WithholdingLog(log),
+    wait: false,
+  });
+  await world.clock.run(world.clock.sleep(100), "it folds again");
+  await world.clock.run(next.job.stop(), "it stops");
+  assertEquals(next.job.failure, null);
+  const last = await world.start();
+  assert(last.worker.members.length > 0);
+  await world.assertExactlyOnce();
+  await world.stop(last);
+  world.close();
+});
+
 /** A log that ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
 class MarkedLog extends LossyLog {
   constructor(log: Log) {
