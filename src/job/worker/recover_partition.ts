@@ -64,6 +64,7 @@ export async function recoverPartition(
     coreOptions,
     clock,
     progress,
+    stop,
   };
   const owner = await store.takeOver(partition);
   const { core, manifest, damaged } = await whileOwned(store, owner, async () => {

@@ -20,7 +20,7 @@ import {
 } from "../../state/mod.ts";
 import { batchInfo, type Clock } from "../../types/mod.ts";
 import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../../wasm/mod.ts";
-import { StopError } from "../errors.ts";
+import { LostError, StopError } from "../errors.ts";
 import type { ProgressReporter } from "../progress.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
@@ -42,6 +42,8 @@ export interface RecoveryContext {
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly clock: Clock;
   readonly progress: ProgressReporter;
+  /** Aborted when the job is to stop: what is folded again is not waited for. */
+  readonly stop: AbortSignal;
 }
 
 export interface Damage {
@@ -177,14 +179,14 @@ function whyNot(
  * before the start of the log that was created from it.
  */
 async function checkLastBatch(
-  { session }: RecoveryContext,
+  context: RecoveryContext,
   { partition, logStart, logEnd }: ClaimedPartition,
   { lastBatch: mark, sequence }: Manifest,
 ): Promise<void> {
   if (!mark || mark.baseOffset < logStart || mark.baseOffset >= logEnd) return;
   let batches: readonly Uint8Array[];
   try {
-    batches = await readSome(session, partition, mark.baseOffset, 1);
+    batches = await readSome(context, partition, mark.baseOffset, 1);
   } catch (error) {
     if (error instanceof OffsetOutOfRangeError) return; // removed since the claim
     throw error;
@@ -201,15 +203,19 @@ async function checkLastBatch(
 /**
  * Batches from an offset below the log's end. One answer without any tells nothing: a fetch may come
  * back empty.
+ *
+ * @throws {LostError} when the job is to stop
  */
 async function readSome(
-  session: LogSession,
+  { session, stop }: RecoveryContext,
   partition: number,
   offset: number,
   maxBytes: number,
 ): Promise<readonly Uint8Array[]> {
   for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-    const { batches } = await session.read(partition, offset, { maxBytes, waitMs: READ_WAIT_MS });
+    const options = { maxBytes, waitMs: READ_WAIT_MS, signal: stop };
+    const { batches } = await session.read(partition, offset, options);
+    if (stop.aborted) throw new LostError("The job stops while it recovers");
     if (batches.length > 0) return batches;
   }
   throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
@@ -282,12 +288,12 @@ export async function replay(
 ): Promise<void> {
   const { partition, committed } = claimed;
   await processor.dropFired(committed.watermark);
-  const { session, clock } = context;
+  const { clock } = context;
   const from = processor.position;
   const replayed = context.progress.begin("replay", committed.offset - from);
   let turn = clock.monotonic();
   while (processor.position < committed.offset) {
-    const batches = await readSome(session, partition, processor.position, REPLAY_READ_BYTES);
+    const batches = await readSome(context, partition, processor.position, REPLAY_READ_BYTES);
     for (const batch of batches) {
       await processor.replay(batch, committed.offset);
       replayed(processor.position - from);
