@@ -21,7 +21,8 @@ export class Load {
     const { random } = this;
     const item = `item_${random.below(ITEMS)}`;
     const id = this.#nextId++;
-    const timestamp = this.#startMs + id;
+    // A broker takes no timestamp that is an hour ahead.
+    const timestamp = this.#startMs + Math.floor(id / 10);
     const broken = random.below(100) === 0;
     const quantity = random.below(60) - 25;
     const line = `${id}\t${this.#startMs + TS_STEP_MS * id}\t${item}\t${quantity}`;
