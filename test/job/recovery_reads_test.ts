@@ -7,24 +7,61 @@ import { LossyLog } from "./lossy_log.ts";
 import { drain, feed } from "./feeding.ts";
 import { type Life, World } from "./world.ts";
 
-/** A log whose reads give nothing once in a while, as a fetch may. */
-class SparingLog extends LossyLog {
-  #reads = 0;
-
-  constructor(log: Log) {
+/** A log whose sessions are others. */
+class OtherLog extends LossyLog {
+  constructor(
+    log: Log,
+    readonly other: (session: LogSession) => Partial<LogSession>,
+  ) {
     super(log, () => null);
   }
 
   override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
     const session = await super.claim(input, partitions);
-    return {
-      ...session,
-      read: async (p, offset, options) => {
-        const answer = await session.read(p, offset, options);
-        return this.#reads++ % 3 < 2 ? { ...answer, batches: [] } : answer;
-      },
-    };
+    return { ...session, ...this.other(session) };
   }
+}
+
+/** Reads give nothing once in a while, as a fetch may. */
+function sparing(log: Log): Log {
+  let reads = 0;
+  return new OtherLog(log, (session) => ({
+    read: async (p, offset, options) => {
+      const answer = await session.read(p, offset, options);
+      return reads++ % 3 < 2 ? { ...answer, batches: [] } : answer;
+    },
+  }));
+}
+
+/** The log has removed the batch folded last since the claim: the first read says so. */
+function forgetting(log: Log): Log {
+  let reads = 0;
+  return new OtherLog(log, ({ input, read }) => ({
+    read: (p, offset, options) => {
+      if (input !== "transactions" || reads++ > 0) return read(p, offset, options);
+      const end = offset + 1;
+      return Promise.reject(new OffsetOutOfRangeError(input, p, offset, end, end));
+    },
+  }));
+}
+
+/** The log gives nothing below its end, as long as nobody gives up. */
+function withholding(log: Log): Log {
+  return new OtherLog(log, () => ({
+    read: (_partition, _offset, { signal }) =>
+      new Promise((resolve) => {
+        const giveUp = () => resolve({ batches: [], highWatermark: -1 });
+        signal?.addEventListener("abort", giveUp);
+        if (signal?.aborted) giveUp();
+      }),
+  }));
+}
+
+/** The log ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
+function marked(log: Log): Log {
+  return new OtherLog(log, ({ partitions }) => ({
+    partitions: partitions.map((p) => ({ ...p, logEnd: p.logEnd + 1 })),
+  }));
 }
 
 /** A world whose first life was fed, and stopped in good order. */
@@ -54,53 +91,14 @@ async function liveAgain(
 }
 
 Deno.test("job recovers although reads give nothing once in a while", () =>
-  liveAgain(11, (log) => new SparingLog(log), (next) => assertEquals(next.job.failure, null)));
-
-/** A log that has removed the batch folded last since the claim: the first read says so. */
-class ForgettingLog extends LossyLog {
-  #reads = 0;
-
-  constructor(log: Log) {
-    super(log, () => null);
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await super.claim(input, partitions);
-    return {
-      ...session,
-      read: (p, offset, options) => {
-        if (input !== "transactions" || this.#reads++ > 0) return session.read(p, offset, options);
-        const end = offset + 1;
-        return Promise.reject(new OffsetOutOfRangeError(input, p, offset, end, end));
-      },
-    };
-  }
-}
+  liveAgain(11, sparing, (next) => assertEquals(next.job.failure, null)));
 
 Deno.test("recovery does without the batch folded last when the log removes it meanwhile", () =>
   liveAgain(
     15,
-    (log) => new ForgettingLog(log),
+    forgetting,
     (next) => assertEquals(next.worker.recoveries, 0),
   ));
-
-/** A log that gives nothing below its end, as long as nobody gives up. */
-class WithholdingLog extends LossyLog {
-  constructor(log: Log) {
-    super(log, () => null);
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await super.claim(input, partitions);
-    const read: LogSession["read"] = (_partition, _offset, { signal }) =>
-      new Promise((resolve) => {
-        const giveUp = () => resolve({ batches: [], highWatermark: -1 });
-        signal?.addEventListener("abort", giveUp);
-        if (signal?.aborted) giveUp();
-      });
-    return { ...session, read };
-  }
-}
 
 Deno.test("a job that is asked to stop does not wait until all is folded again", async () => {
   const world = await World.open({ "checkpoint.interval.millis": "0" });
@@ -109,7 +107,7 @@ Deno.test("a job that is asked to stop does not wait until all is folded again",
   await drain(world, life);
   await world.stop(life);
   const next = await world.start(() => null, {
-    wrapLog: (log) => new WithholdingLog(log),
+    wrapLog: withholding,
     wait: false,
   });
   await world.clock.run(world.clock.sleep(100), "it folds again");
@@ -122,24 +120,9 @@ Deno.test("a job that is asked to stop does not wait until all is folded again",
   world.close();
 });
 
-/** A log that ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
-class MarkedLog extends LossyLog {
-  constructor(log: Log) {
-    super(log, () => null);
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await super.claim(input, partitions);
-    return {
-      ...session,
-      partitions: session.partitions.map((p) => ({ ...p, logEnd: p.logEnd + 1 })),
-    };
-  }
-}
-
 Deno.test("an owner is ready when nothing that readers see is left, wherever the log ends", async () => {
   const world = await livedOnce(13);
-  const next = await world.start(() => null, { wrapLog: (log) => new MarkedLog(log), wait: false });
+  const next = await world.start(() => null, { wrapLog: marked, wait: false });
   await world.clock.until(() => next.job.isReady, "the job is ready");
   await world.stop(next);
   world.close();
