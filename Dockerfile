@@ -23,4 +23,4 @@ USER deno
 VOLUME /data
 ENV LOG_KV=/data/log.kv STATE_KV=/data/state.kv
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "-P=start", "src/main.ts"]
+ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "--v8-flags=--max-semi-space-size=8", "-P=start", "src/main.ts"]

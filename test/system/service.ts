@@ -1,5 +1,7 @@
 // Starts the real service as a child process, in a data folder of its own.
 
+import config from "../../deno.json" with { type: "json" };
+
 export interface ServiceOptions {
   /** Parameters beside port and files. */
   readonly flags?: Readonly<Record<string, string>>;
@@ -19,6 +21,11 @@ export interface Service {
   kill(): Promise<void>;
 }
 
+/** The flags for V8 of `deno task start`. */
+const V8_FLAGS = config.tasks.start.command.split(" ").filter((arg) =>
+  arg.startsWith("--v8-flags")
+);
+
 const ROOT = new URL("../../", import.meta.url);
 
 /** The command line of the service, as `deno task start` runs it. */
@@ -36,6 +43,7 @@ export function serviceArguments(
   const coverage = Deno.env.get("STOCKFLOW_COVERAGE");
   return [
     "run",
+    ...V8_FLAGS,
     "--allow-all",
     // A folder of its own: Deno empties it at the start.
     ...(coverage ? [`--coverage=${coverage}/${crypto.randomUUID()}`] : []),

@@ -1,4 +1,3 @@
-import { setFlagsFromString } from "node:v8";
 import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
@@ -22,15 +21,8 @@ export type Thread = Pick<
   "postMessage" | "terminate" | "onmessage" | "onmessageerror" | "onerror"
 >;
 
-/** MiB; a young generation takes three of them. */
-const SEMI_SPACE_MAX = 4;
-
-/**
- * Starts a thread that waits to be told what to do. V8 would double its young generation whenever enough
- * has survived, by and by over an hour, which serves nothing here: large buffers lie elsewhere.
- */
+/** Starts a thread that waits to be told what to do. */
 function startThread(name: string, entry: URL): Thread {
-  setFlagsFromString(`--max-semi-space-size=${SEMI_SPACE_MAX}`);
   return new Worker(entry, { type: "module", name });
 }
 
