@@ -57,17 +57,18 @@ export class KafkaLog implements Log {
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
-    const { facts, transactions, queries, ...rest } = options;
+    const { facts, transactions, queries } = options;
+    const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
     this.#partitions = options.partitions;
     this.membership = new Membership({
       connection: facts.connection,
       groupId: facts.groupId,
-      sessionTimeoutMs: rest.sessionTimeoutMs,
-      memberIds: rest.memberIds,
-      instance: rest.instance,
-      ask: rest.ask,
-      clock: rest.clock,
-      retries: rest.retries,
+      sessionTimeoutMs,
+      memberIds,
+      instance,
+      ask,
+      clock,
+      retries,
       inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });

@@ -9,25 +9,13 @@ import {
   compressBatch,
   decompressBatch,
 } from "../../src/kafka/codecs.ts";
-import {
-  BATCH_HEADER_BYTES,
-  batchInfo,
-  crc32c,
-  encodeBatch,
-  encodeUtf8,
-} from "../../src/types/mod.ts";
+import { BATCH_HEADER_BYTES, batchInfo, crc32c } from "../../src/types/mod.ts";
 import { FastRandom, newSeed } from "../model/random.ts";
+import { plainBatch as good } from "../kafka/plain_batch.ts";
 
 const RUNS = 8000;
 const BYTES_MAX = 100_000;
 
-const good = encodeBatch(
-  Array.from({ length: 40 }, (_, i) => ({
-    timestamp: i,
-    key: null,
-    value: encodeUtf8(`${i}\t1\titem_${i % 3}\t1`),
-  })),
-);
 /**
  * The module of snappy and lz4 traps on some of these batches. Each trap costs it some of its stack, so
  * that it is of no use after some thousands; a job stops at the second damaged batch.

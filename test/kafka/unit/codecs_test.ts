@@ -10,15 +10,9 @@ import {
   decompressBatch,
 } from "../../../src/kafka/codecs.ts";
 import { crc32c, encodeBatch, encodeUtf8 } from "../../../src/types/mod.ts";
+import { plainBatch as good } from "../plain_batch.ts";
 
 const BYTES_MAX = 100_000;
-const good = encodeBatch(
-  Array.from({ length: 40 }, (_, i) => ({
-    timestamp: i,
-    key: null,
-    value: encodeUtf8(`${i}\t1\titem_${i % 3}\t1`),
-  })),
-);
 const LZ4_FRAME = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x70, 0x73];
 const LZ4_BLOCK_MAX = 4 * 1024 * 1024;
 
