@@ -18,6 +18,14 @@ interface Counts {
   skipped: number;
 }
 
+interface Report extends Counts {
+  /** What failed, and how: told again at the end, where one looks first. */
+  readonly failures: string[];
+}
+
+/** Of a failure's message and stack, at the end. */
+const FAILURE_LINES = 12;
+
 const SUITES: readonly Suite[] = [
   { name: "format", args: ["fmt", "--check"], kind: "check", quick: true },
   { name: "lint", args: ["lint"], kind: "check", quick: true },
@@ -79,41 +87,72 @@ const SUITES: readonly Suite[] = [
   },
 ];
 
-async function run(suite: Suite): Promise<Counts> {
+async function run(suite: Suite): Promise<Report> {
   console.log(`\n== ${suite.name}: deno ${suite.args.join(" ")}`);
-  const report = suite.kind === "tests" ? await Deno.makeTempFile({ suffix: ".xml" }) : null;
+  const file = suite.kind === "tests" ? await Deno.makeTempFile({ suffix: ".xml" }) : null;
   const [command, ...rest] = suite.args;
   const child = new Deno.Command(Deno.execPath(), {
-    args: report ? [command!, `--junit-path=${report}`, ...rest] : [...suite.args],
+    args: file ? [command!, `--junit-path=${file}`, ...rest] : [...suite.args],
     stdin: "null",
   }).spawn();
-  const { success } = await child.status;
-  if (!report) return { passed: success ? 1 : 0, failed: success ? 0 : 1, skipped: 0 };
-  const counts = readReport(await Deno.readTextFile(report));
-  await Deno.remove(report);
+  const { success, code } = await child.status;
+  if (!file) {
+    const failures = success ? [] : [suite.name];
+    return { passed: success ? 1 : 0, failed: success ? 0 : 1, skipped: 0, failures };
+  }
+  const report = readReport(await Deno.readTextFile(file));
+  await Deno.remove(file);
   // A suite that broke before its first test, or lost one on its way.
-  if (!success && counts.failed === 0) counts.failed = 1;
-  if (counts.passed + counts.failed + counts.skipped === 0) counts.failed = 1;
-  return counts;
+  const none = report.passed + report.failed + report.skipped === 0;
+  if (report.failed === 0 && (!success || none)) {
+    report.failed = 1;
+    report.failures.push(none ? `${suite.name}: no test ran` : `${suite.name}: exit code ${code}`);
+  }
+  return report;
 }
 
-/** Counts of a JUnit report; steps within tests are not counted. */
-function readReport(xml: string): Counts {
-  const counts = { passed: 0, failed: 0, skipped: 0 };
+/** Counts and failures of a JUnit report; a step within a test is a case of its own there. */
+function readReport(xml: string): Report {
+  const report: Report = { passed: 0, failed: 0, skipped: 0, failures: [] };
   for (const [testcase] of xml.matchAll(/<testcase\b[^>]*?(?:\/>|>[\s\S]*?<\/testcase>)/g)) {
-    if (testcase.includes("<skipped")) counts.skipped++;
-    else if (testcase.includes("<failure") || testcase.includes("<error")) counts.failed++;
-    else counts.passed++;
+    if (testcase.includes("<skipped")) report.skipped++;
+    else if (testcase.includes("<failure") || testcase.includes("<error")) {
+      report.failed++;
+      report.failures.push(failureOf(testcase));
+    } else report.passed++;
   }
-  return counts;
+  return report;
+}
+
+/** File, line, name and the beginning of the message of a failed case. */
+function failureOf(testcase: string): string {
+  const attribute = (name: string) => new RegExp(` ${name}="([^"]*)"`).exec(testcase)?.[1] ?? "?";
+  const message = /<(?:failure|error)\b[^>]*>([\s\S]*)<\/(?:failure|error)>/.exec(testcase)?.[1];
+  const lines = (message ?? "").trim().split("\n").slice(0, FAILURE_LINES);
+  const where = `${attribute("classname")}:${attribute("line")} ${attribute("name")}`;
+  return unescapeXml([where, ...lines.map((line) => `    ${line}`)].join("\n"));
+}
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&lt;": "<",
+  "&gt;": ">",
+  "&quot;": '"',
+  "&apos;": "'",
+  "&amp;": "&",
+};
+
+function unescapeXml(text: string): string {
+  return text.replace(/&\w+;/g, (entity) => ENTITIES[entity] ?? entity);
 }
 
 const quickOnly = Deno.args.includes("--check");
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 const lines: string[] = [];
+const failures: string[] = [];
 for (const suite of SUITES.filter((s) => s.quick || !quickOnly)) {
   const from = performance.now();
   const counts = await run(suite);
+  failures.push(...counts.failures);
   for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
   const seconds = ((performance.now() - from) / 1000).toFixed(0);
   lines.push(
@@ -123,6 +162,7 @@ for (const suite of SUITES.filter((s) => s.quick || !quickOnly)) {
   );
 }
 console.log(`\n${lines.join("\n")}`);
+if (failures.length > 0) console.log(`\nFailed:\n${failures.join("\n")}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 // What CI cannot run is a failure there: nothing may be skipped in silence.
 const skippedInCi = Deno.env.get("CI") !== undefined && total.skipped > 0;
