@@ -6,7 +6,15 @@ import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { bearerToken, isProbe, ownOriginOnly } from "./access.ts";
 import { fail, failWith, json, setRetryAfter, tellRefused } from "./answers.ts";
-import { BodyError, type BodyForm, bytesOf, formOf, parseEach, refusal } from "./bodies.ts";
+import {
+  BodyError,
+  type BodyForm,
+  bytesOf,
+  formOf,
+  parseEach,
+  refusal,
+  unlessStopping,
+} from "./bodies.ts";
 import { logRoutes } from "./logs.ts";
 import { JobMetrics } from "./metrics.ts";
 import { savepointRoutes } from "./savepoints.ts";
@@ -38,15 +46,22 @@ export function createApi(
     if (!stopping.aborted || isProbe(c.req.path)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
-  app.use(bodyLimit({
+  const limit = bodyLimit({
     maxSize: bodyBytesMax,
     onError: (c) => fail(c, 413, "body_too_large", `A body has at most ${bodyBytesMax} bytes`),
-  }));
+  });
+  app.use(async (c, next) => {
+    // It reads a body whose length is not told.
+    let fits = false;
+    const pass = () => Promise.resolve(void (fits = true));
+    const refused = await unlessStopping(stopping, limit(c, pass));
+    return fits ? await next() : refused;
+  });
   app.onError((error, c) => failWith(c, error));
   app.notFound((c) => fail(c, 404, "not_found", `There is no ${c.req.method} ${c.req.path}`));
 
   app.post("/transactions", (c) =>
-    answerEach(c, job, {
+    answerEach(c, { job, stopping }, {
       parse: (form, records) =>
         parseEach(records, form.codec.parseTransaction, form.codec.parseTransactionBytes),
       execute: (gateway, transactions) => gateway.execute(transactions),
@@ -54,7 +69,7 @@ export function createApi(
         form.codec.formatTransactionResult({ transaction, success }),
     }));
   app.post("/queries", (c) =>
-    answerEach(c, job, {
+    answerEach(c, { job, stopping }, {
       parse: (form, records) =>
         parseEach(records, form.codec.parseQuery, form.codec.parseQueryBytes),
       execute: (gateway, queries) => gateway.ask(queries),
@@ -69,7 +84,7 @@ export function createApi(
     }
     return json(c, 200, `{"itemId":${JSON.stringify(itemId)},"quantity":${quantity}}`);
   });
-  app.route("/savepoints", savepointRoutes(job));
+  app.route("/savepoints", savepointRoutes(job, stopping));
   app.route("/", logRoutes(job));
   app.get("/checkpoints", async (c) => {
     const savepoints = await job.store.savepoints.list();
@@ -135,7 +150,7 @@ interface Handling<T, R> {
 /** One outcome per record: a bad one gets its own error and does not stop its neighbours. */
 async function answerEach<T, R>(
   c: Context,
-  job: RunningJob,
+  { job, stopping }: Pick<ApiOptions, "job" | "stopping">,
   handling: Handling<T, R>,
 ): Promise<Response> {
   const { gateway } = job;
@@ -143,7 +158,7 @@ async function answerEach<T, R>(
     return fail(c, 409, "not_embedded", "The job reads its log from elsewhere; append to that log");
   }
   const form = formOf(c.req.header("content-type"));
-  const body = await bytesOf(c);
+  const body = await bytesOf(c, stopping);
   const things = handling.parse(form, form.split(body));
   const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
   const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];

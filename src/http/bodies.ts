@@ -34,7 +34,7 @@ export interface BodyForm {
 export class BodyError extends Error {
   override readonly name = "BodyError";
 
-  constructor(readonly status: 400 | 413 | 415, readonly reason: string, message: string) {
+  constructor(readonly status: 400 | 413 | 415 | 503, readonly reason: string, message: string) {
     super(message);
   }
 }
@@ -42,15 +42,34 @@ export class BodyError extends Error {
 /**
  * The bytes of a request's body.
  *
- * @throws {BodyError} when its client breaks off, or says something else of it than it is
+ * @throws {BodyError} when its client breaks off, or says something else of it than it is, or the job stops
  */
-export async function bytesOf(c: Context): Promise<Uint8Array> {
+export async function bytesOf(c: Context, stopping: AbortSignal): Promise<Uint8Array> {
   try {
-    return new Uint8Array(await c.req.arrayBuffer());
+    return new Uint8Array(await unlessStopping(stopping, c.req.arrayBuffer()));
   } catch (error) {
+    if (error instanceof BodyError) throw error;
     throw new BodyError(400, "body", `The body cannot be read: ${(error as Error).message}`);
   }
 }
+
+/**
+ * Waits for what a client sends, perhaps slowly, perhaps never: a job that stops does not wait for it.
+ *
+ * @throws {BodyError} when the job stops
+ */
+export async function unlessStopping<T>(stopping: AbortSignal, read: Promise<T>): Promise<T> {
+  const stopped = Promise.withResolvers<never>();
+  const stop = () => stopped.reject(new BodyError(503, "stopping", STOPPING));
+  stopping.addEventListener("abort", stop);
+  try {
+    return await Promise.race([read, stopped.promise]);
+  } finally {
+    stopping.removeEventListener("abort", stop);
+  }
+}
+
+const STOPPING = "The job stops, and the body has not come: nothing of it was executed";
 
 const NEWLINE = 10;
 

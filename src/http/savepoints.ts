@@ -10,11 +10,12 @@ const newSavepoint = z.strictObject({
 });
 
 /** Routes below /savepoints: take, list and give up. */
-export function savepointRoutes(job: RunningJob): Hono {
+export function savepointRoutes(job: RunningJob, stopping: AbortSignal): Hono {
   const app = new Hono();
   app.get("/", async (c) => c.json({ savepoints: await job.store.savepoints.list() }));
   app.post("/", async (c) => {
-    const { name } = parseObject(c.req.header("content-type"), await bytesOf(c), newSavepoint);
+    const body = await bytesOf(c, stopping);
+    const { name } = parseObject(c.req.header("content-type"), body, newSavepoint);
     const savepoint = await job.takeSavepoint(name);
     return c.json(savepoint, 201, { location: `/savepoints/${name}` });
   });

@@ -1,5 +1,9 @@
 import { type Instance, type RunningJob, StopError } from "../job/mod.ts";
+import { systemClock } from "../types/mod.ts";
 import { createApi } from "./api.ts";
+
+/** How long answers may take to be read once the job has stopped. */
+const UNREAD_MS = 1000;
 
 export interface ServerOptions {
   readonly job: RunningJob;
@@ -18,7 +22,10 @@ export interface Server {
   readonly port: number;
   /** Takes no new requests but probes, and resolves when those under way are answered. */
   drain(): Promise<void>;
-  /** Stops listening, which tells other processes that this one is gone. */
+  /**
+   * Stops listening, which tells other processes that this one is gone. Who does not read what it is sent
+   * waits for the end of the process.
+   */
   stop(): Promise<void>;
 }
 
@@ -43,7 +50,7 @@ export function startServer(options: ServerOptions): Server {
         stopping.abort();
         await Promise.allSettled(underWay);
       },
-      stop: () => server.shutdown(),
+      stop: () => Promise.race([server.shutdown(), systemClock.sleep(UNREAD_MS)]),
     };
   } catch (error) {
     throw new StopError(

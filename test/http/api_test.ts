@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { capturingLogs } from "../job/captured_logs.ts";
 import { type Plan, World } from "../job/world.ts";
-import { Client } from "./client.ts";
+import { type Answer, Client } from "./client.ts";
+import { encodeUtf8 } from "../../src/types/mod.ts";
 
 Deno.test("POST /transactions answers in the form and order of the request, in every form", async () => {
   const client = await Client.open();
@@ -241,6 +242,31 @@ Deno.test("readyz tells recovering, ready, stopping and failed; livez lives", as
   assertEquals(late.status, 503);
   assertStringIncludes(late.text, "stopping");
   assertEquals((await client.request("GET", "/livez")).status, 200);
+  await client.close();
+});
+
+Deno.test("a request whose body does not come is answered when the job stops, and holds nothing up", async () => {
+  const client = await Client.open();
+  let reading = Promise.withResolvers<void>();
+  const endless = () =>
+    new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(encodeUtf8("1\t5\titem_1\t1\n")),
+      pull: () => reading.resolve(),
+      // Never more than that.
+    }, { highWaterMark: 0 });
+  const waiting: Promise<Answer>[] = [];
+  for (const path of ["/transactions", "/queries", "/savepoints"]) {
+    reading = Promise.withResolvers();
+    waiting.push(
+      client.post(path, path === "/savepoints" ? "application/json" : "text/plain", endless()),
+    );
+    await reading.promise;
+  }
+  client.stopping.abort();
+  for (const answer of await Promise.all(waiting)) {
+    assertEquals(answer.status, 503);
+    assertStringIncludes(answer.text, "stopping");
+  }
   await client.close();
 });
 

@@ -1,10 +1,12 @@
 // Bytes on the socket that are no requests, or lie about themselves, to the real process.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { FastRandom, newSeed } from "../model/random.ts";
 import { startService, stopInGoodOrder, waitReady } from "./service.ts";
 
 const CONNECTIONS = 400;
+/** Queries of one request. */
+const BIG_ANSWER = 40_000;
 
 const REQUESTS = [
   "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
@@ -64,6 +66,50 @@ Deno.test("service survives bytes that are no requests, and requests that lie ab
     await stopInGoodOrder(service);
   } finally {
     await service.kill();
+    await Deno.remove(service.folder, { recursive: true });
+  }
+});
+
+Deno.test("clients that neither send nor read do not hold up a stop in good order", async () => {
+  const service = await startService({ flags: { "log.partitions": "1" } });
+  const connections: Deno.Conn[] = [];
+  try {
+    await waitReady(service);
+    const send = async (text: string) => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      connections.push(connection);
+      const bytes = new TextEncoder().encode(text);
+      for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+      return connection;
+    };
+    const port = Number(new URL(service.url).port);
+    const silent = await send("");
+    const half = await send("GET /livez HTT");
+    const chunked = await send(
+      "POST /queries HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n7\r\n1 item_",
+    );
+    const short = await send(
+      "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
+    );
+    // An answer of more bytes than a connection holds, which nobody reads.
+    const queries = `1 ${"a".repeat(200)}\n`.repeat(BIG_ANSWER);
+    await send(
+      `POST /queries HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: ${queries.length}\r\n\r\n${queries}`,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await stopInGoodOrder(service);
+    for (const connection of [chunked, short]) {
+      const answer = new Uint8Array(1000);
+      const n = await connection.read(answer);
+      const text = new TextDecoder().decode(answer.subarray(0, n ?? 0));
+      assertStringIncludes(text, "HTTP/1.1 503");
+      assertStringIncludes(text, "stopping");
+    }
+    assertEquals(await silent.read(new Uint8Array(1)), null);
+    assertEquals(await half.read(new Uint8Array(1)), null);
+  } finally {
+    await service.kill();
+    for (const connection of connections) connection.close();
     await Deno.remove(service.folder, { recursive: true });
   }
 });
