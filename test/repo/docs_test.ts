@@ -49,10 +49,19 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
       assert(task! in tasks, `${file} names the task ${task}`);
     }
     for (const [, path] of read(file).matchAll(/\]\((?!http)([^)#]+)\)/g)) {
-      const from = new URL(file, ROOT);
-      assert(Deno.statSync(new URL(path!, from)).isFile || true, path);
+      const { isFile, isDirectory } = Deno.statSync(new URL(path!, new URL(file, ROOT)));
+      assert(isFile || isDirectory, path);
     }
   }
+});
+
+Deno.test("Dockerfile: the image starts the service as deno task start does", () => {
+  const { tasks } = JSON.parse(read("deno.json"));
+  const started = (tasks.start.command as string).split(" ");
+  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(read("Dockerfile"))!;
+  const ofImage = (JSON.parse(entry[1]!) as string[])
+    .filter((arg) => !["--cached-only", "--frozen"].includes(arg));
+  assertEquals(ofImage, started);
 });
 
 Deno.test("imports point one way: only src/log and src/state open Deno KV, only src/wasm knows WebAssembly", () => {

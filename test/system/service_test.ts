@@ -189,6 +189,10 @@ Deno.test("a body of 100 MB is refused, and the service goes on", () =>
     }));
     assert(streamed.status === 413 || streamed.status === 0, streamed.text);
     assertEquals((await post(service, "1\t5\ta\t1")).status, 200);
+    const inParts = ReadableStream.from(["2\t5\ta", "\t1\n"]).pipeThrough(new TextEncoderStream());
+    assertEquals(await post(service, inParts), { status: 200, text: "2\t5\ta\t1\ttrue\n" });
+    // The server's library tells nothing of itself (no-legacy-abort in deno.json).
+    assert(!service.log().includes("Deno.serve"), service.log());
     await service.kill();
   }));
 
