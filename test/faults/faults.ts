@@ -1,15 +1,18 @@
 // Real faults under load, and the verdict: kill -9 of the job at random moments and shortly after its start,
-// kill -9 of the broker, SIGSTOP for longer than a session, SIGTERM, and a storm of rebalances.
+// kill -9 of the broker, SIGSTOP for longer than a session, SIGTERM, jumps of the job's wall clock, and a storm
+// of rebalances.
 //
-//   deno task faults [--kills=20] [--broker-kills=2] [--pauses=1] [--stops=2] [--storm] [--seed=<n>]
+//   deno task faults [--kills=20] [--broker-kills=2] [--pauses=1] [--stops=2] [--clock-jumps=4] [--storm]
+//     [--seed=<n>]
 
 import { parseArgs } from "node:util";
 import { newSeed } from "../model/random.ts";
 import { checkpointUnderWay } from "../system/evidence.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Scene, sleep } from "./scene.ts";
 import { storm } from "./storm.ts";
 import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
+import { WallClock, whyNoJumps } from "./wall_clock.ts";
 
 export interface FaultOptions {
   /** kill -9 of the job: every third one within the first moments of its life, when it restores. */
@@ -20,46 +23,64 @@ export interface FaultOptions {
   readonly pauses: number;
   /** SIGTERM while batches are being folded. */
   readonly stops: number;
+  /** Jumps of the wall clock of the job's processes, forwards and backwards, by a second or by weeks. */
+  readonly clockJumps: number;
   /** Rebalances, one every three seconds: a second process of the group joins or leaves. */
   readonly rebalances: number;
   readonly seed: number;
   readonly log?: (line: string) => void;
 }
 
-/** When the kills came. */
-export interface KillMoments {
+/** What the chance of the run made of the faults. */
+export interface FaultMoments {
+  /** Kills that found a checkpoint under way. */
   insideCheckpoint: number;
+  /** Kills of a job that was not ready. */
   beforeReady: number;
+  /** By how many seconds the wall clock jumped. */
+  jumps: number[];
 }
 
 const ALIVE_MS_MAX = 1500;
 const EARLY_MS_MAX = 400;
+/** Between what a process tells of its clock and what it was set to. */
+const CLOCK_ERROR_MS = 10_000;
+const LOOK_MS = 100;
+const LOOKS_MAX = 300;
+/** Jumps of the wall clock: a correction, summer time, a wrong zone, a clock without a battery. */
+const JUMPS_S = [60, 3600, 11 * 3600, 40 * 86_400];
 /** Kills per length of the pauses of the load: a long run has as many inputs as a short one can read. */
 const KILLS_AT_FULL_LOAD = 20;
 
 /** Runs the job under load with all the faults, then compares everything that it left. */
 export async function faultRun(
   options: FaultOptions,
-): Promise<{ verdict: Verdict; moments: KillMoments }> {
-  const { kills, brokerKills, pauses, stops, rebalances, seed, log = () => {} } = options;
-  const moments = { insideCheckpoint: 0, beforeReady: 0 };
-  const faults = kills + 5 * (brokerKills + pauses) + stops + rebalances;
+): Promise<{ verdict: Verdict; moments: FaultMoments }> {
+  const { kills, brokerKills, pauses, stops, clockJumps, rebalances, seed, log = () => {} } =
+    options;
+  const moments: FaultMoments = { insideCheckpoint: 0, beforeReady: 0, jumps: [] };
+  const faults = kills + 5 * (brokerKills + pauses) + stops + clockJumps + rebalances;
   const loadPauseMs = 15 * Math.max(1, faults / KILLS_AT_FULL_LOAD);
-  const verdict = await Scene.run({ seed, loadPauseMs, log }, async (scene) => {
-    const order = [
-      ...Array.from({ length: kills }, (_, i) => () => kill(scene, i + 1, moments)),
-      ...Array.from({ length: brokerKills }, (_, i) => () => killBroker(scene, i + 1)),
-      ...Array.from({ length: stops }, (_, i) => () => stop(scene, i + 1)),
-      ...Array.from({ length: pauses }, (_, i) => () => pause(scene, i + 1)),
-    ];
-    // Faults of all kinds follow each other in any order.
-    for (let i = order.length - 1; i > 0; i--) {
-      const k = scene.random.below(i + 1);
-      [order[i], order[k]] = [order[k]!, order[i]!];
-    }
-    for (const fault of order) await fault();
-    if (rebalances > 0) await storm(scene, rebalances);
-  });
+  const clock = clockJumps > 0 ? await WallClock.open() : null;
+  const verdict = await Scene.run(
+    { seed, loadPauseMs, env: clock?.env ?? {}, log },
+    async (scene) => {
+      const order = [
+        ...Array.from({ length: kills }, (_, i) => () => kill(scene, i + 1, moments)),
+        ...Array.from({ length: brokerKills }, (_, i) => () => killBroker(scene, i + 1)),
+        ...Array.from({ length: stops }, (_, i) => () => stop(scene, i + 1)),
+        ...Array.from({ length: pauses }, (_, i) => () => pause(scene, i + 1)),
+        ...Array.from({ length: clockJumps }, (_, i) => () => jump(scene, i, clock!, moments)),
+      ];
+      // Faults of all kinds follow each other in any order.
+      for (let i = order.length - 1; i > 0; i--) {
+        const k = scene.random.below(i + 1);
+        [order[i], order[k]] = [order[k]!, order[i]!];
+      }
+      for (const fault of order) await fault();
+      if (rebalances > 0) await storm(scene, rebalances);
+    },
+  ).finally(() => clock?.remove());
   return { verdict, moments };
 }
 
@@ -67,7 +88,7 @@ function alive({ random }: Scene): Promise<unknown> {
   return sleep(200 + random.below(ALIVE_MS_MAX));
 }
 
-async function kill(scene: Scene, n: number, moments: KillMoments): Promise<void> {
+async function kill(scene: Scene, n: number, moments: FaultMoments): Promise<void> {
   const { service } = scene;
   if (n % 3 === 0) await sleep(scene.random.below(EARLY_MS_MAX));
   else {
@@ -117,6 +138,36 @@ async function pause(scene: Scene, n: number): Promise<void> {
   scene.service = standing;
 }
 
+/** Every other jump is back. The next fault comes when the job has seen it. */
+async function jump(
+  scene: Scene,
+  n: number,
+  clock: WallClock,
+  { jumps }: FaultMoments,
+): Promise<void> {
+  await waitReady(scene.service);
+  const seconds = JUMPS_S[scene.random.below(JUMPS_S.length)]! * (n % 2 === 0 ? 1 : -1);
+  await clock.set(clock.ahead + seconds);
+  jumps.push(seconds);
+  scene.log(`the wall clock jumps by ${seconds} s, and is ${clock.ahead} s ahead`);
+  for (let look = 0; !await isCutBy(clock, scene.service); look++) {
+    if (look === LOOKS_MAX) throw new Error("No checkpoint has the time to which the clock jumped");
+    await sleep(LOOK_MS);
+  }
+  await alive(scene);
+}
+
+/** Whether the newest checkpoint of a partition has about the time that the job's clock is set to. */
+async function isCutBy(clock: WallClock, { url }: Service): Promise<boolean> {
+  const answer = await fetch(`${url}/checkpoints`);
+  const { checkpoints } = await answer.json() as {
+    checkpoints: { sequence: number; cutAt?: number }[];
+  };
+  const newest = checkpoints.toSorted((a, b) => b.sequence - a.sequence)[0];
+  const now = Date.now() + 1000 * clock.ahead;
+  return newest?.cutAt !== undefined && Math.abs(newest.cutAt - now) < CLOCK_ERROR_MS;
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({
     args: Deno.args,
@@ -125,23 +176,27 @@ if (import.meta.main) {
       "broker-kills": { type: "string", default: "2" },
       "pauses": { type: "string", default: "1" },
       "stops": { type: "string", default: "2" },
+      "clock-jumps": { type: "string", default: "4" },
       "storm": { type: "boolean", default: false },
       "seed": { type: "string" },
     },
   });
   const seed = Number(values.seed ?? newSeed());
+  const noJumps = whyNoJumps();
+  if (noJumps) console.log(`No jumps of the wall clock: it ${noJumps}`);
   console.log(`seed ${seed}`);
   const { verdict, moments } = await faultRun({
     kills: Number(values.kills),
     brokerKills: Number(values["broker-kills"]),
     pauses: Number(values.pauses),
     stops: Number(values.stops),
+    clockJumps: noJumps ? 0 : Number(values["clock-jumps"]),
     rebalances: values.storm ? 20 : 0,
     seed,
     log: console.log,
   });
   console.log(
-    `${moments.insideCheckpoint} kills inside a checkpoint, ${moments.beforeReady} before it was ready`,
+    `${moments.insideCheckpoint} kills inside a checkpoint, ${moments.beforeReady} before it was ready, ${moments.jumps.length} jumps of the wall clock`,
   );
   console.log(detailLine(verdict));
   for (const difference of verdict.differences) console.log(difference);

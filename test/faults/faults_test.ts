@@ -16,7 +16,7 @@ Deno.test({
   sanitizeResources: false,
   fn: async () => {
     const seed = newSeed();
-    const faults = { kills: 10, brokerKills: 1, pauses: 1, stops: 1, rebalances: 2 };
+    const faults = { kills: 10, brokerKills: 1, pauses: 1, stops: 1, clockJumps: 0, rebalances: 2 };
     const { verdict } = await faultRun({ ...faults, seed });
     console.log(`seed ${seed}: ${verdictLine(verdict)}; ${detailLine(verdict)}`);
     assert(isGood(verdict), verdict.differences.join("\n"));

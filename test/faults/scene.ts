@@ -37,6 +37,8 @@ export interface SceneOptions {
   /** Longer, so that what a long run reads in the end fits into memory. */
   readonly loadPauseMs?: number;
   readonly flags?: Readonly<Record<string, string>>;
+  /** Of every process of the job, beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Is told the broker's address as soon as it runs; answers the one that the job is given. */
   readonly via?: (bootstrap: string) => string;
   readonly brokerProperties?: Readonly<Record<string, string>>;
@@ -119,7 +121,8 @@ export class Scene {
   async start(folder?: string): Promise<Service> {
     const data = folder ?? `${this.parent}/${++this.#folders}`;
     await Deno.mkdir(data, { recursive: true });
-    return await startJob(this.#jobBootstrap, data, { ...FLAGS, ...this.options.flags });
+    const { flags, env } = this.options;
+    return await startJob(this.#jobBootstrap, data, { ...FLAGS, ...flags }, env);
   }
 
   log(line: string): void {

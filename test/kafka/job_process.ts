@@ -19,9 +19,11 @@ export function startJob(
   bootstrap: string,
   folder: string,
   flags: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Service> {
   return startService({
     folder,
+    env,
     flags: {
       "job": "kafka",
       "kafka.bootstrap.servers": bootstrap,

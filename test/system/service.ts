@@ -7,6 +7,8 @@ export interface ServiceOptions {
   readonly flags?: Readonly<Record<string, string>>;
   /** Folder for the data; a new one under the system's temporary folder by default. */
   readonly folder?: string;
+  /** Beside this process's environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Service {
@@ -53,11 +55,12 @@ export function serviceArguments(
 }
 
 /** Starts the service and waits until it listens. */
-export async function startService({ flags, folder }: ServiceOptions = {}): Promise<Service> {
+export async function startService({ flags, folder, env }: ServiceOptions = {}): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const child = new Deno.Command(Deno.execPath(), {
     args: serviceArguments(data, flags),
     cwd: ROOT,
+    env: { ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
