@@ -7,12 +7,21 @@ import {
   SavepointExistsError,
 } from "../state/mod.ts";
 import { UnavailableError } from "./errors.ts";
-import type { RunningJob } from "./running_job.ts";
+import type { JobContext } from "./job_context.ts";
+import type { JobWorker } from "./job_worker.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
 /** How often checkpoints are taken again, because one was retired before it was pinned. */
 const ATTEMPTS = 5;
+
+/** What has checkpoints of all partitions. */
+interface Checkpointed {
+  readonly context: JobContext;
+  /** Whether every partition has an owner that can take one. */
+  readonly isReady: boolean;
+  workerOf(partition: number): JobWorker;
+}
 
 /**
  * Takes a checkpoint of every partition and pins them under a name. Each partition is cut at a moment of
@@ -22,8 +31,8 @@ const ATTEMPTS = 5;
  * @throws {SavepointExistsError}
  * @throws {UnavailableError} when a partition is being recovered, or its checkpoint could not be written
  */
-export async function takeSavepoint(job: RunningJob, name: string): Promise<Savepoint> {
-  const { savepoints } = job.store;
+export async function takeSavepoint(job: Checkpointed, name: string): Promise<Savepoint> {
+  const { savepoints } = job.context.store;
   if (!isSavepointName(name)) {
     throw new RangeError(
       `The name of a savepoint has ${SAVEPOINT_NAME_RULE}, not ${JSON.stringify(name)}`,
@@ -46,7 +55,7 @@ export async function takeSavepoint(job: RunningJob, name: string): Promise<Save
 }
 
 /** Sequences of checkpoints of what is folded by now, by partition; null = nothing ever was. */
-async function checkpointAll(job: RunningJob): Promise<(number | null)[]> {
+async function checkpointAll(job: Checkpointed): Promise<(number | null)[]> {
   if (!job.isReady) throw new UnavailableError("Partitions are being recovered");
   const { transactionLog, topics } = job.context;
   const partitions = transactionLog.partitionsOf(topics.input);

@@ -6,9 +6,8 @@
 // What is pinned is never removed. Whoever removes a manifest reads the pins first, and checks in the
 // same commit that they have not changed; whoever pins one checks in the same commit that it is there.
 
-import { KV_COMMIT_CHECKS_MAX } from "../log/mod.ts";
-import { retry } from "../types/mod.ts";
-import type { CheckpointStore } from "./checkpoint_store.ts";
+import { type Kv, KV_COMMIT_CHECKS_MAX } from "../log/mod.ts";
+import { type Chance, type Clock, retry } from "../types/mod.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 
 /** The checkpoint of one partition in a savepoint. */
@@ -56,9 +55,17 @@ export interface Pins {
   readonly savepoints: readonly Savepoint[];
 }
 
+/** Where the checkpoints are that are pinned. */
+interface PinnedStore {
+  readonly kv: Kv;
+  readonly job: string;
+  readonly options: { readonly clock: Clock; readonly chance: Chance };
+  manifestKey(partition: number, sequence: number): Deno.KvKey;
+}
+
 /** The savepoints of a store. */
 export class Savepoints {
-  constructor(readonly store: CheckpointStore) {}
+  constructor(readonly store: PinnedStore) {}
 
   #key(name: string): Deno.KvKey {
     return ["pin", this.store.job, name];
