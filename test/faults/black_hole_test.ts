@@ -1,27 +1,15 @@
-// Starts a broker of its own (test/kafka/broker.ts).
-
 import { assert, assertEquals } from "@std/assert";
-import { newSeed } from "../model/random.ts";
-import { whySkipped } from "../kafka/broker.ts";
 import { waitReady } from "../system/service.ts";
 import { BlackHoleProxy } from "./proxy.ts";
 import { Scene, sleep } from "./scene.ts";
-import { detailLine, isGood, verdictLine } from "./verdict.ts";
-
-const NAME =
-  "Kafka job: requests that are never answered are noticed, told by their names, and recovered";
-const skipped = await whySkipped();
+import { assertGood, faultTest } from "./with_broker.ts";
 
 /** A request that got no answer in the time that is stated for it. */
 const HUNG = /Kafka gave no answer to ([A-Z]\w+) in (\d+) ms/;
 
-Deno.test({
-  name: skipped ? `${NAME}: ${skipped}` : NAME,
-  ignore: skipped !== null,
-  sanitizeOps: false,
-  sanitizeResources: false,
-  fn: async () => {
-    const seed = newSeed();
+faultTest(
+  "Kafka job: requests that are never answered are noticed, told by their names, and recovered",
+  async (seed) => {
     const proxy = new BlackHoleProxy();
     let hung: RegExpExecArray | null = null;
     const verdict = await Scene.run({
@@ -56,8 +44,7 @@ Deno.test({
     proxy.close();
     const [, what, ms] = hung!;
     console.log(`seed ${seed}: ${what} hung, noticed after ${ms} ms`);
-    console.log(`${verdictLine(verdict)}; ${detailLine(verdict)}`);
-    assert(isGood(verdict), verdict.differences.join("\n"));
+    assertGood(seed, verdict);
     assert(verdict.inputs > 10_000);
   },
-});
+);

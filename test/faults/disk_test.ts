@@ -1,29 +1,11 @@
-// Faults of the disk under the Kafka job's data folder. Starts a broker of its own (test/kafka/broker.ts).
+// Faults of the disk under the Kafka job's data folder.
 
 import { assert, assertEquals } from "@std/assert";
-import { newSeed, Random } from "../model/random.ts";
-import { whySkipped } from "../kafka/broker.ts";
+import { Random } from "../model/random.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { mountSmall } from "../system/small_disk.ts";
 import { Scene, sleep } from "./scene.ts";
-import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
-
-const skipped = await whySkipped();
-
-function diskTest(name: string, fn: (t: Deno.TestContext) => Promise<void>): void {
-  Deno.test({
-    name: skipped ? `${name}: ${skipped}` : name,
-    ignore: skipped !== null,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn,
-  });
-}
-
-function assertGood(seed: number, verdict: Verdict): void {
-  console.log(`seed ${seed}: ${verdictLine(verdict)}; ${detailLine(verdict)}`);
-  assert(isGood(verdict), verdict.differences.join("\n"));
-}
+import { assertGood, faultTest } from "./with_broker.ts";
 
 interface Event {
   readonly kind: string;
@@ -44,8 +26,7 @@ async function until(what: string, look: () => Promise<boolean> | boolean): Prom
   throw new Error(`It does not come to this: ${what}`);
 }
 
-diskTest("Kafka job: a full disk is told, loses nothing, and is survived", async (t) => {
-  const seed = newSeed();
+faultTest("Kafka job: a full disk is told, loses nothing, and is survived", async (seed, t) => {
   const parent = await Deno.makeTempDir({ prefix: "stockflow-full-" });
   const folder = `${parent}/small`;
   const unmount = await mountSmall(folder);
@@ -102,10 +83,9 @@ async function fill(path: string): Promise<void> {
 /** Where a file of SQLite is damaged. */
 const DAMAGES = ["header", "pages", "many pages", "journal", "cut"] as const;
 
-diskTest(
+faultTest(
   "Kafka job: damage to the file of the checkpoints is found, or the file is refused",
-  async () => {
-    const seed = newSeed();
+  async (seed) => {
     const random = new Random(seed);
     const told: string[] = [];
     const verdict = await Scene.run({ seed, loadPauseMs: 200 }, async (scene) => {
