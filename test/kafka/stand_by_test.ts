@@ -93,27 +93,36 @@ stage.test("a process that starts again at once, and one that stands by: nothing
   await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
-async function isReady({ url }: Service): Promise<boolean> {
-  const response = await fetch(`${url}/readyz`);
+async function isOk(url: string): Promise<boolean> {
+  const response = await fetch(url);
   await response.body?.cancel();
   return response.ok;
 }
 
+const isReady = ({ url }: Service) => isOk(`${url}/readyz`);
+const isAlive = ({ url }: Service) => isOk(`${url}/livez`);
+
 stage.test("a process that stops in good order, however long it takes, is not taken out", async () => {
   const scene = await stage.scene();
-  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  const flags = { ...LONG_SESSION, "commit.interval.ms": "30000" };
+  const { loader, active, standing } = await pair(scene, flags);
+  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
+  while (await stockOf(active, "item_2") !== 10);
   await asked();
-  const request = "POST /savepoints HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{";
-  const connection = await Deno.connect({ port: Number(new URL(active.url).port) });
-  await connection.write(new TextEncoder().encode(request));
-  active.signal("SIGTERM"); // it waits for the rest of the body
-  await until(async () => !await isReady(active));
-  await asked();
-  assertEquals(standing.log().includes("is gone"), false, standing.log());
-  active.signal("SIGTERM"); // at once, then
-  await active.status;
-  connection.close();
+  // What is folded is committed before it ends, for which it needs the broker.
+  Deno.kill(broker.pid, "SIGSTOP");
+  try {
+    active.signal("SIGTERM");
+    await until(async () => !await isReady(active));
+    await asked();
+    assertEquals(await isAlive(active), true);
+    assertEquals(standing.log().includes("is gone"), false, standing.log());
+  } finally {
+    Deno.kill(broker.pid, "SIGCONT");
+  }
+  assertEquals((await active.status).code, 0, active.log());
   await waitReady(standing);
   await stopInGoodOrder(standing);
   await loader.close();
+  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
