@@ -101,24 +101,19 @@ export function embeddedLogSource(
   const partitions = params.get("log.partitions");
   const open = async (restoration?: Restoration) => {
     const { clock, chance } = surroundings;
-    const kv = await openWatchedKv(
-      surroundings,
-      params.get("log.kv"),
-      params.get("watchdog.timeout.ms"),
-    );
-    try {
-      return await EmbeddedLog.open(kv, {
+    const path = params.get("log.kv");
+    const timeoutMs = params.get("watchdog.timeout.ms");
+    return await openWatchedKv(surroundings, { path, timeoutMs }, (kv) =>
+      EmbeddedLog.open(kv, {
         ...embeddedTopics(partitions),
         ...(restoration ? { restore: { topic: EMBEDDED_TOPICS.transactions, restoration } } : {}),
         clock,
         chance,
+      })).catch((error) => {
+        if (error instanceof LogExistsError) throw existsAlready(params, error);
+        if (!(error instanceof LogFormatError)) throw error;
+        throw new StopError(error.message, `the log is ${path}`, { cause: error });
       });
-    } catch (error) {
-      kv.close();
-      if (error instanceof LogExistsError) throw existsAlready(params, error);
-      if (!(error instanceof LogFormatError)) throw error;
-      throw new StopError(error.message, `the log is ${params.get("log.kv")}`, { cause: error });
-    }
   };
   // Several streams come from the one log.
   return {

@@ -44,13 +44,16 @@ export class Pipeline {
   async start(name: string, surroundings: Surroundings = MACHINE): Promise<RunningJob> {
     const { params, wiring } = this;
     const { clock, chance } = surroundings;
-    const openStore = async (mustExist: boolean) => {
-      const timeoutMs = params.get("watchdog.timeout.ms");
-      const kv = await openWatchedKv(surroundings, params.get("state.kv"), timeoutMs, mustExist);
-      return await CheckpointStore.open(kv, { job: name, clock, chance });
-    };
     const restoring = params.get("restore") !== "";
-    const store = await openStore(restoring);
+    const store = await openWatchedKv(
+      surroundings,
+      {
+        path: params.get("state.kv"),
+        timeoutMs: params.get("watchdog.timeout.ms"),
+        mustExist: restoring,
+      },
+      (kv) => CheckpointStore.open(kv, { job: name, clock, chance }),
+    );
     const { transactionLog, queryLog } = await this.#openLogs(store, restoring).catch((error) => {
       store.close();
       throw error;

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { type Kv, KvFileError, openKvFile, watchKv } from "../log/mod.ts";
+import { HungError, type Kv, KvFileError, openKvFile, watchKv } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import { StopError } from "./errors.ts";
 import type { LogOptions } from "./logging.ts";
@@ -21,32 +21,69 @@ export interface Surroundings {
   readonly logs?: LogOptions;
 }
 
-/** Opens a KV whose calls fail, and are told, when they do not answer in time. */
-export async function openWatchedKv(
+export interface KvFileOptions {
+  readonly path: string;
+  /** After which a call that was not answered fails, and is told. */
+  readonly timeoutMs: number;
+  /** Do not create it. */
+  readonly mustExist?: boolean;
+}
+
+/**
+ * Opens a KV whose calls fail, and are told, when they do not answer in time, and reads of it what is needed
+ * first. The KV is closed again if that fails.
+ *
+ * @throws {StopError} when the file cannot be opened or read
+ */
+export async function openWatchedKv<T>(
   { openKv, clock }: Surroundings,
-  path: string,
-  timeoutMs: number,
-  mustExist = false,
-): Promise<Kv> {
+  { path, timeoutMs, mustExist = false }: KvFileOptions,
+  read: (kv: Kv) => Promise<T>,
+): Promise<T> {
   const onHung = (what: string, ms: number) =>
     log.error("{what} did not answer within {ms} ms (watchdog.timeout.ms)", { what, ms });
-  const meaning = (error: unknown) => damagedFile(path, error);
-  return watchKv(await openKv(path, mustExist), { name: path, timeoutMs, clock, onHung, meaning });
+  const meaning = (error: unknown) => damagedFile(path, error) ?? unreadable(path, error);
+  const options = { name: path, timeoutMs, clock, onHung, meaning };
+  const kv = watchKv(await openKv(path, mustExist), options);
+  try {
+    return await read(kv);
+  } catch (error) {
+    kv.close();
+    throw cannotStart(path, error) ?? error;
+  }
 }
 
 /** What SQLite says of a file whose pages are not as it wrote them (SQLITE_CORRUPT, SQLITE_NOTADB). */
 const DAMAGED = /database disk image is malformed|file is not a database/;
 
+/** What it says when the disk does not do as asked, or the file ends too early (SQLITE_IOERR, SQLITE_CANTOPEN). */
+const UNREADABLE = /disk I\/O error|unable to open database file/;
+
 /** The StopError for a damaged file, on which nothing may be built; null for other errors. */
 function damagedFile(path: string, error: unknown): StopError | null {
   const message = error instanceof Error ? error.message : "";
   if (!DAMAGED.test(message)) return null;
-  return new StopError(
-    `${path} is damaged: ${message}`,
-    `move ${path} away, and bring back a copy; checkpoints come back by deno task state import too, ` +
-      "and without them the log is folded again from its start if it is whole",
-    { cause: error },
-  );
+  return new StopError(`${path} is damaged: ${message}`, remedyOf(path), { cause: error });
+}
+
+/** The error of a file that cannot be read now: it names the file. Null for other errors. */
+function unreadable(path: string, error: unknown): KvFileError | null {
+  const message = error instanceof Error ? error.message : "";
+  return UNREADABLE.test(message)
+    ? new KvFileError(`Cannot read ${path}: ${message}`, { cause: error })
+    : null;
+}
+
+/** The StopError for what is tried again later on, but not at the start; null for other errors. */
+function cannotStart(path: string, error: unknown): StopError | null {
+  if (!(error instanceof KvFileError) && !(error instanceof HungError)) return null;
+  const remedy = `look at its disk; if the file is damaged, ${remedyOf(path)}`;
+  return new StopError(error.message, remedy, { cause: error });
+}
+
+function remedyOf(path: string): string {
+  return `move ${path} away, and bring back a copy; checkpoints come back by deno task state import too, and ` +
+    "without them the log is folded again from its start if it is whole";
 }
 
 /** The machine itself. */

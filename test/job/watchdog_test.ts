@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { Activity } from "../../src/job/threads/activity.ts";
 import {
@@ -6,7 +6,7 @@ import {
   ThreadWorker,
   type ThreadWorkerOptions,
 } from "../../src/job/threads/thread_worker.ts";
-import { StopError } from "../../src/job/mod.ts";
+import { EmbeddedItemTransactionJob, Parameters, StopError } from "../../src/job/mod.ts";
 import { HungError, toKv, watchKv } from "../../src/log/mod.ts";
 import { openWatchedKv } from "../../src/job/surroundings.ts";
 import { Random } from "../model/random.ts";
@@ -43,11 +43,46 @@ Deno.test("a damaged KV file stops the job at once, with its path and what to do
       get: () => Promise.reject(new TypeError(message)),
     };
     const openKv = () => Promise.resolve(damaged);
-    const kv = await openWatchedKv({ clock, chance: () => 0.5, openKv }, "data/state.kv", 1000);
-    const error = await assertRejects(() => kv.get(["a"]), StopError, `data/state.kv is damaged: `);
+    const error = await assertRejects(
+      () =>
+        openWatchedKv(
+          { clock, chance: () => 0.5, openKv },
+          { path: "data/state.kv", timeoutMs: 1000 },
+          (kv) => kv.get(["a"]),
+        ),
+      StopError,
+      `data/state.kv is damaged: `,
+    );
     assert(error.message.includes(message));
     assert((error as StopError).remedy.includes("move data/state.kv away"));
-    damaged.close();
+  }
+});
+
+Deno.test("a file that cannot be read when the job starts stops it, with its path and what to do", async () => {
+  for (const broken of ["data/state.kv", "data/log.kv"]) {
+    const clock = new ManualClock();
+    const opened: Deno.Kv[] = [];
+    const openKv = async (path: string) => {
+      const kv = await Deno.openKv(":memory:");
+      opened.push(kv);
+      const fails = () => Promise.reject(new TypeError("disk I/O error"));
+      const list = () => ({
+        next: fails,
+        [Symbol.asyncIterator]() {
+          return this;
+        },
+      });
+      return path === broken ? { ...toKv(kv), get: fails, list: list as never } : toKv(kv);
+    };
+    const surroundings = { clock, chance: () => 0.5, openKv };
+    const params = Parameters.of({ "state.kv": "data/state.kv", "log.kv": "data/log.kv" });
+    const starting = new EmbeddedItemTransactionJob(surroundings)
+      .createApplicationPipeline(params).start("test", surroundings);
+    const message = `Cannot read ${broken}: disk I/O error`;
+    const error = await assertRejects(() => clock.run(starting, "it fails"), StopError, message);
+    assert((error as StopError).remedy.includes(`move ${broken} away`));
+    // Both files are closed.
+    for (const kv of opened) assertThrows(() => kv.close());
   }
 });
 
