@@ -53,8 +53,23 @@ export async function openWatchedKv<T>(
   }
 }
 
-/** What SQLite says of a file whose pages are not as it wrote them (SQLITE_CORRUPT, SQLITE_NOTADB). */
-const DAMAGED = /database disk image is malformed|file is not a database/;
+/**
+ * What is said of a file whose pages are not as they were written: by SQLite (SQLITE_CORRUPT, SQLITE_NOTADB), and
+ * by Deno KV of keys, values and tables in such pages. Found by altering bytes of such files at random.
+ */
+const DAMAGED = new RegExp(
+  [
+    "database disk image is malformed",
+    "file is not a database",
+    "malformed database schema",
+    "unsupported file format",
+    "table \\w+ already exists",
+    "value encoding -?\\d+ is unknown",
+    "could not deserialize value",
+    "^unexpected end of file",
+    "^invalid (tag|utf-?8)",
+  ].join("|"),
+);
 
 /** What it says when the disk does not do as asked, or the file ends too early (SQLITE_IOERR, SQLITE_CANTOPEN). */
 const UNREADABLE = /disk I\/O error|unable to open database file/;

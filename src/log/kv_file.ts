@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { type Kv, toKv } from "./kv.ts";
 
 /** A KV file that cannot be used, and why. */
@@ -17,6 +18,7 @@ export async function openKvFile(path: string, mustExist = false): Promise<Kv> {
   if (mustExist) await checkExists(path);
   const lock = await lockFile(path);
   try {
+    checkOwnTables(path);
     const kv = await Deno.openKv(path);
     return {
       ...toKv(kv),
@@ -39,6 +41,7 @@ export async function openKvFile(path: string, mustExist = false): Promise<Kv> {
 export async function openKvFileToRead(path: string): Promise<Kv> {
   await checkExists(path);
   try {
+    checkOwnTables(path);
     return toKv(await Deno.openKv(path));
   } catch (error) {
     throw cannotOpen(path, error);
@@ -48,6 +51,42 @@ export async function openKvFileToRead(path: string): Promise<Kv> {
 /** A KV that is gone when it is closed. */
 export async function openKvInMemory(): Promise<Kv> {
   return toKv(await Deno.openKv(":memory:"));
+}
+
+/** How long another process may keep a file from being looked into. */
+const BUSY_MS = 5000;
+
+/**
+ * Looks at the tables that Deno KV has for itself (queues, migrations, expirations), which are small. Its threads
+ * look at them too, and end the process when they find them damaged, without a word whose they are
+ * (denokv_sqlite 0.14.0, lib.rs).
+ *
+ * @throws {Error} what SQLite finds wrong
+ */
+function checkOwnTables(path: string): void {
+  if (!exists(path)) return;
+  const db = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
+  try {
+    const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+    for (const { name } of tables) {
+      const check = name === "kv"
+        ? "SELECT 'ok' AS found, max(expiration_ms) FROM kv"
+        : `SELECT quick_check AS found FROM pragma_quick_check('${name}')`;
+      for (const { found } of db.prepare(check).all()) {
+        if (found !== "ok") throw new Error(`database disk image is malformed: ${found}`);
+      }
+    }
+  } finally {
+    db.close();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).size > 0;
+  } catch {
+    return false;
+  }
 }
 
 async function checkExists(path: string): Promise<void> {

@@ -37,7 +37,20 @@ Deno.test("a KV call that never answers fails in time, and is told by its name",
 
 Deno.test("a damaged KV file stops the job at once, with its path and what to do", async () => {
   const clock = new ManualClock();
-  for (const message of ["database disk image is malformed", "file is not a database"]) {
+  for (
+    const message of [
+      "database disk image is malformed",
+      "file is not a database",
+      "malformed database schema (queue)",
+      "unsupported file format",
+      "table data_version already exists in ",
+      "The value encoding -7 is unknown.",
+      "could not deserialize value",
+      "unexpected end of file",
+      "invalid tag",
+      "invalid utf8",
+    ]
+  ) {
     const damaged = {
       ...toKv(await Deno.openKv(":memory:")),
       get: () => Promise.reject(new TypeError(message)),

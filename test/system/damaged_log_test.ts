@@ -11,6 +11,9 @@ const BATCH = "a batch has other bytes";
 const DAMAGES: Readonly<Record<string, (path: string) => Promise<void>>> = {
   "its header is overwritten": (path) => change(path, (bytes) => bytes.fill(0x5a, 0, 100)),
   "its pages are overwritten": (path) => change(path, (bytes) => bytes.fill(0x5a, SECOND_PAGE)),
+  // Threads of Deno would end the process over them.
+  "tables of Deno KV itself are overwritten": (path) =>
+    change(path, (bytes) => bytes.fill(0x5a, 2 * SECOND_PAGE, 9 * SECOND_PAGE)),
   "it is cut": (path) => change(path, (bytes) => bytes.subarray(0, bytes.length >> 1)),
   [BATCH]: async (path) => {
     const [first] = await batchesOf(path);
