@@ -53,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
     file: "src/job/worker/checkpointer.ts",
-    find: "while (this.#cutActive) await this.#pieces.wait(NEVER);",
+    find: "while (this.#cutActive) await this.#pieces.wait(never());",
     replace: "",
   },
   {

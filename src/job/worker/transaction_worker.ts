@@ -11,7 +11,7 @@ import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { keepPartition, KEPT, type Member, recoverPartition } from "./recover_partition.ts";
 import { StaleClaimError } from "./recovery.ts";
 import { TimeShares } from "./time_shares.ts";
-import { NEVER } from "./waiters.ts";
+import { never } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { supervise, together } from "../supervise.ts";
 
@@ -161,7 +161,7 @@ export class TransactionWorker implements JobWorker {
     );
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
-    const ending = session.ending ?? NEVER;
+    const ending = session.ending ?? never();
     await together([
       async (failed) => {
         const signal = AbortSignal.any([stop, failed, ending]);
@@ -181,7 +181,7 @@ export class TransactionWorker implements JobWorker {
     await committer.commit();
     if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
     for (const { checkpointer } of this.members) {
-      await checkpointer.take(NEVER).catch(lostIfFenced);
+      await checkpointer.take(never()).catch(lostIfFenced);
     }
   }
 
