@@ -154,7 +154,7 @@ export class Checkpointer implements CutGate {
     this.#lastAt = from;
     const timeout = new AbortController();
     const giveUp = AbortSignal.any([signal, timeout.signal]);
-    void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort());
+    void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort("over"));
     const encoded: number[] = [];
     try {
       await store.addEvent({ kind: "triggered", at: cutAt, ...about });
@@ -202,7 +202,7 @@ export class Checkpointer implements CutGate {
       await draft.abandon().catch(() => {});
       return null;
     } finally {
-      timeout.abort();
+      timeout.abort("over"); // without a reason an error with a stack is made
     }
   }
 

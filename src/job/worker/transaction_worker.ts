@@ -132,7 +132,7 @@ export class TransactionWorker implements JobWorker {
       return this.members;
     } finally {
       progress.end();
-      over.abort();
+      over.abort("over"); // without a reason an error with a stack is made
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
@@ -174,7 +174,7 @@ export class TransactionWorker implements JobWorker {
             return this.#checkpointLoop(AbortSignal.any([signal, sibling]), given);
           },
         ]);
-        done.abort();
+        done.abort("done");
       },
       (failed) => committer.run(AbortSignal.any([failed, done.signal])),
     ]);
