@@ -224,7 +224,7 @@ export class Auditor {
       if (outcome === true) this.#rememberStock(audit, record.offset);
       this.expectations.onFold(partition, record);
     }
-    audit.waiting.splice(0, n);
+    if (n > 0) audit.waiting = audit.waiting.slice(n);
   }
 
   /** The transaction at an offset was accepted: its item's stock holds from there on. */

@@ -226,7 +226,7 @@ export class TransactionWorker implements JobWorker {
       while (!committer.hasRoom && !signal.aborted) {
         await shares.measure("backPressured", () => committer.room(signal));
       }
-      const waitMs = member.owner.isReady && processor.core.info.openWindows === 0
+      const waitMs = member.owner.isReady && processor.core.openWindows === 0
         ? IDLE_WAIT_MS
         : READ_WAIT_MS;
       const options = { maxBytes: READ_BYTES, waitMs, signal };
@@ -243,7 +243,7 @@ export class TransactionWorker implements JobWorker {
         if (!member.owner.isReady) member.owner.setReady();
         idleSince ??= clock.monotonic();
         const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
-        if (idle && processor.core.info.openWindows > 0) await processor.fireIdle();
+        if (idle && processor.core.openWindows > 0) await processor.fireIdle();
         continue;
       }
       idleSince = null;
