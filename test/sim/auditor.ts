@@ -222,7 +222,7 @@ export class Auditor {
       const outcome = audit.model.fold(record);
       audit.outcomes.set(record.offset, outcomeByte(outcome));
       if (outcome === true) this.#rememberStock(audit, record.offset);
-      this.expectations.onFold(partition, record);
+      if (typeof outcome === "number") this.expectations.onInvalid(partition, record);
     }
     if (n > 0) audit.waiting = audit.waiting.slice(n);
   }
