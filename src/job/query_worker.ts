@@ -5,7 +5,7 @@ import type { Reason } from "../types/mod.ts";
 import { CommitStatistics } from "./worker/durations.ts";
 import type { JobContext } from "./job_context.ts";
 import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
-import { NEVER } from "./worker/waiters.ts";
+import { never } from "./worker/waiters.ts";
 import { supervise, together } from "./supervise.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -84,7 +84,7 @@ export class QueryWorker {
     const read = new AbortController();
     await together([
       async (failed) => {
-        const signal = AbortSignal.any([stop, failed, session.ending ?? NEVER]);
+        const signal = AbortSignal.any([stop, failed, session.ending ?? never()]);
         await together(
           this.processors.map((p) => (sibling) =>
             this.#answerLoop(session, p, committer, AbortSignal.any([signal, sibling]))

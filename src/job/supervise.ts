@@ -98,7 +98,7 @@ export async function together(loops: ((failed: AbortSignal) => Promise<void>)[]
   await Promise.all(loops.map((loop) =>
     loop(abort.signal).catch((error) => {
       first ??= { error };
-      abort.abort();
+      abort.abort("failed"); // without a reason an error with a stack is made
     })
   ));
   if (first) throw (first as { error: unknown }).error;

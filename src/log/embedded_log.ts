@@ -200,7 +200,7 @@ export class EmbeddedLog implements Log {
 
   async #wait(tp: TopicPartition, offset: number, { waitMs, signal }: ReadOptions): Promise<void> {
     const timeout = new AbortController();
-    const stop = () => timeout.abort();
+    const stop = () => timeout.abort("over"); // without a reason an error with a stack is made
     signal?.addEventListener("abort", stop);
     if (signal?.aborted) stop();
     await Promise.race([

@@ -1,8 +1,9 @@
 import { type KvLimits, limitsOf } from "../log/mod.ts";
 import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
-import { CheckpointDraft, type ChunkTarget, warmUpCompression } from "./checkpoint_draft.ts";
+import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
 import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
+import { warmUpCompression } from "./compression.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
 import {
   type BatchMark,

@@ -1,6 +1,6 @@
-import { constants, zstdCompressSync } from "node:zlib";
 import type { KvLimits } from "../log/mod.ts";
 import { concat, split } from "./checkpoint_store.ts";
+import { compress } from "./compression.ts";
 import { type Manifest, sha256 } from "./manifest.ts";
 import {
   chunksOf,
@@ -10,20 +10,9 @@ import {
   type SegmentIndex,
 } from "./segment_index.ts";
 
-const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** No items, no numbered ones, no windows: see the format in wasm/checkpoint.ts. */
 export function isEmptySegment(bytes: Uint8Array): boolean {
   return bytes.length === 3 && bytes.every((byte) => byte === 0);
-}
-
-/** Whether this thread has done it. */
-let isWarm = false;
-
-/** Has zstd and SHA-256 set themselves up, which would take the first piece of a checkpoint milliseconds. */
-export function warmUpCompression(): void {
-  if (isWarm) return;
-  isWarm = true;
-  for (const length of [1, 20_000]) sha256(zstdCompressSync(new Uint8Array(length).fill(7), ZSTD));
 }
 
 /** Key and header of a chunk in a commit. */
@@ -78,7 +67,7 @@ export class CheckpointDraft {
     if (isEmptySegment(bytes)) return void this.#index.delete(segment);
     const hash = sha256(bytes);
     if (this.base.get(segment)?.hash === hash) return;
-    const compressed = zstdCompressSync(bytes, ZSTD);
+    const compressed = compress(bytes);
     const chunks = split(compressed).map((chunk) => this.#addChunk(chunk));
     this.#index.set(segment, { length: bytes.length, stored: compressed.length, hash, chunks });
   }

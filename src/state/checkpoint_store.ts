@@ -14,11 +14,11 @@
 import { getLogger } from "@logtape/logtape";
 import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
+import { decompress } from "./compression.ts";
 import { type CheckpointEvent, CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt, sha256 } from "./manifest.ts";
 import { Savepoints } from "./savepoints.ts";
 import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
-import { zstdDecompressSync } from "node:zlib";
 
 const log = getLogger(["stockflow", "state"]);
 
@@ -175,7 +175,7 @@ export class CheckpointStore {
       }
       const chunks = await this.chunks(manifest.partition, group.flatMap(([, e]) => e.chunks));
       for (const [segment, entry] of group) {
-        const bytes = decompress(chunks.splice(0, entry.chunks.length), entry.length);
+        const bytes = decompress(whole(chunks.splice(0, entry.chunks.length)), entry.length);
         if (sha256(bytes) !== entry.hash) {
           throw new DamagedCheckpointError(`Segment ${segment} is altered`);
         }
@@ -189,16 +189,8 @@ export class CheckpointStore {
   }
 }
 
-function decompress(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = chunks.length === 1 ? chunks[0]! : concat(chunks);
-  try {
-    const bytes = zstdDecompressSync(whole, { maxOutputLength: Math.max(1, length) });
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  } catch (error) {
-    throw new DamagedCheckpointError(
-      `A segment cannot be decompressed: ${(error as Error).message}`,
-    );
-  }
+function whole(chunks: readonly Uint8Array[]): Uint8Array {
+  return chunks.length === 1 ? chunks[0]! : concat(chunks);
 }
 
 /** The parts put together. */

@@ -63,11 +63,14 @@ export function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, v) => typeof v === "bigint" ? `${v}n` : v);
 }
 
-export function fromJson(text: string): unknown {
-  return JSON.parse(
-    text,
-    (_key, v) => typeof v === "string" && BIGINT.test(v) ? BigInt(v.slice(0, -1)) : v,
-  );
+/** A value of such JSON with its bigints; a reviver of JSON.parse would be called for every part of it. */
+function withBigints(value: unknown): unknown {
+  if (typeof value === "string") return BIGINT.test(value) ? BigInt(value.slice(0, -1)) : value;
+  if (Array.isArray(value)) return value.map(withBigints);
+  if (typeof value !== "object" || value === null) return value;
+  const copy: Record<string, unknown> = {};
+  for (const name of Object.keys(value)) copy[name] = withBigints((value as typeof copy)[name]);
+  return copy;
 }
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -81,14 +84,12 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 /** @throws {DamagedCheckpointError} when the bytes are torn or altered, or of another format */
 export function decodeManifest(bytes: Uint8Array): Manifest {
   const json = bytes.subarray(HASH_BYTES);
-  const expected = Array.from(
-    bytes.subarray(0, HASH_BYTES),
-    (b) => b.toString(16).padStart(2, "0"),
-  );
-  if (bytes.length <= HASH_BYTES || sha256(json) !== expected.join("")) {
+  const expected = bytes.subarray(0, HASH_BYTES).toHex();
+  if (bytes.length <= HASH_BYTES || sha256(json) !== expected) {
     throw new DamagedCheckpointError("The manifest is torn or altered: its hash differs");
   }
-  const manifest = fromJson(decodeUtf8(json)!) as Manifest;
+  const { scalars, ...rest } = JSON.parse(decodeUtf8(json)!) as Manifest;
+  const manifest: Manifest = { ...rest, scalars: withBigints(scalars) as StateScalars };
   if (manifest.format !== MANIFEST_FORMAT) {
     throw new DamagedCheckpointError(
       `The manifest is of format ${manifest.format}; this program reads format ${MANIFEST_FORMAT}`,

@@ -1,6 +1,6 @@
 // The index of a checkpoint: which chunks make up each segment. Binary, little endian:
 //   per segment that was ever written: number u16, chunks u16, length u32, compressed length u32,
-//   SHA-256 of the encoded segment, then SHA-256 of each chunk. Chunks hold the segment compressed by zstd.
+//   SHA-256 of the encoded segment, then SHA-256 of each chunk. Chunks hold the segment in a frame of zstd.
 
 import { DamagedCheckpointError } from "./manifest.ts";
 

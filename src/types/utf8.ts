@@ -5,7 +5,9 @@ const encoder = new TextEncoder();
 /** Decodes UTF-8; null when the bytes are not well-formed. A byte order mark is kept. */
 export function decodeUtf8(bytes: Uint8Array): string | null {
   try {
-    return strict.decode(bytes);
+    // The lenient decoder is the fast one; where it replaced nothing, the bytes are well-formed.
+    const text = lenient.decode(bytes);
+    return text.includes("\uFFFD") ? strict.decode(bytes) : text;
   } catch {
     return null;
   }

@@ -348,6 +348,13 @@ export class Core {
     return i;
   }
 
+  /** Windows that are not fired yet; cheaper than info. */
+  get openWindows(): number {
+    this.#core.refreshInfo();
+    const at = this.#address(Area.Info);
+    return Number(this.#view.getBigUint64(at + c.INFO_OPEN_WINDOWS, true));
+  }
+
   /** Figures of memory and windows. */
   get info(): CoreInfo {
     this.#core.refreshInfo();

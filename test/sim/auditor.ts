@@ -222,9 +222,9 @@ export class Auditor {
       const outcome = audit.model.fold(record);
       audit.outcomes.set(record.offset, outcomeByte(outcome));
       if (outcome === true) this.#rememberStock(audit, record.offset);
-      this.expectations.onFold(partition, record);
+      if (typeof outcome === "number") this.expectations.onInvalid(partition, record);
     }
-    audit.waiting.splice(0, n);
+    if (n > 0) audit.waiting = audit.waiting.slice(n);
   }
 
   /** The transaction at an offset was accepted: its item's stock holds from there on. */

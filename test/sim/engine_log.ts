@@ -30,8 +30,8 @@ export const EngineLog = {
 function take(record: LogRecord): void {
   if (!attached) return;
   const { level, properties } = record;
-  const message = record.message.map(String).join("");
-  attached.sim.trace("log", `${level}: ${message}`);
+  const message = () => record.message.map(String).join("");
+  attached.sim.trace("log", () => `${level}: ${message()}`);
   if (level !== "error" && level !== "fatal") return;
-  attached.onErrorLogged(`${message}${properties.stack ? ` ${properties.stack}` : ""}`);
+  attached.onErrorLogged(`${message()}${properties.stack ? ` ${properties.stack}` : ""}`);
 }

@@ -43,7 +43,7 @@ export class Expectations {
     this.#codec = codecOf(sim.plan.core.format);
   }
 
-  onFold(partition: number, record: LogRecord): void {
+  onInvalid(partition: number, record: LogRecord): void {
     this.#records.set(`${partition}/${record.offset}`, record);
   }
 

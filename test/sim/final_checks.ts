@@ -164,6 +164,10 @@ async function checkReaders(world: World, last: Member, reader: SimProcess): Pro
   }
 }
 
+function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  return a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
+}
+
 /** What was acknowledged to a client stands in the log, where it was told. */
 function checkAcknowledged({ sim, auditor }: World, { acknowledged }: Clients): void {
   if (acknowledged.length === 0) return;
@@ -174,7 +178,7 @@ function checkAcknowledged({ sim, auditor }: World, { acknowledged }: Clients): 
   for (const { partition, offset, records } of acknowledged) {
     for (const [i, { value }] of records.entries()) {
       const found = values[partition]![offset + i];
-      if (found !== undefined && String(found) === String(value)) continue;
+      if (found !== undefined && isSame(found, value)) continue;
       const text = value && decodeUtf8(value);
       sim.violate("P1", `${partition}@${offset + i} was acknowledged and is not there: ${text}`);
     }

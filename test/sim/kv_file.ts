@@ -134,16 +134,14 @@ function terminated(text: string): string {
 }
 
 const view = new DataView(new ArrayBuffer(8));
+const viewed = new Uint8Array(view.buffer);
 
 /** IEEE 754, big endian, with the sign bit turned; all bits of negative numbers. */
 function encodeNumber(n: number): string {
   view.setFloat64(0, n);
-  let text = "";
-  for (let i = 0; i < 8; i++) {
-    const byte = view.getUint8(i);
-    text += String.fromCharCode(n < 0 ? 255 - byte : i === 0 ? byte | 128 : byte);
-  }
-  return text;
+  if (n < 0) { for (let i = 0; i < 8; i++) viewed[i]! ^= 255; }
+  else viewed[0]! |= 128;
+  return String.fromCharCode(...viewed);
 }
 
 /** A copy of a value, as a file would keep it. */

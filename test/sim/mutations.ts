@@ -53,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
     file: "src/job/worker/checkpointer.ts",
-    find: "while (this.#cutActive) await this.#pieces.wait(NEVER);",
+    find: "while (this.#cutActive) await this.#pieces.wait(never());",
     replace: "",
   },
   {
@@ -71,8 +71,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a manifest is not compared with its hash",
     file: "src/state/manifest.ts",
-    find: 'sha256(json) !== expected.join("")',
-    replace: "expected.length !== HASH_BYTES",
+    find: "sha256(json) !== expected",
+    replace: "expected.length !== 2 * HASH_BYTES",
   },
   {
     bug: "outputs too large for one write of the log's file are left out",

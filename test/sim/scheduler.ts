@@ -8,6 +8,9 @@ import type { Random } from "../model/random.ts";
  */
 const TICKS = 20;
 
+/** Awaited again and again: `await null` would make a promise each time. */
+const RESOLVED = Promise.resolve();
+
 /** Without any event: so many times that many microtasks, and nothing will ever happen. */
 const QUIET_SETTLES = 500;
 
@@ -71,7 +74,7 @@ export class Scheduler {
   }
 
   async settle(): Promise<void> {
-    for (let i = 0; i < TICKS; i++) await null;
+    for (let i = 0; i < TICKS; i++) await RESOLVED;
   }
 
   #next(): SimEvent | null {

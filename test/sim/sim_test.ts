@@ -1,8 +1,11 @@
 // Runs of the simulator: `deno test test/sim`. It needs nothing and no permission.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { assert, assertEquals } from "@std/assert";
 import { turnOfTheEventLoop } from "./event_loop.ts";
 import { type FaultKind, faultKindsOf } from "./plan.ts";
+import type { PlantedBug } from "./planted_bugs.ts";
 import { run } from "./simulation.ts";
 
 const SEEDS = 200;
@@ -37,6 +40,25 @@ Deno.test("simulator: a trace leaves the run as it is without", async () => {
     told.commits,
     told.virtualMs,
   ]);
+});
+
+Deno.test("simulator: of runs that are over no core stays behind", async () => {
+  const cores: WeakRef<object>[] = [];
+  const bug: PlantedBug = {
+    onOwner: ({ processor }) => void cores.push(new WeakRef(processor.core)),
+  };
+  for (let seed = 1; seed <= 10; seed++) {
+    await run(seed, { bug });
+    await turnOfTheEventLoop();
+  }
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  for (let i = 0; i < 3; i++) {
+    collect();
+    await turnOfTheEventLoop();
+  }
+  assert(cores.length > 20, `${cores.length} cores`);
+  assertEquals(cores.filter((core) => core.deref()).length, 0);
 });
 
 for (let from = 1; from <= SEEDS; from += SEEDS_OF_A_TEST) {

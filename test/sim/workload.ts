@@ -86,13 +86,18 @@ export class Workload {
   #fields(): Fields {
     const { sim } = this;
     return {
-      id: String(BigInt(++this.#count) + (sim.chance(0.1) ? 2n ** 62n : 0n)),
+      id: this.#nextId(),
       ts: String(sim.wall + Math.floor(this.#tsError())),
       itemId: "",
       quantity: String(
         sim.chance(0.02) ? sim.pick([0, 2147483647, -2147483648]) : sim.random.below(100) - 45,
       ),
     };
+  }
+
+  #nextId(): string {
+    const n = ++this.#count;
+    return this.sim.chance(0.1) ? String(BigInt(n) + 2n ** 62n) : String(n);
   }
 
   /** How far event time is off: mostly little, sometimes late, sometimes far ahead. */

@@ -8,7 +8,7 @@ import {
 import type { Clock } from "../../types/mod.ts";
 import { Code } from "../../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
-import { NEVER, Waiters } from "./waiters.ts";
+import { never, Waiters } from "./waiters.ts";
 
 const log = getLogger(["stockflow", "checkpoint"]);
 
@@ -84,12 +84,12 @@ export class Checkpointer implements CutGate {
   // ---- what a processor waits for ----
 
   async advance(): Promise<void> {
-    if (this.#cutActive) await this.#pieces.wait(NEVER);
+    if (this.#cutActive) await this.#pieces.wait(never());
     else await this.options.clock.yield();
   }
 
   async encoded(): Promise<void> {
-    while (this.#cutActive) await this.#pieces.wait(NEVER);
+    while (this.#cutActive) await this.#pieces.wait(never());
   }
 
   /** Tells that a position was acknowledged. */
@@ -154,7 +154,7 @@ export class Checkpointer implements CutGate {
     this.#lastAt = from;
     const timeout = new AbortController();
     const giveUp = AbortSignal.any([signal, timeout.signal]);
-    void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort());
+    void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort("over"));
     const encoded: number[] = [];
     try {
       await store.addEvent({ kind: "triggered", at: cutAt, ...about });
@@ -202,7 +202,7 @@ export class Checkpointer implements CutGate {
       await draft.abandon().catch(() => {});
       return null;
     } finally {
-      timeout.abort();
+      timeout.abort("over"); // without a reason an error with a stack is made
     }
   }
 

@@ -98,10 +98,16 @@ export class Committer {
    * @throws {LostError}
    */
   async run(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.#wait(signal);
-      if (this.#waitMs > 0 && !signal.aborted && this.#writeAhead()) continue;
-      await this.commit();
+    const ask = () => this.ask();
+    signal.addEventListener("abort", ask);
+    try {
+      while (!signal.aborted) {
+        await this.#wait();
+        if (this.#waitMs > 0 && !signal.aborted && this.#writeAhead()) continue;
+        await this.commit();
+      }
+    } finally {
+      signal.removeEventListener("abort", ask);
     }
   }
 
@@ -109,10 +115,9 @@ export class Committer {
     return this.#begunAt + this.intervalMs - this.clock.monotonic();
   }
 
-  async #wait(signal: AbortSignal): Promise<void> {
+  async #wait(): Promise<void> {
     // Who asked during the last commit is heard now.
-    const sooner = AbortSignal.any([signal, this.#asked.signal]);
-    await this.clock.sleep(Math.max(0, this.#waitMs), sooner);
+    await this.clock.sleep(Math.max(0, this.#waitMs), this.#asked.signal);
     this.#asked = new AbortController();
   }
 

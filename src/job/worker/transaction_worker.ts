@@ -11,7 +11,7 @@ import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { keepPartition, KEPT, type Member, recoverPartition } from "./recover_partition.ts";
 import { StaleClaimError } from "./recovery.ts";
 import { TimeShares } from "./time_shares.ts";
-import { NEVER } from "./waiters.ts";
+import { never } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { supervise, together } from "../supervise.ts";
 
@@ -132,7 +132,7 @@ export class TransactionWorker implements JobWorker {
       return this.members;
     } finally {
       progress.end();
-      over.abort();
+      over.abort("over"); // without a reason an error with a stack is made
       this.#recordsBefore = this.recordsIn;
       for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
       this.members = [];
@@ -161,7 +161,7 @@ export class TransactionWorker implements JobWorker {
     );
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
-    const ending = session.ending ?? NEVER;
+    const ending = session.ending ?? never();
     await together([
       async (failed) => {
         const signal = AbortSignal.any([stop, failed, ending]);
@@ -174,14 +174,14 @@ export class TransactionWorker implements JobWorker {
             return this.#checkpointLoop(AbortSignal.any([signal, sibling]), given);
           },
         ]);
-        done.abort();
+        done.abort("done");
       },
       (failed) => committer.run(AbortSignal.any([failed, done.signal])),
     ]);
     await committer.commit();
     if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
     for (const { checkpointer } of this.members) {
-      await checkpointer.take(NEVER).catch(lostIfFenced);
+      await checkpointer.take(never()).catch(lostIfFenced);
     }
   }
 
@@ -226,7 +226,7 @@ export class TransactionWorker implements JobWorker {
       while (!committer.hasRoom && !signal.aborted) {
         await shares.measure("backPressured", () => committer.room(signal));
       }
-      const waitMs = member.owner.isReady && processor.core.info.openWindows === 0
+      const waitMs = member.owner.isReady && processor.core.openWindows === 0
         ? IDLE_WAIT_MS
         : READ_WAIT_MS;
       const options = { maxBytes: READ_BYTES, waitMs, signal };
@@ -243,7 +243,7 @@ export class TransactionWorker implements JobWorker {
         if (!member.owner.isReady) member.owner.setReady();
         idleSince ??= clock.monotonic();
         const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
-        if (idle && processor.core.info.openWindows > 0) await processor.fireIdle();
+        if (idle && processor.core.openWindows > 0) await processor.fireIdle();
         continue;
       }
       idleSince = null;

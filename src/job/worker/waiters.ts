@@ -1,5 +1,7 @@
-/** A signal that is never aborted. */
-export const NEVER: AbortSignal = new AbortController().signal;
+/** A signal that is never aborted; a fresh one, for a signal keeps whoever listens to it. */
+export function never(): AbortSignal {
+  return new AbortController().signal;
+}
 
 /** Those who wait for something that happens again and again. */
 export class Waiters {
