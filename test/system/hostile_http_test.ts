@@ -113,3 +113,40 @@ Deno.test("clients that neither send nor read do not hold up a stop in good orde
     await Deno.remove(service.folder, { recursive: true });
   }
 });
+
+Deno.test("more connections than the process may have open end neither it nor what is under way", async () => {
+  const openFilesMax = 300;
+  const service = await startService({ flags: { "log.partitions": "1" }, openFilesMax });
+  const connections: Deno.Conn[] = [];
+  try {
+    await waitReady(service);
+    const port = Number(new URL(service.url).port);
+    const connect = async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      connections.push(connection);
+      return connection;
+    };
+    const write = (connection: Deno.Conn, text: string) =>
+      connection.write(new TextEncoder().encode(text));
+    const underWay = await connect();
+    await write(
+      underWay,
+      "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\n",
+    );
+    for (let n = 0; n < 2 * openFilesMax; n++) await connect().catch(() => {}); // some are refused
+    await write(underWay, "1\t1\ta\t1\n");
+    const answer = new Uint8Array(1000);
+    const n = await underWay.read(answer);
+    const text = new TextDecoder().decode(answer.subarray(0, n ?? 0));
+    assertStringIncludes(text, "1\t1\ta\t1\ttrue\n");
+    // While those who are idle are still there.
+    const response = await fetch(`${service.url}/livez`);
+    assertEquals(await response.text(), "ok\n");
+    assertStringIncludes(service.log(), "Cannot take connections");
+    await stopInGoodOrder(service);
+  } finally {
+    await service.kill();
+    for (const connection of connections) connection.close();
+    await Deno.remove(service.folder, { recursive: true });
+  }
+});
