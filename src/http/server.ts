@@ -7,6 +7,9 @@ const log = getLogger(["stockflow", "http"]);
 
 /** How long answers may take to be read once the job has stopped. */
 const UNREAD_MS = 1000;
+/** How long a stop waits for requests under way while the job is not ready, and how often it looks. */
+const UNREADY_MS = 1000;
+const READY_LOOK_MS = 50;
 /** How often it is tried to listen again. */
 const LISTEN_AGAIN_MS = 100;
 
@@ -25,7 +28,10 @@ export interface Server {
   /** Such as http://127.0.0.1:8080 */
   readonly url: string;
   readonly port: number;
-  /** Takes no new requests but probes, and resolves when those under way are answered. */
+  /**
+   * Takes no new requests but probes, and resolves when those under way are answered, or wait for partitions
+   * that are being recovered: these the job answers when it ends.
+   */
   drain(): Promise<void>;
   /**
    * Stops listening, which tells other processes that this one is gone. Who does not read what it is sent
@@ -57,7 +63,13 @@ export function startServer(options: ServerOptions): Server {
       port: listener.port,
       drain: async () => {
         stopping.abort();
-        await Promise.allSettled(underWay);
+        const answered = new AbortController();
+        void Promise.allSettled(underWay).then(() => answered.abort());
+        const from = systemClock.monotonic();
+        const isPatient = () => options.job.isReady || systemClock.monotonic() - from < UNREADY_MS;
+        while (!answered.signal.aborted && isPatient()) {
+          await systemClock.sleep(READY_LOOK_MS, answered.signal);
+        }
       },
       stop: () => Promise.race([listener.stop(), systemClock.sleep(UNREAD_MS)]),
     };
