@@ -55,6 +55,15 @@ Deno.test("service survives bytes that are no requests, and requests that lie ab
       const waiting = send(port, bytes.subarray(0, random.below(bytes.length + 1)), random);
       await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 20))]);
     }
+    for (const host of ["[", "a b", "a:99999", "%"]) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      const request = `GET /livez HTTP/1.1\r\nhost: ${host}\r\norigin: http://a\r\n\r\n`;
+      await connection.write(new TextEncoder().encode(request));
+      const answer = new Uint8Array(1000);
+      const n = await connection.read(answer);
+      assertStringIncludes(new TextDecoder().decode(answer.subarray(0, n ?? 0)), "HTTP/1.1 403");
+      connection.close();
+    }
     assertEquals(await (await fetch(`${service.url}/livez`)).text(), "ok\n");
     const answer = await fetch(`${service.url}/transactions`, {
       method: "POST",
