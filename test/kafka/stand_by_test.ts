@@ -117,3 +117,19 @@ stage.test("a process that stops in good order, however long it takes, is not ta
   await stopInGoodOrder(standing);
   await loader.close();
 });
+
+stage.test("a process that stops while its group waits for another that hangs does so at once, and leaves", async () => {
+  const scene = await stage.scene();
+  const active = await scene.start(LONG_SESSION);
+  await waitReady(active);
+  active.signal("SIGSTOP");
+  const folder = await stage.newFolder();
+  const joining = await scene.start({ ...LONG_SESSION, "state.kv": `${folder}/state.kv` });
+  await asked();
+  await stopInGoodOrder(joining);
+  active.signal("SIGCONT");
+  // The group would wait for one that has not left.
+  await until(() => active.log().includes("go on where they were left"));
+  await waitReady(active);
+  await stopInGoodOrder(active);
+});
