@@ -68,6 +68,8 @@ export class Membership {
   /** Refusals since the last acknowledged heartbeat. */
   #refusals = 0;
   readonly #stop = new AbortController();
+  /** Whether the group is asked for its next generation, which may wait for other members. */
+  #joining = false;
   #done: Promise<void> = Promise.resolve();
 
   constructor(readonly options: MembershipOptions) {}
@@ -142,6 +144,11 @@ export class Membership {
   /** Leaves the group, so that another takes over at once. */
   async close(): Promise<void> {
     this.#stop.abort();
+    if (this.#joining) {
+      // Nothing else ends the request. The group is left over other connections.
+      this.#dropClient();
+      void this.#connected();
+    }
     await this.#done;
   }
 
@@ -267,6 +274,7 @@ export class Membership {
       topics,
       userData: new Uint8Array() as never,
     });
+    this.#joining = true;
     try {
       const joined = await this.#call((c) =>
         c.joinGroup({
@@ -304,6 +312,8 @@ export class Membership {
         throw error;
       }
       return null;
+    } finally {
+      this.#joining = false;
     }
   }
 
@@ -408,6 +418,7 @@ export class Membership {
         }
         this.#dropClient(client);
         await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);
+        if (signal.aborted) throw error;
       }
     }
   }
