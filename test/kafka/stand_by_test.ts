@@ -133,3 +133,16 @@ stage.test("a process that stops while its group waits for another that hangs do
   await waitReady(active);
   await stopInGoodOrder(active);
 });
+
+stage.test("a process that stops while its broker hangs does not wait for answers to its group", async () => {
+  const scene = await stage.scene();
+  const service = await scene.start({ "shutdown.timeout.ms": "12000" });
+  await waitReady(service);
+  Deno.kill(broker.pid, "SIGSTOP");
+  try {
+    await asked(); // a heartbeat is under way by then
+    await stopInGoodOrder(service);
+  } finally {
+    Deno.kill(broker.pid, "SIGCONT");
+  }
+});
