@@ -144,12 +144,16 @@ export class Membership {
   /** Leaves the group, so that another takes over at once. */
   async close(): Promise<void> {
     this.#stop.abort();
-    if (this.#joining) {
-      // Nothing else ends the request. The group is left over other connections.
+    // Nothing else ends a request: a join waits for other members. The group is left over other connections.
+    const client = this.#client;
+    const done = new AbortController();
+    void this.options.clock.sleep(this.#joining ? 0 : LEAVE_MS, done.signal).then(() => {
+      if (!client || client !== this.#client || done.signal.aborted) return;
       this.#dropClient();
       void this.#connected();
-    }
+    });
     await this.#done;
+    done.abort();
   }
 
   #tell(): void {
