@@ -101,21 +101,29 @@ async function isReady({ url }: Service): Promise<boolean> {
 
 stage.test("a process that stops in good order, however long it takes, is not taken out", async () => {
   const scene = await stage.scene();
-  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  const { loader, active, standing } = await pair(scene, {
+    ...LONG_SESSION,
+    "commit.interval.ms": "60000",
+    "kafka.transaction.timeout.ms": "120000",
+  });
   await asked();
-  const request = "POST /savepoints HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{";
-  const connection = await Deno.connect({ port: Number(new URL(active.url).port) });
-  await connection.write(new TextEncoder().encode(request));
-  active.signal("SIGTERM"); // it waits for the rest of the body
-  await until(async () => !await isReady(active));
-  await asked();
-  assertEquals(standing.log().includes("is gone"), false, standing.log());
-  active.signal("SIGTERM"); // at once, then
-  await active.status;
-  connection.close();
+  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
+  while (await stockOf(active, "item_2") !== 10);
+  Deno.kill(broker.pid, "SIGSTOP");
+  try {
+    active.signal("SIGTERM"); // its last commit waits for the broker
+    await until(async () => !await isReady(active));
+    await asked();
+    assertEquals(standing.log().includes("is gone"), false, standing.log());
+  } finally {
+    Deno.kill(broker.pid, "SIGCONT");
+  }
+  const { code } = await active.status;
+  assertEquals(code, 0, active.log());
   await waitReady(standing);
   await stopInGoodOrder(standing);
   await loader.close();
+  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
 stage.test("a process that stops while its group waits for another that hangs does so at once, and leaves", async () => {
