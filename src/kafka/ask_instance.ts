@@ -2,6 +2,7 @@
 
 import { get } from "node:http";
 import { INSTANCE_HEADER } from "../job/mod.ts";
+import { systemClock } from "../types/mod.ts";
 import type { Answer } from "./active_watch.ts";
 
 const ANSWER_MS_MAX = 1000;
@@ -17,17 +18,24 @@ export function askInstance(address: string, signal: AbortSignal): Promise<Answe
   const { hostname, port } = url;
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
   // The time-out of a socket would count from the last byte that came.
-  const over = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)]);
-  return new Promise((resolve) => {
-    const options = { host, port: port || 80, path: "/livez", agent: false, signal: over };
+  const over = new AbortController();
+  const answered = new AbortController();
+  void systemClock.sleep(ANSWER_MS_MAX, answered.signal).then(() => over.abort());
+  return new Promise<Answer>((resolve) => {
+    const options = {
+      host,
+      port: port || 80,
+      path: "/livez",
+      agent: false,
+      signal: AbortSignal.any([signal, over.signal]),
+    };
     const request = get(options, (response) => {
       const instance = response.headers[INSTANCE_HEADER];
       resolve(typeof instance === "string" ? { instance } : "unclear");
-      request.destroy();
     });
     request.on("error", (error: Error & { code?: string }) => {
       if (error instanceof Deno.errors.NotCapable) resolve("denied");
       else resolve(error.code === "ECONNREFUSED" ? "refused" : "unclear");
     });
-  });
+  }).finally(() => answered.abort()); // which ends the request too
 }
