@@ -78,7 +78,9 @@ export function createApi(
   app.get("/items/:id", async (c) => {
     const itemId = c.req.param("id");
     checkItemId(itemId);
-    const [quantity] = await job.lookUp([itemId], stopping);
+    // A process that stands by may wait for days.
+    const over = AbortSignal.any([stopping, c.req.raw.signal]);
+    const [quantity] = await job.lookUp([itemId], over);
     if (quantity === null || quantity === undefined) {
       return fail(c, 404, "not_found", `Item ${JSON.stringify(itemId)} was never seen`);
     }

@@ -1,9 +1,17 @@
+import { getLogger } from "@logtape/logtape";
 import { type Instance, type RunningJob, StopError } from "../job/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import { createApi } from "./api.ts";
 
+const log = getLogger(["stockflow", "http"]);
+
 /** How long answers may take to be read once the job has stopped. */
 const UNREAD_MS = 1000;
+/** How long a stop waits for requests under way while the job is not ready, and how often it looks. */
+const UNREADY_MS = 1000;
+const READY_LOOK_MS = 50;
+/** How often it is tried to listen again. */
+const LISTEN_AGAIN_MS = 100;
 
 export interface ServerOptions {
   readonly job: RunningJob;
@@ -20,7 +28,10 @@ export interface Server {
   /** Such as http://127.0.0.1:8080 */
   readonly url: string;
   readonly port: number;
-  /** Takes no new requests but probes, and resolves when those under way are answered. */
+  /**
+   * Takes no new requests but probes, and resolves when those under way are answered, or wait for partitions
+   * that are being recovered: these the job answers when it ends.
+   */
   drain(): Promise<void>;
   /**
    * Stops listening, which tells other processes that this one is gone. Who does not read what it is sent
@@ -41,16 +52,26 @@ export function startServer(options: ServerOptions): Server {
     return answered.finally(() => underWay.delete(answered));
   };
   try {
-    const server = Deno.serve({ hostname, port, onListen: () => {} }, answer);
+    const listener = new Listener(
+      port,
+      (at) => Deno.serve({ hostname, port: at, onListen: () => {} }, answer),
+      () => Promise.allSettled(underWay),
+    );
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return {
-      url: `http://${host}:${server.addr.port}`,
-      port: server.addr.port,
+      url: `http://${host}:${listener.port}`,
+      port: listener.port,
       drain: async () => {
         stopping.abort();
-        await Promise.allSettled(underWay);
+        const answered = new AbortController();
+        void Promise.allSettled(underWay).then(() => answered.abort());
+        const from = systemClock.monotonic();
+        const isPatient = () => options.job.isReady || systemClock.monotonic() - from < UNREADY_MS;
+        while (!answered.signal.aborted && isPatient()) {
+          await systemClock.sleep(READY_LOOK_MS, answered.signal);
+        }
       },
-      stop: () => Promise.race([server.shutdown(), systemClock.sleep(UNREAD_MS)]),
+      stop: () => Promise.race([listener.stop(), systemClock.sleep(UNREAD_MS)]),
     };
   } catch (error) {
     throw new StopError(
@@ -60,5 +81,57 @@ export function startServer(options: ServerOptions): Server {
         : "stop what uses the port, or choose another by --http.port",
       { cause: error },
     );
+  }
+}
+
+/**
+ * Listens until it is stopped. A server of Deno ends when it cannot take a connection, as when too many are
+ * open: then the next one listens at once, and the connections of the old one are closed when what is under
+ * way is answered, so that there is room again.
+ */
+class Listener {
+  #server: Deno.HttpServer<Deno.NetAddr>;
+  #isStopped = false;
+
+  constructor(
+    port: number,
+    /** Makes a server that listens at a port; 0 = any free one. */
+    readonly serve: (port: number) => Deno.HttpServer<Deno.NetAddr>,
+    readonly answered: () => Promise<unknown>,
+  ) {
+    this.#server = this.#listen(port);
+  }
+
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  /** Resolves when all connections are closed. */
+  stop(): Promise<void> {
+    this.#isStopped = true;
+    return this.#server.shutdown();
+  }
+
+  #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
+    const server = this.serve(port);
+    server.finished.catch((error) => {
+      log.error("Cannot take connections: {reason}", { reason: (error as Error).message });
+      // Before that, bodies could not be read to their end.
+      void this.answered().then(() => server.shutdown()).catch(() => {});
+      return this.#listenAgain(port || server.addr.port);
+    });
+    return server;
+  }
+
+  async #listenAgain(port: number): Promise<void> {
+    while (!this.#isStopped) {
+      try {
+        this.#server = this.#listen(port);
+        return;
+      } catch (error) {
+        log.error("Cannot listen: {reason}; trying again", { reason: (error as Error).message });
+      }
+      await systemClock.sleep(LISTEN_AGAIN_MS);
+    }
   }
 }

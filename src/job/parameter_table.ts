@@ -286,8 +286,8 @@ export const PARAMETERS = {
   ),
   "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
   "http.advertised.host": text(
-    "an address or name of this machine, or empty",
-    /^[A-Za-z0-9.:-]{0,253}$/,
+    "an address or name of this machine without a port, or empty",
+    /^([A-Za-z0-9.-]{0,253}|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/,
     "",
     "under which processes of the same group (Kafka) reach http.port; empty = http.host, unless that " +
       "is 0.0.0.0 or ::",

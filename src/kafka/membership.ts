@@ -68,6 +68,8 @@ export class Membership {
   /** Refusals since the last acknowledged heartbeat. */
   #refusals = 0;
   readonly #stop = new AbortController();
+  /** Whether the group is asked for its next generation, which may wait for other members. */
+  #joining = false;
   #done: Promise<void> = Promise.resolve();
 
   constructor(readonly options: MembershipOptions) {}
@@ -142,7 +144,16 @@ export class Membership {
   /** Leaves the group, so that another takes over at once. */
   async close(): Promise<void> {
     this.#stop.abort();
+    // Nothing else ends a request: a join waits for other members. The group is left over other connections.
+    const client = this.#client;
+    const done = new AbortController();
+    void this.options.clock.sleep(this.#joining ? 0 : LEAVE_MS, done.signal).then(() => {
+      if (!client || client !== this.#client || done.signal.aborted) return;
+      this.#dropClient();
+      void this.#connected();
+    });
     await this.#done;
+    done.abort();
   }
 
   #tell(): void {
@@ -267,6 +278,7 @@ export class Membership {
       topics,
       userData: new Uint8Array() as never,
     });
+    this.#joining = true;
     try {
       const joined = await this.#call((c) =>
         c.joinGroup({
@@ -304,6 +316,8 @@ export class Membership {
         throw error;
       }
       return null;
+    } finally {
+      this.#joining = false;
     }
   }
 
@@ -408,6 +422,7 @@ export class Membership {
         }
         this.#dropClient(client);
         await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);
+        if (signal.aborted) throw error;
       }
     }
   }

@@ -270,6 +270,16 @@ Deno.test("a request whose body does not come is answered when the job stops, an
   await client.close();
 });
 
+Deno.test("a look-up that waits for the log ends when its client has gone", async () => {
+  const client = await Client.open();
+  Object.assign(client.life.log, { isAvailable: false });
+  const gone = new AbortController();
+  const asked = client.request("GET", "/items/a", { signal: gone.signal });
+  gone.abort();
+  assertEquals((await asked).status, 503);
+  await client.close();
+});
+
 Deno.test("metrics and checkpoints tell what happened, over a restart", async () => {
   const client = await Client.open();
   await client.post(

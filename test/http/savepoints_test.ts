@@ -92,3 +92,13 @@ Deno.test("while partitions are recovered a savepoint is to be asked for again",
   assertEquals((await client.post("/savepoints", JSON_TYPE, '{"name":"b"}')).status, 201);
   await client.close();
 });
+
+Deno.test("a name that no savepoint can have is not found, however long it is", async () => {
+  const client = await Client.open();
+  for (const method of ["GET", "DELETE"]) {
+    for (const name of ["a".repeat(5000), "%00", "a%2Fb"]) {
+      assertEquals((await client.request(method, `/savepoints/${name}`)).status, 404);
+    }
+  }
+  await client.close();
+});

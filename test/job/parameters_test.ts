@@ -53,6 +53,10 @@ Deno.test("an error names key, value, source and what is allowed", () => {
       '--http.host must be an address or name of this machine, not "0.0.0.0 "',
     ],
     [
+      () => Parameters.of({ "http.advertised.host": "10.0.0.1:9090" }),
+      '--http.advertised.host must be an address or name of this machine without a port, or empty, not "10.0.0.1:9090"',
+    ],
+    [
       () => Parameters.of({ "http.prt": "1" } as never),
       'Unknown parameter "http.prt" in the command line; did you mean http.port?',
     ],

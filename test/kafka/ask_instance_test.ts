@@ -1,6 +1,6 @@
 // Who answers at an address, over real connections of this machine.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { INSTANCE_HEADER } from "../../src/job/mod.ts";
 import { askInstance } from "../../src/kafka/ask_instance.ts";
 
@@ -31,6 +31,39 @@ Deno.test("nobody who listens is told from somebody who is silent, or hangs up",
   assertEquals(await askInstance(address, never), "refused");
   assertEquals(await askInstance("[::1]:1", never), "refused");
 });
+
+Deno.test("what is no address tells nothing: a question never fails", async () => {
+  for (const address of ["[10.0.0.1:9090]:8080", "10.0.0.256:8080", "node.1:8080"]) {
+    assertEquals(await askInstance(address, never), "unclear");
+  }
+});
+
+const HEAD = "HTTP/1.1 200 OK\r\nstockflow-instance: a1\r\n";
+
+for (
+  const [part, start, more, told] of [
+    ["body", `${HEAD}transfer-encoding: chunked\r\n\r\n`, "1\r\na\r\n", { instance: "a1" }],
+    ["head", HEAD, "a: b\r\n", "unclear"],
+  ] as const
+) {
+  Deno.test(`an answer whose ${part} never ends is not read on for ever`, async () => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const asked = askInstance(`127.0.0.1:${listener.addr.port}`, never);
+    const connection = await listener.accept();
+    const write = (text: string) => connection.write(new TextEncoder().encode(text));
+    await write(start);
+    // Until who asked hangs up, which takes a second at the most.
+    await assertRejects(async () => {
+      for (let n = 0; n < 500; n++) {
+        await write(more);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    });
+    assertEquals(await asked, told);
+    connection.close();
+    listener.close();
+  });
+}
 
 Deno.test({
   name: "an address that Deno does not allow is told as that",

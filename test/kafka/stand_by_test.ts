@@ -126,3 +126,32 @@ stage.test("a process that stops in good order, however long it takes, is not ta
   await loader.close();
   await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
+
+stage.test("a process that stops while its group waits for another that hangs does so at once, and leaves", async () => {
+  const scene = await stage.scene();
+  const active = await scene.start(LONG_SESSION);
+  await waitReady(active);
+  active.signal("SIGSTOP");
+  const folder = await stage.newFolder();
+  const joining = await scene.start({ ...LONG_SESSION, "state.kv": `${folder}/state.kv` });
+  await asked();
+  await stopInGoodOrder(joining);
+  active.signal("SIGCONT");
+  // The group would wait for one that has not left.
+  await until(() => active.log().includes("go on where they were left"));
+  await waitReady(active);
+  await stopInGoodOrder(active);
+});
+
+stage.test("a process that stops while its broker hangs does not wait for answers to its group", async () => {
+  const scene = await stage.scene();
+  const service = await scene.start({ "shutdown.timeout.ms": "12000" });
+  await waitReady(service);
+  Deno.kill(broker.pid, "SIGSTOP");
+  try {
+    await asked(); // a heartbeat is under way by then
+    await stopInGoodOrder(service);
+  } finally {
+    Deno.kill(broker.pid, "SIGCONT");
+  }
+});

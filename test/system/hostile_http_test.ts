@@ -55,6 +55,15 @@ Deno.test("service survives bytes that are no requests, and requests that lie ab
       const waiting = send(port, bytes.subarray(0, random.below(bytes.length + 1)), random);
       await Promise.race([waiting, new Promise((resolve) => setTimeout(resolve, 20))]);
     }
+    for (const host of ["[", "a b", "a:99999", "%"]) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      const request = `GET /livez HTTP/1.1\r\nhost: ${host}\r\norigin: http://a\r\n\r\n`;
+      await connection.write(new TextEncoder().encode(request));
+      const answer = new Uint8Array(1000);
+      const n = await connection.read(answer);
+      assertStringIncludes(new TextDecoder().decode(answer.subarray(0, n ?? 0)), "HTTP/1.1 403");
+      connection.close();
+    }
     assertEquals(await (await fetch(`${service.url}/livez`)).text(), "ok\n");
     const answer = await fetch(`${service.url}/transactions`, {
       method: "POST",
@@ -107,6 +116,47 @@ Deno.test("clients that neither send nor read do not hold up a stop in good orde
     }
     assertEquals(await silent.read(new Uint8Array(1)), null);
     assertEquals(await half.read(new Uint8Array(1)), null);
+  } finally {
+    await service.kill();
+    for (const connection of connections) connection.close();
+    await Deno.remove(service.folder, { recursive: true });
+  }
+});
+
+Deno.test("more connections than the process may have open end neither it nor what is under way", async () => {
+  const openFilesMax = 300;
+  const service = await startService({ flags: { "log.partitions": "1" }, openFilesMax });
+  const connections: Deno.Conn[] = [];
+  try {
+    await waitReady(service);
+    const port = Number(new URL(service.url).port);
+    const connect = async () => {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      connections.push(connection);
+      return connection;
+    };
+    const write = (connection: Deno.Conn, text: string) =>
+      connection.write(new TextEncoder().encode(text));
+    const underWay = await connect();
+    await write(
+      underWay,
+      "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\n",
+    );
+    for (let n = 0; n < 2 * openFilesMax; n++) await connect().catch(() => {}); // some are refused
+    await write(underWay, "1\t1\ta\t1\n");
+    const answer = new Uint8Array(1000);
+    const n = await underWay.read(answer);
+    const text = new TextDecoder().decode(answer.subarray(0, n ?? 0));
+    assertStringIncludes(text, "1\t1\ta\t1\ttrue\n");
+    // While those who are idle are still there.
+    let answered: Response | null = null;
+    for (let n = 0; n < 100 && !answered; n++) {
+      answered = await fetch(`${service.url}/livez`).catch(() => null);
+      if (!answered) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assertEquals(await answered?.text(), "ok\n");
+    assertStringIncludes(service.log(), "Cannot take connections");
+    await stopInGoodOrder(service);
   } finally {
     await service.kill();
     for (const connection of connections) connection.close();

@@ -9,6 +9,8 @@ export interface ServiceOptions {
   readonly folder?: string;
   /** Beside this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** How many files and connections it may have open; as many as this process by default. */
+  readonly openFilesMax?: number;
 }
 
 export interface Service {
@@ -55,10 +57,13 @@ export function serviceArguments(
 }
 
 /** Starts the service and waits until it listens. */
-export async function startService({ flags, folder, env }: ServiceOptions = {}): Promise<Service> {
+export async function startService(
+  { flags, folder, env, openFilesMax }: ServiceOptions = {},
+): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
-  const child = new Deno.Command(Deno.execPath(), {
-    args: serviceArguments(data, flags),
+  const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
+  const child = new Deno.Command("sh", {
+    args: ["-c", `${limit}exec "$@"`, "sh", Deno.execPath(), ...serviceArguments(data, flags)],
     cwd: ROOT,
     env: { ...env },
     stdin: "null",
