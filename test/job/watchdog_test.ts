@@ -9,6 +9,7 @@ import {
 import { EmbeddedItemTransactionJob, Parameters, StopError } from "../../src/job/mod.ts";
 import { HungError, toKv, watchKv } from "../../src/log/mod.ts";
 import { openWatchedKv } from "../../src/job/surroundings.ts";
+import { systemClock } from "../../src/types/mod.ts";
 import { Random } from "../model/random.ts";
 import { FaultKv } from "../log/fault_kv.ts";
 import { openLog, records, valuesOf } from "../log/log_fixture.ts";
@@ -73,7 +74,6 @@ Deno.test("a damaged KV file stops the job at once, with its path and what to do
 
 Deno.test("a file that cannot be read when the job starts stops it, with its path and what to do", async () => {
   for (const broken of ["data/state.kv", "data/log.kv"]) {
-    const clock = new ManualClock();
     const opened: Deno.Kv[] = [];
     const openKv = async (path: string) => {
       const kv = await Deno.openKv(":memory:");
@@ -87,12 +87,12 @@ Deno.test("a file that cannot be read when the job starts stops it, with its pat
       });
       return path === broken ? { ...toKv(kv), get: fails, list: list as never } : toKv(kv);
     };
-    const surroundings = { clock, chance: () => 0.5, openKv };
+    const surroundings = { clock: systemClock, chance: () => 0.5, openKv };
     const params = Parameters.of({ "state.kv": "data/state.kv", "log.kv": "data/log.kv" });
     const starting = new EmbeddedItemTransactionJob(surroundings)
       .createApplicationPipeline(params).start("test", surroundings);
     const message = `Cannot read ${broken}: disk I/O error`;
-    const error = await assertRejects(() => clock.run(starting, "it fails"), StopError, message);
+    const error = await assertRejects(() => starting, StopError, message);
     assert((error as StopError).remedy.includes(`move ${broken} away`));
     // Both files are closed.
     for (const kv of opened) assertThrows(() => kv.close());
