@@ -13,14 +13,19 @@ const LIBRARIES = [
 /** Seconds after which a process sees a jump, at the latest. */
 const SEEN_AFTER_S = 1;
 
+/** Where it keeps memory for each process, which stays when one is killed. */
+const MEMORY = "/dev/shm";
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function library(): string | null {
-  const isThere = (path: string) => {
-    try {
-      return Deno.statSync(path).isFile;
-    } catch {
-      return false;
-    }
-  };
   return LIBRARIES.find(isThere) ?? null;
 }
 
@@ -67,7 +72,13 @@ export class WallClock {
     await Deno.rename(next, this.path);
   }
 
+  /** Removes the file, and what the library left of processes that are gone. */
   async remove(): Promise<void> {
     await Deno.remove(this.path);
+    if (!isThere(MEMORY)) return;
+    for await (const { name } of Deno.readDir(MEMORY)) {
+      const pid = /^(?:sem\.)?faketime_s(?:em|hm)_(\d+)$/.exec(name)?.[1];
+      if (pid && !isThere(`/proc/${pid}`)) await Deno.remove(`${MEMORY}/${name}`);
+    }
   }
 }
