@@ -21,12 +21,12 @@ export function savepointRoutes(job: RunningJob, stopping: AbortSignal): Hono {
   });
   app.get("/:name", async (c) => {
     const name = c.req.param("name");
-    const savepoint = isSavepointName(name) && await job.store.savepoints.get(name);
+    const savepoint = await job.store.savepoints.get(name);
     return savepoint ? c.json(savepoint) : fail(c, 404, "not_found", unknown(name));
   });
   app.delete("/:name", async (c) => {
     const name = c.req.param("name");
-    return isSavepointName(name) && await job.store.savepoints.unpin(name)
+    return await job.store.savepoints.unpin(name)
       ? c.body(null, 204)
       : fail(c, 404, "not_found", unknown(name));
   });

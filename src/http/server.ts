@@ -51,11 +51,12 @@ export function startServer(options: ServerOptions): Server {
     underWay.add(answered);
     return answered.finally(() => underWay.delete(answered));
   };
+  const allAnswered = () => Promise.allSettled(underWay);
   try {
     const listener = new Listener(
       port,
       (at) => Deno.serve({ hostname, port: at, onListen: () => {} }, answer),
-      () => Promise.allSettled(underWay),
+      allAnswered,
     );
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return {
@@ -64,7 +65,7 @@ export function startServer(options: ServerOptions): Server {
       drain: async () => {
         stopping.abort();
         const answered = new AbortController();
-        void Promise.allSettled(underWay).then(() => answered.abort());
+        void allAnswered().then(() => answered.abort());
         const from = systemClock.monotonic();
         const isPatient = () => options.job.isReady || systemClock.monotonic() - from < UNREADY_MS;
         while (!answered.signal.aborted && isPatient()) {

@@ -92,6 +92,8 @@ export class Savepoints {
   }
 
   async get(name: string): Promise<Savepoint | null> {
+    // What no savepoint can be called may be too long for a key.
+    if (!isSavepointName(name)) return null;
     const { value } = await this.store.kv.get<Omit<Savepoint, "name">>(this.#key(name));
     return value && { name, ...value };
   }
@@ -170,6 +172,7 @@ export class Savepoints {
    * @returns false when there is no such savepoint
    */
   async unpin(name: string): Promise<boolean> {
+    if (!isSavepointName(name)) return false;
     const { kv, options } = this.store;
     const key = this.#key(name);
     const there = await kv.get(key);

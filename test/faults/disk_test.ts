@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Random } from "../model/random.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { mountSmall } from "../system/small_disk.ts";
-import { Scene, sleep } from "./scene.ts";
+import { Scene, sleep, until } from "./scene.ts";
 import { assertGood, faultTest } from "./with_broker.ts";
 
 interface Event {
@@ -15,15 +15,6 @@ interface Event {
 /** Newest first. */
 async function checkpointEvents({ url }: Service): Promise<Event[]> {
   return (await (await fetch(`${url}/checkpoints`)).json()).events;
-}
-
-/** Looks again until it is so. */
-async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await look()) return;
-    await sleep(100);
-  }
-  throw new Error(`It does not come to this: ${what}`);
 }
 
 faultTest("Kafka job: a full disk is told, loses nothing, and is survived", async (seed, t) => {

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { newSeed } from "../model/random.ts";
 import { checkpointUnderWay } from "../system/evidence.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Scene, sleep } from "./scene.ts";
+import { Scene, sleep, until } from "./scene.ts";
 import { storm } from "./storm.ts";
 import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
 import { WallClock, whyNoJumps } from "./wall_clock.ts";
@@ -23,7 +23,7 @@ export interface FaultOptions {
   readonly pauses: number;
   /** SIGTERM while batches are being folded. */
   readonly stops: number;
-  /** Jumps of the wall clock of the job's processes, forwards and backwards, by a second or by weeks. */
+  /** Jumps of the wall clock of the job's processes, forwards and backwards, by a minute or by weeks. */
   readonly clockJumps: number;
   /** Rebalances, one every three seconds: a second process of the group joins or leaves. */
   readonly rebalances: number;
@@ -45,8 +45,6 @@ const ALIVE_MS_MAX = 1500;
 const EARLY_MS_MAX = 400;
 /** Between what a process tells of its clock and what it was set to. */
 const CLOCK_ERROR_MS = 10_000;
-const LOOK_MS = 100;
-const LOOKS_MAX = 300;
 /** Jumps of the wall clock: a correction, summer time, a wrong zone, a clock without a battery. */
 const JUMPS_S = [60, 3600, 11 * 3600, 40 * 86_400];
 /** Kills per length of the pauses of the load: a long run has as many inputs as a short one can read. */
@@ -150,10 +148,10 @@ async function jump(
   await clock.set(clock.ahead + seconds);
   jumps.push(seconds);
   scene.log(`the wall clock jumps by ${seconds} s, and is ${clock.ahead} s ahead`);
-  for (let look = 0; !await isCutBy(clock, scene.service); look++) {
-    if (look === LOOKS_MAX) throw new Error("No checkpoint has the time to which the clock jumped");
-    await sleep(LOOK_MS);
-  }
+  await until(
+    "a checkpoint with the time to which the clock jumped",
+    () => isCutBy(clock, scene.service),
+  );
   await alive(scene);
 }
 

@@ -32,6 +32,15 @@ const FLAGS = {
 
 export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Looks again until it is so. */
+export async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    if (await look()) return;
+    await sleep(100);
+  }
+  throw new Error(`It does not come to this: ${what}`);
+}
+
 export interface SceneOptions {
   readonly seed?: number;
   /** Longer, so that what a long run reads in the end fits into memory. */

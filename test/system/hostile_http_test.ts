@@ -38,6 +38,12 @@ async function send(port: number, bytes: Uint8Array, random: FastRandom): Promis
   }
 }
 
+/** The beginning of what comes on a connection; empty when it ends. */
+async function readText(connection: Deno.Conn): Promise<string> {
+  const bytes = new Uint8Array(1000);
+  return new TextDecoder().decode(bytes.subarray(0, await connection.read(bytes) ?? 0));
+}
+
 Deno.test("service survives bytes that are no requests, and requests that lie about their length", async () => {
   const seed = newSeed();
   const random = new FastRandom(seed);
@@ -59,9 +65,7 @@ Deno.test("service survives bytes that are no requests, and requests that lie ab
       const connection = await Deno.connect({ hostname: "127.0.0.1", port });
       const request = `GET /livez HTTP/1.1\r\nhost: ${host}\r\norigin: http://a\r\n\r\n`;
       await connection.write(new TextEncoder().encode(request));
-      const answer = new Uint8Array(1000);
-      const n = await connection.read(answer);
-      assertStringIncludes(new TextDecoder().decode(answer.subarray(0, n ?? 0)), "HTTP/1.1 403");
+      assertStringIncludes(await readText(connection), "HTTP/1.1 403");
       connection.close();
     }
     assertEquals(await (await fetch(`${service.url}/livez`)).text(), "ok\n");
@@ -108,9 +112,7 @@ Deno.test("clients that neither send nor read do not hold up a stop in good orde
     await new Promise((resolve) => setTimeout(resolve, 1000));
     await stopInGoodOrder(service);
     for (const connection of [chunked, short]) {
-      const answer = new Uint8Array(1000);
-      const n = await connection.read(answer);
-      const text = new TextDecoder().decode(answer.subarray(0, n ?? 0));
+      const text = await readText(connection);
       assertStringIncludes(text, "HTTP/1.1 503");
       assertStringIncludes(text, "stopping");
     }
@@ -144,10 +146,7 @@ Deno.test("more connections than the process may have open end neither it nor wh
     );
     for (let n = 0; n < 2 * openFilesMax; n++) await connect().catch(() => {}); // some are refused
     await write(underWay, "1\t1\ta\t1\n");
-    const answer = new Uint8Array(1000);
-    const n = await underWay.read(answer);
-    const text = new TextDecoder().decode(answer.subarray(0, n ?? 0));
-    assertStringIncludes(text, "1\t1\ta\t1\ttrue\n");
+    assertStringIncludes(await readText(underWay), "1\t1\ta\t1\ttrue\n");
     // While those who are idle are still there.
     let answered: Response | null = null;
     for (let n = 0; n < 100 && !answered; n++) {
