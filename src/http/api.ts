@@ -17,6 +17,7 @@ import {
 } from "./bodies.ts";
 import { logRoutes } from "./logs.ts";
 import { JobMetrics } from "./metrics.ts";
+import { answerReadiness } from "./readiness.ts";
 import { savepointRoutes } from "./savepoints.ts";
 
 const EVENTS_MAX = 100;
@@ -111,14 +112,10 @@ export function createApi(
     return c.json({ checkpoints, events });
   });
   app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
-  app.get("/readyz", (c) => {
-    if (job.failure) return fail(c, 503, "failed", job.failure.message);
-    if (stopping.aborted) return fail(c, 503, "stopping", "The job stops");
-    if (!job.isLogAvailable) return fail(c, 503, "log", "The log does not answer");
-    return job.isReady
-      ? c.text("ready\n")
-      : fail(c, 503, "recovering", "Partitions are being recovered");
-  });
+  app.get(
+    "/readyz",
+    (c) => answerReadiness(c, { job, conditions: job.context.conditions, stopping }),
+  );
   app.get("/metrics", async (c) => {
     const { contentType, body } = await metrics.scrape();
     return c.body(body, 200, { "content-type": contentType });

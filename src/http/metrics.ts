@@ -148,6 +148,14 @@ export class JobMetrics {
       samples: () => this.#sum((f) => f.openWindows),
     });
     this.#gauge({
+      name: "stockflow_unavailable",
+      help: "1 while something is not as it should be, by what it is; /readyz has the reasons",
+      labelNames: ["what"],
+      samples: () =>
+        [...this.job.context.conditions.states()]
+          .map(([what, stands]): Sample => [stands ? 1 : 0, { what }]),
+    });
+    this.#gauge({
       name: "stockflow_ready",
       help: "1 when every partition is recovered, else 0",
       samples: () => [[this.job.isReady ? 1 : 0]],

@@ -1,6 +1,7 @@
 import type { Log } from "../log/mod.ts";
 import type { CheckpointStore } from "../state/mod.ts";
 import type { Chance, Clock, Codec } from "../types/mod.ts";
+import type { Conditions } from "./conditions.ts";
 import type { OffsetWaiters } from "./offset_waiters.ts";
 import type { QueryOutcome } from "./query_processor.ts";
 import type { Wiring } from "./streams.ts";
@@ -18,6 +19,8 @@ export interface JobContext {
   readonly codec: Codec;
   readonly topics: OutputTopics;
   readonly owners: Owners;
+  /** What is not as it should be now. */
+  readonly conditions: Conditions;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly queryWaiters: OffsetWaiters<QueryOutcome> | null;

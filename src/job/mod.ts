@@ -8,6 +8,13 @@
 // Record batches come from a log's session, go through a core, and their outputs go back into a commit
 // of the same session.
 
+export {
+  type Blocked,
+  type Condition,
+  type ConditionFacts,
+  type ConditionReporter,
+  Conditions,
+} from "./conditions.ts";
 export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
 export * from "./errors.ts";
 export * from "./parameters.ts";

@@ -2,6 +2,7 @@ import { EmbeddedLog, GeneratorLog, type Log } from "../log/mod.ts";
 import { CheckpointStore, PARTITIONERS } from "../state/mod.ts";
 import { codecOf } from "../types/mod.ts";
 import type { CoreOptions } from "../wasm/mod.ts";
+import { Conditions } from "./conditions.ts";
 import { StopError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
@@ -43,7 +44,7 @@ export class Pipeline {
    */
   async start(name: string, surroundings: Surroundings = MACHINE): Promise<RunningJob> {
     const { params, wiring } = this;
-    const { clock, chance } = surroundings;
+    const { clock, chance, conditions = new Conditions(clock) } = surroundings;
     const restoring = params.get("restore") !== "";
     const store = await openWatchedKv(
       surroundings,
@@ -92,6 +93,7 @@ export class Pipeline {
         discardResults: wiring.results.sinks.length === 0,
       },
       owners,
+      conditions,
       clock,
       chance,
       queryWaiters: gateway?.queryWaiters ?? null,

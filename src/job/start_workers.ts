@@ -33,7 +33,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
     return Array.from({ length: threads }, (_, n) => threadWorker(context, options, n, deliver));
   }
   warmUp(core);
-  const { settings, transactionLog, store, topics, clock, chance, owners } = context;
+  const { settings, transactionLog, store, topics, clock, chance, owners, conditions } = context;
   return [
     new TransactionWorker({
       settings,
@@ -42,6 +42,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       parameters: foldParametersOf(core),
       coreOptions: (partition) => ({ ...core, partition }),
       topics,
+      conditions,
       clock,
       chance,
       onOutcomes: options.onOutcomes,
@@ -87,6 +88,7 @@ function threadWorker(
     log: transactionLog instanceof GeneratorLog ? transactionLog.beneath : transactionLog,
     ...(ownLog ? { ownLog } : {}),
     store,
+    conditions: context.conditions,
     clock,
     chance,
     watchdogMs,

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { HungError, type Kv, KvFileError, openKvFile, watchKv } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
+import type { Conditions } from "./conditions.ts";
 import { StopError } from "./errors.ts";
 import type { LogOptions } from "./logging.ts";
 import type { OnProgress } from "./progress.ts";
@@ -17,6 +18,8 @@ export interface Surroundings {
   readonly threads?: boolean;
   /** Is told how far works have come that can take long. */
   readonly onProgress?: OnProgress;
+  /** Where it is reported what is not as it should be; by default the job makes its own. */
+  readonly conditions?: Conditions;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
 }

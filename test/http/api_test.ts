@@ -245,6 +245,39 @@ Deno.test("readyz tells recovering, ready, stopping and failed; livez lives", as
   await client.close();
 });
 
+Deno.test("readyz is 200 with the reasons while look-ups can be answered, and 503 for writes that are refused", async () => {
+  const client = await Client.open();
+  const { conditions } = client.life.job.context;
+  conditions.set("disk", { reason: "3 MB are left", blocks: "writes" });
+  const ready = await client.request("GET", "/readyz");
+  assertEquals([ready.status, ready.text], [
+    200,
+    "ready\ndisk: 3 MB are left; it blocks writes\n",
+  ]);
+  assertEquals((await client.request("GET", "/readyz?for=lookups")).status, 200);
+  const writes = await client.request("GET", "/readyz?for=writes");
+  assertEquals([writes.status, writes.headers.get("retry-after")], [503, "1"]);
+  assertEquals(JSON.parse(writes.text), { error: { reason: "disk", message: "3 MB are left" } });
+  assertStringIncludes(
+    (await client.request("GET", "/metrics")).text,
+    'unavailable{what="disk"} 1',
+  );
+  conditions.set("topic", { reason: "it is gone", blocks: "lookups" });
+  const neither = await client.request("GET", "/readyz");
+  assertEquals(neither.status, 503);
+  assertStringIncludes(neither.text, "it is gone; disk: 3 MB are left");
+  for (const what of ["disk", "topic"]) conditions.clear(what);
+  assertEquals((await client.request("GET", "/readyz?for=writes")).text, "ready\n");
+  assertStringIncludes(
+    (await client.request("GET", "/metrics")).text,
+    'unavailable{what="disk"} 0',
+  );
+  const wrong = await client.request("GET", "/readyz?for=tea");
+  assertEquals(wrong.status, 400);
+  assertStringIncludes(wrong.text, "lookups or writes");
+  await client.close();
+});
+
 Deno.test("a request whose body does not come is answered when the job stops, and holds nothing up", async () => {
   const client = await Client.open();
   let reading = Promise.withResolvers<void>();

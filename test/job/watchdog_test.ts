@@ -6,7 +6,12 @@ import {
   ThreadWorker,
   type ThreadWorkerOptions,
 } from "../../src/job/threads/thread_worker.ts";
-import { EmbeddedItemTransactionJob, Parameters, StopError } from "../../src/job/mod.ts";
+import {
+  Conditions,
+  EmbeddedItemTransactionJob,
+  Parameters,
+  StopError,
+} from "../../src/job/mod.ts";
 import { HungError, toKv, watchKv } from "../../src/log/mod.ts";
 import { openWatchedKv } from "../../src/job/surroundings.ts";
 import { systemClock } from "../../src/types/mod.ts";
@@ -204,6 +209,7 @@ function workerOf(clock: ManualClock, startThread: () => Thread, gone: number[])
     spec: SPEC as unknown as ThreadWorkerOptions["spec"],
     log: {} as ThreadWorkerOptions["log"],
     store: { kv: {} } as ThreadWorkerOptions["store"],
+    conditions: new Conditions(clock),
     clock,
     chance: () => 0.5,
     watchdogMs: 10_000,

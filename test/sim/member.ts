@@ -1,6 +1,7 @@
 // A process of the cluster from the inside: the real workers, store and log on simulated surroundings.
 
 import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
+import { Conditions } from "../../src/job/conditions.ts";
 import type { LocalOwner } from "../../src/job/worker/owners.ts";
 import { newestCheckpoints } from "../../src/job/restore.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
@@ -207,6 +208,7 @@ export class Member {
       },
       partitions,
       pendingLimits: plan.pendingLimits,
+      conditions: new Conditions(process.clock),
       clock: process.clock,
       chance: process.chance,
       onOutcomes: (partition, first, outcomes) =>

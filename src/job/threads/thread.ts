@@ -10,6 +10,7 @@ import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
 import { Activity } from "./activity.ts";
+import { remoteConditions } from "./remote_conditions.ts";
 import { RemoteKv } from "./remote_kv.ts";
 import { Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
@@ -75,6 +76,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     buffers,
     topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
     partitions: spec.partitions,
+    conditions: remoteConditions(rpc),
     clock: systemClock,
     chance: systemChance,
     onOutcomes: spec.outcomes

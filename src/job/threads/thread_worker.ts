@@ -1,6 +1,7 @@
 import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
+import type { Conditions } from "../conditions.ts";
 import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import type { OnProgress, Progress, Work } from "../progress.ts";
@@ -9,6 +10,7 @@ import { addFigures, NO_FIGURES, type WorkerFigures } from "../worker/figures.ts
 import type { ItemOwner } from "../worker/owners.ts";
 import type { OnOutcomes } from "../worker/partition_processor.ts";
 import { Activity } from "./activity.ts";
+import { conditionMethods } from "./remote_conditions.ts";
 import { kvMethods } from "./remote_kv.ts";
 import { logMethods } from "./remote_log.ts";
 import type { ThreadedLog } from "./threaded_log.ts";
@@ -37,6 +39,8 @@ export interface ThreadWorkerOptions {
   /** How the thread opens the log by itself; without it, by calls to this one. */
   readonly ownLog?: ThreadedLog;
   readonly store: CheckpointStore;
+  /** Where the thread's conditions are reported, under the worker's name. */
+  readonly conditions: Conditions;
   readonly clock: Clock;
   readonly chance: Chance;
   /** A thread that says nothing for so long is taken to hang, and replaced. */
@@ -134,6 +138,7 @@ export class ThreadWorker implements JobWorker {
       thread.terminate();
       this.#keepFigures();
       this.#endProgress();
+      this.options.conditions.clearAll(name);
       for (const partition of spec.partitions) this.options.onOwner(partition, null);
     }
   }
@@ -173,11 +178,13 @@ export class ThreadWorker implements JobWorker {
   }
 
   #methods(): Record<string, Method> {
-    const { log, ownLog, store, onOutcomes, onOwner, onCommitted } = this.options;
+    const { name, log, ownLog, store, conditions } = this.options;
+    const { onOutcomes, onOwner, onCommitted } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
       ...(ownLog?.methods ?? logMethods(log)),
       ...kvMethods(store.kv),
+      ...conditionMethods(conditions.reporter(name)),
       addEvent: ([event]) => store.addEvent(event),
       progress: ([progress]) => this.#tellProgress(progress),
       figures: ([figures]) => void (this.#figures = figures),

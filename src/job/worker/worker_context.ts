@@ -2,6 +2,7 @@ import type { Log } from "../../log/mod.ts";
 import type { CheckpointStore, FoldParameters } from "../../state/mod.ts";
 import type { Chance, Clock } from "../../types/mod.ts";
 import type { BufferPool, CoreOptions } from "../../wasm/mod.ts";
+import type { ConditionReporter } from "../conditions.ts";
 import type { OnProgress } from "../progress.ts";
 import type { PendingLimits } from "./committer.ts";
 import type { LocalOwner } from "./owners.ts";
@@ -35,6 +36,8 @@ export interface WorkerContext {
   readonly partitions?: readonly number[];
   /** Bounds of what waits for a commit; those of Committer by default. */
   readonly pendingLimits?: PendingLimits;
+  /** Where it reports what is not as it should be. */
+  readonly conditions: ConditionReporter;
   readonly clock: Clock;
   readonly chance: Chance;
   /** Is told the outcome of every record; null if nobody wants to know. */
