@@ -1,6 +1,6 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
-import { checkAccess, type Server, startServer } from "./http/mod.ts";
+import { accessOf, checkAccess, type Server, startServer } from "./http/mod.ts";
 import {
   addressOf,
   environmentName,
@@ -108,7 +108,7 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
       hostname: params.get("http.host"),
       port: params.get("http.port"),
       bodyBytesMax: params.get("http.body.bytes.max"),
-      token: params.get("http.token"),
+      access: accessOf(params),
       instance,
     });
     instance.listensAt(

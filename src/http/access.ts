@@ -1,8 +1,9 @@
-// Who may use the API.
+// Who may use the API: which names it is asked under, which web pages, and with which token.
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { ParameterError, type Parameters } from "../job/mod.ts";
+import { shorten } from "../types/mod.ts";
 import { fail } from "./answers.ts";
 
 const LOOPBACK = /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/;
@@ -21,21 +22,142 @@ export function checkAccess(params: Parameters): void {
   );
 }
 
-/** A web page elsewhere must not use a service on this machine. */
-export const ownOriginOnly: MiddlewareHandler = async (c, next) => {
-  const origin = c.req.header("origin");
-  // A Host that is none makes no URL.
-  if (origin && origin !== URL.parse(c.req.url)?.origin) {
-    return fail(c, 403, "origin", `Requests from ${origin} are not taken`);
-  }
-  return await next();
-};
+/** What decides who may use the API. */
+export interface Access {
+  /** What clients must bring; empty = nothing. */
+  readonly token: string;
+  /** Names and addresses beside those of loopback under which requests without a token are taken. */
+  readonly hosts: readonly string[];
+  /** Origins of web pages that may use the API, such as https://shop.example. */
+  readonly origins: readonly string[];
+}
+
+/** What the parameters of a job say of it. */
+export function accessOf(params: Parameters): Access {
+  return {
+    token: params.get("http.token"),
+    hosts: [
+      params.get("http.host"),
+      params.get("http.advertised.host"),
+      ...params.get("http.allowed.hosts"),
+    ].filter((host) => host !== ""),
+    origins: params.get("http.allowed.origins"),
+  };
+}
+
+/** The name or address of `host[:port]`, as it is compared; null if it is none. */
+function nameOf(authority: string): string | null {
+  // What would be something else in a URL: user, path, query, fragment.
+  if (/[\s/?#@\\]/.test(authority)) return null;
+  const name = URL.parse(`http://${authority}`)?.hostname;
+  return name ? name.replace(/\.$/, "") : null;
+}
+
+/** A name or address of a parameter, where IPv6 has no brackets. */
+function nameOfParameter(host: string): string | null {
+  return nameOf(/^[^[].*:.*:/.test(host) || host.startsWith("::") ? `[${host}]` : host);
+}
+
+/** Names that never leave this machine, as URLs write them; 127.0.0.1 may come as an IPv6 address too. */
+function isLoopback(name: string): boolean {
+  const address = name.replace(/^\[(.*)\]$/, "$1");
+  return LOOPBACK.test(address) || /^::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}$/.test(address);
+}
+
+/** What a request says of the name that it was sent to. HTTP/2 has it in :authority, which is in the URL. */
+function authoritiesOf(c: Context): string[] {
+  const inUrl = /^[a-z]+:\/\/([^/?#]*)/i.exec(c.req.raw.url)?.[1];
+  const inHeader = c.req.header("host");
+  return [...new Set([inUrl, inHeader])].filter((a): a is string => a !== undefined);
+}
+
+/**
+ * A name of somebody else that leads to this machine (DNS rebinding) makes a foreign page look like one of our
+ * own. So without a token only known names are served.
+ */
+export function knownHostsOnly({ token, hosts }: Access): MiddlewareHandler {
+  const known = new Set(hosts.map(nameOfParameter));
+  return async (c, next) => {
+    // A kubelet asks under the address of the pod.
+    if (isProbe(c)) return await next();
+    for (const authority of authoritiesOf(c)) {
+      const name = nameOf(authority);
+      if (name === null) {
+        const given = JSON.stringify(shorten(authority));
+        return fail(
+          c,
+          400,
+          "host",
+          `Host must be a name or an address, with a port or without: ${given}`,
+        );
+      }
+      if (token !== "" || isLoopback(name) || known.has(name)) continue;
+      return fail(
+        c,
+        421,
+        "host",
+        `Requests to ${
+          JSON.stringify(shorten(name))
+        } are not taken: name it in http.allowed.hosts, or set http.token`,
+      );
+    }
+    return await next();
+  };
+}
+
+/** Whether a page of this origin was loaded from the very name and port that it now asks. */
+function isOwn(origin: string, c: Context): boolean {
+  const page = URL.parse(origin);
+  if (page?.origin !== origin) return false;
+  const authorities = authoritiesOf(c);
+  // A proxy may speak TLS for us: the port that goes without saying is that of the page's scheme.
+  return authorities.length > 0 &&
+    authorities.every((authority) =>
+      URL.parse(`${page.protocol}//${authority}`)?.host === page.host
+    );
+}
+
+const CORS_METHODS = "GET, HEAD, POST, DELETE";
+const CORS_HEADERS = "authorization, content-type, content-encoding";
+const CORS_EXPOSED = "location, retry-after, www-authenticate";
+const CORS_MAX_AGE_SECONDS = "600";
+
+/** A web page elsewhere must not use a service on this machine, unless its origin is named. */
+export function knownOriginsOnly({ origins }: Access): MiddlewareHandler {
+  const named = new Set(origins);
+  return async (c, next) => {
+    const origin = c.req.header("origin");
+    // What a cache keeps for one page must not be given to another.
+    if (named.size > 0) c.header("vary", "Origin");
+    if (!origin) return await next();
+    if (named.has(origin)) {
+      c.header("access-control-allow-origin", origin);
+      c.header("access-control-expose-headers", CORS_EXPOSED);
+      if (c.req.method !== "OPTIONS" || !c.req.header("access-control-request-method")) {
+        return await next();
+      }
+      // Browsers ask so before a request, and bring no token.
+      c.header("access-control-allow-methods", CORS_METHODS);
+      c.header("access-control-allow-headers", CORS_HEADERS);
+      c.header("access-control-max-age", CORS_MAX_AGE_SECONDS);
+      return c.body(null, 204);
+    }
+    if (isOwn(origin, c)) return await next();
+    return fail(
+      c,
+      403,
+      "origin",
+      `Requests of pages from ${shorten(origin)} are not taken: name it in http.allowed.origins`,
+    );
+  };
+}
 
 /** What probes ask without a token; it tells nothing about the data. */
 const PROBES = new Set(["/livez", "/readyz"]);
 
-export function isProbe(path: string): boolean {
-  return PROBES.has(path);
+/** Whether a request is one of a probe: GET or HEAD of /livez or /readyz. */
+export function isProbe({ req }: Context): boolean {
+  return PROBES.has(req.path) && (req.method === "GET" || req.method === "HEAD");
 }
 
 const digest = (text: string) => createHash("sha256").update(text).digest();
@@ -44,7 +166,7 @@ const digest = (text: string) => createHash("sha256").update(text).digest();
 export function bearerToken(token: string): MiddlewareHandler {
   const expected = digest(token);
   return async (c, next) => {
-    if (isProbe(c.req.path)) return await next();
+    if (isProbe(c)) return await next();
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
     // Digests have one length, and are compared in a time that tells nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return await next();

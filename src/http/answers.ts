@@ -14,7 +14,7 @@ const log = getLogger(["stockflow", "http"]);
 /** Seconds after which a client may try again. */
 const RETRY_AFTER_SECONDS = "1";
 
-export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 416 | 500 | 503;
+export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 416 | 421 | 500 | 503;
 
 /** An answer whose JSON is written already: int64 numbers keep their digits. */
 export function json(c: Context, status: 200 | 201 | ErrorStatus, text: string): Response {

@@ -4,7 +4,7 @@ import { INSTANCE_HEADER, type RunningJob } from "../job/mod.ts";
 import { pinnedBy } from "../state/mod.ts";
 import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
-import { bearerToken, isProbe, ownOriginOnly } from "./access.ts";
+import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { fail, failWith, json, setRetryAfter, tellRefused } from "./answers.ts";
 import {
   BodyError,
@@ -26,8 +26,7 @@ export interface ApiOptions {
   readonly job: RunningJob;
   /** Largest body of a request. */
   readonly bodyBytesMax: number;
-  /** What clients must bring; empty = nothing. */
-  readonly token?: string;
+  readonly access: Access;
   /** Tells one life of the process from the others. */
   readonly instanceId: string;
   /** Aborted when the server stops taking requests. */
@@ -36,15 +35,16 @@ export interface ApiOptions {
 
 /** The HTTP API of a running job. */
 export function createApi(
-  { job, bodyBytesMax, token = "", instanceId, stopping }: ApiOptions,
+  { job, bodyBytesMax, access, instanceId, stopping }: ApiOptions,
 ): Hono {
   const app = new Hono();
   const metrics = new JobMetrics(job);
 
-  app.use(ownOriginOnly);
-  if (token) app.use(bearerToken(token));
+  app.use(knownHostsOnly(access));
+  app.use(knownOriginsOnly(access));
+  if (access.token !== "") app.use(bearerToken(access.token));
   app.use(async (c, next) => {
-    if (!stopping.aborted || isProbe(c.req.path)) return await next();
+    if (!stopping.aborted || isProbe(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
   const limit = bodyLimit({

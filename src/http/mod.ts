@@ -4,6 +4,6 @@
 // What may not: rules of the business, logs, storage; a request is read, handed to the running job, and
 // its outcome is written.
 
-export { checkAccess } from "./access.ts";
+export { accessOf, checkAccess } from "./access.ts";
 export { createApi } from "./api.ts";
 export { type Server, startServer } from "./server.ts";

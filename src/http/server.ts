@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type Instance, type RunningJob, StopError } from "../job/mod.ts";
 import { systemClock } from "../types/mod.ts";
+import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
 
 const log = getLogger(["stockflow", "http"]);
@@ -18,8 +19,7 @@ export interface ServerOptions {
   readonly hostname: string;
   readonly port: number;
   readonly bodyBytesMax: number;
-  /** What clients must bring; empty = nothing. */
-  readonly token?: string;
+  readonly access: Access;
   readonly instance: Instance;
 }
 

@@ -70,6 +70,23 @@ function optional(allowed: string, pattern: RegExp, help: string): Parameter<str
   return { schema, allowed: `${allowed}, or nothing`, default: "", help };
 }
 
+/** Texts with commas between them; none by default. */
+function list(
+  allowed: string,
+  isAllowed: (text: string) => boolean,
+  help: string,
+): Parameter<readonly string[]> {
+  const schema = z.string()
+    .transform((text) => text === "" ? [] : text.split(",").map((part) => part.trim()))
+    .refine((parts) => parts.every(isAllowed));
+  return {
+    schema,
+    allowed: `${allowed}, several with commas between them, or nothing`,
+    default: "",
+    help,
+  };
+}
+
 /** A text that no error tells. */
 function secret(allowed: string, help: string): Parameter<string> {
   return { schema: z.string(), allowed, default: "", help, secret: true };
@@ -82,6 +99,8 @@ function topic(help: string): Parameter<string> {
 
 const TOPIC = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
 const TOPIC_ALLOWED = "a topic's name (letters, digits, . _ -)";
+/** A name, an IPv4 address, or an IPv6 address without brackets. */
+const HOST_NAME = /^([A-Za-z0-9._-]+|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/;
 const DAY_MS = 86_400_000;
 const PATH = /^[^\0]{1,4096}$/;
 
@@ -291,6 +310,18 @@ export const PARAMETERS = {
     "",
     "under which processes of the same group (Kafka) reach http.port; empty = http.host, unless that " +
       "is 0.0.0.0 or ::",
+  ),
+  "http.allowed.hosts": list(
+    "a name or an address without a port",
+    (host) => host.length <= 253 && HOST_NAME.test(host),
+    "under which requests without http.token are taken, beside loopback, http.host and " +
+      "http.advertised.host",
+  ),
+  "http.allowed.origins": list(
+    "an origin such as https://shop.example",
+    (origin) =>
+      origin.length <= 300 && /^https?:/.test(origin) && URL.parse(origin)?.origin === origin,
+    "web pages that may use the HTTP API (CORS), beside its own",
   ),
   "http.token": {
     ...text(

@@ -1,5 +1,5 @@
-import { createApi } from "../../src/http/mod.ts";
-import type { ParameterKey } from "../../src/job/mod.ts";
+import { accessOf, createApi } from "../../src/http/mod.ts";
+import { type ParameterKey, Parameters } from "../../src/job/mod.ts";
 import { type Life, World } from "../job/world.ts";
 
 export const INSTANCE_ID = "11111111-2222-4333-8444-555555555555";
@@ -21,7 +21,7 @@ export class Client {
     this.app = createApi({
       job: life.job,
       bodyBytesMax: 100_000,
-      token,
+      access: accessOf(Parameters.of({ ...world.flags, "http.token": token })),
       instanceId: INSTANCE_ID,
       stopping,
     });
@@ -35,8 +35,14 @@ export class Client {
     return new Client(world, await world.start(), token);
   }
 
-  async request(method: string, path: string, init: RequestInit = {}): Promise<Answer> {
-    const request = new Request(`http://127.0.0.1:8080${path}`, { method, ...init });
+  /** @param host the name and port under which the service is asked */
+  async request(
+    method: string,
+    path: string,
+    init: RequestInit = {},
+    host = "127.0.0.1:8080",
+  ): Promise<Answer> {
+    const request = new Request(`http://${host}${path}`, { method, ...init });
     const response = await this.world.clock.run(
       Promise.resolve(this.app.fetch(request)),
       `${method} ${path}`,

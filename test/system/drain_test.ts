@@ -1,8 +1,8 @@
 // What a stop waits for, over real connections; the job is in a world of its own (test/job/world.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { startServer } from "../../src/http/mod.ts";
-import { Instance } from "../../src/job/mod.ts";
+import { accessOf, startServer } from "../../src/http/mod.ts";
+import { Instance, Parameters } from "../../src/job/mod.ts";
 import { World } from "../job/world.ts";
 
 /** Far longer than a stop waits for requests of a job that is not ready. */
@@ -27,6 +27,7 @@ Deno.test("a stop while partitions are recovered does not wait for requests that
     hostname: "127.0.0.1",
     port: 0,
     bodyBytesMax: 1000,
+    access: accessOf(Parameters.of()),
     instance: new Instance("a"),
   });
   const posted = fetch(`${server.url}/transactions`, {
