@@ -140,13 +140,7 @@ export class CheckpointStore {
       const some = hashes.slice(at, at + GET_MANY_MAX);
       const keys = some.map((hash) => this.chunkKey(partition, hash));
       const entries = await this.kv.getMany<Uint8Array[]>(keys);
-      entries.forEach(({ value }, i) => {
-        if (!value) throw new DamagedCheckpointError(`Chunk ${some[i]} is missing`);
-        if (!((value as unknown) instanceof Uint8Array) || sha256(value) !== some[i]) {
-          throw new DamagedCheckpointError(`Chunk ${some[i]} is altered`);
-        }
-        chunks.push(value);
-      });
+      entries.forEach(({ value }, i) => chunks.push(intactChunk(some[i]!, value)));
     }
     return chunks;
   }
@@ -191,6 +185,19 @@ export class CheckpointStore {
 
 function whole(chunks: readonly Uint8Array[]): Uint8Array {
   return chunks.length === 1 ? chunks[0]! : concat(chunks);
+}
+
+/**
+ * A chunk as it was stored under its hash.
+ *
+ * @throws {DamagedCheckpointError} when it is missing or altered
+ */
+export function intactChunk(hash: string, value: unknown): Uint8Array {
+  if (!value) throw new DamagedCheckpointError(`Chunk ${hash} is missing`);
+  if (!(value instanceof Uint8Array) || sha256(value) !== hash) {
+    throw new DamagedCheckpointError(`Chunk ${hash} is altered`);
+  }
+  return value;
 }
 
 /** The parts put together. */

@@ -1,5 +1,8 @@
-// Damage to checkpoints, region by region: every byte of what is small, samples of what is large, and parts
-// that are missing, exchanged, or of another kind. What is not found is used, and that must not be.
+// Damage to checkpoints, region by region: bytes altered and cut, and parts that are missing, exchanged, or
+// of another kind. What is not found is used, and that must not be.
+//
+//   damageDecoders  every byte of everything, given to the functions that verify: microseconds for each
+//   damageRun       the same through a store, which falls back to the checkpoint before: milliseconds
 
 import {
   CheckpointChain,
@@ -9,13 +12,24 @@ import {
   type Manifest,
   readExported,
 } from "../../src/state/mod.ts";
+import { concat, intactChunk } from "../../src/state/checkpoint_store.ts";
+import { manifestAt } from "../../src/state/manifest.ts";
+import { toHex } from "../../src/state/segment_index.ts";
 import { FaultKv } from "../log/fault_kv.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
 
-/** Up to this length every byte is damaged. */
-const EVERY_BYTE_MAX = 2500;
-/** Positions in what is larger. */
-const SAMPLES = 150;
+/** How densely a part is damaged. */
+export interface Density {
+  /** Up to this length every byte is damaged. */
+  readonly everyByteMax: number;
+  /** Positions in what is larger. */
+  readonly samples: number;
+}
+
+const EVERY_BYTE: Density = { everyByteMax: Infinity, samples: 0 };
+/** The beginning of a file, which its format is in, and its end, where the hash is. */
+const HEAD_BYTES = 2500;
+const END_BYTES = 400;
 
 export interface DamageVerdict {
   readonly damages: number;
@@ -52,8 +66,11 @@ class Count {
 }
 
 /** The bytes with one byte altered, zeroed, cut there, or one added, at every position or at samples of them. */
-export function* damagesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  const step = bytes.length <= EVERY_BYTE_MAX ? 1 : bytes.length / SAMPLES;
+function* damagesOf(
+  bytes: Uint8Array,
+  { everyByteMax, samples }: Density,
+): Generator<Uint8Array> {
+  const step = bytes.length <= everyByteMax ? 1 : bytes.length / samples;
   for (let position = 0; position < bytes.length; position += step) {
     const at = Math.floor(position);
     const altered = bytes.slice();
@@ -76,14 +93,14 @@ export function* damagesOf(bytes: Uint8Array): Generator<Uint8Array> {
 /** Values that are no bytes: another program's, or a broken file's. */
 const OTHER_KINDS: readonly unknown[] = [null, 0, "text", new Uint8Array(), { a: 1 }, [1], 5n];
 
-/** Two partitions with two checkpoints each. */
-async function twoCheckpoints(kv: Deno.Kv) {
+/** Two partitions with two checkpoints each, whose largest segment has so many bytes. */
+async function twoCheckpoints(kv: Deno.Kv, segmentBytes: number) {
   const store = await openStore(new FaultKv(kv));
   const manifests: Manifest[][] = [];
   for (const partition of [0, 1]) {
     const chain = await CheckpointChain.open(store, await store.takeOver(partition), 3, null);
     const segments = (n: number) => ({
-      0: noise(10 * partition + n, 150_000),
+      0: noise(10 * partition + n, segmentBytes),
       3: noise(10 * partition + n + 5, 300),
     });
     const older = await publish(chain, 5, { ...segments(1), 7: `kept by ${partition}` });
@@ -125,31 +142,69 @@ async function readable(store: CheckpointStore): Promise<string> {
   return good.join();
 }
 
-/** Damages checkpoints in a KV and exported files in every region; tells what was found. */
-export async function damageRun(): Promise<DamageVerdict> {
+/** Whether the parts of a checkpoint are taken for damaged. */
+function isRefused(read: () => void): boolean {
+  try {
+    read();
+    return false;
+  } catch (error) {
+    if (error instanceof DamagedCheckpointError) return true;
+    throw error;
+  }
+}
+
+/** Damages every byte of a small checkpoint and of its exported file; reports what the decoders found. */
+export async function damageDecoders(): Promise<DamageVerdict> {
   const count = new Count();
   const kv = await Deno.openKv(":memory:");
-  const { store, manifests } = await twoCheckpoints(kv);
+  const { store, manifests } = await twoCheckpoints(kv, 1000);
+  for (const { region, key, value } of await entriesOf(store, manifests[0]!)) {
+    const read = (bytes: unknown) =>
+      region === "manifest" ? manifestAt(key, bytes) : intactChunk(toHex(key[3] as never), bytes);
+    read(value);
+    for (const damage of damagesOf(value, EVERY_BYTE)) {
+      count.add(region, isRefused(() => read(damage)));
+    }
+    for (const other of OTHER_KINDS) {
+      count.add(`${region} of another kind`, isRefused(() => read(other)));
+    }
+  }
+  const file = await exportedFile(store, manifests);
+  readExported(file);
+  for (const damage of damagesOf(file, EVERY_BYTE)) {
+    count.add("file", isRefused(() => readExported(damage)));
+  }
+  kv.close();
+  return count;
+}
+
+/** Damages large checkpoints in a KV and their exported file in every region; reports what was found. */
+export async function damageRun(density: Density): Promise<DamageVerdict> {
+  const count = new Count();
+  const kv = await Deno.openKv(":memory:");
+  const { store, manifests } = await twoCheckpoints(kv, 150_000);
   const [older, newest] = manifests[0]!;
   const olderAlone = `${older!.sequence}: ${older!.stateHash} 3`;
   const both = `${newest!.sequence}: ${newest!.stateHash} 3,${olderAlone}`;
+  const fallsBack = async (region: string) =>
+    count.add(region, await readable(store) === olderAlone);
   if (await readable(store) !== both) {
     throw new Error("The checkpoints are not right to begin with");
   }
   const entries = await entriesOf(store, manifests[0]!);
   for (const { region, key, value } of entries) {
-    for (const damage of damagesOf(value)) {
+    for (const damage of damagesOf(value, density)) {
       await kv.set(key, damage);
-      count.add(region, await readable(store) === olderAlone);
+      await fallsBack(region);
     }
     for (const other of OTHER_KINDS) {
       await kv.set(key, other);
-      count.add(`${region} of another kind`, await readable(store) === olderAlone);
+      await fallsBack(`${region} of another kind`);
     }
     // A manifest that is missing is no checkpoint: that is how retired ones go.
     if (region !== "manifest") {
       await kv.delete(key);
-      count.add(`${region} missing`, await readable(store) === olderAlone);
+      await fallsBack(`${region} missing`);
     }
     await kv.set(key, value);
   }
@@ -157,7 +212,7 @@ export async function damageRun(): Promise<DamageVerdict> {
     for (const b of entries) {
       if (a === b) continue;
       await kv.set(a.key, b.value);
-      count.add(`${a.region} exchanged`, await readable(store) === olderAlone);
+      await fallsBack(`${a.region} exchanged`);
       await kv.set(a.key, a.value);
     }
   }
@@ -169,47 +224,37 @@ export async function damageRun(): Promise<DamageVerdict> {
   const [{ key, value }] = entries as [Entry];
   for (const other of otherManifests) {
     await kv.set(key, (await kv.get(other)).value);
-    count.add("manifest of another checkpoint", await readable(store) === olderAlone);
+    await fallsBack("manifest of another checkpoint");
   }
   await kv.set(key, value);
   if (await readable(store) !== both) throw new Error("The checkpoints are not right any more");
-  await damageFile(store, manifests, count);
+  damageFile(await exportedFile(store, manifests), density, count);
   kv.close();
   return count;
 }
 
-async function damageFile(
-  store: CheckpointStore,
-  manifests: Manifest[][],
-  count: Count,
-): Promise<void> {
+/** The file of the newest checkpoint of each partition, and of a savepoint of them. */
+async function exportedFile(store: CheckpointStore, manifests: Manifest[][]): Promise<Uint8Array> {
   const newest = manifests.map((list) => list.at(-1)!);
   const savepoints = [await store.savepoints.pin("a", 42, [2, 2])];
   const parts = await Array.fromAsync(
     exportCheckpoints(store, newest, savepoints),
     (p) => p.slice(),
   );
-  const file = new Uint8Array(await new Blob(parts).arrayBuffer());
-  readExported(file);
-  const head = file.subarray(0, EVERY_BYTE_MAX);
-  for (const part of damagesOf(head)) {
-    addFile("head of a file", new Uint8Array([...part, ...file.subarray(EVERY_BYTE_MAX)]));
-  }
-  for (const whole of damagesOf(file)) addFile("file", whole);
-  for (let at = file.length - 400; at < file.length; at++) {
-    const altered = file.slice();
-    altered[at]! ^= 0x80;
-    addFile("end of a file", altered);
-    addFile("end of a file", file.slice(0, at));
-  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
 
-  function addFile(region: string, bytes: Uint8Array): void {
-    try {
-      readExported(bytes);
-      count.add(region, false);
-    } catch (error) {
-      if (!(error instanceof DamagedCheckpointError)) throw error;
-      count.add(region, true);
-    }
+function damageFile(file: Uint8Array, density: Density, count: Count): void {
+  readExported(file);
+  const add = (region: string, bytes: Uint8Array) =>
+    count.add(region, isRefused(() => readExported(bytes)));
+  const rest = file.subarray(HEAD_BYTES);
+  for (const head of damagesOf(file.subarray(0, HEAD_BYTES), density)) {
+    add("head of a file", concat([head, rest]));
+  }
+  for (const whole of damagesOf(file, density)) add("file", whole);
+  const before = file.subarray(0, -END_BYTES);
+  for (const end of damagesOf(file.subarray(-END_BYTES), density)) {
+    add("end of a file", concat([before, end]));
   }
 }

@@ -55,10 +55,12 @@ export function openStore(kv: Kv): Promise<CheckpointStore> {
 /** Bytes of which zstd can make little, the same for the same seed. */
 export function noise(seed: number, length: number): Uint8Array {
   let x = seed * 2654435761 + 1;
-  return Uint8Array.from({ length }, () => {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
     x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) + 12345;
-    return x >>> 24;
-  });
+    bytes[i] = x >>> 24;
+  }
+  return bytes;
 }
 
 /** Publishes a checkpoint of the given segments. */
