@@ -1,6 +1,6 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
-import { accessOf, checkAccess, type Server, startServer } from "./http/mod.ts";
+import { accessOf, checkAccess, limitsOf, type Server, startServer } from "./http/mod.ts";
 import {
   addressOf,
   environmentName,
@@ -107,7 +107,7 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
       job,
       hostname: params.get("http.host"),
       port: params.get("http.port"),
-      bodyBytesMax: params.get("http.body.bytes.max"),
+      limits: limitsOf(params),
       access: accessOf(params),
       instance,
     });

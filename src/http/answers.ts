@@ -7,14 +7,27 @@ import { LostError } from "../job/errors.ts";
 import { OffsetOutOfRangeError, WriteFailedError } from "../log/mod.ts";
 import { SavepointExistsError } from "../state/mod.ts";
 import { InvalidRecordError } from "../types/mod.ts";
-import { BodyError } from "./bodies.ts";
+import { BodyError } from "./body_error.ts";
 
 const log = getLogger(["stockflow", "http"]);
 
 /** Seconds after which a client may try again. */
 const RETRY_AFTER_SECONDS = "1";
 
-export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 416 | 421 | 500 | 503;
+export type ErrorStatus =
+  | 400
+  | 401
+  | 403
+  | 404
+  | 408
+  | 409
+  | 411
+  | 413
+  | 415
+  | 416
+  | 421
+  | 500
+  | 503;
 
 /** An answer whose JSON is written already: int64 numbers keep their digits. */
 export function json(c: Context, status: 200 | 201 | ErrorStatus, text: string): Response {
@@ -41,14 +54,8 @@ export function tellRefused({ req: { method, path } }: Context, reason: string):
   log.warn("{method} {path} was answered 503: {reason}", { method, path, reason });
 }
 
-/** A client broke off, which the check of the body's size may meet first. */
-function isBrokenBody(error: Error): boolean {
-  return error instanceof Deno.errors.BadResource && error.message.includes("body");
-}
-
 /** What to answer when a request ended in an error. */
 export function failWith(c: Context, error: Error): Response {
-  if (isBrokenBody(error)) return fail(c, 400, "body", error.message);
   if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
   if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
   if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);

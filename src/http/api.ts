@@ -1,20 +1,13 @@
-import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { Hono } from "hono";
 import { INSTANCE_HEADER, type RunningJob } from "../job/mod.ts";
 import { pinnedBy } from "../state/mod.ts";
-import { encodeUtf8, InvalidRecordError } from "../types/mod.ts";
+import type { ItemTransaction, Query, QueryResult } from "../types/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
-import { fail, failWith, json, setRetryAfter, tellRefused } from "./answers.ts";
-import {
-  BodyError,
-  type BodyForm,
-  bytesOf,
-  formOf,
-  parseEach,
-  refusal,
-  unlessStopping,
-} from "./bodies.ts";
+import { answerEach, type Handling } from "./answer_each.ts";
+import { fail, failWith, json } from "./answers.ts";
+import { BodyReader } from "./body_reader.ts";
+import type { HttpLimits } from "./limits.ts";
 import { logRoutes } from "./logs.ts";
 import { JobMetrics } from "./metrics.ts";
 import { answerReadiness } from "./readiness.ts";
@@ -24,8 +17,7 @@ const EVENTS_MAX = 100;
 
 export interface ApiOptions {
   readonly job: RunningJob;
-  /** Largest body of a request. */
-  readonly bodyBytesMax: number;
+  readonly limits: HttpLimits;
   readonly access: Access;
   /** Tells one life of the process from the others. */
   readonly instanceId: string;
@@ -35,9 +27,10 @@ export interface ApiOptions {
 
 /** The HTTP API of a running job. */
 export function createApi(
-  { job, bodyBytesMax, access, instanceId, stopping }: ApiOptions,
+  { job, limits, access, instanceId, stopping }: ApiOptions,
 ): Hono {
   const app = new Hono();
+  const reader = new BodyReader({ limits, clock: job.context.clock, stopping });
   const metrics = new JobMetrics(job);
 
   app.use(knownHostsOnly(access));
@@ -47,35 +40,11 @@ export function createApi(
     if (!stopping.aborted || isProbe(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
-  const limit = bodyLimit({
-    maxSize: bodyBytesMax,
-    onError: (c) => fail(c, 413, "body_too_large", `A body has at most ${bodyBytesMax} bytes`),
-  });
-  app.use(async (c, next) => {
-    // It reads a body whose length is not told.
-    let fits = false;
-    const pass = () => Promise.resolve(void (fits = true));
-    const refused = await unlessStopping(stopping, limit(c, pass));
-    return fits ? await next() : refused;
-  });
   app.onError((error, c) => failWith(c, error));
   app.notFound((c) => fail(c, 404, "not_found", `There is no ${c.req.method} ${c.req.path}`));
 
-  app.post("/transactions", (c) =>
-    answerEach(c, { job, stopping }, {
-      parse: (form, records) =>
-        parseEach(records, form.codec.parseTransaction, form.codec.parseTransactionBytes),
-      execute: (gateway, transactions) => gateway.execute(transactions),
-      format: (form, transaction, success) =>
-        form.codec.formatTransactionResult({ transaction, success }),
-    }));
-  app.post("/queries", (c) =>
-    answerEach(c, { job, stopping }, {
-      parse: (form, records) =>
-        parseEach(records, form.codec.parseQuery, form.codec.parseQueryBytes),
-      execute: (gateway, queries) => gateway.ask(queries),
-      format: (form, _query, result) => form.codec.formatQueryResult(result),
-    }));
+  app.post("/transactions", (c) => answerEach(c, { job, reader }, TRANSACTIONS));
+  app.post("/queries", (c) => answerEach(c, { job, reader }, QUERIES));
   app.get("/items/:id", async (c) => {
     const itemId = c.req.param("id");
     checkItemId(itemId);
@@ -87,8 +56,8 @@ export function createApi(
     }
     return json(c, 200, `{"itemId":${JSON.stringify(itemId)},"quantity":${quantity}}`);
   });
-  app.route("/savepoints", savepointRoutes(job, stopping));
-  app.route("/", logRoutes(job));
+  app.route("/savepoints", savepointRoutes(job, reader));
+  app.route("/", logRoutes(job, reader));
   app.get("/checkpoints", async (c) => {
     const savepoints = await job.store.savepoints.list();
     const events = await job.checkpointEvents(EVENTS_MAX);
@@ -137,50 +106,16 @@ GET  /metrics        metrics for Prometheus
 GET  /livez /readyz  whether the process lives, and whether it is ready
 `;
 
-type Gateway = NonNullable<RunningJob["gateway"]>;
+const TRANSACTIONS: Handling<ItemTransaction, boolean> = {
+  parse: (codec, text) => codec.parseTransaction(text),
+  parseBytes: (codec, bytes) => codec.parseTransactionBytes(bytes),
+  execute: (gateway, transactions) => gateway.execute(transactions),
+  format: (codec, transaction, success) => codec.formatTransactionResult({ transaction, success }),
+};
 
-/** How a kind of record is read, executed and answered. */
-interface Handling<T, R> {
-  parse(form: BodyForm, records: readonly (string | Uint8Array)[]): (T | InvalidRecordError)[];
-  execute(gateway: Gateway, things: readonly T[]): Promise<(R | Error)[]>;
-  format(form: BodyForm, thing: T, result: R): string;
-}
-
-/** One outcome per record: a bad one gets its own error and does not stop its neighbours. */
-async function answerEach<T, R>(
-  c: Context,
-  { job, stopping }: Pick<ApiOptions, "job" | "stopping">,
-  handling: Handling<T, R>,
-): Promise<Response> {
-  const { gateway } = job;
-  if (!gateway) {
-    return fail(c, 409, "not_embedded", "The job reads its log from elsewhere; append to that log");
-  }
-  const form = formOf(c.req.header("content-type"));
-  const body = await bytesOf(c, stopping);
-  const things = handling.parse(form, form.split(body));
-  const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
-  const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];
-  let next = 0;
-  let unavailable = 0;
-  const outcomes = things.map((thing) => {
-    if (thing instanceof InvalidRecordError) return refusal(form, thing);
-    const result = results[next++]!;
-    if (!(result instanceof Error)) return handling.format(form, thing as T, result as R);
-    unavailable++;
-    return form.error("unavailable", result.message);
-  });
-  if (outcomes.length === 0) throw new BodyError(400, "empty", "The body has no record");
-  // The whole request failed only if no record of it succeeded.
-  const status = unavailable === valid.length && unavailable > 0
-    ? 503
-    : valid.length === 0
-    ? 400
-    : 200;
-  if (status === 503) {
-    setRetryAfter(c);
-    tellRefused(c, (results[0] as Error).message);
-  }
-  c.header("content-type", form.contentType);
-  return c.body(encodeUtf8(form.join(outcomes, body)), status);
-}
+const QUERIES: Handling<Query, QueryResult> = {
+  parse: (codec, text) => codec.parseQuery(text),
+  parseBytes: (codec, bytes) => codec.parseQueryBytes(bytes),
+  execute: (gateway, queries) => gateway.ask(queries),
+  format: (codec, _query, result) => codec.formatQueryResult(result),
+};

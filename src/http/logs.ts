@@ -8,7 +8,9 @@ import {
   type LogRecord,
   type TransactionSummary,
 } from "../types/mod.ts";
-import { fail, integerQuery, json } from "./answers.ts";
+import { answerText } from "./answer_stream.ts";
+import { fail, integerQuery } from "./answers.ts";
+import type { BodyReader } from "./body_reader.ts";
 
 const RECORDS_DEFAULT = 100;
 const RECORDS_MAX = 1000;
@@ -31,8 +33,9 @@ function jsonRecord({ offset, timestamp, key, value, headers }: LogRecord): unkn
 }
 
 /** Routes that look into the embedded log: /logs and /summaries. */
-export function logRoutes(job: RunningJob): Hono {
+export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
   const app = new Hono();
+  const json = (c: Context, text: string) => answerText(c, reader, "application/json", text);
   const withLogs = (
     handle: (c: Context, logs: LogReader) => Response | Promise<Response>,
   ) =>
@@ -55,7 +58,8 @@ export function logRoutes(job: RunningJob): Hono {
       const offset = integerQuery(c, "offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
       const limit = limitOf(c) ?? RECORDS_DEFAULT;
       const page = await logs.read(topic!, partition, offset, limit);
-      return c.json({ topic, partition, ...page, records: page.records.map(jsonRecord) });
+      const records = page.records.map(jsonRecord);
+      return json(c, JSON.stringify({ topic, partition, ...page, records }));
     }),
   );
   app.get(
@@ -65,7 +69,7 @@ export function logRoutes(job: RunningJob): Hono {
       const limit = limitOf(c) ?? RECORDS_DEFAULT;
       const records = topic === null ? [] : await logs.newest(topic, limit);
       const written = records.map((r) => JSON_CODEC.formatSummary(summaryOf(r)));
-      return json(c, 200, `{"summaries":[${written.join(",")}]}`);
+      return json(c, `{"summaries":[${written.join(",")}]}\n`);
     }),
   );
   return app;

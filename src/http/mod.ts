@@ -6,4 +6,5 @@
 
 export { accessOf, checkAccess } from "./access.ts";
 export { createApi } from "./api.ts";
+export { type HttpLimits, limitsOf } from "./limits.ts";
 export { type Server, startServer } from "./server.ts";

@@ -3,19 +3,21 @@ import { z } from "zod";
 import type { RunningJob } from "../job/mod.ts";
 import { isSavepointName, SAVEPOINT_NAME_RULE } from "../state/mod.ts";
 import { fail } from "./answers.ts";
-import { bytesOf, parseObject } from "./bodies.ts";
+import { parseObject } from "./bodies.ts";
+import type { BodyReader } from "./body_reader.ts";
 
 const newSavepoint = z.strictObject({
   name: z.string().refine(isSavepointName, `A name has ${SAVEPOINT_NAME_RULE}`),
 });
 
 /** Routes below /savepoints: take, list and give up. */
-export function savepointRoutes(job: RunningJob, stopping: AbortSignal): Hono {
+export function savepointRoutes(job: RunningJob, reader: BodyReader): Hono {
   const app = new Hono();
   app.get("/", async (c) => c.json({ savepoints: await job.store.savepoints.list() }));
   app.post("/", async (c) => {
-    const body = await bytesOf(c, stopping);
-    const { name } = parseObject(c.req.header("content-type"), body, newSavepoint);
+    const { bytes, share } = await reader.read(c, true);
+    share.release();
+    const { name } = parseObject(c.req.header("content-type"), bytes, newSavepoint);
     const savepoint = await job.takeSavepoint(name);
     return c.json(savepoint, 201, { location: `/savepoints/${name}` });
   });

@@ -3,6 +3,7 @@ import { type Instance, type RunningJob, StopError } from "../job/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
+import type { HttpLimits } from "./limits.ts";
 
 const log = getLogger(["stockflow", "http"]);
 
@@ -18,7 +19,7 @@ export interface ServerOptions {
   readonly job: RunningJob;
   readonly hostname: string;
   readonly port: number;
-  readonly bodyBytesMax: number;
+  readonly limits: HttpLimits;
   readonly access: Access;
   readonly instance: Instance;
 }

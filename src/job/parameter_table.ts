@@ -332,7 +332,30 @@ export const PARAMETERS = {
     ),
     secret: true,
   },
-  "http.body.bytes.max": integer(1024, 2 ** 30, 8 * 1024 * 1024, "largest body of a request"),
+  "http.body.bytes.max": integer(
+    1024,
+    2 ** 30,
+    8 * 1024 * 1024,
+    "largest body of a request, as it comes and inflated",
+  ),
+  "http.body.records.max": integer(
+    1,
+    10_000_000,
+    100_000,
+    "largest number of records of a request",
+  ),
+  "http.bodies.bytes.max": integer(
+    1024 * 1024,
+    2 ** 36,
+    64 * 1024 * 1024,
+    "bytes of bodies that have come and answers that have not gone, of all requests; 256 more per record",
+  ),
+  "http.body.rate.min": integer(
+    0,
+    2 ** 30,
+    1024,
+    "bytes a second at which a body must come and an answer be read, over 10 seconds; 0 = any",
+  ),
   "socket.host": text(
     "a host name or an address",
     /^[A-Za-z0-9._:-]{1,253}$/,

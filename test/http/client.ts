@@ -1,4 +1,4 @@
-import { accessOf, createApi } from "../../src/http/mod.ts";
+import { accessOf, createApi, limitsOf } from "../../src/http/mod.ts";
 import { type ParameterKey, Parameters } from "../../src/job/mod.ts";
 import { type Life, World } from "../job/world.ts";
 
@@ -11,6 +11,21 @@ export interface Answer {
   readonly headers: Headers;
 }
 
+/** A header of tests: the request says nothing of the length of its body, as over HTTP/2. */
+export const NO_LENGTH = "x-test-no-length";
+
+/** What a client of HTTP/1.1 says of its body, unless a test says it. */
+async function tellLength({ headers, method }: Request, body: RequestInit["body"]): Promise<void> {
+  if (headers.has(NO_LENGTH)) return;
+  if (body === null || body === undefined) {
+    if (method === "POST" && !headers.has("content-length")) headers.set("content-length", "0");
+    return;
+  }
+  if (headers.has("content-length") || headers.has("transfer-encoding")) return;
+  if (body instanceof ReadableStream) headers.set("transfer-encoding", "chunked");
+  else headers.set("content-length", String((await new Response(body).bytes()).length));
+}
+
 /** Asks the API of a job in a world. */
 export class Client {
   readonly stopping = new AbortController();
@@ -18,10 +33,15 @@ export class Client {
 
   constructor(readonly world: World, readonly life: Life, token = "") {
     const stopping = this.stopping.signal;
+    const params = Parameters.of({
+      "http.body.bytes.max": "100000",
+      ...world.flags,
+      "http.token": token,
+    });
     this.app = createApi({
       job: life.job,
-      bodyBytesMax: 100_000,
-      access: accessOf(Parameters.of({ ...world.flags, "http.token": token })),
+      limits: limitsOf(params),
+      access: accessOf(params),
       instanceId: INSTANCE_ID,
       stopping,
     });
@@ -43,6 +63,7 @@ export class Client {
     host = "127.0.0.1:8080",
   ): Promise<Answer> {
     const request = new Request(`http://${host}${path}`, { method, ...init });
+    await tellLength(request, init.body);
     const response = await this.world.clock.run(
       Promise.resolve(this.app.fetch(request)),
       `${method} ${path}`,

@@ -1,7 +1,7 @@
 // What a stop waits for, over real connections; the job is in a world of its own (test/job/world.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { accessOf, startServer } from "../../src/http/mod.ts";
+import { accessOf, limitsOf, startServer } from "../../src/http/mod.ts";
 import { Instance, Parameters } from "../../src/job/mod.ts";
 import { World } from "../job/world.ts";
 
@@ -26,7 +26,7 @@ Deno.test("a stop while partitions are recovered does not wait for requests that
     job: life.job,
     hostname: "127.0.0.1",
     port: 0,
-    bodyBytesMax: 1000,
+    limits: limitsOf(Parameters.of()),
     access: accessOf(Parameters.of()),
     instance: new Instance("a"),
   });

@@ -1,0 +1,120 @@
+// Requests of records: each has one outcome, in the order of the request.
+
+import type { Context } from "hono";
+import type { RunningJob } from "../job/mod.ts";
+import { type Codec, InvalidRecordError, reasonName, Slices } from "../types/mod.ts";
+import { answerInPieces } from "./answer_stream.ts";
+import { fail, setRetryAfter, tellRefused } from "./answers.ts";
+import { type BodyForm, formOf } from "./bodies.ts";
+import { BodyError } from "./body_error.ts";
+import { type Body, type BodyReader, busy } from "./body_reader.ts";
+import { RecordReader } from "./records.ts";
+
+/** What a record takes beside its bytes while it is parsed, under way and answered; measured. */
+const RECORD_BYTES = 256;
+
+type Gateway = NonNullable<RunningJob["gateway"]>;
+
+/** How a kind of record is read, executed and answered. */
+export interface Handling<T, R> {
+  parse(codec: Codec, text: string): T;
+  parseBytes(codec: Codec, bytes: Uint8Array): T;
+  execute(gateway: Gateway, things: readonly T[]): Promise<(R | Error)[]>;
+  format(codec: Codec, thing: T, result: R): string;
+}
+
+/** One outcome per record: a bad one gets its own error and does not stop its neighbours. */
+export async function answerEach<T, R>(
+  c: Context,
+  { job, reader }: { readonly job: RunningJob; readonly reader: BodyReader },
+  handling: Handling<T, R>,
+): Promise<Response> {
+  const { gateway } = job;
+  if (!gateway) {
+    return fail(c, 409, "not_embedded", "The job reads its log from elsewhere; append to that log");
+  }
+  const form = formOf(c.req.header("content-type"));
+  const body = await reader.read(c, form.tellsItsEnd);
+  try {
+    const things = await parseEach(body, form, reader, handling);
+    const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
+    const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];
+    const failed = results.filter((result) => result instanceof Error);
+    // The whole request failed only if no record of it succeeded.
+    const status = failed.length > 0 && failed.length === valid.length
+      ? 503
+      : valid.length === 0
+      ? 400
+      : 200;
+    if (status === 503) {
+      setRetryAfter(c);
+      tellRefused(c, failed[0]!.message);
+    }
+    const text = outcomesOf(form, body.bytes, things, results, handling);
+    const { contentType } = form;
+    return await answerInPieces(c, reader, { status, contentType, text, share: body.share });
+  } catch (error) {
+    body.share.release();
+    throw error;
+  }
+}
+
+/** Reads each record on its own: a value or the error that it is refused with. */
+async function parseEach<T, R>(
+  { bytes, share }: Body,
+  form: BodyForm,
+  { options: { limits, clock }, budget }: BodyReader,
+  handling: Handling<T, R>,
+): Promise<(T | InvalidRecordError)[]> {
+  const slices = new Slices(clock);
+  const spans = await form.scan(bytes, limits.bodyRecordsMax, slices);
+  if (spans.count === 0) throw new BodyError(400, "empty", "The body has no record");
+  if (!share.addOverhead(RECORD_BYTES * spans.count)) throw busy(budget);
+  const records = new RecordReader(spans);
+  const things: (T | InvalidRecordError)[] = [];
+  for (let index = 0; index < spans.count; index++) {
+    things.push(parse(records.at(index), form.codec, handling));
+    if (slices.isDue(128 + 2 * spans.length(index))) await slices.next();
+  }
+  return things;
+}
+
+function parse<T, R>(
+  record: string | Uint8Array,
+  codec: Codec,
+  handling: Handling<T, R>,
+): T | InvalidRecordError {
+  try {
+    return typeof record === "string"
+      ? handling.parse(codec, record)
+      : handling.parseBytes(codec, record);
+  } catch (error) {
+    if (error instanceof InvalidRecordError) return error;
+    throw error;
+  }
+}
+
+/** The text of an answer, outcome by outcome. */
+function* outcomesOf<T, R>(
+  form: BodyForm,
+  request: Uint8Array,
+  things: readonly (T | InvalidRecordError)[],
+  results: readonly (R | Error)[],
+  { format }: Handling<T, R>,
+): Generator<string> {
+  const [before, between, behind] = form.frame(request);
+  let next = 0;
+  for (const [index, thing] of things.entries()) {
+    const separator = index === 0 ? before : between;
+    if (thing instanceof InvalidRecordError) {
+      yield separator + form.error(reasonName(thing.reason), thing.message);
+      continue;
+    }
+    const result = results[next++]!;
+    yield separator +
+      (result instanceof Error
+        ? form.error("unavailable", result.message)
+        : format(form.codec, thing, result));
+  }
+  yield behind;
+}

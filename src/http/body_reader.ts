@@ -1,0 +1,193 @@
+// Reads the body of a request, within its bounds: bytes, the budget of all requests, a minimum rate.
+
+import type { Context } from "hono";
+import { type Clock, shorten, Slices } from "../types/mod.ts";
+import { BodyError } from "./body_error.ts";
+import { ByteBudget, type Share } from "./byte_budget.ts";
+import { ByteCollector } from "./byte_collector.ts";
+import { Gunzip, GzipError } from "./gunzip.ts";
+import type { HttpLimits } from "./limits.ts";
+import { RATE_SECONDS, Transfer, Transfers } from "./transfers.ts";
+
+/** Bodies of so many bytes, which come with their head as a rule, are read at once. */
+const AT_ONCE_BYTES = 4096;
+
+export interface BodyReaderOptions {
+  readonly limits: HttpLimits;
+  readonly clock: Clock;
+  /** Aborted when the server stops taking requests. */
+  readonly stopping: AbortSignal;
+}
+
+/** A body, and what its request holds of the budget until it is answered. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  readonly share: Share;
+}
+
+const STOPPING = "The job stops, and the body has not come: nothing of it was executed";
+
+/** What the head of a request says of its body. */
+interface Told {
+  /** Null: not told. */
+  readonly length: number | null;
+  readonly isGzip: boolean;
+}
+
+export class BodyReader {
+  readonly budget: ByteBudget;
+  readonly transfers: Transfers;
+
+  constructor(readonly options: BodyReaderOptions) {
+    const { limits, clock, stopping } = options;
+    this.budget = new ByteBudget(limits.bodiesBytesMax);
+    this.transfers = new Transfers(clock, limits.bodyRateMin, stopping);
+  }
+
+  /**
+   * The bytes of a request's body, inflated; its share of the budget is to be released when it is answered.
+   *
+   * @param tellsItsEnd whether a cut shows in the body itself, as with JSON
+   * @throws {BodyError} when it cannot be taken, breaks off, is too slow, or the job stops
+   */
+  async read(c: Context, tellsItsEnd: boolean): Promise<Body> {
+    const told = this.#told(c, tellsItsEnd);
+    const share = this.budget.open();
+    try {
+      const { length, isGzip } = told;
+      const atOnce = !isGzip && length !== null && length <= AT_ONCE_BYTES;
+      const bytes = atOnce
+        ? await this.#readAtOnce(c, length, share)
+        : await this.#readStream(c, told, share);
+      return { bytes, share };
+    } catch (error) {
+      share.release();
+      if (error instanceof BodyError) throw error;
+      if (error instanceof GzipError) throw new BodyError(400, "gzip", error.message);
+      throw new BodyError(400, "body", `The body cannot be read: ${(error as Error).message}`);
+    }
+  }
+
+  #told({ req }: Context, tellsItsEnd: boolean): Told {
+    const isGzip = isGzipped(req.header("content-encoding"));
+    const text = req.header("content-length");
+    const length = text === undefined ? null : /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
+    if (Number.isNaN(length)) {
+      const message = `Content-Length must be a number of bytes, not ${JSON.stringify(text)}`;
+      throw new BodyError(400, "content_length", message);
+    }
+    if (length !== null && length > this.options.limits.bodyBytesMax) throw this.#tooLarge();
+    // Over HTTP/2 a body that was cut by a reset looks like one that has ended.
+    const isEndKnown = length !== null || req.header("transfer-encoding") !== undefined || isGzip;
+    if (!isEndKnown && !tellsItsEnd) {
+      const message = "A body of lines needs Content-Length (or Transfer-Encoding: chunked, or " +
+        "Content-Encoding: gzip), so that one that is cut does not look whole";
+      throw new BodyError(411, "length_required", message);
+    }
+    return { length, isGzip };
+  }
+
+  async #readAtOnce({ req }: Context, length: number, share: Share): Promise<Uint8Array> {
+    const ended = Promise.withResolvers<never>();
+    const transfer = new Transfer((why) => ended.reject(this.#ended(why)));
+    this.transfers.add(transfer);
+    try {
+      const bytes = new Uint8Array(await Promise.race([req.raw.arrayBuffer(), ended.promise]));
+      this.#take(share, bytes.length);
+      checkLength(bytes.length, length);
+      return bytes;
+    } finally {
+      this.transfers.delete(transfer);
+    }
+  }
+
+  async #readStream({ req }: Context, { length, isGzip }: Told, share: Share): Promise<Uint8Array> {
+    const collector = new ByteCollector();
+    const slices = new Slices(this.options.clock);
+    const collect = (bytes: Uint8Array) => {
+      if (collector.length + bytes.length > this.options.limits.bodyBytesMax) {
+        throw this.#tooLarge();
+      }
+      this.#take(share, bytes.length);
+      collector.add(bytes);
+    };
+    const gunzip = isGzip ? new Gunzip(collect, slices) : null;
+    const reader = (req.raw.body ?? new Blob().stream()).getReader();
+    let ended: BodyError | null = null;
+    const transfer = new Transfer((why) => {
+      ended ??= this.#ended(why);
+      // Then the read that waits has nothing more to wait for.
+      void reader.cancel().catch(() => {});
+    });
+    this.transfers.add(transfer);
+    try {
+      while (true) {
+        const { done, value } = await reader.read();
+        if (ended !== null) throw ended;
+        if (done) break;
+        transfer.bytes += value.length;
+        if (transfer.bytes > this.options.limits.bodyBytesMax) throw this.#tooLarge();
+        if (gunzip) await gunzip.write(value);
+        else collect(value);
+        // What has come already is read without a wait, be it a million pieces.
+        if (slices.isDue(256 + value.length)) await slices.next();
+      }
+      if (length !== null) checkLength(transfer.bytes, length);
+      await gunzip?.end();
+      return collector.take();
+    } catch (error) {
+      void reader.cancel().catch(() => {});
+      await gunzip?.abort();
+      throw error;
+    } finally {
+      this.transfers.delete(transfer);
+    }
+  }
+
+  #take(share: Share, bytes: number): void {
+    if (share.add(bytes)) return;
+    throw busy(this.budget);
+  }
+
+  #tooLarge(): BodyError {
+    const max = this.options.limits.bodyBytesMax;
+    return new BodyError(413, "body_too_large", `A body has at most ${max} bytes`);
+  }
+
+  #ended(why: "slow" | "stopping"): BodyError {
+    if (why === "stopping") return new BodyError(503, "stopping", STOPPING);
+    const message =
+      `The body came at less than ${this.options.limits.bodyRateMin} bytes a second ` +
+      `over ${RATE_SECONDS} s (http.body.rate.min): nothing of it was executed`;
+    return new BodyError(408, "too_slow", message);
+  }
+}
+
+/** The error of a request for which the budget has no room. */
+export function busy(budget: ByteBudget): BodyError {
+  const message = `Bodies and answers of ${budget.usedBytes} bytes are under way already, of ` +
+    `${budget.bytesMax} (http.bodies.bytes.max)`;
+  return new BodyError(503, "busy", message);
+}
+
+/** @throws {BodyError} when less (or more) came than was told: it was cut */
+function checkLength(bytes: number, told: number): void {
+  if (bytes === told) return;
+  throw new BodyError(
+    400,
+    "body",
+    `The body has ${bytes} bytes, not ${told} as Content-Length says`,
+  );
+}
+
+/** @throws {BodyError} for codings that are not read */
+function isGzipped(coding: string | undefined): boolean {
+  const name = coding?.trim().toLowerCase() ?? "";
+  if (name === "" || name === "identity") return false;
+  if (name === "gzip" || name === "x-gzip") return true;
+  throw new BodyError(
+    415,
+    "content_encoding",
+    `Content-Encoding must be gzip or absent, not ${JSON.stringify(shorten(name))}`,
+  );
+}

@@ -1,0 +1,23 @@
+// What bounds requests and answers: the parameters http.*.
+
+import type { Parameters } from "../job/mod.ts";
+
+export interface HttpLimits {
+  /** Largest body in bytes, as it comes and as it is once it is inflated. */
+  readonly bodyBytesMax: number;
+  /** Records of one body. */
+  readonly bodyRecordsMax: number;
+  /** Bytes of all bodies that have come and of answers that have not gone. */
+  readonly bodiesBytesMax: number;
+  /** Bytes a second that a body and an answer must go at, over 10 seconds; 0 = as slowly as they like. */
+  readonly bodyRateMin: number;
+}
+
+export function limitsOf(params: Parameters): HttpLimits {
+  return {
+    bodyBytesMax: params.get("http.body.bytes.max"),
+    bodyRecordsMax: params.get("http.body.records.max"),
+    bodiesBytesMax: params.get("http.bodies.bytes.max"),
+    bodyRateMin: params.get("http.body.rate.min"),
+  };
+}
