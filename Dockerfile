@@ -18,9 +18,9 @@ ENV DENO_DIR=/deno-dir
 COPY --from=build --chown=deno:deno /deno-dir /deno-dir
 COPY --from=build --chown=deno:deno /app /app
 COPY --chown=deno:deno config ./config
-RUN mkdir /data && chown deno:deno /data
+RUN mkdir -m 700 /data && chown deno:deno /data
 USER deno
 VOLUME /data
 ENV LOG_KV=/data/log.kv STATE_KV=/data/state.kv
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "--v8-flags=--max-semi-space-size=8", "-P=start", "src/main.ts"]
+ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "--no-prompt", "--v8-flags=--max-semi-space-size=8", "-P=start", "src/main.ts"]

@@ -1,45 +1,80 @@
 // The command line of what a user starts: arguments, parameters, signals.
 
-import { JOB_KINDS, ParameterError, PARAMETERS, Parameters, StopError } from "./job/mod.ts";
+import config from "../deno.json" with { type: "json" };
+import { fileURLToPath } from "node:url";
+import {
+  JOB_KINDS,
+  ParameterError,
+  PARAMETERS,
+  Parameters,
+  readSmallFile,
+  StopError,
+} from "./job/mod.ts";
+import { pathTrouble } from "./types/mod.ts";
 import { closeLogs } from "./job/logging.ts";
 
 const EXIT_WRONG = 2;
 const DEFAULT_JOB = PARAMETERS.job.default;
 
+/** The version of this program. */
+export const VERSION = config.version;
+
 export interface Arguments {
   readonly config: string | null;
+  /** Relative paths are relative to it; null = to the current folder. */
+  readonly folder: string | null;
   readonly check: boolean;
   readonly help: boolean;
+  readonly version: boolean;
   readonly flags: Readonly<Record<string, string>>;
 }
 
 /** @throws {ParameterError} for an argument of another form */
 export function parseArguments(args: readonly string[]): Arguments {
   const flags: Record<string, string> = {};
+  const asked = { check: false, help: false, version: false };
   let config: string | null = null;
-  let check = false;
-  let help = false;
+  let folder: string | null = null;
   for (const arg of args) {
     const [, key, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (key === "help" && value === undefined) help = true;
-    else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
+    if (arg === "-h") asked.help = true;
+    else if (value === undefined && Object.hasOwn(asked, key ?? "")) {
+      asked[key as keyof typeof asked] = true;
+    } else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
     else if (key === "accept-offset" && value === undefined) flags["accept.offset"] = "true";
-    else if (key === "check" && value === undefined) check = true;
     else if (key === "config" && value !== undefined) config = value;
+    else if (key === "folder" && value !== undefined) folder = value;
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
-        `Expected --key=value, --generate, --accept-offset, --check or --help, not ${
-          JSON.stringify(arg.replace(/=.*/s, "=..."))
-        }`,
+        "Expected --key=value, --generate, --accept-offset, --check, --help or --version, not " +
+          JSON.stringify(arg.replace(/=.*/s, "=...")),
       );}
   }
-  return { config, check, help, flags };
+  return { ...asked, config, folder, flags };
 }
 
-/** The file that is read by default: that of the seed for Kafka, else one per kind of job. */
+/**
+ * Makes relative paths relative to a folder. `deno task` runs its commands in the folder of deno.json, whereas
+ * data and files belong to where the user stands: its tasks give that folder.
+ *
+ * @throws {ParameterError} when it is not a folder that can be entered
+ */
+export function enterFolder(folder: string | null): void {
+  if (folder === null) return;
+  try {
+    Deno.chdir(folder);
+  } catch (error) {
+    const { reason, remedy } = pathTrouble(error);
+    throw new ParameterError(`Cannot enter the folder ${folder} (--folder): ${reason}; ${remedy}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The file that is read by default, one of those that come with the program, wherever its user stands. */
 function configOf(job: string): string {
-  if (job === "kafka") return "config/job.properties";
-  return `config/${Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB}.properties`;
+  const kind = job === "kafka" ? "job" : Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB;
+  return fileURLToPath(new URL(`../config/${kind}.properties`, import.meta.url));
 }
 
 /** @throws {ParameterError} for a file that cannot be read, or a parameter that is wrong */
@@ -47,12 +82,7 @@ export function readParameters({ config, flags }: Arguments): Parameters {
   const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
   // Of a job that does not exist the parameters are to tell.
   const name = config ?? configOf(job);
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(name);
-  } catch (error) {
-    throw new ParameterError(`Cannot read ${name}: ${(error as Error).message}`);
-  }
+  const text = readSmallFile(name, name);
   const environment = (variable: string) => Deno.env.get(variable);
   return Parameters.from({ flags, environment, file: { name, text } });
 }

@@ -2,7 +2,14 @@
 //
 //   deno task generate [--config=config/job.properties] [--generate.count=<n>] [--<key>=<value> ...]
 
-import { exitCodeOf, parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
+import {
+  enterFolder,
+  exitCodeOf,
+  parseArguments,
+  readParameters,
+  VERSION,
+  whenAskedToStop,
+} from "./arguments.ts";
 import { configureLogs } from "./job/logging.ts";
 import { KafkaDataGeneratorJob } from "./kafka/mod.ts";
 import { displayOrLog } from "./progress_display.ts";
@@ -17,6 +24,8 @@ generator.seed, generate.rate, sleep, generate.count, generate.queries; deno tas
 async function main(): Promise<void> {
   const args = parseArguments(Deno.args);
   if (args.help) return console.log(USAGE);
+  if (args.version) return console.log(`stockflow ${VERSION}`);
+  enterFolder(args.folder);
   const params = readParameters({ ...args, flags: { ...args.flags, job: "kafka" } });
   await configureLogs({ level: params.get("log.level"), secrets: params.secrets });
   const stop = new AbortController();

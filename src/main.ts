@@ -1,5 +1,6 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
+import { resolve } from "node:path";
 import { accessOf, checkAccess, limitsOf, type Server, startServer } from "./http/mod.ts";
 import {
   addressOf,
@@ -20,7 +21,14 @@ import {
 import { KafkaSource } from "./kafka/mod.ts";
 import { randomId } from "./types/mod.ts";
 import { configureLogs, type LogOptions } from "./job/logging.ts";
-import { exitCodeOf, parseArguments, readParameters, whenAskedToStop } from "./arguments.ts";
+import {
+  enterFolder,
+  exitCodeOf,
+  parseArguments,
+  readParameters,
+  VERSION,
+  whenAskedToStop,
+} from "./arguments.ts";
 import { displayOrLog } from "./progress_display.ts";
 
 const EXIT_TIMEOUT = 3;
@@ -28,13 +36,16 @@ const EXIT_TIMEOUT = 3;
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--accept-offset] [--config=<file>] [--check] [--help] [--<key>=<value> ...]
+Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--accept-offset] [--config=<file>] [--check] [--help] [--version] [--<key>=<value> ...]
 
-  --config=<file>   a Java properties file; config/<job>.properties by default, config/job.properties for Kafka
+  --config=<file>   a Java properties file; by default the program's own config/<job>.properties, and
+                    config/job.properties for Kafka
   --generate        fold generated transactions: generate.transactions=true
   --accept-offset   go on although committed offsets or records are lost: accept.offset=true
   --check           check parameters, without starting
-  --help            this text
+  --folder=<path>   relative paths are relative to it; deno task gives the folder where it was typed
+  -h, --help        this text
+  --version         the version of the program
 
 A flag comes before the environment (http.port: HTTP_PORT), that before the file, that before the default.
 
@@ -47,7 +58,9 @@ function greet(url: string, params: Parameters): void {
     console.log(`stockflow listens on ${url}
 It reads ${params.get("transaction.input.topic")} and ${params.get("query.input.topic")} at ${
       params.get("kafka.bootstrap.servers")
-    } as group ${params.get("kafka.group.id")}; its checkpoints are in ${params.get("state.kv")}.
+    } as group ${params.get("kafka.group.id")}; its checkpoints are in ${
+      resolve(params.get("state.kv"))
+    }.
 Ctrl-C stops it and keeps everything.`);
     return;
   }
@@ -65,8 +78,8 @@ It reads queries from ${
   const nc = socket && `
   nc -lk ${port}    in another terminal, and there the line: 123 item_2`;
   console.log(`stockflow listens on ${url}
-Its log is ${params.get("log.kv")}, its checkpoints are in ${
-    params.get("state.kv")
+Its log is ${resolve(params.get("log.kv"))}, its checkpoints are in ${
+    resolve(params.get("state.kv"))
   }.${socket}${generated}
 
 Try:${nc}${post}
@@ -140,6 +153,8 @@ function exitAfter(ms: number): void {
 async function main(): Promise<void> {
   const args = parseArguments(Deno.args);
   if (args.help) return console.log(USAGE);
+  if (args.version) return console.log(`stockflow ${VERSION}`);
+  enterFolder(args.folder);
   const params = readParameters(args);
   checkAccess(params);
   if (args.check) return console.log("The parameters are valid.");

@@ -9,8 +9,17 @@
 //
 // --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
 // (embedded), --generated those of generated transactions. All but import may run while a job uses the file.
+// --folder=<path> is where the user stands: deno task gives it.
 
-import { isJobKind, jobName, PARAMETERS, ProgressReporter } from "./job/mod.ts";
+import { enterFolder, exitCodeOf, VERSION } from "./arguments.ts";
+import {
+  isJobKind,
+  jobName,
+  ParameterError,
+  PARAMETERS,
+  ProgressReporter,
+  StopError,
+} from "./job/mod.ts";
 import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "./log/mod.ts";
 import {
@@ -27,16 +36,15 @@ import {
   type Savepoint,
   withMembers,
 } from "./state/mod.ts";
-import { systemChance, systemClock } from "./types/mod.ts";
+import { pathTrouble, shorten, systemChance, systemClock } from "./types/mod.ts";
 import { Core, CoreError, NO_TIME } from "./wasm/mod.ts";
 
 const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
                        export [--savepoint=<name>] <file> | import <file>
                        [--state.kv=${
   PARAMETERS["state.kv"].default
-}] [--job=${PARAMETERS.job.default}] [--generated]`;
-
-class UsageError extends Error {}
+}] [--job=${PARAMETERS.job.default}] [--generated]
+       deno task state --help | --version`;
 
 async function openStore(
   { kind, generated, path, write }: {
@@ -47,7 +55,9 @@ async function openStore(
   },
 ): Promise<CheckpointStore> {
   if (!isJobKind(kind)) {
-    throw new UsageError(`--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`);
+    throw new ParameterError(
+      `--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`,
+    );
   }
   const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
   return await CheckpointStore.open(kv, {
@@ -94,7 +104,9 @@ async function list(store: CheckpointStore): Promise<void> {
 
 async function inspect(store: CheckpointStore, partition: number, sequence: number): Promise<void> {
   const found = (await store.list(partition)).find((c) => c.sequence === sequence);
-  if (!found) throw new UsageError(`There is no checkpoint ${sequence} of partition ${partition}`);
+  if (!found) {
+    throw new ParameterError(`There is no checkpoint ${sequence} of partition ${partition}`);
+  }
   if (!found.manifest) throw new DamagedCheckpointError(found.damage!);
   console.log(JSON.stringify(found.manifest, (_k, v) => typeof v === "bigint" ? String(v) : v, 2));
 }
@@ -194,16 +206,16 @@ async function exportTo(store: CheckpointStore, path: string, name: string | nul
     name === null || s.name === name
   );
   if (name !== null && savepoints.length === 0) {
-    throw new UsageError(
+    throw new ParameterError(
       `There is no savepoint ${JSON.stringify(name)}; list shows which there are`,
     );
   }
   const newest = name === null ? await newestOf(store) : [];
   if (newest.length === 0 && savepoints.length === 0) {
-    throw new UsageError("There is no checkpoint to export");
+    throw new ParameterError("There is no checkpoint to export");
   }
   const manifests = await withMembers(store, newest, savepoints);
-  const file = await Deno.open(path, { write: true, createNew: true });
+  const file = await createFile(path);
   let bytes = 0;
   try {
     const writer = file.writable.getWriter();
@@ -220,6 +232,16 @@ async function exportTo(store: CheckpointStore, path: string, name: string | nul
   console.log(`${path}: ${manifests.length} checkpoints${names}, ${bytes} bytes`);
 }
 
+/** Only its user may read what is exported. */
+async function createFile(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+  } catch (error) {
+    const { reason, remedy } = pathTrouble(error);
+    throw new StopError(`Cannot create ${path}: ${reason}`, remedy, { cause: error });
+  }
+}
+
 async function importFrom(store: CheckpointStore, exported: Exported): Promise<void> {
   await importCheckpoints(store, exported);
   const names = exported.savepoints.map((s) => `, savepoint ${s.name}`).join("");
@@ -228,26 +250,52 @@ async function importFrom(store: CheckpointStore, exported: Exported): Promise<v
 
 function toNumber(text: string | undefined): number {
   if (text !== undefined && /^[0-9]+$/.test(text)) return Number(text);
-  throw new UsageError(`Expected a number, not ${JSON.stringify(text ?? "")}\n${USAGE}`);
+  throw new ParameterError(`Expected a number, not ${JSON.stringify(text ?? "")}\n${USAGE}`);
 }
 
 function required(path: string | undefined): string {
   if (path) return path;
-  throw new UsageError(`A file is missing\n${USAGE}`);
+  throw new ParameterError(`A file is missing\n${USAGE}`);
+}
+
+/** Flags with a value, and without one. */
+const VALUES = ["state.kv", "job", "folder", "savepoint"] as const;
+const SWITCHES = ["generated", "help", "version"] as const;
+
+interface StateArguments {
+  readonly values: Readonly<Partial<Record<(typeof VALUES)[number], string>>>;
+  readonly switches: ReadonlySet<string>;
+  /** The command and what it works on. */
+  readonly words: readonly string[];
+}
+
+/** @throws {ParameterError} for a flag that is not known, or of another form */
+function parse(args: readonly string[]): StateArguments {
+  const values: Record<string, string> = {};
+  const switches = new Set<string>();
+  const words: string[] = [];
+  for (const arg of args) {
+    const [, key = "", value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (arg === "-h") switches.add("help");
+    else if (!arg.startsWith("-")) words.push(arg);
+    else if (value !== undefined && (VALUES as readonly string[]).includes(key)) {
+      values[key] = value;
+    } else if (value === undefined && (SWITCHES as readonly string[]).includes(key)) {
+      switches.add(key);
+    } else throw new ParameterError(`Unknown flag ${JSON.stringify(shorten(arg))}\n${USAGE}`);
+  }
+  return { values, switches, words };
 }
 
 async function run(args: readonly string[]): Promise<boolean> {
-  const flags = args.filter((a) => a.startsWith("--"));
-  const valueOf = (flag: string) =>
-    flags.find((a) => a.startsWith(`${flag}=`))?.slice(flag.length + 1) ?? null;
-  const path = valueOf("--state.kv") ?? PARAMETERS["state.kv"].default;
-  const kind = valueOf("--job") ?? PARAMETERS.job.default;
-  const generated = flags.includes("--generated");
-  const savepoint = valueOf("--savepoint");
-  const [command, first, second, ...rest] = args.filter((a) => !flags.includes(a));
-  const known = ["--state.kv=", "--job=", ...(command === "export" ? ["--savepoint="] : [])];
-  const unknown = flags.find((a) => a !== "--generated" && !known.some((f) => a.startsWith(f)));
-  if (unknown) throw new UsageError(`Unknown flag ${JSON.stringify(unknown)}\n${USAGE}`);
+  const { values, switches, words: [command, first, second, ...rest] } = parse(args);
+  if (switches.has("help")) return console.log(USAGE), true;
+  if (switches.has("version")) return console.log(`stockflow ${VERSION}`), true;
+  enterFolder(values.folder ?? null);
+  const { savepoint = null } = values;
+  if (savepoint !== null && command !== "export") {
+    throw new ParameterError(`--savepoint=<name> goes with export alone\n${USAGE}`);
+  }
   // The file is read before a store is created for it.
   const exported = command === "import" ? readExported(await Deno.readFile(required(first))) : null;
   const commands: Record<string, (store: CheckpointStore) => Promise<boolean | void>> = {
@@ -257,9 +305,14 @@ async function run(args: readonly string[]): Promise<boolean> {
     export: (store) => exportTo(store, required(first), savepoint),
     import: (store) => importFrom(store, exported!),
   };
-  const execute = commands[command ?? ""];
-  if (!execute || rest.length > 0) throw new UsageError(USAGE);
-  const store = await openStore({ kind, generated, path, write: command === "import" });
+  const execute = Object.hasOwn(commands, command ?? "") ? commands[command!] : undefined;
+  if (!execute || rest.length > 0) throw new ParameterError(USAGE);
+  const store = await openStore({
+    kind: values.job ?? PARAMETERS.job.default,
+    generated: switches.has("generated"),
+    path: values["state.kv"] ?? PARAMETERS["state.kv"].default,
+    write: command === "import",
+  });
   try {
     return await execute(store) ?? true;
   } finally {
@@ -267,20 +320,23 @@ async function run(args: readonly string[]): Promise<boolean> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await run(Deno.args) ? 0 : 1);
-  } catch (error) {
-    const expected = [
-      UsageError,
-      DamagedCheckpointError,
-      KvFileError,
-      RangeError,
-      Deno.errors.NotFound,
-      Deno.errors.AlreadyExists,
-    ];
-    if (!expected.some((type) => error instanceof type)) throw error;
-    console.error(`stockflow: ${(error as Error).message}`);
-    Deno.exit(2);
+/** Errors that the user can mend, in the words of exitCodeOf. */
+function expected(error: unknown): unknown {
+  if (error instanceof KvFileError) {
+    return new StopError(error.message, error.remedy ?? "look at the file and its disk");
   }
+  const mends = [DamagedCheckpointError, RangeError];
+  return mends.some((type) => error instanceof type)
+    ? new ParameterError((error as Error).message)
+    : error;
+}
+
+if (import.meta.main) {
+  let whole = true;
+  const code = await exitCodeOf(async () => {
+    whole = await run(Deno.args).catch((error) => {
+      throw expected(error);
+    });
+  });
+  Deno.exit(code || (whole ? 0 : 1));
 }

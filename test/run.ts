@@ -36,7 +36,12 @@ const SUITES: readonly Suite[] = [
     quick: true,
   },
   // Apart, because AssemblyScript's own types name things that contract.ts names too.
-  { name: "types of wasm/build.ts", args: ["check", "wasm/build.ts"], kind: "check", quick: true },
+  {
+    name: "types of wasm/build.ts",
+    args: ["check", "--config", "wasm/deno.json", "wasm/build.ts"],
+    kind: "check",
+    quick: true,
+  },
   {
     name: "the built core is that of wasm/, whose sources are formatted",
     args: ["run", "--allow-read", "--allow-run", "--allow-env", "wasm/build.ts", "--check"],

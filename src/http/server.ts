@@ -79,7 +79,7 @@ export function startServer(options: ServerOptions): Server {
     throw new StopError(
       `Cannot listen on ${hostname}:${port}: ${(error as Error).message}`,
       error instanceof Deno.errors.NotCapable
-        ? "add the address to permissions.start.net in deno.json"
+        ? "start by deno task start, which allows all addresses, or add this one to --allow-net of the command"
         : "stop what uses the port, or choose another by --http.port",
       { cause: error },
     );

@@ -88,7 +88,7 @@ function damagedFile(path: string, error: unknown): StopError | null {
 function unreadable(path: string, error: unknown): KvFileError | null {
   const message = error instanceof Error ? error.message : "";
   return UNREADABLE.test(message)
-    ? new KvFileError(`Cannot read ${path}: ${message}`, { cause: error })
+    ? new KvFileError(`Cannot read ${path}: ${message}`, null, { cause: error })
     : null;
 }
 
@@ -121,12 +121,8 @@ export const MACHINE: Surroundings = {
       }
       const damaged = damagedFile(path, error.cause);
       if (damaged) throw damaged;
-      throw new StopError(
-        error.message,
-        "stop the other process, or give this one files of its own by --state.kv and --log.kv; Deno must " +
-          "be allowed to write there (deno.json, permissions)",
-        { cause: error },
-      );
+      const look = `look at the file and its disk; if it is damaged, ${remedyOf(path)}`;
+      throw new StopError(error.message, error.remedy ?? look, { cause: error });
     }
   },
 };

@@ -49,7 +49,7 @@ export async function watchActive(
     if (answer === "denied") {
       return log.info(
         "The active process at {address} may not be asked whether it lives: a take-over waits for its " +
-          "session. Add the host to permissions.start.net in deno.json",
+          "session. Start by deno task start, which allows all hosts, or add it to --allow-net of the command",
         { address },
       );
     }

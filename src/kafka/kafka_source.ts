@@ -5,6 +5,7 @@ import {
   type LogSource,
   ParameterError,
   type Parameters,
+  readSmallFile,
   StopError,
 } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
@@ -80,11 +81,7 @@ function readFile(
   params: Parameters,
   key: "kafka.ssl.ca" | "kafka.ssl.cert" | "kafka.ssl.key" | "kafka.sasl.password.file",
 ): string {
-  try {
-    return Deno.readTextFileSync(params.get(key));
-  } catch (error) {
-    throw new ParameterError(`Cannot read ${key}=${params.get(key)}: ${(error as Error).message}`);
-  }
+  return readSmallFile(params.get(key), `${key}=${params.get(key)}`);
 }
 
 /** A transaction is open from one commit to the end of the next. */
@@ -252,6 +249,6 @@ function memberFile(path: string, group: string): MemberIds {
         throw error;
       }
     },
-    save: (memberId) => Deno.writeTextFile(path, `${group}\n${memberId}`),
+    save: (memberId) => Deno.writeTextFile(path, `${group}\n${memberId}`, { mode: 0o600 }),
   };
 }

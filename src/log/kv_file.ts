@@ -1,32 +1,38 @@
-import { dirname } from "node:path";
+// Files of Deno KV: opened for one process alone, readable by their user alone, looked into before Deno does.
+
+import { dirname, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { checkIsFile, knownTrouble, pathTrouble } from "../types/mod.ts";
 import { type Kv, toKv } from "./kv.ts";
 
 /** A KV file that cannot be used, and why. */
 export class KvFileError extends Error {
   override readonly name = "KvFileError";
+
+  /** @param remedy what the user may do, a sentence without full stop; null = look at the file and its disk */
+  constructor(message: string, readonly remedy: string | null = null, options?: ErrorOptions) {
+    super(message, options);
+  }
 }
+
+/** Stock, and who bought it: for their user alone. SQLite gives the files beside it the same mode. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
 
 /**
  * Opens a Deno KV file for this process alone: a lock beside the file keeps others out until it is
- * closed or the process is gone.
+ * closed or the process is gone. A file or folder that is created can be read by its user alone; the mode
+ * of one that is there stays.
  *
  * @param mustExist do not create it
  * @throws {KvFileError} when another process uses it, it cannot be written, or it must exist and does not
  */
 export async function openKvFile(path: string, mustExist = false): Promise<Kv> {
-  if (mustExist) await checkExists(path);
+  await checkFile(path, mustExist);
   const lock = await lockFile(path);
   try {
-    checkOwnTables(path);
-    const kv = await Deno.openKv(path);
-    return {
-      ...toKv(kv),
-      close: () => {
-        kv.close();
-        lock.close();
-      },
-    };
+    (await Deno.open(path, { create: true, write: true, mode: FILE_MODE })).close();
+    return withLock(await openChecked(path), lock);
   } catch (error) {
     lock.close();
     throw cannotOpen(path, error);
@@ -39,19 +45,38 @@ export async function openKvFile(path: string, mustExist = false): Promise<Kv> {
  * @throws {KvFileError} when there is none
  */
 export async function openKvFileToRead(path: string): Promise<Kv> {
-  await checkExists(path);
+  const { size } = (await checkFile(path, true))!;
+  if (size === 0) throw new KvFileError(`${path} is empty: nothing was ever written into it`);
   try {
-    checkOwnTables(path);
-    return toKv(await Deno.openKv(path));
+    return await openChecked(path);
   } catch (error) {
     throw cannotOpen(path, error);
   }
+}
+
+/** The absolute path: some relative ones mean something else to Deno, such as ":memory:". */
+async function openChecked(path: string): Promise<Kv> {
+  checkOwnTables(path);
+  return toKv(await Deno.openKv(resolve(path)));
+}
+
+function withLock(kv: Kv, lock: Deno.FsFile): Kv {
+  return {
+    ...kv,
+    close: () => {
+      kv.close();
+      lock.close();
+    },
+  };
 }
 
 /** A KV that is gone when it is closed. */
 export async function openKvInMemory(): Promise<Kv> {
   return toKv(await Deno.openKv(":memory:"));
 }
+
+/** A file that is being created has some of them. */
+const DENO_KV_TABLES = new Set(["migration_state", "data_version", "kv", "queue", "queue_running"]);
 
 /** How long another process may keep a file from being looked into. */
 const BUSY_MS = 5000;
@@ -68,6 +93,9 @@ function checkOwnTables(path: string): void {
   const db = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {
     const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+    if (tables.length > 0 && !tables.some(({ name }) => DENO_KV_TABLES.has(String(name)))) {
+      throw new Error("it is a database of another program");
+    }
     for (const { name } of tables) {
       const check = name === "kv"
         ? "SELECT 'ok' AS found, max(expiration_ms) FROM kv"
@@ -89,28 +117,50 @@ function exists(path: string): boolean {
   }
 }
 
-async function checkExists(path: string): Promise<void> {
+/** Answers what is there; null when there is nothing, and need not be. */
+async function checkFile(path: string, mustExist: boolean): Promise<Deno.FileInfo | null> {
   try {
-    await Deno.stat(path);
+    const info = await Deno.stat(path);
+    checkIsFile(info);
+    return info;
   } catch (error) {
+    if (!mustExist && error instanceof Deno.errors.NotFound) return null;
     throw cannotOpen(path, error);
   }
 }
 
+/** What SQLite says of a file or a folder that may not be written. */
+const NOT_WRITABLE = /unable to open database file|attempt to write a readonly database/;
+
 function cannotOpen(path: string, error: unknown): KvFileError {
-  return new KvFileError(`Cannot open ${path}: ${(error as Error).message}`, { cause: error });
+  const { message } = error as Error;
+  if (NOT_WRITABLE.test(message)) {
+    const remedy =
+      `let the user that runs this write ${path}, the files beside it and their folder`;
+    return new KvFileError(`Cannot open ${path}: ${message}`, remedy, { cause: error });
+  }
+  const trouble = knownTrouble(error);
+  return new KvFileError(
+    `Cannot open ${path}: ${trouble?.reason ?? message}`,
+    trouble?.remedy ?? null,
+    { cause: error },
+  );
 }
 
 async function lockFile(path: string): Promise<Deno.FsFile> {
   const name = `${path}.lock`;
   let file: Deno.FsFile;
   try {
-    await Deno.mkdir(dirname(path), { recursive: true });
-    file = await Deno.open(name, { create: true, write: true });
+    await Deno.mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+    file = await Deno.open(name, { create: true, write: true, mode: FILE_MODE });
   } catch (error) {
-    throw new KvFileError(`Cannot write ${name}: ${(error as Error).message}`, { cause: error });
+    const { reason, remedy } = pathTrouble(error);
+    throw new KvFileError(`Cannot write ${name}: ${reason}`, remedy, { cause: error });
   }
   if (await file.tryLock(true)) return file;
   file.close();
-  throw new KvFileError(`${path} is used by another process (it holds ${name})`);
+  throw new KvFileError(
+    `${path} is used by another process (it holds ${name})`,
+    "stop the other process, or give this one files of its own by --state.kv and --log.kv",
+  );
 }

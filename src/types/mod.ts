@@ -20,3 +20,10 @@ export { retry, type RetryOptions } from "./retry.ts";
 export { Slices } from "./slices.ts";
 export { crc32c } from "./crc32c.ts";
 export { decodeUtf8, encodeUtf8, showUtf8 } from "./utf8.ts";
+export {
+  checkIsFile,
+  knownTrouble,
+  NotAFileError,
+  type PathTrouble,
+  pathTrouble,
+} from "./path_errors.ts";

@@ -1,6 +1,7 @@
 // What the documents say of the repository.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { environmentName, PARAMETER_KEYS } from "../../src/job/parameter_table.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
@@ -29,9 +30,10 @@ for (
 }
 
 Deno.test("docs/dependencies.md: every dependency is named with its reason, and pinned", () => {
-  const { imports } = JSON.parse(read("deno.json")) as { imports: Record<string, string> };
+  const importsOf = (file: string): [string, string][] =>
+    Object.entries(JSON.parse(read(file)).imports);
   const text = read("docs/dependencies.md");
-  for (const [name, target] of Object.entries(imports)) {
+  for (const [name, target] of [...importsOf("deno.json"), ...importsOf("wasm/deno.json")]) {
     if (!target.startsWith("npm:")) continue;
     assert(/@\d+\.\d+\.\d+(\/|$)/.test(target), `${name} is not pinned: ${target}`);
     const [, bare, version] = /^npm:\/?(.+)@(\d[^/]*)/.exec(target)!;
@@ -57,11 +59,44 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
 
 Deno.test("Dockerfile: the image starts the service as deno task start does", () => {
   const { tasks } = JSON.parse(read("deno.json"));
-  const started = (tasks.start.command as string).split(" ");
+  // Without the folder where the user stands: the image has one of its own.
+  const started = (tasks.start.command as string).split(" ")
+    .filter((arg) => !arg.startsWith("--folder="));
   const entry = /^ENTRYPOINT (\[.*\])$/m.exec(read("Dockerfile"))!;
   const ofImage = (JSON.parse(entry[1]!) as string[])
     .filter((arg) => !["--cached-only", "--frozen"].includes(arg));
   assertEquals(ofImage, started);
+});
+
+Deno.test("deno.json: what the service may use is listed, and every parameter may come by the environment", () => {
+  const { tasks, permissions: { start } } = JSON.parse(read("deno.json"));
+  const { env, import: imports, ...others } = start;
+  assertEquals(others, {
+    read: true,
+    write: true,
+    net: true,
+    sys: ["statfs", "systemMemoryInfo"],
+  });
+  assert(imports.deny.length > 0);
+  assertEquals(PARAMETER_KEYS.map(environmentName).filter((name) => !env.includes(name)), []);
+  // The strict one has the same set, and takes from it.
+  const strict = tasks["start:strict"].command as string;
+  for (const name of ["net", "read", "write"]) assertStringIncludes(strict, `--allow-${name}=`);
+  const withoutLimits = strict.replaceAll(/--allow-\w+=(?:"[^"]*"|\S+) /g, "");
+  assertEquals(withoutLimits, tasks.start.command);
+});
+
+Deno.test("deno.json: what only compiles or tests is not fetched by the first start, but for what deno test needs", () => {
+  const locked = Object.keys(JSON.parse(read("deno.lock")).npm).map((name) =>
+    name.replace(/@[^@]*$/, "")
+  );
+  assertEquals(locked.filter((name) => ["assemblyscript", "binaryen", "long"].includes(name)), []);
+  for (const file of ["deno.json", "wasm/deno.json"]) {
+    assertEquals(JSON.parse(read(file)).lock, { frozen: true }, file);
+  }
+  // Each has a lock file of its own, and they check in the same way.
+  const [own, wasm] = ["deno.json", "wasm/deno.json"].map((file) => JSON.parse(read(file)));
+  assertEquals(wasm.compilerOptions, own.compilerOptions);
 });
 
 Deno.test("imports point one way: only src/log and src/state open Deno KV, only src/wasm knows WebAssembly", () => {

@@ -174,6 +174,7 @@ Deno.test("a socket host that deno.json does not allow is told with its remedy",
         "run",
         "--no-prompt",
         "-P=start",
+        "--allow-net=127.0.0.1",
         "src/main.ts",
         "--job=socket",
         "--socket.host=192.0.2.1",
@@ -187,7 +188,7 @@ Deno.test("a socket host that deno.json does not allow is told with its remedy",
     const text = new TextDecoder().decode(stderr);
     assertEquals(code, 2);
     assertStringIncludes(text, "Deno does not allow a connection to 192.0.2.1:9999");
-    assertStringIncludes(text, "permissions.start.net");
+    assertStringIncludes(text, "start by deno task start, which allows all hosts");
   }));
 
 Deno.test("the configuration of the socket job is valid, and keeps its data apart", async () => {

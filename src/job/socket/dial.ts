@@ -28,7 +28,7 @@ export const tcpDialer: Dialer = (hostname, port) => {
   if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
     throw new StopError(
       `Deno does not allow a connection to ${host} (socket.host, socket.port)`,
-      `add ${JSON.stringify(host)} to permissions.start.net in deno.json`,
+      `start by deno task start, which allows all hosts, or add ${host} to --allow-net of the command`,
     );
   }
   return (signal) => Deno.connect({ hostname, port, signal });

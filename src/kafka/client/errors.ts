@@ -138,7 +138,7 @@ export function stopErrorOf(error: unknown): StopError | null {
   if (message.includes("Requires net access")) {
     return new StopError(
       `Deno may not reach the broker: ${message}`,
-      "add its host to permissions.start.net in deno.json",
+      "start by deno task start, which allows all hosts, or add it to --allow-net of the command",
       { cause: error },
     );
   }

@@ -201,6 +201,9 @@ Deno.test("queries that the log refuses wait, and are not lost", () =>
 Deno.test("a socket that Deno does not allow is an error with its remedy", () => {
   // Unit tests run without permissions.
   const error = assertThrows(() => tcpDialer("example.org", 9999), StopError, "example.org:9999");
-  assertEquals(error.remedy, 'add "example.org:9999" to permissions.start.net in deno.json');
+  assertEquals(
+    error.remedy,
+    "start by deno task start, which allows all hosts, or add example.org:9999 to --allow-net of the command",
+  );
   assertThrows(() => tcpDialer("fe80::1", 1), StopError, "[fe80::1]:1");
 });
