@@ -28,7 +28,7 @@ const MODULES = ["core", "generator"] as const;
 const HASH = new URL("../src/wasm/core_hash.ts", import.meta.url);
 
 /** Files that TypeScript reads too; `deno fmt` formats them as they are. */
-const SHARED = ["build.ts", "contract.ts", "assemblyscript.d.ts"];
+const SHARED = ["asc.d.ts", "build.ts", "contract.ts", "assemblyscript.d.ts"];
 
 function builtFile(module: string): URL {
   return new URL(`../src/wasm/${module}.wasm`, import.meta.url);
