@@ -31,14 +31,7 @@ const SUITES: readonly Suite[] = [
   { name: "lint", args: ["lint"], kind: "check", quick: true },
   {
     name: "types",
-    args: ["check", "src", "test", "bench", "tools"],
-    kind: "check",
-    quick: true,
-  },
-  // Apart, because AssemblyScript's own types name things that contract.ts names too.
-  {
-    name: "types of wasm/build.ts",
-    args: ["check", "--config", "wasm/deno.json", "wasm/build.ts"],
+    args: ["check", "src", "test", "bench", "tools", "wasm/build.ts"],
     kind: "check",
     quick: true,
   },

@@ -1,5 +1,4 @@
-// What build.ts uses of assemblyscript/asc. The top deno.json names this file, so that types are checked
-// everywhere without fetching the compiler; wasm/deno.json names the compiler itself.
+// What build.ts uses of assemblyscript/asc, so that its types are checked without fetching the compiler.
 
 interface Options {
   readFile(name: string, base: string): Promise<string | null>;

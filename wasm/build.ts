@@ -6,8 +6,12 @@
 //                                    source is not formatted
 //   deno run wasm/build.ts --fmt     format the sources
 
-import asc from "assemblyscript/asc";
 import { createHash } from "node:crypto";
+
+// By its name at run time alone: wasm/deno.json has the compiler, and a lock file of its own. What is checked or
+// started by the top deno.json does not fetch it.
+const COMPILER: string = "assemblyscript/asc";
+const { default: asc }: typeof import("./asc.d.ts") = await import(COMPILER);
 
 const FLAGS = [
   "-O3",
