@@ -126,7 +126,11 @@ export class KafkaScene implements AsyncDisposable {
    *
    * @throws when the job has ended, or generating or reading has failed
    */
-  async until<T>(job: Service, look: () => T | Promise<T>): Promise<NonNullable<T>> {
+  async until<T>(
+    job: Service,
+    look: () => T | Promise<T>,
+    everyMs = POLL_MS,
+  ): Promise<NonNullable<T>> {
     let ended: Deno.CommandStatus | null = null;
     void job.status.then((status) => ended = status);
     while (true) {
@@ -134,7 +138,7 @@ export class KafkaScene implements AsyncDisposable {
       if (found) return found;
       this.check();
       if (ended) throw new Error(`The job has ended: ${job.log()}`);
-      await sleep(POLL_MS);
+      await sleep(everyMs);
     }
   }
 

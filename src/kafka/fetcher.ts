@@ -31,6 +31,8 @@ interface Buffer {
   jumps: number;
   /** Up to here there are records for certain. */
   stableEnd: number;
+  /** A reader has come to the end of the log and waits for more: from then on it is fetched ahead there too. */
+  isFollowed: boolean;
   /** End of the log as of the last fetch that found nothing behind the position; -1 = not known. */
   idleAt: number;
   failure: Error | null;
@@ -40,7 +42,7 @@ interface Buffer {
 export interface FetcherOptions {
   /** Up to which offset there are records for certain, by partition. */
   readonly ends: ReadonlyMap<number, number>;
-  readonly client: KafkaClient;
+  readonly client: Pick<KafkaClient, "fetch" | "leaderOf" | "refresh" | "isBroken">;
   readonly topic: string;
   readonly clock: Clock;
 }
@@ -77,6 +79,7 @@ export class Fetcher {
       bytes: 0,
       jumps: 0,
       stableEnd: this.options.ends.get(partition) ?? 0,
+      isFollowed: false,
       idleAt: -1,
       failure: null,
       wake: null,
@@ -92,6 +95,7 @@ export class Fetcher {
   ): Promise<ReadAnswer> {
     const buffer = this.#buffer(partition, offset);
     this.#seek(buffer, offset);
+    buffer.isFollowed ||= offset >= buffer.stableEnd;
     this.#pump(this.#leaderOf(buffer));
     this.#tellRoom(); // whoever fetches may have waited because nothing was wanted
     while (buffer.batches.length === 0) {
@@ -188,10 +192,12 @@ export class Fetcher {
 
   async #fetchFrom(nodeId: string): Promise<void> {
     const { signal } = this.#closed;
+    // All who ask in the same turn are in the same request: who comes later waits for its answer.
+    await this.options.clock.yield();
     while (!signal.aborted) {
       const mine = [...this.#buffers.values()].filter((b) => this.#leaderOf(b) === nodeId);
       if (mine.length === 0) return;
-      const wanted = mine.filter((b) => b.bytes < BUFFER_BYTES_MAX && !b.failure);
+      const wanted = mine.filter((b) => isWanted(b));
       if (wanted.length === 0) {
         await new Promise<void>((resolve) => this.#roomMade.push(resolve));
         continue;
@@ -280,6 +286,15 @@ export class Fetcher {
     await client.refresh().catch(() => {});
     for (const buffer of this.#buffers.values()) this.#pump(this.#leaderOf(buffer));
   }
+}
+
+/**
+ * Whether a partition is fetched now. At an end that is known nobody waits unless a reader does: a broker holds
+ * such a request back until records come, and other partitions of its leader with it.
+ */
+function isWanted({ bytes, failure, position, stableEnd, isFollowed, wake }: Buffer): boolean {
+  if (bytes >= BUFFER_BYTES_MAX || failure) return false;
+  return isFollowed || wake !== null || position < stableEnd;
 }
 
 function positionOf({ partition, position }: Buffer) {

@@ -5,7 +5,7 @@ import { type Log, type LogSession, OffsetOutOfRangeError } from "../../src/log/
 import { Random } from "../model/random.ts";
 import { LossyLog } from "./lossy_log.ts";
 import { drain, feed } from "./feeding.ts";
-import { type Life, World } from "./world.ts";
+import { type Life, PARTITIONS, World } from "./world.ts";
 
 /** A log whose sessions are others. */
 class OtherLog extends LossyLog {
@@ -57,6 +57,19 @@ function withholding(log: Log): Log {
   }));
 }
 
+/** Reads are answered once all partitions of transactions are read. */
+function gathering(log: Log): Log {
+  const read = new Set<number>();
+  const all = Promise.withResolvers<void>();
+  return new OtherLog(log, (session) => ({
+    read: async (p, offset, options) => {
+      if (session.input === "transactions" && read.add(p).size === PARTITIONS) all.resolve();
+      if (session.input === "transactions") await all.promise;
+      return await session.read(p, offset, options);
+    },
+  }));
+}
+
 /** The log ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
 function marked(log: Log): Log {
   return new OtherLog(log, ({ partitions }) => ({
@@ -99,6 +112,9 @@ Deno.test("recovery does without the batch folded last when the log removes it m
     forgetting,
     (next) => assertEquals(next.worker.recoveries, 0),
   ));
+
+Deno.test("partitions are recovered side by side: none waits until another has its records", () =>
+  liveAgain(17, gathering, (next) => assertEquals(next.worker.recoveries, 0)));
 
 Deno.test("a job that is asked to stop does not wait until all is folded again", async () => {
   const world = await World.open({ "checkpoint.interval.millis": "0" });

@@ -64,8 +64,13 @@ export async function recoverPartition(
     coreOptions,
     clock,
     progress,
+    yieldTurn: async () => {
+      await clock.yield();
+      context.onStep?.("recovering", partition);
+    },
     stop,
   };
+  context.onStep?.("recovering", partition);
   const owner = await store.takeOver(partition);
   const { core, manifest, damaged } = await whileOwned(store, owner, async () => {
     const restored = await restore(recovering, claimed);

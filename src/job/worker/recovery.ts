@@ -31,6 +31,8 @@ const READ_ATTEMPTS = 20;
 const READ_WAIT_MS = 500;
 /** How long folding goes on before others have their turn. */
 const TURN_MS = 8;
+const STOPPING =
+  "The recovery was given up: the job stops, or another partition could not be recovered";
 
 export interface RecoveryContext {
   readonly store: CheckpointStore;
@@ -42,7 +44,9 @@ export interface RecoveryContext {
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly clock: Clock;
   readonly progress: ProgressReporter;
-  /** Aborted when the job is to stop: what is folded again is not waited for. */
+  /** Lets the other events of the thread have their turn; partitions are recovered side by side. */
+  readonly yieldTurn: () => Promise<void>;
+  /** Aborted when the job is to stop, or another partition failed: what is folded again is not waited for. */
   readonly stop: AbortSignal;
 }
 
@@ -215,7 +219,7 @@ async function readSome(
   for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
     const options = { maxBytes, waitMs: READ_WAIT_MS, signal: stop };
     const { batches } = await session.read(partition, offset, options);
-    if (stop.aborted) throw new LostError("The job stops while it recovers");
+    if (stop.aborted) throw new LostError(STOPPING);
     if (batches.length > 0) return batches;
   }
   throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
@@ -223,7 +227,7 @@ async function readSome(
 
 async function load(context: RecoveryContext, manifest: Manifest): Promise<Core> {
   // A core of the checkpoint's own parameters, which its open windows need.
-  const { store, clock } = context;
+  const { store, clock, stop } = context;
   const own = coreOptionsOf(manifest.parameters);
   const core = new Core({ ...context.coreOptions(manifest.partition), ...own });
   core.restoreScalars(manifest.scalars);
@@ -232,8 +236,9 @@ async function load(context: RecoveryContext, manifest: Manifest): Promise<Core>
   for await (const { segment, bytes } of store.segments(manifest)) {
     core.restoreSegment(segment, bytes);
     restored(Number(core.state.items));
+    if (stop.aborted) throw new LostError(STOPPING);
     if (clock.monotonic() - turn < TURN_MS) continue;
-    await clock.yield();
+    await context.yieldTurn();
     turn = clock.monotonic();
   }
   const { items } = core.state;
@@ -299,7 +304,7 @@ export async function replay(
       replayed(processor.position - from);
       await afterBatch();
       if (clock.monotonic() - turn < TURN_MS) continue;
-      await clock.yield();
+      await context.yieldTurn();
       turn = clock.monotonic();
     }
   }

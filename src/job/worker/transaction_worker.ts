@@ -115,19 +115,22 @@ export class TransactionWorker implements JobWorker {
       context.onProgress ?? (() => {}),
     );
     try {
-      for (const claimed of session.partitions) {
-        context.onStep?.("recovering", claimed.partition);
+      const from = context.clock.monotonic();
+      // Side by side: while one waits for the store or the log, another folds.
+      await together(session.partitions.map((claimed) => async (failed) => {
         const before = left.find((member) => member.claimed.partition === claimed.partition);
+        const given = AbortSignal.any([stop, failed]);
         const member = (before && keepPartition(session, claimed, before)) ??
-          await recoverPartition(context, session, claimed, stop, progress)
+          await recoverPartition(context, session, claimed, given, progress)
             .catch((error) => this.#again(error, claimed));
-        this.members = [...this.members, member];
+        if (given.aborted) return;
+        this.members = [...this.members, member].toSorted(byPartition);
         context.onOwner(claimed.partition, member.owner);
         this.#lookReady(member);
-        if (stop.aborted) return [];
-      }
+      }));
+      if (stop.aborted) return [];
       progress.end();
-      this.#tellRecovered();
+      this.#tellRecovered(context.clock.monotonic() - from);
       await this.#work(session, stop);
       return this.members;
     } finally {
@@ -185,7 +188,7 @@ export class TransactionWorker implements JobWorker {
     }
   }
 
-  #tellRecovered(): void {
+  #tellRecovered(durationMs: number): void {
     const recovered = this.members.filter((m) => m.recovery !== KEPT);
     const kept = this.members.length - recovered.length;
     if (kept > 0) log.info("{kept} partitions go on where they were left", { kept });
@@ -197,7 +200,7 @@ export class TransactionWorker implements JobWorker {
       "Recovered {items} items in {ms} ms: {restored} from checkpoints, {replayed} records folded again",
       {
         items,
-        ms: Math.round(sum((m) => m.recovery.durationMs)),
+        ms: Math.round(durationMs),
         restored: sum((m) => m.recovery.restored),
         replayed,
       },
@@ -298,6 +301,8 @@ export class TransactionWorker implements JobWorker {
     };
   }
 }
+
+const byPartition = (a: Member, b: Member) => a.claimed.partition - b.claimed.partition;
 
 function figuresOf({ processor, checkpointer, claimed }: Member): PartitionFigures {
   const { core, position } = processor;

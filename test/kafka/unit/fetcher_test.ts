@@ -1,0 +1,78 @@
+import { assertEquals } from "@std/assert";
+import { Fetcher } from "../../../src/kafka/fetcher.ts";
+import type { FetchAnswer, FetchedFrom, FetchOptions } from "../../../src/kafka/protocol/fetch.ts";
+import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../../src/types/mod.ts";
+
+const LEADER = "1";
+
+/** A broker whose partitions each hold one record, at offset 0, and get no more. */
+class QuietBroker {
+  /** Partitions of each request. */
+  readonly requests: number[][] = [];
+  /** Requests that wait for records, as those at the ends of all their logs do. */
+  waiting = 0;
+  readonly isBroken = false;
+
+  leaderOf(): string {
+    return LEADER;
+  }
+
+  refresh(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  fetch(
+    _node: string,
+    _topic: string,
+    from: readonly FetchedFrom[],
+    _options: FetchOptions,
+  ): Promise<FetchAnswer> {
+    this.requests.push(from.map((f) => f.partition).toSorted());
+    if (from.every((f) => f.offset > 0)) {
+      this.waiting++;
+      return new Promise(() => {});
+    }
+    const partitions = from.map(({ partition, offset }) => ({
+      partition,
+      errorCode: 0,
+      highWatermark: 1,
+      lastStableOffset: 1,
+      logStart: 0,
+      aborted: [],
+      records: offset === 0 ? batchAt0() : new Uint8Array(),
+    }));
+    return Promise.resolve({ clientSideThrottleTime: 0, errorCode: 0, partitions });
+  }
+}
+
+function batchAt0(): Uint8Array {
+  const batch = encodeBatch([{ timestamp: 1, key: null, value: encodeUtf8("x") }]);
+  setBaseOffset(batch, 0);
+  return batch;
+}
+
+const OPTIONS = { maxBytes: 1024, waitMs: 500 };
+
+Deno.test("a partition that is asked for later does not wait at the end of another, which is known", async () => {
+  const broker = new QuietBroker();
+  const ends = new Map([0, 1, 2].map((p) => [p, 1]));
+  const fetcher = new Fetcher({ client: broker, topic: "t", clock: systemClock, ends });
+  // One after the other, as who recovers them reads: each gets its record at once, and nobody waits for more.
+  for (const partition of [0, 1, 2]) {
+    assertEquals((await fetcher.read(partition, 0, OPTIONS)).batches.length, 1);
+    assertEquals(broker.waiting, 0);
+  }
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("readers at the ends of their logs that come together wait in one request", async () => {
+  const broker = new QuietBroker();
+  const ends = new Map([0, 1, 2].map((p) => [p, 1]));
+  const fetcher = new Fetcher({ client: broker, topic: "t", clock: systemClock, ends });
+  const answers = await Promise.all(
+    [0, 1, 2].map((p) => fetcher.read(p, 1, { maxBytes: 1024, waitMs: 1 })),
+  );
+  assertEquals(answers.map((a) => a.batches.length), [0, 0, 0]);
+  assertEquals(broker.requests, [[0, 1, 2]]);
+  fetcher.close(new Error("over"));
+});
