@@ -8,11 +8,13 @@ import {
   PARAMETERS,
   Parameters,
   readSmallFile,
+  showKey,
   StopError,
 } from "./job/mod.ts";
 import { pathTrouble } from "./types/mod.ts";
-import { closeLogs } from "./job/logging.ts";
+import { closeLogs, withoutSecrets } from "./job/logging.ts";
 
+const EXIT_UNFORESEEN = 1;
 const EXIT_WRONG = 2;
 const DEFAULT_JOB = PARAMETERS.job.default;
 
@@ -47,7 +49,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
         "Expected --key=value, --generate, --accept-offset, --check, --help or --version, not " +
-          JSON.stringify(arg.replace(/=.*/s, "=...")),
+          showKey(arg.replace(/=.*/s, "=...")),
       );}
   }
   return { ...asked, config, folder, flags };
@@ -101,18 +103,34 @@ export function whenAskedToStop(): Promise<void> {
   });
 }
 
-/** Runs a program; answers its exit code. What only its user can mend is told in one line. */
+/**
+ * Runs a program; answers its exit code. What only its user can mend is told in one line, other errors with
+ * their stack; secrets are taken out of both.
+ */
 export async function exitCodeOf(program: () => Promise<void>): Promise<number> {
+  const unhandled = (event: PromiseRejectionEvent) => {
+    event.preventDefault(); // Deno would print it as it is
+    tell(`stockflow: ${Deno.inspect(event.reason)}`);
+    Deno.exit(EXIT_UNFORESEEN);
+  };
+  globalThis.addEventListener("unhandledrejection", unhandled);
   try {
     await program();
     return 0;
   } catch (error) {
-    if (error instanceof ParameterError) console.error(`stockflow: ${error.message}`);
-    else if (error instanceof StopError) {
-      console.error(`stockflow: ${error.message}; ${error.remedy}`);
-    } else throw error;
+    if (error instanceof ParameterError) tell(`stockflow: ${error.message}`);
+    else if (error instanceof StopError) tell(`stockflow: ${error.message}; ${error.remedy}`);
+    else {
+      tell(`stockflow: ${Deno.inspect(error)}`);
+      return EXIT_UNFORESEEN;
+    }
     return EXIT_WRONG;
   } finally {
+    globalThis.removeEventListener("unhandledrejection", unhandled);
     await closeLogs();
   }
+}
+
+function tell(text: string): void {
+  console.error(withoutSecrets(text));
 }

@@ -11,7 +11,7 @@ import {
   whenAskedToStop,
 } from "./arguments.ts";
 import { configureLogs } from "./job/logging.ts";
-import { KafkaDataGeneratorJob } from "./kafka/mod.ts";
+import { KafkaDataGeneratorJob, secretsOfFiles } from "./kafka/mod.ts";
 import { displayOrLog } from "./progress_display.ts";
 import { systemChance, systemClock } from "./types/mod.ts";
 
@@ -27,7 +27,8 @@ async function main(): Promise<void> {
   if (args.version) return console.log(`stockflow ${VERSION}`);
   enterFolder(args.folder);
   const params = readParameters({ ...args, flags: { ...args.flags, job: "kafka" } });
-  await configureLogs({ level: params.get("log.level"), secrets: params.secrets });
+  const secrets = [...params.secrets, ...secretsOfFiles(params)];
+  await configureLogs({ level: params.get("log.level"), secrets });
   const stop = new AbortController();
   void whenAskedToStop().then(() => stop.abort());
   const display = displayOrLog();

@@ -18,7 +18,7 @@ import {
   type Parameters,
   type RunningJob,
 } from "./job/mod.ts";
-import { KafkaSource } from "./kafka/mod.ts";
+import { connectionOf, KafkaSource, secretsOfFiles } from "./kafka/mod.ts";
 import { randomId } from "./types/mod.ts";
 import { configureLogs, type LogOptions } from "./job/logging.ts";
 import {
@@ -157,8 +157,10 @@ async function main(): Promise<void> {
   enterFolder(args.folder);
   const params = readParameters(args);
   checkAccess(params);
+  if (params.get("job") === "kafka") connectionOf(params);
   if (args.check) return console.log("The parameters are valid.");
-  const logs = { level: params.get("log.level"), secrets: params.secrets };
+  const secrets = [...params.secrets, ...secretsOfFiles(params)];
+  const logs = { level: params.get("log.level"), secrets };
   await configureLogs(logs);
   await run(params, logs);
 }

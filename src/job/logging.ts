@@ -58,11 +58,20 @@ export function redact(line: string, secrets: readonly string[]): string {
   return redacted;
 }
 
+/** Secrets of this process, which what it says at its end must not show either. */
+let ownSecrets: readonly string[] = [];
+
+/** A text without the secrets with which logs were configured. */
+export function withoutSecrets(text: string): string {
+  return redact(text, ownSecrets);
+}
+
 /** Logs go to standard error: readable on a terminal, else one JSON object a line; repeats are held back. */
 export async function configureLogs(
   { level, secrets }: LogOptions,
   clock: Clock = systemClock,
 ): Promise<void> {
+  ownSecrets = secrets;
   const format = Deno.stderr.isTerminal() ? formatTerminalLine : formatJsonLine;
   const limit = new RepeatLimit(
     (record) => void Deno.stderr.writeSync(encoder.encode(redact(format(record), secrets))),

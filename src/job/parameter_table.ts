@@ -102,6 +102,10 @@ const TOPIC_ALLOWED = "a topic's name (letters, digits, . _ -)";
 /** A name, an IPv4 address, or an IPv6 address without brackets. */
 const HOST_NAME = /^([A-Za-z0-9._-]+|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/;
 const DAY_MS = 86_400_000;
+const PORT =
+  "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+const BROKER = `(?:[^\\s,:/\\[\\]]+|\\[[0-9A-Fa-f:.]+\\]):${PORT}`;
+const BROKERS = new RegExp(`^${BROKER}(?: *, *${BROKER})*$`);
 const PATH = /^[^\0]{1,4096}$/;
 
 /** The parameters by key. */
@@ -224,8 +228,8 @@ export const PARAMETERS = {
   "num.items": integer(1, 100_000_000, 1_000_000, "items that are generated"),
   "pareto.shape": decimal(0.1, 1000, 15, "how much more frequent the first items are"),
   "kafka.bootstrap.servers": optional(
-    "host:port, several with commas between them",
-    /^[^\s,:/]+:[0-9]{1,5}(,[^\s,:/]+:[0-9]{1,5})*$/,
+    "host:port (an IPv6 address in brackets), several with commas between them",
+    BROKERS,
     "brokers of the Kafka cluster; required with job=kafka",
   ),
   "kafka.group.id": optional(
@@ -277,6 +281,7 @@ export const PARAMETERS = {
   "kafka.ssl.ca": optional("a path", PATH, "PEM file of the authorities that sign brokers"),
   "kafka.ssl.cert": optional("a path", PATH, "PEM file of the client's certificate"),
   "kafka.ssl.key": optional("a path", PATH, "PEM file of the client's key"),
+  "kafka.ssl.key.password": secret("a password", "opens kafka.ssl.key if it is encrypted"),
   "kafka.sasl.mechanism": oneOf(
     ["none", "plain", "scram-sha-256", "scram-sha-512"],
     "none",
@@ -285,6 +290,10 @@ export const PARAMETERS = {
   "kafka.sasl.username": optional("a name", /^[^\0]{1,1000}$/, "user of the brokers"),
   "kafka.sasl.password": secret("a password", "its password; rather by environment than by flag"),
   "kafka.sasl.password.file": optional("a path", PATH, "file of the password, instead of it"),
+  "kafka.sasl.plaintext.allowed": boolean(
+    false,
+    "let kafka.sasl.mechanism=plain send the password without TLS",
+  ),
   "kafka.session.timeout.ms": integer(
     6000,
     1_800_000,

@@ -97,8 +97,30 @@ function parseProperties(text: string, name: string): Record<string, string> {
   try {
     return getProperties(text);
   } catch (error) {
-    throw new ParameterError(`${name} is no properties file: ${(error as Error).message}`);
+    // The error quotes the text, which may be of a secret.
+    const line = text.split(/\r\n|\r|\n/).findIndex((line) => BAD_ESCAPE.test(line));
+    throw new ParameterError(
+      line >= 0
+        ? `Line ${line + 1} of ${name} has \\u without four hexadecimal digits behind it`
+        : `${name} is not a properties file`,
+      { cause: error },
+    );
   }
+}
+
+const BAD_ESCAPE = /\\u(?![0-9A-Fa-f]{4})/;
+
+/**
+ * A text that should have been a key, for an error. Behind the name of a secret stands the secret itself
+ * when what separates them is missing or unknown: that is not shown.
+ */
+export function showKey(key: string): string {
+  for (const name of SECRET_NAMES) {
+    const at = key.toLowerCase().replaceAll(/[_-]/g, ".").indexOf(name);
+    if (at < 0 || at + name.length === key.length) continue;
+    return `${JSON.stringify(shorten(key.slice(0, at + name.length)))} (what follows is not shown)`;
+  }
+  return JSON.stringify(shorten(key));
 }
 
 const KEY_CHARACTERS_MAX = 100;
@@ -110,7 +132,7 @@ function checkKey(key: string, source: string): void {
     ? []
     : PARAMETER_KEYS.filter((known) => distance(known, key) <= Math.max(2, key.length / 4));
   const hint = similar.length > 0 ? `; did you mean ${similar[0]}?` : "; --help lists all keys";
-  throw new ParameterError(`Unknown parameter ${JSON.stringify(shorten(key))} in ${source}${hint}`);
+  throw new ParameterError(`Unknown parameter ${showKey(key)} in ${source}${hint}`);
 }
 
 function parseValue(key: ParameterKey, text: string, source: string): unknown {
@@ -128,6 +150,10 @@ export function isSecret(key: ParameterKey): boolean {
   const { secret = false }: Parameter<unknown> = PARAMETERS[key];
   return secret;
 }
+
+/** The longest first: one may be the beginning of another. */
+const SECRET_NAMES: readonly string[] = PARAMETER_KEYS.filter(isSecret)
+  .toSorted((a, b) => b.length - a.length);
 
 /** Edit distance of two short texts. */
 function distance(a: string, b: string): number {

@@ -38,11 +38,21 @@ export interface FetchedBatch {
   readonly lastOffset: number;
 }
 
+/** Records of a format before that of record batches: message sets of magic 0 or 1 (Kafka before 0.11). */
+export class OldFormatError extends Error {
+  override readonly name = "OldFormatError";
+
+  constructor(readonly offset: number, readonly magic: number) {
+    super(`The records at offset ${offset} are of message format v${magic}`);
+  }
+}
+
 /**
  * Splits fetched bytes into batches. Control batches and batches of aborted transactions become empty
  * ones of the same offsets: a position moves over them, and nothing of them is read.
  *
- * @throws {RangeError} when the bytes are no batches of magic 2
+ * @throws {OldFormatError} when the bytes are of magic 0 or 1
+ * @throws {RangeError} when they are of an unknown magic
  */
 export function readFetched(
   records: Uint8Array,
@@ -52,7 +62,10 @@ export function readFetched(
   const aborting = new Set<bigint>();
   const view = viewOf(records);
   const batches: FetchedBatch[] = [];
-  for (let at = 0; at + BATCH_HEADER_BYTES <= records.length;) {
+  for (let at = 0; at + MAGIC_AT < records.length;) {
+    const magic = view.getInt8(at + MAGIC_AT);
+    if (magic === 0 || magic === 1) throw new OldFormatError(Number(view.getBigInt64(at)), magic);
+    if (at + BATCH_HEADER_BYTES > records.length) break;
     const length = view.getInt32(at + LENGTH_AT) + FRAME_BYTES;
     if (at + length > records.length) break;
     const { baseOffset, lastOffset } = batchInfo(records, at);

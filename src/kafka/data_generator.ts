@@ -19,11 +19,11 @@ import {
   setBaseOffset,
 } from "../types/mod.ts";
 import { Generator, GENERATOR_RECORDS_MAX } from "../wasm/mod.ts";
-import { isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
-import { connectionOf } from "./kafka_source.ts";
 import type { ProducedBatch } from "./protocol/produce.ts";
+import { connectionOf } from "./security.ts";
 
 const log = getLogger(["stockflow", "generator"]);
 
@@ -91,7 +91,7 @@ export class KafkaDataGeneratorJob {
           const why = stopErrorOf(error);
           if (why || !isUnavailable(error)) throw why ?? error;
           log.warn("Kafka does not take records: {reason}; trying again", {
-            reason: (error as Error).message,
+            reason: reasonOf(error),
           });
           await this.clock.sleep(BACK_OFF_MS, stop);
         } finally {

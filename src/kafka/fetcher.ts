@@ -1,7 +1,7 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
-import { DamagedBatchError } from "../job/errors.ts";
+import { DamagedBatchError, StopError } from "../job/errors.ts";
 import type { Clock } from "../types/mod.ts";
-import { type FetchedBatch, readFetched } from "./batches.ts";
+import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
 import { ErrorCode, isUnavailable, stopErrorOf } from "./client/errors.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
@@ -241,7 +241,7 @@ export class Fetcher {
 
   #keep(buffer: Buffer, fetched: FetchedPartition): void {
     const from = buffer.position;
-    for (const batch of readFetched(fetched.records, fetched.aborted)) {
+    for (const batch of this.#batchesOf(fetched)) {
       // The first batch may begin, or even end, below the offset that was asked for.
       if (batch.lastOffset < from) continue;
       buffer.batches.push(batch);
@@ -251,6 +251,22 @@ export class Fetcher {
     buffer.stableEnd = Math.max(buffer.stableEnd, fetched.lastStableOffset);
     buffer.idleAt = buffer.position === from ? fetched.highWatermark : -1;
     if (buffer.batches.length > 0) buffer.wake?.();
+  }
+
+  /** @throws {StopError} when they are of a format that is not read */
+  #batchesOf({ partition, records, aborted }: FetchedPartition): FetchedBatch[] {
+    try {
+      return readFetched(records, aborted);
+    } catch (error) {
+      if (!(error instanceof OldFormatError)) throw error;
+      throw new StopError(
+        `The records of ${this.options.topic}-${partition} at offset ${error.offset} are of message format ` +
+          `v${error.magic}, which has no transactions`,
+        "copy the topic with a client of Kafka 0.11 or later into one whose message.format.version is not set, " +
+          "and name that one",
+        { cause: error },
+      );
+    }
   }
 
   /** The error for the whole request, or null when it concerns the reader of the partition alone. */

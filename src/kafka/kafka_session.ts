@@ -12,7 +12,7 @@ import { DamagedBatchError, LostError, RefusedError, StopError } from "../job/er
 import { batchInfo, type Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Producer } from "./batches.ts";
-import { errorCodeOf, isFenced, isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { encodeMetadata } from "./committed_metadata.ts";
@@ -61,7 +61,7 @@ export function toJobError(error: unknown): Error {
   const stop = stopErrorOf(error);
   if (stop) return stop;
   if (error instanceof LostError) return error;
-  const { message } = error as Error;
+  const message = reasonOf(error);
   if (isFenced(error) || isUnavailable(error)) return new LostError(message, { cause: error });
   if (errorCodeOf(error) !== null) return new RefusedError(message, { cause: error });
   return error as Error;
@@ -243,9 +243,17 @@ async function claimed(
       );
     }
     const first = { offset: logStart, start: logStart, watermark: NO_TIME, parameters: "" };
+    const isGone = mayBeNew && committed !== undefined && committed.offset < logStart;
+    if (isGone) {
+      log.warn(
+        "The records of {input}-{partition} from offset {offset} to {last} were removed before they were read: " +
+          "they get no answer",
+        { input, partition, offset: committed.offset, last: logStart - 1 },
+      );
+    }
     return {
       partition,
-      committed: committed ?? first,
+      committed: committed && !isGone ? committed : first,
       logStart,
       logEnd: ends.get(partition)!,
     };

@@ -5,18 +5,18 @@ import {
   type LogSource,
   ParameterError,
   type Parameters,
-  readSmallFile,
   StopError,
 } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { ThreadedLog } from "../job/threads/threaded_log.ts";
 import type { Clock } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";
-import { isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { claimMethods, KafkaLog } from "./kafka_log.ts";
 import type { MemberIds } from "./membership.ts";
+import { connectionOf } from "./security.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
 import {
   checkNames,
@@ -38,51 +38,6 @@ const BATCH_BYTES_MIN = 4096;
 const MARGIN_BYTES = 128;
 const BACK_OFF_FIRST_MS = 200;
 const BACK_OFF_MAX_MS = 5000;
-
-/** How the brokers that parameters name are reached. */
-export function connectionOf(params: Parameters): ConnectionOptions {
-  const brokers = params.get("kafka.bootstrap.servers");
-  if (brokers === "") {
-    throw new ParameterError("kafka.bootstrap.servers is missing: host:port of a broker");
-  }
-  return {
-    brokers: brokers.split(","),
-    clientId: "stockflow",
-    ...sslOf(params),
-    ...saslOf(params),
-  };
-}
-
-function sslOf(params: Parameters): Pick<ConnectionOptions, "ssl"> {
-  if (!params.get("kafka.ssl.enabled")) return {};
-  const files = ["ca", "cert", "key"] as const;
-  const given = files.filter((file) => params.get(`kafka.ssl.${file}`) !== "");
-  return {
-    ssl: Object.fromEntries(given.map((file) => [file, readFile(params, `kafka.ssl.${file}`)])),
-  };
-}
-
-function saslOf(params: Parameters): Pick<ConnectionOptions, "sasl"> {
-  const mechanism = params.get("kafka.sasl.mechanism");
-  if (mechanism === "none") return {};
-  const username = params.get("kafka.sasl.username");
-  const password = params.get("kafka.sasl.password") ||
-    (params.get("kafka.sasl.password.file") &&
-      readFile(params, "kafka.sasl.password.file").replace(/\r?\n$/, ""));
-  if (username === "" || password === "") {
-    throw new ParameterError(
-      `kafka.sasl.mechanism=${mechanism} needs kafka.sasl.username and kafka.sasl.password, or its file`,
-    );
-  }
-  return { sasl: { mechanism, username, password } };
-}
-
-function readFile(
-  params: Parameters,
-  key: "kafka.ssl.ca" | "kafka.ssl.cert" | "kafka.ssl.key" | "kafka.sasl.password.file",
-): string {
-  return readSmallFile(params.get(key), `${key}=${params.get(key)}`);
-}
 
 /** A transaction is open from one commit to the end of the next. */
 function checkTimes(params: Parameters): void {
@@ -201,7 +156,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
         if (stop || !isUnavailable(error)) throw stop ?? error;
         log.warn("Kafka at {brokers} does not answer: {reason}; trying again", {
           brokers: connection.brokers.join(","),
-          reason: (error as Error).message,
+          reason: reasonOf(error),
         });
         await this.clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures));
       } finally {
@@ -222,7 +177,16 @@ export class KafkaSource implements LogSource<KafkaLog> {
       }
     }
     checkNames(topics, client.topics);
-    const largest = checkSettings(topics, await client.topicConfigs(names)) - MARGIN_BYTES;
+    const configs = await client.topicConfigs(names);
+    const hidden = names.filter((name) => !configs.has(name));
+    if (hidden.length > 0) {
+      log.warn(
+        "The settings of {topics} are not checked: the job's user has no right to see them " +
+          "(DescribeConfigs). Inputs must not be compacted; outputs must take timestamps of any age",
+        { topics: hidden.join(", ") },
+      );
+    }
+    const largest = checkSettings(topics, configs) - MARGIN_BYTES;
     if (largest < BATCH_BYTES_MIN) {
       throw new StopError(
         `An output topic takes batches of ${

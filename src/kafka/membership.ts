@@ -8,6 +8,7 @@ import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
+import { reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type BrokerInternals, type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
@@ -251,7 +252,7 @@ export class Membership {
     await this.#call((c) => c.leaveGroup({ groupId, memberId })).catch((error) => {
       // Its session may have ended meanwhile, or another that stands by was faster.
       if (errorCodeOf(error) === ErrorCode.UnknownMember || this.#stop.signal.aborted) return;
-      log.info("It could not be taken out: {reason}", { reason: (error as Error).message });
+      log.info("It could not be taken out: {reason}", { reason: reasonOf(error) });
     });
     this.#beatNow?.(); // which tells that there is a new generation to join
   }
@@ -414,11 +415,10 @@ export class Membership {
       try {
         return await callCoordinator(await client, clock, "group", groupId, call);
       } catch (error) {
-        if (!isUnavailable(error) || signal.aborted) throw error;
+        const stop = stopErrorOf(error);
+        if (stop || !isUnavailable(error) || signal.aborted) throw stop ?? error;
         if (failures === 0) {
-          log.warn("Kafka does not answer: {reason}; trying again", {
-            reason: (error as Error).message,
-          });
+          log.warn("Kafka does not answer: {reason}; trying again", { reason: reasonOf(error) });
         }
         this.#dropClient(client);
         await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);

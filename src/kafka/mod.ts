@@ -9,5 +9,6 @@
 // commit, which is one transaction.
 
 export { KafkaDataGeneratorJob } from "./data_generator.ts";
-export { connectionOf, KafkaSource, topicsOf } from "./kafka_source.ts";
+export { KafkaSource, topicsOf } from "./kafka_source.ts";
+export { connectionOf, secretsOfFiles } from "./security.ts";
 export { createTopicsAt } from "./topics.ts";

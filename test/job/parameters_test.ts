@@ -80,3 +80,29 @@ Deno.test("an error names key, value, source and what is allowed", () => {
   ];
   for (const [make, message] of cases) assertThrows(make, ParameterError, message);
 });
+
+Deno.test("a line that is meant as a secret is not shown, whatever is wrong with it", () => {
+  const secret = "0123456789abcdef";
+  const lines = [
+    `http.token${secret}`,
+    `http.token\u00a0${secret}`, // a blank that does not separate
+    `http.token\uff1d${secret}`,
+    `HTTP_TOKEN_${secret}`,
+    `--http.token-${secret}`,
+    `http.token=\\u01${secret.slice(8)}`,
+    `http.token=${secret} ${secret}`,
+    `kafka.sasl.password${secret}`,
+    `kafka.ssl.key.password\u00a0${secret}`,
+  ];
+  for (const text of lines) {
+    const file = { name: "my.properties", text: `http.port=1\n${text}\n` };
+    const { message } = assertThrows(() => Parameters.from({ file }), ParameterError);
+    assert(!message.includes(secret.slice(8)), message);
+    assertStringIncludes(message, "my.properties");
+  }
+  const escape = { name: "my.properties", text: "http.port=1\nhttp.token=\\u01zz" };
+  assertStringIncludes(
+    assertThrows(() => Parameters.from({ file: escape }), ParameterError).message,
+    "Line 2 of my.properties has \\u without four hexadecimal digits",
+  );
+});

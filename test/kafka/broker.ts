@@ -43,10 +43,12 @@ function freePort(): number {
  *
  * @param properties lines for server.properties
  * @param protocols of further listeners, such as SASL_SSL
+ * @param advertised host:port at which clients are to reach a listener, by its protocol
  */
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
   protocols: readonly string[] = [],
+  advertised: Readonly<Record<string, string>> = {},
 ): Promise<TestBroker> {
   const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
@@ -57,6 +59,7 @@ export async function startTestBroker(
     // Records of tests have timestamps of long ago: after half a minute the broker would remove them.
     properties: { "log.retention.ms": "-1", ...properties },
     listeners,
+    advertised,
   };
   let broker = await startBroker(options).catch(async (error) => {
     await Deno.remove(folder, { recursive: true });

@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { Certificates } from "./certificates.ts";
 import { consoleProduce, runTool } from "./java_tools.ts";
 import { type Scene, Stage, stockOf } from "./scene.ts";
 
@@ -11,45 +12,17 @@ const WRONG = "not-the-Pa55word";
 const PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule";
 const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
-const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-tls-" });
-const file = (name: string) => `${folder}/${name}`;
-
-async function openssl(...args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command("openssl", { args, cwd: folder }).output();
-  if (!success) throw new Error(`openssl ${args[0]}: ${new TextDecoder().decode(stderr)}`);
-}
-
-/** An authority of its own, in `<name>.pem`. */
-async function makeAuthority(name: string): Promise<void> {
-  // deno-fmt-ignore
-  await openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", `/CN=${name}`,
-    "-keyout", `${name}.key`, "-out", `${name}.pem`);
-}
-
-/** A certificate for 127.0.0.1, signed by an authority. */
-async function makeCertificate(name: string, authority: string): Promise<void> {
-  // deno-fmt-ignore
-  await openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", `/CN=${name}`,
-    "-keyout", `${name}.key`, "-out", `${name}.csr`);
-  await Deno.writeTextFile(file("names"), "subjectAltName=IP:127.0.0.1\n");
-  // deno-fmt-ignore
-  await openssl("x509", "-req", "-in", `${name}.csr`, "-CA", `${authority}.pem`, "-CAkey", `${authority}.key`,
-    "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", `${name}.pem`);
-}
-
-await makeAuthority("authority");
-await makeAuthority("stranger");
-await makeCertificate("broker", "authority");
-await makeCertificate("client", "authority");
-await Deno.writeTextFile(
-  file("keystore.pem"),
-  await Deno.readTextFile(file("broker.key")) + await Deno.readTextFile(file("broker.pem")),
-);
+const certificates = await Certificates.open();
+const file = (name: string) => certificates.file(name);
+await certificates.makeAuthority("authority");
+await certificates.makeAuthority("stranger");
+await certificates.makeCertificate("broker", "authority");
+await certificates.makeCertificate("client", "authority");
 await Deno.writeTextFile(file("password"), `${PASSWORD}\n`);
 
 const stage = await Stage.open({
   "ssl.keystore.type": "PEM",
-  "ssl.keystore.location": file("keystore.pem"),
+  "ssl.keystore.location": await certificates.makeStore("broker"),
   "ssl.truststore.type": "PEM",
   "ssl.truststore.location": file("authority.pem"),
   "listener.name.ssl.ssl.client.auth": "required",
@@ -60,8 +33,6 @@ const stage = await Stage.open({
   "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
   "super.users": "User:ANONYMOUS;User:alice;User:CN=client",
 }, ["SSL", "SASL_SSL"]);
-
-Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
 
 /** Parameters for TLS, with the certificate of a client or without. */
 const tls = (protocol: string, more: Record<string, string> = {}) => ({

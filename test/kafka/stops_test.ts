@@ -3,8 +3,10 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ConfigResourceTypes } from "kafkajs";
+import { encodeUtf8 } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { startTestBroker } from "./broker.ts";
+import { consoleConsume } from "./java_tools.ts";
 import { startJob } from "./job_process.ts";
 import { Loader } from "./load.ts";
 import { type Scene, Stage, stockOf } from "./scene.ts";
@@ -45,8 +47,11 @@ async function foldAndKill(scene: Scene, count: number, firstId: number): Promis
 }
 
 /** Removes the records of partition 0 below an offset, as retention does. */
-async function removeBelow({ topics }: Scene, offset: number): Promise<void> {
-  const topic = topics["transaction.input.topic"];
+async function removeBelow(
+  { topics }: Scene,
+  offset: number,
+  topic = topics["transaction.input.topic"],
+): Promise<void> {
   await stage.withAdmin(async (admin) => {
     await admin.fetchTopicOffsets(topic); // loads the metadata that the next call needs
     const partitions = [{ partition: 0, offset: String(offset) }];
@@ -153,6 +158,34 @@ stage.test("retention went past what is needed: exit 2; a checkpoint behind it s
   await foldAndKill(scene, 2, 4);
   await removeBelow(scene, 4);
   assertStringIncludes(await scene.refused(), "the log begins at 4, behind its offset 3");
+});
+
+stage.test("records that were removed before they were read: exit 2, naming them", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 3);
+  await append(broker.bootstrap, scene, 4, 4);
+  await removeBelow(scene, 5);
+  const text = await scene.refused();
+  assertStringIncludes(text, "records of partition 0 from offset 3 to 4 were removed from the log");
+  assertStringIncludes(text, "it begins at 5 now");
+});
+
+stage.test("queries that were removed before they were read are warned of, and the next is answered", async () => {
+  const scene = await stage.scene(1);
+  await foldAndStop(scene, 1);
+  const topic = scene.topics["query.input.topic"];
+  const loader = await Loader.open(broker.bootstrap, topic);
+  for (const id of [1, 2, 3]) {
+    await loader.appendTo(0, [{ timestamp: id, key: null, value: encodeUtf8(`${id} item_2`) }]);
+  }
+  await loader.close();
+  await removeBelow(scene, 2, topic);
+  const service = await scene.start();
+  await waitReady(service);
+  const answers = await consoleConsume(broker.bootstrap, scene.topics["query.output.topic"], 1);
+  assertEquals(answers, ["3\titem_2\t1"]);
+  assertStringIncludes(service.log(), "from offset 0 to 1 were removed before they were read");
+  await stopInGoodOrder(service);
 });
 
 stage.test("a state of another cluster: exit 2", async () => {

@@ -27,6 +27,8 @@ export interface BrokerOptions {
   readonly properties?: Readonly<Record<string, string>>;
   /** Ports of further listeners, by their security protocol, such as SASL_SSL. */
   readonly listeners?: Readonly<Record<string, number>>;
+  /** host:port at which clients are to reach a listener, by its security protocol; by default where it is. */
+  readonly advertised?: Readonly<Record<string, string>>;
   /** Goes on when this process has ended. */
   readonly detached?: boolean;
   readonly heapMb?: number;
@@ -116,15 +118,17 @@ async function exists(path: string): Promise<boolean> {
 }
 
 function serverProperties(options: BrokerOptions): string {
-  const { folder, port, controllerPort, properties, listeners = {} } = options;
-  const addresses = Object.entries({ PLAINTEXT: port, ...listeners })
-    .map(([protocol, port]) => `${protocol}://127.0.0.1:${port}`).join(",");
-  const all = {
+  const { folder, port, controllerPort, properties, listeners = {}, advertised = {} } = options;
+  const all = Object.entries({ PLAINTEXT: port, ...listeners })
+    .map(([protocol, port]) => [protocol, `127.0.0.1:${port}`] as const);
+  const addresses = all.map(([protocol, address]) => `${protocol}://${address}`).join(",");
+  const seen = all.map(([protocol, address]) => `${protocol}://${advertised[protocol] ?? address}`);
+  const lines = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
     "listeners": `${addresses},CONTROLLER://127.0.0.1:${controllerPort}`,
-    "advertised.listeners": addresses,
+    "advertised.listeners": seen.join(","),
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map":
       "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
@@ -142,7 +146,7 @@ function serverProperties(options: BrokerOptions): string {
     "group.initial.rebalance.delay.ms": "0",
     ...properties,
   };
-  return Object.entries(all).map(([key, value]) => `${key}=${value}\n`).join("");
+  return Object.entries(lines).map(([key, value]) => `${key}=${value}\n`).join("");
 }
 
 /** Starts a broker and waits until it answers. */

@@ -73,12 +73,22 @@ export async function restore(
   context: RecoveryContext,
   claimed: ClaimedPartition,
 ): Promise<Restored> {
-  const { partition, committed, logEnd } = claimed;
+  const { partition, committed, logStart, logEnd } = claimed;
   if (committed.offset > logEnd) {
     throw new StopError(
       `Partition ${partition} was committed up to offset ${committed.offset}, but its log ends at ${logEnd}`,
       "the log lost records: restore it from a copy, or start with --accept-offset (Kafka), which goes on " +
         "at its end",
+    );
+  }
+  if (logStart > committed.offset) {
+    throw new StopError(
+      `The records of partition ${partition} from offset ${committed.offset} to ${
+        logStart - 1
+      } were removed ` +
+        `from the log before they were read: it begins at ${logStart} now`,
+      "restore the log from a copy that has them, or give them up: start with an empty file for the state and, " +
+        "on Kafka, another kafka.group.id; raise the log's retention above the longest time for which the job stands",
     );
   }
   const damaged: Damage[] = [];

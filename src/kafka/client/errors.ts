@@ -1,4 +1,7 @@
 import { StopError } from "../../job/errors.ts";
+import { shownAddress } from "./addresses.ts";
+import { Mismatch } from "./probe.ts";
+import { OLDEST_BROKER } from "./versions.ts";
 
 /** Error codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes) that we tell apart. */
 export const ErrorCode = {
@@ -17,6 +20,8 @@ export const ErrorCode = {
   TopicAuthorizationFailed: 29,
   GroupAuthorizationFailed: 30,
   ClusterAuthorizationFailed: 31,
+  UnsupportedSaslMechanism: 33,
+  IllegalSaslState: 34,
   UnsupportedVersion: 35,
   TopicExists: 36,
   OutOfOrderSequence: 45,
@@ -70,10 +75,15 @@ const UNAVAILABLE: readonly string[] = [
 /** What TLS says of certificates, and of a side that does not speak it. */
 const TLS_REFUSALS = /certificate|fatal alert|corrupt message/i;
 
+/** Name of kafkajs's error for a request that the broker does not offer. */
+const SERVER_LACKS_REQUEST = "KafkaJSServerDoesNotSupportApiKey";
+
 const WRAPPERS: readonly string[] = ["KafkaJSNumberOfRetriesExceeded", "KafkaJSNonRetriableError"];
 
 interface KafkaError extends Error {
   readonly code?: unknown;
+  /** host:port of the broker, as kafkajs has it. */
+  readonly broker?: string;
   readonly retriable?: boolean;
   readonly cause?: unknown;
 }
@@ -93,6 +103,29 @@ export function errorCodeOf(error: unknown): number | null {
 /** The client is closed, or a broker gave no answer. */
 export class ClientClosedError extends Error {
   override readonly name = "ClientClosedError";
+}
+
+/** A broker renews a session of SASL once a second at the most. */
+export const SESSION_MS_MIN = 2000;
+
+/** A broker ends sessions so soon that they cannot be renewed. */
+export class ShortSessionError extends Error {
+  override readonly name = "ShortSessionError";
+
+  constructor(readonly broker: string, readonly ms: number) {
+    super(`The broker ends SASL sessions after ${ms} ms`);
+  }
+}
+
+/**
+ * What an error says, with the address of the broker that it is about: one that a broker advertises may be
+ * another than the one that the job was given.
+ */
+export function reasonOf(error: unknown): string {
+  const { message, broker } = unwrap(error);
+  if (broker === undefined) return message;
+  const address = shownAddress(broker);
+  return message.includes(address) ? message : `${message} (broker ${address})`;
 }
 
 /** Whether a connection failed, or could not be made. */
@@ -116,43 +149,86 @@ export function isFenced(error: unknown): boolean {
   return code !== null && FENCED.includes(code);
 }
 
+/** What is said of a connection that is used as its listener does not take it, and what helps. */
+const MISMATCHES: Readonly<Record<string, string>> = {
+  [Mismatch.Tls]:
+    "set kafka.ssl.enabled=true, or name a listener without TLS in kafka.bootstrap.servers",
+  [Mismatch.Plaintext]:
+    "set kafka.ssl.enabled=false, or name a listener with TLS in kafka.bootstrap.servers; the address may be one " +
+    "that the brokers advertise (advertised.listeners)",
+  [Mismatch.Sasl]:
+    "set kafka.sasl.mechanism, kafka.sasl.username and the password, or name a listener without SASL",
+};
+
 /** The StopError for what no retry changes: rights, passwords, versions; null for other errors. */
 export function stopErrorOf(error: unknown): StopError | null {
   if (error instanceof StopError) return error;
-  const { name, message } = unwrap(error);
+  const known = unwrap(error);
+  if (known instanceof StopError) return known;
+  const reason = reasonOf(error);
+  const stop = (message: string, remedy: string) =>
+    new StopError(message, remedy, { cause: error });
+  return connectionRefusal(known, reason, stop) ?? requestRefusal(error, reason, stop);
+}
+
+type Stop = (message: string, remedy: string) => StopError;
+
+/** Of what a connection to a broker needs. */
+function connectionRefusal(error: KafkaError, reason: string, stop: Stop): StopError | null {
+  const { name, message, code } = error;
   if (name === "KafkaJSSASLAuthenticationError") {
-    return new StopError(
-      `Kafka refuses the user: ${message}`,
+    return stop(
+      `Kafka refuses the user: ${reason}`,
       "see kafka.sasl.mechanism, kafka.sasl.username and the password",
-      { cause: error },
     );
   }
-  if (name === "KafkaJSConnectionError" && TLS_REFUSALS.test(message)) {
-    return new StopError(
-      `TLS with the broker fails: ${message}`,
-      "kafka.ssl.ca must name the authority of the brokers' certificates, and kafka.ssl.cert and kafka.ssl.key " +
-        "what brokers want of clients; kafka.ssl.enabled must be what the listener speaks",
-      { cause: error },
+  if (error instanceof ShortSessionError) {
+    return stop(
+      reason,
+      `set connections.max.reauth.ms of its listener to 0 (without end) or at least ${SESSION_MS_MIN}`,
     );
+  }
+  if (code === ErrorCode.UnsupportedSaslMechanism) {
+    return stop(
+      `The broker has not enabled the mechanism of SASL: ${reason}`,
+      "set kafka.sasl.mechanism to one of its sasl.enabled.mechanisms (plain, scram-sha-256, scram-sha-512)",
+    );
+  }
+  if (code === ErrorCode.IllegalSaslState) {
+    return stop(
+      `The broker wants no SASL there: ${reason}`,
+      "set kafka.sasl.mechanism=none, or name a listener with SASL in kafka.bootstrap.servers",
+    );
+  }
+  if (name === "KafkaJSConnectionError") {
+    const mismatch = MISMATCHES[String(code)];
+    if (mismatch !== undefined) return stop(reason, mismatch);
+    if (TLS_REFUSALS.test(message)) {
+      return stop(
+        `TLS with the broker fails: ${reason}`,
+        "kafka.ssl.ca must name the authority of the brokers' certificates, and kafka.ssl.cert and " +
+          "kafka.ssl.key what brokers want of clients; kafka.ssl.enabled must be what the listener speaks",
+      );
+    }
   }
   if (message.includes("Requires net access")) {
-    return new StopError(
+    return stop(
       `Deno may not reach the broker: ${message}`,
       "start by deno task start, which allows all hosts, or add it to --allow-net of the command",
-      { cause: error },
     );
   }
+  return null;
+}
+
+/** Of what a request to a broker needs. */
+function requestRefusal(error: unknown, reason: string, stop: Stop): StopError | null {
   const code = errorCodeOf(error);
-  if (code === ErrorCode.UnsupportedVersion) {
-    return new StopError(
-      `The broker is too old or too new: ${message}`,
-      "use Apache Kafka 3.0 to 4.x",
-      {
-        cause: error,
-      },
+  if (code === ErrorCode.UnsupportedVersion || unwrap(error).name === SERVER_LACKS_REQUEST) {
+    return stop(
+      `The broker is too old or too new: ${reason}`,
+      `use Apache Kafka ${OLDEST_BROKER} to 4.x`,
     );
   }
   const right = code === null ? undefined : NOT_ALLOWED[code];
-  if (right === undefined) return null;
-  return new StopError(message, `give the job's user the right to ${right}`, { cause: error });
+  return right === undefined ? null : stop(reason, `give the job's user the right to ${right}`);
 }

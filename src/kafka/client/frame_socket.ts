@@ -5,11 +5,17 @@
 
 import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
+import { systemClock } from "../../types/mod.ts";
+import { hostOf } from "./addresses.ts";
+import { answersInPlaintext, Mismatch, MismatchError, wantsSasl } from "./probe.ts";
 
 /** Bytes read at a time while no large frame is under way. */
 const READ_BYTES = 64 * 1024;
 /** Length of a frame's length. */
 const PREFIX_BYTES = 4;
+const HANDSHAKE_MS_MAX = 5000;
+/** A listener that wants SASL answers for its versions, and closes the connection at any other request. */
+const FIRST_FRAMES = 1;
 /** A frame that is longer is none: a broker's answer is bounded by what was asked for. */
 const FRAME_BYTES_MAX = 1 << 30;
 
@@ -29,9 +35,18 @@ export class FrameSocket extends EventEmitter {
   #closed = false;
   #queue: Uint8Array[] = [];
   #writing = false;
+  /** Frames that were received. */
+  #frames = 0;
 
-  /** @param connecting settles with the connection; then onConnect is called */
-  constructor(connecting: Promise<Wire>, onConnect: () => void) {
+  /**
+   * @param connecting settles with the connection; then onConnect is called
+   * @param whyClosed is asked why the other side has closed a connection without a useful answer
+   */
+  constructor(
+    connecting: Promise<Wire>,
+    onConnect: () => void,
+    readonly whyClosed: () => Promise<Error | null> = () => Promise.resolve(null),
+  ) {
     super();
     void this.#run(connecting, onConnect);
   }
@@ -44,6 +59,8 @@ export class FrameSocket extends EventEmitter {
       onConnect();
       void this.#flush();
       await this.#readAll(wire);
+      const why = this.#closed || this.#frames > FIRST_FRAMES ? null : await this.whyClosed();
+      if (why) throw why;
       if (!this.#closed) this.emit("end");
     } catch (error) {
       this.#fail(error);
@@ -67,6 +84,9 @@ export class FrameSocket extends EventEmitter {
       let at = 0;
       while (have - at >= PREFIX_BYTES) {
         const length = view.getInt32(at);
+        if (this.#frames === 0 && isTlsAlert(length)) {
+          throw new MismatchError(Mismatch.Tls, "The broker speaks TLS there");
+        }
         if (length < 0 || length > FRAME_BYTES_MAX) {
           throw new RangeError(`The broker sent a frame of ${length} bytes`);
         }
@@ -76,6 +96,7 @@ export class FrameSocket extends EventEmitter {
         at += here;
         if (!await readRest(wire, frame, here)) return;
         if (this.#closed) return;
+        this.#frames++;
         this.emit("data", frame);
       }
       buffer.copyWithin(0, at, have);
@@ -129,6 +150,11 @@ export class FrameSocket extends EventEmitter {
   unref(): void {}
 }
 
+/** Whether a frame's length is the beginning of an alert of TLS (RFC 8446, 5.1): 21, version 3.x. */
+function isTlsAlert(length: number): boolean {
+  return length >>> 8 >>> 8 === 0x1503;
+}
+
 async function readRest(wire: Wire, frame: Uint8Array, from: number): Promise<boolean> {
   for (let at = from; at < frame.length;) {
     const n = await wire.read(frame.subarray(at));
@@ -166,9 +192,30 @@ export interface SocketRequest {
   readonly onConnect: () => void;
 }
 
-/** Makes the sockets of kafkajs's connections. */
-export function createFrameSocket({ host, port, ssl, onConnect }: SocketRequest): FrameSocket {
-  return new FrameSocket(ssl ? dialTls(host, port, ssl) : dial(host, port), onConnect);
+/** Makes the sockets of kafkajs's connections, which use SASL or not. */
+export function frameSockets(
+  usesSasl: boolean,
+): (request: SocketRequest) => FrameSocket {
+  return ({ host: hidden, port, ssl, onConnect }) => {
+    const host = hostOf(hidden);
+    const dialOnce = () => ssl ? dialTls(host, port, ssl) : dial(host, port);
+    const whyClosed = async () =>
+      !usesSasl && await wantsSasl(dialOnce)
+        ? new MismatchError(Mismatch.Sasl, "The broker wants SASL there")
+        : null;
+    const connecting = ssl ? dialOnce().catch((error) => whyNoTls(host, port, error)) : dialOnce();
+    return new FrameSocket(connecting, onConnect, whyClosed);
+  };
+}
+
+/** What a listener that speaks no TLS does to a connection: it closes it in the middle of the handshake. */
+const HANDSHAKE_ENDED = /eof|end of file|reset|closed|broken pipe/i;
+
+async function whyNoTls(host: string, port: number, error: Error): Promise<never> {
+  if (HANDSHAKE_ENDED.test(error.message) && await answersInPlaintext(() => dial(host, port))) {
+    throw new MismatchError(Mismatch.Plaintext, "The broker does not speak TLS there");
+  }
+  throw error;
 }
 
 async function dial(hostname: string, port: number): Promise<Wire> {
@@ -178,15 +225,33 @@ async function dial(hostname: string, port: number): Promise<Wire> {
   return connection;
 }
 
-function dialTls(
+async function dialTls(
   hostname: string,
   port: number,
   { ca, cert, key }: NonNullable<SocketRequest["ssl"]>,
 ): Promise<Wire> {
-  return Deno.connectTls({
+  const connection = await Deno.connectTls({
     hostname,
     port,
     ...(ca === undefined ? {} : { caCerts: [ca] }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
   });
+  // Nobody else closes a connection that hangs before it is one.
+  const done = new AbortController();
+  void systemClock.sleep(HANDSHAKE_MS_MAX, done.signal).then(() => {
+    if (!done.signal.aborted) connection.close();
+  });
+  try {
+    await connection.handshake();
+    return connection;
+  } catch (error) {
+    try {
+      connection.close();
+    } catch {
+      // It hung, and is closed already.
+    }
+    throw error;
+  } finally {
+    done.abort("over");
+  }
 }

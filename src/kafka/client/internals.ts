@@ -4,6 +4,12 @@
 
 import { Kafka, type KafkaConfig, logLevel } from "kafkajs";
 // @ts-types="./untyped.d.ts"
+import plain from "kafkajs/src/broker/saslAuthenticator/plain.js";
+// @ts-types="./untyped.d.ts"
+import scram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
+// @ts-types="./untyped.d.ts"
+import scram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
+// @ts-types="./untyped.d.ts"
 import connection from "kafkajs/src/network/connection.js";
 // @ts-types="./untyped.d.ts"
 import requestQueue from "kafkajs/src/network/requestQueue/index.js";
@@ -11,6 +17,7 @@ import requestQueue from "kafkajs/src/network/requestQueue/index.js";
 import protocolErrors from "kafkajs/src/protocol/error.js";
 // @ts-types="./untyped.d.ts"
 import protocolRequests from "kafkajs/src/protocol/requests/index.js";
+import type { OfferedVersions } from "./versions.ts";
 
 export interface RequestQueueInternals {
   readonly pending: readonly unknown[];
@@ -19,7 +26,12 @@ export interface RequestQueueInternals {
   push(request: PushedRequest): void;
 }
 
-interface PushedRequest {
+/** What is patched beside that. */
+export interface RequestQueuePrototype extends RequestQueueInternals {
+  rejectAll(error: unknown): void;
+}
+
+export interface PushedRequest {
   readonly entry: {
     readonly apiKey: number;
     readonly apiName: string;
@@ -34,7 +46,7 @@ interface PushedRequest {
 }
 
 export const RequestQueue = requestQueue as unknown as {
-  readonly prototype: RequestQueueInternals;
+  readonly prototype: RequestQueuePrototype;
 };
 
 /** What a connection has received of the next answer. */
@@ -42,6 +54,8 @@ export interface ConnectionPrototype {
   chunks: Uint8Array[];
   readonly bytesBuffered: number;
   processData(data: Uint8Array): void;
+  authenticate(this: SaslConnection): Promise<void>;
+  send(this: SaslConnection, exchange: Exchange<unknown>): Promise<unknown>;
 }
 
 export const Connection = connection as unknown as { readonly prototype: ConnectionPrototype };
@@ -78,6 +92,42 @@ export interface Connection {
   failIfNotConnected(): void;
   nextCorrelationId(): number;
 }
+
+/** What is used of a connection where SASL is patched. */
+export interface SaslConnection extends Connection {
+  /** host:port */
+  readonly broker: string;
+  /** Not null where SASL is used. */
+  readonly sasl: object | null;
+  /** How long the broker lets a session of SASL live, in ms; a Long, 0 = without end. */
+  readonly sessionLifetime: unknown;
+  /** ms before the end of a session at which it is renewed. */
+  reauthenticationThreshold: number;
+}
+
+/** A step of SASL: its request, and how the broker's answer is read. */
+export type SaslExchange = unknown;
+
+export interface AuthenticationProviderArgs {
+  readonly host: string;
+  readonly port: number;
+  readonly logger: unknown;
+  saslAuthenticate(exchange: SaslExchange): Promise<unknown>;
+}
+
+export interface AuthenticationProvider {
+  authenticate(): Promise<void>;
+}
+
+type BuiltInProvider = (
+  sasl: { readonly username: string; readonly password: string },
+) => (args: AuthenticationProviderArgs) => AuthenticationProvider;
+
+export const builtInProviders = {
+  "plain": plain,
+  "scram-sha-256": scram256,
+  "scram-sha-512": scram512,
+} as unknown as Readonly<Record<"plain" | "scram-sha-256" | "scram-sha-512", BuiltInProvider>>;
 
 export interface PartitionMetadata {
   readonly partitionId: number;
@@ -171,6 +221,8 @@ export interface BrokerInternals {
 
 export interface Cluster {
   readonly brokerPool: {
+    /** What the first broker offers, once it is connected to. */
+    readonly versions?: OfferedVersions | null;
     readonly metadata: {
       readonly clusterId: string;
       readonly topicMetadata: readonly {
@@ -267,13 +319,20 @@ export function checkInternals(
     }
   }
   if (!("metadata" in cluster.brokerPool)) throw new InternalsError("BrokerPool has no metadata");
-  for (const method of ["scheduleCheckPendingRequests", "push", "maybeThrottle"] as const) {
+  for (
+    const method of ["scheduleCheckPendingRequests", "push", "maybeThrottle", "rejectAll"] as const
+  ) {
     if (typeof RequestQueue.prototype[method] !== "function") {
       throw new InternalsError(`RequestQueue has no ${method}`);
     }
   }
-  if (typeof Connection.prototype.processData !== "function") {
-    throw new InternalsError("Connection has no processData");
+  for (const method of ["processData", "authenticate", "send"] as const) {
+    if (typeof Connection.prototype[method] !== "function") {
+      throw new InternalsError(`Connection has no ${method}`);
+    }
+  }
+  for (const [name, provider] of Object.entries(builtInProviders)) {
+    if (typeof provider !== "function") throw new InternalsError(`it has no SASL ${name}`);
   }
   const { requests } = protocolRequests as {
     requests: Record<string, { versions: readonly (string | number)[] } | undefined>;

@@ -17,20 +17,20 @@ import {
   createCluster,
   type Exchange,
 } from "./internals.ts";
-import { ClientClosedError, isConnectionError, isCoordinatorNotFound } from "./errors.ts";
-import { createFrameSocket } from "./frame_socket.ts";
+import { hideColons } from "./addresses.ts";
+import { authenticationOf, type SaslOptions } from "./authentication.ts";
+import { ClientClosedError, ErrorCode, errorCodeOf, isConnectionError } from "./errors.ts";
+import { isCoordinatorNotFound } from "./errors.ts";
+import { frameSockets } from "./frame_socket.ts";
 import { patchKafkajs } from "./patches.ts";
+import { checkVersions } from "./versions.ts";
 
 /** How brokers are reached; can be cloned for another thread. */
 export interface ConnectionOptions {
   readonly brokers: readonly string[];
   readonly clientId: string;
   readonly ssl?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
-  readonly sasl?: {
-    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
-    readonly username: string;
-    readonly password: string;
-  };
+  readonly sasl?: SaslOptions;
   /** What stands in for kafkajs's connections, in a simulation within one thread. */
   readonly createCluster?: typeof createCluster;
 }
@@ -65,10 +65,13 @@ export class KafkaClient {
 
   constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
     patchKafkajs();
-    const { createCluster: create = createCluster, ...config } = options;
+    const { createCluster: create = createCluster, brokers, clientId, ssl, sasl } = options;
     this.#cluster = create({
-      ...structuredClone(config), // kafkajs writes into it, after which no thread could be given it
-      socketFactory: createFrameSocket,
+      brokers: brokers.map(hideColons),
+      clientId,
+      ...(ssl ? { ssl } : {}),
+      ...(sasl ? { sasl: authenticationOf(sasl) } : {}),
+      socketFactory: frameSockets(sasl !== undefined),
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: REQUEST_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -82,6 +85,8 @@ export class KafkaClient {
     return this.call(
       async () => {
         await this.#cluster.connect();
+        const { versions } = this.#cluster.brokerPool;
+        if (versions) checkVersions(versions);
         if (topics.length > 0) await this.#cluster.addMultipleTargetTopics(topics);
         else await this.#cluster.refreshMetadata();
       },
@@ -299,15 +304,22 @@ export class KafkaClient {
     return found;
   }
 
-  /** The settings of topics, by topic and name. */
+  /** The settings of topics, by topic and name; without those that the user may not see. */
   async topicConfigs(topics: readonly string[]): Promise<Map<string, Map<string, string | null>>> {
     const broker = await this.controller();
-    const { resources } = await this.call(() =>
-      broker.describeConfigs({
-        resources: topics.map((name) => ({ type: TOPIC_RESOURCE, name })),
-      }), "DescribeConfigs");
+    const found = await Promise.all(topics.map(async (name) => {
+      try {
+        const resources = [{ type: TOPIC_RESOURCE, name }];
+        return await this.call(() => broker.describeConfigs({ resources }), "DescribeConfigs");
+      } catch (error) {
+        if (errorCodeOf(error) !== ErrorCode.TopicAuthorizationFailed) throw error;
+        return { resources: [] };
+      }
+    }));
     const settings = (entries: readonly ConfigEntry[]) =>
       new Map(entries.map((e) => [e.configName, e.configValue]));
-    return new Map(resources.map((r) => [r.resourceName, settings(r.configEntries)]));
+    return new Map(
+      found.flatMap((f) => f.resources).map((r) => [r.resourceName, settings(r.configEntries)]),
+    );
   }
 }

@@ -1,4 +1,4 @@
-// The two patches of kafkajs 2.2.4.
+// The patches of kafkajs 2.2.4.
 //
 // RequestQueue.scheduleCheckPendingRequests sets a timer after every response although nothing is
 // pending, and with a time in the past (throttledUntil is -1), so that Node sets it to 1 ms, and warns:
@@ -8,12 +8,19 @@
 // Connection.processData keeps what is left behind an answer, also when that is nothing, and joins it
 // with what comes next: every answer is copied, however large. FrameSocket gives whole answers, so
 // nothing is ever left; and nothing need not be kept.
+//
+// Connection.authenticate renews a session ten seconds before its end, so that one of ten seconds is
+// renewed before every request; and other requests go on meanwhile, which brokers take for wrong steps of
+// SASL. Here a session is renewed in time whatever its length, and other requests are held until it is.
 
+import { renewInTime } from "./authentication.ts";
 import {
   Connection,
   type ConnectionPrototype,
+  type PushedRequest,
   RequestQueue,
   type RequestQueueInternals,
+  type SaslConnection,
 } from "./internals.ts";
 
 const PATCHED = Symbol.for("stockflow.kafkajs");
@@ -27,10 +34,56 @@ export function patchKafkajs(): void {
   queue.scheduleCheckPendingRequests = function (this: RequestQueueInternals) {
     if (this.pending.length > 0) schedule.call(this);
   };
+  holdWhileAuthenticating();
   const connection = Connection.prototype;
   const process = connection.processData;
   connection.processData = function (this: ConnectionPrototype, data: Uint8Array) {
     if (this.bytesBuffered === 0) this.chunks = [];
     process.call(this, data);
+  };
+}
+
+/** Keys of ApiVersions, SaslHandshake and SaslAuthenticate, which need no session. */
+const WITHOUT_SESSION: readonly number[] = [17, 18, 36];
+
+/** Requests that wait for the session of their connection. */
+const held = new WeakMap<RequestQueueInternals, PushedRequest[]>();
+const authenticating = new WeakMap<SaslConnection, Promise<void>>();
+
+function holdWhileAuthenticating(): void {
+  const queue = RequestQueue.prototype;
+  const { push, rejectAll } = queue;
+  queue.push = function (this: RequestQueueInternals, request: PushedRequest) {
+    const waiting = held.get(this);
+    if (!waiting || WITHOUT_SESSION.includes(request.entry.apiKey)) push.call(this, request);
+    else waiting.push(request);
+  };
+  queue.rejectAll = function (this: RequestQueueInternals, error: unknown) {
+    for (const { entry } of held.get(this)?.splice(0) ?? []) entry.reject(error);
+    rejectAll.call(this, error);
+  };
+  const connection = Connection.prototype;
+  const { authenticate, send } = connection;
+  connection.authenticate = function (this: SaslConnection) {
+    const known = authenticating.get(this);
+    if (known) return known;
+    if (!this.sasl || this.isAuthenticated()) return authenticate.call(this);
+    const { requestQueue } = this;
+    const waiting: PushedRequest[] = [];
+    held.set(requestQueue, waiting);
+    const begun = authenticate.call(this).then(() => renewInTime(this)).finally(() => {
+      held.delete(requestQueue);
+      authenticating.delete(this);
+      for (const request of waiting) push.call(requestQueue, request);
+    });
+    authenticating.set(this, begun);
+    return begun;
+  };
+  connection.send = async function (this: SaslConnection, exchange) {
+    const { apiKey } = exchange.request;
+    if (this.sasl && !WITHOUT_SESSION.includes(apiKey) && !this.isAuthenticated()) {
+      await this.authenticate();
+    }
+    return await send.call(this, exchange);
   };
 }

@@ -1,7 +1,8 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   emptyBatch,
   isStamped,
+  OldFormatError,
   readFetched,
   sequenceBehind,
   stamp,
@@ -62,6 +63,26 @@ Deno.test("readFetched leaves aborted transactions and markers out, and keeps th
 Deno.test("readFetched leaves a batch that is cut at the end", () => {
   const records = join(batchAt(0, ["whole"], null), batchAt(1, ["cut"], null));
   assertEquals(readFetched(records.subarray(0, records.length - 1), []).length, 1);
+});
+
+/** A message set of one message of magic 0 or 1: shorter than the header of a record batch. */
+function oldMessage(offset: number, magic: 0 | 1): Uint8Array {
+  const rest = magic === 0 ? 1 + 1 + 4 + 4 + 1 : 1 + 1 + 8 + 4 + 4 + 1;
+  const bytes = new Uint8Array(8 + 4 + 4 + rest);
+  const view = new DataView(bytes.buffer);
+  view.setBigInt64(0, BigInt(offset));
+  view.setInt32(8, 4 + rest);
+  view.setInt8(16, magic);
+  return bytes;
+}
+
+Deno.test("readFetched refuses records of message formats v0 and v1, naming the offset", () => {
+  for (const magic of [0, 1] as const) {
+    const error = assertThrows(() => readFetched(oldMessage(7, magic), []), OldFormatError);
+    assertStringIncludes(error.message, `offset 7 are of message format v${magic}`);
+    const behind = join(batchAt(0, ["new"], null), oldMessage(1, magic));
+    assertThrows(() => readFetched(behind, []), OldFormatError);
+  }
 });
 
 Deno.test("emptyBatch covers offsets and has no records", () => {

@@ -1,0 +1,171 @@
+// What a broker refuses, or a listener takes otherwise, ends the job with exit 2 and one line that says
+// what to do. Starts a broker of its own (test/kafka/broker.ts).
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { Certificates } from "./certificates.ts";
+import { runTool } from "./java_tools.ts";
+import { Loader } from "./load.ts";
+import { Stage, stockOf } from "./scene.ts";
+
+const PASSWORD = "Tr0ub4dor&3";
+const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
+/** Shorter than what kafkajs takes for the end of a session. */
+const SESSION_MS = 4000;
+
+const certificates = await Certificates.open();
+await certificates.makeAuthority("authority");
+await certificates.makeCertificate("broker", "authority");
+
+const stage = await Stage.open(
+  {
+    "ssl.keystore.type": "PEM",
+    "ssl.keystore.location": await certificates.makeStore("broker"),
+    "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+    "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
+    "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
+    "listener.name.sasl_plaintext.scram-sha-256.connections.max.reauth.ms": String(SESSION_MS),
+    "listener.name.sasl_ssl.scram-sha-256.connections.max.reauth.ms": "1500",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS;User:alice",
+  },
+  ["SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+);
+const { broker } = stage;
+
+if (!stage.skipped) {
+  for (const user of ["alice", "carol"]) {
+    // deno-fmt-ignore
+    await runTool("kafka.admin.ConfigCommand", ["--bootstrap-server", broker.bootstrap, "--alter", "--add-config",
+      `SCRAM-SHA-256=[password=${PASSWORD}]`, "--entity-type", "users", "--entity-name", user]);
+  }
+}
+
+const at = (protocol: string) => ({ "kafka.bootstrap.servers": broker.addressOf(protocol) });
+const tls = {
+  "kafka.ssl.enabled": "true",
+  "kafka.ssl.ca": certificates.file("authority.pem"),
+};
+const scram = (username = "alice") => ({
+  "kafka.sasl.mechanism": "scram-sha-256",
+  "kafka.sasl.username": username,
+  "kafka.sasl.password": PASSWORD,
+});
+
+/** The one line in which the job says why it ends. */
+function lastLine(text: string): string {
+  const lines = text.trimEnd().split("\n").filter((line) => line.startsWith("stockflow: "));
+  assertEquals(lines.length, 1, text);
+  assert(!/^ {4}at /m.test(text), text); // without a stack
+  return lines[0]!;
+}
+
+stage.test("a listener without TLS, reached by TLS: exit 2, with its address", async () => {
+  const { refused } = await stage.scene(1);
+  const line = lastLine(await refused(tls));
+  assertStringIncludes(line, "The broker does not speak TLS there");
+  assertStringIncludes(line, broker.bootstrap);
+  assertStringIncludes(line, "kafka.ssl.enabled=false");
+});
+
+stage.test("a listener with TLS, reached without: exit 2, with its address", async () => {
+  const { refused } = await stage.scene(1);
+  const line = lastLine(await refused(at("SSL")));
+  assertStringIncludes(line, "The broker speaks TLS there");
+  assertStringIncludes(line, broker.addressOf("SSL"));
+  assertStringIncludes(line, "kafka.ssl.enabled=true");
+});
+
+stage.test("a listener with SASL, reached without: exit 2, with its address", async () => {
+  const { refused } = await stage.scene(1);
+  const line = lastLine(await refused(at("SASL_PLAINTEXT")));
+  assertStringIncludes(line, "The broker wants SASL there");
+  assertStringIncludes(line, broker.addressOf("SASL_PLAINTEXT"));
+});
+
+stage.test("a listener without SASL, reached with it: exit 2", async () => {
+  const { refused } = await stage.scene(1);
+  assertStringIncludes(lastLine(await refused(scram())), "The broker wants no SASL there");
+});
+
+stage.test("a SASL mechanism that the broker has not enabled: exit 2", async () => {
+  const { refused } = await stage.scene(1);
+  const other = { ...at("SASL_PLAINTEXT"), ...scram(), "kafka.sasl.mechanism": "scram-sha-512" };
+  const line = lastLine(await refused(other));
+  assertStringIncludes(line, "has not enabled the mechanism of SASL");
+  assertStringIncludes(line, "kafka.sasl.mechanism");
+});
+
+stage.test("SASL sessions of four seconds are renewed, without a recovery", async () => {
+  const scene = await stage.scene(2);
+  const service = await scene.start({ ...at("SASL_PLAINTEXT"), ...scram() });
+  await waitReady(service);
+  const topic = scene.topics["transaction.input.topic"];
+  const loader = await Loader.open(broker.bootstrap, topic);
+  const count = 30;
+  for (let id = 1; id <= count; id++) {
+    await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
+    await new Promise((resolve) => setTimeout(resolve, SESSION_MS * 4 / count));
+  }
+  await stage.untilCommitted(scene, count);
+  assertEquals(await stockOf(service, "item_2"), count);
+  assertEquals(service.log().match(/recovering|does not answer|was lost/g), null, service.log());
+  await stopInGoodOrder(service);
+  await loader.close();
+});
+
+stage.test("SASL sessions too short to be renewed: exit 2", async () => {
+  const { refused } = await stage.scene(1);
+  const line = lastLine(await refused({ ...at("SASL_SSL"), ...tls, ...scram() }));
+  assertStringIncludes(line, "ends SASL sessions after 1500 ms");
+  assertStringIncludes(line, "connections.max.reauth.ms");
+});
+
+stage.test("a user without the right to see settings of topics: a warning, and the job works", async () => {
+  const scene = await stage.scene(1);
+  const allow = (...what: string[]) =>
+    // deno-fmt-ignore
+    runTool("org.apache.kafka.tools.AclCommand", ["--bootstrap-server", broker.bootstrap, "--add",
+      "--allow-principal", "User:carol", ...what]);
+  // deno-fmt-ignore
+  await allow("--operation", "Read", "--operation", "Write", "--operation", "Describe", "--topic", "*");
+  await allow("--operation", "Read", "--group", scene.group);
+  // deno-fmt-ignore
+  await allow("--operation", "Write", "--operation", "Describe", "--transactional-id", scene.group,
+    "--resource-pattern-type", "prefixed");
+  const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
+  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+  await loader.close();
+  const service = await scene.start({ ...at("SASL_PLAINTEXT"), ...scram("carol") });
+  await waitReady(service);
+  assertEquals(await stockOf(service, "item_2"), 70);
+  assertStringIncludes(service.log(), "DescribeConfigs");
+  await stopInGoodOrder(service);
+});
+
+stage.test("a broker at an IPv6 address in brackets", async () => {
+  const scene = await stage.scene(1);
+  const relay = relayTo(broker.bootstrap);
+  try {
+    const service = await scene.start({ "kafka.bootstrap.servers": relay.address });
+    await waitReady(service);
+    await stopInGoodOrder(service);
+  } finally {
+    relay.close();
+  }
+});
+
+/** Passes connections to [::1] on to an address. */
+function relayTo(address: string): { readonly address: string; close(): void } {
+  const listener = Deno.listen({ hostname: "::1", port: 0 });
+  const [hostname, port] = address.split(":");
+  void (async () => {
+    for await (const near of listener) {
+      const far = await Deno.connect({ hostname: hostname!, port: Number(port) });
+      near.readable.pipeTo(far.writable).catch(() => {});
+      far.readable.pipeTo(near.writable).catch(() => {});
+    }
+  })();
+  const at = (listener.addr as Deno.NetAddr).port;
+  return { address: `[::1]:${at}`, close: () => listener.close() };
+}
