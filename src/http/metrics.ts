@@ -259,6 +259,11 @@ export class JobMetrics {
       help: "Bytes that wait to be written to the log",
       samples: () => [[log.waitingBytes]],
     });
+    this.#counter({
+      name: "stockflow_append_timeouts_total",
+      help: "Appends of posted records that waited longer than append.timeout.ms, and were refused",
+      samples: () => [[log.appendTimeouts]],
+    });
   }
 }
 

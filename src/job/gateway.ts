@@ -1,4 +1,4 @@
-import type { EmbeddedLog } from "../log/mod.ts";
+import { AppendTimeoutError, type EmbeddedLog, WriteFailedError } from "../log/mod.ts";
 import {
   type Clock,
   type Codec,
@@ -7,6 +7,7 @@ import {
   type NewRecord,
   type Query,
   type QueryResult,
+  takeTurn,
 } from "../types/mod.ts";
 import { OUTCOME_ACCEPTED, OUTCOME_REJECTED } from "../wasm/mod.ts";
 import { OffsetWaiters } from "./offset_waiters.ts";
@@ -23,6 +24,13 @@ export class ConflictError extends Error {
   override readonly name = "ConflictError";
 }
 
+/** Records of a request that are appended together; a larger request is cut, so that others get their turn. */
+const PIECE_RECORDS = 1000;
+/** Pieces of a request that are durable and not answered yet: what is folded stays close to what is appended. */
+const UNANSWERED_PIECES_MAX = 2;
+/** How long a cut request may hold up all else at once, and how often it looks. */
+const SLICE_MS = 1;
+const LOOK_RECORDS = 64;
 /** Records that may be under way at once, and bytes that may wait for the log. */
 const WAITING_MAX = 200_000;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
@@ -35,6 +43,27 @@ export interface GatewayOptions {
   readonly codec: Codec;
   readonly owners: Owners;
   readonly clock: Clock;
+  /** How long records may wait for their turn to be written, in ms. */
+  readonly appendTimeoutMs: number;
+}
+
+/** How records are made of what a request brings. */
+interface Making<T> {
+  partitionOf(thing: T): number;
+  recordOf(thing: T): { key: Uint8Array | null; value: Uint8Array };
+}
+
+/** What a piece of a request brings to one partition: its records, and their indexes in the request. */
+interface Part {
+  readonly indexes: number[];
+  readonly records: NewRecord[];
+}
+
+/** A piece of a request on its way. Neither promise is ever rejected: errors are among the answers. */
+interface Piece {
+  /** With the first error, or null: everything is in the log. */
+  readonly appended: Promise<Error | null>;
+  readonly answered: Promise<unknown>;
 }
 
 /**
@@ -91,50 +120,146 @@ export class Gateway {
     topic: string,
     waiters: OffsetWaiters<O>,
     things: readonly T[],
-    how: {
-      partitionOf(thing: T): number;
-      recordOf(thing: T): { key: Uint8Array | null; value: Uint8Array };
-    },
+    making: Making<T>,
   ): Promise<(O | Error)[]> {
     const { log, clock } = this.options;
-    if (waiters.count + things.length > WAITING_MAX && waiters.count > 0) {
+    const first = Math.min(things.length, PIECE_RECORDS);
+    if (waiters.count + first > WAITING_MAX && waiters.count > 0) {
       throw new OverloadedError(`${waiters.count} records are under way already`);
     }
     if (log.waitingBytes > WAITING_BYTES_MAX) {
       throw new OverloadedError(`${log.waitingBytes} bytes wait for the log already`);
     }
-    const timestamp = clock.now();
     const answers = new Array<O | Error>(things.length);
-    const byPartition = Map.groupBy(things.keys(), (i) => how.partitionOf(things[i]!));
-    await Promise.all([...byPartition].map(async ([partition, indexes]) => {
-      const records = indexes.map((i): NewRecord => ({ timestamp, ...how.recordOf(things[i]!) }));
-      try {
-        const values = await this.#append(topic, partition, records, waiters);
-        indexes.forEach((i, k) => answers[i] = values[k]!);
-      } catch (error) {
-        for (const i of indexes) answers[i] = error as Error;
-      }
-    }));
+    if (things.length <= PIECE_RECORDS) {
+      const parts = new Map<number, Part>();
+      addParts(parts, things, 0, things.length, making, clock.now());
+      await this.#send(topic, parts, waiters, answers).answered;
+    } else await this.#submitInPieces(topic, waiters, things, making, answers);
     return answers;
   }
 
+  /**
+   * Appends a large request piece by piece. A piece is appended when the one before it is in the log, so that
+   * records of an item keep their order, and others have their turn; behind an error nothing is appended.
+   */
+  async #submitInPieces<T, O>(
+    topic: string,
+    waiters: OffsetWaiters<O>,
+    things: readonly T[],
+    making: Making<T>,
+    answers: (O | Error)[],
+  ): Promise<void> {
+    let last: Piece | null = null;
+    let failed: Error | null = null;
+    const unanswered: Promise<unknown>[] = [];
+    for (let from = 0; from < things.length && !failed; from += PIECE_RECORDS) {
+      const to = Math.min(from + PIECE_RECORDS, things.length);
+      // While the piece before is being written.
+      const parts = await this.#partsOf(things, from, to, making);
+      failed = await last?.appended ?? null;
+      if (unanswered.length >= UNANSWERED_PIECES_MAX) await unanswered.shift();
+      if (failed) {
+        const why = `An earlier record of the request could not be appended: ${failed.message}`;
+        answers.fill(new WriteFailedError(why, { cause: failed }), from);
+      } else unanswered.push((last = this.#send(topic, parts, waiters, answers)).answered);
+    }
+    await Promise.all(unanswered);
+  }
+
+  /** Makes the records of a piece, in slices between which everything else has its turn. */
+  async #partsOf<T>(
+    things: readonly T[],
+    from: number,
+    to: number,
+    making: Making<T>,
+  ): Promise<Map<number, Part>> {
+    const { clock } = this.options;
+    const parts = new Map<number, Part>();
+    const timestamp = clock.now();
+    await takeTurn(clock);
+    let began = clock.monotonic();
+    for (let at = from; at < to; at += LOOK_RECORDS) {
+      addParts(parts, things, at, Math.min(at + LOOK_RECORDS, to), making, timestamp);
+      if (clock.monotonic() - began < SLICE_MS) continue;
+      await takeTurn(clock);
+      began = clock.monotonic();
+    }
+    return parts;
+  }
+
+  /** Appends the parts of a piece, and notes their answers. */
+  #send<O>(
+    topic: string,
+    parts: ReadonlyMap<number, Part>,
+    waiters: OffsetWaiters<O>,
+    answers: (O | Error)[],
+  ): Piece {
+    let failed: Error | null = null;
+    const appends: Promise<unknown>[] = [];
+    const outcomes: Promise<void>[] = [];
+    for (const [partition, { indexes, records }] of parts) {
+      const { appended, values } = this.#append(topic, partition, records, waiters);
+      appends.push(appended.catch((error) => failed ??= this.#errorOf(error)));
+      outcomes.push(values.then(
+        (all) => indexes.forEach((i, k) => answers[i] = all[k]!),
+        (error) => {
+          const reason = this.#errorOf(error);
+          for (const i of indexes) answers[i] = reason;
+        },
+      ));
+    }
+    const appended = Promise.all(appends).then(() => failed);
+    return { appended, answered: Promise.all(outcomes) };
+  }
+
+  #errorOf(error: Error): Error {
+    if (!(error instanceof AppendTimeoutError)) return error;
+    const { appendTimeoutMs } = this.options;
+    return new OverloadedError(
+      `The records waited ${appendTimeoutMs} ms for their turn to be written (append.timeout.ms)`,
+      { cause: error },
+    );
+  }
+
   /** Appends records and waits for what becomes of them. Waiting begins before anyone can read them. */
-  async #append<O>(
+  #append<O>(
     topic: string,
     partition: number,
     records: readonly NewRecord[],
     waiters: OffsetWaiters<O>,
-  ): Promise<O[]> {
+  ): { appended: Promise<unknown>; values: Promise<O[]> } {
     let waiting: ReturnType<OffsetWaiters<O>["wait"]> | null = null;
-    try {
-      await this.options.log.append(topic, partition, records, (base) => {
+    const appended = this.options.log.append(topic, partition, records, {
+      waitMsMax: this.options.appendTimeoutMs,
+      onAssigned: (base) => {
         waiting?.cancel();
         waiting = waiters.wait(partition, base, records.length);
-      });
-    } catch (error) {
-      (waiting as ReturnType<OffsetWaiters<O>["wait"]> | null)?.cancel();
+        waiting.values.catch(() => {}); // the job may end before the append does
+      },
+    }).catch((error) => {
+      waiting?.cancel();
       throw error;
-    }
-    return await waiting!.values;
+    });
+    return { appended, values: appended.then(() => waiting!.values) };
+  }
+}
+
+/** Adds the records of some of a request's things to those of their partitions. */
+function addParts<T>(
+  parts: Map<number, Part>,
+  things: readonly T[],
+  from: number,
+  to: number,
+  { partitionOf, recordOf }: Making<T>,
+  timestamp: number,
+): void {
+  for (let i = from; i < to; i++) {
+    const thing = things[i]!;
+    const partition = partitionOf(thing);
+    let part = parts.get(partition);
+    if (!part) parts.set(partition, part = { indexes: [], records: [] });
+    part.indexes.push(i);
+    part.records.push({ timestamp, ...recordOf(thing) });
   }
 }

@@ -134,6 +134,12 @@ export const PARAMETERS = {
     7 * DAY_MS,
     "age from which records of the embedded log are removed; never what a checkpoint needs; 0 = keep all",
   ),
+  "append.timeout.ms": integer(
+    1,
+    3_600_000,
+    10_000,
+    "posted records that wait for their turn to be written for longer are refused (503 over HTTP)",
+  ),
   "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
   "restore": text(
     "the name of a savepoint",

@@ -74,6 +74,7 @@ export class Pipeline {
         codec,
         owners,
         clock,
+        appendTimeoutMs: params.get("append.timeout.ms"),
       })
       : null;
     const context: JobContext = {

@@ -31,6 +31,7 @@ import {
   type RestoredFrom,
 } from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
+import type { AppendOptions } from "./write_queue.ts";
 
 const FORMAT_VERSION = 1;
 /** Batches that one look into the KV brings; each has up to 65,000 bytes. */
@@ -81,6 +82,7 @@ export class EmbeddedLog implements Log {
     this.#writer = new LogWriter(
       kv,
       commits,
+      options.clock,
       (topic, partition) => this.#partition(topic, partition),
     );
   }
@@ -144,20 +146,26 @@ export class EmbeddedLog implements Log {
     return this.#writer.waitingBytes;
   }
 
+  /** Appends that were refused because they waited too long for their turn. */
+  get appendTimeouts(): number {
+    return this.#writer.timeouts;
+  }
+
   /**
-   * Appends records to one partition of a topic. Appends that wait together share batches and commits.
+   * Appends records to one partition of a topic. Appends that wait together share batches and commits, and a
+   * small one may overtake larger ones: whoever needs an order waits for each append.
    *
-   * @param onAssigned is told the first offset before anyone can read it; again if the write is repeated
    * @returns the first offset, once the records are durable
    * @throws {WriteFailedError} when they were not written
+   * @throws {AppendTimeoutError} when they waited longer than allowed; then they were not written
    */
   append(
     topic: string,
     partition: number,
     records: readonly NewRecord[],
-    onAssigned: (baseOffset: number) => void = () => {},
+    options: AppendOptions = {},
   ): Promise<number> {
-    return this.#writer.append(this.#partition(topic, partition), records, onAssigned);
+    return this.#writer.append(this.#partition(topic, partition), records, options);
   }
 
   async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {

@@ -1,118 +1,19 @@
-import {
-  BatchBuilder,
-  batchInfo,
-  type NewRecord,
-  recordBytesMax,
-  setBaseOffset,
-} from "../types/mod.ts";
-import {
-  type Kv,
-  KV_COMMIT_CHECKS_MAX,
-  KV_VALUE_BYTES_MAX,
-  type KvLimits,
-  limitsOf,
-} from "./kv.ts";
+import { batchInfo, type Clock, type NewRecord, recordBytesMax } from "../types/mod.ts";
+import { Draft, writeBatch } from "./draft.ts";
+import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "./kv.ts";
 import { type MarkedCommits, WriteFailedError } from "./group_commit.ts";
 import type { Commit, CommitOutcome } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
+import {
+  type Append,
+  type AppendOptions,
+  type CommitRequest,
+  type Request,
+  WriteQueue,
+} from "./write_queue.ts";
 
 /** Keys and small values of one mutation. */
 const MUTATION_BYTES = 120;
-
-interface Append {
-  readonly kind: "append";
-  readonly tp: TopicPartition;
-  readonly records: readonly NewRecord[];
-  readonly bytes: number;
-  readonly onAssigned: (baseOffset: number) => void;
-  baseOffset: number;
-  resolve(baseOffset: number): void;
-  reject(error: unknown): void;
-}
-
-interface CommitRequest {
-  readonly kind: "commit";
-  readonly input: string;
-  readonly commit: Commit;
-  readonly epochs: readonly Deno.AtomicCheck[];
-  readonly bytes: number;
-  readonly mutations: number;
-  resolve(outcome: CommitOutcome): void;
-}
-
-/** Something that must not overlap with writes, such as removing old batches. */
-interface Task {
-  readonly kind: "task";
-  run(): Promise<void>;
-}
-
-type Request = Append | CommitRequest | Task;
-
-/** New batches and ends of one atomic commit, before it happened. */
-class Draft {
-  readonly batches = new Map<TopicPartition, Uint8Array[]>();
-  readonly ends = new Map<TopicPartition, number>();
-  readonly #open = new Map<TopicPartition, BatchBuilder>();
-
-  endOf(tp: TopicPartition): number {
-    return (this.ends.get(tp) ?? tp.end) + (this.#open.get(tp)?.records ?? 0);
-  }
-
-  /** Adds records, in as many batches as they need; returns the first one's offset. */
-  addRecords(tp: TopicPartition, records: readonly NewRecord[]): number {
-    const base = this.endOf(tp);
-    let builder = this.#open.get(tp);
-    for (const record of records) {
-      if (builder && builder.length + recordBytesMax(record) > KV_VALUE_BYTES_MAX) {
-        this.finish(tp);
-        builder = undefined;
-      }
-      if (!builder) this.#open.set(tp, builder = new BatchBuilder());
-      builder.add(record);
-    }
-    return base;
-  }
-
-  finish(tp: TopicPartition): void {
-    const builder = this.#open.get(tp);
-    if (!builder) return;
-    this.#open.delete(tp);
-    this.addBatch(tp, builder.build());
-  }
-
-  finishAll(): void {
-    for (const tp of [...this.#open.keys()]) this.finish(tp);
-  }
-
-  addBatch(tp: TopicPartition, batch: Uint8Array): void {
-    this.finish(tp);
-    const base = this.endOf(tp);
-    setBaseOffset(batch, base);
-    const list = this.batches.get(tp);
-    if (list) list.push(batch);
-    else this.batches.set(tp, [batch]);
-    this.ends.set(tp, batchInfo(batch).lastOffset + 1);
-  }
-
-  writeBatches(atomic: Deno.AtomicOperation): void {
-    for (const [tp, batches] of this.batches) {
-      for (const batch of batches) writeBatch(atomic, tp, batch);
-    }
-  }
-
-  writeEnds(atomic: Deno.AtomicOperation): void {
-    for (const [tp, end] of this.ends) atomic.set(["end", tp.topic, tp.partition], end);
-  }
-
-  /** It happened. */
-  publish(): void {
-    for (const [tp, end] of this.ends) tp.append(this.batches.get(tp) ?? [], end);
-  }
-}
-
-function writeBatch(atomic: Deno.AtomicOperation, tp: TopicPartition, batch: Uint8Array): void {
-  atomic.set(["batch", tp.topic, tp.partition, batchInfo(batch).baseOffset], batch);
-}
 
 function writePositions(
   atomic: Deno.AtomicOperation,
@@ -129,27 +30,39 @@ function writePositions(
  * commit (group commit).
  */
 export class LogWriter {
-  readonly #queue: Request[] = [];
+  readonly #queue: WriteQueue;
   #running = false;
   #closed = false;
   /** Set when it is not known what the KV holds, or it holds too much: read it before the next write. */
   #unsure = false;
   #known: readonly TopicPartition[] = [];
-  waitingBytes = 0;
   readonly #limits: KvLimits;
 
   constructor(
     readonly kv: Kv,
     readonly commits: MarkedCommits,
+    readonly clock: Clock,
     readonly partition: (topic: string, partition: number) => TopicPartition,
   ) {
     this.#limits = limitsOf(kv);
+    this.#queue = new WriteQueue(this.#limits, clock);
   }
 
+  /** Bytes that wait to be written, or are being written. */
+  get waitingBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  /** Appends that were refused because they waited too long. */
+  get timeouts(): number {
+    return this.#queue.timeouts;
+  }
+
+  /** See EmbeddedLog.append. */
   append(
     tp: TopicPartition,
     records: readonly NewRecord[],
-    onAssigned: (baseOffset: number) => void,
+    { onAssigned = () => {}, waitMsMax = Infinity }: AppendOptions,
   ): Promise<number> {
     let bytes = MUTATION_BYTES;
     for (const record of records) {
@@ -160,8 +73,10 @@ export class LogWriter {
       }
       bytes += recordBytesMax(record);
     }
+    const deadline = waitMsMax === Infinity ? Infinity : this.clock.monotonic() + waitMsMax;
+    const request = { kind: "append", tp, records, bytes, onAssigned, deadline } as const;
     return new Promise((resolve, reject) =>
-      this.#add({ kind: "append", tp, records, bytes, onAssigned, baseOffset: 0, resolve, reject })
+      this.#add({ ...request, baseOffset: 0, resolve, reject })
     );
   }
 
@@ -187,6 +102,7 @@ export class LogWriter {
     return new Promise((resolve, reject) =>
       this.#add({
         kind: "task",
+        bytes: 0,
         run: async () => {
           try {
             resolve(await run());
@@ -202,6 +118,7 @@ export class LogWriter {
   async close(): Promise<void> {
     await this.settle();
     this.#closed = true;
+    this.#queue.close();
   }
 
   #add(request: Request): void {
@@ -211,8 +128,7 @@ export class LogWriter {
       else if (request.kind === "commit") request.resolve("lost");
       return;
     }
-    if (request.kind !== "task") this.waitingBytes += request.bytes;
-    this.#queue.push(request);
+    this.#queue.add(request);
     if (!this.#running) void this.#run();
   }
 
@@ -220,33 +136,8 @@ export class LogWriter {
     this.#running = true;
     // Requests of the same turn of the event loop share the first commit.
     await Promise.resolve();
-    while (this.#queue.length > 0) await this.#writeGroup(this.#takeGroup());
+    while (this.#queue.length > 0) await this.#writeGroup(this.#queue.takeGroup());
     this.#running = false;
-  }
-
-  /** The requests that go into the next commit: the first, and as many behind it as fit. */
-  #takeGroup(): Request[] {
-    const group: Request[] = [];
-    let bytes = 0;
-    let mutations = 0;
-    let checks = 0;
-    while (this.#queue.length > 0) {
-      const next = this.#queue[0]!;
-      if (next.kind === "task" && group.length > 0) break;
-      const more = next.kind === "append" ? 3 : next.kind === "commit" ? next.mutations : 0;
-      const moreChecks = next.kind === "commit" ? next.epochs.length : 0;
-      const moreBytes = next.kind === "task" ? 0 : next.bytes;
-      const full = bytes + moreBytes > this.#limits.commitBytes ||
-        mutations + more > this.#limits.commitMutations ||
-        checks + moreChecks > KV_COMMIT_CHECKS_MAX;
-      if (group.length > 0 && full) break;
-      group.push(this.#queue.shift()!);
-      bytes += moreBytes;
-      mutations += more;
-      checks += moreChecks;
-      if (next.kind === "task") break;
-    }
-    return group;
   }
 
   async #writeGroup(group: Request[]): Promise<void> {
@@ -260,7 +151,7 @@ export class LogWriter {
       if (!(error instanceof WriteFailedError)) this.#unsure = true;
       for (const request of group) this.#fail(request, error);
     } finally {
-      for (const request of group) if (request.kind !== "task") this.waitingBytes -= request.bytes;
+      for (const request of group) this.#queue.done(request);
     }
   }
 

@@ -24,5 +24,6 @@ export {
   toKv,
 } from "./kv.ts";
 export { WriteFailedError } from "./group_commit.ts";
+export { AppendTimeoutError } from "./write_queue.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
 export { KvFileError, openKvFile, openKvFileToRead, openKvInMemory } from "./kv_file.ts";

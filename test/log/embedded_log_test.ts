@@ -323,3 +323,96 @@ Deno.test("open refuses another number of partitions or format", async () => {
   await assertRejects(() => open(2), LogFormatError, "format 9");
   kv.close();
 });
+
+/** A KV whose commits wait until they are let go, one by one; tells what each of them sets. */
+class GatedKv extends FaultKv {
+  /** By commit: the first parts of its keys. */
+  readonly written: string[][] = [];
+  readonly #waiting: (() => void)[] = [];
+  isOpen = true;
+
+  override atomic(): Deno.AtomicOperation {
+    const atomic = super.atomic();
+    const commit = atomic.commit.bind(atomic);
+    const set = atomic.set.bind(atomic);
+    const kinds: string[] = [];
+    atomic.set = (key, value) => {
+      kinds.push(String(key[0]));
+      set(key, value);
+      return atomic;
+    };
+    atomic.commit = async () => {
+      if (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      this.written.push(kinds);
+      return await commit();
+    };
+    return atomic;
+  }
+
+  /** Lets the commit that waits happen; waits for it before, and a few turns behind it. */
+  async next(): Promise<void> {
+    for (let turns = 0; this.#waiting.length === 0; turns++) {
+      assert(turns < 1000, "no commit comes");
+      await turn();
+    }
+    this.#waiting.shift()!();
+    for (let turns = 0; turns < 5; turns++) await turn();
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+Deno.test("a small append waits for two commits at the most, and no large one is overtaken for ever", async () => {
+  const kv = new GatedKv(await Deno.openKv(":memory:"));
+  const log = await openLog(kv);
+  kv.isOpen = false;
+  const done: string[] = [];
+  const append = (name: string, partition: number, bytes: number) => {
+    const values = Array.from({ length: Math.ceil(bytes / 1000) }, () => "x".repeat(900));
+    return log.append("transactions", partition, records(values)).then(() => void done.push(name));
+  };
+  const ofKind = (kind: string) => done.filter((name) => name.startsWith(kind));
+  const all = [append("first", 0, 1)];
+  await turn();
+  // Behind the commit under way: 12 large appends, then a small one.
+  for (let n = 0; n < 12; n++) all.push(append(`large ${n}`, 0, 200_000));
+  all.push(append("small", 1, 1));
+  await kv.next();
+  assertEquals(done, ["first"]);
+  await kv.next();
+  assert(done.includes("small") && done.includes("large 0"), `${done}`);
+  // Small ones come without end: each commit has the oldest of the large ones all the same.
+  for (let n = 1; ofKind("large").length < 12; n++) {
+    const before = ofKind("large").length;
+    all.push(append(`small ${n}`, 1, 1));
+    await kv.next();
+    assert(ofKind("large").length > before, `${done}`);
+  }
+  kv.isOpen = true;
+  all.push(append("last", 1, 1));
+  await kv.next().catch(() => {});
+  await Promise.all(all);
+  // They kept their order among themselves.
+  assertEquals(ofKind("large"), Array.from({ length: 12 }, (_, n) => `large ${n}`));
+  kv.kv.close();
+});
+
+Deno.test("an append does not overtake what must not overlap with writes", async () => {
+  const kv = new GatedKv(await Deno.openKv(":memory:"));
+  const log = await openLog(kv);
+  kv.isOpen = false;
+  const before = kv.written.length;
+  const all: Promise<unknown>[] = [log.append("transactions", 0, records(["first"]))];
+  await turn();
+  all.push(log.append("transactions", 0, records(Array(300).fill("x".repeat(900)))));
+  all.push(log.addNote("n", 1));
+  all.push(log.append("transactions", 1, records(["small"])));
+  for (let n = 0; n < 4; n++) await kv.next();
+  await Promise.all(all);
+  const kinds = kv.written.slice(before).map((keys) => keys.includes("note") ? "note" : "batch");
+  assertEquals(kinds, ["batch", "batch", "note", "batch"]);
+  assertEquals(await valuesOf(log, "transactions", 1), ["small"]);
+  kv.kv.close();
+});

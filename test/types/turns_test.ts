@@ -1,0 +1,27 @@
+import { assertEquals } from "@std/assert";
+import { takeTurn } from "../../src/types/mod.ts";
+import { TestClock } from "../log/log_fixture.ts";
+
+Deno.test("long works take turns: one in each turn of the event loop, in their order", async () => {
+  const clock = new TestClock();
+  const events: string[] = [];
+  let turns = 0;
+  const yieldOnce = clock.yield.bind(clock);
+  clock.yield = async () => {
+    await yieldOnce();
+    events.push(`turn ${++turns}`);
+  };
+  const work = async (name: string, slices: number) => {
+    for (let n = 0; n < slices; n++) {
+      await takeTurn(clock);
+      events.push(name);
+    }
+  };
+  await Promise.all([work("a", 3), work("b", 1), work("c", 2)]);
+  assertEquals(events.filter((e) => !e.startsWith("turn")), ["a", "b", "c", "a", "c", "a"]);
+  const between = events.join(" ").split(/turn \d+/).map((e) => e.trim());
+  assertEquals(between, ["", "a", "b", "c", "a", "c", "a"]);
+  // Who comes later finds it as the first did.
+  await work("d", 1);
+  assertEquals(events.slice(-2), ["turn 7", "d"]);
+});
