@@ -1,9 +1,10 @@
 // main: reads parameters, starts one job and its server, and stops them when asked.
 
 import { resolve } from "node:path";
-import { accessOf, checkAccess, limitsOf, type Server, startServer } from "./http/mod.ts";
+import { accessOf, checkAccess, limitsOf, startServer } from "./http/mod.ts";
 import {
   addressOf,
+  Conditions,
   environmentName,
   Instance,
   type ItemTransactionJob,
@@ -88,7 +89,11 @@ Ctrl-C stops it and keeps everything.`);
 }
 
 /** The job that parameters ask for. */
-function createJob(params: Parameters, instance: Instance): ItemTransactionJob {
+function createJob(
+  params: Parameters,
+  instance: Instance,
+  conditions: Conditions,
+): ItemTransactionJob {
   const kind = params.get("job");
   if (kind !== "kafka") return JOB_KINDS[kind]();
   if (params.get("generate.transactions")) {
@@ -97,46 +102,46 @@ function createJob(params: Parameters, instance: Instance): ItemTransactionJob {
         "transaction.input.topic",
     );
   }
-  return new KafkaItemTransactionJob((params) => new KafkaSource(params, MACHINE.clock, instance));
+  return new KafkaItemTransactionJob((params) =>
+    new KafkaSource(params, MACHINE.clock, instance, conditions)
+  );
 }
 
 async function run(params: Parameters, logs: LogOptions): Promise<void> {
   const stop = whenAskedToStop();
   const display = displayOrLog();
   const instance = new Instance(randomId(MACHINE.chance));
-  const starting = createJob(params, instance)
-    .createApplicationPipeline(params)
-    .start(jobName(params.get("job"), params.get("generate.transactions")), {
-      ...MACHINE,
-      logs,
-      onProgress: display.onProgress,
-    });
-  // A job whose log is not there waits for it, perhaps until it is asked to stop.
-  const job: RunningJob | void = await Promise.race([starting, stop]);
-  if (!job) return;
-  let server: Server | null = null;
+  const conditions = new Conditions(MACHINE.clock);
+  const pipeline = createJob(params, instance, conditions).createApplicationPipeline(params);
+  // First: a job that waits for its brokers says so there.
+  const server = startServer({
+    conditions,
+    hostname: params.get("http.host"),
+    port: params.get("http.port"),
+    limits: limitsOf(params),
+    access: accessOf(params),
+    instance,
+  });
+  const advertised = params.get("http.advertised.host") || params.get("http.host");
+  instance.listensAt(advertised, server.port);
+  let job: RunningJob | void = undefined;
   try {
-    server = startServer({
-      job,
-      hostname: params.get("http.host"),
-      port: params.get("http.port"),
-      limits: limitsOf(params),
-      access: accessOf(params),
-      instance,
-    });
-    instance.listensAt(
-      params.get("http.advertised.host") || params.get("http.host"),
-      server.port,
-    );
+    const name = jobName(params.get("job"), params.get("generate.transactions"));
+    const onProgress = display.onProgress;
+    const starting = pipeline.start(name, { ...MACHINE, logs, onProgress, conditions });
+    // A job whose log is not there waits for it, perhaps until it is asked to stop.
+    job = await Promise.race([starting, stop]);
+    if (!job) return;
+    server.serve(job);
     greet(server.url, params);
     await Promise.race([stop, job.finished]);
     exitAfter(params.get("shutdown.timeout.ms"));
     await server.drain();
   } finally {
     display.hide();
-    await job.stop();
+    await job?.stop();
     // Last: until it has left its group, the process is not to seem gone.
-    await server?.stop();
+    await server.stop();
   }
   await job.finished;
 }

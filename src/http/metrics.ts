@@ -2,7 +2,7 @@
 // https://prometheus.io/docs/practices/naming/: base units, _total for what only grows.
 
 import { Counter, Gauge, Registry } from "prom-client";
-import type { PartitionFigures, RunningJob, WorkerFigures } from "../job/mod.ts";
+import type { Conditions, PartitionFigures, RunningJob, WorkerFigures } from "../job/mod.ts";
 import { addDurations } from "../job/mod.ts";
 import { type Reason, reasonName, REASONS } from "../types/mod.ts";
 import { DurationHistogram } from "./duration_histogram.ts";
@@ -16,6 +16,20 @@ interface MetricOptions {
   readonly help: string;
   readonly labelNames?: readonly string[];
   readonly samples: () => readonly Sample[];
+}
+
+/** The metric of what is not as it should be. */
+export function addConditions(registry: Registry, conditions: Conditions): void {
+  new Gauge({
+    name: "stockflow_unavailable",
+    help: "1 while something is not as it should be, by what it is; /readyz has the reasons",
+    labelNames: ["what"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [what, stands] of conditions.states()) this.set({ what }, stands ? 1 : 0);
+    },
+  });
 }
 
 /** Metrics of a job; figures are read once per scrape. */
@@ -147,14 +161,7 @@ export class JobMetrics {
       help: "Windows that are not fired yet, over all partitions",
       samples: () => this.#sum((f) => f.openWindows),
     });
-    this.#gauge({
-      name: "stockflow_unavailable",
-      help: "1 while something is not as it should be, by what it is; /readyz has the reasons",
-      labelNames: ["what"],
-      samples: () =>
-        [...this.job.context.conditions.states()]
-          .map(([what, stands]): Sample => [stands ? 1 : 0, { what }]),
-    });
+    addConditions(this.registry, this.job.context.conditions);
     this.#gauge({
       name: "stockflow_ready",
       help: "1 when every partition is recovered, else 0",

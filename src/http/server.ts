@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import { type Instance, type RunningJob, StopError } from "../job/mod.ts";
+import { type Conditions, type Instance, type RunningJob, StopError } from "../job/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
+import { createStartingApi } from "./starting.ts";
 import type { HttpLimits } from "./limits.ts";
 
 const log = getLogger(["stockflow", "http"]);
@@ -16,7 +17,8 @@ const READY_LOOK_MS = 50;
 const LISTEN_AGAIN_MS = 100;
 
 export interface ServerOptions {
-  readonly job: RunningJob;
+  /** What is not as it should be; what a job waits for before it starts is among it. */
+  readonly conditions: Conditions;
   readonly hostname: string;
   readonly port: number;
   readonly limits: HttpLimits;
@@ -24,8 +26,10 @@ export interface ServerOptions {
   readonly instance: Instance;
 }
 
-/** The HTTP server of a job. */
+/** The HTTP server of a job, which listens before the job has started. */
 export interface Server {
+  /** The job has started: from now on it is asked. */
+  serve(job: RunningJob): void;
   /** Such as http://127.0.0.1:8080 */
   readonly url: string;
   readonly port: number;
@@ -43,9 +47,11 @@ export interface Server {
 
 /** @throws {StopError} when the address cannot be listened on */
 export function startServer(options: ServerOptions): Server {
-  const { hostname, port, instance, ...rest } = options;
+  const { hostname, port, instance, limits, access, conditions } = options;
   const stopping = new AbortController();
-  const app = createApi({ ...rest, instanceId: instance.id, stopping: stopping.signal });
+  const shared = { access, instanceId: instance.id, stopping: stopping.signal };
+  let job: RunningJob | null = null;
+  let app = createStartingApi({ ...shared, conditions });
   const underWay = new Set<Promise<Response>>();
   const answer = (request: Request) => {
     const answered = Promise.resolve(app.fetch(request));
@@ -63,12 +69,17 @@ export function startServer(options: ServerOptions): Server {
     return {
       url: `http://${host}:${listener.port}`,
       port: listener.port,
+      serve: (started) => {
+        job = started;
+        app = createApi({ ...shared, limits, job });
+      },
       drain: async () => {
         stopping.abort();
         const answered = new AbortController();
         void allAnswered().then(() => answered.abort());
         const from = systemClock.monotonic();
-        const isPatient = () => options.job.isReady || systemClock.monotonic() - from < UNREADY_MS;
+        const isPatient = () =>
+          (job?.isReady ?? false) || systemClock.monotonic() - from < UNREADY_MS;
         while (!answered.signal.aborted && isPatient()) {
           await systemClock.sleep(READY_LOOK_MS, answered.signal);
         }

@@ -17,6 +17,7 @@ export {
 } from "./conditions.ts";
 export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
 export * from "./errors.ts";
+export { WAIT_MS_MIN, Waits } from "./waits.ts";
 export { readSmallBytes, readSmallFile, SMALL_FILE_BYTES_MAX } from "./files.ts";
 export * from "./parameters.ts";
 export * from "./parameter_table.ts";

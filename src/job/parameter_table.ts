@@ -260,6 +260,12 @@ export const PARAMETERS = {
   "summary.output.topic": topic("summaries (Kafka); without it they are logged"),
   "deadletter.topic": topic("invalid records (Kafka); without it they are counted and logged"),
   "kafka.create.topics": boolean(false, "create topics that are missing"),
+  "kafka.replication.factor": integer(
+    0,
+    32_767,
+    0,
+    "replicas of topics that are created; 0 = the brokers' default.replication.factor",
+  ),
   "kafka.retries": integer(
     0,
     1000,

@@ -38,8 +38,8 @@ export class QueryWorker {
 
   /** Runs until the signal asks it to stop; then commits what is pending. */
   run(stop: AbortSignal): Promise<void> {
-    const { clock, chance, settings, wiring } = this.job;
-    return supervise(() => this.#session(stop), stop, {
+    const { clock, chance, settings, wiring, conditions } = this.job;
+    return supervise((begun) => this.#session(stop, begun), stop, {
       name: `Queries of ${wiring.queries.topic}`,
       clock,
       chance,
@@ -47,14 +47,17 @@ export class QueryWorker {
       retries: settings.logRetries,
       progress: () => this.commits,
       onRecovery: () => this.recoveries++,
+      conditions: conditions.reporter("queries"),
+      condition: "queries",
     });
   }
 
-  async #session(stop: AbortSignal): Promise<void> {
+  async #session(stop: AbortSignal, begun: () => void): Promise<void> {
     const { job } = this;
     const { wiring } = job;
     do {
       const session = await job.queryLog.claim(wiring.queries.topic, undefined, stop);
+      begun();
       try {
         await this.#answerAll(session, stop);
       } finally {

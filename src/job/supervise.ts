@@ -1,9 +1,12 @@
 import { getLogger } from "@logtape/logtape";
 import type { Chance, Clock } from "../types/mod.ts";
+import type { ConditionReporter } from "./conditions.ts";
 import { DamagedBatchError, LostError, RefusedError, StopError } from "./errors.ts";
+import { Waits } from "./waits.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
+const NOBODY: ConditionReporter = { set: () => {}, clear: () => {} };
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 5000;
 
@@ -18,6 +21,9 @@ export interface SuperviseOptions {
   /** A number that grows with every commit. */
   readonly progress: () => number;
   readonly onRecovery?: () => void;
+  /** Where it is reported that no session comes about for a while, and as what. */
+  readonly conditions?: ConditionReporter;
+  readonly condition?: string;
 }
 
 /**
@@ -25,13 +31,32 @@ export interface SuperviseOptions {
  * recovery path. A lost session is tried again without end; other errors only so often without progress,
  * and a damaged batch is read once more.
  *
+ * @param session is given what it calls once it does its work
  * @throws {StopError} when only a person can help, or the attempts are used up
  */
 export async function supervise(
+  session: (begun: () => void) => Promise<void>,
+  stop: AbortSignal,
+  options: SuperviseOptions,
+): Promise<void> {
+  const { conditions = NOBODY, condition = "session", clock } = options;
+  const waits = new Waits(conditions, clock);
+  try {
+    await superviseSessions(() => session(() => waits.over(condition)), stop, {
+      ...options,
+      onLost: (reason) => waits.failed(condition, condition, { reason, blocks: "nothing" }),
+    });
+  } finally {
+    waits.allOver();
+  }
+}
+
+async function superviseSessions(
   session: () => Promise<void>,
   stop: AbortSignal,
-  { name, clock, chance, attempts, retries, progress, onRecovery }: SuperviseOptions,
+  options: SuperviseOptions & { readonly onLost: (reason: string) => void },
 ): Promise<void> {
+  const { name, clock, chance, attempts, retries, progress, onRecovery, onLost } = options;
   let seen = progress();
   let failures = 0;
   let refusals = 0;
@@ -57,6 +82,7 @@ export async function supervise(
       if (progress() !== seen) failures = refusals = losses = 0;
       seen = progress();
       const { message, stack } = error as Error;
+      onLost(message);
       if (error instanceof LostError) log.warn("{name}: {message}; recovering", { name, message });
       else if (isReadAgain) {
         readAgain.add(error.batch);

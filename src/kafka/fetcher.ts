@@ -2,7 +2,7 @@ import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log
 import { DamagedBatchError, StopError } from "../job/errors.ts";
 import type { Clock } from "../types/mod.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
-import { ErrorCode, isUnavailable, stopErrorOf } from "./client/errors.ts";
+import { ErrorCode, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
 import type { FetchedPartition } from "./protocol/fetch.ts";
@@ -17,6 +17,8 @@ const WAIT_MS = 1000;
 const OVER = "over";
 /** While a partition is left out because its buffer is full, the others must not keep it waiting. */
 const SHORT_WAIT_MS = 5;
+/** The node id of kafkajs for a partition that has no leader. */
+const NO_LEADER = "-1";
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
 
@@ -42,7 +44,9 @@ interface Buffer {
 export interface FetcherOptions {
   /** Up to which offset there are records for certain, by partition. */
   readonly ends: ReadonlyMap<number, number>;
-  readonly client: Pick<KafkaClient, "fetch" | "leaderOf" | "refresh" | "isBroken">;
+  readonly client:
+    & Pick<KafkaClient, "fetch" | "leaderOf" | "refresh" | "isBroken">
+    & Partial<Pick<KafkaClient, "waits">>;
   readonly topic: string;
   readonly clock: Clock;
 }
@@ -187,7 +191,10 @@ export class Fetcher {
         buffer.failure ??= error as Error;
         buffer.wake?.();
       }
-    }).finally(() => this.#pumps.delete(nodeId));
+    }).finally(() => {
+      this.#pumps.delete(nodeId);
+      this.options.client.waits?.over(this.#waitOf(nodeId));
+    });
   }
 
   async #fetchFrom(nodeId: string): Promise<void> {
@@ -206,13 +213,28 @@ export class Fetcher {
       try {
         await this.#fetchOnce(nodeId, wanted, waitMs);
         this.#failures = 0;
+        this.options.client.waits?.over(this.#waitOf(nodeId));
       } catch (error) {
         if (signal.aborted) return;
         const stop = stopErrorOf(error);
         if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
+        this.#tellWait(nodeId, mine, error);
         await this.#backOff(wanted);
       }
     }
+  }
+
+  /** What the wait for a leader is called. */
+  #waitOf(nodeId: string): string {
+    return `fetch ${this.options.topic} ${nodeId}`;
+  }
+
+  #tellWait(nodeId: string, mine: readonly Buffer[], error: unknown): void {
+    const { topic, client } = this.options;
+    const partitions = mine.map((b) => b.partition).toSorted((a, b) => a - b).join(", ");
+    const why = nodeId === NO_LEADER ? "they have no leader" : reasonOf(error);
+    const reason = `Nothing can be read from partitions ${partitions} of ${topic}: ${why}`;
+    client.waits?.failed(this.#waitOf(nodeId), "input", { reason, blocks: "nothing" });
   }
 
   /** Order of the partitions in the next request: the answer's bytes go to the first ones. */

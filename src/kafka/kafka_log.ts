@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type CommittedPosition, type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
-import type { Instance } from "../job/mod.ts";
+import { type ConditionReporter, type Instance, Waits } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { Method } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
@@ -31,6 +31,8 @@ export interface KafkaLogOptions {
   readonly instance: Pick<Instance, "id" | "address">;
   readonly ask: Ask;
   readonly clock: Clock;
+  /** Where it is reported that something is waited for. */
+  readonly conditions: ConditionReporter;
   /** Tries in a row when the group refuses for good. */
   readonly retries: number;
   /** Goes on although the group has lost its offsets, or a log its records. */
@@ -54,11 +56,13 @@ export function queryTransactionalId(groupId: string): string {
 export class KafkaLog implements Log {
   readonly membership: Membership;
   #partitions: ReadonlyMap<string, number>;
+  readonly #waits: Waits;
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
     const { facts, transactions, queries } = options;
     const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
+    this.#waits = new Waits(options.conditions, clock);
     this.#partitions = options.partitions;
     this.membership = new Membership({
       connection: facts.connection,
@@ -69,6 +73,7 @@ export class KafkaLog implements Log {
       ask,
       clock,
       retries,
+      waits: this.#waits,
       inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });
@@ -108,6 +113,7 @@ export class KafkaLog implements Log {
       clock,
       input,
       partitions: wanted,
+      waits: this.#waits,
       member,
       transactionalId: input === queries
         ? queryTransactionalId(facts.groupId)
@@ -125,6 +131,7 @@ export class KafkaLog implements Log {
   async close(): Promise<void> {
     this.#closed.abort();
     await this.membership.close();
+    this.#waits.allOver();
   }
 
   // ---- take-over ----

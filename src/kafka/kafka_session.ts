@@ -11,6 +11,7 @@ import type {
 import { DamagedBatchError, LostError, RefusedError, StopError } from "../job/errors.ts";
 import { batchInfo, type Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
+import type { Waits } from "../job/mod.ts";
 import type { Producer } from "./batches.ts";
 import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
@@ -49,6 +50,8 @@ export interface SessionOptions {
   readonly member: GroupMember;
   /** Aborted when the claim is about to be over. */
   readonly ending: AbortSignal;
+  /** Where it is reported that something is waited for. */
+  readonly waits: Waits;
   /** Is told that the session is closed. */
   readonly onClosed: () => void;
 }
@@ -92,7 +95,7 @@ export class KafkaSession implements LogSession {
    */
   static async open(options: SessionOptions): Promise<KafkaSession> {
     const { facts, clock, transactionalId } = options;
-    const client = new KafkaClient(facts.connection, clock);
+    const client = new KafkaClient(facts.connection, clock, options.waits);
     try {
       await client.connect(facts.topics);
       const transactions = await TransactionalProducer.open(client, clock, {

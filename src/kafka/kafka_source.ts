@@ -1,11 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import type { Restoration } from "../log/mod.ts";
 import {
+  type ConditionReporter,
   type Instance,
   type LogSource,
   ParameterError,
   type Parameters,
   StopError,
+  Waits,
 } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { ThreadedLog } from "../job/threads/threaded_log.ts";
@@ -36,6 +38,8 @@ const BATCH_BYTES_MAX = 256 * 1024;
 const BATCH_BYTES_MIN = 4096;
 /** What the broker itself counts beside a batch, at the most. */
 const MARGIN_BYTES = 128;
+/** What the wait for brokers that are not there at the start is called. */
+const KAFKA = "kafka";
 const BACK_OFF_FIRST_MS = 200;
 const BACK_OFF_MAX_MS = 5000;
 
@@ -73,6 +77,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     readonly params: Parameters,
     readonly clock: Clock,
     readonly instance: Instance,
+    readonly conditions: ConditionReporter,
   ) {}
 
   /**
@@ -120,6 +125,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       instance: this.instance,
       ask: askInstance,
       clock,
+      conditions: this.conditions,
       retries: params.get("kafka.retries"),
       acceptOffset: params.get("accept.offset"),
       user,
@@ -146,17 +152,21 @@ export class KafkaSource implements LogSource<KafkaLog> {
 
   /** Looks at cluster and topics once they can be seen. */
   async #look(connection: ConnectionOptions, topics: JobTopics) {
+    const waits = new Waits(this.conditions, this.clock);
     for (let failures = 0;; failures++) {
-      const client = new KafkaClient(connection, this.clock);
+      const client = new KafkaClient(connection, this.clock, waits);
       try {
         await client.connect();
-        return await this.#check(client, topics);
+        const found = await this.#check(client, topics);
+        waits.allOver();
+        return found;
       } catch (error) {
         const stop = stopErrorOf(error);
         if (stop || !isUnavailable(error)) throw stop ?? error;
-        log.warn("Kafka at {brokers} does not answer: {reason}; trying again", {
-          brokers: connection.brokers.join(","),
-          reason: reasonOf(error),
+        const brokers = connection.brokers.join(",");
+        waits.failed(KAFKA, KAFKA, {
+          reason: `Kafka at ${brokers} does not answer: ${reasonOf(error)}`,
+          blocks: "lookups",
         });
         await this.clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures));
       } finally {
@@ -171,7 +181,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
       const missing = names.filter((name) => !client.topics.has(name));
       if (missing.length > 0) {
         const partitions = client.topics.get(topics.transactions) ?? NEW_TOPIC_PARTITIONS;
-        await createTopics(client, missing, partitions);
+        const replicas = this.params.get("kafka.replication.factor");
+        await createTopics(client, missing, { partitions, replicas });
         await client.refresh();
         await untilLed(client, names);
       }

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
 import { AssignerProtocol } from "kafkajs";
 import { LostError, StopError } from "../job/errors.ts";
-import type { Instance } from "../job/mod.ts";
+import type { Instance, Waits } from "../job/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
@@ -25,6 +25,8 @@ const BACK_OFF_MAX_MS = 2000;
 /** Heartbeats in a session time-out. */
 const HEARTBEATS = 10;
 const LEAVE_MS = 2000;
+/** What a wait for the group, or for what a take-over needs, is called. */
+const GROUP = "group";
 /** How long sessions have to commit and close before a join; also no longer than a part of the session. */
 const WIND_MS_MAX = 2000;
 const WIND_PART = 4;
@@ -47,6 +49,8 @@ export interface MembershipOptions {
   /** How the active process is asked whether it lives. */
   readonly ask: Ask;
   readonly clock: Clock;
+  /** Where it is reported that something is waited for. */
+  readonly waits?: Waits;
   /** Tries in a row, without an acknowledged heartbeat between them, when the group refuses for good. */
   readonly retries: number;
   /** Is called after every join as the active member, before anyone may claim. */
@@ -234,6 +238,7 @@ export class Membership {
       this.#endGeneration(new LostError("The group has a new generation"));
       if (isFenced(error)) return; // also while it took over: one who was faster did so too
       if (!isUnavailable(error)) throw error;
+      this.#waitsFor(error);
       this.#dropClient();
       await clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
     }
@@ -375,6 +380,7 @@ export class Membership {
     await this.#call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
     // As of the moment when it was sent: the coordinator counts from then at the earliest.
     this.#acknowledgedAt = from;
+    this.options.waits?.over(GROUP);
   }
 
   // ---- connection ----
@@ -389,7 +395,11 @@ export class Membership {
   }
 
   async #connect(): Promise<KafkaClient> {
-    const client = new KafkaClient(this.options.connection, this.options.clock);
+    const client = new KafkaClient(
+      this.options.connection,
+      this.options.clock,
+      this.options.waits ?? null,
+    );
     try {
       await client.connect([...this.options.inputs().keys()]);
     } catch (error) {
@@ -420,11 +430,17 @@ export class Membership {
         if (failures === 0) {
           log.warn("Kafka does not answer: {reason}; trying again", { reason: reasonOf(error) });
         }
+        this.#waitsFor(error);
         this.#dropClient(client);
         await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);
         if (signal.aborted) throw error;
       }
     }
+  }
+
+  #waitsFor(error: unknown): void {
+    const reason = `Kafka does not answer: ${reasonOf(error)}`;
+    this.options.waits?.failed(GROUP, GROUP, { reason, blocks: "lookups" });
   }
 
   /** Tells the coordinator that this process goes; a broker that does not answer is not waited for. */

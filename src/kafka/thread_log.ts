@@ -1,4 +1,6 @@
 import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
+import { Waits } from "../job/mod.ts";
+import { remoteConditions } from "../job/threads/remote_conditions.ts";
 import type { Rpc } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { transactionalId } from "./kafka_log.ts";
@@ -17,7 +19,11 @@ export interface KafkaThreadFacts {
  * the right to claim, is a call to the control plane.
  */
 export class KafkaThreadLog implements Log {
-  constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {}
+  readonly #waits: Waits;
+
+  constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
+    this.#waits = new Waits(remoteConditions(rpc), clock);
+  }
 
   get id(): string {
     return this.facts.id;
@@ -43,6 +49,7 @@ export class KafkaThreadLog implements Log {
       clock: this.clock,
       input,
       partitions,
+      waits: this.#waits,
       member,
       transactionalId: transactionalId(this.facts.session.groupId, partitions[0]!),
       mayBeNew: false,

@@ -1,6 +1,6 @@
 import { systemClock } from "../types/mod.ts";
 import { StopError } from "../job/errors.ts";
-import { ErrorCode, errorCodeOf } from "./client/errors.ts";
+import { ErrorCode, errorCodeOf, isUnavailable, reasonOf } from "./client/errors.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
 
@@ -21,25 +21,70 @@ export function topicNames(topics: JobTopics): string[] {
   return [...new Set(Object.values(topics).filter((t): t is string => t !== null))];
 }
 
-/** Creates topics, with as many replicas as the broker's default says; those that exist stay. */
+/** As many replicas as the brokers' default.replication.factor says (KIP-464). */
+const DEFAULT_REPLICAS = -1;
+
+export interface NewTopics {
+  readonly partitions: number;
+  /** Replicas of each partition; 0 = as many as the brokers' default says. */
+  readonly replicas?: number;
+  readonly configs?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Creates topics; those that exist stay.
+ *
+ * @throws {StopError} when the brokers refuse one, or its name would collide with that of another
+ */
 export async function createTopics(
   client: KafkaClient,
   topics: readonly string[],
-  partitions: number,
-  configs: Readonly<Record<string, string>> = {},
+  { partitions, replicas = 0, configs = {} }: NewTopics,
 ): Promise<void> {
+  checkCollisions(topics, [...client.topics.keys()]);
   const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }));
+  const replicationFactor = replicas === 0 ? DEFAULT_REPLICAS : replicas;
   for (const topic of topics) {
     const broker = await client.controller();
     try {
       await client.call(() =>
         broker.createTopics({
-          topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+          topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }],
         }), "CreateTopics");
     } catch (error) {
       const { errors } = error as { errors?: readonly unknown[] };
-      if (errorCodeOf(errors?.[0] ?? error) !== ErrorCode.TopicExists) throw error;
+      const why = errors?.[0] ?? error;
+      if (errorCodeOf(why) === ErrorCode.TopicExists) continue;
+      if (errorCodeOf(why) === null || isUnavailable(why)) throw error;
+      throw new StopError(
+        `Topic ${topic} cannot be created with ${partitions} partitions and ` +
+          `${replicas === 0 ? "the brokers' default number of" : replicas} replicas: ${
+            reasonOf(why)
+          }`,
+        "create it, or let the job do so: with the right to create topics, a kafka.replication.factor that is not " +
+          "larger than the number of brokers, and a name that none has with . and _ exchanged",
+        { cause: error },
+      );
     }
+  }
+}
+
+/** Brokers take . and _ for the same in names of metrics, and create no topic whose name another has then. */
+function checkCollisions(wanted: readonly string[], existing: readonly string[]): void {
+  const same = Map.groupBy(
+    new Set([...wanted, ...existing]),
+    (topic) => topic.replaceAll(".", "_"),
+  );
+  for (const topic of wanted) {
+    const others = same.get(topic.replaceAll(".", "_"))!.filter((other) => other !== topic);
+    if (others.length === 0) continue;
+    throw new StopError(
+      `Topic ${topic} cannot be created: its name collides with that of ${
+        others.join(" and ")
+      }, because brokers ` +
+        "take . and _ for the same",
+      "name one of them otherwise",
+    );
   }
 }
 
@@ -47,14 +92,13 @@ export async function createTopics(
 export async function createTopicsAt(
   connection: ConnectionOptions,
   topics: readonly string[],
-  partitions: number,
-  configs: Readonly<Record<string, string>> = {},
+  wanted: NewTopics,
 ): Promise<void> {
   const client = new KafkaClient(connection, systemClock);
   try {
     await client.connect();
     const missing = topics.filter((topic) => !client.topics.has(topic));
-    await createTopics(client, missing, partitions, configs);
+    await createTopics(client, missing, wanted);
     await untilLed(client, topics);
   } finally {
     await client.close();

@@ -26,7 +26,7 @@ export interface TestBroker extends Broker {
  * A free port below those that the system gives to clients: one who tries to reach a broker that is down
  * at such a port may be connected to himself.
  */
-function freePort(): number {
+export function freePort(): number {
   while (true) {
     const port = 20_000 + Math.floor(Math.random() * 10_000);
     try {
@@ -84,8 +84,7 @@ export async function startTestBroker(
       createTopicsAt(
         { brokers: [broker.bootstrap], clientId: "test" },
         topics,
-        partitions,
-        configs,
+        { partitions, replicas: 1, ...(configs ? { configs } : {}) },
       ),
     kill: () => kill("SIGKILL"),
     stop: () => stopBroker(broker.pid),

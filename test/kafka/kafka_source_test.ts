@@ -1,5 +1,5 @@
 import { assertRejects } from "@std/assert";
-import { Instance, ParameterError, Parameters } from "../../src/job/mod.ts";
+import { Conditions, Instance, ParameterError, Parameters } from "../../src/job/mod.ts";
 import { KafkaSource } from "../../src/kafka/mod.ts";
 import { systemClock } from "../../src/types/mod.ts";
 
@@ -12,7 +12,7 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
   });
   await assertRejects(
     () =>
-      new KafkaSource(params, systemClock, new Instance("0")).open({
+      new KafkaSource(params, systemClock, new Instance("0"), new Conditions(systemClock)).open({
         hasCheckpoints: () => Promise.resolve(false),
         newestCheckpoints: () => Promise.resolve(new Map()),
       }),

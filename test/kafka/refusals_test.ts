@@ -21,6 +21,7 @@ const stage = await Stage.open(
   {
     "ssl.keystore.type": "PEM",
     "ssl.keystore.location": await certificates.makeStore("broker"),
+    "default.replication.factor": "2", // more than there are brokers
     "sasl.enabled.mechanisms": "SCRAM-SHA-256",
     "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
     "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
@@ -141,6 +142,34 @@ stage.test("a user without the right to see settings of topics: a warning, and t
   assertEquals(await stockOf(service, "item_2"), 70);
   assertStringIncludes(service.log(), "DescribeConfigs");
   await stopInGoodOrder(service);
+});
+
+stage.test("topics are created with the brokers' default number of replicas, or that of kafka.replication.factor", async () => {
+  const scene = await stage.scene(1);
+  const created = `created-${scene.topics["summary.output.topic"]}`;
+  const flags = { "summary.output.topic": created, "kafka.create.topics": "true" };
+  const line = lastLine(await scene.refused(flags));
+  assertStringIncludes(line, `Topic ${created} cannot be created`);
+  assertStringIncludes(line, "the brokers' default number of replicas");
+  assertStringIncludes(line, "kafka.replication.factor");
+  const service = await scene.start({ ...flags, "kafka.replication.factor": "1" });
+  await waitReady(service);
+  await stage.withAdmin(async (admin) => {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [created] });
+    assertEquals(topics[0]!.partitions.map((p) => p.replicas.length), [1]);
+  });
+  await stopInGoodOrder(service);
+});
+
+stage.test("a topic whose name collides with another is not created: exit 2, naming both", async () => {
+  const { refused } = await stage.scene(1);
+  await broker.createTopics(["sum.maries"], 1);
+  const create = { "kafka.create.topics": "true", "kafka.replication.factor": "1" };
+  const existing = lastLine(await refused({ ...create, "summary.output.topic": "sum_maries" }));
+  assertStringIncludes(existing, "sum_maries");
+  assertStringIncludes(existing, "collides with that of sum.maries");
+  const own = { "summary.output.topic": "own.name", "deadletter.topic": "own_name" };
+  assertStringIncludes(lastLine(await refused({ ...create, ...own })), "own.name");
 });
 
 stage.test("a broker at an IPv6 address in brackets", async () => {

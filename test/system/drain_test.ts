@@ -23,13 +23,14 @@ Deno.test("a stop while partitions are recovered does not wait for requests that
     },
   });
   const server = startServer({
-    job: life.job,
+    conditions: life.job.context.conditions,
     hostname: "127.0.0.1",
     port: 0,
     limits: limitsOf(Parameters.of()),
     access: accessOf(Parameters.of()),
     instance: new Instance("a"),
   });
+  server.serve(life.job);
   const posted = fetch(`${server.url}/transactions`, {
     method: "POST",
     headers: { "content-type": "text/plain" },

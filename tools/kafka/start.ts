@@ -40,7 +40,8 @@ async function start(): Promise<Broker> {
   await Deno.writeTextFile(`${values.folder}/${PID_FILE}`, String(broker.pid));
   const topics = Object.entries(properties).filter(([key]) => key.endsWith(".topic"));
   const connection = { brokers: [broker.bootstrap], clientId: "kafka:start" };
-  await createTopicsAt(connection, topics.map(([, topic]) => topic), Number(values.partitions));
+  const partitions = Number(values.partitions);
+  await createTopicsAt(connection, topics.map(([, topic]) => topic), { partitions });
   return broker;
 }
 

@@ -81,8 +81,8 @@ export class TransactionWorker implements JobWorker {
    * @throws {StopError}
    */
   run(stop: AbortSignal): Promise<void> {
-    const { clock, chance, settings, topics } = this.context;
-    return supervise(() => this.#session(stop), stop, {
+    const { clock, chance, settings, topics, conditions } = this.context;
+    return supervise((begun) => this.#session(stop, begun), stop, {
       name: `Transactions of ${topics.input}`,
       clock,
       chance,
@@ -90,21 +90,28 @@ export class TransactionWorker implements JobWorker {
       retries: settings.logRetries,
       progress: () => this.commits,
       onRecovery: () => this.recoveries++,
+      conditions,
+      condition: "transactions",
     });
   }
 
-  async #session(stop: AbortSignal): Promise<void> {
+  async #session(stop: AbortSignal, begun: () => void): Promise<void> {
     let left: readonly Member[] = [];
-    do left = await this.#claim(stop, left); while (!stop.aborted);
+    do left = await this.#claim(stop, left, begun); while (!stop.aborted);
   }
 
   /**
    * One claim, until it is asked to stop, or the claim is about to be over.
    *
    * @param left members that the claim before has left in good order
+   * @param begun is called once all partitions are recovered
    * @returns the same of this one
    */
-  async #claim(stop: AbortSignal, left: readonly Member[]): Promise<readonly Member[]> {
+  async #claim(
+    stop: AbortSignal,
+    left: readonly Member[],
+    begun: () => void,
+  ): Promise<readonly Member[]> {
     const { context } = this;
     const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions, stop);
@@ -131,6 +138,7 @@ export class TransactionWorker implements JobWorker {
       if (stop.aborted) return [];
       progress.end();
       this.#tellRecovered(context.clock.monotonic() - from);
+      begun();
       await this.#work(session, stop);
       return this.members;
     } finally {

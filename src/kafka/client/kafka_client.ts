@@ -1,4 +1,5 @@
 import type { KafkaConfig } from "kafkajs";
+import type { Waits } from "../../job/mod.ts";
 import type { Clock } from "../../types/mod.ts";
 import type { FetchAnswer, FetchedFrom, FetchOptions } from "../protocol/fetch.ts";
 import { fetchExchange } from "../protocol/fetch.ts";
@@ -63,7 +64,12 @@ export class KafkaClient {
   readonly #calls = new Set<(error: Error) => void>();
   #broken: Error | null = null;
 
-  constructor(readonly options: ConnectionOptions, readonly clock: Clock) {
+  /** @param waits where it is reported that something is waited for */
+  constructor(
+    readonly options: ConnectionOptions,
+    readonly clock: Clock,
+    readonly waits: Waits | null = null,
+  ) {
     patchKafkajs();
     const { createCluster: create = createCluster, brokers, clientId, ssl, sasl } = options;
     this.#cluster = create({

@@ -1,5 +1,5 @@
 import type { Clock } from "../../types/mod.ts";
-import { ErrorCode, errorCodeOf } from "./errors.ts";
+import { ErrorCode, errorCodeOf, reasonOf } from "./errors.ts";
 import type { BrokerInternals } from "./internals.ts";
 import type { CoordinatorKind, KafkaClient } from "./kafka_client.ts";
 
@@ -32,18 +32,23 @@ export async function callCoordinator<T>(
   call: (coordinator: BrokerInternals) => Promise<T>,
 ): Promise<T> {
   const from = clock.monotonic();
+  const key = `${kind} ${id}`;
   for (let attempt = 0;; attempt++) {
     try {
       const coordinator = await client.coordinator(kind, id);
-      return await client.call(
+      const answer = await client.call(
         () => call(coordinator),
         `the coordinator of ${kind} ${id}`,
         CALL_MS_MAX,
       );
+      client.waits?.over(key);
+      return answer;
     } catch (error) {
       const code = errorCodeOf(error) ?? 0;
       const moved = MOVED.includes(code);
       if (!moved && !BUSY.includes(code)) throw error;
+      const reason = `The coordinator of ${key} does not take requests: ${reasonOf(error)}`;
+      client.waits?.failed(key, "coordinator", { reason, blocks: "nothing" });
       if (clock.monotonic() - from > GIVE_UP_MS) throw error;
       if (moved) client.forgetCoordinator(kind, id);
       const waits = moved ? MOVED_MS : BUSY_MS;

@@ -73,6 +73,7 @@ export class KafkaWorld implements KafkaPort {
       partitions: new Map(Object.entries(topics)),
       sessionTimeoutMs: kafka.sessionTimeoutMs,
       discoveryMs: 0,
+      conditions: { set: () => {}, clear: () => {} },
       memberIds: {
         load: () => Promise.resolve(this.#memberIds.get(machine.name) ?? ""),
         save: (id) => {

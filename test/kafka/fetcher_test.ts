@@ -1,7 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { Fetcher } from "../../../src/kafka/fetcher.ts";
-import type { FetchAnswer, FetchedFrom, FetchOptions } from "../../../src/kafka/protocol/fetch.ts";
-import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../../src/types/mod.ts";
+import { Fetcher } from "../../src/kafka/fetcher.ts";
+import type { FetchAnswer, FetchedFrom, FetchOptions } from "../../src/kafka/protocol/fetch.ts";
+import { Conditions, Waits } from "../../src/job/mod.ts";
+import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../src/types/mod.ts";
+import { ManualClock } from "../job/manual_clock.ts";
 
 const LEADER = "1";
 
@@ -74,5 +76,47 @@ Deno.test("readers at the ends of their logs that come together wait in one requ
   );
   assertEquals(answers.map((a) => a.batches.length), [0, 0, 0]);
   assertEquals(broker.requests, [[0, 1, 2]]);
+  fetcher.close(new Error("over"));
+});
+
+/** Its partitions lose their leader, and get one again. */
+class LeaderlessBroker extends QuietBroker {
+  leader = "-1";
+
+  constructor(readonly waits: Waits) {
+    super();
+  }
+
+  override leaderOf(): string {
+    return this.leader;
+  }
+
+  override fetch(
+    ...[node, ...rest]: Parameters<QuietBroker["fetch"]>
+  ): Promise<FetchAnswer> {
+    if (node !== "-1") return super.fetch(node, ...rest);
+    return Promise.reject(
+      Object.assign(new Error("Broker -1 not found"), { name: "KafkaJSBrokerNotFound" }),
+    );
+  }
+}
+
+Deno.test("a partition without a leader is told once that has lasted, and no more once it has one", async () => {
+  const clock = new ManualClock();
+  const conditions = new Conditions(clock);
+  const broker = new LeaderlessBroker(new Waits(conditions, clock));
+  const fetcher = new Fetcher({ client: broker, topic: "t", clock, ends: new Map([[3, 1]]) });
+  const reading = fetcher.read(3, 0, { maxBytes: 1024, waitMs: 60_000 });
+  await clock.settle();
+  assertEquals(conditions.list(), []);
+  for (let ms = 0; ms < 5000; ms += 100) await clock.advance(100);
+  assertEquals(
+    conditions.list().map(({ what, reason, blocks }) => [what, reason, blocks]),
+    [["input", "Nothing can be read from partitions 3 of t: they have no leader", "nothing"]],
+  );
+  broker.leader = LEADER;
+  for (let ms = 0; ms < 5000; ms += 100) await clock.advance(100);
+  assertEquals((await reading).batches.length, 1);
+  assertEquals(conditions.list(), []);
   fetcher.close(new Error("over"));
 });

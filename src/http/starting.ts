@@ -1,0 +1,49 @@
+// What is answered until the job has started: that the process lives, and what it waits for.
+
+import { Hono } from "hono";
+import { Gauge, Registry } from "prom-client";
+import { type Conditions, INSTANCE_HEADER } from "../job/mod.ts";
+import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
+import { fail, setRetryAfter } from "./answers.ts";
+import { answerReadiness } from "./readiness.ts";
+import { addConditions } from "./metrics.ts";
+
+export interface StartingOptions {
+  readonly conditions: Conditions;
+  readonly access: Access;
+  /** Tells one life of the process from the others. */
+  readonly instanceId: string;
+  /** Aborted when the server stops taking requests. */
+  readonly stopping: AbortSignal;
+}
+
+/** The HTTP API of a job that has not started yet: probes and metrics; all else is to be asked later. */
+export function createStartingApi(
+  { conditions, access, instanceId, stopping }: StartingOptions,
+): Hono {
+  const app = new Hono();
+  const registry = new Registry();
+  addConditions(registry, conditions);
+  const ready = new Gauge({
+    name: "stockflow_ready",
+    help: "1 when every partition is recovered, else 0",
+    registers: [registry],
+  });
+  ready.set(0);
+
+  app.use(knownHostsOnly(access));
+  app.use(knownOriginsOnly(access));
+  if (access.token !== "") app.use(bearerToken(access.token));
+  app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
+  app.get("/readyz", (c) => answerReadiness(c, { job: null, conditions, stopping }));
+  app.get(
+    "/metrics",
+    async (c) => c.body(await registry.metrics(), 200, { "content-type": registry.contentType }),
+  );
+  app.all("*", (c) => {
+    setRetryAfter(c);
+    const [first] = conditions.list();
+    return fail(c, 503, "starting", `The job starts${first ? `; ${first.reason}` : ""}`);
+  });
+  return app;
+}

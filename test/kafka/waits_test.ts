@@ -1,0 +1,110 @@
+// Whatever the job waits for longer than a moment is told: by one line, by /readyz and by a metric. Starts
+// brokers of its own (test/kafka/broker.ts).
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { freePort } from "./broker.ts";
+import { Loader } from "./load.ts";
+import { Stage, stockOf } from "./scene.ts";
+
+const stage = await Stage.open();
+const { broker } = stage;
+/** Its transaction coordinator has no topic: three replicas need three brokers. */
+const poor = stage.skipped
+  ? stage
+  : await Stage.open({ "transaction.state.log.replication.factor": "3" });
+
+async function read(url: string): Promise<{ status: number; text: string; retry: string | null }> {
+  const response = await fetch(url);
+  const text = await response.text();
+  return { status: response.status, text, retry: response.headers.get("retry-after") };
+}
+
+/** Resolves when an answer has a text in it. */
+async function untilAnswered(url: string, part: string): Promise<number> {
+  while (true) {
+    const { status, text } = await read(url).catch(() => ({ status: 0, text: "" }));
+    if (text.includes(part)) return status;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** The one line that says that something is waited for. */
+function assertOneLine({ log }: Service, what: string): void {
+  const lines = log().split("\n").filter((line) => line.includes(`"message":"${what}: `));
+  const begun = lines.filter((line) => line.includes("it blocks"));
+  assertEquals(begun.length, 1, log());
+}
+
+stage.test("a broker that is down at the start: HTTP answers, and the job starts when it is there", async () => {
+  const scene = await stage.scene(1);
+  const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
+  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+  await loader.close();
+  await broker.stop();
+  const port = freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const starting = scene.start({ "http.port": String(port) });
+  try {
+    await untilAnswered(`${url}/livez`, "ok");
+    assertEquals(await untilAnswered(`${url}/readyz`, "does not answer"), 503);
+    assertMatch((await read(`${url}/readyz`)).text, /The job starts; kafka: Kafka at \S+ does not/);
+    await untilAnswered(`${url}/metrics`, 'stockflow_unavailable{what="kafka"} 1');
+    const { status, text, retry } = await read(`${url}/items/item_2`);
+    assertEquals([status, retry], [503, "1"]);
+    assertStringIncludes(text, broker.bootstrap);
+  } finally {
+    await broker.restart();
+  }
+  const service = await starting;
+  await waitReady(service);
+  assertEquals(await stockOf(service, "item_2"), 70);
+  assertStringIncludes(
+    (await read(`${url}/metrics`)).text,
+    'stockflow_unavailable{what="kafka"} 0',
+  );
+  assertOneLine(service, "kafka");
+  await stopInGoodOrder(service);
+});
+
+stage.test("a job that waits for its broker stops when it is asked to", async () => {
+  const { start } = await stage.scene(1);
+  await broker.stop();
+  const port = freePort();
+  const starting = start({ "http.port": String(port) }).catch((error: Error) => error.message);
+  try {
+    await untilAnswered(`http://127.0.0.1:${port}/readyz`, "does not answer");
+  } finally {
+    await broker.restart();
+  }
+  const service = await starting;
+  if (typeof service === "string") throw new Error(service);
+  await stopInGoodOrder(service);
+});
+
+stage.test("a broker that goes while the job runs is told, and told to be back", async () => {
+  const scene = await stage.scene(1);
+  const service = await scene.start();
+  await waitReady(service);
+  await broker.stop();
+  try {
+    assertEquals(await untilAnswered(`${service.url}/readyz`, "Kafka does not answer"), 503);
+    await untilAnswered(`${service.url}/metrics`, 'stockflow_unavailable{what="group"} 1');
+  } finally {
+    await broker.restart();
+  }
+  await waitReady(service);
+  await untilAnswered(`${service.url}/metrics`, 'stockflow_unavailable{what="group"} 0');
+  await stopInGoodOrder(service);
+});
+
+poor.test("a transaction coordinator that cannot be made is told within seconds", async () => {
+  const scene = await poor.scene(1);
+  const service = await scene.start();
+  assertEquals(await untilAnswered(`${service.url}/readyz`, "coordinator"), 503);
+  const { text } = await read(`${service.url}/readyz`);
+  assertMatch(text, /coordinator of transaction group-\d+-[tq]-0 does not take requests/);
+  await untilAnswered(`${service.url}/metrics`, 'stockflow_unavailable{what="coordinator"} 1');
+  assertOneLine(service, "coordinator");
+  await stopInGoodOrder(service);
+});
