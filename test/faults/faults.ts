@@ -3,10 +3,11 @@
 // of rebalances.
 //
 //   deno task faults [--kills=20] [--broker-kills=2] [--pauses=1] [--stops=2] [--clock-jumps=4] [--storm]
-//     [--seed=<n>]
+//     [--broker-version=4.1.0] [--seed=<n>]
 
 import { parseArgs } from "node:util";
 import { newSeed } from "../model/random.ts";
+import { KAFKA_VERSION } from "../../tools/kafka/libraries.ts";
 import { checkpointUnderWay } from "../system/evidence.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Scene, sleep, until } from "./scene.ts";
@@ -27,6 +28,8 @@ export interface FaultOptions {
   readonly clockJumps: number;
   /** Rebalances, one every three seconds: a second process of the group joins or leaves. */
   readonly rebalances: number;
+  /** Of Apache Kafka, such as 2.8.2. */
+  readonly brokerVersion?: string;
   readonly seed: number;
   readonly log?: (line: string) => void;
 }
@@ -54,14 +57,22 @@ const KILLS_AT_FULL_LOAD = 20;
 export async function faultRun(
   options: FaultOptions,
 ): Promise<{ verdict: Verdict; moments: FaultMoments }> {
-  const { kills, brokerKills, pauses, stops, clockJumps, rebalances, seed, log = () => {} } =
-    options;
+  const { kills, brokerKills, pauses, stops, clockJumps, rebalances, brokerVersion, seed, log } = {
+    log: () => {},
+    ...options,
+  };
   const moments: FaultMoments = { insideCheckpoint: 0, beforeReady: 0, jumps: [] };
   const faults = kills + 5 * (brokerKills + pauses) + stops + clockJumps + rebalances;
   const loadPauseMs = 15 * Math.max(1, faults / KILLS_AT_FULL_LOAD);
   const clock = clockJumps > 0 ? await WallClock.open() : null;
   const verdict = await Scene.run(
-    { seed, loadPauseMs, env: clock?.env ?? {}, log },
+    {
+      seed,
+      loadPauseMs,
+      env: clock?.env ?? {},
+      log,
+      ...(brokerVersion ? { brokerVersion } : {}),
+    },
     async (scene) => {
       const order = [
         ...Array.from({ length: kills }, (_, i) => () => kill(scene, i + 1, moments)),
@@ -176,13 +187,14 @@ if (import.meta.main) {
       "stops": { type: "string", default: "2" },
       "clock-jumps": { type: "string", default: "4" },
       "storm": { type: "boolean", default: false },
+      "broker-version": { type: "string", default: KAFKA_VERSION },
       "seed": { type: "string" },
     },
   });
   const seed = Number(values.seed ?? newSeed());
   const noJumps = whyNoJumps();
   if (noJumps) console.log(`No jumps of the wall clock: it ${noJumps}`);
-  console.log(`seed ${seed}`);
+  console.log(`Apache Kafka ${values["broker-version"]}, seed ${seed}`);
   const { verdict, moments } = await faultRun({
     kills: Number(values.kills),
     brokerKills: Number(values["broker-kills"]),
@@ -190,6 +202,7 @@ if (import.meta.main) {
     stops: Number(values.stops),
     clockJumps: noJumps ? 0 : Number(values["clock-jumps"]),
     rebalances: values.storm ? 20 : 0,
+    brokerVersion: values["broker-version"],
     seed,
     log: console.log,
   });

@@ -51,6 +51,8 @@ export interface SceneOptions {
   /** Is told the broker's address as soon as it runs; answers the one that the job is given. */
   readonly via?: (bootstrap: string) => string;
   readonly brokerProperties?: Readonly<Record<string, string>>;
+  /** Of Apache Kafka, such as 2.8.2. */
+  readonly brokerVersion?: string;
   readonly log?: (line: string) => void;
 }
 
@@ -76,7 +78,9 @@ export class Scene {
     options: SceneOptions,
     faults: (scene: Scene) => Promise<void>,
   ): Promise<Verdict> {
-    const broker = await startTestBroker(options.brokerProperties);
+    const broker = await startTestBroker(options.brokerProperties, [], {
+      ...(options.brokerVersion ? { version: options.brokerVersion } : {}),
+    });
     const parent = await Deno.makeTempDir({ prefix: "stockflow-faults-" });
     const scene = new Scene(broker, parent, new Random(options.seed ?? newSeed()), options);
     try {

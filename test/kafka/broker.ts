@@ -1,6 +1,11 @@
 // A broker of its own for a test: on free ports, in a temporary folder.
 
-import { type Broker, startBroker, whyNoBroker } from "../../tools/kafka/broker.ts";
+import {
+  type Broker,
+  type BrokerOptions,
+  startBroker,
+  whyNoBroker,
+} from "../../tools/kafka/broker.ts";
 import { stopBroker, whenEnded } from "../../tools/kafka/running.ts";
 import { createTopicsAt } from "../../src/kafka/mod.ts";
 
@@ -43,12 +48,12 @@ export function freePort(): number {
  *
  * @param properties lines for server.properties
  * @param protocols of further listeners, such as SASL_SSL
- * @param advertised host:port at which clients are to reach a listener, by its protocol
+ * @param more version of Apache Kafka, such as 2.8.2; host:port at which clients are to reach a listener
  */
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
   protocols: readonly string[] = [],
-  advertised: Readonly<Record<string, string>> = {},
+  more: Pick<BrokerOptions, "advertised" | "version"> = {},
 ): Promise<TestBroker> {
   const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
@@ -59,25 +64,28 @@ export async function startTestBroker(
     // Records of tests have timestamps of long ago: after half a minute the broker would remove them.
     properties: { "log.retention.ms": "-1", ...properties },
     listeners,
-    advertised,
+    ...more,
   };
   let broker = await startBroker(options).catch(async (error) => {
     await Deno.remove(folder, { recursive: true });
     throw error;
   });
-  const kill = async (signal: Deno.Signal) => {
+  const kill = async (signal: Deno.Signal, pid = broker.pid) => {
     try {
-      Deno.kill(broker.pid, signal);
+      Deno.kill(pid, signal);
     } catch {
       // It has ended already.
     }
-    await whenEnded(broker.pid);
+    await whenEnded(pid);
   };
   return {
     bootstrap: broker.bootstrap,
     folder,
     get pid() {
       return broker.pid;
+    },
+    get zooKeeper() {
+      return broker.zooKeeper;
     },
     addressOf: (protocol) => `127.0.0.1:${listeners[protocol]}`,
     createTopics: (topics, partitions, configs) =>
@@ -91,14 +99,15 @@ export async function startTestBroker(
     restart: async () => void (broker = await startBroker(options)),
     remove: async () => {
       await kill("SIGKILL");
+      if (broker.zooKeeper !== null) await kill("SIGKILL", broker.zooKeeper);
       await Deno.remove(folder, { recursive: true });
     },
   };
 }
 
 /** Why tests with a broker cannot run here; null if they can. On CI that is a failure. */
-export async function whySkipped(): Promise<string | null> {
-  const reason = await whyNoBroker();
+export async function whySkipped(version?: string): Promise<string | null> {
+  const reason = await whyNoBroker(version);
   if (reason !== null && Deno.env.get("CI") !== undefined) throw new Error(reason);
   return reason;
 }

@@ -1,28 +1,24 @@
-// A real Apache Kafka broker (one node, KRaft) from Maven Central's jars, for development and tests.
+// A real Apache Kafka broker of any version from 2.5 on (one node; KRaft, or ZooKeeper where a version needs it)
+// from Maven Central's jars, for development and tests.
 // It listens on 127.0.0.1 alone.
 
-const KAFKA_VERSION = "4.1.0";
-const ARTIFACTS = [
-  ["org.apache.kafka", "kafka_2.13", KAFKA_VERSION],
-  ["org.apache.kafka", "kafka-tools", KAFKA_VERSION],
-  ["org.slf4j", "slf4j-simple", "1.7.36"],
-] as const;
-const COPY_DEPENDENCIES =
-  "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-const START_MS_MAX = 60_000;
+import { BrokerError, exists, KAFKA_VERSION, libraries, needsZooKeeper, run } from "./libraries.ts";
 
-/** Java or Maven is not there, or cannot fetch; says how to get it. */
-export class BrokerError extends Error {
-  override readonly name = "BrokerError";
-}
+export { BrokerError } from "./libraries.ts";
+
+const START_MS_MAX = 60_000;
+const LOOK_MS = 100;
+const ZOOKEEPER_HEAP_MB = 128;
 
 export interface BrokerOptions {
   /** Folder of the broker's data; created if need be. */
   readonly folder: string;
   /** Port of the clients. */
   readonly port: number;
-  /** Port of the controller. */
+  /** Port of the controller; of ZooKeeper for versions that have no controller of their own. */
   readonly controllerPort: number;
+  /** Version of Apache Kafka, such as 2.8.2. */
+  readonly version?: string;
   /** Lines for server.properties. */
   readonly properties?: Readonly<Record<string, string>>;
   /** Ports of further listeners, by their security protocol, such as SASL_SSL. */
@@ -38,82 +34,20 @@ export interface Broker {
   /** host:port for clients */
   readonly bootstrap: string;
   readonly pid: number;
+  /** The pid of its ZooKeeper; null if it needs none. */
+  readonly zooKeeper: number | null;
   readonly folder: string;
 }
 
-const HOW_TO_GET: Record<string, string> = {
-  java: "a Java runtime of version 17 or later (Debian: apt-get install openjdk-17-jre-headless)",
-  mvn: "Maven, which fetches the broker's jars (Debian: apt-get install maven)",
-};
-
-async function run(command: string, args: readonly string[], cwd?: string): Promise<string> {
-  let output: Deno.CommandOutput;
-  try {
-    output = await new Deno.Command(command, { args: [...args], ...(cwd ? { cwd } : {}) }).output();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new BrokerError(`${command} is not installed; Apache Kafka needs ${HOW_TO_GET[command]}`);
-  }
-  const text = new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
-  if (!output.success) throw new BrokerError(`${command} failed: ${text.trim().slice(-2000)}`);
-  return text;
-}
-
 /** Why no broker can be started here; null if one can. */
-export async function whyNoBroker(): Promise<string | null> {
+export async function whyNoBroker(version = KAFKA_VERSION): Promise<string | null> {
   try {
     await run("java", ["-version"]);
-    await libraries();
+    await libraries(version);
     return null;
   } catch (error) {
     if (error instanceof BrokerError) return error.message;
     throw error;
-  }
-}
-
-function cacheFolder(): string {
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "."}/.cache`;
-  return `${cache}/stockflow/kafka-${KAFKA_VERSION}`;
-}
-
-/** The folder of the broker's jars, which are fetched the first time. */
-export async function libraries(): Promise<string> {
-  const folder = cacheFolder();
-  const libraries = `${folder}/libs`;
-  if (await exists(`${libraries}/complete`)) return libraries;
-  // Built beside its place, so that one who was stopped leaves nothing that looks complete.
-  await Deno.mkdir(folder, { recursive: true });
-  const work = await Deno.makeTempDir({ dir: folder });
-  try {
-    await Deno.writeTextFile(`${work}/pom.xml`, pom());
-    await run("mvn", ["-q", "-B", COPY_DEPENDENCIES, `-DoutputDirectory=${work}/libs`], work);
-    await Deno.writeTextFile(`${work}/libs/complete`, "");
-    await Deno.rename(`${work}/libs`, libraries).catch(async (error) => {
-      // Another process was faster.
-      if (!await exists(`${libraries}/complete`)) throw error;
-    });
-  } finally {
-    await Deno.remove(work, { recursive: true });
-  }
-  return libraries;
-}
-
-function pom(): string {
-  const dependencies = ARTIFACTS.map(([group, artifact, version]) =>
-    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId>` +
-    `<version>${version}</version></dependency>`
-  );
-  return `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>stockflow</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
-<dependencies>${dependencies.join("\n")}</dependencies></project>\n`;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 
@@ -123,13 +57,26 @@ function serverProperties(options: BrokerOptions): string {
     .map(([protocol, port]) => [protocol, `127.0.0.1:${port}`] as const);
   const addresses = all.map(([protocol, address]) => `${protocol}://${address}`).join(",");
   const seen = all.map(([protocol, address]) => `${protocol}://${advertised[protocol] ?? address}`);
+  const zooKeeper = needsZooKeeper(options.version ?? KAFKA_VERSION);
   const lines = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
-    "listeners": `${addresses},CONTROLLER://127.0.0.1:${controllerPort}`,
+    ...(zooKeeper
+      ? {
+        "broker.id": "1",
+        "listeners": addresses,
+        "zookeeper.connect": `127.0.0.1:${controllerPort}`,
+        "zookeeper.session.timeout.ms": "2000",
+      }
+      : {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
+        "listeners": `${addresses},CONTROLLER://127.0.0.1:${controllerPort}`,
+        "controller.listener.names": "CONTROLLER",
+        // A broker that was killed need not be waited for: the next start is known to the controller soon.
+        "broker.session.timeout.ms": "2000",
+        "broker.heartbeat.interval.ms": "500",
+      }),
     "advertised.listeners": seen.join(","),
-    "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map":
       "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
     "log.dirs": `${folder}/logs`,
@@ -139,9 +86,6 @@ function serverProperties(options: BrokerOptions): string {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "4",
-    // A broker that was killed need not be waited for: the next start is known to the controller soon.
-    "broker.session.timeout.ms": "2000",
-    "broker.heartbeat.interval.ms": "500",
     // Nobody waits for further members of a new group.
     "group.initial.rebalance.delay.ms": "0",
     ...properties,
@@ -151,58 +95,93 @@ function serverProperties(options: BrokerOptions): string {
 
 /** Starts a broker and waits until it answers. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { folder, port, version = KAFKA_VERSION } = options;
   await run("java", ["-version"]);
-  const libs = await libraries();
-  const { folder, port } = options;
+  const libs = await libraries(version);
   await Deno.mkdir(folder, { recursive: true });
   const config = `${folder}/server.properties`;
   await Deno.writeTextFile(config, serverProperties(options));
-  if (!await exists(`${folder}/logs/meta.properties`)) {
-    const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: "base64url" })
-      .replaceAll("=", "").replace(/^-/, "A");
-    await run("java", [
-      "-cp",
-      `${libs}/*`,
-      "kafka.tools.StorageTool",
-      "format",
-      "-t",
-      id,
-      "-c",
-      config,
-    ]);
+  const zooKeeper = needsZooKeeper(version) ? await startZooKeeper(options, libs) : null;
+  if (!zooKeeper && !await exists(`${folder}/logs/meta.properties`)) await format(libs, config);
+  const java = { ...options, libs, program: ["kafka.Kafka", config], log: `${folder}/broker.log` };
+  const from = performance.now();
+  let broker = startJava(java);
+  while (!await answers(port)) {
+    const isLate = performance.now() - from > START_MS_MAX;
+    if (broker.hasEnded || isLate) {
+      if (!broker.hasEnded) broker.child.kill("SIGKILL");
+      const text = await Deno.readTextFile(java.log).catch(() => "");
+      // One that was killed is known to ZooKeeper until its session there is over.
+      if (isLate || !zooKeeper || !text.includes("NodeExists")) {
+        throw new BrokerError(`The broker did not start: ${text.slice(-2000)}`);
+      }
+      broker = startJava(java);
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
-  const heap = `${options.heapMb ?? 512}m`;
+  broker.child.unref();
+  return { bootstrap: `127.0.0.1:${port}`, pid: broker.child.pid, zooKeeper, folder };
+}
+
+/** Prepares the folder of a broker that keeps its metadata itself (KRaft). */
+async function format(libs: string, config: string): Promise<void> {
+  const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: "base64url" })
+    .replaceAll("=", "").replace(/^-/, "A");
+  const tool = ["-cp", `${libs}/*`, "kafka.tools.StorageTool"];
+  await run("java", [...tool, "format", "-t", id, "-c", config]);
+}
+
+/** Starts ZooKeeper, unless that of the broker's life before still runs; answers its pid. */
+async function startZooKeeper(options: BrokerOptions, libs: string): Promise<number> {
+  const { folder, controllerPort: port } = options;
+  const pidFile = `${folder}/zookeeper.pid`;
+  if (await exists(pidFile)) return Number(await Deno.readTextFile(pidFile));
+  const config = `${folder}/zookeeper.properties`;
+  await Deno.writeTextFile(
+    config,
+    `dataDir=${folder}/zookeeper\nclientPort=${port}\nclientPortAddress=127.0.0.1\n` +
+      "admin.enableServer=false\ntickTime=500\n",
+  );
+  const program = ["org.apache.zookeeper.server.quorum.QuorumPeerMain", config];
+  const log = `${folder}/zookeeper.log`;
+  const { child } = startJava({ ...options, libs, program, log, heapMb: ZOOKEEPER_HEAP_MB });
+  await Deno.writeTextFile(pidFile, String(child.pid));
+  child.unref();
+  return child.pid;
+}
+
+interface Java extends Pick<BrokerOptions, "heapMb" | "detached"> {
+  readonly libs: string;
+  /** Main class and its arguments. */
+  readonly program: readonly string[];
+  /** File that its output is appended to. */
+  readonly log: string;
+}
+
+function startJava(
+  { libs, program, log, heapMb = 512, detached = false }: Java,
+): { readonly child: Deno.ChildProcess; readonly hasEnded: boolean } {
   const java = [
     "java",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    `-Xms${heap}`,
-    `-Xmx${heap}`,
+    `-Xms${heapMb}m`,
+    `-Xmx${heapMb}m`,
     "-XX:+UseG1GC",
     "-cp",
     `'${libs}/*'`,
+    ...program.map((part) => `'${part}'`),
   ];
-  const log = `${folder}/broker.log`;
   // A shell that is replaced by Java keeps the pid and writes the output to a file.
   const child = new Deno.Command("sh", {
-    args: ["-c", `exec ${java.join(" ")} kafka.Kafka '${config}' >> '${log}' 2>&1`],
+    args: ["-c", `exec ${java.join(" ")} >> '${log}' 2>&1`],
     stdin: "null",
     stdout: "null",
     stderr: "null",
-    detached: options.detached ?? false,
+    detached,
   }).spawn();
-  let ended = false;
-  void child.status.then(() => ended = true);
-  const from = performance.now();
-  while (!await answers(port)) {
-    if (ended || performance.now() - from > START_MS_MAX) {
-      if (!ended) child.kill("SIGKILL");
-      const text = await Deno.readTextFile(log).catch(() => "");
-      throw new BrokerError(`The broker did not start: ${text.slice(-2000)}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  child.unref();
-  return { bootstrap: `127.0.0.1:${port}`, pid: child.pid, folder };
+  const started = { child, hasEnded: false };
+  void child.status.then(() => started.hasEnded = true);
+  return started;
 }
 
 /** Whether a broker answers a request for its versions: the port alone is open earlier. */
