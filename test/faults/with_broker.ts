@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { newSeed } from "../model/random.ts";
+import { seedOfTest } from "../model/random.ts";
 import { whySkipped } from "../kafka/broker.ts";
 import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
 
@@ -20,7 +20,7 @@ export function faultTest(
     ignore: skipped !== null,
     sanitizeOps: false,
     sanitizeResources: false,
-    fn: (t) => fn(newSeed(), t),
+    fn: (t) => fn(seedOfTest(), t),
   });
 }
 

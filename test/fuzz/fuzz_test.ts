@@ -1,15 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
-import { newSeed } from "../model/random.ts";
+import { seedOfTest, timesOfTest } from "../model/random.ts";
 import { fuzz, Tally } from "./fuzz.ts";
 import { CanaryError, GuardedCore, type GuardedOptions } from "./guarded_core.ts";
 import { PLAIN } from "../wasm/driver.ts";
 import { encodeBatch, encodeUtf8 } from "../../src/types/mod.ts";
 import { Code, Reason } from "../../src/wasm/mod.ts";
 
-const BATCHES = 60_000;
+const BATCHES = timesOfTest(60_000);
 
 Deno.test("core: every mutated batch has an outcome, and no byte outside its areas is touched", () => {
-  const seed = newSeed();
+  const seed = seedOfTest();
   const tally = new Tally();
   fuzz({ seed, batches: BATCHES, tally, log: (line) => console.log(line) });
   console.log(`seed ${seed}: ${tally.verdict()}`);

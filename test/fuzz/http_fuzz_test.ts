@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { encodeUtf8, Format } from "../../src/types/mod.ts";
 import { Client, NO_LENGTH } from "../http/client.ts";
 import { recordValue } from "../model/arbitraries.ts";
-import { newSeed } from "../model/random.ts";
+import { seedOfTest, timesOfTest } from "../model/random.ts";
 
-const RUNS = 10_000;
-const CUT_RUNS = 1000;
+const RUNS = timesOfTest(10_000);
+const CUT_RUNS = timesOfTest(1000);
 const TRANSACTION = '{"transactionId":1,"ts":1,"itemId":"item","quantity":1000}';
 /** What may be answered: never 500. */
 const STATUSES = [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 416];
@@ -179,7 +179,7 @@ function piecesOf(
 }
 
 Deno.test("a body that was cut is never executed, however it is sent and whatever its end looks like", async () => {
-  const seed = newSeed() | 0;
+  const seed = seedOfTest() | 0;
   console.log(`${CUT_RUNS} bodies, seed ${seed}`);
   const client = await Client.open();
   const outcomes = { whole: 0, refused: 0 };
@@ -229,7 +229,7 @@ Deno.test("a body that was cut is never executed, however it is sent and whateve
 });
 
 Deno.test("any request is answered below 500, an error by its reason, and no record is lost or doubled", async () => {
-  const seed = newSeed() | 0;
+  const seed = seedOfTest() | 0;
   console.log(`${RUNS} requests, seed ${seed}`);
   const client = await Client.open();
   const statuses = new Map<number, number>();

@@ -40,6 +40,30 @@ export function newSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
+/** Seed of the tests, unless their command line names another. */
+const SEED_OF_TESTS = 20_261_127;
+
+/**
+ * The seed of a test: the same in every run of the gate, so that what fails there fails again. Behind `--`,
+ * `deno test` takes another: `--seed=7`, or `--seed=random` for a new one, as `deno task fuzz:tests` does.
+ */
+export function seedOfTest(): number {
+  const given = argument("seed");
+  const seed = given === "random" ? newSeed() : Number(given ?? SEED_OF_TESTS);
+  if (!Number.isSafeInteger(seed)) throw new RangeError(`--seed is an integer, not ${given}`);
+  return seed;
+}
+
+/** How often a test tries something, multiplied by `--times=N` behind the `--` of `deno test`. */
+export function timesOfTest(n: number): number {
+  return n * Number(argument("times") ?? 1);
+}
+
+function argument(name: string): string | undefined {
+  const start = `--${name}=`;
+  return Deno.args.findLast((arg) => arg.startsWith(start))?.slice(start.length);
+}
+
 /** A generator of 32 bits (mulberry32): for inputs by the million, where Random takes too long. */
 export class FastRandom {
   #state: number;

@@ -1,7 +1,7 @@
 // Bytes on the socket that are no requests, or lie about themselves, to the real process.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { FastRandom, newSeed } from "../model/random.ts";
+import { FastRandom, seedOfTest } from "../model/random.ts";
 import { startService, stopInGoodOrder, waitReady } from "./service.ts";
 
 const CONNECTIONS = 400;
@@ -45,7 +45,7 @@ async function readText(connection: Deno.Conn): Promise<string> {
 }
 
 Deno.test("service survives bytes that are no requests, and requests that lie about their length", async () => {
-  const seed = newSeed();
+  const seed = seedOfTest();
   const random = new FastRandom(seed);
   console.log(`${CONNECTIONS} connections, seed ${seed}`);
   const service = await startService({ flags: { "log.partitions": "1" } });

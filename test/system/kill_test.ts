@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { newSeed } from "../model/random.ts";
+import { seedOfTest } from "../model/random.ts";
 import { generatedKillRun, generatedVerdictLine } from "./generated_kill.ts";
 import { killRun, verdictLine } from "./kill.ts";
 
 Deno.test("kill -9 loses nothing and doubles nothing", async () => {
-  const seed = newSeed();
+  const seed = seedOfTest();
   const verdict = await killRun({ kills: 20, seed });
   console.log(
     `seed ${seed}: ${verdictLine(verdict)}, ${verdict.insideCheckpoint} kills inside a checkpoint`,
@@ -16,7 +16,7 @@ Deno.test("kill -9 loses nothing and doubles nothing", async () => {
 });
 
 Deno.test("kill -9 and crashes of workers under the generator's load lose and double nothing", async () => {
-  const seed = newSeed();
+  const seed = seedOfTest();
   const verdict = await generatedKillRun({ kills: 6, crashes: 6, seed, aliveMs: [100, 1000] });
   console.log(`seed ${seed}: ${generatedVerdictLine(verdict)}`);
   assertEquals(verdict.lost, 0);

@@ -4,14 +4,16 @@ import { encodeBatch, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import { anyCase, type Case, mutate, type RawRecord } from "../model/arbitraries.ts";
 import { Model } from "../model/model.ts";
+import { seedOfTest, timesOfTest } from "../model/random.ts";
 import { assertSame, assertSameState, outcomeByte, readStrictly } from "./against_model.ts";
 import { contents, Driver } from "./driver.ts";
 
-const RUNS = 10_000;
+/** `deno task test` runs eight times as many, `deno task fuzz:tests` more, with a seed of its own. */
+const RUNS = timesOfTest(1250);
 
-/** Runs a property with a new seed each time, which it prints. */
+/** Runs a property with the seed of the tests, which it prints. */
 function check<T>(arbitrary: fc.Arbitrary<T>, numRuns: number, test: (value: T) => void): void {
-  const seed = (crypto.getRandomValues(new Int32Array(1))[0]!) | 0;
+  const seed = seedOfTest() | 0;
   console.log(`${numRuns} cases, seed ${seed}`);
   fc.assert(fc.property(arbitrary, test), { seed, numRuns });
 }
