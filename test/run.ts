@@ -1,16 +1,9 @@
-// All checks and tests, one suite after the other, and their sum in the last line.
+// All checks and tests (suites.ts), two suites at a time, and their sum in the last line.
 //
 //   deno task check    what needs no server: format, lint, types, the built core, unit tests, doc examples
 //   deno task test     all of that, the simulation, and the tests of the real service
 
-interface Suite {
-  readonly name: string;
-  readonly args: readonly string[];
-  /** Tests are counted one by one; a check is one. */
-  readonly kind: "check" | "tests";
-  /** Part of `deno task check`. */
-  readonly quick: boolean;
-}
+import { type Suite, SUITES } from "./suites.ts";
 
 interface Counts {
   passed: number;
@@ -19,94 +12,84 @@ interface Counts {
 }
 
 interface Report extends Counts {
-  /** What failed, and how: told again at the end, where one looks first. */
+  /** What failed, and how: repeated at the end, where one looks first. */
   readonly failures: string[];
+}
+
+/** A report with its line for the summary at the end. */
+interface Outcome extends Report {
+  readonly line: string;
 }
 
 /** Of a failure's message and stack, at the end. */
 const FAILURE_LINES = 12;
 
-const SUITES: readonly Suite[] = [
-  { name: "format", args: ["fmt", "--check"], kind: "check", quick: true },
-  { name: "lint", args: ["lint"], kind: "check", quick: true },
-  {
-    name: "types",
-    args: ["check", "src", "test", "bench", "tools", "wasm/build.ts"],
-    kind: "check",
-    quick: true,
-  },
-  {
-    name: "the built core is that of wasm/, whose sources are formatted",
-    args: ["run", "--allow-read", "--allow-run", "--allow-env", "wasm/build.ts", "--check"],
-    kind: "check",
-    quick: true,
-  },
-  // No flag and no permission: what a newcomer types first.
-  { name: "unit tests", args: ["test"], kind: "tests", quick: true },
-  {
-    name: "doc examples",
-    args: ["test", "--doc", "src", "docs/testing.md"],
-    kind: "tests",
-    quick: true,
-  },
-  { name: "repository", args: ["test", "--allow-read", "test/repo"], kind: "tests", quick: true },
-  {
-    name: "simulation",
-    args: ["test", "--ignore=test/sim/kafka", "test/sim"],
-    kind: "tests",
-    quick: false,
-  },
-  // kafkajs reads the environment when it is loaded.
-  {
-    name: "simulation of Kafka",
-    args: ["test", "--allow-env", "test/sim/kafka"],
-    kind: "tests",
-    quick: false,
-  },
-  { name: "fuzz", args: ["test", "test/fuzz"], kind: "tests", quick: false },
-  {
-    name: "the real service",
-    args: ["test", "--allow-all", "test/system"],
-    kind: "tests",
-    quick: false,
-  },
-  // They start a broker of their own; without Java or Maven they are skipped, with the reason.
-  {
-    name: "Apache Kafka",
-    args: ["test", "--allow-all", "test/kafka"],
-    kind: "tests",
-    quick: false,
-  },
-  {
-    name: "real faults",
-    args: ["test", "--allow-all", "test/faults"],
-    kind: "tests",
-    quick: false,
-  },
-];
+/** Suites at one time: most of the real ones wait more than they compute, so two cores serve two. */
+const SIDE_BY_SIDE = Math.min(2, navigator.hardwareConcurrency);
 
-async function run(suite: Suite): Promise<Report> {
-  console.log(`\n== ${suite.name}: deno ${suite.args.join(" ")}`);
+/** Runs a suite; what it says is printed in one piece when it has ended. */
+async function run(suite: Suite): Promise<Outcome> {
+  const from = performance.now();
   const file = suite.kind === "tests" ? await Deno.makeTempFile({ suffix: ".xml" }) : null;
   const [command, ...rest] = suite.args;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: file ? [command!, `--junit-path=${file}`, ...rest] : [...suite.args],
+  console.log(`-- ${suite.name} ...`);
+  // A shell puts both streams into one, in the order in which they were written.
+  const { code, stdout } = await new Deno.Command("sh", {
+    args: [
+      "-c",
+      'exec "$@" 2>&1',
+      "sh",
+      Deno.execPath(),
+      command!,
+      ...(file ? [`--junit-path=${file}`] : []),
+      ...rest,
+    ],
     stdin: "null",
-  }).spawn();
-  const { success, code } = await child.status;
-  if (!file) {
-    const failures = success ? [] : [suite.name];
-    return { passed: success ? 1 : 0, failed: success ? 0 : 1, skipped: 0, failures };
-  }
-  const report = readReport(await Deno.readTextFile(file));
-  await Deno.remove(file);
+    stderr: "inherit",
+  }).output();
+  const report = file ? readReport(await Deno.readTextFile(file)) : reportOfCheck(suite, code);
+  if (file) await Deno.remove(file);
   // A suite that broke before its first test, or lost one on its way.
   const none = report.passed + report.failed + report.skipped === 0;
-  if (report.failed === 0 && (!success || none)) {
+  if (report.failed === 0 && (code !== 0 || none)) {
     report.failed = 1;
     report.failures.push(none ? `${suite.name}: no test ran` : `${suite.name}: exit code ${code}`);
   }
-  return report;
+  const seconds = ((performance.now() - from) / 1000).toFixed(0);
+  const line = `${report.failed > 0 ? "FAILED" : "ok"}  ${suite.name}: ${countsOf(report)} ` +
+    `(${seconds} s)`;
+  console.log(`\n== ${suite.name}: deno ${suite.args.join(" ")}`);
+  await Deno.stdout.write(stdout);
+  console.log(line);
+  return { ...report, line };
+}
+
+function reportOfCheck({ name }: Suite, code: number): Report {
+  const good = code === 0;
+  return {
+    passed: good ? 1 : 0,
+    failed: good ? 0 : 1,
+    skipped: 0,
+    failures: good ? [] : [name],
+  };
+}
+
+function countsOf({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** Runs suites side by side, in their order; gives what they gave in the same order. */
+async function runAll(suites: readonly Suite[]): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let next = 0;
+  const takeSuites = async () => {
+    while (next < suites.length) {
+      const i = next++;
+      outcomes[i] = await run(suites[i]!);
+    }
+  };
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, takeSuites));
+  return outcomes;
 }
 
 /** Counts and failures of a JUnit report; a step within a test is a case of its own there. */
@@ -144,24 +127,19 @@ function unescapeXml(text: string): string {
 }
 
 const quickOnly = Deno.args.includes("--check");
+const chosen = SUITES.filter((suite) => suite.quick || !quickOnly);
+const outcomes = [
+  ...await runAll(chosen.filter((suite) => suite.first)),
+  ...await runAll(chosen.filter((suite) => !suite.first)),
+];
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-const lines: string[] = [];
-const failures: string[] = [];
-for (const suite of SUITES.filter((s) => s.quick || !quickOnly)) {
-  const from = performance.now();
-  const counts = await run(suite);
-  failures.push(...counts.failures);
-  for (const key of ["passed", "failed", "skipped"] as const) total[key] += counts[key];
-  const seconds = ((performance.now() - from) / 1000).toFixed(0);
-  lines.push(
-    `${
-      counts.failed > 0 ? "FAILED" : "ok"
-    }  ${suite.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped (${seconds} s)`,
-  );
+for (const outcome of outcomes) {
+  for (const key of ["passed", "failed", "skipped"] as const) total[key] += outcome[key];
 }
-console.log(`\n${lines.join("\n")}`);
+console.log(`\n${outcomes.map(({ line }) => line).join("\n")}`);
+const failures = outcomes.flatMap((outcome) => outcome.failures);
 if (failures.length > 0) console.log(`\nFailed:\n${failures.join("\n")}`);
-console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+console.log(countsOf(total));
 // What CI cannot run is a failure there: nothing may be skipped in silence.
 const skippedInCi = Deno.env.get("CI") !== undefined && total.skipped > 0;
 Deno.exit(total.failed > 0 || skippedInCi ? 1 : 0);

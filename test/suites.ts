@@ -1,0 +1,79 @@
+// What `deno task check` and `deno task test` run: one row for each suite.
+
+export interface Suite {
+  readonly name: string;
+  /** Arguments of deno. */
+  readonly args: readonly string[];
+  /** Tests are counted one by one; a check is one. */
+  readonly kind: "check" | "tests";
+  /** Part of `deno task check`. */
+  readonly quick?: true;
+  /** Runs before all others, for those profit by it: it fills caches. */
+  readonly first?: true;
+}
+
+/** In the order in which they begin; the longest first, so that none is left over at the end. */
+export const SUITES: readonly Suite[] = [
+  {
+    name: "types",
+    args: ["check", "src", "test", "bench", "tools", "wasm/build.ts"],
+    kind: "check",
+    quick: true,
+    first: true,
+  },
+  // They start a broker of their own; without Java or Maven they are skipped, with the reason.
+  {
+    name: "Apache Kafka",
+    args: ["test", "--no-check", "--allow-all", "--ignore=test/kafka/unit", "test/kafka"],
+    kind: "tests",
+  },
+  // No flag and no permission: what a newcomer types first.
+  { name: "unit tests", args: ["test", "--no-check"], kind: "tests", quick: true },
+  { name: "format", args: ["fmt", "--check"], kind: "check", quick: true },
+  { name: "lint", args: ["lint"], kind: "check", quick: true },
+  {
+    name: "the built core is that of wasm/, whose sources are formatted",
+    args: ["run", "--allow-read", "--allow-run", "--allow-env", "wasm/build.ts", "--check"],
+    kind: "check",
+    quick: true,
+  },
+  {
+    name: "doc examples",
+    args: ["test", "--doc", "src", "docs/testing.md"],
+    kind: "tests",
+    quick: true,
+  },
+  {
+    name: "repository",
+    args: ["test", "--no-check", "--allow-read", "test/repo"],
+    kind: "tests",
+    quick: true,
+  },
+  {
+    name: "real faults",
+    args: ["test", "--no-check", "--allow-all", "test/faults"],
+    kind: "tests",
+  },
+  {
+    name: "the real service",
+    args: ["test", "--no-check", "--allow-all", "test/system"],
+    kind: "tests",
+  },
+  {
+    name: "simulation",
+    args: ["test", "--no-check", "--ignore=test/sim/kafka", "test/sim"],
+    kind: "tests",
+  },
+  { name: "fuzz", args: ["test", "--no-check", "test/fuzz"], kind: "tests" },
+  {
+    name: "the core against the model, eight times the cases",
+    args: ["test", "--no-check", "test/wasm/model_test.ts", "--", "--times=8"],
+    kind: "tests",
+  },
+  // kafkajs reads the environment when it is loaded.
+  {
+    name: "simulation of Kafka",
+    args: ["test", "--no-check", "--allow-env", "test/sim/kafka"],
+    kind: "tests",
+  },
+];
