@@ -44,11 +44,12 @@ export function parseArguments(args: readonly string[]): Arguments {
       asked[key as keyof typeof asked] = true;
     } else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
     else if (key === "accept-offset" && value === undefined) flags["accept.offset"] = "true";
+    else if (key === "replace-log" && value === undefined) flags["replace.log"] = "true";
     else if (key === "config" && value !== undefined) config = value;
     else if (key === "folder" && value !== undefined) folder = value;
     else if (key !== undefined && value !== undefined) flags[key] = value;
     else {throw new ParameterError(
-        "Expected --key=value, --generate, --accept-offset, --check, --help or --version, not " +
+        "Expected --key=value, --generate, --accept-offset, --replace-log, --check, --help or --version, not " +
           showKey(arg.replace(/=.*/s, "=...")),
       );}
   }

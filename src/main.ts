@@ -37,12 +37,13 @@ const EXIT_TIMEOUT = 3;
 const USAGE =
   `stockflow: validates and executes stock transactions, answers queries, sums up items per window
 
-Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--accept-offset] [--config=<file>] [--check] [--help] [--version] [--<key>=<value> ...]
+Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--accept-offset] [--replace-log] [--config=<file>] [--check] [--help] [--version] [--<key>=<value> ...]
 
   --config=<file>   a Java properties file; by default the program's own config/<job>.properties, and
                     config/job.properties for Kafka
   --generate        fold generated transactions: generate.transactions=true
   --accept-offset   go on although committed offsets or records are lost: accept.offset=true
+  --replace-log     with --restore: move another log that is there away: replace.log=true
   --check           check parameters, without starting
   --folder=<path>   relative paths are relative to it; deno task gives the folder where it was typed
   -h, --help        this text

@@ -3,7 +3,8 @@
 //   deno task state list                            checkpoints of every partition
 //   deno task state inspect <partition> <sequence>  one manifest
 //   deno task state verify                          reads every checkpoint whole and restores it
-//   deno task state export <file>                   the newest checkpoint of every partition, all savepoints
+//   deno task state export <file>                   a backup: the newest checkpoint of every partition, as a
+//                                                   savepoint of its own, and all savepoints
 //   deno task state export --savepoint=<name> <file>  that savepoint alone
 //   deno task state import <file>                   into a file without checkpoints
 //
@@ -26,17 +27,13 @@ import {
   CheckpointStore,
   coreOptionsOf,
   DamagedCheckpointError,
-  exportCheckpoints,
-  type Exported,
-  importCheckpoints,
   type ListedCheckpoint,
   type Manifest,
   pinnedBy,
-  readExported,
   type Savepoint,
-  withMembers,
 } from "./state/mod.ts";
-import { pathTrouble, shorten, systemChance, systemClock } from "./types/mod.ts";
+import { shorten, systemChance, systemClock } from "./types/mod.ts";
+import { exportTo, importFrom, readFile } from "./state_files.ts";
 import { Core, CoreError, NO_TIME } from "./wasm/mod.ts";
 
 const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
@@ -190,64 +187,6 @@ async function problemOf(store: CheckpointStore, savepoint: Savepoint): Promise<
   }
 }
 
-/** The newest checkpoint of every partition. */
-async function newestOf(store: CheckpointStore): Promise<Manifest[]> {
-  return await Promise.all((await store.partitions()).map(async (partition) => {
-    const [first] = await store.list(partition);
-    if (!first?.manifest) {
-      throw new DamagedCheckpointError(`Partition ${partition}: ${first?.damage}`);
-    }
-    return first.manifest;
-  }));
-}
-
-async function exportTo(store: CheckpointStore, path: string, name: string | null): Promise<void> {
-  const savepoints = (await store.savepoints.list()).filter((s) =>
-    name === null || s.name === name
-  );
-  if (name !== null && savepoints.length === 0) {
-    throw new ParameterError(
-      `There is no savepoint ${JSON.stringify(name)}; list shows which there are`,
-    );
-  }
-  const newest = name === null ? await newestOf(store) : [];
-  if (newest.length === 0 && savepoints.length === 0) {
-    throw new ParameterError("There is no checkpoint to export");
-  }
-  const manifests = await withMembers(store, newest, savepoints);
-  const file = await createFile(path);
-  let bytes = 0;
-  try {
-    const writer = file.writable.getWriter();
-    for await (const part of exportCheckpoints(store, manifests, savepoints)) {
-      await writer.write(Uint8Array.from(part));
-      bytes += part.length;
-    }
-    await writer.close();
-  } catch (error) {
-    await Deno.remove(path); // half a file is of no use to anyone
-    throw error;
-  }
-  const names = savepoints.map((s) => `, savepoint ${s.name}`).join("");
-  console.log(`${path}: ${manifests.length} checkpoints${names}, ${bytes} bytes`);
-}
-
-/** Only its user may read what is exported. */
-async function createFile(path: string): Promise<Deno.FsFile> {
-  try {
-    return await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
-  } catch (error) {
-    const { reason, remedy } = pathTrouble(error);
-    throw new StopError(`Cannot create ${path}: ${reason}`, remedy, { cause: error });
-  }
-}
-
-async function importFrom(store: CheckpointStore, exported: Exported): Promise<void> {
-  await importCheckpoints(store, exported);
-  const names = exported.savepoints.map((s) => `, savepoint ${s.name}`).join("");
-  console.log(`${exported.manifests.length} checkpoints${names} imported`);
-}
-
 function toNumber(text: string | undefined): number {
   if (text !== undefined && /^[0-9]+$/.test(text)) return Number(text);
   throw new ParameterError(`Expected a number, not ${JSON.stringify(text ?? "")}\n${USAGE}`);
@@ -297,7 +236,7 @@ async function run(args: readonly string[]): Promise<boolean> {
     throw new ParameterError(`--savepoint=<name> goes with export alone\n${USAGE}`);
   }
   // The file is read before a store is created for it.
-  const exported = command === "import" ? readExported(await Deno.readFile(required(first))) : null;
+  const exported = command === "import" ? await readFile(required(first)) : null;
   const commands: Record<string, (store: CheckpointStore) => Promise<boolean | void>> = {
     list,
     verify,

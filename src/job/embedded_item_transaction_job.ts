@@ -1,9 +1,9 @@
 import {
   EmbeddedLog,
   type EmbeddedLogOptions,
-  LogExistsError,
   LogFormatError,
   type Restoration,
+  type RestoredFrom,
 } from "../log/mod.ts";
 import type {
   ItemTransaction,
@@ -16,11 +16,8 @@ import { StopError } from "./errors.ts";
 import { GENERATED_TOPIC, generatedStream } from "./generated_stream.ts";
 import { ItemTransactionJob } from "./item_transaction_job.ts";
 import type { Parameters } from "./parameters.ts";
-import { MACHINE, openWatchedKv, type Surroundings } from "./surroundings.ts";
+import { MACHINE, MissingFileError, openWatchedKv, type Surroundings } from "./surroundings.ts";
 import type { InputStream, LogSource, OutputStream } from "./streams.ts";
-
-/** Name of the job, under which the store keeps its checkpoints. */
-export const JOB_NAME = "Transaction Processor Job";
 
 /** Topics of the embedded log. */
 export const EMBEDDED_TOPICS = {
@@ -110,7 +107,6 @@ export function embeddedLogSource(
         clock,
         chance,
       })).catch((error) => {
-        if (error instanceof LogExistsError) throw existsAlready(params, error);
         if (!(error instanceof LogFormatError)) throw error;
         throw new StopError(error.message, `the log is ${path}`, { cause: error });
       });
@@ -118,6 +114,8 @@ export function embeddedLogSource(
   // Several streams come from the one log.
   return {
     open: (_, restoration) => opened ??= open(restoration),
+    existing: () => restoredLog(params, surroundings),
+    ...(surroundings.moveKv ? { moveAway: () => surroundings.moveKv!(params.get("log.kv")) } : {}),
     close: async () => {
       const log = await opened?.catch(() => null);
       opened = null;
@@ -126,18 +124,26 @@ export function embeddedLogSource(
   };
 }
 
-/** Only a new log may begin at a savepoint: what is in an old one would be lost, or be folded twice. */
-function existsAlready(params: Parameters, error: LogExistsError): StopError {
-  const { restoredFrom } = error;
-  const path = params.get("log.kv");
-  const message = restoredFrom
-    ? `The log ${path} was restored from savepoint ${restoredFrom.savepoint} already, at ` +
-      new Date(restoredFrom.at).toISOString()
-    : `There is a log in ${path} already`;
-  return new StopError(
-    `${message}; a savepoint is restored into a new log alone`,
-    "start without --restore to go on with this log; to go back to the savepoint, move the log's file " +
-      "away, or choose another by --log.kv",
-    { cause: error },
-  );
+/** What the log in the file was created from; null = there is none. */
+async function restoredLog(
+  params: Parameters,
+  surroundings: Surroundings,
+): Promise<{ restoredFrom: RestoredFrom | null } | null> {
+  const file = {
+    path: params.get("log.kv"),
+    timeoutMs: params.get("watchdog.timeout.ms"),
+    mustExist: true,
+  };
+  try {
+    let found: { restoredFrom: RestoredFrom | null } | null = null;
+    const kv = await openWatchedKv(surroundings, file, async (kv) => {
+      found = await EmbeddedLog.look(kv);
+      return kv;
+    });
+    kv.close();
+    return found;
+  } catch (error) {
+    if (error instanceof MissingFileError) return null;
+    throw error;
+  }
 }

@@ -50,6 +50,8 @@ function generatorSource(
       await beginSpan(log, params, clock);
       return await openGeneratorLog(log, clock);
     },
+    // A log that began with a savepoint goes on, whatever is generated beside it.
+    ...(embedded.existing ? { existing: () => embedded.existing!() } : {}),
     close: () => embedded.close(),
   };
 }

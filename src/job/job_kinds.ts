@@ -1,7 +1,8 @@
-import { EmbeddedItemTransactionJob, JOB_NAME } from "./embedded_item_transaction_job.ts";
+import { EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
 import type { ItemTransactionJob } from "./item_transaction_job.ts";
 import type { ParameterValue } from "./parameter_table.ts";
-import { SOCKET_JOB_NAME, SocketItemTransactionJob } from "./socket_item_transaction_job.ts";
+import { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
+import { SocketItemTransactionJob } from "./socket_item_transaction_job.ts";
 
 /** The kinds of job, by which the parameter `job` chooses. */
 export type JobKind = ParameterValue<"job">;

@@ -28,7 +28,6 @@ export {
   EMBEDDED_TOPICS,
   EmbeddedItemTransactionJob,
   embeddedTopics,
-  JOB_NAME,
 } from "./embedded_item_transaction_job.ts";
 export {
   generatorOptionsOf,
@@ -38,11 +37,8 @@ export {
   rateOf,
   shareOf,
 } from "./generated_stream.ts";
-export {
-  SOCKET_JOB_NAME,
-  SocketItemTransactionJob,
-  type SocketMachine,
-} from "./socket_item_transaction_job.ts";
+export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
+export { SocketItemTransactionJob, type SocketMachine } from "./socket_item_transaction_job.ts";
 export { addressOf } from "./socket/dial.ts";
 export { isJobKind, JOB_KINDS, type JobKind, jobName } from "./job_kinds.ts";
 export { KafkaItemTransactionJob } from "./kafka_item_transaction_job.ts";

@@ -145,7 +145,11 @@ export const PARAMETERS = {
     "the name of a savepoint",
     /^([A-Za-z0-9._-]{1,100})?$/,
     "",
-    "begin a new log with this savepoint of the checkpoints' file; not for a log that exists",
+    "begin a new log with this savepoint of the checkpoints' file; go on with the log that began so",
+  ),
+  "replace.log": boolean(
+    false,
+    "with restore: move another log that is there away, and begin a new one (--replace-log)",
   ),
   "accept.offset": boolean(
     false,

@@ -10,7 +10,7 @@ import type { JobContext } from "./job_context.ts";
 import { Owners } from "./worker/owners.ts";
 import { formatOf, type Parameters } from "./parameters.ts";
 import { QueryWorker } from "./query_worker.ts";
-import { newestCheckpoints, openRestored } from "./restore.ts";
+import { adoptBase, newestCheckpoints, openRestored } from "./restore.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
@@ -158,6 +158,13 @@ export class Pipeline {
     const transactionLog = restoring
       ? await openRestored(source, user, store, this.params)
       : await source.open(user);
+    const { restoredFrom } = transactionLog;
+    if (restoredFrom) {
+      await adoptBase(store, restoredFrom).catch(async (error) => {
+        await source.close();
+        throw error;
+      });
+    }
     if (queries.source === source) return { transactionLog, queryLog: transactionLog };
     const queryLog = await queries.source.open(user).catch(async (error) => {
       await source.close();

@@ -13,9 +13,6 @@ import { SocketQueries } from "./socket/socket_queries.ts";
 import type { InputStream, OutputStream } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
 
-/** Name of the job, under which the store keeps its checkpoints. */
-export const SOCKET_JOB_NAME = "Socket Transaction Processor Job";
-
 /** Queries of a socket go to one partition, so that they are answered in the order of their lines. */
 const QUERY_PARTITION = 0;
 

@@ -1,4 +1,4 @@
-import type { CommittedPosition, Log, Restoration } from "../log/mod.ts";
+import type { CommittedPosition, Log, Restoration, RestoredFrom } from "../log/mod.ts";
 import type { ThreadedLog } from "./threads/threaded_log.ts";
 import type {
   ItemTransaction,
@@ -15,6 +15,13 @@ export interface LogSource<L extends Log = Log> {
    * @throws {StopError} when it cannot be opened, or is to be created and is there already
    */
   open(job: LogUser, restoration?: Restoration): Promise<L>;
+  /**
+   * Before open: what a log that is there already was created from; null = there is none, or it cannot be created
+   * from a savepoint.
+   */
+  existing?(): Promise<{ readonly restoredFrom: RestoredFrom | null } | null>;
+  /** Before open: moves the log away; answers where it is now. */
+  moveAway?(): Promise<string>;
   close(): Promise<void>;
   /** After open: how worker threads open the log by themselves; without it they call this thread. */
   readonly threads?: ThreadedLog | undefined;

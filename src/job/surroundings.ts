@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { HungError, type Kv, KvFileError, openKvFile, watchKv } from "../log/mod.ts";
+import { HungError, type Kv, KvFileError, moveKvFile, openKvFile, watchKv } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import type { Conditions } from "./conditions.ts";
 import { StopError } from "./errors.ts";
@@ -14,6 +14,8 @@ export interface Surroundings {
   readonly chance: Chance;
   /** Opens the KV in a file; creates it unless it must exist. */
   readonly openKv: (path: string, mustExist?: boolean) => Promise<Kv>;
+  /** Moves a KV's file away; answers where it is now. */
+  readonly moveKv?: (path: string) => Promise<string>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
   /** Is told how far works have come that can take long. */
@@ -104,25 +106,32 @@ function remedyOf(path: string): string {
     "without them the log is folded again from its start if it is whole";
 }
 
+/** A file that must exist does not. */
+export class MissingFileError extends StopError {}
+
+/** Has the meaning of an error of a KV's file. */
+async function explained<T>(path: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } catch (error) {
+    if (!(error instanceof KvFileError)) throw error;
+    if (error.cause instanceof Deno.errors.NotFound) {
+      const remedy = "bring it there by deno task state import";
+      throw new MissingFileError(error.message, remedy, { cause: error });
+    }
+    const damaged = damagedFile(path, error.cause);
+    if (damaged) throw damaged;
+    const look = `look at the file and its disk; if it is damaged, ${remedyOf(path)}`;
+    throw new StopError(error.message, error.remedy ?? look, { cause: error });
+  }
+}
+
 /** The machine itself. */
 export const MACHINE: Surroundings = {
   clock: systemClock,
   chance: systemChance,
   threads: true,
-  openKv: async (path, mustExist) => {
-    try {
-      return await openKvFile(path, mustExist);
-    } catch (error) {
-      if (!(error instanceof KvFileError)) throw error;
-      if (error.cause instanceof Deno.errors.NotFound) {
-        throw new StopError(error.message, "bring it there by deno task state import", {
-          cause: error,
-        });
-      }
-      const damaged = damagedFile(path, error.cause);
-      if (damaged) throw damaged;
-      const look = `look at the file and its disk; if it is damaged, ${remedyOf(path)}`;
-      throw new StopError(error.message, error.remedy ?? look, { cause: error });
-    }
-  },
+  openKv: (path, mustExist) => explained(path, () => openKvFile(path, mustExist)),
+  moveKv: (path) =>
+    explained(path, () => moveKvFile(path, new Date(systemClock.now()).toISOString())),
 };

@@ -121,6 +121,12 @@ export class EmbeddedLog implements Log {
     return log;
   }
 
+  /** What the log in a KV was created from; null = it holds none. Nothing is written. */
+  static async look(kv: Kv): Promise<{ restoredFrom: RestoredFrom | null } | null> {
+    const { value } = await kv.get<Identity>(["log"]);
+    return value && { restoredFrom: value.restoredFrom ?? null };
+  }
+
   partitionsOf(topic: string): number {
     return this.#partitions(topic).length;
   }

@@ -1,6 +1,7 @@
 // Files of Deno KV: opened for one process alone, readable by their user alone, looked into before Deno does.
 
 import { dirname, resolve } from "node:path";
+import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { checkIsFile, knownTrouble, pathTrouble } from "../types/mod.ts";
 import { type Kv, toKv } from "./kv.ts";
@@ -51,6 +52,41 @@ export async function openKvFileToRead(path: string): Promise<Kv> {
     return await openChecked(path);
   } catch (error) {
     throw cannotOpen(path, error);
+  }
+}
+
+/**
+ * Moves a Deno KV file that no process uses away, beside where it was.
+ *
+ * @param when becomes a part of its new name
+ * @returns its new path
+ * @throws {KvFileError} when another process uses it, or it cannot be moved
+ */
+export async function moveKvFile(path: string, when: string): Promise<string> {
+  await checkFile(path, true);
+  const lock = await lockFile(path);
+  const to = `${path}.replaced-${when.replaceAll(/[-:.]/g, "")}`;
+  try {
+    // What is written ahead goes into the file, so that one rename moves all of it.
+    const db = new DatabaseSync(path, { timeout: BUSY_MS });
+    db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    db.close();
+    if (existsSync(to)) throw new Deno.errors.AlreadyExists(`${to} exists already`);
+    // What SQLite may have left of it all the same goes first: a new file would take it for its own.
+    for (const suffix of ["-wal", "-shm"]) {
+      if (existsSync(path + suffix)) await Deno.rename(path + suffix, to + suffix);
+    }
+    await Deno.rename(path, to);
+    return to;
+  } catch (error) {
+    const trouble = knownTrouble(error);
+    throw new KvFileError(
+      `Cannot move ${path} to ${to}: ${trouble?.reason ?? (error as Error).message}`,
+      trouble?.remedy ?? null,
+      { cause: error },
+    );
+  } finally {
+    lock.close();
   }
 }
 

@@ -26,4 +26,10 @@ export {
 export { WriteFailedError } from "./group_commit.ts";
 export { AppendTimeoutError } from "./write_queue.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
-export { KvFileError, openKvFile, openKvFileToRead, openKvInMemory } from "./kv_file.ts";
+export {
+  KvFileError,
+  moveKvFile,
+  openKvFile,
+  openKvFileToRead,
+  openKvInMemory,
+} from "./kv_file.ts";

@@ -96,6 +96,8 @@ export interface LogSession {
 /** The savepoint that a log was created from: its state began there, not in a log. */
 export interface RestoredFrom {
   readonly savepoint: string;
+  /** Name of the job whose savepoint it was; logs that were created before this was kept have none. */
+  readonly job?: string;
   /** When the log was created, ms since the epoch. */
   readonly at: number;
   /** By partition: the checkpoint that the state began with; null = the partition began empty. */

@@ -1,6 +1,9 @@
 // Compression of segments: zstd frames, as any zstd reads them.
 
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { constants, createZstdDecompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { DamagedCheckpointError, sha256 } from "./manifest.ts";
 
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
@@ -49,6 +52,33 @@ export function decompress(frame: Uint8Array, length: number): Uint8Array {
       `A segment cannot be decompressed: ${(error as Error).message}`,
     );
   }
+}
+
+/**
+ * SHA-256 of what chunks of a zstd frame are unpacked to, which is never held as a whole; null when it is not a frame
+ * of exactly so many bytes.
+ */
+export async function unpackedHash(
+  chunks: readonly Uint8Array[],
+  length: number,
+): Promise<string | null> {
+  const unpacking = createZstdDecompress();
+  const feeding = pipeline(Readable.from(chunks), unpacking).catch(() => {});
+  const hash = createHash("sha256");
+  let bytes = 0;
+  try {
+    for await (const part of unpacking) {
+      bytes += part.length;
+      if (bytes > length) return null;
+      hash.update(part);
+    }
+    await feeding;
+  } catch {
+    return null; // not zstd
+  } finally {
+    unpacking.destroy();
+  }
+  return bytes === length ? hash.digest("hex") : null;
 }
 
 function rawFrame(bytes: Uint8Array): Uint8Array {

@@ -2,9 +2,10 @@
 // that they were computed from, so that a torn or altered manifest is recognised.
 
 import { createHash } from "node:crypto";
-import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
+import { decodeUtf8, encodeUtf8, shorten } from "../types/mod.ts";
 import type { StateScalars } from "../wasm/mod.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
+import { manifestSchema } from "./manifest_schema.ts";
 
 export const MANIFEST_FORMAT = 1;
 const HASH_BYTES = 32;
@@ -56,7 +57,8 @@ export function sha256(...parts: Uint8Array[]): string {
   return hash.digest("hex");
 }
 
-const BIGINT = /^-?[0-9]+n$/;
+/** An int64 has at most so many digits. */
+const BIGINT = /^-?[0-9]{1,19}n$/;
 
 /** JSON in which a bigint is a string of digits and an n; no other string of manifests looks so. */
 export function toJson(value: unknown): string {
@@ -88,14 +90,32 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   if (bytes.length <= HASH_BYTES || sha256(json) !== expected) {
     throw new DamagedCheckpointError("The manifest is torn or altered: its hash differs");
   }
-  const { scalars, ...rest } = JSON.parse(decodeUtf8(json)!) as Manifest;
-  const manifest: Manifest = { ...rest, scalars: withBigints(scalars) as StateScalars };
-  if (manifest.format !== MANIFEST_FORMAT) {
+  const { scalars, ...rest } = parseObject(json);
+  const { format } = rest;
+  if (format !== MANIFEST_FORMAT) {
     throw new DamagedCheckpointError(
-      `The manifest is of format ${manifest.format}; this program reads format ${MANIFEST_FORMAT}`,
+      `The manifest is of format ${
+        shorten(String(format))
+      }; this program reads format ${MANIFEST_FORMAT}`,
     );
   }
-  return manifest;
+  const parsed = manifestSchema.safeParse({ ...rest, scalars: withBigints(scalars) });
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new DamagedCheckpointError(
+    `The manifest has a wrong field: ${shorten(issue!.path.join("."))} ${shorten(issue!.message)}`,
+  );
+}
+
+/** @throws {DamagedCheckpointError} when the bytes are not a JSON object */
+function parseObject(json: Uint8Array): Record<string, unknown> {
+  try {
+    const value = JSON.parse(decodeUtf8(json)!);
+    if (typeof value === "object" && value !== null) return value;
+  } catch {
+    // It is not JSON.
+  }
+  throw new DamagedCheckpointError("The manifest is not an object in JSON");
 }
 
 /**

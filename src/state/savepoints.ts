@@ -47,7 +47,7 @@ export function isSavepointName(name: string): boolean {
 }
 
 /** A commit has one check per partition, and one of the name. */
-const PARTITIONS_MAX = KV_COMMIT_CHECKS_MAX - 1;
+export const SAVEPOINT_PARTITIONS_MAX = KV_COMMIT_CHECKS_MAX - 1;
 
 /** The pins of a job as they were read, and the check that they have not changed since. */
 export interface Pins {
@@ -113,9 +113,9 @@ export class Savepoints {
         `The name of a savepoint has ${SAVEPOINT_NAME_RULE}: ${JSON.stringify(name)}`,
       );
     }
-    if (sequences.length > PARTITIONS_MAX) {
+    if (sequences.length > SAVEPOINT_PARTITIONS_MAX) {
       throw new RangeError(
-        `A savepoint has at most ${PARTITIONS_MAX} partitions: ${sequences.length}`,
+        `A savepoint has at most ${SAVEPOINT_PARTITIONS_MAX} partitions: ${sequences.length}`,
       );
     }
     const { checks, partitions } = await this.#membersOf(sequences);

@@ -2,9 +2,17 @@
 //   per segment that was ever written: number u16, chunks u16, length u32, compressed length u32,
 //   SHA-256 of the encoded segment, then SHA-256 of each chunk. Chunks hold the segment in a frame of zstd.
 
+import { KV_VALUE_BYTES_MAX } from "../log/mod.ts";
+import { SEGMENTS } from "../wasm/mod.ts";
 import { DamagedCheckpointError } from "./manifest.ts";
 
 const HASH_BYTES = 32;
+
+/**
+ * An encoded segment has fewer bytes: to restore it, a core reserves eight times as many, and has 4 GiB. It is
+ * looked at before a segment is unpacked, for a few kilobytes can be unpacked to gigabytes.
+ */
+export const SEGMENT_BYTES_MAX = 2 ** 29;
 const FIXED_BYTES = 12 + HASH_BYTES;
 
 export interface SegmentEntry {
@@ -60,6 +68,17 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
     at += 12;
     if (bytes.length - at < HASH_BYTES * (count + 1)) {
       throw new DamagedCheckpointError("The index is cut");
+    }
+    if (segment >= SEGMENTS || index.has(segment)) {
+      throw new DamagedCheckpointError(`The index has a segment ${segment} that cannot be`);
+    }
+    if (length > SEGMENT_BYTES_MAX) {
+      throw new DamagedCheckpointError(
+        `Segment ${segment} has ${length} bytes; at most ${SEGMENT_BYTES_MAX} can be restored`,
+      );
+    }
+    if (count === 0 || stored > count * KV_VALUE_BYTES_MAX) {
+      throw new DamagedCheckpointError(`Segment ${segment} has ${stored} bytes in ${count} chunks`);
     }
     const own = hash();
     const chunks = Array.from({ length: count }, hash);

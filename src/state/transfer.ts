@@ -11,17 +11,20 @@
 
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { KV_VALUE_BYTES_MAX } from "../log/mod.ts";
 import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 import { CheckpointChain } from "./checkpoint_chain.ts";
 import { type CheckpointStore, concat } from "./checkpoint_store.ts";
+import { unpackedHash } from "./compression.ts";
 import {
   DamagedCheckpointError,
   decodeManifest,
   encodeManifest,
   type Manifest,
   sha256,
+  stateHash,
 } from "./manifest.ts";
-import { isSavepointName, type Savepoint } from "./savepoints.ts";
+import { isSavepointName, type Savepoint, SAVEPOINT_PARTITIONS_MAX } from "./savepoints.ts";
 import { chunksOf, decodeIndex } from "./segment_index.ts";
 
 const FORMAT = 2;
@@ -34,8 +37,6 @@ const KIND_MANIFEST = 1;
 const KIND_CHUNK = 2;
 const KIND_SAVEPOINT = 3;
 const HASH_BYTES = 32;
-/** A value of Deno KV has at most so many bytes; so has an entry. */
-const ENTRY_BYTES_MAX = 65_536;
 
 const savepointSchema = z.strictObject({
   name: z.string().refine(isSavepointName),
@@ -43,7 +44,7 @@ const savepointSchema = z.strictObject({
   partitions: z.array(
     z.strictObject({ sequence: z.int().min(1), offset: z.int().min(0), items: z.int().min(0) })
       .nullable(),
-  ).min(1),
+  ).min(1).max(SAVEPOINT_PARTITIONS_MAX),
 });
 
 function* frame(kind: number, bytes: Uint8Array): Generator<Uint8Array> {
@@ -145,7 +146,7 @@ export function readExported(file: Uint8Array): Exported {
   while (body[at] !== KIND_END) {
     const kind = body[at]!;
     const length = at + 5 <= body.length ? view.getUint32(at + 1, true) : Infinity;
-    if (length > Math.min(ENTRY_BYTES_MAX, body.length - at - 5)) {
+    if (length > Math.min(KV_VALUE_BYTES_MAX, body.length - at - 5)) {
       throw new DamagedCheckpointError(`An entry at ${at} does not fit`);
     }
     const bytes = body.subarray(at + 5, at + 5 + length);
@@ -155,9 +156,19 @@ export function readExported(file: Uint8Array): Exported {
     else throw new DamagedCheckpointError(`An entry at ${at} is of kind ${kind}`);
     at += 5 + length;
   }
+  checkDifferent(manifests.map((m) => `checkpoint ${m.sequence} of partition ${m.partition}`));
+  checkDifferent(savepoints.map((s) => `savepoint ${s.name}`));
   for (const manifest of manifests) checkWhole(manifest, chunks);
   for (const savepoint of savepoints) checkMembers(savepoint, manifests);
   return { manifests, chunks, savepoints };
+}
+
+function checkDifferent(names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) throw new DamagedCheckpointError(`The file has ${name} twice`);
+    seen.add(name);
+  }
 }
 
 function readSavepoint(bytes: Uint8Array, at: number): Savepoint {
@@ -188,7 +199,39 @@ function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>)
     );
   };
   const index = decodeIndex(concat(manifest.index.map(take)));
-  for (const hash of chunksOf(index)) take(hash);
+  for (const [segment, { chunks, stored }] of index) {
+    const bytes = chunks.reduce((n, hash) => n + take(hash).length, 0);
+    if (bytes === stored) continue;
+    throw new DamagedCheckpointError(`Segment ${segment} has ${bytes} bytes, not ${stored}`);
+  }
+  const hashes = new Map([...index].map(([segment, { hash }]) => [segment, hash]));
+  if (stateHash(manifest.scalars, hashes) === manifest.stateHash) return;
+  throw new DamagedCheckpointError(
+    `Checkpoint ${manifest.sequence} of partition ${manifest.partition} has not the hash of its state`,
+  );
+}
+
+/**
+ * Unpacks every segment of what was exported, in a memory that does not depend on their lengths.
+ *
+ * @throws {DamagedCheckpointError} when one is not what its checkpoint says
+ */
+export async function checkSegments({ manifests, chunks }: Exported): Promise<void> {
+  // What checkpoints share is looked at once.
+  const checked = new Set<string>();
+  for (const { index, partition } of manifests) {
+    for (const [segment, entry] of decodeIndex(concat(index.map((hash) => chunks.get(hash)!)))) {
+      const key = `${entry.length} ${entry.hash} ${entry.chunks}`;
+      if (checked.has(key)) continue;
+      const found = await unpackedHash(entry.chunks.map((hash) => chunks.get(hash)!), entry.length);
+      if (found !== entry.hash) {
+        throw new DamagedCheckpointError(
+          `Segment ${segment} of partition ${partition} is not what its checkpoint says`,
+        );
+      }
+      checked.add(key);
+    }
+  }
 }
 
 /**
@@ -196,17 +239,20 @@ function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>)
  * savepoint. They keep their sequences and names.
  *
  * @throws {RangeError} when the store has checkpoints of one of the partitions, or a savepoint
+ * @throws {DamagedCheckpointError} when a segment is not what its checkpoint says; nothing is written then
  */
 export async function importCheckpoints(
   store: CheckpointStore,
-  { manifests, chunks, savepoints }: Exported,
+  exported: Exported,
 ): Promise<void> {
+  const { manifests, chunks, savepoints } = exported;
   const [there] = await store.savepoints.list();
   if (there) throw new RangeError(`The store has savepoint ${there.name} already`);
   for (const { partition } of manifests) {
     if ((await store.list(partition)).length === 0) continue;
     throw new RangeError(`The store has checkpoints of partition ${partition} already`);
   }
+  await checkSegments(exported);
   for (const manifest of manifests.toSorted((a, b) => a.sequence - b.sequence)) {
     const owner = await store.takeOver(manifest.partition);
     const chain = await CheckpointChain.open(store, owner, Infinity, null);

@@ -14,6 +14,7 @@ import { Model } from "../model/model.ts";
 import { Random } from "../model/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import type { Fault } from "../log/fault_kv.ts";
+import { capturingLogs } from "./captured_logs.ts";
 import { drain, feed } from "./feeding.ts";
 import { NAME, take } from "./savepoint_fixture.ts";
 import { type Life, PARTITIONS, type Plan, World } from "./world.ts";
@@ -193,18 +194,43 @@ Deno.test("a savepoint is restored into a new log alone", async () => {
   const { first, second, models } = await saved();
   const old = await mustNotRestore(first);
   assert(old.message.includes("There is a log in data/log.kv already"), old.message);
+  assert(old.remedy.includes("start without --restore"));
+  assert(old.remedy.includes("--replace-log"));
   const life = await second.start(() => null, RESTORE);
   await second.stop(life);
-  const again = await mustNotRestore(second);
-  assert(
-    again.message.includes("was restored from savepoint before-sale already, at 20"),
-    again.message,
-  );
-  assert(again.remedy.includes("start without --restore"));
-  // Nothing of it was touched.
-  const next = await second.start();
-  await assertState(next, models);
-  next.kill();
+  // The log that began with it goes on: a container is started again with the same flags.
+  const random = new Random(13);
+  for (let round = 0; round < 2; round++) {
+    const again = await second.start(() => null, RESTORE);
+    if (round === 0) await assertState(again, models);
+    assertEquals(again.log.id, life.log.id);
+    await feed(second, again, random, 20);
+    await drain(second, again);
+    if (round === 0) await second.stop(again);
+    else again.kill();
+  }
+  const next = await second.start(() => null, RESTORE);
+  await drain(second, next);
+  // Also when the savepoint was given up meanwhile, or another one has its name: a log is never lost silently.
+  assert(await next.job.store.savepoints.unpin(NAME));
+  await second.stop(next);
+  const later = await second.start(() => null, RESTORE);
+  await take(second, later);
+  await second.stop(later);
+  let last!: Life;
+  await capturingLogs(async (logged) => {
+    last = await second.start(() => null, RESTORE);
+    assert(
+      logged.some((line) => line.includes("another savepoint before-sale by now")),
+      `${logged}`,
+    );
+  });
+  assertEquals(last.log.id, life.log.id);
+  await take(second, last, "other");
+  await second.stop(last);
+  const other = await mustNotRestore(second, { restore: "other" });
+  assert(other.message.includes("which began with savepoint before-sale at 20"), other.message);
+  await second.assertExactlyOnce(models);
   closeAll(first, second);
 });
 

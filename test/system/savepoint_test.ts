@@ -95,10 +95,12 @@ Deno.test("a savepoint is taken, exported, imported and restored in another fold
     await add(second, 7);
     await second.kill();
 
-    const again = await run(serviceArguments(two, restoring));
-    assertEquals(again.code, 2);
-    assertStringIncludes(again.err, `was restored from savepoint before-sale already`);
-    assertStringIncludes(again.err, "start without --restore");
+    // Started again with the same flags, it goes on.
+    const again = await startService({ folder: two, flags: restoring });
+    await waitReady(again);
+    assertEquals(await stocks(again), after([100, 10, 7]));
+    assertStringIncludes(again.log(), "The log began with savepoint before-sale, and goes on");
+    assertEquals(await stop(again), 0);
     const third = await startService({ folder: two, flags: FLAGS });
     await waitReady(third);
     assertEquals(await stocks(third), after([100, 10, 7]));
@@ -129,6 +131,78 @@ Deno.test("a restore that cannot be is exit 2, and leaves no file", () =>
     const unknown = await run(serviceArguments(one, { restore: "before-sale" }));
     assertEquals(unknown.code, 2);
     assertStringIncludes(unknown.err, "There is no savepoint before-sale");
+  }));
+
+Deno.test("a backup without a savepoint can be restored, in place of another log by --replace-log", () =>
+  withFolders(async (one, two) => {
+    const nothing = await state("export", `${one}/none`, `--state.kv=${one}/state.kv`);
+    assertEquals(nothing.code, 2);
+    const first = await startService({ folder: one, flags: FLAGS });
+    await waitReady(first);
+    await add(first, 100);
+    assertEquals(await stop(first), 0);
+    const exported = await state("export", `${one}/backup`, `--state.kv=${one}/state.kv`);
+    const name = /savepoint (backup-\d{8}T\d{6}Z), /.exec(exported.out)![1]!;
+    assertStringIncludes(exported.out, `start with --restore=${name}`);
+    // Only the file has that savepoint.
+    assert(!(await state("list", `--state.kv=${one}/state.kv`)).out.includes(name));
+
+    const other = await startService({ folder: two, flags: FLAGS });
+    await add(other, 1);
+    await other.kill();
+    await Deno.remove(`${two}/state.kv`);
+    assertEquals((await state("import", `${one}/backup`, `--state.kv=${two}/state.kv`)).code, 0);
+    const restoring = { ...FLAGS, restore: name };
+    const refused = await run(serviceArguments(two, restoring));
+    assertEquals(refused.code, 2);
+    assertStringIncludes(refused.err, `There is a log in ${two}/log.kv already`);
+    assertStringIncludes(refused.err, "--replace-log");
+    for (const start of ["replaced", "goes on"]) {
+      const flags = { ...restoring, "replace.log": "true" };
+      const service = await startService({ folder: two, flags });
+      await waitReady(service);
+      assertEquals(await stocks(service), after([100]), start);
+      assertEquals(await stop(service), 0);
+      const moved = [...Deno.readDirSync(two)].map((f) => f.name)
+        .filter((f) => f.startsWith("log.kv.replaced-"));
+      assertEquals(moved.length, 1);
+      assertEquals(service.log().includes(`was moved to ${two}/${moved[0]}`), start === "replaced");
+    }
+    // What was moved is whole: the records that were answered before the kill are in it.
+    const moved = [...Deno.readDirSync(two)].find((f) => f.name.startsWith("log.kv.replaced-"))!;
+    const flags = { ...FLAGS, "log.kv": `${two}/${moved.name}`, "state.kv": `${two}/new.kv` };
+    const old = await startService({ folder: two, flags });
+    await waitReady(old);
+    assertEquals(await stocks(old), after([1]));
+    assertEquals(await stop(old), 0);
+  }));
+
+Deno.test("a restored log serves the generator, and another kind of job, in the same folder", () =>
+  withFolders(async (one) => {
+    const flags = { "log.partitions": "4" };
+    const first = await startService({ folder: one, flags });
+    await add(first, 100);
+    await post(first, "/savepoints", "application/json", '{"name":"base"}');
+    assertEquals(await stop(first), 0);
+    const restoring = { ...flags, restore: "base", "replace.log": "true" };
+    const second = await startService({ folder: one, flags: restoring });
+    await waitReady(second);
+    await add(second, 7);
+    assertEquals(await stop(second), 0);
+    // As in a container whose flags for the restore stay.
+    const generating = await startService({
+      folder: one,
+      flags: { ...restoring, "generate.transactions": "true", "generate.count": "1000" },
+    });
+    await waitReady(generating);
+    assertEquals(await stop(generating), 0);
+    const socket = await startService({
+      folder: one,
+      flags: { ...flags, job: "socket", "generate.transactions": "false" },
+    });
+    await waitReady(socket);
+    assertEquals(await stocks(socket), after([100, 7]));
+    assertEquals(await stop(socket), 0);
   }));
 
 Deno.test("with a token the service may listen for other machines; without one it does not start", () =>

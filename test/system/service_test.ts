@@ -122,7 +122,7 @@ Deno.test("a port in use, a folder that cannot be written, bad parameters: exit 
         [["--nonsense=1"], 'Unknown parameter "nonsense"'],
         [
           ["nonsense"],
-          'Expected --key=value, --generate, --accept-offset, --check, --help or --version, not "nonsense"',
+          'Expected --key=value, --generate, --accept-offset, --replace-log, --check, --help or --version, not "nonsense"',
         ],
         [["--config=nowhere.properties"], "Cannot read nowhere.properties"],
       ] as const

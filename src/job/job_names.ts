@@ -1,0 +1,7 @@
+// Names of jobs, under which the store keeps their checkpoints.
+
+/** The default job, and that of Kafka. */
+export const JOB_NAME = "Transaction Processor Job";
+
+/** The job with a socket. */
+export const SOCKET_JOB_NAME = "Socket Transaction Processor Job";
