@@ -2,7 +2,7 @@
 
 import type { Context } from "hono";
 import type { RunningJob } from "../job/mod.ts";
-import { type Codec, InvalidRecordError, reasonName, Slices } from "../types/mod.ts";
+import { type Codec, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { answerInPieces } from "./answer_stream.ts";
 import { fail, setRetryAfter, tellRefused } from "./answers.ts";
 import { type BodyForm, formOf } from "./bodies.ts";
@@ -63,10 +63,10 @@ export async function answerEach<T, R>(
 async function parseEach<T, R>(
   { bytes, share }: Body,
   form: BodyForm,
-  { options: { limits, clock }, budget }: BodyReader,
+  { options: { limits }, turns, budget }: BodyReader,
   handling: Handling<T, R>,
 ): Promise<(T | InvalidRecordError)[]> {
-  const slices = new Slices(clock);
+  const slices = turns.begin();
   const spans = await form.scan(bytes, limits.bodyRecordsMax, slices);
   if (spans.count === 0) throw new BodyError(400, "empty", "The body has no record");
   if (!share.addOverhead(RECORD_BYTES * spans.count)) throw busy(budget);

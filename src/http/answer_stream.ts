@@ -1,7 +1,7 @@
 // Answers of any length: small ones at once, large ones in pieces, as their clients read them.
 
 import type { Context } from "hono";
-import { encodeUtf8, Slices } from "../types/mod.ts";
+import { encodeUtf8 } from "../types/mod.ts";
 import type { BodyReader } from "./body_reader.ts";
 import { busy } from "./body_reader.ts";
 import { type Share, SMALL_BYTES } from "./byte_budget.ts";
@@ -22,11 +22,11 @@ export interface PiecedAnswer {
 /** Answers with a text that is made while it is read. */
 export async function answerInPieces(
   c: Context,
-  { transfers, options: { clock } }: BodyReader,
+  { transfers, turns }: BodyReader,
   { status, contentType, text, share }: PiecedAnswer,
 ): Promise<Response> {
   c.header("content-type", contentType);
-  const slices = new Slices(clock);
+  const slices = turns.begin();
   let begun = "";
   for (let part = text.next(); !part.done; part = text.next()) {
     begun += part.value;
@@ -53,7 +53,7 @@ export async function answerInPieces(
     start: (its) => void (controller = its),
     pull: async () => {
       transfer.isIdle = true;
-      await slices.next();
+      if (slices.isDue(PIECE_CHARS)) await slices.next();
       const piece = begun || nextPiece(text);
       begun = "";
       if (piece === "") {

@@ -1,7 +1,7 @@
 // Reads the body of a request, within its bounds: bytes, the budget of all requests, a minimum rate.
 
 import type { Context } from "hono";
-import { type Clock, shorten, Slices } from "../types/mod.ts";
+import { type Clock, shorten, Turns } from "../types/mod.ts";
 import { BodyError } from "./body_error.ts";
 import { ByteBudget, type Share } from "./byte_budget.ts";
 import { ByteCollector } from "./byte_collector.ts";
@@ -11,6 +11,8 @@ import { RATE_SECONDS, Transfer, Transfers } from "./transfers.ts";
 
 /** Bodies of so many bytes, which come with their head as a rule, are read at once. */
 const AT_ONCE_BYTES = 4096;
+/** Units of work that it takes to read a piece, however small; see Slices. */
+const PIECE_UNITS = 4096;
 
 export interface BodyReaderOptions {
   readonly limits: HttpLimits;
@@ -37,9 +39,11 @@ interface Told {
 export class BodyReader {
   readonly budget: ByteBudget;
   readonly transfers: Transfers;
+  readonly turns: Turns;
 
   constructor(readonly options: BodyReaderOptions) {
     const { limits, clock, stopping } = options;
+    this.turns = new Turns(clock);
     this.budget = new ByteBudget(limits.bodiesBytesMax);
     this.transfers = new Transfers(clock, limits.bodyRateMin, stopping);
   }
@@ -103,7 +107,7 @@ export class BodyReader {
 
   async #readStream({ req }: Context, { length, isGzip }: Told, share: Share): Promise<Uint8Array> {
     const collector = new ByteCollector();
-    const slices = new Slices(this.options.clock);
+    const slices = this.turns.begin();
     const collect = (bytes: Uint8Array) => {
       if (collector.length + bytes.length > this.options.limits.bodyBytesMax) {
         throw this.#tooLarge();
@@ -130,7 +134,7 @@ export class BodyReader {
         if (gunzip) await gunzip.write(value);
         else collect(value);
         // What has come already is read without a wait, be it a million pieces.
-        if (slices.isDue(256 + value.length)) await slices.next();
+        if (slices.isDue(PIECE_UNITS + value.length)) await slices.next();
       }
       if (length !== null) checkLength(transfer.bytes, length);
       await gunzip?.end();

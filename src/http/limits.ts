@@ -11,6 +11,12 @@ export interface HttpLimits {
   readonly bodiesBytesMax: number;
   /** Bytes a second that a body and an answer must go at, over 10 seconds; 0 = as slowly as they like. */
   readonly bodyRateMin: number;
+  /** ms until the first request of a connection must have come. */
+  readonly headTimeoutMs: number;
+  /** ms after which a connection on which nothing happens is closed. */
+  readonly idleTimeoutMs: number;
+  /** Connections that are kept. */
+  readonly connectionsMax: number;
 }
 
 export function limitsOf(params: Parameters): HttpLimits {
@@ -19,5 +25,8 @@ export function limitsOf(params: Parameters): HttpLimits {
     bodyRecordsMax: params.get("http.body.records.max"),
     bodiesBytesMax: params.get("http.bodies.bytes.max"),
     bodyRateMin: params.get("http.body.rate.min"),
+    headTimeoutMs: params.get("http.head.timeout.ms"),
+    idleTimeoutMs: params.get("http.idle.timeout.ms"),
+    connectionsMax: params.get("http.connections.max"),
   };
 }

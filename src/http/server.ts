@@ -1,20 +1,16 @@
-import { getLogger } from "@logtape/logtape";
 import { type Conditions, type Instance, type RunningJob, StopError } from "../job/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
-import { createStartingApi } from "./starting.ts";
+import { Connections } from "./connections.ts";
 import type { HttpLimits } from "./limits.ts";
-
-const log = getLogger(["stockflow", "http"]);
+import { createStartingApi } from "./starting.ts";
 
 /** How long answers may take to be read once the job has stopped. */
 const UNREAD_MS = 1000;
 /** How long a stop waits for requests under way while the job is not ready, and how often it looks. */
 const UNREADY_MS = 1000;
 const READY_LOOK_MS = 50;
-/** How often it is tried to listen again. */
-const LISTEN_AGAIN_MS = 100;
 
 export interface ServerOptions {
   /** What is not as it should be; what a job waits for before it starts is among it. */
@@ -60,15 +56,20 @@ export function startServer(options: ServerOptions): Server {
   };
   const allAnswered = () => Promise.allSettled(underWay);
   try {
-    const listener = new Listener(
+    const { headTimeoutMs, idleTimeoutMs, connectionsMax } = limits;
+    const connections = new Connections({
+      hostname,
       port,
-      (at) => Deno.serve({ hostname, port: at, onListen: () => {} }, answer),
-      allAnswered,
-    );
+      headTimeoutMs,
+      idleTimeoutMs,
+      connectionsMax,
+      clock: systemClock,
+      answer,
+    });
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return {
-      url: `http://${host}:${listener.port}`,
-      port: listener.port,
+      url: `http://${host}:${connections.port}`,
+      port: connections.port,
       serve: (started) => {
         job = started;
         app = createApi({ ...shared, limits, job });
@@ -84,7 +85,7 @@ export function startServer(options: ServerOptions): Server {
           await systemClock.sleep(READY_LOOK_MS, answered.signal);
         }
       },
-      stop: () => Promise.race([listener.stop(), systemClock.sleep(UNREAD_MS)]),
+      stop: () => Promise.race([connections.stop(), systemClock.sleep(UNREAD_MS)]),
     };
   } catch (error) {
     throw new StopError(
@@ -94,57 +95,5 @@ export function startServer(options: ServerOptions): Server {
         : "stop what uses the port, or choose another by --http.port",
       { cause: error },
     );
-  }
-}
-
-/**
- * Listens until it is stopped. A server of Deno ends when it cannot take a connection, as when too many are
- * open: then the next one listens at once, and the connections of the old one are closed when what is under
- * way is answered, so that there is room again.
- */
-class Listener {
-  #server: Deno.HttpServer<Deno.NetAddr>;
-  #isStopped = false;
-
-  constructor(
-    port: number,
-    /** Makes a server that listens at a port; 0 = any free one. */
-    readonly serve: (port: number) => Deno.HttpServer<Deno.NetAddr>,
-    readonly answered: () => Promise<unknown>,
-  ) {
-    this.#server = this.#listen(port);
-  }
-
-  get port(): number {
-    return this.#server.addr.port;
-  }
-
-  /** Resolves when all connections are closed. */
-  stop(): Promise<void> {
-    this.#isStopped = true;
-    return this.#server.shutdown();
-  }
-
-  #listen(port: number): Deno.HttpServer<Deno.NetAddr> {
-    const server = this.serve(port);
-    server.finished.catch((error) => {
-      log.error("Cannot take connections: {reason}", { reason: (error as Error).message });
-      // Before that, bodies could not be read to their end.
-      void this.answered().then(() => server.shutdown()).catch(() => {});
-      return this.#listenAgain(port || server.addr.port);
-    });
-    return server;
-  }
-
-  async #listenAgain(port: number): Promise<void> {
-    while (!this.#isStopped) {
-      try {
-        this.#server = this.#listen(port);
-        return;
-      } catch (error) {
-        log.error("Cannot listen: {reason}; trying again", { reason: (error as Error).message });
-      }
-      await systemClock.sleep(LISTEN_AGAIN_MS);
-    }
   }
 }

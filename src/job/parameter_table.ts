@@ -381,6 +381,24 @@ export const PARAMETERS = {
     1024,
     "bytes a second at which a body must come and an answer be read, over 10 seconds; 0 = any",
   ),
+  "http.head.timeout.ms": integer(
+    100,
+    3_600_000,
+    10_000,
+    "a connection on which no request came for so long since it was opened is closed",
+  ),
+  "http.idle.timeout.ms": integer(
+    100,
+    DAY_MS,
+    75_000,
+    "one on which nothing happened for so long since its last answer is closed, also within the next head",
+  ),
+  "http.connections.max": integer(
+    10,
+    1_000_000,
+    1000,
+    "connections that are kept; for one more, some of those on which nothing happens are closed",
+  ),
   "socket.host": text(
     "a host name or an address",
     /^[A-Za-z0-9._:-]{1,253}$/,

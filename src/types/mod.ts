@@ -18,7 +18,7 @@ export * from "./record_batch.ts";
 export { type Chance, type Clock, randomId, systemChance, systemClock } from "./clock.ts";
 export { takeTurn } from "./turns.ts";
 export { retry, type RetryOptions } from "./retry.ts";
-export { Slices } from "./slices.ts";
+export { Slices, Turns } from "./slices.ts";
 export { crc32c } from "./crc32c.ts";
 export { decodeUtf8, encodeUtf8, showUtf8 } from "./utf8.ts";
 export {

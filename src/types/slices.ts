@@ -7,13 +7,44 @@ const LOOK_UNITS = 32_768;
 /** Work after which a slice is over, whatever the clock says. */
 const SLICE_UNITS_MAX = 1_048_576;
 
+/** Gives turns to all long work of a thread, one slice after the other, with a turn of everything else between them. */
+export class Turns {
+  readonly #waiting: (() => void)[] = [];
+  #isRunning = false;
+
+  constructor(readonly clock: Clock) {}
+
+  /** Work that begins now. */
+  begin(): Slices {
+    return new Slices(this);
+  }
+
+  /** Resolves when it is the caller's turn. */
+  next(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    if (!this.#isRunning) void this.#run();
+    return promise;
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    while (this.#waiting.length > 0) {
+      // Clock.yield lets no connection have its turn: Deno runs what is immediate before it looks at sockets.
+      await this.clock.sleep(0);
+      this.#waiting.shift()!();
+    }
+    this.#isRunning = false;
+  }
+}
+
 /**
  * Cuts long work into slices of a few ms, between which the other events of the thread have their turn. A unit of
  * work is about a byte that is looked at once or twice.
  *
  * ```ts
  * import { systemClock } from "./clock.ts";
- * const slices = new Slices(systemClock);
+ * const slices = new Turns(systemClock).begin();
  * for (const line of ["a", "b"]) {
  *   if (slices.isDue(line.length)) await slices.next();
  * }
@@ -24,8 +55,8 @@ export class Slices {
   #unlooked = 0;
   #from: number;
 
-  constructor(readonly clock: Clock) {
-    this.#from = clock.monotonic();
+  constructor(readonly turns: Turns) {
+    this.#from = turns.clock.monotonic();
   }
 
   /** Whether the slice is over after so much more work. */
@@ -34,13 +65,14 @@ export class Slices {
     if (this.#unlooked < LOOK_UNITS) return false;
     this.#units += this.#unlooked;
     this.#unlooked = 0;
-    return this.#units >= SLICE_UNITS_MAX || this.clock.monotonic() - this.#from >= SLICE_MS;
+    return this.#units >= SLICE_UNITS_MAX ||
+      this.turns.clock.monotonic() - this.#from >= SLICE_MS;
   }
 
-  /** Lets others have their turn, and begins the next slice. */
+  /** Waits for others, and begins the next slice. */
   async next(): Promise<void> {
-    await this.clock.yield();
+    await this.turns.next();
     this.#units = this.#unlooked = 0;
-    this.#from = this.clock.monotonic();
+    this.#from = this.turns.clock.monotonic();
   }
 }

@@ -14,6 +14,7 @@ import {
 } from "../../src/job/mod.ts";
 import { HungError, toKv, watchKv } from "../../src/log/mod.ts";
 import { openWatchedKv } from "../../src/job/surroundings.ts";
+import { NO_FIGURES } from "../../src/job/worker/figures.ts";
 import { systemClock } from "../../src/types/mod.ts";
 import { Random } from "../model/random.ts";
 import { FaultKv } from "../log/fault_kv.ts";
@@ -38,6 +39,22 @@ Deno.test("a KV call that never answers fails in time, and is told by its name",
   assertEquals((await watched.get(["a"])).value, 1);
   assertEquals((await Array.fromAsync(watched.list({ prefix: [] }))).length, 1);
   assertEquals(await Array.fromAsync(watched.listKeys({ prefix: [] })), [["a"]]);
+  kv.kv.close();
+});
+
+Deno.test("a KV call is not taken to hang while the thread that waits for it stands still", async () => {
+  const clock = new ManualClock();
+  const kv = new FaultKv(await Deno.openKv(":memory:"), () => null);
+  const answer = Promise.withResolvers<Deno.KvEntryMaybe<number>>();
+  kv.get = () => answer.promise as never;
+  const told: string[] = [];
+  const onHung = (what: string) => told.push(what);
+  const watched = watchKv(kv, { name: "log.kv", timeoutMs: 5000, clock, onHung });
+  const got = watched.get<number>(["a"]);
+  await clock.advance(60_000);
+  answer.resolve({ key: ["a"], value: 1, versionstamp: "1" });
+  assertEquals((await got).value, 1);
+  assertEquals(told, []);
   kv.kv.close();
 });
 
@@ -242,4 +259,51 @@ Deno.test("a thread that hangs is noticed in time, told with what it was doing, 
   const text = told.map((record) => String(record.properties["message"])).join();
   assert(text.includes("hangs while folding partition 3"), text);
   await reset();
+});
+
+/** A thread that tells its figures four times a second, of which nobody hears while the clock is moved at once. */
+class TalkingThread extends SilentThread {
+  #isOver = false;
+
+  constructor(readonly clock: ManualClock) {
+    super();
+    void this.#talk();
+  }
+
+  async #talk(): Promise<void> {
+    while (!this.#isOver) {
+      await this.clock.sleep(250);
+      const data = { kind: "call", id: 0, method: "figures", args: [NO_FIGURES] };
+      this.onmessage?.call(this as never, { data } as MessageEvent);
+    }
+  }
+
+  override postMessage(): void {}
+
+  override terminate(): void {
+    this.#isOver = true;
+    super.terminate();
+  }
+}
+
+Deno.test("while the control plane stands still, no thread is taken to hang, however long", async () => {
+  const clock = new ManualClock();
+  const threads: SilentThread[] = [];
+  const start = () => threads[threads.push(new TalkingThread(clock)) - 1]!;
+  const worker = workerOf(clock, start, []);
+  const stop = new AbortController();
+  const run = worker.run(stop.signal);
+  await clock.advance(1000);
+  for (let n = 0; n < 20; n++) {
+    // Four times watchdog.timeout.ms: what the thread said meanwhile is heard after the watchdog's look.
+    await clock.advance(40_000);
+    await clock.advance(50);
+    for (let k = 0; k < 5; k++) await clock.advance(250);
+  }
+  assertEquals(threads.length, 1);
+  assertEquals(threads[0]!.terminated, false);
+  assertEquals(worker.figures().recoveries, 0);
+  worker.crash();
+  stop.abort();
+  await clock.run(run.catch(() => {}), "it ends");
 });

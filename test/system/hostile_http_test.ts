@@ -9,17 +9,17 @@ const CONNECTIONS = 400;
 const BIG_ANSWER = 40_000;
 
 const REQUESTS = [
-  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
-  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: -1\r\n\r\n1\t1\ta\t1",
-  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\n1\t1\ta\t1",
-  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 99999999999999\r\n\r\n",
-  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n1",
-  "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n1",
-  "POST /queries HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n[]",
-  "GET /items/%zz HTTP/1.1\r\nhost: a\r\n\r\n",
+  "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
+  "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: -1\r\n\r\n1\t1\ta\t1",
+  "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\n1\t1\ta\t1",
+  "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 99999999999999\r\n\r\n",
+  "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n1",
+  "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n1",
+  "POST /queries HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n[]",
+  "GET /items/%zz HTTP/1.1\r\nhost: localhost\r\n\r\n",
   "GET http://elsewhere/livez HTTP/1.1\r\nhost: \r\n\r\n",
   "GET / HTTP/9.9\r\n\r\n",
-  `GET /${"a".repeat(100_000)} HTTP/1.1\r\nhost: a\r\n\r\n`,
+  `GET /${"a".repeat(100_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`,
   `GET / HTTP/1.1\r\n${"a: b\r\n".repeat(20_000)}\r\n`,
   "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0",
 ].map((text) => new TextEncoder().encode(text));
@@ -99,15 +99,15 @@ Deno.test("clients that neither send nor read do not hold up a stop in good orde
     const silent = await send("");
     const half = await send("GET /livez HTT");
     const chunked = await send(
-      "POST /queries HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n7\r\n1 item_",
+      "POST /queries HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n7\r\n1 item_",
     );
     const short = await send(
-      "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
+      "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
     );
     // An answer of more bytes than a connection holds, which nobody reads.
     const queries = `1 ${"a".repeat(200)}\n`.repeat(BIG_ANSWER);
     await send(
-      `POST /queries HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: ${queries.length}\r\n\r\n${queries}`,
+      `POST /queries HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: ${queries.length}\r\n\r\n${queries}`,
     );
     await new Promise((resolve) => setTimeout(resolve, 1000));
     await stopInGoodOrder(service);
@@ -142,7 +142,7 @@ Deno.test("more connections than the process may have open end neither it nor wh
     const underWay = await connect();
     await write(
       underWay,
-      "POST /transactions HTTP/1.1\r\nhost: a\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\n",
+      "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 8\r\n\r\n",
     );
     for (let n = 0; n < 2 * openFilesMax; n++) await connect().catch(() => {}); // some are refused
     await write(underWay, "1\t1\ta\t1\n");

@@ -11,6 +11,8 @@ export interface ServiceOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How many files and connections it may have open; as many as this process by default. */
   readonly openFilesMax?: number;
+  /** File of a cgroup to which a process writes its id to be in it. */
+  readonly cgroup?: string;
 }
 
 export interface Service {
@@ -58,12 +60,19 @@ export function serviceArguments(
 
 /** Starts the service and waits until it listens. */
 export async function startService(
-  { flags, folder, env, openFilesMax }: ServiceOptions = {},
+  { flags, folder, env, openFilesMax, cgroup }: ServiceOptions = {},
 ): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
+  const enter = cgroup === undefined ? "" : `echo $$ > '${cgroup}' && `;
   const child = new Deno.Command("sh", {
-    args: ["-c", `${limit}exec "$@"`, "sh", Deno.execPath(), ...serviceArguments(data, flags)],
+    args: [
+      "-c",
+      `${limit}${enter}exec "$@"`,
+      "sh",
+      Deno.execPath(),
+      ...serviceArguments(data, flags),
+    ],
     cwd: ROOT,
     env: { ...env },
     stdin: "null",

@@ -100,17 +100,17 @@ export class ThreadWorker implements JobWorker {
   #onCrash: ((error: Error) => void) | null = null;
 
   async #life(stop: AbortSignal): Promise<void> {
-    const { spec, clock, name, ownLog } = this.options;
+    const { spec, name, ownLog } = this.options;
     const entry = ownLog?.entry ?? new URL("./remote_log_thread.ts", import.meta.url);
     const thread = (this.options.startThread ?? startThread)(name, entry);
     const activity = new Activity();
     activity.set("starting", 0);
     const crashed = Promise.withResolvers<never>();
     crashed.promise.catch(() => {});
-    let heardAt = clock.monotonic();
+    let silentMs = 0;
     const rpc = new Rpc(thread, this.#methods());
     thread.onmessage = (event) => {
-      heardAt = clock.monotonic();
+      silentMs = 0;
       rpc.receive(event.data);
     };
     thread.onerror = (event) => {
@@ -125,7 +125,7 @@ export class ThreadWorker implements JobWorker {
     const askToStop = () => rpc.notify("stop", []);
     stop.addEventListener("abort", askToStop);
     const over = new AbortController();
-    void this.#watch(over.signal, activity, () => heardAt).catch(crashed.reject);
+    void this.#watch(over.signal, activity, () => silentMs += LOOK_MS).catch(crashed.reject);
     try {
       const ended = rpc.call<void>("run", [{ ...spec, activity: activity.memory }]);
       ended.catch(() => {}); // whoever loses the race has nothing to say
@@ -163,15 +163,21 @@ export class ThreadWorker implements JobWorker {
     this.#rpc = this.#thread = null;
   }
 
-  /** Fails when the thread has not been heard of for too long. */
-  async #watch(over: AbortSignal, activity: Activity, heardAt: () => number): Promise<void> {
+  /**
+   * Fails when the thread has not been heard of for too long. Looks are counted instead of time: while this thread
+   * itself stands still, what the other one says waits to be heard.
+   *
+   * @param lookAgain to be called at every look; returns for how many ms of looks it was silent
+   */
+  async #watch(over: AbortSignal, activity: Activity, lookAgain: () => number): Promise<void> {
     const { clock, watchdogMs } = this.options;
     while (!over.aborted) {
       await clock.sleep(LOOK_MS, over);
-      const silent = clock.monotonic() - heardAt();
-      if (over.aborted || silent < watchdogMs) continue;
+      if (over.aborted) return;
+      const silentMs = lookAgain();
+      if (silentMs < watchdogMs) continue;
       throw new Error(
-        `The thread hangs while ${activity}: it was silent for ${Math.round(silent)} ms ` +
+        `The thread hangs while ${activity}: it was silent for ${silentMs} ms ` +
           "(watchdog.timeout.ms), and is replaced",
       );
     }
