@@ -37,7 +37,8 @@ export class CommittedReader {
     await client.connect([topic]);
     const partitions = Array.from({ length: client.topics.get(topic)! }, (_, p) => p);
     const ends = await client.offsets(topic, partitions, "latest");
-    const fetcher = new Fetcher({ client, topic, clock: systemClock, ends });
+    const input = { name: topic, id: null, groupId: "reader", isQueries: false };
+    const fetcher = new Fetcher({ client, topic: input, clock: systemClock, ends });
     this.#done = Promise.all(
       partitions.map((partition) => this.#read(fetcher, partition, ends.get(partition)!)),
     );

@@ -153,7 +153,8 @@ export class Pipeline {
     const { transactions: { source }, queries } = this.wiring;
     const user = {
       hasCheckpoints: async () => (await store.partitions()).length > 0,
-      newestCheckpoints: (logId: string) => newestCheckpoints(store, logId),
+      newestCheckpoints: (logId: string, topicId: string | null) =>
+        newestCheckpoints(store, logId, topicId),
     };
     const transactionLog = restoring
       ? await openRestored(source, user, store, this.params)

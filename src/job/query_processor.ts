@@ -6,6 +6,7 @@ import {
   decodeBatch,
   encodeUtf8,
   InvalidRecordError,
+  isIntact,
   type LogRecord,
   type NewRecord,
   Partitioner,
@@ -16,6 +17,7 @@ import {
   reasonName,
   splitIntoBatches,
 } from "../types/mod.ts";
+import { DamagedBatchError } from "./errors.ts";
 import type { CommitSource, Pending } from "./worker/committer.ts";
 import { deadLetterOf } from "./worker/dead_letters.ts";
 import type { Owners } from "./worker/owners.ts";
@@ -74,9 +76,10 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
    * Answers the queries of a batch from the position on.
    *
    * @throws {LostError} when the signal is aborted while owners are not ready
+   * @throws {DamagedBatchError} when its CRC or its records are wrong
    */
   async answer(batch: Uint8Array, signal: AbortSignal): Promise<void> {
-    const records = decodeBatch(batch).filter((r) => r.offset >= this.position);
+    const records = this.#decode(batch).filter((r) => r.offset >= this.position);
     // Behind the batch, whose last records may be gone: a log may hold batches without records.
     const end = batchInfo(batch).lastOffset + 1;
     if (records.length === 0) {
@@ -91,6 +94,22 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
     const outcomes = read.map((r) => this.#put(r, stocks));
     this.position = end;
     this.onAnswers(this.partition, records[0]!.offset, outcomes);
+  }
+
+  #decode(batch: Uint8Array): LogRecord[] {
+    try {
+      if (!isIntact(batch)) throw new RangeError("Its CRC is wrong");
+      return decodeBatch(batch);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      const where = `${this.topics.input}-${this.partition} at offset ${this.position}`;
+      throw new DamagedBatchError(
+        where,
+        `The log is damaged: cannot read the queries of ${where}: ${error.message}`,
+        "restore the log from a copy; skipping the batch would leave queries without an answer",
+        { cause: error },
+      );
+    }
   }
 
   #parse({ value }: LogRecord): Query | InvalidRecordError {

@@ -15,6 +15,7 @@ import {
 import { NO_TIME } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import { JOB_NAME } from "./job_names.ts";
+import { checkTopicId } from "./worker/recovery.ts";
 import type { Parameters } from "./parameters.ts";
 import type { LogSource, LogUser } from "./streams.ts";
 
@@ -186,16 +187,23 @@ function committedAt(manifest: Manifest | null): CommittedPosition {
   };
 }
 
-/** Where the newest checkpoints of a log stand, by partition. */
+/**
+ * Where the newest checkpoints of a log stand, by partition.
+ *
+ * @param topicId what the topic's id is now, where topics have one
+ * @throws {StopError} when they were made from another topic of the name
+ */
 export async function newestCheckpoints(
   store: CheckpointStore,
   logId: string,
+  topicId: string | null,
 ): Promise<Map<number, CommittedPosition>> {
   const positions = new Map<number, CommittedPosition>();
   for (const partition of await store.partitions()) {
     const listed = await store.list(partition);
     const newest = listed.find(({ manifest }) => manifest?.logId === logId)?.manifest;
     if (!newest) continue;
+    checkTopicId(newest, topicId);
     const { scalars, start, parameters } = newest;
     positions.set(partition, {
       offset: Number(scalars.position),

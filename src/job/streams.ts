@@ -34,7 +34,10 @@ export interface LogUser {
   /** Whether the job has a checkpoint. */
   hasCheckpoints(): Promise<boolean>;
   /** Where the newest checkpoints of a log stand, by partition. */
-  newestCheckpoints(logId: string): Promise<ReadonlyMap<number, CommittedPosition>>;
+  newestCheckpoints(
+    logId: string,
+    topicId: string | null,
+  ): Promise<ReadonlyMap<number, CommittedPosition>>;
 }
 
 /** A stream of records that a job reads: a topic of a log. T tells what its records are. */

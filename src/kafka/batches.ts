@@ -1,6 +1,6 @@
 // Record batches as they come from a fetch and go into a produce.
 
-import { BATCH_HEADER_BYTES, batchInfo, crc32c } from "../types/mod.ts";
+import { BATCH_HEADER_BYTES, batchInfo, crc32c, isIntact } from "../types/mod.ts";
 import type { AbortedTransaction } from "./protocol/fetch.ts";
 
 const LENGTH_AT = 8;
@@ -35,7 +35,10 @@ function viewOf(bytes: Uint8Array): DataView {
 /** What stands in a fetched partition's bytes, batch by batch; a batch that is cut at the end is left. */
 export interface FetchedBatch {
   readonly bytes: Uint8Array;
+  readonly baseOffset: number;
   readonly lastOffset: number;
+  /** Its CRC32C as it stands in the log, whatever was made of it. */
+  readonly crc: number;
 }
 
 /** Records of a format before that of record batches: message sets of magic 0 or 1 (Kafka before 0.11). */
@@ -49,7 +52,8 @@ export class OldFormatError extends Error {
 
 /**
  * Splits fetched bytes into batches. Control batches and batches of aborted transactions become empty
- * ones of the same offsets: a position moves over them, and nothing of them is read.
+ * ones of the same offsets: a position moves over them, and nothing of them is read. One whose CRC is
+ * wrong stays as it is, for whoever reads it to find that: its attributes may be what is damaged.
  *
  * @throws {OldFormatError} when the bytes are of magic 0 or 1
  * @throws {RangeError} when they are of an unknown magic
@@ -68,20 +72,22 @@ export function readFetched(
     if (at + BATCH_HEADER_BYTES > records.length) break;
     const length = view.getInt32(at + LENGTH_AT) + FRAME_BYTES;
     if (at + length > records.length) break;
-    const { baseOffset, lastOffset } = batchInfo(records, at);
+    const { baseOffset, lastOffset, crc } = batchInfo(records, at);
     while (waiting.length > 0 && waiting[0]!.firstOffset <= lastOffset) {
       aborting.add(waiting.shift()!.producerId);
     }
     const attributes = view.getInt16(at + ATTRIBUTES_AT);
     let bytes = records.subarray(at, at + length);
-    if (attributes & CONTROL) {
-      if (markerOf(bytes) === ABORT_MARKER) aborting.delete(view.getBigInt64(at + PRODUCER_ID_AT));
-      bytes = emptyBatch(baseOffset, lastOffset);
-    } else if (
-      attributes & TRANSACTIONAL && aborting.size > 0 &&
-      aborting.has(view.getBigInt64(at + PRODUCER_ID_AT))
-    ) bytes = emptyBatch(baseOffset, lastOffset);
-    batches.push({ bytes, lastOffset });
+    const isMarker = (attributes & CONTROL) !== 0;
+    const isAborted = attributes & TRANSACTIONAL && aborting.size > 0 &&
+      aborting.has(view.getBigInt64(at + PRODUCER_ID_AT));
+    if ((isMarker || isAborted) && isIntact(bytes)) {
+      if (isMarker && markerOf(bytes) === ABORT_MARKER) {
+        aborting.delete(view.getBigInt64(at + PRODUCER_ID_AT));
+      }
+      bytes = emptyBatch(baseOffset, lastOffset, crc);
+    }
+    batches.push({ bytes, baseOffset, lastOffset, crc });
     at += length;
   }
   return batches;
@@ -102,8 +108,17 @@ function markerOf(batch: Uint8Array): number {
   return view.getInt16(at + 2);
 }
 
-/** A batch without records that covers offsets; compaction leaves such batches too (KIP-98). */
-export function emptyBatch(baseOffset: number, lastOffset: number): Uint8Array<ArrayBuffer> {
+/**
+ * A batch without records that covers offsets; compaction leaves such batches too (KIP-98).
+ *
+ * @param crc of the batch that it stands for; takes the place of the sequence number, which is under the
+ * CRC of this one, so that a checkpoint tells one marker from another
+ */
+export function emptyBatch(
+  baseOffset: number,
+  lastOffset: number,
+  crc = -1,
+): Uint8Array<ArrayBuffer> {
   const batch = new Uint8Array(BATCH_HEADER_BYTES);
   const view = viewOf(batch);
   view.setBigInt64(0, BigInt(baseOffset));
@@ -113,7 +128,7 @@ export function emptyBatch(baseOffset: number, lastOffset: number): Uint8Array<A
   view.setInt32(LAST_DELTA_AT, lastOffset - baseOffset);
   view.setBigInt64(PRODUCER_ID_AT, -1n);
   view.setInt16(PRODUCER_EPOCH_AT, -1);
-  view.setInt32(SEQUENCE_AT, -1);
+  view.setInt32(SEQUENCE_AT, crc);
   view.setUint32(CRC_AT, crc32c(batch, ATTRIBUTES_AT));
   return batch;
 }

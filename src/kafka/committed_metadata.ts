@@ -1,29 +1,69 @@
 // What a committed offset's metadata says, beside the offset: where the state began, the fired
-// watermark, and a hash of the fold parameters. Tools that reset offsets leave none of it.
+// watermark, a hash of the fold parameters, and which log the offset is of. Tools that reset offsets
+// leave none of it. See docs/formats.md; the first form has no identity of the log, and is still read.
 //
+//   stockflow2 start=<offset|none> watermark=<ms|none> fold=<hash|none> topic=<id|none> last=<offset:crc|none>
 //   stockflow1 start=<offset|none> watermark=<ms|none> fold=<hash|none>
 
 import type { CommittedPosition } from "../log/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 
-const PATTERN =
-  /^stockflow1 start=(none|0|[1-9][0-9]*) watermark=(none|-?[0-9]+) fold=(none|[0-9a-f]+)$/;
+/** A record batch as it stands in a log: a topic that was created anew has another one there. */
+export interface BatchCrc {
+  readonly baseOffset: number;
+  /** The CRC32C field. */
+  readonly crc: number;
+}
+
+/** Which log an offset is of. */
+export interface LogIdentity {
+  /** The topic's id (KIP-516); null where brokers have none, or it was not kept. */
+  readonly topicId: string | null;
+  /** The last batch below the offset, where there is no topic id; null where it is not known. */
+  readonly last: BatchCrc | null;
+}
+
+export interface CommittedEntry {
+  readonly position: CommittedPosition;
+  readonly identity: LogIdentity;
+}
+
+export const UNKNOWN_LOG: LogIdentity = { topicId: null, last: null };
+
+const POSITION =
+  "start=(none|0|[1-9][0-9]*) watermark=(none|-?[0-9]+) fold=(none|[0-9a-f]+)" as const;
+const IDENTITY = "topic=(none|[A-Za-z0-9_-]{22}) last=(none|([0-9]+):([0-9a-f]{8}))" as const;
+const PATTERN = new RegExp(`^stockflow(?:1 ${POSITION}|2 ${POSITION} ${IDENTITY})$`);
 
 export function encodeMetadata(
   { start, watermark, parameters }: Omit<CommittedPosition, "offset">,
+  { topicId, last }: LogIdentity,
 ): string {
   const fired = watermark === NO_TIME ? "none" : watermark;
-  return `stockflow1 start=${start ?? "none"} watermark=${fired} fold=${parameters || "none"}`;
+  const batch = last ? `${last.baseOffset}:${last.crc.toString(16).padStart(8, "0")}` : "none";
+  return `stockflow2 start=${start ?? "none"} watermark=${fired} fold=${parameters || "none"} ` +
+    `topic=${topicId ?? "none"} last=${batch}`;
 }
 
-/** The position that an offset with its metadata tells; null when the metadata is not ours. */
-export function decodeMetadata(offset: number, metadata: string): CommittedPosition | null {
-  const [, start, watermark, fold] = PATTERN.exec(metadata) ?? [];
-  if (start === undefined) return null;
+/** What an offset with its metadata says; null when the metadata is not ours. */
+export function decodeMetadata(offset: number, metadata: string): CommittedEntry | null {
+  const found = PATTERN.exec(metadata);
+  if (!found) return null;
+  const [start, watermark, fold, topic, last, base, crc] = found[1] === undefined
+    ? found.slice(4)
+    : found.slice(1, 4);
   return {
-    offset,
-    start: start === "none" ? null : Number(start),
-    watermark: watermark === "none" ? NO_TIME : BigInt(watermark!),
-    parameters: fold === "none" ? "" : fold!,
+    position: {
+      offset,
+      start: start === "none" ? null : Number(start),
+      watermark: watermark === "none" ? NO_TIME : BigInt(watermark!),
+      parameters: fold === "none" ? "" : fold!,
+    },
+    identity: {
+      topicId: topic === undefined || topic === "none" ? null : topic,
+      last: last === undefined || last === "none"
+        ? null
+        : { baseOffset: Number(base), crc: parseInt(crc!, 16) },
+    },
   };
 }

@@ -5,23 +5,32 @@ import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
-import { decodeMetadata } from "./committed_metadata.ts";
+import { type CommittedEntry, decodeMetadata } from "./committed_metadata.ts";
 import { offsetFetchExchange, type TopicPartitions } from "./protocol/offsets.ts";
+import { createdAnew, type TopicsView } from "./topics_view.ts";
 
-/** Committed positions by topic and partition; partitions without one are not in it. */
-export type CommittedPositions = ReadonlyMap<string, ReadonlyMap<number, CommittedPosition>>;
+/** What was committed by topic and partition; partitions without an offset are not in it. */
+export type CommittedEntries = ReadonlyMap<string, ReadonlyMap<number, CommittedEntry>>;
+
+export interface FetchCommittedOptions {
+  readonly groupId: string;
+  readonly topics: readonly TopicPartitions<number>[];
+  /** What the topics are now. */
+  readonly view: TopicsView;
+  /** Whether a topic is that of queries, which has no state. */
+  readonly isQueries: (topic: string) => boolean;
+}
 
 /**
- * The committed positions of a group, once no open transaction can change them any more.
+ * What a group has committed, once no open transaction can change it any more.
  *
- * @throws {StopError} when an offset was committed by something else
+ * @throws {StopError} when an offset was committed by something else, or is of another topic of the name
  */
 export async function fetchCommitted(
   client: KafkaClient,
   clock: Clock,
-  groupId: string,
-  topics: readonly TopicPartitions<number>[],
-): Promise<CommittedPositions> {
+  { groupId, topics, view, isQueries }: FetchCommittedOptions,
+): Promise<CommittedEntries> {
   const exchange = offsetFetchExchange(groupId, topics);
   const answer = await callCoordinator(client, clock, "group", groupId, async (coordinator) => {
     const answer = await coordinator.connectionPool.send(exchange);
@@ -31,16 +40,32 @@ export async function fetchCommitted(
     if (failed) throw protocolError(failed);
     return answer;
   });
-  const positions = new Map<string, Map<number, CommittedPosition>>();
+  const entries = new Map<string, Map<number, CommittedEntry>>();
   for (const { topic, partitions } of answer.topics) {
-    const found = new Map<number, CommittedPosition>();
+    const found = new Map<number, CommittedEntry>();
     for (const { partition, offset, metadata } of partitions) {
       if (offset < 0) continue;
-      found.set(partition, read(groupId, topic, partition, offset, metadata));
+      const entry = read(groupId, topic, partition, offset, metadata);
+      const was = entry.identity.topicId;
+      const is = view.topics[topic]?.id ?? null;
+      if (was !== null && is !== null && was !== is) {
+        throw createdAnew(topic, `group ${groupId} has committed offset ${offset} of ${was}`, is, {
+          groupId,
+          isQueries: isQueries(topic),
+        });
+      }
+      found.set(partition, entry);
     }
-    positions.set(topic, found);
+    entries.set(topic, found);
   }
-  return positions;
+  return entries;
+}
+
+/** The positions of entries alone. */
+export function positionsOf(
+  entries: ReadonlyMap<number, CommittedEntry> | undefined,
+): Map<number, CommittedPosition> {
+  return new Map([...entries ?? []].map(([partition, { position }]) => [partition, position]));
 }
 
 function read(
@@ -49,9 +74,9 @@ function read(
   partition: number,
   offset: number,
   metadata: string,
-): CommittedPosition {
-  const position = decodeMetadata(offset, metadata);
-  if (position) return position;
+): CommittedEntry {
+  const entry = decodeMetadata(offset, metadata);
+  if (entry) return entry;
   throw new StopError(
     `The committed offset ${offset} of group ${groupId} for ${topic}-${partition} is not of this job: ` +
       `its metadata is ${JSON.stringify(metadata)}`,

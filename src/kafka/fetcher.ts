@@ -1,10 +1,17 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
-import { DamagedBatchError, StopError } from "../job/errors.ts";
+import { DamagedBatchError, LostError, StopError } from "../job/errors.ts";
 import type { Clock } from "../types/mod.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
-import { ErrorCode, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
+import { ErrorCode, isTopicGone, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
+import {
+  checkBatch,
+  checkId,
+  type InputTopic,
+  LastBatches,
+  type TopicReader,
+} from "./log_identity.ts";
 import type { FetchedPartition } from "./protocol/fetch.ts";
 
 /** Bytes that are fetched of a partition before they are asked for. */
@@ -21,6 +28,8 @@ const SHORT_WAIT_MS = 5;
 const NO_LEADER = "-1";
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
+/** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */
+const GONE_MAX = 5;
 
 interface Buffer {
   readonly partition: number;
@@ -29,6 +38,8 @@ interface Buffer {
   /** Batches not yet read, and their bytes. */
   batches: FetchedBatch[];
   bytes: number;
+  /** The last one that was fetched. */
+  last: FetchedBatch | null;
   /** Counts the jumps: what was fetched before a jump is of no use. */
   jumps: number;
   /** Up to here there are records for certain. */
@@ -45,9 +56,10 @@ export interface FetcherOptions {
   /** Up to which offset there are records for certain, by partition. */
   readonly ends: ReadonlyMap<number, number>;
   readonly client:
-    & Pick<KafkaClient, "fetch" | "leaderOf" | "refresh" | "isBroken">
+    & TopicReader
+    & Pick<KafkaClient, "fetchesById" | "isBroken" | "refresh">
     & Partial<Pick<KafkaClient, "waits">>;
-  readonly topic: string;
+  readonly topic: InputTopic;
   readonly clock: Clock;
 }
 
@@ -62,6 +74,12 @@ export class Fetcher {
   readonly #closed = new AbortController();
   #roomMade: (() => void)[] = [];
   #failures = 0;
+  /** Answers in a row by which the topic is not there. */
+  #gone = 0;
+  /** Something failed since the topic was last known to be the same. */
+  #doubtful = false;
+  /** Where topics have no ids: what was read. */
+  readonly lastBatches = new LastBatches();
 
   constructor(readonly options: FetcherOptions) {}
 
@@ -81,6 +99,7 @@ export class Fetcher {
       position,
       batches: [],
       bytes: 0,
+      last: null,
       jumps: 0,
       stableEnd: this.options.ends.get(partition) ?? 0,
       isFollowed: false,
@@ -146,6 +165,7 @@ export class Fetcher {
     while (buffer.batches.length > 0 && (bytes === 0 || bytes < maxBytes)) {
       const batch = this.#drop(buffer);
       batches.push(batch.bytes);
+      if (this.options.topic.id === null) this.lastBatches.add(buffer.partition, batch);
       bytes += batch.bytes.length;
     }
     return { batches, highWatermark: buffer.idleAt };
@@ -173,7 +193,7 @@ export class Fetcher {
   }
 
   #leaderOf({ partition }: Buffer): string {
-    return this.options.client.leaderOf(this.options.topic, partition);
+    return this.options.client.leaderOf(this.options.topic.name, partition);
   }
 
   #tellRoom(): void {
@@ -211,14 +231,20 @@ export class Fetcher {
       }
       const waitMs = wanted.length < mine.length ? SHORT_WAIT_MS : WAIT_MS;
       try {
+        if (this.#doubtful) await this.#checkTopic();
         await this.#fetchOnce(nodeId, wanted, waitMs);
-        this.#failures = 0;
+        this.#failures = this.#gone = 0;
         this.options.client.waits?.over(this.#waitOf(nodeId));
       } catch (error) {
         if (signal.aborted) return;
         const stop = stopErrorOf(error);
         if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
         this.#tellWait(nodeId, mine, error);
+        if (isTopicGone(error) && ++this.#gone >= GONE_MAX) {
+          const { name } = this.options.topic;
+          this.options.client.waits?.over(this.#waitOf(nodeId)); // whoever claims next waits for it
+          throw new LostError(`Topic ${name} is not there: ${(error as Error).message}`);
+        }
         await this.#backOff(wanted);
       }
     }
@@ -226,15 +252,30 @@ export class Fetcher {
 
   /** What the wait for a leader is called. */
   #waitOf(nodeId: string): string {
-    return `fetch ${this.options.topic} ${nodeId}`;
+    return `fetch ${this.options.topic.name} ${nodeId}`;
   }
 
   #tellWait(nodeId: string, mine: readonly Buffer[], error: unknown): void {
     const { topic, client } = this.options;
     const partitions = mine.map((b) => b.partition).toSorted((a, b) => a - b).join(", ");
     const why = nodeId === NO_LEADER ? "they have no leader" : reasonOf(error);
-    const reason = `Nothing can be read from partitions ${partitions} of ${topic}: ${why}`;
+    const reason = `Nothing can be read from partitions ${partitions} of ${topic.name}: ${why}`;
     client.waits?.failed(this.#waitOf(nodeId), "input", { reason, blocks: "nothing" });
+  }
+
+  /**
+   * Whether it is the topic that was read before. A fetch by id needs no look.
+   *
+   * @throws {StopError} when it was created anew
+   */
+  async #checkTopic(): Promise<void> {
+    const { client, topic } = this.options;
+    if (topic.id === null) {
+      for (const { partition, last } of this.#buffers.values()) {
+        if (last) await checkBatch(client, topic, partition, last);
+      }
+    } else if (!client.fetchesById) await checkId(client, topic);
+    this.#doubtful = false;
   }
 
   /** Order of the partitions in the next request: the answer's bytes go to the first ones. */
@@ -268,6 +309,7 @@ export class Fetcher {
       if (batch.lastOffset < from) continue;
       buffer.batches.push(batch);
       buffer.bytes += batch.bytes.length;
+      buffer.last = batch;
       buffer.position = batch.lastOffset + 1;
     }
     buffer.stableEnd = Math.max(buffer.stableEnd, fetched.lastStableOffset);
@@ -282,7 +324,7 @@ export class Fetcher {
     } catch (error) {
       if (!(error instanceof OldFormatError)) throw error;
       throw new StopError(
-        `The records of ${this.options.topic}-${partition} at offset ${error.offset} are of message format ` +
+        `The records of ${this.options.topic.name}-${partition} at offset ${error.offset} are of message format ` +
           `v${error.magic}, which has no transactions`,
         "copy the topic with a client of Kafka 0.11 or later into one whose message.format.version is not set, " +
           "and name that one",
@@ -293,7 +335,7 @@ export class Fetcher {
 
   /** The error for the whole request, or null when it concerns the reader of the partition alone. */
   #refused(buffer: Buffer, { errorCode, logStart, highWatermark }: FetchedPartition): Error | null {
-    const { topic } = this.options;
+    const topic = this.options.topic.name;
     const { partition, position } = buffer;
     const error = protocolError(errorCode);
     if (errorCode === ErrorCode.OffsetOutOfRange) {
@@ -318,6 +360,7 @@ export class Fetcher {
   /** The leader moves, or is not there: nothing is known of the end of the log meanwhile. */
   async #backOff(wanted: readonly Buffer[]): Promise<void> {
     const { client, clock } = this.options;
+    this.#doubtful = true;
     for (const buffer of wanted) buffer.idleAt = -1;
     const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** this.#failures++);
     await clock.sleep(wait, this.#closed.signal);

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { type CommittedPosition, type Log, type LogSession, ofTopic } from "../log/mod.ts";
+import type { CommittedPosition, Log, LogSession } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
 import { type ConditionReporter, type Instance, Waits } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
@@ -8,11 +8,15 @@ import type { Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Ask } from "./active_watch.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
-import { encodeMetadata } from "./committed_metadata.ts";
-import { type CommittedPositions, fetchCommitted } from "./committed_offsets.ts";
-import { KafkaSession, logEnds, type SessionFacts } from "./kafka_session.ts";
+import { encodeMetadata, type LogIdentity, UNKNOWN_LOG } from "./committed_metadata.ts";
+import { type CommittedEntries, fetchCommitted, positionsOf } from "./committed_offsets.ts";
+import type { ActiveGeneration } from "./active_generation.ts";
+import { KafkaSession, logEnds, type SessionFacts, toJobError } from "./kafka_session.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
+import { TopicWatch } from "./topic_watch.ts";
+import type { JobTopics } from "./topics.ts";
+import type { TopicsView } from "./topics_view.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -20,10 +24,9 @@ const log = getLogger(["stockflow", "kafka"]);
 export interface KafkaLogOptions {
   readonly facts: SessionFacts;
   readonly clusterId: string;
-  readonly transactions: string;
-  readonly queries: string;
-  /** Partitions by topic. */
-  readonly partitions: ReadonlyMap<string, number>;
+  readonly topics: JobTopics;
+  /** The topics as they are now. */
+  readonly view: TopicsView;
   readonly sessionTimeoutMs: number;
   readonly discoveryMs: number;
   readonly memberIds: MemberIds;
@@ -55,15 +58,22 @@ export function queryTransactionalId(groupId: string): string {
 /** Topics of Apache Kafka, read and written by the active member of a consumer group. */
 export class KafkaLog implements Log {
   readonly membership: Membership;
-  #partitions: ReadonlyMap<string, number>;
+  readonly watch: TopicWatch;
   readonly #waits: Waits;
   readonly #closed = new AbortController();
 
   constructor(readonly options: KafkaLogOptions) {
-    const { facts, transactions, queries } = options;
+    const { facts, topics, view, conditions } = options;
     const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
-    this.#waits = new Waits(options.conditions, clock);
-    this.#partitions = options.partitions;
+    this.#waits = new Waits(conditions, clock);
+    this.watch = new TopicWatch({
+      topics,
+      groupId: facts.groupId,
+      first: view,
+      clock,
+      conditions,
+      client: () => this.membership.connected(),
+    });
     this.membership = new Membership({
       connection: facts.connection,
       groupId: facts.groupId,
@@ -74,15 +84,21 @@ export class KafkaLog implements Log {
       clock,
       retries,
       waits: this.#waits,
-      inputs: () => new Map([transactions, queries].map((t) => [t, this.partitionsOf(t)])),
+      inputs: () =>
+        new Map([topics.transactions, topics.queries].map((t) => [t, this.partitionsOf(t)])),
       onActive: (client, member) => this.#takeOver(client, member),
     });
     this.membership.start();
-    void this.#discover();
+    if (options.discoveryMs > 0) void this.#discover();
   }
 
   get id(): string {
-    return `${this.options.clusterId}/${this.options.transactions}`;
+    return `${this.options.clusterId}/${this.options.topics.transactions}`;
+  }
+
+  get topicId(): string | null {
+    const { topics, view } = this.options;
+    return view.topics[topics.transactions]?.id ?? null;
   }
 
   get isAvailable(): boolean {
@@ -91,12 +107,12 @@ export class KafkaLog implements Log {
 
   /** Whoever claims has dropped the instances of its claim before. */
   get isClaimed(): boolean {
-    const partitions = this.partitionsOf(this.options.transactions);
+    const partitions = this.partitionsOf(this.options.topics.transactions);
     return this.membership.active?.hasClaimed(partitions) ?? false;
   }
 
   partitionsOf(topic: string): number {
-    return ofTopic(this.#partitions.get(topic), topic);
+    return this.watch.partitionsOf(topic);
   }
 
   async claim(
@@ -104,12 +120,13 @@ export class KafkaLog implements Log {
     partitions?: readonly number[],
     signal?: AbortSignal,
   ): Promise<LogSession> {
-    const member = await this.membership.confirmed(signal);
-    const { facts, clock, queries } = this.options;
+    const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
+    const { facts, clock, topics: { queries } } = this.options;
     const wanted = partitions ?? numbers(this.partitionsOf(input));
     member.claim(input === queries ? [] : wanted);
     const session = await KafkaSession.open({
       facts,
+      view,
       clock,
       input,
       partitions: wanted,
@@ -118,7 +135,7 @@ export class KafkaLog implements Log {
       transactionalId: input === queries
         ? queryTransactionalId(facts.groupId)
         : transactionalId(facts.groupId, wanted[0]!),
-      mayBeNew: input === queries,
+      isQueries: input === queries,
       ending: member.ending,
       onClosed: () => member.release(),
     });
@@ -138,8 +155,10 @@ export class KafkaLog implements Log {
 
   /** Fences every earlier incarnation, on whatever machine; resolves the first offsets of a new group. */
   async #takeOver(client: KafkaClient, member: GroupMember): Promise<void> {
-    const { facts, clock, transactions, queries } = this.options;
+    const { facts, clock, topics: { transactions, queries } } = this.options;
     const { groupId, transactionTimeoutMs: timeoutMs } = facts;
+    // One who has stood by may know the topics as they were long ago.
+    await this.watch.look();
     const ids = numbers(this.partitionsOf(transactions)).map((n) => transactionalId(groupId, n));
     const [first] = await Promise.all(
       [...ids, queryTransactionalId(groupId)].map((transactionalId) =>
@@ -150,10 +169,16 @@ export class KafkaLog implements Log {
       topic,
       partitions: numbers(this.partitionsOf(topic)),
     }));
-    const committed = await fetchCommitted(client, clock, groupId, topics);
+    const { view } = this.watch;
+    const committed = await fetchCommitted(client, clock, {
+      groupId,
+      topics,
+      view,
+      isQueries: (topic) => topic === queries,
+    });
     if (isEmpty(committed)) await this.#firstStart(client, first!, member);
     else if (this.options.acceptOffset) {
-      await this.#acceptEnds(client, first!, member, committed.get(transactions)!);
+      await this.#acceptEnds(client, first!, member, positionsOf(committed.get(transactions)));
     }
   }
 
@@ -167,7 +192,7 @@ export class KafkaLog implements Log {
     producer: TransactionalProducer,
     member: GroupMember,
   ): Promise<void> {
-    const { facts, transactions, queries, user, acceptOffset } = this.options;
+    const { facts, topics: { transactions, queries }, user, acceptOffset } = this.options;
     if (await user.hasCheckpoints() && !acceptOffset) {
       throw new StopError(
         `There are checkpoints, but group ${facts.groupId} has no committed offset`,
@@ -177,14 +202,14 @@ export class KafkaLog implements Log {
           "they were made is written again",
       );
     }
-    const checkpoints = await user.newestCheckpoints(this.id);
+    const checkpoints = await user.newestCheckpoints(this.id, this.topicId);
     const offsets: TopicPartitions<{ partition: number; offset: number; metadata: string }>[] = [];
     for (const [topic, which] of [[transactions, "earliest"], [queries, "latest"]] as const) {
       const found = await client.offsets(topic, numbers(this.partitionsOf(topic)), which);
       const partitions = [...found].map(([partition, first]) => {
         const known = topic === transactions ? checkpoints.get(partition) : undefined;
         const { offset, ...rest } = known ?? firstPosition(first);
-        return { partition, offset, metadata: encodeMetadata(rest) };
+        return { partition, offset, metadata: encodeMetadata(rest, this.#identityOf(topic)) };
       });
       offsets.push({ topic, partitions });
     }
@@ -208,7 +233,7 @@ export class KafkaLog implements Log {
     member: GroupMember,
     committed: ReadonlyMap<number, CommittedPosition>,
   ): Promise<void> {
-    const { clock, transactions } = this.options;
+    const { clock, topics: { transactions } } = this.options;
     const ids = [...committed.keys()];
     const ends = await logEnds(client, clock, transactions, ids, (p) => committed.get(p)!.offset);
     const lost = [...committed].filter(([partition, { offset }]) => offset > ends.get(partition)!);
@@ -216,7 +241,8 @@ export class KafkaLog implements Log {
     const partitions = lost.map(([partition, { start, ...rest }]) => {
       const offset = ends.get(partition)!;
       const from = start === null ? null : Math.min(start, offset);
-      return { partition, offset, metadata: encodeMetadata({ ...rest, start: from }) };
+      const metadata = encodeMetadata({ ...rest, start: from }, this.#identityOf(transactions));
+      return { partition, offset, metadata };
     });
     await producer.commit([], member, [{ topic: transactions, partitions }]);
     for (const [partition, { offset }] of lost) {
@@ -233,37 +259,43 @@ export class KafkaLog implements Log {
 
   // ---- discovery ----
 
-  /** Looks from time to time whether topics have got more partitions. */
-  async #discover(): Promise<void> {
-    const { clock, discoveryMs, transactions, queries } = this.options;
-    const { signal } = this.#closed;
-    if (discoveryMs === 0) return;
-    while (!signal.aborted) {
-      await clock.sleep(discoveryMs, signal);
-      if (signal.aborted) return;
-      const now = await this.membership.topicsNow().catch(() => null);
-      if (!now) continue;
-      const before = this.partitionsOf(transactions);
-      const after = now.get(transactions) ?? before;
-      if (after !== before) {
-        return this.membership.fail(
-          new StopError(
-            `Topic ${transactions} has ${after} partitions now, not ${before}: items have changed partitions`,
-            `copy it to a topic with the number of partitions that it is to keep, by item, and start with ` +
-              "another kafka.group.id and an empty file for the state",
-          ),
-        );
-      }
-      const queriesNow = now.get(queries) ?? 0;
-      if (queriesNow <= this.partitionsOf(queries)) continue;
-      // What was looked up now are the input topics alone.
-      this.#partitions = new Map([...this.#partitions, [queries, queriesNow]]);
-      log.info("Topic {topic} has {partitions} partitions now", {
-        topic: queries,
-        partitions: queriesNow,
-      });
-      this.membership.rejoin();
-    }
+  /** Looks from time to time at all topics. */
+  #discover(): Promise<void> {
+    const onChange = () => this.membership.rejoin();
+    const onStop = (error: unknown) => {
+      if (error instanceof StopError) this.membership.fail(error);
+    };
+    return this.watch.run(this.options.discoveryMs, this.#closed.signal, onChange, onStop);
+  }
+
+  /** Which log offsets are of that are not those behind a batch. */
+  #identityOf(topic: string): LogIdentity {
+    return { ...UNKNOWN_LOG, topicId: this.watch.view.topics[topic]?.id ?? null };
+  }
+}
+
+/** A claim that a member may make, with the topics as they are. */
+export interface ConfirmedClaim<M extends GroupMember = GroupMember> {
+  readonly member: M;
+  readonly view: TopicsView;
+}
+
+/**
+ * Waits until this process is the active one of its group, and all topics are there.
+ *
+ * @throws {StopError} when the job cannot go on with the topics as they are
+ */
+async function confirmedClaim(
+  membership: Membership,
+  watch: TopicWatch,
+  signal?: AbortSignal,
+): Promise<ConfirmedClaim<ActiveGeneration>> {
+  const member = await membership.confirmed(signal);
+  const ended = signal ? AbortSignal.any([signal, member.ended]) : member.ended;
+  try {
+    return { member, view: await watch.whole(ended) };
+  } catch (error) {
+    throw toJobError(error);
   }
 }
 
@@ -275,17 +307,17 @@ function firstPosition(offset: number): CommittedPosition {
   return { offset, start: offset, watermark: NO_TIME, parameters: "" };
 }
 
-function isEmpty(committed: CommittedPositions): boolean {
+function isEmpty(committed: CommittedEntries): boolean {
   return [...committed.values()].every((positions) => positions.size === 0);
 }
 
 /** The claims of worker threads, which open their sessions themselves. */
-export function claimMethods(membership: Membership): Record<string, Method> {
+export function claimMethods({ membership, watch }: KafkaLog): Record<string, Method> {
   return {
-    kafkaClaim: async ([partitions], signal): Promise<GroupMember> => {
-      const member = await membership.confirmed(signal);
+    kafkaClaim: async ([partitions], signal): Promise<ConfirmedClaim> => {
+      const { member, view } = await confirmedClaim(membership, watch, signal);
       member.claim(partitions);
-      return { memberId: member.memberId, generation: member.generation };
+      return { member: { memberId: member.memberId, generation: member.generation }, view };
     },
     kafkaReleased: ([generation]) => membership.generation(generation)?.release(),
     /** Resolves when the generation is about to be over. */

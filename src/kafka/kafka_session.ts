@@ -10,15 +10,17 @@ import type {
 } from "../log/mod.ts";
 import { DamagedBatchError, LostError, RefusedError, StopError } from "../job/errors.ts";
 import { batchInfo, type Clock } from "../types/mod.ts";
+import { checkBatch, type InputTopic } from "./log_identity.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Waits } from "../job/mod.ts";
 import type { Producer } from "./batches.ts";
 import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
-import { encodeMetadata } from "./committed_metadata.ts";
+import { type BatchCrc, encodeMetadata } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
+import type { TopicsView } from "./topics_view.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -41,12 +43,14 @@ export interface SessionFacts {
 
 export interface SessionOptions {
   readonly facts: SessionFacts;
+  /** The topics as they were when it was claimed. */
+  readonly view: TopicsView;
   readonly clock: Clock;
   readonly transactionalId: string;
   readonly input: string;
   readonly partitions: readonly number[];
-  /** Partitions without a committed offset are read from their first record; else that is an error. */
-  readonly mayBeNew: boolean;
+  /** Queries: partitions without a committed offset are read from their first record; else that is an error. */
+  readonly isQueries: boolean;
   readonly member: GroupMember;
   /** Aborted when the claim is about to be over. */
   readonly ending: AbortSignal;
@@ -80,11 +84,14 @@ export class KafkaSession implements LogSession {
     readonly options: SessionOptions,
     readonly client: KafkaClient,
     readonly transactions: TransactionalProducer,
-    readonly partitions: readonly ClaimedPartition[],
+    readonly partitions: readonly KafkaPartition[],
   ) {
-    const { clock, input } = options;
+    const { clock } = options;
     const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
-    this.#fetcher = new Fetcher({ client, topic: input, clock, ends });
+    this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends });
+    for (const { partition, committed, last } of partitions) {
+      if (last) this.#fetcher.lastBatches.set(partition, committed.offset, last);
+    }
   }
 
   /**
@@ -162,11 +169,11 @@ export class KafkaSession implements LogSession {
 
   async commit({ positions, outputs }: Commit): Promise<CommitOutcome> {
     if (this.#over) return this.#lost(this.#over);
-    const offsets = positions.map(({ partition, offset, ...rest }) => ({
-      partition,
-      offset,
-      metadata: encodeMetadata(rest),
-    }));
+    const { lastBatches, options: { topic: { id: topicId } } } = this.#fetcher;
+    const offsets = positions.map(({ partition, offset, ...rest }) => {
+      const last = topicId === null ? lastBatches.below(partition, offset) : null;
+      return { partition, offset, metadata: encodeMetadata(rest, { topicId, last }) };
+    });
     try {
       const { member, input } = this.options;
       await this.transactions.commit(outputs, member, [{ topic: input, partitions: offsets }]);
@@ -226,19 +233,36 @@ export async function logEnds(
   }
 }
 
-async function claimed(
-  { facts, clock, input, partitions, mayBeNew }: SessionOptions,
-  client: KafkaClient,
-): Promise<ClaimedPartition[]> {
-  const { groupId } = facts;
-  const positions = await fetchCommitted(client, clock, groupId, [{ topic: input, partitions }]);
+/** A claimed partition, with the last batch below its offset where topics have no ids. */
+interface KafkaPartition extends ClaimedPartition {
+  readonly last: BatchCrc | null;
+}
+
+function topicOf({ facts: { groupId }, view, input, isQueries }: SessionOptions): InputTopic {
+  return { name: input, id: view.topics[input]?.id ?? null, groupId, isQueries };
+}
+
+async function claimed(options: SessionOptions, client: KafkaClient): Promise<KafkaPartition[]> {
+  const { facts: { groupId }, view, clock, input, partitions, isQueries } = options;
+  const entries = await fetchCommitted(client, clock, {
+    groupId,
+    topics: [{ topic: input, partitions }],
+    view,
+    isQueries: (topic) => isQueries && topic === input,
+  });
   const starts = await client.offsets(input, partitions, "earliest");
-  const committedOf = (partition: number) => positions.get(input)?.get(partition);
+  const entryOf = (partition: number) => entries.get(input)?.get(partition);
+  const committedOf = (partition: number) => entryOf(partition)?.position;
   const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
-  return partitions.map((partition): ClaimedPartition => {
+  const topic = topicOf(options);
+  for (const partition of topic.id === null ? partitions : []) {
+    const last = entryOf(partition)?.identity.last;
+    if (last) await checkBatch(client, topic, partition, last);
+  }
+  return partitions.map((partition): KafkaPartition => {
     const logStart = starts.get(partition)!;
     const committed = committedOf(partition);
-    if (!committed && !mayBeNew) {
+    if (!committed && !isQueries) {
       throw new StopError(
         `Group ${groupId} has no committed offset for ${input}-${partition}`,
         "it may have expired; or the topic was created anew; or partitions were added, by which items " +
@@ -246,7 +270,7 @@ async function claimed(
       );
     }
     const first = { offset: logStart, start: logStart, watermark: NO_TIME, parameters: "" };
-    const isGone = mayBeNew && committed !== undefined && committed.offset < logStart;
+    const isGone = isQueries && committed !== undefined && committed.offset < logStart;
     if (isGone) {
       log.warn(
         "The records of {input}-{partition} from offset {offset} to {last} were removed before they were read: " +
@@ -259,6 +283,7 @@ async function claimed(
       committed: committed && !isGone ? committed : first,
       logStart,
       logEnd: ends.get(partition)!,
+      last: isGone ? null : entryOf(partition)?.identity.last ?? null,
     };
   });
 }

@@ -29,6 +29,7 @@ import {
   topicNames,
   untilLed,
 } from "./topics.ts";
+import { lookAt } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
@@ -104,7 +105,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       if (!(error instanceof InternalsError)) throw error;
       throw new StopError(error.message, "deno.json and deno.lock pin the version: restore them");
     }
-    const { clusterId, partitions } = await this.#look(connection, topics);
+    const { clusterId, view } = await this.#look(connection, topics);
     const facts = {
       connection,
       groupId,
@@ -116,9 +117,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
     const opened = new KafkaLog({
       facts,
       clusterId,
-      partitions,
-      transactions: topics.transactions,
-      queries: topics.queries,
+      topics,
+      view,
       sessionTimeoutMs: params.get("kafka.session.timeout.ms"),
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
@@ -133,13 +133,14 @@ export class KafkaSource implements LogSource<KafkaLog> {
     this.#log = opened;
     const threadFacts: KafkaThreadFacts = {
       id: opened.id,
-      partitions: Object.fromEntries(partitions),
+      topicId: opened.topicId,
+      view,
       session: facts,
     };
     this.threads = {
       entry: new URL("./thread.ts", import.meta.url),
       facts: threadFacts,
-      methods: claimMethods(opened.membership),
+      methods: claimMethods(opened),
     };
     return opened;
   }
@@ -187,7 +188,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
         await untilLed(client, names);
       }
     }
-    checkNames(topics, client.topics);
+    const { view, missing } = await lookAt(client, topics);
+    checkNames(topics, missing);
     const configs = await client.topicConfigs(names);
     const hidden = names.filter((name) => !configs.has(name));
     if (hidden.length > 0) {
@@ -207,8 +209,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       );
     }
     this.batchBytesMax = Math.min(BATCH_BYTES_MAX, largest);
-    const partitions = new Map(names.map((name) => [name, client.topics.get(name)!]));
-    return { clusterId: client.clusterId, partitions };
+    return { clusterId: client.clusterId, view };
   }
 }
 

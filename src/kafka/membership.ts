@@ -139,11 +139,8 @@ export class Membership {
     this.#beatNow?.();
   }
 
-  /** Partitions of all topics of the group as the brokers know them now. */
-  async topicsNow(): Promise<ReadonlyMap<string, number>> {
-    const client = await this.#connected();
-    await client.refresh();
-    return client.topics;
+  connected(): Promise<KafkaClient> {
+    return this.#connected();
   }
 
   /** Leaves the group, so that another takes over at once. */
@@ -401,7 +398,11 @@ export class Membership {
       this.options.waits ?? null,
     );
     try {
-      await client.connect([...this.options.inputs().keys()]);
+      // Of an input that is gone only its metadata is missing; the group is there.
+      await client.connect([...this.options.inputs().keys()]).catch((error) => {
+        if (errorCodeOf(error) !== ErrorCode.UnknownTopicOrPartition) throw error;
+        return client.connect();
+      });
     } catch (error) {
       void client.close().catch(() => {});
       throw error;

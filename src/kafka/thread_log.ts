@@ -1,16 +1,19 @@
 import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import { Waits } from "../job/mod.ts";
 import { remoteConditions } from "../job/threads/remote_conditions.ts";
+import type { ConfirmedClaim } from "./kafka_log.ts";
+import type { TopicsView } from "./topics_view.ts";
 import type { Rpc } from "../job/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { transactionalId } from "./kafka_log.ts";
 import { KafkaSession, type SessionFacts } from "./kafka_session.ts";
-import type { GroupMember } from "./transactional_producer.ts";
 
 /** What a worker thread is told of the log. */
 export interface KafkaThreadFacts {
   readonly id: string;
-  readonly partitions: Readonly<Record<string, number>>;
+  readonly topicId: string | null;
+  /** The topics as they were when the process started. */
+  readonly view: TopicsView;
   readonly session: SessionFacts;
 }
 
@@ -20,17 +23,24 @@ export interface KafkaThreadFacts {
  */
 export class KafkaThreadLog implements Log {
   readonly #waits: Waits;
+  /** As of the newest claim. */
+  #view: TopicsView;
 
   constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
     this.#waits = new Waits(remoteConditions(rpc), clock);
+    this.#view = facts.view;
   }
 
   get id(): string {
     return this.facts.id;
   }
 
+  get topicId(): string | null {
+    return this.facts.topicId;
+  }
+
   partitionsOf(topic: string): number {
-    return ofTopic(this.facts.partitions[topic], topic);
+    return ofTopic(this.#view.topics[topic]?.partitions, topic);
   }
 
   async claim(
@@ -38,21 +48,23 @@ export class KafkaThreadLog implements Log {
     partitions: readonly number[] = [],
     signal?: AbortSignal,
   ): Promise<LogSession> {
-    const member = await this.rpc.call<GroupMember>(
+    const { member, view } = await this.rpc.call<ConfirmedClaim>(
       "kafkaClaim",
       [partitions],
       signal ? { signal } : {},
     );
+    this.#view = view;
     const ending = new AbortController();
     const session = await KafkaSession.open({
       facts: this.facts.session,
+      view,
       clock: this.clock,
       input,
       partitions,
       waits: this.#waits,
       member,
       transactionalId: transactionalId(this.facts.session.groupId, partitions[0]!),
-      mayBeNew: false,
+      isQueries: false,
       ending: ending.signal,
       onClosed: () => this.rpc.notify("kafkaReleased", [member.generation]),
     });

@@ -126,7 +126,8 @@ interface Checked {
   readonly setting: string;
 }
 
-const KEYS: Readonly<Record<keyof JobTopics, string>> = {
+/** The parameters that name topics, by their roles. */
+export const SETTING_OF: Readonly<Record<keyof JobTopics, string>> = {
   transactions: "transaction.input.topic",
   queries: "query.input.topic",
   results: "transaction.output.topic",
@@ -138,9 +139,9 @@ const KEYS: Readonly<Record<keyof JobTopics, string>> = {
 /**
  * @throws {StopError} naming all topics that are missing, or two that are the same
  */
-export function checkNames(topics: JobTopics, existing: ReadonlyMap<string, number>): void {
-  const named = (Object.keys(KEYS) as (keyof JobTopics)[])
-    .map((role): Checked => ({ topic: topics[role] ?? "", setting: KEYS[role] }))
+export function checkNames(topics: JobTopics, missing: readonly string[]): void {
+  const named = (Object.keys(SETTING_OF) as (keyof JobTopics)[])
+    .map((role): Checked => ({ topic: topics[role] ?? "", setting: SETTING_OF[role] }))
     .filter(({ topic }) => topic !== "");
   for (const [topic, same] of Map.groupBy(named, (n) => n.topic)) {
     if (same.length < 2) continue;
@@ -149,10 +150,10 @@ export function checkNames(topics: JobTopics, existing: ReadonlyMap<string, numb
       "each needs a topic of its own",
     );
   }
-  const missing = named.filter(({ topic }) => !existing.has(topic));
-  if (missing.length === 0) return;
+  const gone = named.filter(({ topic }) => missing.includes(topic));
+  if (gone.length === 0) return;
   throw new StopError(
-    `Topics are missing: ${missing.map((m) => `${m.topic} (${m.setting})`).join(", ")}`,
+    `Topics are missing: ${gone.map((m) => `${m.topic} (${m.setting})`).join(", ")}`,
     "create them, or let the job do it by kafka.create.topics=true; topics that are there are seen only " +
       "with the right to read or write them",
   );

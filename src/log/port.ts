@@ -117,6 +117,11 @@ export interface Log {
   readonly id: string;
   /** The savepoint that the log was created from, if any. */
   readonly restoredFrom?: RestoredFrom | null;
+  /**
+   * The id of the topic of transactions, where topics have one: a topic that is created anew under the
+   * same name has another. Checkpoints remember it.
+   */
+  readonly topicId?: string | null;
   /** Number of partitions of a topic. */
   partitionsOf(topic: string): number;
   /**

@@ -20,6 +20,8 @@ import { chunksOf, type SegmentIndex, toHex } from "./segment_index.ts";
 /** What a checkpoint tells beside its segments. */
 export interface CheckpointFacts {
   readonly logId: string;
+  /** Id of the topic, where topics have one. */
+  readonly topicId?: string | null;
   readonly start: number | null;
   readonly scalars: StateScalars;
   readonly lastBatch: BatchMark | null;

@@ -24,6 +24,8 @@ export interface Manifest {
   readonly sequence: number;
   /** Identity of the log. */
   readonly logId: string;
+  /** Id of the topic, where topics have one; absent in checkpoints of earlier versions. */
+  readonly topicId?: string | null;
   /** Offset where the state began; null when it did not begin in this log. */
   readonly start: number | null;
   /** Position, watermark and counters; the position is the checkpoint's offset. */

@@ -6,7 +6,7 @@ export function connectionTo(broker: Partial<BrokerInternals>): ConnectionOption
   const found = () => Promise.resolve(broker as BrokerInternals);
   const nothing = () => Promise.resolve();
   const cluster: Cluster = {
-    brokerPool: { metadata: null },
+    brokerPool: { metadata: null, versions: null },
     connect: nothing,
     disconnect: nothing,
     refreshMetadata: nothing,

@@ -1,11 +1,17 @@
 import { assertEquals } from "@std/assert";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
-import type { FetchAnswer, FetchedFrom, FetchOptions } from "../../src/kafka/protocol/fetch.ts";
+import type {
+  FetchAnswer,
+  FetchedFrom,
+  FetchedTopic,
+  FetchOptions,
+} from "../../src/kafka/protocol/fetch.ts";
 import { Conditions, Waits } from "../../src/job/mod.ts";
 import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../src/types/mod.ts";
 import { ManualClock } from "../job/manual_clock.ts";
 
 const LEADER = "1";
+const TOPIC = { name: "t", id: null, groupId: "group", isQueries: false };
 
 /** A broker whose partitions each hold one record, at offset 0, and get no more. */
 class QuietBroker {
@@ -14,6 +20,11 @@ class QuietBroker {
   /** Requests that wait for records, as those at the ends of all their logs do. */
   waiting = 0;
   readonly isBroken = false;
+  readonly fetchesById = false;
+
+  describe(): Promise<never> {
+    return Promise.reject(new Error("Nobody asks"));
+  }
 
   leaderOf(): string {
     return LEADER;
@@ -25,7 +36,7 @@ class QuietBroker {
 
   fetch(
     _node: string,
-    _topic: string,
+    _topic: FetchedTopic,
     from: readonly FetchedFrom[],
     _options: FetchOptions,
   ): Promise<FetchAnswer> {
@@ -58,7 +69,7 @@ const OPTIONS = { maxBytes: 1024, waitMs: 500 };
 Deno.test("a partition that is asked for later does not wait at the end of another, which is known", async () => {
   const broker = new QuietBroker();
   const ends = new Map([0, 1, 2].map((p) => [p, 1]));
-  const fetcher = new Fetcher({ client: broker, topic: "t", clock: systemClock, ends });
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock: systemClock, ends });
   // One after the other, as who recovers them reads: each gets its record at once, and nobody waits for more.
   for (const partition of [0, 1, 2]) {
     assertEquals((await fetcher.read(partition, 0, OPTIONS)).batches.length, 1);
@@ -70,7 +81,7 @@ Deno.test("a partition that is asked for later does not wait at the end of anoth
 Deno.test("readers at the ends of their logs that come together wait in one request", async () => {
   const broker = new QuietBroker();
   const ends = new Map([0, 1, 2].map((p) => [p, 1]));
-  const fetcher = new Fetcher({ client: broker, topic: "t", clock: systemClock, ends });
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock: systemClock, ends });
   const answers = await Promise.all(
     [0, 1, 2].map((p) => fetcher.read(p, 1, { maxBytes: 1024, waitMs: 1 })),
   );
@@ -105,7 +116,7 @@ Deno.test("a partition without a leader is told once that has lasted, and no mor
   const clock = new ManualClock();
   const conditions = new Conditions(clock);
   const broker = new LeaderlessBroker(new Waits(conditions, clock));
-  const fetcher = new Fetcher({ client: broker, topic: "t", clock, ends: new Map([[3, 1]]) });
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock, ends: new Map([[3, 1]]) });
   const reading = fetcher.read(3, 0, { maxBytes: 1024, waitMs: 60_000 });
   await clock.settle();
   assertEquals(conditions.list(), []);

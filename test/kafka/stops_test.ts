@@ -238,6 +238,28 @@ stage.test("a batch that is damaged on disk: read once more, then exit 2 naming 
   assertStringIncludes(text, "stockflow: The log is damaged");
 });
 
+stage.test("queries that are damaged on disk: read once more, then exit 2, and no item is mixed up with another", async () => {
+  const scene = await stage.scene(1);
+  const topic = scene.topics["query.input.topic"];
+  await foldAndStop(scene, 3);
+  const producer = stage.kafka().producer();
+  await producer.connect();
+  await producer.send({ topic, messages: [{ value: "1 item_2" }] });
+  await producer.disconnect();
+  await broker.stop();
+  const file = `${broker.folder}/logs/${topic}-0/00000000000000000000.log`;
+  const bytes = await Deno.readFile(file);
+  const at = new TextDecoder("latin1").decode(bytes).lastIndexOf("item_2") + 5;
+  bytes[at]! ^= 1; // item_3
+  await Deno.writeFile(file, bytes);
+  await broker.restart();
+  const text = await scene.refused();
+  assertStringIncludes(text, `cannot read the queries of ${topic}-0 at offset 0: Its CRC is wrong`);
+  assertStringIncludes(text, "it is read once more");
+  const answers = await witness(broker.bootstrap, scene.topics["query.output.topic"]);
+  assertEquals(answers.flat(), []);
+});
+
 stage.test("a topic that refuses the results: exit 2 after kafka.retries", async () => {
   const scene = await stage.scene(1);
   const service = await scene.start({ "kafka.retries": "1" });

@@ -1,8 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError } from "../../src/job/errors.ts";
 import type { BrokerInternals, Exchange } from "../../src/kafka/client/internals.ts";
-import { encodeMetadata } from "../../src/kafka/committed_metadata.ts";
-import { claimMethods } from "../../src/kafka/kafka_log.ts";
+import { encodeMetadata, UNKNOWN_LOG } from "../../src/kafka/committed_metadata.ts";
+import { claimMethods, type KafkaLog } from "../../src/kafka/kafka_log.ts";
 import { ActiveGeneration } from "../../src/kafka/active_generation.ts";
 import type { Membership } from "../../src/kafka/membership.ts";
 import { KafkaThreadLog } from "../../src/kafka/thread_log.ts";
@@ -12,11 +12,15 @@ import { ManualClock } from "../job/manual_clock.ts";
 import { connectionTo } from "./connection.ts";
 
 const TOPIC = "transactions";
+const view = { topics: { [TOPIC]: { id: null, partitions: 1 } } };
 const member = { memberId: "me", generation: 7 };
 
 /** A broker with one empty partition, at whose start the group stands. */
 function emptyBroker(): Partial<BrokerInternals> {
-  const metadata = encodeMetadata({ start: 0, watermark: NO_TIME, parameters: "" });
+  const metadata = encodeMetadata(
+    { start: 0, watermark: NO_TIME, parameters: "" },
+    UNKNOWN_LOG,
+  );
   const committed = { partition: 0, offset: 0, metadata, errorCode: 0 };
   const answer = { topics: [{ topic: TOPIC, partitions: [committed] }], errorCode: 0 };
   return {
@@ -36,10 +40,10 @@ function emptyBroker(): Partial<BrokerInternals> {
 Deno.test("a thread's session that is closed is forgotten while its generation stands; the others end with it", async () => {
   const active = new ActiveGeneration(member.memberId, member.generation);
   const membership: Partial<Membership> = { generation: () => active };
-  const { kafkaEnded } = claimMethods(membership as Membership);
+  const { kafkaEnded } = claimMethods({ membership } as KafkaLog);
   let waiting = 0;
   const { near } = channel({
-    kafkaClaim: () => member,
+    kafkaClaim: () => ({ member, view }),
     kafkaEnded: async (args, signal) => {
       waiting++;
       await Promise.resolve(kafkaEnded!(args, signal)).finally(() => waiting--);
@@ -55,7 +59,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
     inputBatchBytesMax: 1000,
   } as const;
   const log = new KafkaThreadLog(
-    { id: "log", partitions: { [TOPIC]: 1 }, session },
+    { id: "log", topicId: null, view, session },
     near,
     clock,
   );

@@ -131,6 +131,15 @@ export class Broker {
     }
   }
 
+  /** Puts empty partitions in the place of a topic's. */
+  createAnew(topic: string): BrokerPartition[] {
+    const partitions = this.topic(topic).map(({ partition }) =>
+      new BrokerPartition(topic, partition)
+    );
+    this.#topics.set(topic, partitions);
+    return partitions;
+  }
+
   topic(topic: string): BrokerPartition[] {
     return this.#topics.get(topic)!;
   }

@@ -34,6 +34,8 @@ export interface KafkaPort {
   /** Opens the log in a process: it joins the group. */
   open(process: SimProcess, machine: KafkaMachine): OpenedLog;
   befall(kind: KafkaClusterFault): void;
+  /** Deletes the input's topic, and creates it anew under its name. */
+  createAnew(): void;
 }
 
 export type MakeKafka = (

@@ -122,7 +122,7 @@ export class Member {
         name: this.machine.name,
         user: {
           hasCheckpoints: async () => (await store.partitions()).length > 0,
-          newestCheckpoints: (logId) => newestCheckpoints(store, logId),
+          newestCheckpoints: (logId, topicId) => newestCheckpoints(store, logId, topicId),
         },
       });
       return this.#watched(this.kafka);
@@ -147,6 +147,7 @@ export class Member {
     const { world, process } = this;
     return {
       id: log.id,
+      topicId: log.topicId ?? null,
       partitionsOf: (topic) => log.partitionsOf(topic),
       claim: async (input, wanted, signal) => {
         const session = await log.claim(input, wanted, signal);

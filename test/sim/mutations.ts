@@ -106,14 +106,14 @@ export const MUTATIONS: readonly Mutation[] = [
     bug: "Kafka: records of aborted transactions are read",
     file: "src/kafka/batches.ts",
     find: "attributes & TRANSACTIONAL && aborting.size > 0 &&",
-    replace: "false &&",
+    replace: "0 &&",
     kafka: true,
   },
   {
     bug: "Kafka: the marker that ends an aborted transaction is overlooked",
     file: "src/kafka/batches.ts",
-    find: "if (markerOf(bytes) === ABORT_MARKER) aborting.delete",
-    replace: "if (false) aborting.delete",
+    find: "if (isMarker && markerOf(bytes) === ABORT_MARKER) {",
+    replace: "if (false) {",
     kafka: true,
   },
   {

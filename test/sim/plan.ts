@@ -75,6 +75,11 @@ export const KAFKA_CLUSTER_FAULTS = {
   "connections break": 1,
 } as const;
 
+/** What ends a run on Kafka in another way: a rate is a share of the seeds that may have it. */
+export const KAFKA_ENDS = {
+  "input created anew": 0.3,
+} as const;
+
 /** What clients do to the input; a rate is a share of their writes. */
 export const CLIENT_FAULTS = {
   "transaction aborted": 0.3,
@@ -86,6 +91,7 @@ const ALL_FAULTS = {
   ...CLUSTER_FAULTS,
   ...KAFKA_FAULTS,
   ...KAFKA_CLUSTER_FAULTS,
+  ...KAFKA_ENDS,
   ...CLIENT_FAULTS,
 };
 
@@ -148,6 +154,10 @@ export interface KafkaPlan {
   /** Until the markers of a transaction are written, at the most. */
   readonly markersMs: number;
   readonly compression: "none" | "gzip" | "zstd";
+  /** What brokers know of topic ids: fetches by id (Apache Kafka 3.1), metadata alone (2.8), nothing. */
+  readonly topicIds: "fetch" | "metadata" | "none";
+  /** How often it is looked at the topics; 0 = never. */
+  readonly discoveryMs: number;
 }
 
 /** @param onKafka a run on src/kafka, or one on the engine's own logs */
@@ -217,6 +227,8 @@ export function planOf(random: Random, onKafka: boolean): Plan {
       transactionTimeoutMs: pick(1500, 10_000, 60_000),
       markersMs: pick(1, 10, 60),
       compression: pick("none", "none", "gzip", "zstd"),
+      topicIds: pick("fetch", "fetch", "metadata", "none"),
+      discoveryMs: pick(0, 300, 2000),
     },
     zombieClaims: pick(0, 0, 0.3),
   };
@@ -236,7 +248,7 @@ function ratesOf(random: Random, log: Plan["log"]): Partial<Record<FaultKind, nu
 
 /** The embedded log has one process and no network; nobody writes to it in transactions. */
 function isPossible(kind: FaultKind, log: LogKind): boolean {
-  const ofKafka = kind in KAFKA_FAULTS || kind in KAFKA_CLUSTER_FAULTS;
+  const ofKafka = kind in KAFKA_FAULTS || kind in KAFKA_CLUSTER_FAULTS || kind in KAFKA_ENDS;
   const ofBroker = /^(commit|fetch|claim) /.test(kind);
   if (log === "kafka") return !ofBroker;
   if (log === "broker") return !ofKafka;

@@ -79,6 +79,12 @@ export async function run(
 async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
   const cluster = new Cluster(sim, world);
   cluster.assign();
+  const anew = sim.chance(sim.plan.rates["input created anew"] ?? 0);
+  if (anew) {
+    sim.scheduler.after(sim.between(0, sim.plan.durationMs), () => {
+      if (world.mayCreateAnew) world.createAnew();
+    });
+  }
   await cluster.torment(() => clients.done);
   sim.trace("world", "is healed");
   sim.healed = true;
@@ -89,7 +95,16 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
     () => world.liveMembers.length === 0 && !clients.isOpen,
     sim,
   );
+  if (anew && world.mayCreateAnew) world.createAnew();
   const last = cluster.startLast();
+  if (world.createdAnew) {
+    return await until(
+      cluster,
+      "the last process stops, as its topic was created anew",
+      () => last.ended,
+      sim,
+    );
+  }
   // A group's generations end as long as sessions of processes that are gone do.
   if (world.kafka) await cluster.sleep(2 * sim.plan.kafka.sessionTimeoutMs);
   await until(cluster, "the log is drained", () =>

@@ -22,6 +22,8 @@ export interface CheckpointerOptions {
   readonly recordsMax: number;
   readonly parameters: FoldParameters;
   readonly logId: string;
+  /** Id of the topic, where topics have one. */
+  readonly topicId: string | null;
   readonly clock: Clock;
 }
 
@@ -162,6 +164,7 @@ export class Checkpointer implements CutGate {
       if (!uncommitted) await this.#waitCommitted(offset, scalars.watermark, giveUp);
       const manifest = await chain.publish(draft, {
         logId: options.logId,
+        topicId: options.topicId,
         start: processor.acknowledged.start,
         scalars,
         lastBatch,

@@ -54,11 +54,13 @@ export async function recoverPartition(
   const { partition } = claimed;
   const from = clock.monotonic();
   const logId = context.log.id;
+  const topicId = context.log.topicId ?? null;
   const restoredFrom = context.log.restoredFrom ?? null;
   const recovering: RecoveryContext = {
     store,
     session,
     logId,
+    topicId,
     restoredFrom,
     parameters,
     coreOptions,
@@ -109,6 +111,7 @@ export async function recoverPartition(
     recordsMax: settings.recoveryRecordsMax,
     parameters,
     logId,
+    topicId,
     clock,
   }, base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null);
   if (changed && !await checkpointer.take(stop, true)) {

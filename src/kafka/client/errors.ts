@@ -35,6 +35,8 @@ export const ErrorCode = {
   MemberIdRequired: 79,
   UnstableOffsetCommit: 88,
   ProducerFenced: 90,
+  UnknownTopicId: 100,
+  InconsistentTopicId: 103,
 } as const;
 
 /** Another took over, or the broker forgot us: the claim is over. */
@@ -140,8 +142,15 @@ export function isCoordinatorNotFound(error: unknown): boolean {
 
 /** Whether the broker, or what it needs for an answer, is not there at the moment. */
 export function isUnavailable(error: unknown): boolean {
-  if (isConnectionError(error)) return true;
+  if (isConnectionError(error) || isTopicGone(error)) return true;
   return errorCodeOf(error) !== null && unwrap(error).retriable === true;
+}
+
+/** Whether a topic is not there, or not under the id that it was asked for by. */
+export function isTopicGone(error: unknown): boolean {
+  const code = errorCodeOf(error);
+  return code === ErrorCode.UnknownTopicOrPartition || code === ErrorCode.UnknownTopicId ||
+    code === ErrorCode.InconsistentTopicId;
 }
 
 export function isFenced(error: unknown): boolean {

@@ -222,7 +222,7 @@ export interface BrokerInternals {
 export interface Cluster {
   readonly brokerPool: {
     /** What the first broker offers, once it is connected to. */
-    readonly versions?: OfferedVersions | null;
+    readonly versions: OfferedVersions | null;
     readonly metadata: {
       readonly clusterId: string;
       readonly topicMetadata: readonly {
@@ -318,7 +318,9 @@ export function checkInternals(
       throw new InternalsError(`Cluster has no ${method}`);
     }
   }
-  if (!("metadata" in cluster.brokerPool)) throw new InternalsError("BrokerPool has no metadata");
+  for (const name of ["metadata", "versions"]) {
+    if (!(name in cluster.brokerPool)) throw new InternalsError(`BrokerPool has no ${name}`);
+  }
   for (
     const method of ["scheduleCheckPendingRequests", "push", "maybeThrottle", "rejectAll"] as const
   ) {

@@ -1,8 +1,21 @@
 import type { KafkaConfig } from "kafkajs";
 import type { Waits } from "../../job/mod.ts";
 import type { Clock } from "../../types/mod.ts";
-import type { FetchAnswer, FetchedFrom, FetchOptions } from "../protocol/fetch.ts";
-import { fetchExchange } from "../protocol/fetch.ts";
+import {
+  FETCH_API_KEY,
+  FETCH_VERSIONS,
+  type FetchAnswer,
+  type FetchedFrom,
+  type FetchedTopic,
+  fetchExchange,
+  type FetchOptions,
+} from "../protocol/fetch.ts";
+import {
+  METADATA_API_KEY,
+  METADATA_VERSIONS,
+  metadataExchange,
+  type TopicMetadata,
+} from "../protocol/metadata.ts";
 import {
   decodeProduce,
   encodeProduce,
@@ -170,6 +183,19 @@ export class KafkaClient {
     return this.#metadata.clusterId;
   }
 
+  #takes(apiKey: number, version: number): boolean {
+    return (this.#cluster.brokerPool.versions?.[apiKey]?.maxVersion ?? 0) >= version;
+  }
+
+  /** Looks topics up by their names: a missing one has an error code, and nothing is created. */
+  async describe(topics: readonly string[]): Promise<Map<string, TopicMetadata>> {
+    const { oldest, withIds } = METADATA_VERSIONS;
+    const version = this.#takes(METADATA_API_KEY, withIds) ? withIds : oldest;
+    const broker = await this.controller();
+    const answer = await this.send(broker, metadataExchange(topics, version));
+    return new Map(answer.topics.map((topic) => [topic.topic, topic]));
+  }
+
   /** Partitions by topic, of the topics whose metadata is loaded. */
   get topics(): Map<string, number> {
     return new Map(
@@ -221,16 +247,21 @@ export class KafkaClient {
     return this.call(() => broker.connectionPool.send(exchange), exchange.request.apiName);
   }
 
-  /** Fetches from one leader. */
+  /** Whether brokers take fetches that name a topic by its id. */
+  get fetchesById(): boolean {
+    return this.#takes(FETCH_API_KEY, FETCH_VERSIONS.byId);
+  }
+
+  /** Fetches from one leader; by the topic's id where there is one and brokers take it. */
   async fetch(
     nodeId: string,
-    topic: string,
+    { name, id }: FetchedTopic,
     from: readonly FetchedFrom[],
     options: FetchOptions,
   ): Promise<FetchAnswer> {
     const broker = await this.broker(nodeId);
     return await this.send(broker, {
-      ...fetchExchange(topic, from, options),
+      ...fetchExchange({ name, id: this.fetchesById ? id : null }, from, options),
       requestTimeout: options.maxWaitMs + REQUEST_TIMEOUT_MS,
     });
   }

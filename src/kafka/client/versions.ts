@@ -20,6 +20,7 @@ interface Needed {
 const NEEDED: readonly Needed[] = [
   { name: "OffsetFetch", key: 9, version: 7, since: "2.5" },
   { name: "TxnOffsetCommit", key: 28, version: 3, since: "2.5" },
+  { name: "Metadata", key: 3, version: 9, since: "2.4" },
   { name: "JoinGroup", key: 11, version: 5, since: "2.3" },
   { name: "Fetch", key: 1, version: 11, since: "2.3" },
   { name: "Produce", key: 0, version: 7, since: "2.1" },

@@ -1,13 +1,16 @@
-// Fetch v11, with the records of the answer left as bytes.
+// Fetch, with the records of the answer left as bytes: v13, which names a topic by its id (KIP-516,
+// Apache Kafka 3.1), where broker and topic have it, else v11.
 
 import type { Exchange } from "../client/internals.ts";
+import { topicIdBytes } from "./metadata.ts";
 import { Reader, Writer } from "./wire.ts";
 
-const API_KEY = 1;
-const API_VERSION = 11;
+export const FETCH_API_KEY = 1;
+export const FETCH_VERSIONS = { byName: 11, byId: 13 } as const;
 const READ_COMMITTED = 1;
 const CONSUMER = -1;
 const NO_EPOCH = -1;
+const UUID_BYTES = 16;
 
 export interface FetchedFrom {
   readonly partition: number;
@@ -18,6 +21,13 @@ export interface FetchOptions {
   readonly maxWaitMs: number;
   readonly maxBytes: number;
   readonly partitionMaxBytes: number;
+}
+
+/** A topic that is fetched from. */
+export interface FetchedTopic {
+  readonly name: string;
+  /** Its id; null: it is named by its name. */
+  readonly id: string | null;
 }
 
 /** An aborted transaction: batches of the producer from the offset on, up to its abort marker. */
@@ -45,29 +55,63 @@ export interface FetchAnswer {
 
 /** A fetch of partitions of one topic from their leader, under read_committed. */
 export function fetchExchange(
-  topic: string,
+  topic: FetchedTopic,
   from: readonly FetchedFrom[],
-  { maxWaitMs, maxBytes, partitionMaxBytes }: FetchOptions,
+  options: FetchOptions,
 ): Exchange<FetchAnswer> {
-  const encode = () => {
-    const w = new Writer();
-    w.int32(CONSUMER).int32(maxWaitMs).int32(1).int32(maxBytes).int8(READ_COMMITTED)
-      .int32(0).int32(-1); // no fetch session
-    w.array([topic], () => {
-      w.string(topic).array(from, ({ partition, offset }) => {
-        w.int32(partition).int32(NO_EPOCH).int64(offset).int64(-1).int32(partitionMaxBytes);
-      });
-    });
-    w.array([], () => {}).string("");
-    return w.encoded();
-  };
+  const { id } = topic;
+  const apiVersion = id === null ? FETCH_VERSIONS.byName : FETCH_VERSIONS.byId;
   return {
-    request: { apiKey: API_KEY, apiVersion: API_VERSION, apiName: "Fetch", encode },
-    response: { decode: decodeFetch, parse: (answer) => answer },
+    request: {
+      apiKey: FETCH_API_KEY,
+      apiVersion,
+      apiName: "Fetch",
+      encode: () =>
+        (id === null ? byName(topic.name, from, options) : byId(id, from, options))
+          .encoded(),
+    },
+    response: { decode: id === null ? decodeByName : decodeById, parse: (answer) => answer },
   };
 }
 
-function decodeFetch(payload: Uint8Array): FetchAnswer {
+function head(w: Writer, { maxWaitMs, maxBytes }: FetchOptions): Writer {
+  return w.int32(CONSUMER).int32(maxWaitMs).int32(1).int32(maxBytes).int8(READ_COMMITTED)
+    .int32(0).int32(-1); // no fetch session
+}
+
+function byName(name: string, from: readonly FetchedFrom[], options: FetchOptions): Writer {
+  const w = head(new Writer(), options);
+  w.array([name], () => {
+    w.string(name).array(from, ({ partition, offset }) => {
+      w.int32(partition).int32(NO_EPOCH).int64(offset).int64(-1).int32(options.partitionMaxBytes);
+    });
+  });
+  return w.array([], () => {}).string("");
+}
+
+function byId(id: string, from: readonly FetchedFrom[], options: FetchOptions): Writer {
+  const w = head(new Writer().noTags(), options);
+  w.compactArray([id], () => {
+    w.bytes(topicIdBytes(id)).compactArray(from, ({ partition, offset }) => {
+      w.int32(partition).int32(NO_EPOCH).int64(offset).int32(NO_EPOCH).int64(-1)
+        .int32(options.partitionMaxBytes).noTags();
+    }).noTags();
+  });
+  return w.compactArray([], () => {}).compactString("").noTags();
+}
+
+/** Offsets of a partition's log, as both versions have them. */
+function bounds(r: Reader) {
+  return {
+    partition: r.int32(),
+    errorCode: r.int16(),
+    highWatermark: r.long(),
+    lastStableOffset: r.long(),
+    logStart: r.long(),
+  };
+}
+
+function decodeByName(payload: Uint8Array): FetchAnswer {
   const r = new Reader(payload);
   const clientSideThrottleTime = r.int32();
   const errorCode = r.int16();
@@ -75,24 +119,37 @@ function decodeFetch(payload: Uint8Array): FetchAnswer {
   const partitions = r.array(() => {
     r.string();
     return r.array((): FetchedPartition => {
-      const partition = r.int32();
-      const errorCode = r.int16();
-      const highWatermark = r.long();
-      const lastStableOffset = r.long();
-      const logStart = r.long();
+      const facts = bounds(r);
       const aborted = r.array(() => ({ producerId: r.int64(), firstOffset: r.long() }));
       r.int32(); // preferred read replica
-      const records = r.bytes(Math.max(0, r.int32()));
-      return {
-        partition,
-        errorCode,
-        highWatermark,
-        lastStableOffset,
-        logStart,
-        aborted,
-        records,
-      };
+      return { ...facts, aborted, records: r.bytes(Math.max(0, r.int32())) };
     });
+  }).flat();
+  return { clientSideThrottleTime, errorCode, partitions };
+}
+
+function decodeById(payload: Uint8Array): FetchAnswer {
+  const r = new Reader(payload);
+  r.tags();
+  const clientSideThrottleTime = r.int32();
+  const errorCode = r.int16();
+  r.int32(); // session id
+  const partitions = r.compactArray(() => {
+    r.bytes(UUID_BYTES);
+    const some = r.compactArray((): FetchedPartition => {
+      const facts = bounds(r);
+      const aborted = r.compactArray(() => {
+        const transaction = { producerId: r.int64(), firstOffset: r.long() };
+        r.tags();
+        return transaction;
+      });
+      r.int32(); // preferred read replica
+      const records = r.bytes(Math.max(0, r.varint() - 1));
+      r.tags();
+      return { ...facts, aborted, records };
+    });
+    r.tags();
+    return some;
   }).flat();
   return { clientSideThrottleTime, errorCode, partitions };
 }

@@ -9,6 +9,7 @@ import {
 } from "../../../src/kafka/batches.ts";
 import {
   batchInfo,
+  crc32c,
   decodeBatch,
   encodeBatch,
   encodeUtf8,
@@ -33,7 +34,9 @@ function marker(offset: number, producer: bigint, kind: number) {
   const key = new Uint8Array([0, 0, 0, kind]);
   const batch = encodeBatch([{ timestamp: 1, key, value: new Uint8Array(6) }]);
   stamp(batch, { id: producer, epoch: 0 }, -1);
-  new DataView(batch.buffer).setInt16(21, 0x30);
+  const view = new DataView(batch.buffer);
+  view.setInt16(21, 0x30);
+  view.setUint32(17, crc32c(batch, 21));
   setBaseOffset(batch, offset);
   return batch;
 }
@@ -58,6 +61,26 @@ Deno.test("readFetched leaves aborted transactions and markers out, and keeps th
   assertEquals(values, ["plain", "committed", "later, same producer"]);
   assertEquals(batches.map((b) => b.lastOffset), [0, 2, 3, 4, 5, 6, 7]);
   assert(batches.every(({ bytes }) => isIntact(bytes)));
+});
+
+Deno.test("markers of the same place and of different times stand for batches with different CRCs", () => {
+  const markers = [1, 2].map((epoch) => {
+    const batch = marker(4, 7n, COMMIT);
+    const view = new DataView(batch.buffer);
+    view.setInt16(51, epoch);
+    view.setUint32(17, crc32c(batch, 21));
+    return readFetched(batch, [])[0]!;
+  });
+  assert(markers.every(({ bytes }) => isIntact(bytes) && decodeBatch(bytes).length === 0));
+  assertEquals(new Set(markers.map(({ crc }) => crc)).size, 2);
+  assertEquals(new Set(markers.map(({ bytes }) => batchInfo(bytes).crc)).size, 2);
+});
+
+Deno.test("readFetched leaves no damaged batch out: a flipped bit may make a marker of it", () => {
+  const batch = batchAt(0, ["plain"], null);
+  new DataView(batch.buffer).setInt16(21, 0x20); // the CRC is that of before
+  const [found] = readFetched(batch, []);
+  assert(!isIntact(found!.bytes));
 });
 
 Deno.test("readFetched leaves a batch that is cut at the end", () => {

@@ -2,22 +2,54 @@ import { assertEquals } from "@std/assert";
 import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_metadata.ts";
 import { NO_TIME } from "../../../src/wasm/mod.ts";
 
+const POSITIONS = [
+  { offset: 7, start: 0, watermark: NO_TIME, parameters: "" },
+  {
+    offset: 2 ** 52,
+    start: 2 ** 51,
+    watermark: 1_700_000_000_000n,
+    parameters: "0123456789abcdef",
+  },
+  { offset: 7, start: null, watermark: -1n, parameters: "ff" },
+];
+
+const IDENTITIES = [
+  { topicId: null, last: null },
+  { topicId: "Zk1-_AAAAAAAAAAAAAAAAA", last: null },
+  { topicId: null, last: { baseOffset: 2 ** 52 - 1, crc: 0xab } },
+];
+
 Deno.test("committed metadata survives a round trip", () => {
-  for (
-    const position of [
-      { offset: 7, start: 0, watermark: NO_TIME, parameters: "" },
-      {
-        offset: 2 ** 52,
-        start: 2 ** 51,
-        watermark: 1_700_000_000_000n,
-        parameters: "0123456789abcdef",
-      },
-      { offset: 7, start: null, watermark: -1n, parameters: "ff" },
-    ]
-  ) assertEquals(decodeMetadata(position.offset, encodeMetadata(position)), position);
+  for (const position of POSITIONS) {
+    for (const identity of IDENTITIES) {
+      const metadata = encodeMetadata(position, identity);
+      assertEquals(decodeMetadata(position.offset, metadata), { position, identity });
+    }
+  }
+});
+
+Deno.test("committed metadata of the first form, which knows no identity of the log, is read", () => {
+  assertEquals(decodeMetadata(9, "stockflow1 start=3 watermark=5 fold=ab"), {
+    position: { offset: 9, start: 3, watermark: 5n, parameters: "ab" },
+    identity: { topicId: null, last: null },
+  });
+  assertEquals(decodeMetadata(9, "stockflow1 start=none watermark=none fold=none")?.position, {
+    offset: 9,
+    start: null,
+    watermark: NO_TIME,
+    parameters: "",
+  });
 });
 
 Deno.test("decodeMetadata refuses what is not ours", () => {
-  const others = ["", "stockflow2 start=0 watermark=none fold=none", "stockflow1 start=01", "x"];
+  const others = [
+    "",
+    "stockflow2 start=0 watermark=none fold=none",
+    "stockflow1 start=0 watermark=none fold=none topic=none last=none",
+    "stockflow2 start=0 watermark=none fold=none topic=short last=none",
+    "stockflow2 start=0 watermark=none fold=none topic=none last=5",
+    "stockflow1 start=01",
+    "x",
+  ];
   for (const metadata of others) assertEquals(decodeMetadata(1, metadata), null);
 });

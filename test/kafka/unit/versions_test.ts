@@ -9,6 +9,7 @@ const range = (minVersion: number, maxVersion: number) => ({ minVersion, maxVers
 const KAFKA_2_5 = {
   0: range(0, 8),
   1: range(0, 11),
+  3: range(0, 9),
   9: range(0, 7),
   11: range(0, 7),
   28: range(0, 3),

@@ -1,5 +1,7 @@
 // Simulated brokers of one Kafka cluster: where partitions and coordinators live, what fails there.
 
+import { ErrorCode } from "../../../src/kafka/client/errors.ts";
+import { topicIdText, type TopicMetadata } from "../../../src/kafka/protocol/metadata.ts";
 import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
 import { Broker, type BrokerPartition } from "../broker.ts";
 import type { KafkaClusterFault } from "../plan.ts";
@@ -37,6 +39,10 @@ export class Brokers {
   readonly #coordinators: Record<CoordinatorKind, Seat>;
   readonly #leaders = new Map<BrokerPartition, Seat>();
   readonly #lags = new Map<BrokerPartition, Lag>();
+  /** Ids of topics; a topic that is created anew has another. */
+  readonly #ids = new Map<string, string>();
+  /** Topics that were deleted and are not there again. */
+  readonly #gone = new Set<string>();
 
   constructor(
     readonly sim: Sim,
@@ -54,6 +60,47 @@ export class Brokers {
     const seat = () => ({ node: sim.pick(this.nodes), readyAt: 0 });
     this.#coordinators = { group: seat(), transaction: seat() };
     for (const tp of this.#partitions) this.#leaders.set(tp, seat());
+    for (const topic of Object.keys(topics)) this.#ids.set(topic, this.#newId());
+  }
+
+  #newId(): string {
+    return topicIdText(Uint8Array.from({ length: 16 }, () => this.sim.random.below(256)));
+  }
+
+  idOf(topic: string): string {
+    return this.#ids.get(topic)!;
+  }
+
+  /** The topic of an id; null when there is none any more. */
+  nameOf(id: string): string | null {
+    return [...this.#ids].find(([, known]) => known === id)?.[0] ?? null;
+  }
+
+  isThere(topic: string): boolean {
+    return !this.#gone.has(topic);
+  }
+
+  /** Deletes a topic, and creates it anew after a moment; its offsets in the group go, mostly. */
+  createAnew(topic: string): void {
+    const { sim } = this;
+    for (const tp of this.storage.topic(topic)) this.#leaders.delete(tp);
+    for (const tp of this.storage.createAnew(topic)) {
+      this.#leaders.set(tp, { node: sim.pick(this.nodes), readyAt: 0 });
+    }
+    this.#ids.set(topic, this.#newId());
+    this.#gone.add(topic);
+    sim.scheduler.after(sim.between(0, 2000), () => this.#gone.delete(topic));
+    // A transaction that is under way may bring them back.
+    if (sim.chance(0.5)) this.group.forgetOffsets(topic);
+  }
+
+  /** What a metadata request gives of a topic. */
+  describe(topic: string, isThere = this.isThere(topic)): TopicMetadata {
+    const isKnown = this.#ids.has(topic) && isThere;
+    const id = isKnown && this.sim.plan.kafka.topicIds !== "none" ? this.idOf(topic) : null;
+    const errorCode = isKnown ? 0 : ErrorCode.UnknownTopicOrPartition;
+    const partitions = isKnown ? this.storage.topic(topic).length : 0;
+    return { topic, errorCode, id, partitions };
   }
 
   get #partitions(): BrokerPartition[] {
@@ -68,6 +115,7 @@ export class Brokers {
 
   /** The leader of a partition; null while there is none. */
   leader(topic: string, partition: number): Node | null {
+    if (!this.isThere(topic)) return null;
     return this.#ready(this.#leaders.get(this.storage.topic(topic)[partition]!)!);
   }
 

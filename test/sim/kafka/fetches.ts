@@ -2,7 +2,7 @@
 // transactions and markers too, and perhaps a part of one more.
 
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
-import { encodeBatch, setBaseOffset } from "../../../src/types/mod.ts";
+import { crc32c, encodeBatch, setBaseOffset } from "../../../src/types/mod.ts";
 import { stamp } from "../../../src/kafka/batches.ts";
 import type { BrokerPartition, LogEntry, Transaction } from "../broker.ts";
 import type { Sim } from "../sim.ts";
@@ -20,20 +20,25 @@ export function answerFetch(
 ): Uint8Array | Promise<Uint8Array> {
   const { brokers, process } = cluster;
   const { sim } = process;
-  const { topic } = request;
-  const answers = () =>
+  const topic = request.byId ? brokers.nameOf(request.topic) : request.topic;
+  const answers = (): PartitionAnswer[] =>
     request.partitions.map(({ partition, offset }) => {
+      // What is fetched by an id that is not there any more is not fetched by its name.
+      const isThere = topic !== null && (!request.byId || brokers.idOf(topic) === request.topic);
+      if (!isThere || !brokers.isThere(topic)) {
+        return goneAnswer(partition, request.byId);
+      }
       const tp = brokers.storage.topic(topic)[partition]!;
       const led = brokers.leader(topic, partition) === node;
       return partitionAnswer(sim, tp, brokers.stableEnd(tp), led, offset);
     });
   const first = answers();
   const tells = first.some((p) => p.errorCode !== 0 || p.records.length > 0);
-  if (tells || request.maxWaitMs === 0) return fetchAnswer(topic, first);
+  if (tells || request.maxWaitMs === 0) return fetchAnswer(request, first);
   return new Promise((resolve) => {
     const end = () => {
       event.run = null;
-      resolve(fetchAnswer(topic, answers()));
+      resolve(fetchAnswer(request, answers()));
     };
     const event = sim.scheduler.after(request.maxWaitMs, end);
     let over = false;
@@ -44,9 +49,22 @@ export function answerFetch(
       sim.scheduler.after(sim.between(0.01, 0.5), () => event.run && end());
     };
     for (const { partition } of request.partitions) {
-      brokers.storage.topic(topic)[partition]!.waitForMore(wake);
+      brokers.storage.topic(topic!)[partition]!.waitForMore(wake);
     }
   });
+}
+
+function goneAnswer(partition: number, byId: boolean): PartitionAnswer {
+  const errorCode = byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
+  return {
+    partition,
+    errorCode,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStart: -1,
+    aborted: [],
+    records: new Uint8Array(),
+  };
 }
 
 function partitionAnswer(
@@ -96,7 +114,9 @@ function bytesOf({ base, bytes, transaction }: LogEntry): Uint8Array {
   const key = new Uint8Array([0, 0, 0, state === "committed" ? 1 : 0]);
   const batch = encodeBatch([{ timestamp: 1, key, value: new Uint8Array(6) }]);
   stamp(batch, { id: producerId, epoch: 0 }, -1);
-  new DataView(batch.buffer).setInt16(21, CONTROL_AND_TRANSACTIONAL);
+  const view = new DataView(batch.buffer);
+  view.setInt16(21, CONTROL_AND_TRANSACTIONAL);
+  view.setUint32(17, crc32c(batch, 21));
   setBaseOffset(batch, base);
   return batch;
 }

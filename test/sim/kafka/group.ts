@@ -36,6 +36,13 @@ export class Group {
 
   constructor(readonly sim: Sim) {}
 
+  /** What happens to a topic's offsets when it is deleted. */
+  forgetOffsets(topic: string): void {
+    for (const name of [...this.offsets.keys()]) {
+      if (name.startsWith(`${topic}/`)) this.offsets.delete(name);
+    }
+  }
+
   join(
     memberId: string,
     sessionTimeoutMs: number,

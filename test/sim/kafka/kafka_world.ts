@@ -6,11 +6,13 @@ import type { ConnectionOptions } from "../../../src/kafka/client/kafka_client.t
 import { decompressBatch } from "../../../src/kafka/codecs.ts";
 import { decodeMetadata } from "../../../src/kafka/committed_metadata.ts";
 import { KafkaLog } from "../../../src/kafka/kafka_log.ts";
+import type { TopicsView } from "../../../src/kafka/topics_view.ts";
 import { encodeUtf8 } from "../../../src/types/mod.ts";
 import type { KafkaClusterFault } from "../plan.ts";
 import type { SimProcess } from "../process.ts";
 import type { Sim } from "../sim.ts";
 import type { KafkaMachine, KafkaPort, OnTransaction, OpenedLog } from "../kafka_port.ts";
+import { TOPICS } from "../member.ts";
 import { Brokers } from "./brokers.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import type { CommittedTransaction } from "./transactions.ts";
@@ -48,6 +50,10 @@ export class KafkaWorld implements KafkaPort {
     this.#brokers.befall(kind);
   }
 
+  createAnew(): void {
+    this.#brokers.createAnew(this.input);
+  }
+
   open(process: SimProcess, machine: KafkaMachine): OpenedLog {
     const { kafka } = this.sim.plan;
     const connection: ConnectionOptions = {
@@ -68,11 +74,17 @@ export class KafkaWorld implements KafkaPort {
         inputBatchBytesMax: BATCH_BYTES_MAX,
       },
       clusterId: "simulated",
-      transactions: this.input,
-      queries: QUERIES,
-      partitions: new Map(Object.entries(topics)),
+      topics: {
+        transactions: this.input,
+        queries: QUERIES,
+        results: TOPICS.results,
+        queryResults: null,
+        summaries: TOPICS.summaries,
+        deadLetters: TOPICS.deadLetters,
+      },
+      view: this.#view(),
       sessionTimeoutMs: kafka.sessionTimeoutMs,
-      discoveryMs: 0,
+      discoveryMs: kafka.discoveryMs,
       conditions: { set: () => {}, clear: () => {} },
       memberIds: {
         load: () => Promise.resolve(this.#memberIds.get(machine.name) ?? ""),
@@ -89,6 +101,16 @@ export class KafkaWorld implements KafkaPort {
       user: machine.user,
     });
     return log;
+  }
+
+  /** The topics as KafkaSource finds them when a process starts. */
+  #view(): TopicsView {
+    const names = Object.keys(this.#brokers.topics);
+    const facts = names.map((name) => {
+      const { id, partitions } = this.#brokers.describe(name, true); // without them it would not start
+      return [name, { id, partitions }];
+    });
+    return { topics: Object.fromEntries(facts) };
   }
 
   /** What a process is told when it asks who answers at an address. */
@@ -109,8 +131,8 @@ export class KafkaWorld implements KafkaPort {
     const positions: ({ readonly partition: number } & CommittedPosition)[] = [];
     for (const [name, { partition, offset, metadata }] of offsets) {
       if (name !== `${this.input}/${partition}`) continue;
-      const position = decodeMetadata(offset, metadata);
-      if (position) positions.push({ partition, ...position });
+      const entry = decodeMetadata(offset, metadata);
+      if (entry) positions.push({ partition, ...entry.position });
       else this.sim.violate("P1", `The metadata of ${name} cannot be read: ${metadata}`);
     }
     const visible = new Map<string, Uint8Array[]>();

@@ -10,6 +10,7 @@ import {
   type PartitionMetadata,
   protocolError,
 } from "../../../src/kafka/client/internals.ts";
+import type { OfferedVersions } from "../../../src/kafka/client/versions.ts";
 import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
 import type { FaultKind } from "../plan.ts";
 import type { SimProcess } from "../process.ts";
@@ -17,10 +18,12 @@ import type { Brokers, Node } from "./brokers.ts";
 import { brokerNotFound, connectionError, coordinatorNotFound } from "./client_errors.ts";
 import { answerFetch } from "./fetches.ts";
 import {
+  metadataAnswer,
   offsetCommitAnswer,
   offsetFetchAnswer,
   produceAnswer,
   readFetch,
+  readMetadata,
   readOffsetCommit,
   readOffsetFetch,
   readProduce,
@@ -90,15 +93,37 @@ const REFUSALS = {
 
 export type Api = keyof typeof REFUSALS;
 
-const APIS: Readonly<Record<number, Api>> = { 1: "Fetch", 9: "OffsetFetch", 28: "TxnOffsetCommit" };
+const APIS: Readonly<Record<number, Api>> = {
+  1: "Fetch",
+  3: "Metadata",
+  9: "OffsetFetch",
+  28: "TxnOffsetCommit",
+};
+
+/** Versions of Fetch and Metadata by what brokers know of topic ids. */
+const VERSIONS = {
+  fetch: versions(13, 10),
+  metadata: versions(12, 10),
+  none: versions(11, 9),
+} as const;
+
+function versions(fetch: number, metadata: number): OfferedVersions {
+  const newest = { 0: 7, 1: fetch, 3: metadata, 9: 7, 11: 5, 28: 3 };
+  return Object.fromEntries(
+    Object.entries(newest).map(([key, maxVersion]) => [key, { minVersion: 0, maxVersion }]),
+  );
+}
 
 export class SimCluster implements Cluster {
-  readonly brokerPool: { metadata: Cluster["brokerPool"]["metadata"] } = { metadata: null };
+  readonly brokerPool: { -readonly [K in keyof Cluster["brokerPool"]]: Cluster["brokerPool"][K] };
   #closed = false;
   /** When the last request of each connection arrives, in virtual ms. */
   readonly #arrivals = new Map<number, number>();
 
-  constructor(readonly brokers: Brokers, readonly process: SimProcess) {}
+  constructor(readonly brokers: Brokers, readonly process: SimProcess) {
+    const versions = VERSIONS[process.sim.plan.kafka.topicIds];
+    this.brokerPool = { metadata: null, versions };
+  }
 
   // ---- requests ----
 
@@ -330,15 +355,23 @@ export class SimCluster implements Cluster {
   ): Promise<T> {
     const api = APIS[request.apiKey]!;
     const body = request.encode().buffer.slice();
+    const version = request.apiVersion;
     const payload =
       await (api === "Fetch"
-        ? this.request(node, api, () => answerFetch(this, node, readFetch(body)))
+        ? this.request(node, api, () => answerFetch(this, node, readFetch(body, version)))
+        : api === "Metadata"
+        ? this.request(node, api, () => this.#describe(body, version))
         : coordinated(
           "group",
           api,
           () => api === "OffsetFetch" ? this.#offsets(body) : this.#commit(body),
         ));
     return response.parse(response.decode(payload));
+  }
+
+  #describe(body: Uint8Array, version: number): Uint8Array {
+    const topics = readMetadata(body, version).map((topic) => this.brokers.describe(topic));
+    return metadataAnswer(topics, version);
   }
 
   #offsets(body: Uint8Array): Uint8Array {

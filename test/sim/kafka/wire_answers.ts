@@ -1,7 +1,13 @@
 // The broker's side of the requests that src/kafka encodes by itself: what they ask, and the bytes of
 // their answers.
 
-import type { AbortedTransaction } from "../../../src/kafka/protocol/fetch.ts";
+import { type AbortedTransaction, FETCH_VERSIONS } from "../../../src/kafka/protocol/fetch.ts";
+import {
+  METADATA_VERSIONS,
+  topicIdBytes,
+  topicIdText,
+  type TopicMetadata,
+} from "../../../src/kafka/protocol/metadata.ts";
 import type { CommittedOffset, TopicPartitions } from "../../../src/kafka/protocol/offsets.ts";
 import { Reader, Writer } from "../../../src/kafka/protocol/wire.ts";
 
@@ -10,14 +16,18 @@ function bytesOf(writer: Writer): Uint8Array {
 }
 
 export interface FetchRequest {
+  /** Name or id of the topic. */
   readonly topic: string;
+  readonly byId: boolean;
   readonly maxWaitMs: number;
   readonly maxBytes: number;
   readonly partitions: readonly { readonly partition: number; readonly offset: number }[];
 }
 
-export function readFetch(body: Uint8Array): FetchRequest {
+export function readFetch(body: Uint8Array, version: number): FetchRequest {
+  const byId = version >= FETCH_VERSIONS.byId;
   const r = new Reader(body);
+  if (byId) r.tags();
   r.int32(); // replica
   const maxWaitMs = r.int32();
   r.int32(); // bytes at least
@@ -25,19 +35,26 @@ export function readFetch(body: Uint8Array): FetchRequest {
   r.int8(); // isolation level
   r.int32();
   r.int32();
-  const topics = r.array(() => ({
-    topic: r.string(),
-    partitions: r.array(() => {
-      const partition = r.int32();
-      r.int32(); // leader epoch
-      const offset = r.long();
-      r.long();
-      r.int32();
-      return { partition, offset };
-    }),
-  }));
+  const partition = () => {
+    const partition = r.int32();
+    r.int32(); // leader epoch
+    const offset = r.long();
+    if (byId) r.int32(); // epoch of the last fetch
+    r.long();
+    r.int32();
+    if (byId) r.tags();
+    return { partition, offset };
+  };
+  const topics = byId
+    ? r.compactArray(() => {
+      const topic = topicIdText(r.bytes(16));
+      const partitions = r.compactArray(partition);
+      r.tags();
+      return { topic, partitions };
+    })
+    : r.array(() => ({ topic: r.string(), partitions: r.array(partition) }));
   const { topic, partitions } = topics[0]!;
-  return { topic, maxWaitMs, maxBytes, partitions };
+  return { topic, byId, maxWaitMs, maxBytes, partitions };
 }
 
 export interface PartitionAnswer {
@@ -50,7 +67,11 @@ export interface PartitionAnswer {
   readonly records: Uint8Array;
 }
 
-export function fetchAnswer(topic: string, partitions: readonly PartitionAnswer[]): Uint8Array {
+export function fetchAnswer(
+  { topic, byId }: FetchRequest,
+  partitions: readonly PartitionAnswer[],
+): Uint8Array {
+  if (byId) return fetchAnswerById(topic, partitions);
   const w = new Writer().int32(0).int16(0).int32(0);
   w.array([topic], () => {
     w.string(topic).array(partitions, (p) => {
@@ -61,6 +82,46 @@ export function fetchAnswer(topic: string, partitions: readonly PartitionAnswer[
     });
   });
   return bytesOf(w);
+}
+
+function fetchAnswerById(id: string, partitions: readonly PartitionAnswer[]): Uint8Array {
+  const w = new Writer().noTags().int32(0).int16(0).int32(0);
+  w.compactArray([id], () => {
+    w.bytes(topicIdBytes(id)).compactArray(partitions, (p) => {
+      w.int32(p.partition).int16(p.errorCode).int64(p.highWatermark).int64(p.lastStableOffset)
+        .int64(p.logStart).compactArray(p.aborted, ({ producerId, firstOffset }) => {
+          w.int64(producerId).int64(firstOffset).noTags();
+        }).int32(-1).varint(p.records.length + 1).bytes(p.records).noTags();
+    }).noTags();
+  });
+  return bytesOf(w.noTags());
+}
+
+/** Names that a metadata request asks for. */
+export function readMetadata(body: Uint8Array, version: number): string[] {
+  const r = new Reader(body);
+  r.tags();
+  return r.compactArray(() => {
+    if (version >= METADATA_VERSIONS.withIds) r.bytes(16);
+    const topic = r.compactString()!;
+    r.tags();
+    return topic;
+  });
+}
+
+export function metadataAnswer(topics: readonly TopicMetadata[], version: number): Uint8Array {
+  const w = new Writer().noTags().int32(0).compactArray([], () => {});
+  w.compactString("simulated").int32(0);
+  w.compactArray(topics, ({ errorCode, topic, id, partitions }) => {
+    w.int16(errorCode).compactString(topic);
+    if (version >= METADATA_VERSIONS.withIds) w.bytes(id ? topicIdBytes(id) : new Uint8Array(16));
+    w.int8(0).compactArray(Array.from({ length: partitions }, (_, p) => p), (partition) => {
+      w.int16(0).int32(partition).int32(0).int32(0);
+      for (let lists = 0; lists < 3; lists++) w.compactArray([], () => {});
+      w.noTags();
+    }).int32(0).noTags();
+  });
+  return bytesOf(w.int32(0).noTags());
 }
 
 export interface ProduceRequest {

@@ -1,0 +1,88 @@
+// Whether a topic is still the one that was read before. Where brokers have topic ids (KIP-516), those
+// say it; else the last batch does: a topic that was created anew has another one at its offset, or none.
+
+import { ErrorCode } from "./client/errors.ts";
+import { protocolError } from "./client/internals.ts";
+import type { KafkaClient } from "./client/kafka_client.ts";
+import type { FetchedBatch } from "./batches.ts";
+import { readFetched } from "./batches.ts";
+import type { BatchCrc } from "./committed_metadata.ts";
+import type { FetchedTopic } from "./protocol/fetch.ts";
+import { createdAnew } from "./topics_view.ts";
+
+/** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
+const ONE_BATCH = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 } as const;
+
+/** What is asked of a client to know a topic again. */
+export type TopicReader = Pick<KafkaClient, "describe" | "fetch" | "leaderOf">;
+
+/** An input topic, and whose it is. */
+export interface InputTopic extends FetchedTopic {
+  readonly groupId: string;
+  /** Queries have no state that depends on the topic. */
+  readonly isQueries: boolean;
+}
+
+/**
+ * Looks whether a partition holds a batch.
+ *
+ * @throws {StopError} when it holds another one at that offset; nothing is said of one that retention has
+ * removed, or that the leader does not show at the moment
+ */
+export async function checkBatch(
+  client: TopicReader,
+  topic: InputTopic,
+  partition: number,
+  { baseOffset, crc }: BatchCrc,
+): Promise<void> {
+  const nodeId = client.leaderOf(topic.name, partition);
+  const from = [{ partition, offset: baseOffset }];
+  const answer = await client.fetch(nodeId, topic, from, ONE_BATCH);
+  const [fetched] = answer.partitions;
+  const errorCode = answer.errorCode || fetched?.errorCode;
+  if (errorCode === ErrorCode.OffsetOutOfRange) return;
+  if (errorCode) throw protocolError(errorCode);
+  const [found] = fetched ? readFetched(fetched.records, []) : [];
+  if (!found || found.baseOffset === baseOffset && found.crc === crc) return;
+  throw createdAnew(
+    topic.name,
+    `partition ${partition} holds another batch at offset ${baseOffset} than was read there`,
+    null,
+    topic,
+  );
+}
+
+/** @throws {StopError} when the topic has another id now; one that is not there is not told here */
+export async function checkId(client: TopicReader, topic: InputTopic): Promise<void> {
+  const found = (await client.describe([topic.name])).get(topic.name);
+  const is = found?.id ?? null;
+  if (found?.errorCode) throw protocolError(found.errorCode);
+  if (topic.id === null || is === null || is === topic.id) return;
+  throw createdAnew(topic.name, `its id was ${topic.id}`, is, topic);
+}
+
+/** The batches that were read of partitions, for the last one below an offset. */
+export class LastBatches {
+  readonly #read = new Map<number, { readonly end: number; readonly batch: BatchCrc }[]>();
+
+  add(partition: number, { baseOffset, lastOffset, crc }: FetchedBatch): void {
+    this.set(partition, lastOffset + 1, { baseOffset, crc });
+  }
+
+  /** @param end next offset behind the batch */
+  set(partition: number, end: number, batch: BatchCrc): void {
+    const read = this.#read.get(partition) ?? [];
+    while (read.length > 0 && read.at(-1)!.end >= end) read.pop(); // it was read again
+    read.push({ end, batch });
+    this.#read.set(partition, read);
+  }
+
+  /** The last batch below an offset; those before it are forgotten. */
+  below(partition: number, offset: number): BatchCrc | null {
+    const read = this.#read.get(partition) ?? [];
+    const at = read.findLastIndex(({ end }) => end <= offset);
+    if (at < 0) return null;
+    read.splice(0, at);
+    return read[0]!.batch;
+  }
+}

@@ -1,0 +1,183 @@
+// Topics that are deleted and created anew under their names, while the job runs and while it is stopped:
+// it never goes on in the middle of another log. Starts a broker of its own (test/kafka/broker.ts).
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
+import type { CommittedOffset } from "../../src/kafka/protocol/offsets.ts";
+import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts";
+import { systemClock } from "../../src/types/mod.ts";
+import { Loader } from "./load.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { witness } from "./witness.ts";
+
+const stage = await Stage.open();
+const { broker } = stage;
+
+const LOOK_OFTEN = { "kafka.partition.discovery.interval.ms": "300" };
+
+async function append(topic: string, from: number, count: number): Promise<void> {
+  const loader = await Loader.open(broker.bootstrap, topic);
+  for (let id = from; id < from + count; id++) {
+    await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
+  }
+  await loader.close();
+}
+
+/** Appends as an upstream that writes in transactions does: a marker stands behind each record. */
+async function appendInTransactions(topic: string, from: number, count: number): Promise<void> {
+  const producer = stage.kafka().producer({ transactionalId: topic, maxInFlightRequests: 1 });
+  await producer.connect();
+  for (let id = from; id < from + count; id++) {
+    const transaction = await producer.transaction();
+    await transaction.send({
+      topic,
+      messages: [{ key: "item_2", value: `${id}\t1\titem_2\t1`, timestamp: "1" }],
+    });
+    await transaction.commit();
+  }
+  await producer.disconnect();
+}
+
+async function createAnew(topic: string, partitions = 1): Promise<void> {
+  await stage.withAdmin((admin) => admin.deleteTopics({ topics: [topic] }));
+  await untilCreated(topic, partitions);
+}
+
+/** A broker may still be busy with the topic before. */
+async function untilCreated(topic: string, partitions: number): Promise<void> {
+  while (true) {
+    try {
+      await broker.createTopics([topic], partitions);
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+/** What the group has committed of transactions. */
+async function committedOf({ group, topics }: Scene): Promise<CommittedOffset[]> {
+  const found: CommittedOffset[] = [];
+  await stage.withAdmin(async (admin) => {
+    const topic = topics["transaction.input.topic"];
+    for (const { partitions } of await admin.fetchOffsets({ groupId: group, topics: [topic] })) {
+      for (const { partition, offset, metadata } of partitions) {
+        found.push({ partition, offset: Number(offset), metadata: metadata ?? "" });
+      }
+    }
+  });
+  return found;
+}
+
+async function commitAgain(
+  { group, topics }: Scene,
+  partitions: readonly CommittedOffset[],
+): Promise<void> {
+  const client = new KafkaClient({ brokers: [broker.bootstrap], clientId: "test" }, systemClock);
+  await client.connect();
+  const options = { transactionalId: `again-${group}`, timeoutMs: 10_000, groupId: group };
+  const producer = await TransactionalProducer.open(client, systemClock, options);
+  const topic = topics["transaction.input.topic"];
+  await producer.commit([], { memberId: "", generation: -1 }, [{ topic, partitions }]);
+  await client.close();
+}
+
+async function resultsOf({ topics }: Scene): Promise<(string | null)[]> {
+  const results = await witness(broker.bootstrap, topics["transaction.output.topic"]);
+  return results.flat().map(({ value }) => value);
+}
+
+stage.test("a topic of transactions created anew while the job runs: exit 2, nothing of it executed", async () => {
+  const scene = await stage.scene(1);
+  const topic = scene.topics["transaction.input.topic"];
+  const service = await scene.start(LOOK_OFTEN);
+  await waitReady(service);
+  await append(topic, 1, 10);
+  await stage.untilCommitted(scene, 10);
+  await createAnew(topic);
+  await append(topic, 100, 25);
+  const { code } = await service.status;
+  assertEquals(code, 2, service.log());
+  assertStringIncludes(service.log(), `Topic ${topic} was deleted and created anew`);
+  assertStringIncludes(service.log(), "empty file for the state");
+  assertEquals((await resultsOf(scene)).length, 10);
+});
+
+stage.test("a topic of transactions created anew, whose offsets a commit brings back: exit 2", async () => {
+  const scene = await stage.scene(1);
+  const topic = scene.topics["transaction.input.topic"];
+  const service = await scene.start(LOOK_OFTEN);
+  await waitReady(service);
+  await append(topic, 1, 10);
+  await stage.untilCommitted(scene, 10);
+  await stopInGoodOrder(service);
+  const partitions = await committedOf(scene);
+  await createAnew(topic);
+  await append(topic, 100, 25);
+  // As a transaction that was under way when the topic was deleted would.
+  await commitAgain(scene, partitions);
+  const text = await scene.refused();
+  assertStringIncludes(text, `Topic ${topic} was deleted and created anew`);
+  assertStringIncludes(text, `group ${scene.group} has committed offset 10`);
+  // Nor by the deliberate way past lost offsets.
+  assertStringIncludes(await scene.refused({ "accept.offset": "true" }), "created anew");
+  assertEquals((await resultsOf(scene)).length, 10);
+});
+
+stage.test("a topic created anew, written in transactions like the one before: exit 2, also with --accept-offset", async () => {
+  const scene = await stage.scene(1);
+  const topic = scene.topics["transaction.input.topic"];
+  await appendInTransactions(topic, 1, 5);
+  const service = await scene.start();
+  await waitReady(service);
+  await stage.untilCommitted(scene, 9);
+  await stopInGoodOrder(service);
+  await createAnew(topic);
+  await appendInTransactions(topic, 100, 10);
+  assertStringIncludes(await scene.refused(), `has no committed offset for ${topic}-0`);
+  await stage.withAdmin((admin) => admin.deleteGroups([scene.group]));
+  const text = await scene.refused({ "accept.offset": "true" });
+  assertStringIncludes(text, "was deleted and created anew");
+  assertStringIncludes(text, "checkpoint");
+  assertEquals((await resultsOf(scene)).length, 5);
+});
+
+stage.test("a topic of queries created anew while the job runs: exit 2 with the remedy, which helps", async () => {
+  const scene = await stage.scene(1);
+  const topic = scene.topics["query.input.topic"];
+  await append(scene.topics["transaction.input.topic"], 1, 3);
+  const service = await scene.start(LOOK_OFTEN);
+  await waitReady(service);
+  const producer = stage.kafka().producer();
+  await producer.connect();
+  const ask = (...ids: number[]) =>
+    producer.send({ topic, messages: ids.map((id) => ({ value: `${id} item_2` })) });
+  await ask(1, 2, 3);
+  const answered = async () => {
+    const text = await (await fetch(`${service.url}/metrics`)).text();
+    return Number(/^stockflow_queries_total (\d+)$/m.exec(text)?.[1] ?? 0);
+  };
+  while (await answered() < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+  await createAnew(topic);
+  await ask(11, 12, 13, 14, 15);
+  const { code } = await service.status;
+  assertEquals(code, 2, service.log());
+  assertStringIncludes(service.log(), `Topic ${topic} was deleted and created anew`);
+  assertStringIncludes(service.log(), `--delete-offsets --group ${scene.group} --topic ${topic}`);
+  const again = await scene.start();
+  await waitReady(again);
+  const reader = await witnessed(scene, 8);
+  await producer.disconnect();
+  await stopInGoodOrder(again);
+  assertEquals(reader, [1, 2, 3, 11, 12, 13, 14, 15].map((id) => `${id}\titem_2\t3`));
+});
+
+/** The answers, once there are so many. */
+async function witnessed({ topics }: Scene, count: number): Promise<(string | null)[]> {
+  while (true) {
+    const answers = await witness(broker.bootstrap, topics["query.output.topic"]);
+    const values = answers.flat().map(({ value }) => value);
+    if (values.length >= count) return values;
+  }
+}

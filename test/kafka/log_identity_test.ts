@@ -1,0 +1,140 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { LostError, StopError } from "../../src/job/errors.ts";
+import { ErrorCode } from "../../src/kafka/client/errors.ts";
+import { Fetcher } from "../../src/kafka/fetcher.ts";
+import { checkBatch, LastBatches } from "../../src/kafka/log_identity.ts";
+import type { FetchAnswer, FetchedFrom, FetchedTopic } from "../../src/kafka/protocol/fetch.ts";
+import type { TopicMetadata } from "../../src/kafka/protocol/metadata.ts";
+import {
+  batchInfo,
+  encodeBatch,
+  encodeUtf8,
+  setBaseOffset,
+  systemClock,
+} from "../../src/types/mod.ts";
+
+const ID = "AAAAAAAAAAAAAAAAAAAAAQ";
+const NEXT_ID = "AAAAAAAAAAAAAAAAAAAAAg";
+const named = { name: "t", id: null, groupId: "group", isQueries: false };
+const OPTIONS = { maxBytes: 1024, waitMs: 5000 };
+
+function batchAt(offset: number, value: string): Uint8Array {
+  const batch = encodeBatch([{ timestamp: 1, key: null, value: encodeUtf8(value) }]);
+  setBaseOffset(batch, offset);
+  return batch;
+}
+
+/** A partition of one-record batches, whose topic may be gone, or another under the same name. */
+class Topic {
+  values: string[] = [];
+  id: string | null = null;
+  /** Error codes that the next fetches get. */
+  failures: number[] = [];
+  readonly isBroken = false;
+  readonly fetchesById = false;
+
+  leaderOf(): string {
+    return "1";
+  }
+
+  refresh(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  describe([topic]: readonly string[]): Promise<Map<string, TopicMetadata>> {
+    const facts = { topic: topic!, errorCode: 0, id: this.id, partitions: 1 };
+    return Promise.resolve(new Map([[topic!, facts]]));
+  }
+
+  async fetch(_: string, _t: FetchedTopic, from: readonly FetchedFrom[]): Promise<FetchAnswer> {
+    const [{ partition, offset }] = from as [FetchedFrom];
+    const end = this.values.length;
+    const outside = offset > end ? ErrorCode.OffsetOutOfRange : 0;
+    const errorCode = this.failures.shift() ?? outside;
+    const held = errorCode === 0 && offset < end;
+    if (!held) await new Promise((resolve) => setTimeout(resolve, 5));
+    const records = held ? batchAt(offset, this.values[offset]!) : new Uint8Array();
+    const facts = { highWatermark: end, lastStableOffset: end, logStart: 0, aborted: [] };
+    const partitions = [{ partition, errorCode, records, ...facts }];
+    return { clientSideThrottleTime: 0, errorCode: 0, partitions };
+  }
+}
+
+async function readAll(fetcher: Fetcher, count: number): Promise<void> {
+  for (let offset = 0; offset < count; offset++) {
+    assertEquals((await fetcher.read(0, offset, OPTIONS)).batches.length, 1);
+  }
+}
+
+Deno.test("without topic ids, a log that holds another batch than was read, behind a failure, is not read on", async () => {
+  const client = new Topic();
+  client.values = ["a", "b"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 2);
+  client.values = ["A", "B", "C"];
+  client.failures = [ErrorCode.UnknownTopicOrPartition];
+  const error = await assertRejects(() => fetcher.read(0, 2, OPTIONS), StopError);
+  assertEquals(error.message.includes("holds another batch at offset 1 than was read there"), true);
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("without topic ids, a log that holds the same batch is read on behind a failure", async () => {
+  const client = new Topic();
+  client.values = ["a", "b"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 2);
+  client.values = ["a", "b", "c"];
+  client.failures = [ErrorCode.NotLeader];
+  assertEquals((await fetcher.read(0, 2, OPTIONS)).batches, [batchAt(2, "c")]);
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("with ids in metadata alone, another id behind a failure is noticed before anything is read", async () => {
+  const client = new Topic();
+  client.id = ID;
+  client.values = ["a"];
+  const topic = { ...named, id: ID };
+  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 1);
+  client.id = NEXT_ID;
+  client.values = ["A", "B"];
+  client.failures = [ErrorCode.NotLeader];
+  await assertRejects(() => fetcher.read(0, 1, OPTIONS), StopError, `its id is ${NEXT_ID} now`);
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("a topic that stays away ends the session: the next claim waits for it, and says so", async () => {
+  const client = new Topic();
+  client.failures = new Array(20).fill(ErrorCode.UnknownTopicId);
+  const topic = { ...named, id: ID };
+  const ends = new Map([[0, 1]]);
+  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends });
+  await assertRejects(() => fetcher.read(0, 0, OPTIONS), LostError, "Topic t is not there");
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("checkBatch says nothing of a batch that is not there any more, or not yet shown", async () => {
+  const client = new Topic();
+  client.values = ["a"];
+  const { crc } = batchInfo(batchAt(0, "a"));
+  await checkBatch(client, named, 0, { baseOffset: 0, crc });
+  await checkBatch(client, named, 0, { baseOffset: 1, crc: 7 });
+  await checkBatch(client, named, 0, { baseOffset: 5, crc: 7 });
+  await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc: 7 }), StopError);
+});
+
+Deno.test("LastBatches gives the last batch below an offset, also when batches are read again", () => {
+  const last = new LastBatches();
+  const add = (baseOffset: number, lastOffset: number, crc: number) =>
+    last.add(0, { bytes: new Uint8Array(), baseOffset, lastOffset, crc });
+  last.set(0, 5, { baseOffset: 3, crc: 1 });
+  assertEquals(last.below(0, 5), { baseOffset: 3, crc: 1 });
+  assertEquals(last.below(0, 4), null);
+  add(5, 9, 2);
+  add(10, 10, 3);
+  assertEquals(last.below(0, 10), { baseOffset: 5, crc: 2 });
+  add(5, 9, 2);
+  add(10, 12, 4);
+  assertEquals(last.below(0, 13), { baseOffset: 10, crc: 4 });
+  assertEquals(last.below(1, 13), null);
+});
