@@ -4,7 +4,13 @@ import { LostError } from "../../src/job/errors.ts";
 import { OffsetWaiters } from "../../src/job/offset_waiters.ts";
 import { PartitionProcessor } from "../../src/job/worker/partition_processor.ts";
 import type { CommitOutcome, LogSession } from "../../src/log/mod.ts";
-import { decodeBatch, encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
+import {
+  batchInfo,
+  decodeBatch,
+  encodeBatch,
+  encodeUtf8,
+  setBaseOffset,
+} from "../../src/types/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import { assertRejects } from "@std/assert";
 import { Random } from "../model/random.ts";
@@ -67,6 +73,16 @@ Deno.test("processor commits one outcome per record", async () => {
     assertEquals(processor.pendingBytes, 0);
   }
   assert(committed > 1000);
+});
+
+Deno.test("the batch folded last is one that was folded: what is read beyond the committed position is not", async () => {
+  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }));
+  const [first, second] = batches(new Random(4), 2);
+  const { baseOffset, crc, lastOffset } = batchInfo(first!);
+  // An answer of the log brings both, and only the first was committed.
+  for (const batch of [first!, second!]) await processor.replay(batch, lastOffset + 1);
+  assertEquals(processor.position, lastOffset + 1);
+  assertEquals(processor.lastBatch, { baseOffset, crc });
 });
 
 Deno.test("processor stands where all is folded, fired and acknowledged, and nowhere else", async () => {

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import { EmbeddedLog } from "../../src/log/mod.ts";
-import { CheckpointStore, type Manifest } from "../../src/state/mod.ts";
+import { CheckpointStore, type ListedCheckpoint, type Manifest } from "../../src/state/mod.ts";
 import { batchInfo, decodeBatch, decodeUtf8 } from "../../src/types/mod.ts";
 import { Code, Core } from "../../src/wasm/mod.ts";
 import { hashOfCore } from "../model/state_hash.ts";
@@ -55,8 +55,9 @@ async function checkCheckpoints(world: World, last: Member, reader: SimProcess):
   for (const [partition, audit] of auditor.partitions.entries()) {
     const { offset, watermark, model } = audit;
     if (offset === 0) continue;
-    const [newest] = await store.list(partition);
-    const manifest = newest?.manifest;
+    const listed = await store.list(partition);
+    for (const checkpoint of listed) checkLastBatch(world, checkpoint);
+    const manifest = listed[0]?.manifest;
     if (!manifest) {
       sim.violate("P3", `partition ${partition} has no checkpoint after a stop in good order`);
       continue;
@@ -80,6 +81,18 @@ async function checkCheckpoints(world: World, last: Member, reader: SimProcess):
     }
     await checkContents(world, store, manifest);
   }
+}
+
+/** P3: what a checkpoint names as folded last was folded; what lies beyond its position may come differently. */
+function checkLastBatch({ sim }: World, { partition, sequence, manifest }: ListedCheckpoint): void {
+  if (!manifest?.lastBatch) return;
+  const { lastBatch, scalars } = manifest;
+  if (lastBatch.baseOffset < Number(scalars.position)) return;
+  sim.violate(
+    "P3",
+    `checkpoint ${sequence} of partition ${partition} at ${scalars.position} names the batch at ` +
+      `${lastBatch.baseOffset} as folded`,
+  );
 }
 
 /** A core that folds the whole log of a partition, with the idle firings that were committed. */

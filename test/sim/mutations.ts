@@ -45,6 +45,12 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "",
   },
   {
+    bug: "a batch that is only looked at counts as the one folded last",
+    file: "src/job/worker/partition_processor.ts",
+    find: "if (folded > 0) {",
+    replace: "if (folded >= 0) {",
+  },
+  {
     bug: "a checkpoint tells the position behind its encoding, not that of its cut",
     file: "src/job/worker/checkpointer.ts",
     find: "        scalars,\n        lastBatch,\n",

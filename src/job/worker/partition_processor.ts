@@ -129,9 +129,12 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.#keep(this.#drain(next));
     }
     this.#keep(this.core.takeFinished());
-    const info = batchInfo(batch);
-    this.lastBatch = { baseOffset: info.baseOffset, crc: info.crc };
     const folded = this.position - first;
+    // A batch beyond `until` was only looked at: a checkpoint must not name it, for it may come differently.
+    if (folded > 0) {
+      const { baseOffset, crc } = batchInfo(batch);
+      this.lastBatch = { baseOffset, crc };
+    }
     if (!replay) this.recordsIn += folded;
     this.recordsSinceCheckpoint += folded;
     this.#busy = false;
