@@ -30,25 +30,20 @@ const SIDE_BY_SIDE = Math.min(2, navigator.hardwareConcurrency);
 /** Runs a suite; what it says is printed in one piece when it has ended. */
 async function run(suite: Suite): Promise<Outcome> {
   const from = performance.now();
-  const file = suite.kind === "tests" ? await Deno.makeTempFile({ suffix: ".xml" }) : null;
+  const folder = await Deno.makeTempDir({ prefix: "stockflow-suite-" });
+  const said = `${folder}/output`;
+  const file = suite.kind === "tests" ? `${folder}/report.xml` : null;
   const [command, ...rest] = suite.args;
-  console.log(`-- ${suite.name} ...`);
-  // A shell puts both streams into one, in the order in which they were written.
-  const { code, stdout } = await new Deno.Command("sh", {
-    args: [
-      "-c",
-      'exec "$@" 2>&1',
-      "sh",
-      Deno.execPath(),
-      command!,
-      ...(file ? [`--junit-path=${file}`] : []),
-      ...rest,
-    ],
+  const args = [command!, ...(file ? [`--junit-path=${file}`] : []), ...rest];
+  console.log(`-- ${suite.name}: what it says meanwhile is in ${said}`);
+  // A shell puts both streams into one file, in the order in which they were written.
+  const { code } = await new Deno.Command("sh", {
+    args: ["-c", 'exec "$@" > "$0" 2>&1', said, Deno.execPath(), ...args],
     stdin: "null",
-    stderr: "inherit",
   }).output();
-  const report = file ? readReport(await Deno.readTextFile(file)) : reportOfCheck(suite, code);
-  if (file) await Deno.remove(file);
+  const report = file
+    ? readReport(await Deno.readTextFile(file).catch(() => ""))
+    : reportOfCheck(suite, code);
   // A suite that broke before its first test, or lost one on its way.
   const none = report.passed + report.failed + report.skipped === 0;
   if (report.failed === 0 && (code !== 0 || none)) {
@@ -59,8 +54,9 @@ async function run(suite: Suite): Promise<Outcome> {
   const line = `${report.failed > 0 ? "FAILED" : "ok"}  ${suite.name}: ${countsOf(report)} ` +
     `(${seconds} s)`;
   console.log(`\n== ${suite.name}: deno ${suite.args.join(" ")}`);
-  await Deno.stdout.write(stdout);
+  console.log(await Deno.readTextFile(said));
   console.log(line);
+  await Deno.remove(folder, { recursive: true });
   return { ...report, line };
 }
 
