@@ -6,6 +6,7 @@ import {
   addressOf,
   Conditions,
   environmentName,
+  FOREIGN_KEYS,
   Instance,
   type ItemTransactionJob,
   JOB_KINDS,
@@ -172,6 +173,6 @@ async function main(): Promise<void> {
 }
 
 /** Names of the environment variables that may override parameters: the process needs no others. */
-export const ENVIRONMENT = PARAMETER_KEYS.map(environmentName);
+export const ENVIRONMENT = [...PARAMETER_KEYS, ...Object.keys(FOREIGN_KEYS)].map(environmentName);
 
 if (import.meta.main) Deno.exit(await exitCodeOf(main));

@@ -3,7 +3,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Context } from "hono";
 import { ConflictError, OverloadedError, UnavailableError } from "../job/mod.ts";
-import { LostError } from "../job/errors.ts";
+import { LostError, StandByError } from "../job/errors.ts";
 import { OffsetOutOfRangeError, WriteFailedError } from "../log/mod.ts";
 import { SavepointExistsError } from "../state/mod.ts";
 import { InvalidRecordError } from "../types/mod.ts";
@@ -65,6 +65,7 @@ export function failWith(c: Context, error: Error): Response {
   }
   if (error instanceof SavepointExistsError) return fail(c, 409, "exists", error.message);
   if (error instanceof OffsetOutOfRangeError) return fail(c, 416, "offset", error.message);
+  if (error instanceof StandByError) return fail(c, 503, "stand_by", error.message);
   const later = [UnavailableError, LostError, WriteFailedError];
   if (later.some((type) => error instanceof type)) {
     tellRefused(c, error.message);

@@ -250,17 +250,18 @@ export class JobMetrics {
 
   #addLog(): void {
     const { gateway, context } = this.job;
-    if (!gateway) return; // the log is not the job's own
-    const { log } = gateway.options;
+    const log = gateway?.options.log ?? null;
     this.#gauge({
       name: "stockflow_lag_records",
       help: "End of the log minus the next offset to fold, by partition",
       labelNames: ["partition"],
       samples: () =>
-        this.#perPartition(({ partition, position }) =>
-          Math.max(0, log.bounds(context.topics.input, partition).end - position)
-        ),
+        this.#perPartition(({ partition, position, logEnd }) => {
+          const end = log ? log.bounds(context.topics.input, partition).end : logEnd;
+          return end === null ? null : Math.max(0, end - position);
+        }),
     });
+    if (!log) return; // the log is not the job's own
     this.#gauge({
       name: "stockflow_log_waiting_bytes",
       help: "Bytes that wait to be written to the log",

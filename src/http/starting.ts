@@ -4,7 +4,7 @@ import { Hono } from "hono";
 import { Gauge, Registry } from "prom-client";
 import { type Conditions, INSTANCE_HEADER } from "../job/mod.ts";
 import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
-import { fail, setRetryAfter } from "./answers.ts";
+import { fail } from "./answers.ts";
 import { answerReadiness } from "./readiness.ts";
 import { addConditions } from "./metrics.ts";
 
@@ -41,7 +41,6 @@ export function createStartingApi(
     async (c) => c.body(await registry.metrics(), 200, { "content-type": registry.contentType }),
   );
   app.all("*", (c) => {
-    setRetryAfter(c);
     const [first] = conditions.list();
     return fail(c, 503, "starting", `The job starts${first ? `; ${first.reason}` : ""}`);
   });

@@ -26,6 +26,19 @@ export class LostError extends Error {
   override readonly name = "LostError";
 }
 
+/** This process stands by for another: only that one can do it. */
+export class StandByError extends LostError {
+  /** @param active host:port of the active process; null = it says none */
+  constructor(active: string | null) {
+    super(
+      "This process stands by; the active one " +
+        (active === null
+          ? "has no address that others could ask (http.advertised.host)"
+          : `is at ${active}`),
+    );
+  }
+}
+
 /** It cannot be done at the moment; it may be asked for again. */
 export class UnavailableError extends Error {
   override readonly name = "UnavailableError";

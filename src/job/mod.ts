@@ -19,6 +19,7 @@ export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
 export * from "./errors.ts";
 export { WAIT_MS_MIN, Waits } from "./waits.ts";
 export { readSmallBytes, readSmallFile, SMALL_FILE_BYTES_MAX } from "./files.ts";
+export { FOREIGN_KEYS } from "./foreign_keys.ts";
 export * from "./parameters.ts";
 export * from "./parameter_table.ts";
 export * from "./streams.ts";

@@ -60,6 +60,12 @@ function oneOf<const T extends string>(
   };
 }
 
+/** In upper case as well, as Kafka itself writes it. */
+function anyCase<T>(parameter: Parameter<T>): Parameter<T> {
+  const schema = z.string().transform((text) => text.toLowerCase()).pipe(parameter.schema);
+  return { ...parameter, schema: schema as unknown as z.ZodType<T, string> };
+}
+
 function text(allowed: string, pattern: RegExp, fallback: string, help: string): Parameter<string> {
   return { schema: z.string().regex(pattern), allowed, default: fallback, help };
 }
@@ -298,11 +304,11 @@ export const PARAMETERS = {
   "kafka.ssl.cert": optional("a path", PATH, "PEM file of the client's certificate"),
   "kafka.ssl.key": optional("a path", PATH, "PEM file of the client's key"),
   "kafka.ssl.key.password": secret("a password", "opens kafka.ssl.key if it is encrypted"),
-  "kafka.sasl.mechanism": oneOf(
+  "kafka.sasl.mechanism": anyCase(oneOf(
     ["none", "plain", "scram-sha-256", "scram-sha-512"],
     "none",
     "how the job shows who it is",
-  ),
+  )),
   "kafka.sasl.username": optional("a name", /^[^\0]{1,1000}$/, "user of the brokers"),
   "kafka.sasl.password": secret("a password", "its password; rather by environment than by flag"),
   "kafka.sasl.password.file": optional("a path", PATH, "file of the password, instead of it"),
@@ -430,6 +436,6 @@ export type ParameterValue<K extends ParameterKey> = (typeof PARAMETERS)[K] exte
 export const PARAMETER_KEYS = Object.keys(PARAMETERS) as ParameterKey[];
 
 /** The environment variable that overrides a parameter: `http.port` is HTTP_PORT. */
-export function environmentName(key: ParameterKey): string {
-  return key.replaceAll(".", "_").toUpperCase();
+export function environmentName(key: string): string {
+  return key.replaceAll(/[.-]/g, "_").toUpperCase();
 }

@@ -2,6 +2,13 @@ import { getProperties } from "properties-file";
 import { Format, shorten } from "../types/mod.ts";
 import { ParameterError } from "./errors.ts";
 import {
+  FOREIGN_KEYS,
+  ForeignValueError,
+  isForeignSecret,
+  replacementOf,
+  usesSasl,
+} from "./foreign_keys.ts";
+import {
   environmentName,
   type Parameter,
   PARAMETER_KEYS,
@@ -44,21 +51,14 @@ export class Parameters {
    * @throws {ParameterError} for the first key that is unknown or has a bad value
    */
   static from(sources: ParameterSources): Parameters {
-    const { flags = {}, environment = () => undefined, file } = sources;
-    const properties = file ? parseProperties(file.text, file.name) : {};
-    for (const key of Object.keys(properties)) checkKey(key, file!.name);
-    for (const key of Object.keys(flags)) checkKey(key, "the command line");
+    const given = givenValues(sources);
     const values = new Map<ParameterKey, unknown>();
     for (const key of PARAMETER_KEYS) {
-      const name = environmentName(key);
-      const found = [
-        [flags[key], `--${key}`],
-        [environment(name), `environment variable ${name}`],
-        [properties[key], `${key} in ${file?.name}`],
-      ].find(([value]) => value !== undefined) ??
-        [PARAMETERS[key].default, `the default of ${key}`];
-      values.set(key, parseValue(key, found[0]!, found[1]!));
+      const { text, source } = given.find((own) => own.has(key))?.get(key) ??
+        { text: PARAMETERS[key].default, source: `the default of ${key}` };
+      values.set(key, parseValue(key, text, source));
     }
+    checkProtocol(sources, values);
     return new Parameters(values);
   }
 
@@ -91,6 +91,86 @@ export class Parameters {
 /** How records of the job are written. */
 export function formatOf(params: Parameters): Format {
   return params.get("format") === "json" ? Format.Json : Format.Text;
+}
+
+/** A value, and where it comes from, for messages. */
+interface Given {
+  readonly text: string;
+  readonly source: string;
+}
+
+/** What each source says, the one that counts first: foreign keys as the parameters that they are taken for. */
+function givenValues(
+  { flags = {}, environment = () => undefined, file }: ParameterSources,
+): ReadonlyMap<ParameterKey, Given>[] {
+  const variables = [...PARAMETER_KEYS, ...Object.keys(FOREIGN_KEYS)].flatMap((key) => {
+    const text = environment(environmentName(key));
+    return text === undefined ? [] : [[key, text] as const];
+  });
+  const properties = file ? parseProperties(file.text, file.name) : {};
+  return [
+    ownValues(Object.entries(flags), (key) => `--${key}`, "the command line"),
+    ownValues(variables, (key) => `environment variable ${environmentName(key)}`, ""),
+    ownValues(Object.entries(properties), (key) => `${key} in ${file?.name}`, file?.name ?? ""),
+  ];
+}
+
+/** @param where is named when it has a key that does not exist */
+function ownValues(
+  entries: readonly (readonly [key: string, text: string])[],
+  sourceOf: (key: string) => string,
+  where: string,
+): ReadonlyMap<ParameterKey, Given> {
+  const own = new Map<ParameterKey, Given>();
+  const put = (key: ParameterKey, given: Given) => {
+    const other = own.get(key);
+    if (other && other.text !== given.text) {
+      throw new ParameterError(`${other.source} and ${given.source} do not say the same`);
+    }
+    own.set(key, given);
+  };
+  for (const [key, text] of entries) {
+    const source = sourceOf(key);
+    if (Object.hasOwn(PARAMETERS, key)) put(key as ParameterKey, { text, source });
+    else if (Object.hasOwn(FOREIGN_KEYS, key)) {
+      for (const [name, value] of Object.entries(foreignValues(key, text, source))) {
+        put(name as ParameterKey, { text: value, source });
+      }
+    } else checkKey(key, where);
+  }
+  return own;
+}
+
+function foreignValues(key: string, text: string, source: string) {
+  try {
+    return FOREIGN_KEYS[key]!.own(text);
+  } catch (error) {
+    if (!(error instanceof ForeignValueError)) throw error;
+    const found = isForeignSecret(key)
+      ? `${text.length} characters that are not shown`
+      : JSON.stringify(shorten(text));
+    throw new ParameterError(`${source} must be ${error.message}, not ${found}`);
+  }
+}
+
+const PROTOCOL = "kafka.security.protocol";
+
+/** A protocol says whether SASL is used, as kafka.sasl.mechanism does. */
+function checkProtocol(
+  { flags = {}, environment = () => undefined, file }: ParameterSources,
+  values: ReadonlyMap<ParameterKey, unknown>,
+): void {
+  const protocol = flags[PROTOCOL] ?? environment(environmentName(PROTOCOL)) ??
+    (file ? parseProperties(file.text, file.name)[PROTOCOL] : undefined);
+  const mechanism = values.get("kafka.sasl.mechanism");
+  if (protocol === undefined || usesSasl(protocol) === (mechanism !== "none")) return;
+  throw new ParameterError(
+    usesSasl(protocol)
+      ? `${PROTOCOL}=${protocol} needs kafka.sasl.mechanism: ${
+        PARAMETERS["kafka.sasl.mechanism"].allowed
+      }`
+      : `${PROTOCOL}=${protocol} does not go with kafka.sasl.mechanism=${mechanism}: it is without SASL`,
+  );
 }
 
 function parseProperties(text: string, name: string): Record<string, string> {
@@ -127,10 +207,16 @@ const KEY_CHARACTERS_MAX = 100;
 
 function checkKey(key: string, source: string): void {
   if (Object.hasOwn(PARAMETERS, key)) return;
+  const replacement = replacementOf(key);
+  if (replacement !== null) {
+    throw new ParameterError(`${key} in ${source} is not a parameter: ${replacement}`);
+  }
   // What is much longer than any key is none that was mistyped, and would take long to compare.
   const similar = key.length > KEY_CHARACTERS_MAX
     ? []
-    : PARAMETER_KEYS.filter((known) => distance(known, key) <= Math.max(2, key.length / 4));
+    : PARAMETER_KEYS.filter((known) =>
+      known === `kafka.${key}` || distance(known, key) <= Math.max(2, key.length / 4)
+    );
   const hint = similar.length > 0 ? `; did you mean ${similar[0]}?` : "; --help lists all keys";
   throw new ParameterError(`Unknown parameter ${showKey(key)} in ${source}${hint}`);
 }
@@ -152,7 +238,10 @@ export function isSecret(key: ParameterKey): boolean {
 }
 
 /** The longest first: one may be the beginning of another. */
-const SECRET_NAMES: readonly string[] = PARAMETER_KEYS.filter(isSecret)
+const SECRET_NAMES: readonly string[] = [
+  ...PARAMETER_KEYS.filter(isSecret),
+  ...Object.keys(FOREIGN_KEYS).filter(isForeignSecret),
+]
   .toSorted((a, b) => b.length - a.length);
 
 /** Edit distance of two short texts. */

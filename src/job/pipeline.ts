@@ -126,12 +126,14 @@ export class Pipeline {
     const throughput = {
       figures,
       clock,
-      count: params.get("generate.count"),
+      count: generated ? params.get("generate.count") : 0,
       onProgress: surroundings.onProgress ?? (() => {}),
     };
     const companions = [
       ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
-      ...(generated ? [(stop: AbortSignal) => tellThroughput(throughput, stop)] : []),
+      ...(generated || wiring.transactions.source.tellsThroughput
+        ? [(stop: AbortSignal) => tellThroughput(throughput, stop)]
+        : []),
       ...(gateway && params.get("generate.queries")
         ? [(stop: AbortSignal) => generateQueries(gateway, params, surroundings, stop)]
         : []),

@@ -1,4 +1,5 @@
 import type { CheckpointEvent, CheckpointStore, Savepoint } from "../state/mod.ts";
+import type { StandBy } from "../log/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
@@ -73,6 +74,11 @@ export class RunningJob {
   /** Whether the log answers, and this process may commit to it. */
   get isLogAvailable(): boolean {
     return this.context.transactionLog.isAvailable !== false;
+  }
+
+  /** Set while another process is active, and this one waits to take over. */
+  get standsBy(): StandBy | null {
+    return this.context.transactionLog.standsBy ?? null;
   }
 
   /** The stock of items: see Owners.lookUp. */

@@ -25,6 +25,8 @@ export interface LogSource<L extends Log = Log> {
   close(): Promise<void>;
   /** After open: how worker threads open the log by themselves; without it they call this thread. */
   readonly threads?: ThreadedLog | undefined;
+  /** Whether the job is to tell how fast it folds: its records come from elsewhere. */
+  readonly tellsThroughput?: boolean;
   /** After open: largest batch that the log takes; without it, what a value of Deno KV holds. */
   readonly batchBytesMax?: number;
 }

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { Clock } from "../types/mod.ts";
 import type { OnProgress } from "./progress.ts";
-import type { WorkerFigures } from "./worker/figures.ts";
+import type { PartitionFigures, WorkerFigures } from "./worker/figures.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -17,7 +17,14 @@ export interface ThroughputOptions {
   readonly onProgress: OnProgress;
 }
 
-/** Tells every few seconds how fast generated records are folded, until the signal is aborted. */
+/** Records that are not folded yet, over partitions whose log's end is known; null = of none it is. */
+function lagOf(partitions: readonly PartitionFigures[]): number | null {
+  const known = partitions.filter((p) => p.logEnd !== null);
+  if (known.length === 0) return null;
+  return known.reduce((n, p) => n + Math.max(0, p.logEnd! - p.position), 0);
+}
+
+/** Tells every few seconds how fast records are folded, until the signal is aborted. */
 export async function tellThroughput(
   { figures, clock, count, onProgress }: ThroughputOptions,
   stop: AbortSignal,
@@ -38,12 +45,17 @@ export async function tellThroughput(
     const records = workers.reduce((n, w) => n + w.recordsIn, 0);
     const partitions = workers.flatMap((w) => w.partitions);
     const now = clock.monotonic();
-    log.info("{rate} records/s, {records} records, {items} items, {alerts} alerts", {
-      rate: Math.round(1000 * (records - before) / Math.max(1, now - at)),
-      records,
-      items: partitions.reduce((n, p) => n + p.items, 0),
-      alerts: partitions.reduce((n, p) => n + p.alerts, 0),
-    });
+    const behind = lagOf(partitions);
+    // Of a log that others write to, a quiet time is not worth a line.
+    if (count > 0 || records !== before || behind === null) {
+      log.info("{rate} records/s, {records} records, {items} items, {alerts} alerts{lag}", {
+        rate: Math.round(1000 * (records - before) / Math.max(1, now - at)),
+        records,
+        items: partitions.reduce((n, p) => n + p.items, 0),
+        alerts: partitions.reduce((n, p) => n + p.alerts, 0),
+        lag: behind === null ? "" : `, ${behind} records behind`,
+      });
+    }
     before = records;
     at = now;
   }

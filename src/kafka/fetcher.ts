@@ -44,6 +44,8 @@ interface Buffer {
   jumps: number;
   /** Up to here there are records for certain. */
   stableEnd: number;
+  /** End of the log as of the last fetch; null before it. */
+  end: number | null;
   /** A reader has come to the end of the log and waits for more: from then on it is fetched ahead there too. */
   isFollowed: boolean;
   /** End of the log as of the last fetch that found nothing behind the position; -1 = not known. */
@@ -83,6 +85,11 @@ export class Fetcher {
 
   constructor(readonly options: FetcherOptions) {}
 
+  /** End of a partition's log as of the last fetch, or of the claim before the first. */
+  endOf(partition: number): number | null {
+    return this.#buffers.get(partition)?.end ?? this.options.ends.get(partition) ?? null;
+  }
+
   /** Ends all reading; whoever waits gets the reason. */
   close(reason: Error): void {
     if (this.#closed.signal.aborted) return;
@@ -102,6 +109,7 @@ export class Fetcher {
       last: null,
       jumps: 0,
       stableEnd: this.options.ends.get(partition) ?? 0,
+      end: null,
       isFollowed: false,
       idleAt: -1,
       failure: null,
@@ -312,6 +320,7 @@ export class Fetcher {
       buffer.last = batch;
       buffer.position = batch.lastOffset + 1;
     }
+    buffer.end = fetched.highWatermark;
     buffer.stableEnd = Math.max(buffer.stableEnd, fetched.lastStableOffset);
     buffer.idleAt = buffer.position === from ? fetched.highWatermark : -1;
     if (buffer.batches.length > 0) buffer.wake?.();

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, Log, LogSession } from "../log/mod.ts";
+import type { CommittedPosition, Log, LogSession, StandBy } from "../log/mod.ts";
 import { LostError, StopError } from "../job/errors.ts";
 import { type ConditionReporter, type Instance, Waits } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
@@ -103,6 +103,10 @@ export class KafkaLog implements Log {
 
   get isAvailable(): boolean {
     return this.membership.isFresh;
+  }
+
+  get standsBy(): StandBy | null {
+    return this.membership.standsBy;
   }
 
   /** Whoever claims has dropped the instances of its claim before. */

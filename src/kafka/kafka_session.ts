@@ -157,6 +157,10 @@ export class KafkaSession implements LogSession {
     }
   }
 
+  endOf(partition: number): number | null {
+    return this.#fetcher.endOf(partition);
+  }
+
   async write(outputs: readonly TopicOutput[]): Promise<void> {
     if (this.#over) throw this.#over;
     try {

@@ -72,6 +72,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
   threads: ThreadedLog | undefined;
   batchBytesMax = BATCH_BYTES_MAX;
+  readonly tellsThroughput = true;
 
   /** @param instance this process, whose address others are told */
   constructor(

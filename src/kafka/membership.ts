@@ -3,6 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import { AssignerProtocol } from "kafkajs";
 import { LostError, StopError } from "../job/errors.ts";
 import type { Instance, Waits } from "../job/mod.ts";
+import type { StandBy } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
@@ -68,6 +69,7 @@ export class Membership {
   #acknowledgedAt = -Infinity;
   #beatNow: (() => void) | null = null;
   #rejoin = false;
+  #standsBy: StandBy | null = null;
   /** The active process while this one stands by, and the end of the watch over it. */
   #watched: { readonly active: ActiveProcess; readonly over: AbortController } | null = null;
   /** Refusals since the last acknowledged heartbeat. */
@@ -121,6 +123,11 @@ export class Membership {
     return this.#active;
   }
 
+  /** Set while another process is known to be active. */
+  get standsBy(): StandBy | null {
+    return this.#standsBy;
+  }
+
   /** The active generation with that number. */
   generation(number: number): ActiveGeneration | null {
     return this.#active?.generation === number ? this.#active : null;
@@ -164,6 +171,7 @@ export class Membership {
   }
 
   #endGeneration(reason: Error): void {
+    this.#standsBy = null;
     this.#active?.end(reason);
     this.#active = null;
     this.#tell();
@@ -222,6 +230,7 @@ export class Membership {
         log.info("Another process of group {group} is active; this one stands by", {
           group: this.options.groupId,
         });
+        this.#standsBy = { active: this.#watched?.active.address ?? null };
       }
       await this.#beat(memberId, generation);
     } catch (error) {

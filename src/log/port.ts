@@ -89,6 +89,8 @@ export interface LogSession {
    * not lost. Absent: a claim ends without notice.
    */
   readonly ending?: AbortSignal;
+  /** Where the log of a partition ended when it was last read from; null = not known. Absent: never. */
+  endOf?(partition: number): number | null;
   /** Ends the session; what is under way is lost. */
   close?(): void;
 }
@@ -138,6 +140,17 @@ export interface Log {
    * though another process may have gone on.
    */
   readonly isClaimed?: boolean;
+  /**
+   * While another process may claim the transactions and this one waits to take over: where the other is
+   * reached (host:port; null = it says nowhere). Undefined where no other ever does.
+   */
+  readonly standsBy?: StandBy | null;
+}
+
+/** This process stands by for another. */
+export interface StandBy {
+  /** host:port of the active process's HTTP API; null = it says none. */
+  readonly active: string | null;
 }
 
 /** The log does not hold an offset. */

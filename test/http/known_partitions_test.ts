@@ -5,6 +5,7 @@ import type { PartitionFigures } from "../../src/job/mod.ts";
 const FIGURES: PartitionFigures = {
   partition: 0,
   position: 100,
+  logEnd: null,
   items: 9,
   accepted: 70,
   rejected: 20,

@@ -73,6 +73,48 @@ stage.test("the active process keeps its instances while others join and leave",
   await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
+stage.test("a process that stands by says so at once, and where the active one is", async () => {
+  const scene = await stage.scene();
+  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  const get = async (service: Service, path: string) => {
+    const response = await fetch(`${service.url}${path}`);
+    return [response.status, await response.text(), response.headers.get("retry-after")] as const;
+  };
+  const [status, text, retry] = await get(standing, "/items/item_2");
+  assertEquals([status, retry], [503, "1"]);
+  const where = `This process stands by; the active one is at ${new URL(active.url).host}`;
+  assertEquals(JSON.parse(text), { error: { reason: "stand_by", message: where } });
+  const [unready, why] = await get(standing, "/readyz");
+  assertEquals(unready, 503);
+  assertStringIncludes(why, where);
+  // Of a rollout that waits for each process in turn.
+  assertEquals((await get(standing, "/readyz?for=stand-by")).slice(0, 2), [200, "stands by\n"]);
+  assertEquals((await get(active, "/readyz?for=stand-by")).slice(0, 2), [200, "ready\n"]);
+  await stopInGoodOrder(active);
+  await waitReady(standing);
+  assertEquals((await get(standing, "/readyz?for=stand-by")).slice(0, 2), [200, "ready\n"]);
+  assertEquals(await stockOf(standing, "item_2"), 70);
+  await stopInGoodOrder(standing);
+  await loader.close();
+});
+
+stage.test("lag and throughput are told", async () => {
+  const scene = await stage.scene(1);
+  const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
+  const service = await scene.start();
+  await waitReady(service);
+  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+  await stage.untilCommitted(scene, 1);
+  await until(() =>
+    /"message":"\d+ records\/s, 1 records, 1 items, 0 alerts, 0 records behind"/
+      .test(service.log())
+  );
+  const metrics = await (await fetch(`${service.url}/metrics`)).text();
+  assertStringIncludes(metrics, 'stockflow_lag_records{partition="0"} 0');
+  await stopInGoodOrder(service);
+  await loader.close();
+});
+
 stage.test("a process that starts again at once, and one that stands by: nothing is lost", async () => {
   const scene = await stage.scene();
   const flags = { "kafka.session.timeout.ms": "30000" };

@@ -5,6 +5,8 @@ export interface PartitionFigures {
   readonly partition: number;
   /** Next offset to fold. */
   readonly position: number;
+  /** Where the log ended when it was last read from; null = its session does not know. */
+  readonly logEnd: number | null;
   readonly items: number;
   readonly accepted: number;
   readonly rejected: number;

@@ -1,6 +1,6 @@
 import type { Log } from "../../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../../types/mod.ts";
-import { LostError } from "../errors.ts";
+import { LostError, StandByError } from "../errors.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 
 /** Who can tell the stock of a partition's items, in this thread or another. */
@@ -37,7 +37,7 @@ export interface OwnersOptions {
   readonly partitioner: Partitioner;
   readonly partitions: number;
   /** Whose transactions the owners fold. */
-  readonly log: Pick<Log, "isAvailable" | "isClaimed">;
+  readonly log: Pick<Log, "isAvailable" | "isClaimed" | "standsBy">;
   readonly clock: Clock;
 }
 
@@ -84,6 +84,7 @@ export class Owners {
    * ready"), and as long as the log does not answer, or is not claimed again: another process may be the
    * owner meanwhile.
    *
+   * @throws {StandByError} at once when another process is the owner
    * @throws {LostError} when the signal is aborted meanwhile
    */
   async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
@@ -92,6 +93,8 @@ export class Owners {
         const stocks = await this.#stocks(itemIds, signal);
         if (this.#areCurrent) return stocks;
       }
+      const { standsBy } = this.options.log;
+      if (standsBy) throw new StandByError(standsBy.active);
       if (signal.aborted) throw new LostError("The look-up was given up");
       await this.options.clock.sleep(LOG_LOOK_MS, signal);
     }

@@ -31,6 +31,8 @@ const CHECKPOINT_LOOK_MS = 250;
 /** Folds partitions of the transaction topic: claim, recover, then fold and commit until it stops. */
 export class TransactionWorker implements JobWorker {
   members: readonly Member[] = [];
+  /** The session of the last claim. */
+  #reading: LogSession | null = null;
   commits = 0;
   recoveries = 0;
   /** Records folded with outputs, by processors that are gone. */
@@ -64,7 +66,9 @@ export class TransactionWorker implements JobWorker {
       commitDurations: this.#committed.durations.take(),
       summariesOut: this.#summariesOut,
       shares: this.#shares.take(),
-      partitions: this.members.map(figuresOf),
+      partitions: this.members.map((member) =>
+        figuresOf(member, this.#reading?.endOf?.(member.claimed.partition) ?? null)
+      ),
     };
   }
 
@@ -115,6 +119,7 @@ export class TransactionWorker implements JobWorker {
     const { context } = this;
     const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions, stop);
+    this.#reading = session;
     const progress = new ProgressReporter(
       `partitions ${session.partitions.map((p) => p.partition)}`,
       session.partitions.length,
@@ -312,12 +317,16 @@ export class TransactionWorker implements JobWorker {
 
 const byPartition = (a: Member, b: Member) => a.claimed.partition - b.claimed.partition;
 
-function figuresOf({ processor, checkpointer, claimed }: Member): PartitionFigures {
+function figuresOf(
+  { processor, checkpointer, claimed }: Member,
+  logEnd: number | null,
+): PartitionFigures {
   const { core, position } = processor;
   const { state, info } = core;
   return {
     partition: claimed.partition,
     position,
+    logEnd,
     items: Number(state.items),
     accepted: Number(state.accepted),
     rejected: Number(state.rejected),
