@@ -53,7 +53,9 @@ export class ManualClock implements Clock {
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < TURNS; quiet++) {
       await this.yield();
-      if (FaultKv.inFlight > 0) quiet = 0;
+      if (FaultKv.inFlight === 0) continue;
+      await FaultKv.whenQuiet();
+      quiet = 0;
     }
   }
 

@@ -21,6 +21,14 @@ export class CrashedError extends Error {}
 export class FaultKv implements Kv {
   /** Operations of all KVs that are under way. */
   static inFlight = 0;
+  static #quiet: PromiseWithResolvers<void> | null = null;
+
+  /** Resolves when no operation of any KV is under way. */
+  static whenQuiet(): Promise<void> {
+    if (FaultKv.inFlight === 0) return Promise.resolve();
+    FaultKv.#quiet ??= Promise.withResolvers();
+    return FaultKv.#quiet.promise;
+  }
 
   commits = 0;
   #late: (() => Promise<unknown>) | null = null;
@@ -54,7 +62,10 @@ export class FaultKv implements Kv {
     try {
       return await operation();
     } finally {
-      FaultKv.inFlight--;
+      if (--FaultKv.inFlight === 0) {
+        FaultKv.#quiet?.resolve();
+        FaultKv.#quiet = null;
+      }
     }
   }
 
