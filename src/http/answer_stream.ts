@@ -22,7 +22,7 @@ export interface PiecedAnswer {
 /** Answers with a text that is made while it is read. */
 export async function answerInPieces(
   c: Context,
-  { transfers, turns }: BodyReader,
+  { transfers, turns, refused }: BodyReader,
   { status, contentType, text, share }: PiecedAnswer,
 ): Promise<Response> {
   c.header("content-type", contentType);
@@ -45,6 +45,7 @@ export async function answerInPieces(
   const transfer = new Transfer((why) => {
     // A stop has its own limit for answers that nobody reads.
     if (why === "stopping") return;
+    refused.unread++;
     controller.error(new Error("The answer is not read"));
     over();
   }, PIECE_CHARS);

@@ -7,6 +7,7 @@ import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } f
 import { answerEach, type Handling } from "./answer_each.ts";
 import { fail, failWith, json } from "./answers.ts";
 import { BodyReader } from "./body_reader.ts";
+import { addHttpFigures, type ConnectionFigures } from "./http_metrics.ts";
 import type { HttpLimits } from "./limits.ts";
 import { logRoutes } from "./logs.ts";
 import { JobMetrics } from "./metrics.ts";
@@ -17,6 +18,8 @@ const EVENTS_MAX = 100;
 
 export interface ApiOptions {
   readonly job: RunningJob;
+  /** Of the server, for metrics. */
+  readonly connections: ConnectionFigures;
   readonly limits: HttpLimits;
   readonly access: Access;
   /** Tells one life of the process from the others. */
@@ -27,11 +30,12 @@ export interface ApiOptions {
 
 /** The HTTP API of a running job. */
 export function createApi(
-  { job, limits, access, instanceId, stopping }: ApiOptions,
+  { job, connections, limits, access, instanceId, stopping }: ApiOptions,
 ): Hono {
   const app = new Hono();
   const reader = new BodyReader({ limits, clock: job.context.clock, stopping });
   const metrics = new JobMetrics(job);
+  addHttpFigures(metrics.registry, reader, connections);
 
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
@@ -40,7 +44,10 @@ export function createApi(
     if (!stopping.aborted || isProbe(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
-  app.onError((error, c) => failWith(c, error));
+  app.onError((error, c) => {
+    reader.count(error);
+    return failWith(c, error);
+  });
   app.notFound((c) => fail(c, 404, "not_found", `There is no ${c.req.method} ${c.req.path}`));
 
   app.post("/transactions", (c) => answerEach(c, { job, reader }, TRANSACTIONS));

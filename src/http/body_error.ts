@@ -10,3 +10,15 @@ export class BodyError extends Error {
     super(message);
   }
 }
+
+/** Reasons that are limits, as metrics count them; an answer that nobody reads is `unread`. */
+export const LIMIT_REASONS = [
+  "body_too_large",
+  "busy",
+  "length_required",
+  "line_too_long",
+  "too_many_records",
+  "too_slow",
+  "unread",
+] as const;
+export type LimitReason = (typeof LIMIT_REASONS)[number];

@@ -2,7 +2,7 @@
 
 import type { Context } from "hono";
 import { type Clock, shorten, Turns } from "../types/mod.ts";
-import { BodyError } from "./body_error.ts";
+import { BodyError, LIMIT_REASONS, type LimitReason } from "./body_error.ts";
 import { ByteBudget, type Share } from "./byte_budget.ts";
 import { ByteCollector } from "./byte_collector.ts";
 import { Gunzip, GzipError } from "./gunzip.ts";
@@ -40,6 +40,11 @@ export class BodyReader {
   readonly budget: ByteBudget;
   readonly transfers: Transfers;
   readonly turns: Turns;
+  /** How often a limit was reached, by reason. */
+  readonly refused = Object.fromEntries(LIMIT_REASONS.map((reason) => [reason, 0])) as Record<
+    LimitReason,
+    number
+  >;
 
   constructor(readonly options: BodyReaderOptions) {
     const { limits, clock, stopping } = options;
@@ -70,6 +75,13 @@ export class BodyReader {
       if (error instanceof GzipError) throw new BodyError(400, "gzip", error.message);
       throw new BodyError(400, "body", `The body cannot be read: ${(error as Error).message}`);
     }
+  }
+
+  /** Counts an error that a request ended in, if it was for a limit. */
+  count(error: unknown): void {
+    if (!(error instanceof BodyError)) return;
+    const reason = LIMIT_REASONS.find((r) => r === error.reason);
+    if (reason) this.refused[reason]++;
   }
 
   #told({ req }: Context, tellsItsEnd: boolean): Told {

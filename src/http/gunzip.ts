@@ -36,7 +36,7 @@ export class Gunzip {
       }
     } catch (error) {
       this.#failure ??= error;
-      await this.#reader.cancel(error).catch(() => {});
+      void this.#reader.cancel(error).catch(() => {});
       throw error;
     }
   }

@@ -72,7 +72,7 @@ export function startServer(options: ServerOptions): Server {
       port: connections.port,
       serve: (started) => {
         job = started;
-        app = createApi({ ...shared, limits, job });
+        app = createApi({ ...shared, connections, limits, job });
       },
       drain: async () => {
         stopping.abort();

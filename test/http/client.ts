@@ -40,6 +40,7 @@ export class Client {
     });
     this.app = createApi({
       job: life.job,
+      connections: { count: 1, closed: { head: 0, idle: 0, room: 0 } },
       limits: limitsOf(params),
       access: accessOf(params),
       instanceId: INSTANCE_ID,
@@ -69,7 +70,9 @@ export class Client {
       `${method} ${path}`,
     );
     const { status, headers } = response;
-    return { status, type: headers.get("content-type"), text: await response.text(), headers };
+    // A long answer is made while it is read, in turns with other work.
+    const text = await this.world.clock.run(response.text(), `the answer of ${method} ${path}`);
+    return { status, type: headers.get("content-type"), text, headers };
   }
 
   post(path: string, type: string, body: BodyInit): Promise<Answer> {
