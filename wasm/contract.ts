@@ -14,6 +14,9 @@ export const PAGE_BYTES: usize = 16384;
 /** Segments of the item table; fixed, because a checkpoint stores one encoding per segment. */
 export const SEGMENTS: u32 = 256;
 
+/** Answer of encodeNext: a slice of a segment was encoded, and some of it is left. */
+export const SEGMENT_MORE: u32 = 257;
+
 /** Longest item id in bytes of UTF-8. */
 export const ITEM_ID_BYTES_MAX: u32 = 249;
 
@@ -167,7 +170,8 @@ export const CONFIG_OUT_OF_ORDER_MS: usize = 56; // i64: watermark.out.of.ordern
 export const CONFIG_MAX_AHEAD_MS: usize = 64; // i64: event.time.max.ahead.ms
 export const CONFIG_ALERT_TOTAL_MIN: usize = 72; // i64: transaction.num.min
 export const CONFIG_ALERT_RATE_MIN: usize = 80; // f64: transaction.failure.rate.min
-export const CONFIG_BYTES: usize = 96;
+export const CONFIG_SECRET: usize = 88; // 16 bytes by chance, new for each instance: where items stand
+export const CONFIG_BYTES: usize = 104;
 
 // State: offsets. "None" of a time is the smallest i64.
 export const STATE_POSITION: usize = 0; // i64: next offset to fold

@@ -7,16 +7,26 @@
 
 import { PAGE_BYTES, SEGMENTS } from "./contract";
 import {
+  A_BLOCK,
   alignUp,
   allocatePages,
+  blockShift,
+  CHUNK_BYTES,
+  ensure,
   freeTablePage,
   PAGE_SHIFT,
   pageLimit,
   release,
   replaceArea,
+  takeBlock,
   takeTablePage,
 } from "./memory";
-import { SEGMENT_CHANGED, SEGMENT_DESCRIPTOR_BYTES } from "./layout";
+import {
+  SEGMENT_CHANGED,
+  SEGMENT_DESCRIPTOR_BYTES,
+  SEGMENT_SHARD_TABLE,
+  SEGMENT_SHARDS,
+} from "./layout";
 
 const NEW: u32 = 1;
 
@@ -55,14 +65,52 @@ export function beginCopies(segments: usize): bool {
     copiesBytes = bytes;
   }
   memory.fill(copies, 0, need);
-  memory.copy(frozenSegments, segments, SEGMENTS * SEGMENT_DESCRIPTOR_BYTES);
+  if (!copyDescriptors(segments)) return false;
   cutPages = pages;
   cutActive = true;
   return true;
 }
 
+/** Copies the descriptors of all segments and their shards; false without memory. */
+function copyDescriptors(segments: usize): bool {
+  let bytes: usize = CHUNK_BYTES;
+  for (let s: u32 = 0; s < SEGMENTS; s++) {
+    const shards = load<u32>(segments + <usize> s * SEGMENT_DESCRIPTOR_BYTES, SEGMENT_SHARDS);
+    if (shards) bytes += 2 * ((<usize> 1 << shardTableShift(shards)) + PAGE_BYTES);
+  }
+  if (!ensure(bytes)) return false;
+  memory.copy(frozenSegments, segments, SEGMENTS * SEGMENT_DESCRIPTOR_BYTES);
+  for (let s: u32 = 0; s < SEGMENTS; s++) {
+    const then = frozenSegment(s), shards = load<u32>(then, SEGMENT_SHARDS);
+    if (!shards) continue;
+    const table = takeBlock(shardTableShift(shards));
+    memory.copy(
+      table,
+      <usize> load<u32>(then, SEGMENT_SHARD_TABLE),
+      <usize> shards * SEGMENT_DESCRIPTOR_BYTES,
+    );
+    store<u32>(then, <u32> table, SEGMENT_SHARD_TABLE);
+  }
+  return true;
+}
+
+@inline
+function shardTableShift(shards: u32): u32 {
+  return blockShift(shards * <u32> SEGMENT_DESCRIPTOR_BYTES);
+}
+
+function dropDescriptors(): void {
+  for (let s: u32 = 0; s < SEGMENTS; s++) {
+    const then = frozenSegment(s), shards = load<u32>(then, SEGMENT_SHARDS);
+    if (shards) {
+      release(<usize> load<u32>(then, SEGMENT_SHARD_TABLE), A_BLOCK + shardTableShift(shards));
+    }
+  }
+}
+
 export function endCopies(): void {
   cutActive = false;
+  dropDescriptors();
   copyCount = 0;
   for (let i: usize = 0; i < cutPages; i++) {
     const copy = load<u32>(copies + (i << 2));

@@ -26,6 +26,7 @@ import {
   CONFIG_PARTITIONER,
   CONFIG_PARTITIONS,
   CONFIG_RESULT_BYTES,
+  CONFIG_SECRET,
   CONFIG_SUMMARY_BYTES,
   CONFIG_WINDOW_MS,
   DEAD_BYTES,
@@ -66,7 +67,15 @@ import {
 } from "./memory";
 import { crc32c, initCrc } from "./crc32c";
 import { initKeys, keyBytes, prefixCount } from "./keys";
-import { BLOCK_RECORDS, growthCount, initTable, markChanged, segments, slotCount } from "./table";
+import {
+  BLOCK_RECORDS,
+  growthCount,
+  initTable,
+  linesPassed as linesPassedIn,
+  markChanged,
+  segments,
+  slotCount,
+} from "./table";
 import { copyCount, initCopies } from "./copies";
 import { SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 import { accumulatorCount, initWindows, newestWindowEnd, openCount } from "./windows";
@@ -86,15 +95,10 @@ import { initResults } from "./results";
 import { alerts, fireWindows, initSummaries, summariesFired, windowsFired } from "./summaries";
 import { beginBatch, deadCount, dropSides, initFold, outcomeCount, runBatch } from "./fold";
 import { initBatch, setInput } from "./batch";
-import {
-  beginCut,
-  encodedLength,
-  encodeNext as encodeNextSegment,
-  endCut as endCheckpoint,
-  reserveSegment,
-  segmentArea,
-} from "./checkpoint";
-import { restore } from "./restore";
+import { beginCut, encodeNext as encodeNextSegment, endCut as endCheckpoint } from "./checkpoint";
+import { encodedLength } from "./encode";
+import { beginRestore, restoreSlice, restoring } from "./restore";
+import { reserveSegment, segmentArea } from "./work";
 import { lookUp } from "./lookup";
 import { finishedCount } from "./output";
 
@@ -138,7 +142,7 @@ export function init(): i32 {
   const areas = <usize> load<u32>(config, CONFIG_INPUT_BYTES) + resultBytes + summaryBytes;
   if (areas < resultBytes || !ensure(areas + INIT_BYTES)) return Code.OutOfMemory;
   initCrc();
-  initKeys();
+  initKeys(load<u64>(config, CONFIG_SECRET), load<u64>(config, CONFIG_SECRET + 8));
   initCopies();
   initTable();
   initState();
@@ -235,7 +239,7 @@ export function crc(offset: u32, length: u32): u32 {
  * on, up to offset `until`.
  */
 export function begin(length: u32, until: i64, flags: u32): i32 {
-  return beginBatch(length, until, flags);
+  return restoring() ? Code.State : beginBatch(length, until, flags);
 }
 
 /** Folds on. Done: the batch is finished, and position is behind it. Else see Code. */
@@ -300,10 +304,13 @@ export function fire(emit: i32): i32 {
 
 /** Freezes the state for a checkpoint. */
 export function cut(): i32 {
-  return beginCut();
+  return restoring() ? Code.State : beginCut();
 }
 
-/** Encodes the next segment that changed since the last published checkpoint: its index, or SEGMENTS. */
+/**
+ * Encodes a slice of the next segment that changed since the last published checkpoint: its index when it
+ * is done, SEGMENT_MORE before, or SEGMENTS when none is left.
+ */
 export function encodeNext(): i32 {
   return encodeNextSegment();
 }
@@ -328,9 +335,14 @@ export function reserveSegmentBytes(bytes: u32): i32 {
   return reserveSegment(bytes) ? Code.Done : Code.OutOfMemory;
 }
 
-/** Restores one segment of a new instance. */
+/** Begins to restore one segment of a new instance; restoreSome does it. */
 export function restoreSegment(segment: u32, length: u32): i32 {
-  return restore(segment, length);
+  return beginRestore(segment, length);
+}
+
+/** Restores a slice of it: More when something is left. */
+export function restoreSome(): i32 {
+  return restoreSlice();
 }
 
 // ---- look-ups and figures ----
@@ -338,6 +350,15 @@ export function restoreSegment(segment: u32, length: u32): i32 {
 /** Answers n keys in the look-up area (see lookup.ts). */
 export function find(n: u32): void {
   lookUp(lookup, n);
+}
+
+/** Lines that searches for all items pass behind their home lines; walks through the whole table. */
+export function linesPassed(): u64 {
+  let passed: u64 = 0;
+  for (let s: usize = 0; s < SEGMENTS; s++) {
+    passed += linesPassedIn(segments + s * SEGMENT_DESCRIPTOR_BYTES);
+  }
+  return passed;
 }
 
 /** Refreshes the info area. */

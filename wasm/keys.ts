@@ -3,17 +3,22 @@
 //   bits 63..62
 //     1  numbered  | prefix id 12 bits | number 50 bits |   "item_" + 42
 //     2  inline    | length 6 bits | up to 7 bytes, first byte lowest |   "cup"
-//     3  stored    | address / 16, 28 bits | low 34 bits of the hash |   bytes in a key record
+//     3  stored    | address / 16, 28 bits | 2 bits 0 | place, 32 bits |   bytes in a key record
 //     0  never a code: stands for "not known to the table"
 //
 // A numbered id ends in a decimal number of 1 to 15 digits without leading zeros (zeros before it
 // belong to the prefix) behind a prefix of at most 8 bytes. Its prefix is kept in a dictionary; once
 // that is full it stays as it is until the next restore, and ids with other prefixes are stored.
 //
-// The hash is a function of the id's bytes alone, whatever its code, so that segment and place of
-// an item do not depend on the order in which ids arrived.
+// Where an item stands is told by 64 bits, called its hash here:
+//
+//   bits 63..56   segment: a hash of the id's bytes alone, which everybody can compute, because
+//                 checkpoints store one encoding per segment
+//   bits 31..0    place within the segment: secret (see secret.ts), so that nobody can choose ids
+//                 that meet there. Of the code if it is numbered or inline, else of the bytes
 
 import { alignUp, allocate, allocatePages } from "./memory";
+import { initSecret, placeOfBytes, placeOfWord } from "./secret";
 import { digitMask, digitsBefore, putDecimal } from "./integers";
 
 export const CODE_NUMBERED: u64 = 1;
@@ -24,7 +29,7 @@ const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
 const INLINE_BYTES_MAX: u32 = 7;
 const PREFIX_BYTES_MAX: u32 = 8;
 const DIGITS_MAX: u32 = 15;
-const STORED_HASH_MASK: u64 = 0x3ffffffff;
+const STORED_HASH_MASK: u64 = 0xffffffff;
 
 // ---- hash ----
 
@@ -32,13 +37,21 @@ const C1: u64 = 0x9e3779b97f4a7c15;
 const C2: u64 = 0xd6e8feb86659fd93;
 
 @inline
-export function mix(x: u64): u64 {
+function mix(x: u64): u64 {
   let h = x * C1;
   h ^= h >> 32;
   h *= C2;
   h ^= h >> 29;
   h *= C1;
   return h ^ (h >> 32);
+}
+
+const SEGMENT_BITS: u64 = 0xff << 56;
+
+/** Segment of a hash that everybody can compute, place of a secret one. */
+@inline
+function joined(known: u64, place: u64): u64 {
+  return (known & SEGMENT_BITS) | place;
 }
 
 @inline
@@ -66,7 +79,8 @@ function bytesHash(p: usize, n: u32): u64 {
 // Ids run from 1; 0 = none. A prefix without a use goes back to the free list.
 
 const PREFIXES_MAX: u32 = 4095;
-const BUCKETS: u32 = 4096;
+const BUCKET_BITS: u64 = 12;
+const BUCKETS: u32 = 1 << 12;
 const PREFIX_ENTRY_BYTES: usize = 24;
 let prefixes: usize = 0;
 let buckets: usize = 0;
@@ -82,7 +96,8 @@ let lastLength: u32 = u32.MAX_VALUE;
 let lastId: u32 = 0;
 let lastHash: u64 = 0;
 
-export function initKeys(): void {
+export function initKeys(secret0: u64, secret1: u64): void {
+  initSecret(secret0, secret1);
   prefixes = allocatePages((PREFIXES_MAX + 1) * PREFIX_ENTRY_BYTES);
   buckets = allocatePages(BUCKETS * 2);
 }
@@ -92,13 +107,14 @@ function prefixEntry(id: u32): usize {
   return prefixes + <usize> id * PREFIX_ENTRY_BYTES;
 }
 
+/** Secret too, so that nobody can choose prefixes that meet in one bucket. */
 @inline
-function bucketOf(hash: u64): usize {
-  return buckets + (<usize> (hash & (BUCKETS - 1)) << 1);
+function bucketOf(prefix: u64): usize {
+  return buckets + (<usize> (placeOfWord(prefix) >> (32 - BUCKET_BITS)) << 1);
 }
 
-function findPrefix(prefix: u64, length: u32, hash: u64): u32 {
-  let id = <u32> load<u16>(bucketOf(hash));
+function findPrefix(prefix: u64, length: u32): u32 {
+  let id = <u32> load<u16>(bucketOf(prefix));
   while (id) {
     const e = prefixEntry(id);
     if (load<u64>(e) == prefix && <u32> load<u8>(e, 22) == length) return id;
@@ -116,7 +132,7 @@ function addPrefix(prefix: u64, length: u32, hash: u64): u32 {
     prefixesClosed = true;
     return 0;
   }
-  const e = prefixEntry(id), bucket = bucketOf(hash);
+  const e = prefixEntry(id), bucket = bucketOf(prefix);
   store<u64>(e, prefix);
   store<u64>(e, hash, 8);
   store<u32>(e, 0, 16);
@@ -130,7 +146,7 @@ function addPrefix(prefix: u64, length: u32, hash: u64): u32 {
 
 function dropPrefix(id: u32): void {
   const e = prefixEntry(id);
-  let link = bucketOf(load<u64>(e, 8));
+  let link = bucketOf(load<u64>(e));
   while (<u32> load<u16>(link) != id) link = prefixEntry(<u32> load<u16>(link)) + 20;
   store<u16>(link, load<u16>(e, 20));
   store<u16>(e, <u16> freePrefix, 20);
@@ -220,8 +236,15 @@ export let keyHash: u64 = 0;
 export function keyCode(p: usize, n: u32): u64 {
   if (decompose(p, n)) {
     if (prefixBytes != lastPrefix || prefixLength != lastLength) rememberPrefix();
-    keyHash = mix(lastHash ^ number);
-    return lastId ? numbered(lastId) : 0;
+    const known = mix(lastHash ^ number);
+    if (lastId) {
+      const code = numbered(lastId);
+      keyHash = joined(known, placeOfWord(code));
+      return code;
+    }
+    // Until its prefix is in the dictionary, such an id is not in the table.
+    keyHash = joined(known, prefixesClosed ? placeOfBytes(p, n) : 0);
+    return 0;
   }
   return otherCode(p, n);
 }
@@ -229,10 +252,10 @@ export function keyCode(p: usize, n: u32): u64 {
 function otherCode(p: usize, n: u32): u64 {
   if (n <= INLINE_BYTES_MAX) {
     const code = inlined(p, n);
-    keyHash = mix(code);
+    keyHash = joined(mix(code), placeOfWord(code));
     return code;
   }
-  keyHash = bytesHash(p, n);
+  keyHash = joined(bytesHash(p, n), placeOfBytes(p, n));
   return 0;
 }
 
@@ -240,7 +263,7 @@ function rememberPrefix(): void {
   lastPrefix = prefixBytes;
   lastLength = prefixLength;
   lastHash = prefixHash(prefixBytes, prefixLength);
-  lastId = findPrefix(prefixBytes, prefixLength, lastHash);
+  lastId = findPrefix(prefixBytes, prefixLength);
 }
 
 /** Whether the id may stand in the table as a stored key: it cannot have any other code. */
@@ -259,15 +282,18 @@ export function isStoredKey(code: u64, p: usize, n: u32, hash: u64): bool {
   return <u32> load<u8>(r, 8) == n && memory.compare(r + 9, p, n) == 0;
 }
 
-/** The code of an id that is about to enter the table, which does not hold it: adds its prefix or bytes. */
+/**
+ * The code of an id that is about to enter the table, which does not hold it: adds its prefix or bytes,
+ * and sets keyHash.
+ */
 export function internKey(p: usize, n: u32): u64 {
   let code = keyCode(p, n);
-  const hash = keyHash;
   if (!code && decompose(p, n)) {
     const id = addPrefix(prefixBytes, prefixLength, prefixHash(prefixBytes, prefixLength));
     if (id) code = numbered(id);
+    keyHash = joined(keyHash, id ? placeOfWord(code) : placeOfBytes(p, n));
   }
-  if (!code) return stored(takeKeyRecord(p, n, hash), hash);
+  if (!code) return stored(takeKeyRecord(p, n, keyHash), keyHash);
   useKey(code);
   return code;
 }
@@ -296,13 +322,19 @@ function prefixId(code: u64): u32 {
 }
 
 /** The hash of the id behind a code. */
-@inline
 export function codeHash(code: u64): u64 {
   const kind = code >> 62;
-  if (kind == CODE_NUMBERED) {
-    return mix(load<u64>(prefixEntry(prefixId(code)), 8) ^ (code & NUMBER_MASK));
-  }
-  return kind == CODE_INLINE ? mix(code) : load<u64>(keyRecord(code));
+  if (kind == CODE_STORED) return load<u64>(keyRecord(code));
+  const known = kind == CODE_INLINE
+    ? mix(code)
+    : mix(load<u64>(prefixEntry(prefixId(code)), 8) ^ (code & NUMBER_MASK));
+  return joined(known, placeOfWord(code));
+}
+
+/** The place of the id behind a code within its segment, in the low 32 bits. */
+@inline
+export function codePlace(code: u64): u64 {
+  return code >> 62 == CODE_STORED ? load<u64>(keyRecord(code)) : placeOfWord(code);
 }
 
 /** Sets prefixBytes and number from the code of a numbered id; true. */

@@ -1,4 +1,5 @@
-// Sorting the entries of a segment by two u64 keys.
+// Sorting the entries of a segment by two u64 keys, then by the bytes of stored keys: runs by radix,
+// which are merged, in slices.
 //
 //   entry, 24 B: 0 first key u64, 8 second key u64, 16 slot u32, 20 key record of a stored key u32, else 0
 
@@ -11,6 +12,8 @@ export const ENTRY_RECORD: usize = 20;
 const DIGIT_BITS: u64 = 11;
 const BUCKETS: u32 = 1 << 11;
 const FEW: u32 = 24;
+/** Entries of a run, and of a slice. */
+const RUN: u32 = 4096;
 const histogram = memory.data(2048 * 4, 16);
 const spare = memory.data(24, 8);
 
@@ -28,8 +31,105 @@ function keyLess(p: usize, q: usize): bool {
   return a < b || (a == b && load<u64>(p, SECOND) < load<u64>(q, SECOND));
 }
 
-/** Sorts n entries at p; `other` has room for as many. */
-export function sortEntries(p: usize, other: usize, n: u32): void {
+// What is being sorted: entries of `from` into `to`, and where it stands.
+let from: usize = 0;
+let to: usize = 0;
+let total: u32 = 0;
+/** Length of the sorted runs; 0 = there are none yet. */
+let width: u32 = 0;
+let at: u32 = 0;
+let left: u32 = 0;
+let right: u32 = 0;
+
+/** Where the entries stand once they are sorted: at one of the two addresses that beginSort was given. */
+export let sortedAt: usize = 0;
+
+/** Begins to sort n entries at p; `other` has room for as many. */
+export function beginSort(p: usize, other: usize, n: u32): void {
+  from = p;
+  to = other;
+  total = n;
+  width = 0;
+  at = 0;
+}
+
+/** Sorts on; returns how many entries were worked on, 0 when all are sorted. */
+export function sortOn(): u32 {
+  if (!width) {
+    if (at < total) {
+      const n = min(RUN, total - at), p = from + <usize> at * ENTRY_BYTES;
+      sortEntries(p, to + <usize> at * ENTRY_BYTES, n);
+      sortTies(p, p + <usize> n * ENTRY_BYTES);
+      at += n;
+      return n;
+    }
+    width = RUN;
+    beginPass();
+  }
+  sortedAt = from;
+  return width < total ? mergeSome() : 0;
+}
+
+function beginPass(): void {
+  at = 0;
+  left = 0;
+  right = min(width, total);
+}
+
+/** Merges pairs of runs, up to RUN entries. */
+function mergeSome(): u32 {
+  let n: u32 = 0;
+  while (n < RUN) {
+    // The pair that entry `at` of the result belongs to.
+    const start = at / (2 * width) * (2 * width);
+    const middle = min(start + width, total), end = min(start + 2 * width, total);
+    const stop = min(end, at + (RUN - n));
+    n += stop - at;
+    for (; at < stop; at++) {
+      const l = from + <usize> left * ENTRY_BYTES, r = from + <usize> right * ENTRY_BYTES;
+      const takeRight = left == middle || (right < end && entryLess(r, l));
+      copyEntry(to + <usize> at * ENTRY_BYTES, takeRight ? r : l);
+      if (takeRight) right++;
+      else left++;
+    }
+    if (at < end) break;
+    if (end == total) {
+      const merged = to;
+      to = from;
+      from = merged;
+      width <<= 1;
+      beginPass();
+      break;
+    }
+    left = end;
+    right = min(end + width, total);
+  }
+  return n;
+}
+
+@inline
+function entryLess(p: usize, q: usize): bool {
+  const a = load<u64>(p), b = load<u64>(q);
+  if (a != b) return a < b;
+  const c = load<u64>(p, SECOND), d = load<u64>(q, SECOND);
+  return c != d ? c < d : bytesLess(p, q);
+}
+
+/** Ids that share both keys are sorted by all their bytes. Those of numbered ids differ. */
+function sortTies(p: usize, end: usize): void {
+  while (p < end) {
+    let run = p + ENTRY_BYTES;
+    while (
+      run < end && load<u64>(run) == load<u64>(p) && load<u64>(run, SECOND) == load<u64>(p, SECOND)
+    ) run += ENTRY_BYTES;
+    const n = <u32> ((run - p) / ENTRY_BYTES);
+    if (n > 1) sortByBytes(p, n);
+    p = run;
+  }
+}
+
+/** Sorts n entries at p by their keys; `other` has room for as many. */
+function sortEntries(p: usize, other: usize, n: u32): void {
   if (n < 2) return;
   if (n <= FEW) return insertionSort(p, n);
   // Bits in which the keys differ: digits without any are passed over.
@@ -39,22 +139,22 @@ export function sortEntries(p: usize, other: usize, n: u32): void {
     firstBits |= load<u64>(q) ^ load<u64>(p);
     secondBits |= load<u64>(q, SECOND) ^ load<u64>(p, SECOND);
   }
-  let from = p, to = other;
+  let a = p, b = other;
   for (let shift: u64 = 0; shift < 64; shift += DIGIT_BITS) {
     if (!((secondBits >> shift) & (BUCKETS - 1))) continue;
-    radixPass(from, to, n, SECOND, shift);
-    const t = from;
-    from = to;
-    to = t;
+    radixPass(a, b, n, SECOND, shift);
+    const t = a;
+    a = b;
+    b = t;
   }
   for (let shift: u64 = 0; shift < 64; shift += DIGIT_BITS) {
     if (!((firstBits >> shift) & (BUCKETS - 1))) continue;
-    radixPass(from, to, n, FIRST, shift);
-    const t = from;
-    from = to;
-    to = t;
+    radixPass(a, b, n, FIRST, shift);
+    const t = a;
+    a = b;
+    b = t;
   }
-  if (from != p) memory.copy(p, from, <usize> n * ENTRY_BYTES);
+  if (a != p) memory.copy(p, a, <usize> n * ENTRY_BYTES);
 }
 
 function insertionSort(p: usize, n: u32): void {
@@ -70,10 +170,10 @@ function insertionSort(p: usize, n: u32): void {
   }
 }
 
-function radixPass(from: usize, to: usize, n: u32, key: usize, shift: u64): void {
-  const end = from + <usize> n * ENTRY_BYTES;
+function radixPass(source: usize, target: usize, n: u32, key: usize, shift: u64): void {
+  const end = source + <usize> n * ENTRY_BYTES;
   memory.fill(histogram, 0, BUCKETS * 4);
-  for (let q = from; q < end; q += ENTRY_BYTES) {
+  for (let q = source; q < end; q += ENTRY_BYTES) {
     const bucket = bucketOf(q, key, shift);
     store<u32>(bucket, load<u32>(bucket) + 1);
   }
@@ -83,10 +183,10 @@ function radixPass(from: usize, to: usize, n: u32, key: usize, shift: u64): void
     store<u32>(b, sum);
     sum += c;
   }
-  for (let q = from; q < end; q += ENTRY_BYTES) {
-    const bucket = bucketOf(q, key, shift), at = load<u32>(bucket);
-    store<u32>(bucket, at + 1);
-    copyEntry(to + <usize> at * ENTRY_BYTES, q);
+  for (let q = source; q < end; q += ENTRY_BYTES) {
+    const bucket = bucketOf(q, key, shift), place = load<u32>(bucket);
+    store<u32>(bucket, place + 1);
+    copyEntry(target + <usize> place * ENTRY_BYTES, q);
   }
 }
 
@@ -96,7 +196,7 @@ function bucketOf(q: usize, key: usize, shift: u64): usize {
 }
 
 /** Sorts n entries that are equal in both keys by their whole bytes (heap sort: no bad case). */
-export function sortByBytes(p: usize, n: u32): void {
+function sortByBytes(p: usize, n: u32): void {
   for (let i = n >> 1; i > 0; i--) sink(p, i - 1, n);
   for (let last = n - 1; last > 0; last--) {
     swap(p, p + <usize> last * ENTRY_BYTES);

@@ -66,12 +66,12 @@ export function initWindows(length: i64, max: u32): void {
 // ---- windows ----
 
 @inline
-function windowOfId(id: u32): usize {
+export function windowOfId(id: u32): usize {
   return windows + <usize> id * WINDOW_BYTES;
 }
 
 @inline
-function idOf(window: usize): u32 {
+export function idOf(window: usize): u32 {
   return <u32> ((window - windows) / WINDOW_BYTES);
 }
 
@@ -209,6 +209,11 @@ export function madeUnseen(a: usize): bool {
 @inline
 export function numberOfAccumulator(a: usize): i64 {
   return numberOf(windowOfId(<u32> load<u16>(a, WINDOW_ID)));
+}
+
+@inline
+export function windowIdOf(a: usize): u32 {
+  return <u32> load<u16>(a, WINDOW_ID);
 }
 
 // ---- accumulators of an item ----
