@@ -62,7 +62,7 @@ const store = await CheckpointStore.open(await openKvFile(`${folder}/state.kv`),
 try {
   const options = benchOptions(Format.Text, 0);
   warmUp(options);
-  const core = new Core(options);
+  const core = new Core(options, systemChance);
   for (const batch of fillItems(Format.Text, 0, ITEMS, 1000)) {
     foldAgain(core, batch, { emit: false });
   }
@@ -101,7 +101,7 @@ try {
   });
   for (let round = 0; round < ROUNDS; round++) {
     const from = performance.now();
-    const restored = new Core(options);
+    const restored = new Core(options, systemChance);
     restored.restoreScalars(manifest.scalars);
     for await (const { segment, bytes } of store.segments(manifest)) {
       restored.restoreSegment(segment, bytes);

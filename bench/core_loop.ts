@@ -5,7 +5,7 @@
 //   deno task bench:loop [--items=1000000]
 
 import { parseArgs } from "node:util";
-import { Format } from "../src/types/mod.ts";
+import { Format, systemChance } from "../src/types/mod.ts";
 import { Core, type FoldOptions } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { PlainFold } from "./plain_js.ts";
@@ -47,7 +47,7 @@ function measureCore(format: Format): number {
     recordsPerBatch: RECORDS,
   });
   const stage = (windowMs: number, how: FoldOptions, position = 0n): number => {
-    const core = new Core(benchOptions(format, windowMs));
+    const core = new Core(benchOptions(format, windowMs), systemChance);
     for (const batch of fillItems(format, 0, ITEMS, 1000)) foldAgain(core, batch, { emit: false });
     return measure(() => {
       for (const batch of batches) foldAgain(core, batch, how, position);

@@ -3,7 +3,7 @@
 //   deno task bench:memory [--large=10000000]
 
 import { parseArgs } from "node:util";
-import { Format } from "../src/types/mod.ts";
+import { Format, systemChance } from "../src/types/mod.ts";
 import { Core } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { fillItems } from "./workload.ts";
@@ -25,7 +25,7 @@ function measure(
   windowMs: number,
   idOf?: (n: number) => string,
 ): void {
-  const core = new Core(benchOptions(Format.Text, windowMs));
+  const core = new Core(benchOptions(Format.Text, windowMs), systemChance);
   const empty = core.info;
   for (const batch of fillItems(Format.Text, 0, items, PER_BATCH, idOf)) {
     foldAgain(core, batch, { emit: false });

@@ -4,7 +4,7 @@
 //   deno task bench:pauses [--items=10000000]
 
 import { parseArgs } from "node:util";
-import { Format } from "../src/types/mod.ts";
+import { Format, systemChance } from "../src/types/mod.ts";
 import { Core } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { fillItems } from "./workload.ts";
@@ -16,7 +16,7 @@ const { values } = parseArgs({
 const ITEMS = Number(values.items);
 const CALL = 256;
 
-const core = new Core(benchOptions(Format.Text, 0));
+const core = new Core(benchOptions(Format.Text, 0), systemChance);
 const times: number[] = [];
 for (const batch of fillItems(Format.Text, 0, ITEMS, CALL)) {
   const from = performance.now();

@@ -119,7 +119,7 @@ async function restoreWhole(
     partition: manifest.partition,
     alertTotalMin: 0,
     alertRateMin: 0,
-  });
+  }, systemChance);
   core.restoreScalars(manifest.scalars);
   for await (const { segment, bytes } of store.segments(manifest)) {
     core.restoreSegment(segment, bytes);

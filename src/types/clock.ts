@@ -33,8 +33,14 @@ export const systemClock: Clock = {
   yield: () => new Promise((resolve) => void setImmediate(resolve)),
 };
 
-/** The chance of the machine. */
-export const systemChance: Chance = () => Math.random();
+/**
+ * The chance of the machine. Ids that are shown and secrets that are kept are drawn from it: what was
+ * drawn before must not tell what comes, as it does with Math.random.
+ */
+export const systemChance: Chance = () => {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return (high! * 2 ** 21 + (low! >>> 11)) / 2 ** 53;
+};
 
 /** A UUID of version 4 (RFC 9562), by chance. */
 export function randomId(chance: Chance): string {

@@ -5,11 +5,13 @@ import type {
   CoreInfo,
   CoreOptions,
   DeadLetter,
+  EncodedSegment,
   Exports,
   FoldOptions,
   Output,
   OutputBatch,
 } from "./core_types.ts";
+import type { Chance } from "../types/clock.ts";
 import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts";
 
 export { Code, FOLD_VERSION, Format, Partitioner, Reason, SEGMENTS } from "../../wasm/contract.ts";
@@ -43,7 +45,7 @@ export class CoreError extends Error {
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodeBatch, encodeBatch } from "../types/mod.ts";
+ * import { decodeBatch, encodeBatch, systemChance } from "../types/mod.ts";
  * const core = new Core({
  *   format: Format.Text,
  *   partitioner: Partitioner.None,
@@ -55,7 +57,7 @@ export class CoreError extends Error {
  *   maxAheadMs: 0,
  *   alertTotalMin: 100,
  *   alertRateMin: 0.5,
- * });
+ * }, systemChance);
  * const value = new TextEncoder().encode("1\t1700000000000\titem_2\t100");
  * core.begin(encodeBatch([{ timestamp: 0, key: null, value }]));
  * assertEquals(core.run(), Code.Done);
@@ -69,8 +71,11 @@ export class Core {
   #bytes!: Uint8Array<ArrayBuffer>;
   #view!: DataView<ArrayBuffer>;
 
-  /** @throws {CoreError} when the options are not supported or memory is short */
-  constructor(readonly options: CoreOptions) {
+  /**
+   * @param chance draws the secret of where items stand: by what nobody can foresee in production
+   * @throws {CoreError} when the options are not supported or memory is short
+   */
+  constructor(readonly options: CoreOptions, chance: Chance) {
     const abort = () => {
       throw new Error("The core was aborted");
     };
@@ -78,6 +83,7 @@ export class Core {
       .exports as unknown as Exports;
     this.#refresh();
     this.#configure({ ...DEFAULTS, ...options });
+    this.#drawSecret(chance);
     this.#check(this.#core.init(), "Cannot build a partition");
   }
 
@@ -122,6 +128,11 @@ export class Core {
     ];
     for (const [field, value] of i64) v.setBigInt64(at + field, BigInt(value), true);
     v.setFloat64(at + c.CONFIG_ALERT_RATE_MIN, o.alertRateMin, true);
+  }
+
+  #drawSecret(chance: Chance): void {
+    const at = this.#address(Area.Config) + c.CONFIG_SECRET;
+    for (let i = 0; i < 16; i += 4) this.#view.setUint32(at + i, chance() * 2 ** 32, true);
   }
 
   // ---- folding ----
@@ -252,13 +263,26 @@ export class Core {
   }
 
   /**
-   * Encodes the next segment that changed since the last published checkpoint.
+   * Encodes the next segment that changed since the last published checkpoint, whole.
    *
    * @returns null when none is left
    */
-  encodeNext(): { segment: number; bytes: Uint8Array<ArrayBuffer> } | null {
+  encodeNext(): EncodedSegment | null {
+    while (true) {
+      const next = this.encodeSome();
+      if (next !== "more") return next;
+    }
+  }
+
+  /**
+   * Encodes a slice of it, of a millisecond or so.
+   *
+   * @returns the segment once it is whole, "more" before, null when none is left
+   */
+  encodeSome(): EncodedSegment | "more" | null {
     const segment = this.#core.encodeNext();
     this.#check(segment, "Cannot encode a segment");
+    if (segment === c.SEGMENT_MORE) return "more";
     if (segment === c.SEGMENTS) return null;
     const bytes = this.#bytesAt(this.#address(Area.Segment), this.#core.segmentLength()).slice();
     return { segment, bytes };
@@ -275,17 +299,30 @@ export class Core {
   }
 
   /**
-   * Restores a segment of a new instance.
+   * Restores a segment of a new instance, whole.
    *
    * @throws {CoreError} when the bytes do not follow the format
    */
   restoreSegment(segment: number, bytes: Uint8Array): void {
+    for (const _slice of this.restoreInSlices(segment, bytes));
+  }
+
+  /**
+   * The same in slices of a millisecond or so; nothing else may be asked of the instance between them.
+   *
+   * @throws {CoreError} when the bytes do not follow the format
+   */
+  *restoreInSlices(segment: number, bytes: Uint8Array): Generator<void> {
+    const what = `Cannot restore segment ${segment}`;
     this.#check(this.#core.reserveSegmentBytes(bytes.length), "Cannot take a segment");
     this.#bytesAt(this.#address(Area.Segment), bytes.length).set(bytes);
-    this.#check(
-      this.#core.restoreSegment(segment, bytes.length),
-      `Cannot restore segment ${segment}`,
-    );
+    this.#check(this.#core.restoreSegment(segment, bytes.length), what);
+    while (true) {
+      const code = this.#core.restoreSome();
+      this.#check(code, what);
+      if (code === Code.Done) return;
+      yield;
+    }
   }
 
   /** Position, watermark and counters. */
@@ -353,6 +390,14 @@ export class Core {
     this.#core.refreshInfo();
     const at = this.#address(Area.Info);
     return Number(this.#view.getBigUint64(at + c.INFO_OPEN_WINDOWS, true));
+  }
+
+  /**
+   * Lines of the item table that searches for all items pass behind where they begin. Walks through the
+   * whole table: for tests and benchmarks.
+   */
+  linesPassed(): number {
+    return Number(this.#core.linesPassed());
   }
 
   /** Figures of memory and windows. */

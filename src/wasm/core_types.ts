@@ -77,6 +77,12 @@ export interface Output {
   readonly outcomes: Uint8Array;
 }
 
+/** A segment of the state as a checkpoint holds it. */
+export interface EncodedSegment {
+  readonly segment: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** Figures of a core that are not state; bytes unless told. */
 export interface CoreInfo {
   readonly tableBytes: number;
@@ -125,6 +131,8 @@ export interface Exports {
   markSegment(segment: number): void;
   reserveSegmentBytes(bytes: number): c.Code;
   restoreSegment(segment: number, length: number): c.Code;
+  restoreSome(): c.Code;
+  linesPassed(): bigint;
   find(keys: number): void;
   refreshInfo(): void;
 }

@@ -1,4 +1,4 @@
-import { encodeBatch, encodeUtf8 } from "../types/mod.ts";
+import { encodeBatch, encodeUtf8, systemChance } from "../types/mod.ts";
 import { codecOf } from "../types/format.ts";
 import { Code, Core } from "./core_instance.ts";
 import type { CoreOptions } from "./core_types.ts";
@@ -20,7 +20,7 @@ export function warmUp(options: CoreOptions): void {
   const way = [format, windowMs > 0, eventTime].join();
   if (warm.has(way)) return;
   warm.add(way);
-  const core = new Core({ ...options, partitioner: 0 });
+  const core = new Core({ ...options, partitioner: 0 }, systemChance);
   for (let round = 0; round < ROUNDS; round++) {
     core.position = 0n;
     core.begin(syntheticBatch(options, round));
@@ -49,7 +49,7 @@ function syntheticBatch({ format }: CoreOptions, round: number): Uint8Array {
 }
 
 function copyThroughCheckpoint(core: Core, options: CoreOptions): void {
-  const copy = new Core(options);
+  const copy = new Core(options, systemChance);
   if (core.cut() !== Code.Done) return;
   for (let next = core.encodeNext(); next; next = core.encodeNext()) {
     copy.restoreSegment(next.segment, next.bytes);

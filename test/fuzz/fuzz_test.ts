@@ -3,7 +3,7 @@ import { seedOfTest, timesOfTest } from "../model/random.ts";
 import { fuzz, Tally } from "./fuzz.ts";
 import { CanaryError, GuardedCore, type GuardedOptions } from "./guarded_core.ts";
 import { PLAIN } from "../wasm/driver.ts";
-import { encodeBatch, encodeUtf8 } from "../../src/types/mod.ts";
+import { encodeBatch, encodeUtf8, systemChance } from "../../src/types/mod.ts";
 import { Code, Reason } from "../../src/wasm/mod.ts";
 
 const BATCHES = timesOfTest(60_000);
@@ -40,7 +40,7 @@ const OPTIONS: GuardedOptions = {
 Deno.test("a guarded core finds a changed byte around every area, and within the input", () => {
   const offsets: ["input" | "guards", number][] = [["input", 511], ["input", 512], ["guards", 0]];
   for (const [place, at] of offsets) {
-    const guarded = new GuardedCore(OPTIONS, (bytes) => bytes.fill(0xa5));
+    const guarded = new GuardedCore(OPTIONS, (bytes) => bytes.fill(0xa5), systemChance);
     const value = encodeUtf8("1\t1\ta\t1");
     const batch = encodeBatch([{ timestamp: 1, key: null, value }]);
     guarded.expect(batch);

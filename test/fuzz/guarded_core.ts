@@ -15,6 +15,7 @@ import {
 } from "../../wasm/contract.ts";
 import { Buffer } from "node:buffer";
 import { Core, type CoreOptions } from "../../src/wasm/mod.ts";
+import type { Chance } from "../../src/types/mod.ts";
 import type { Exports } from "../../src/wasm/core_types.ts";
 import type { FastRandom } from "../model/random.ts";
 
@@ -44,7 +45,7 @@ export type GuardedOptions =
   & Required<Pick<CoreOptions, "inputBytes" | "resultBytes" | "summaryBytes">>;
 
 /** Makes a core and hands out what it exports, which it keeps to itself otherwise. */
-function openCore(options: CoreOptions): { core: Core; exports: Exports } {
+function openCore(options: CoreOptions, chance: Chance): { core: Core; exports: Exports } {
   const { Instance } = WebAssembly;
   let exports: Exports | null = null;
   WebAssembly.Instance = class extends Instance {
@@ -54,7 +55,7 @@ function openCore(options: CoreOptions): { core: Core; exports: Exports } {
     }
   };
   try {
-    const core = new Core(options);
+    const core = new Core(options, chance);
     return { core, exports: exports! };
   } finally {
     WebAssembly.Instance = Instance;
@@ -73,8 +74,12 @@ export class GuardedCore {
   #memory!: Uint8Array;
 
   /** @param fill what canaries consist of */
-  constructor(readonly options: GuardedOptions, readonly fill: (bytes: Uint8Array) => void) {
-    const { core, exports } = openCore(options);
+  constructor(
+    readonly options: GuardedOptions,
+    readonly fill: (bytes: Uint8Array) => void,
+    chance: Chance,
+  ) {
+    const { core, exports } = openCore(options, chance);
     this.core = core;
     this.#exports = exports;
     this.#guardInput(options.inputBytes);

@@ -21,7 +21,7 @@ export class ModelSession implements Session {
     readonly random: FastRandom,
     readonly tally: Tally,
   ) {
-    this.#guarded = new GuardedCore(options, noise(random));
+    this.#guarded = new GuardedCore(options, noise(random), () => random.fraction());
     this.#driver = new Driver(options);
     this.#driver.core = this.#guarded.core;
     this.#model = new Model(options);

@@ -42,8 +42,8 @@ export class PlainSession implements Session {
     readonly tally: Tally,
     twin: boolean,
   ) {
-    this.#guarded = new GuardedCore(options, noise(random));
-    this.#twin = twin ? new GuardedCore(options, plausible(random)) : null;
+    this.#guarded = new GuardedCore(options, noise(random), () => random.fraction());
+    this.#twin = twin ? new GuardedCore(options, plausible(random), () => random.fraction()) : null;
   }
 
   get position(): bigint {

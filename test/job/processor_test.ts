@@ -10,6 +10,7 @@ import {
   encodeBatch,
   encodeUtf8,
   setBaseOffset,
+  systemChance,
 } from "../../src/types/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import { assertRejects } from "@std/assert";
@@ -55,7 +56,7 @@ function batches(random: Random, n: number): Uint8Array[] {
 
 Deno.test("processor commits one outcome per record", async () => {
   const random = new Random(4);
-  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }));
+  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }, systemChance));
   let committed = 0;
   for (const batch of batches(random, 60)) {
     await processor.fold(batch);
@@ -76,7 +77,7 @@ Deno.test("processor commits one outcome per record", async () => {
 });
 
 Deno.test("the batch folded last is one that was folded: what is read beyond the committed position is not", async () => {
-  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }));
+  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }, systemChance));
   const [first, second] = batches(new Random(4), 2);
   const { baseOffset, crc, lastOffset } = batchInfo(first!);
   // An answer of the log brings both, and only the first was committed.
@@ -86,7 +87,7 @@ Deno.test("the batch folded last is one that was folded: what is read beyond the
 });
 
 Deno.test("processor stands where all is folded, fired and acknowledged, and nowhere else", async () => {
-  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }));
+  const processor = processorOf(new Core({ ...PLAIN, batchBytesMax: 4000 }, systemChance));
   assert(processor.standsAt(COMMITTED));
   const [first, second] = batches(new Random(4), 2);
   await processor.fold(first!);
@@ -127,7 +128,7 @@ Deno.test("firing ends also when an output batch may be larger than the area it 
     alertRateMin: 0,
     summaryBytes: 4096,
     batchBytesMax: 65_000,
-  });
+  }, systemChance);
   const processor = processorOf(core, null, new ImpatientClock());
   const records = Array.from({ length: 100 }, (_, i) => ({
     timestamp: 1000,
@@ -144,7 +145,10 @@ Deno.test("firing ends also when an output batch may be larger than the area it 
 Deno.test("outcomes are told with their offsets, also when windows fire in the middle of a batch", async () => {
   const random = new Random(9);
   const told: number[] = [];
-  const core = new Core({ ...PLAIN, windowMs: 60_000, alertTotalMin: 0, alertRateMin: 0 });
+  const core = new Core(
+    { ...PLAIN, windowMs: 60_000, alertTotalMin: 0, alertRateMin: 0 },
+    systemChance,
+  );
   const topics = {
     input: "in",
     results: null,
@@ -187,7 +191,7 @@ Deno.test("outcomes are told with their offsets, also when windows fire in the m
 });
 
 Deno.test("processor without a dead-letter topic counts invalid records and goes on", async () => {
-  const processor = processorOf(new Core(PLAIN), null);
+  const processor = processorOf(new Core(PLAIN, systemChance), null);
   for (const batch of batches(new Random(4), 10)) await processor.fold(batch);
   const pending = processor.take()!;
   assertEquals(pending.outputs.map((o) => o.topic), ["out"]);

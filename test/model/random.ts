@@ -85,6 +85,11 @@ export class FastRandom {
     return Math.floor(this.bits() / 2 ** 32 * n);
   }
 
+  /** A number in [0, 1): chance as the engine sees it. */
+  fraction(): number {
+    return this.bits() / 2 ** 32;
+  }
+
   /** True once in n times. */
   oneIn(n: number): boolean {
     return this.below(n) === 0;

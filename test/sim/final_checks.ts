@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import { EmbeddedLog } from "../../src/log/mod.ts";
 import { CheckpointStore, type ListedCheckpoint, type Manifest } from "../../src/state/mod.ts";
-import { batchInfo, decodeBatch, decodeUtf8 } from "../../src/types/mod.ts";
+import { batchInfo, decodeBatch, decodeUtf8, systemChance } from "../../src/types/mod.ts";
 import { Code, Core } from "../../src/wasm/mod.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import { contents } from "../wasm/driver.ts";
@@ -102,7 +102,7 @@ function foldAnew(
   end: number,
   firings: readonly Firing[],
 ): Core {
-  const core = new Core({ ...sim.plan.core, partition });
+  const core = new Core({ ...sim.plan.core, partition }, systemChance);
   const drive = (step: () => Code) => {
     for (let code = step(); code !== Code.Done; code = step()) {
       if (code < 0) throw new Error(`The core refuses the log: ${code}`);

@@ -85,7 +85,7 @@ export async function newestCheckpoint(
 
 /** The state hash of a fresh core that folds batches from offset 0 on. */
 export function stateHashOf(options: CoreOptions, batches: readonly Uint8Array[]): string {
-  const core = new Core(options);
+  const core = new Core(options, systemChance);
   for (const batch of batches) {
     let code = core.begin(batch, { emit: false });
     if (code < 0) throw new Error(Code[code]);

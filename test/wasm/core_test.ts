@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 // @ts-types="../../src/wasm/core.d.ts"
 import compiled from "../../src/wasm/core.js";
-import { crc32c, encodeBatch, encodeUtf8, type NewRecord } from "../../src/types/mod.ts";
+import {
+  crc32c,
+  encodeBatch,
+  encodeUtf8,
+  type NewRecord,
+  systemChance,
+} from "../../src/types/mod.ts";
 import { Code, Core, CoreError, Partitioner, Reason } from "../../src/wasm/mod.ts";
 import { Random, seedOfTest } from "../model/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
@@ -18,19 +24,27 @@ Deno.test("core imports nothing but abort", () => {
 });
 
 Deno.test("Core refuses options that it does not support", () => {
-  assertThrows(() => new Core({ ...PLAIN, windowMs: -1 }), CoreError, "Config");
-  assertThrows(() => new Core({ ...PLAIN, partition: 4, partitions: 4 }), CoreError, "Config");
-  assertThrows(() => new Core({ ...PLAIN, batchBytesMax: 100 }), CoreError, "Config");
-  assertThrows(() => new Core({ ...PLAIN, memoryPagesMax: 20 }), CoreError, "OutOfMemory");
+  assertThrows(() => new Core({ ...PLAIN, windowMs: -1 }, systemChance), CoreError, "Config");
   assertThrows(
-    () => new Core({ ...PLAIN, windowMs: 60_000, outOfOrderMs: 60_000 * 20_000 }),
+    () => new Core({ ...PLAIN, partition: 4, partitions: 4 }, systemChance),
+    CoreError,
+    "Config",
+  );
+  assertThrows(() => new Core({ ...PLAIN, batchBytesMax: 100 }, systemChance), CoreError, "Config");
+  assertThrows(
+    () => new Core({ ...PLAIN, memoryPagesMax: 20 }, systemChance),
+    CoreError,
+    "OutOfMemory",
+  );
+  assertThrows(
+    () => new Core({ ...PLAIN, windowMs: 60_000, outOfOrderMs: 60_000 * 20_000 }, systemChance),
     CoreError,
     "Config",
   );
 });
 
 Deno.test("core computes CRC32C as the host does, at every length", () => {
-  const core = new Core(PLAIN);
+  const core = new Core(PLAIN, systemChance);
   assertEquals(core.crc32c(encodeUtf8("123456789")), 0xe3069283); // the check value of RFC 3720
   const random = new Random(seedOfTest());
   for (const length of [0, 1, 7, 8, 9, 4095, 4096, 4097, 12_288, 100_001]) {

@@ -1,6 +1,12 @@
 // Drives a core the way the partition processor does, and collects what comes out.
 
-import { decodeBatch, decodeUtf8, isIntact } from "../../src/types/mod.ts";
+import {
+  type Chance,
+  decodeBatch,
+  decodeUtf8,
+  isIntact,
+  systemChance,
+} from "../../src/types/mod.ts";
 import {
   Code,
   Core,
@@ -42,8 +48,9 @@ export class Driver {
   readonly batches: Uint8Array[] = [];
   core: Core;
 
-  constructor(readonly options: CoreOptions) {
-    this.core = new Core(options);
+  /** Each driver has a secret of its own: nothing that comes out may depend on it. */
+  constructor(readonly options: CoreOptions, chance: Chance = systemChance) {
+    this.core = new Core(options, chance);
   }
 
   /** Folds a whole batch; returns Done or the code of its refusal. */

@@ -217,10 +217,12 @@ export class Checkpointer implements CutGate {
     const { processor, options } = this;
     while (true) {
       signal.throwIfAborted();
-      const next = processor.core.encodeNext();
+      const next = processor.core.encodeSome();
       if (!next) break;
-      encoded.push(next.segment);
-      draft.add(next.segment, next.bytes);
+      if (next !== "more") {
+        encoded.push(next.segment);
+        draft.add(next.segment, next.bytes);
+      }
       this.#pieces.wake();
       if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
       else await options.clock.yield();

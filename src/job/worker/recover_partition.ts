@@ -50,7 +50,7 @@ export async function recoverPartition(
   stop: AbortSignal,
   progress: ProgressReporter,
 ): Promise<Member> {
-  const { store, settings, clock, parameters, coreOptions } = context;
+  const { store, settings, clock, chance, parameters, coreOptions } = context;
   const { partition } = claimed;
   const from = clock.monotonic();
   const logId = context.log.id;
@@ -65,6 +65,7 @@ export async function recoverPartition(
     parameters,
     coreOptions,
     clock,
+    chance,
     progress,
     yieldTurn: async () => {
       await clock.yield();
@@ -221,7 +222,7 @@ async function changeParameters(
   const before = newProcessor(context, core, claimed);
   await before.fireIdle();
   // The state did not begin in this log under these parameters.
-  const after = newProcessor(context, rebuild(core, context.coreOptions(partition)), {
+  const after = newProcessor(context, await rebuild(context, core, partition), {
     ...claimed,
     committed: { ...committed, start: null },
   });

@@ -18,7 +18,7 @@ import {
   foldParametersHash,
   type Manifest,
 } from "../../state/mod.ts";
-import { batchInfo, type Clock } from "../../types/mod.ts";
+import { batchInfo, type Chance, type Clock } from "../../types/mod.ts";
 import { Code, Core, CoreError, type CoreOptions, SEGMENTS } from "../../wasm/mod.ts";
 import { LostError, StopError } from "../errors.ts";
 import type { ProgressReporter } from "../progress.ts";
@@ -45,6 +45,7 @@ export interface RecoveryContext {
   readonly parameters: FoldParameters;
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly clock: Clock;
+  readonly chance: Chance;
   readonly progress: ProgressReporter;
   /** Lets the other events of the thread have their turn; partitions are recovered side by side. */
   readonly yieldTurn: () => Promise<void>;
@@ -262,12 +263,16 @@ async function load(context: RecoveryContext, manifest: Manifest): Promise<Core>
   // A core of the checkpoint's own parameters, which its open windows need.
   const { store, clock, stop } = context;
   const own = coreOptionsOf(manifest.parameters);
-  const core = new Core({ ...context.coreOptions(manifest.partition), ...own });
+  const core = new Core({ ...context.coreOptions(manifest.partition), ...own }, context.chance);
   core.restoreScalars(manifest.scalars);
   const restored = context.progress.begin("restore", Number(manifest.scalars.items));
   let turn = clock.monotonic();
   for await (const { segment, bytes } of store.segments(manifest)) {
-    core.restoreSegment(segment, bytes);
+    for (const _slice of core.restoreInSlices(segment, bytes)) {
+      if (clock.monotonic() - turn < TURN_MS) continue;
+      await clock.yield();
+      turn = clock.monotonic();
+    }
     restored(Number(core.state.items));
     if (stop.aborted) throw new LostError(STOPPING);
     if (clock.monotonic() - turn < TURN_MS) continue;
@@ -307,7 +312,7 @@ function atStart(
       `start with the old parameters, or ${remedy}`,
     );
   }
-  const core = new Core(context.coreOptions(partition));
+  const core = new Core(context.coreOptions(partition), context.chance);
   core.position = BigInt(start);
   context.progress.begin("restore", 0);
   return core;
@@ -347,14 +352,20 @@ export async function replay(
  * A core of other fold parameters with the same stock. Open windows must have been fired: they belong
  * to the old parameters.
  */
-export function rebuild(old: Core, options: CoreOptions): Core {
-  const core = new Core(options);
+export async function rebuild(
+  { coreOptions, clock, chance }: Pick<RecoveryContext, "coreOptions" | "clock" | "chance">,
+  old: Core,
+  partition: number,
+): Promise<Core> {
+  const core = new Core(coreOptions(partition), chance);
   core.restoreScalars(old.state);
   old.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
   const code = old.cut();
   if (code !== Code.Done) throw new CoreError(code, "Cannot read the old state");
-  for (let next = old.encodeNext(); next; next = old.encodeNext()) {
-    core.restoreSegment(next.segment, next.bytes);
+  for (let next = old.encodeSome(); next; next = old.encodeSome()) {
+    await clock.yield();
+    if (next === "more") continue;
+    for (const _slice of core.restoreInSlices(next.segment, next.bytes)) await clock.yield();
   }
   core.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
   return core;
