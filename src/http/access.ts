@@ -58,6 +58,9 @@ function nameOfParameter(host: string): string | null {
   return nameOf(/^[^[].*:.*:/.test(host) || host.startsWith("::") ? `[${host}]` : host);
 }
 
+/** Names and ports that are remembered, so that they are not parsed for every request. */
+const SERVED_MAX = 100;
+
 /** Names that never leave this machine, as URLs write them; 127.0.0.1 may come as an IPv6 address too. */
 function isLoopback(name: string): boolean {
   const address = name.replace(/^\[(.*)\]$/, "$1");
@@ -68,7 +71,8 @@ function isLoopback(name: string): boolean {
 function authoritiesOf(c: Context): string[] {
   const inUrl = /^[a-z]+:\/\/([^/?#]*)/i.exec(c.req.raw.url)?.[1];
   const inHeader = c.req.header("host");
-  return [...new Set([inUrl, inHeader])].filter((a): a is string => a !== undefined);
+  if (inHeader === undefined || inHeader === inUrl) return inUrl === undefined ? [] : [inUrl];
+  return inUrl === undefined ? [inHeader] : [inUrl, inHeader];
 }
 
 /**
@@ -77,10 +81,13 @@ function authoritiesOf(c: Context): string[] {
  */
 export function knownHostsOnly({ token, hosts }: Access): MiddlewareHandler {
   const known = new Set(hosts.map(nameOfParameter));
+  /** As they were written; clients use few. */
+  const served = new Set<string>();
   return async (c, next) => {
     // A kubelet asks under the address of the pod.
     if (isProbe(c)) return await next();
     for (const authority of authoritiesOf(c)) {
+      if (served.has(authority)) continue;
       const name = nameOf(authority);
       if (name === null) {
         const given = JSON.stringify(shorten(authority));
@@ -91,7 +98,10 @@ export function knownHostsOnly({ token, hosts }: Access): MiddlewareHandler {
           `Host must be a name or an address, with a port or without: ${given}`,
         );
       }
-      if (token !== "" || isLoopback(name) || known.has(name)) continue;
+      if (token !== "" || isLoopback(name) || known.has(name)) {
+        if (served.size < SERVED_MAX) served.add(authority);
+        continue;
+      }
       return fail(
         c,
         421,

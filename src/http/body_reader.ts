@@ -48,7 +48,7 @@ export class BodyReader {
 
   constructor(readonly options: BodyReaderOptions) {
     const { limits, clock, stopping } = options;
-    this.turns = new Turns(clock);
+    this.turns = Turns.of(clock);
     this.budget = new ByteBudget(limits.bodiesBytesMax);
     this.transfers = new Transfers(clock, limits.bodyRateMin, stopping);
   }

@@ -7,7 +7,7 @@ import {
   type NewRecord,
   type Query,
   type QueryResult,
-  takeTurn,
+  Turns,
 } from "../types/mod.ts";
 import { OUTCOME_ACCEPTED, OUTCOME_REJECTED } from "../wasm/mod.ts";
 import { OffsetWaiters } from "./offset_waiters.ts";
@@ -28,9 +28,9 @@ export class ConflictError extends Error {
 const PIECE_RECORDS = 1000;
 /** Pieces of a request that are durable and not answered yet: what is folded stays close to what is appended. */
 const UNANSWERED_PIECES_MAX = 2;
-/** How long a cut request may hold up all else at once, and how often it looks. */
-const SLICE_MS = 1;
+/** Records that are made between two looks whether a slice is over, and the work of one (see Slices). */
 const LOOK_RECORDS = 64;
+const RECORD_UNITS = 128;
 /** Records that may be under way at once, and bytes that may wait for the log. */
 const WAITING_MAX = 200_000;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
@@ -177,13 +177,10 @@ export class Gateway {
     const { clock } = this.options;
     const parts = new Map<number, Part>();
     const timestamp = clock.now();
-    await takeTurn(clock);
-    let began = clock.monotonic();
+    const slices = Turns.of(clock).begin();
     for (let at = from; at < to; at += LOOK_RECORDS) {
+      if (slices.isDue(RECORD_UNITS * LOOK_RECORDS)) await slices.next();
       addParts(parts, things, at, Math.min(at + LOOK_RECORDS, to), making, timestamp);
-      if (clock.monotonic() - began < SLICE_MS) continue;
-      await takeTurn(clock);
-      began = clock.monotonic();
     }
     return parts;
   }

@@ -11,7 +11,7 @@
 // What lies at or above a topic's end is not there for any reader: outputs that are too large for one
 // atomic commit are written there first, and become visible when one small commit moves the ends.
 
-import { type Chance, type Clock, type NewRecord, randomId } from "../types/mod.ts";
+import { type Chance, type Clock, Deadlines, type NewRecord, randomId } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
 import type { Kv } from "./kv.ts";
@@ -70,6 +70,8 @@ interface Identity {
 
 export class EmbeddedLog implements Log {
   readonly #writer: LogWriter;
+  /** Of those who wait for more records. */
+  readonly #deadlines: Deadlines;
 
   private constructor(
     readonly id: string,
@@ -79,6 +81,7 @@ export class EmbeddedLog implements Log {
     readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
     commits: MarkedCommits,
   ) {
+    this.#deadlines = new Deadlines(options.clock);
     this.#writer = new LogWriter(
       kv,
       commits,
@@ -201,7 +204,7 @@ export class EmbeddedLog implements Log {
     if (offset < tp.start || offset > tp.end) {
       throw new OffsetOutOfRangeError(topic, partition, offset, tp.start, tp.end);
     }
-    if (offset === tp.end && options.waitMs > 0) await this.#wait(tp, offset, options);
+    if (offset === tp.end && options.waitMs > 0) await this.#wait(tp, options);
     if (offset >= tp.end) return { batches: [], highWatermark: tp.end };
     const batches = tp.newest(offset, options.maxBytes) ??
       await this.#list(tp, offset, options.maxBytes);
@@ -212,17 +215,19 @@ export class EmbeddedLog implements Log {
     return { batches, highWatermark: tp.end };
   }
 
-  async #wait(tp: TopicPartition, offset: number, { waitMs, signal }: ReadOptions): Promise<void> {
-    const timeout = new AbortController();
-    const stop = () => timeout.abort("over"); // without a reason an error with a stack is made
-    signal?.addEventListener("abort", stop);
-    if (signal?.aborted) stop();
-    await Promise.race([
-      tp.waitBeyond(offset, timeout.signal),
-      this.options.clock.sleep(waitMs, timeout.signal),
-    ]);
-    stop();
-    signal?.removeEventListener("abort", stop);
+  #wait(tp: TopicPartition, { waitMs, signal }: ReadOptions): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const over = () => {
+        inTime();
+        isThere();
+        signal?.removeEventListener("abort", over);
+        resolve();
+      };
+      const isThere = tp.onMore(over);
+      const inTime = this.#deadlines.add(waitMs, over);
+      signal?.addEventListener("abort", over);
+    });
   }
 
   async #list(tp: TopicPartition, offset: number, maxBytes: number): Promise<Uint8Array[]> {
@@ -282,6 +287,7 @@ export class EmbeddedLog implements Log {
   /** Lets what is under way come to its end, and refuses everything after. */
   async close(): Promise<void> {
     await this.#writer.close();
+    this.#deadlines.close();
     this.kv.close();
   }
 }

@@ -41,7 +41,7 @@ export class LogWriter {
   constructor(
     readonly kv: Kv,
     readonly commits: MarkedCommits,
-    readonly clock: Clock,
+    clock: Clock,
     readonly partition: (topic: string, partition: number) => TopicPartition,
   ) {
     this.#limits = limitsOf(kv);
@@ -73,8 +73,7 @@ export class LogWriter {
       }
       bytes += recordBytesMax(record);
     }
-    const deadline = waitMsMax === Infinity ? Infinity : this.clock.monotonic() + waitMsMax;
-    const request = { kind: "append", tp, records, bytes, onAssigned, deadline } as const;
+    const request = { kind: "append", tp, records, bytes, onAssigned, waitMsMax } as const;
     return new Promise((resolve, reject) =>
       this.#add({ ...request, baseOffset: 0, resolve, reject })
     );

@@ -63,17 +63,13 @@ export class TopicPartition {
     return batches;
   }
 
-  /** Resolves when the end moves beyond `offset`, or the signal is aborted. */
-  waitBeyond(offset: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.end > offset || signal.aborted) return resolve();
-      const wake = () => {
-        signal.removeEventListener("abort", wake);
-        this.#waiting.delete(wake);
-        resolve();
-      };
-      this.#waiting.add(wake);
-      signal.addEventListener("abort", wake);
-    });
+  /**
+   * Calls a function, once, when the end moves.
+   *
+   * @returns takes it back
+   */
+  onMore(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => void this.#waiting.delete(wake);
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from "../types/mod.ts";
+import { type Clock, Deadlines } from "../types/mod.ts";
 import type { Kv } from "./kv.ts";
 
 /** A call that did not answer in time. It may still happen later. */
@@ -19,8 +19,14 @@ export interface WatchOptions {
 
 /** A KV whose calls fail when they do not answer in time. */
 export function watchKv(kv: Kv, options: WatchOptions): Kv {
+  const deadlines = new Deadlines(options.clock);
   const watch = <T>(operation: string, key: unknown, call: Promise<T>): Promise<T> =>
-    inTime(`${operation} ${JSON.stringify(key)} of ${options.name}`, call, options);
+    inTime(
+      () => `${operation} ${JSON.stringify(key)} of ${options.name}`,
+      call,
+      options,
+      deadlines,
+    );
   return {
     ...(kv.limits ? { limits: kv.limits } : {}),
     get: (key, o) => watch("get", key, kv.get(key, o)),
@@ -39,7 +45,10 @@ export function watchKv(kv: Kv, options: WatchOptions): Kv {
       atomic.commit = () => watch("commit", null, commit());
       return atomic;
     },
-    close: () => kv.close(),
+    close: () => {
+      deadlines.close();
+      kv.close();
+    },
   };
 }
 
@@ -56,24 +65,30 @@ async function* watchEach<T>(
 /** Of the time in which a call is to be answered. */
 const PARTS = 5;
 
-async function inTime<T>(what: string, call: Promise<T>, options: WatchOptions): Promise<T> {
-  const { clock, timeoutMs, onHung, meaning } = options;
-  const answered = new AbortController();
-  const late = (async () => {
+function inTime<T>(
+  nameOf: () => string,
+  call: Promise<T>,
+  { timeoutMs, onHung, meaning }: WatchOptions,
+  deadlines: Deadlines,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let answered: () => void;
     // In parts: while this thread itself stands still, an answer waits to be heard, and only one part passes.
-    for (let part = 0; part < PARTS; part++) await clock.sleep(timeoutMs / PARTS, answered.signal);
-    if (answered.signal.aborted) return undefined as never;
-    onHung(what, timeoutMs);
-    throw new HungError(`${what} did not answer within ${timeoutMs} ms`);
-  })();
-  try {
-    return await Promise.race([call, late]);
-  } catch (error) {
-    throw meaning?.(error) ?? error;
-  } finally {
-    answered.abort();
-    // Whoever lost the race has nothing to say.
-    late.catch(() => {});
-    call.catch(() => {});
-  }
+    const wait = (parts: number) => {
+      answered = deadlines.add(timeoutMs / PARTS, () => {
+        if (parts > 1) return wait(parts - 1);
+        const what = nameOf();
+        onHung(what, timeoutMs);
+        reject(new HungError(`${what} did not answer within ${timeoutMs} ms`));
+      });
+    };
+    wait(PARTS);
+    call.then((value) => {
+      answered();
+      resolve(value);
+    }, (error) => {
+      answered();
+      reject(meaning?.(error) ?? error);
+    });
+  });
 }

@@ -1,6 +1,6 @@
 // What waits to be written to an embedded log, and in which order it has its turn.
 
-import type { Clock, NewRecord } from "../types/mod.ts";
+import { type Clock, Deadlines, type NewRecord } from "../types/mod.ts";
 import { KV_COMMIT_CHECKS_MAX, type KvLimits } from "./kv.ts";
 import type { Commit, CommitOutcome } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
@@ -28,8 +28,9 @@ export interface Append {
   readonly records: readonly NewRecord[];
   readonly bytes: number;
   readonly onAssigned: (baseOffset: number) => void;
-  /** By the monotonic clock. */
-  readonly deadline: number;
+  readonly waitMsMax: number;
+  /** It has its turn. */
+  inTime?: () => void;
   baseOffset: number;
   resolve(baseOffset: number): void;
   reject(error: unknown): void;
@@ -90,12 +91,11 @@ export class WriteQueue {
   bytes = 0;
   /** Appends that were refused because they waited too long. */
   timeouts = 0;
-  /** Aborted when it is to be looked for deadlines anew; null = nobody looks. */
-  #looking: AbortController | null = null;
-  /** The deadline that is looked for next. */
-  #nextDeadline = Infinity;
+  readonly #deadlines: Deadlines;
 
-  constructor(readonly limits: KvLimits, readonly clock: Clock) {}
+  constructor(readonly limits: KvLimits, clock: Clock) {
+    this.#deadlines = new Deadlines(clock);
+  }
 
   get length(): number {
     return this.#requests.length;
@@ -104,9 +104,9 @@ export class WriteQueue {
   add(request: Request): void {
     this.bytes += request.bytes;
     this.#requests.push(request);
-    if (request.kind === "append" && request.deadline < this.#nextDeadline) {
-      void this.#lookForDeadlines(request.deadline);
-    }
+    if (request.kind !== "append" || request.waitMsMax === Infinity) return;
+    // Also while a write hangs.
+    request.inTime = this.#deadlines.add(request.waitMsMax, () => this.#refuse(request));
   }
 
   /** A request is done with, whatever became of it. */
@@ -115,7 +115,7 @@ export class WriteQueue {
   }
 
   close(): void {
-    this.#looking?.abort("closed"); // without a reason an error with a stack is made
+    this.#deadlines.close();
   }
 
   /**
@@ -124,6 +124,12 @@ export class WriteQueue {
    * the most. Nothing overtakes a task.
    */
   takeGroup(): Request[] {
+    const group = this.#nextGroup();
+    for (const request of group) if (request.kind === "append") request.inTime?.();
+    return group;
+  }
+
+  #nextGroup(): Request[] {
     const [oldest] = this.#requests;
     if (oldest!.kind === "task") return [this.#requests.shift()!];
     const task = this.#requests.findIndex((request) => request.kind === "task");
@@ -142,31 +148,11 @@ export class WriteQueue {
     return group.requests;
   }
 
-  /** Refuses appends that have waited too long, also while a write hangs. */
-  async #lookForDeadlines(first: number): Promise<void> {
-    this.#looking?.abort("anew");
-    const looking = this.#looking = new AbortController();
-    for (let next = this.#nextDeadline = first; next < Infinity;) {
-      await this.clock.sleep(Math.max(0, next - this.clock.monotonic()), looking.signal);
-      if (looking.signal.aborted) return;
-      next = this.#nextDeadline = this.#refuseLate(this.clock.monotonic());
-    }
-    this.#looking = null;
-  }
-
-  /** Takes appends out of the queue whose deadline is over; returns the earliest of the others. */
-  #refuseLate(now: number): number {
-    const isLate = (r: Request): r is Append => r.kind === "append" && r.deadline <= now;
-    const late = this.#requests.filter(isLate);
-    if (late.length > 0) this.#requests = this.#requests.filter((request) => !isLate(request));
-    for (const request of late) {
-      this.timeouts++;
-      this.done(request);
-      request.reject(new AppendTimeoutError("The log did not take the records in time"));
-    }
-    return this.#requests.reduce(
-      (min, r) => r.kind === "append" ? Math.min(min, r.deadline) : min,
-      Infinity,
-    );
+  /** Takes an append back that has waited too long. */
+  #refuse(request: Append): void {
+    this.#requests = this.#requests.filter((other) => other !== request);
+    this.timeouts++;
+    this.done(request);
+    request.reject(new AppendTimeoutError("The log did not take the records in time"));
   }
 }

@@ -7,12 +7,23 @@ const LOOK_UNITS = 32_768;
 /** Work after which a slice is over, whatever the clock says. */
 const SLICE_UNITS_MAX = 1_048_576;
 
+const OF_CLOCKS = new WeakMap<Clock, Turns>();
+
 /** Gives turns to all long work of a thread, one slice after the other, with a turn of everything else between them. */
 export class Turns {
   readonly #waiting: (() => void)[] = [];
   #isRunning = false;
 
-  constructor(readonly clock: Clock) {}
+  /** The turns of the thread that a clock belongs to: whoever does long work there shares them. */
+  static of(clock: Clock): Turns {
+    const known = OF_CLOCKS.get(clock);
+    if (known) return known;
+    const turns = new Turns(clock);
+    OF_CLOCKS.set(clock, turns);
+    return turns;
+  }
+
+  private constructor(readonly clock: Clock) {}
 
   /** Work that begins now. */
   begin(): Slices {
@@ -44,7 +55,7 @@ export class Turns {
  *
  * ```ts
  * import { systemClock } from "./clock.ts";
- * const slices = new Turns(systemClock).begin();
+ * const slices = Turns.of(systemClock).begin();
  * for (const line of ["a", "b"]) {
  *   if (slices.isDue(line.length)) await slices.next();
  * }

@@ -1,10 +1,14 @@
 import { type Method, Rpc } from "../../src/job/threads/rpc.ts";
 
 /** Two ends of a channel as between threads: messages are cloned, buffers are moved. */
-export function channel(methods: Record<string, Method>): { near: Rpc; far: Rpc } {
+export function channel(
+  methods: Record<string, Method>,
+  onPost: (messages: readonly unknown[]) => void = () => {},
+): { near: Rpc; far: Rpc } {
   const send = (to: () => Rpc) => ({
     postMessage(message: unknown, transfer: Transferable[] = []) {
       const moved = structuredClone(message, { transfer }) as never;
+      onPost(message as unknown[]);
       queueMicrotask(() => to().receive(moved));
     },
   });

@@ -82,7 +82,7 @@ Deno.test("whoever waits is told when the other side is gone, and errors keep th
   await assertRejects(() => waiting, LostError, "gone");
   await assertRejects(() => near.call("never", []), LostError, "gone");
   far.close("gone");
-  far.receive({ kind: "call", id: 0, method: "told", args: [] });
+  far.receive([{ kind: "call", id: 0, method: "told", args: [] }]);
   assertEquals(told, 1, "what comes after the end is not heard");
 });
 
@@ -115,4 +115,30 @@ Deno.test("a KV in another thread answers as one in this thread", async () => {
   assert((await write(versionstamp)).ok);
   assertEquals([(await kv.get(["n", 1])).value, (await kv.get(["n", 2])).value], ["new", null]);
   kv.close();
+});
+
+Deno.test("messages that are sent together leave as one, in their order; one that cannot be cloned is refused alone", async () => {
+  const posted: number[] = [];
+  const { near, far } = channel({
+    double: ([n]) => 2 * n,
+    odd: () => () => "a function cannot be cloned",
+  }, (messages) => posted.push(messages.length));
+  const calls = [1, 2, 3].map((n) => near.call<number>("double", [n]));
+  assertEquals(await Promise.all(calls), [2, 4, 6]);
+  // Three calls, three answers.
+  assertEquals(posted, [3, 3]);
+  const heard: unknown[] = [];
+  const { near: teller } = channel({ hear: ([what]) => heard.push(what) });
+  for (let n = 0; n < 5; n++) teller.notify("hear", [n]);
+  assertEquals(await teller.call("hear", ["last"]), 6);
+  assertEquals(heard, [0, 1, 2, 3, 4, "last"]);
+  const [answer, refused, unsent] = await Promise.allSettled([
+    near.call<number>("double", [4]),
+    near.call("odd", []),
+    near.call("double", [() => 1]),
+  ]);
+  assertEquals(answer, { status: "fulfilled", value: 8 });
+  assertEquals([refused.status, unsent.status], ["rejected", "rejected"]);
+  near.close("over");
+  far.close("over");
 });

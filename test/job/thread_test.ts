@@ -12,9 +12,9 @@ Deno.test("a thread that is recovering a partition says so to a look-up, which m
     serve(() => {
       throw new Error("No log is needed");
     });
-    const data = { kind: "call", id: 1, method: "lookUp", args: [3, [new Uint8Array(1)]] };
+    const data = [{ kind: "call", id: 1, method: "lookUp", args: [3, [new Uint8Array(1)]] }];
     scope.onmessage!(new MessageEvent("message", { data }));
-    const { kind, error } = await answered.promise as { kind: string; error: Error };
+    const [{ kind, error }] = await answered.promise as [{ kind: string; error: Error }];
     assertEquals(
       [kind, error.name, error.message],
       ["error", "LostError", "Partition 3 is being recovered"],

@@ -173,6 +173,12 @@ Deno.test("job recovers from a write that never answers, whether it happens or n
 
 const SPEC = { partitions: [1, 3], settings: { restartAttempts: 3 } };
 
+interface SentCall {
+  readonly id: number;
+  readonly method?: string;
+  readonly args?: unknown[];
+}
+
 /** A thread that answers nothing; the first one says what it is busy with, the next ones end at once. */
 class SilentThread implements Thread {
   static started = 0;
@@ -181,15 +187,16 @@ class SilentThread implements Thread {
   onerror: Thread["onerror"] = null;
   terminated = false;
 
-  postMessage(message: { kind: string; id: number; method?: string; args?: unknown[] }): void {
-    if (message.method !== "run") return;
+  postMessage(messages: readonly SentCall[]): void {
+    const message = messages.find(({ method }) => method === "run");
+    if (!message) return;
     if (++SilentThread.started === 1) {
       const [{ activity }] = message.args as [{ activity: SharedArrayBuffer }];
       new Activity(activity).set("folding", 3);
       return;
     }
     const answer = { kind: "answer", id: message.id, value: undefined };
-    queueMicrotask(() => this.onmessage!.call(this as never, { data: answer } as MessageEvent));
+    queueMicrotask(() => this.onmessage!.call(this as never, { data: [answer] } as MessageEvent));
   }
 
   terminate(): void {
@@ -199,8 +206,8 @@ class SilentThread implements Thread {
 
 /** A thread that crashes as soon as it is to run. */
 class CrashingThread extends SilentThread {
-  override postMessage(message: { kind: string; id: number; method?: string }): void {
-    if (message.method !== "run") return;
+  override postMessage(messages: readonly SentCall[]): void {
+    if (!messages.some(({ method }) => method === "run")) return;
     const event = new ErrorEvent("error", { message: "out of memory", cancelable: true });
     queueMicrotask(() => this.onerror!.call(this as never, event));
   }
@@ -274,7 +281,7 @@ class TalkingThread extends SilentThread {
     while (!this.#isOver) {
       await this.clock.sleep(250);
       const data = { kind: "call", id: 0, method: "figures", args: [NO_FIGURES] };
-      this.onmessage?.call(this as never, { data } as MessageEvent);
+      this.onmessage?.call(this as never, { data: [data] } as MessageEvent);
     }
   }
 

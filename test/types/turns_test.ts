@@ -1,19 +1,19 @@
 import { assertEquals } from "@std/assert";
-import { takeTurn } from "../../src/types/mod.ts";
+import { Turns } from "../../src/types/mod.ts";
 import { TestClock } from "../log/log_fixture.ts";
 
 Deno.test("long works take turns: one in each turn of the event loop, in their order", async () => {
   const clock = new TestClock();
   const events: string[] = [];
   let turns = 0;
-  const yieldOnce = clock.yield.bind(clock);
-  clock.yield = async () => {
-    await yieldOnce();
+  const sleep = clock.sleep.bind(clock);
+  clock.sleep = async (ms) => {
+    await sleep(ms);
     events.push(`turn ${++turns}`);
   };
   const work = async (name: string, slices: number) => {
     for (let n = 0; n < slices; n++) {
-      await takeTurn(clock);
+      await Turns.of(clock).next();
       events.push(name);
     }
   };

@@ -22,6 +22,12 @@ type Message =
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown }
   | { readonly kind: "error"; readonly id: number; readonly error: SentError };
 
+/** A message that is about to leave, and its buffers that need not be copied. */
+interface Leaving {
+  readonly message: Message;
+  readonly buffers: ArrayBuffer[];
+}
+
 interface SentError {
   readonly name: string;
   readonly message: string;
@@ -48,6 +54,12 @@ function receive({ name, message, stack, remedy }: SentError): Error {
   return error;
 }
 
+/**
+ * Promises between a message that came and those that it leads to: the outcomes of all partitions that were
+ * appended to together, and the reads of what comes next, leave as one.
+ */
+const GATHERING_HOPS = 16;
+
 export class Rpc {
   readonly #waiting = new Map<
     number,
@@ -55,16 +67,56 @@ export class Rpc {
   >();
   readonly #serving = new Map<number, AbortController>();
   #nextId = 1;
+  #leaving: Leaving[] = [];
   #closed: Error | null = null;
 
   constructor(readonly endpoint: Endpoint, readonly methods: Readonly<Record<string, Method>>) {}
 
-  /** To be called with every message that arrives; what the other side said before its end may come late. */
-  receive(message: Message): void {
-    if (this.#closed) return;
+  /**
+   * To be called with all that arrives; what the other side said before its end may come late.
+   *
+   * @param messages those that left together
+   */
+  receive(messages: readonly Message[]): void {
+    for (const message of messages) if (!this.#closed) this.#receive(message);
+  }
+
+  #receive(message: Message): void {
     if (message.kind === "call") void this.#serve(message);
     else if (message.kind === "cancel") this.#serving.get(message.id)?.abort();
     else this.#settle(message);
+  }
+
+  /** Sends a message, with those that are sent in the same breath: each that leaves wakes a thread. */
+  #send(message: Message, buffers: ArrayBuffer[] = []): void {
+    if (this.#leaving.push({ message, buffers }) === 1) void this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    for (let hop = 0; hop < GATHERING_HOPS; hop++) await null;
+    const leaving = this.#leaving;
+    this.#leaving = [];
+    try {
+      this.#post(leaving);
+    } catch {
+      // One of them cannot be cloned: the others must not suffer for it.
+      for (const one of leaving) this.#postAlone(one);
+    }
+  }
+
+  #post(leaving: readonly Leaving[]): void {
+    const buffers = leaving.flatMap((one) => one.buffers);
+    this.endpoint.postMessage(leaving.map((one) => one.message), buffers);
+  }
+
+  #postAlone(one: Leaving): void {
+    try {
+      this.#post([one]);
+    } catch (error) {
+      const { id, kind } = one.message;
+      if (kind === "answer") this.#send({ kind: "error", id, error: send(error) });
+      else this.#settle({ kind: "error", id, error: send(error) });
+    }
   }
 
   #settle(message: Message & { kind: "answer" | "error" }): void {
@@ -83,10 +135,10 @@ export class Rpc {
       const answer = await handler(args, controller.signal);
       if (id === 0 || this.#closed) return;
       if (answer instanceof Transferred) {
-        this.endpoint.postMessage({ kind: "answer", id, value: answer.value }, answer.buffers);
-      } else this.endpoint.postMessage({ kind: "answer", id, value: answer });
+        this.#send({ kind: "answer", id, value: answer.value }, answer.buffers);
+      } else this.#send({ kind: "answer", id, value: answer });
     } catch (error) {
-      if (!this.#closed) this.endpoint.postMessage({ kind: "error", id, error: send(error) });
+      if (!this.#closed) this.#send({ kind: "error", id, error: send(error) });
     } finally {
       this.#serving.delete(id);
     }
@@ -106,21 +158,21 @@ export class Rpc {
     if (this.#closed) return Promise.reject(this.#closed);
     const id = this.#nextId++;
     return new Promise<T>((resolve, reject) => {
-      const cancel = () => this.endpoint.postMessage({ kind: "cancel", id });
+      const cancel = () => this.#send({ kind: "cancel", id });
       options.signal?.addEventListener("abort", cancel);
       const done = () => options.signal?.removeEventListener("abort", cancel);
       this.#waiting.set(id, {
         resolve: (value) => (done(), resolve(value as T)),
         reject: (error) => (done(), reject(error)),
       });
-      this.endpoint.postMessage({ kind: "call", id, method, args }, options.transfer ?? []);
+      this.#send({ kind: "call", id, method, args }, options.transfer ?? []);
       if (options.signal?.aborted) cancel();
     });
   }
 
   /** Tells the other side something without waiting. */
   notify(method: string, args: unknown[], transfer: ArrayBuffer[] = []): void {
-    if (!this.#closed) this.endpoint.postMessage({ kind: "call", id: 0, method, args }, transfer);
+    if (!this.#closed) this.#send({ kind: "call", id: 0, method, args }, transfer);
   }
 
   /** The other side is gone: whoever waits is told. */
