@@ -74,7 +74,11 @@ export class Gateway {
   readonly transactionWaiters = new OffsetWaiters<number>();
   readonly queryWaiters = new OffsetWaiters<QueryOutcome>();
 
-  constructor(readonly options: GatewayOptions) {}
+  readonly #turns: Turns;
+
+  constructor(readonly options: GatewayOptions) {
+    this.#turns = Turns.of(options.clock);
+  }
 
   /**
    * Executes transactions; answers for each whether it succeeded, in their order, or the error for
@@ -134,7 +138,9 @@ export class Gateway {
     if (things.length <= PIECE_RECORDS) {
       const parts = new Map<number, Part>();
       addParts(parts, things, 0, things.length, making, clock.now());
+      this.#turns.short++;
       await this.#send(topic, parts, waiters, answers).answered;
+      this.#turns.short--;
     } else await this.#submitInPieces(topic, waiters, things, making, answers);
     return answers;
   }
@@ -174,10 +180,9 @@ export class Gateway {
     to: number,
     making: Making<T>,
   ): Promise<Map<number, Part>> {
-    const { clock } = this.options;
     const parts = new Map<number, Part>();
-    const timestamp = clock.now();
-    const slices = Turns.of(clock).begin();
+    const timestamp = this.options.clock.now();
+    const slices = this.#turns.begin();
     for (let at = from; at < to; at += LOOK_RECORDS) {
       if (slices.isDue(RECORD_UNITS * LOOK_RECORDS)) await slices.next();
       addParts(parts, things, at, Math.min(at + LOOK_RECORDS, to), making, timestamp);

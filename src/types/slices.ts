@@ -2,6 +2,8 @@ import type { Clock } from "./clock.ts";
 
 /** How long work may hold up all else that runs in its thread. */
 const SLICE_MS = 4;
+/** The same while short work waits, which needs several turns of the event loop. */
+const SHARED_SLICE_MS = 1;
 /** Work after which the clock is looked at; about as much as takes half a millisecond. */
 const LOOK_UNITS = 32_768;
 /** Work after which a slice is over, whatever the clock says. */
@@ -13,6 +15,8 @@ const OF_CLOCKS = new WeakMap<Clock, Turns>();
 export class Turns {
   readonly #waiting: (() => void)[] = [];
   #isRunning = false;
+  /** Works under way that are too short to take turns. */
+  short = 0;
 
   /** The turns of the thread that a clock belongs to: whoever does long work there shares them. */
   static of(clock: Clock): Turns {
@@ -24,6 +28,11 @@ export class Turns {
   }
 
   private constructor(readonly clock: Clock) {}
+
+  /** How long a slice is now. */
+  get sliceMs(): number {
+    return this.short > 0 ? SHARED_SLICE_MS : SLICE_MS;
+  }
 
   /** Work that begins now. */
   begin(): Slices {
@@ -77,7 +86,7 @@ export class Slices {
     this.#units += this.#unlooked;
     this.#unlooked = 0;
     return this.#units >= SLICE_UNITS_MAX ||
-      this.turns.clock.monotonic() - this.#from >= SLICE_MS;
+      this.turns.clock.monotonic() - this.#from >= this.turns.sliceMs;
   }
 
   /** Waits for others, and begins the next slice. */

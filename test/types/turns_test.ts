@@ -25,3 +25,17 @@ Deno.test("long works take turns: one in each turn of the event loop, in their o
   await work("d", 1);
   assertEquals(events.slice(-2), ["turn 7", "d"]);
 });
+
+Deno.test("slices are shorter while short work is under way", () => {
+  const clock = new TestClock();
+  const turns = Turns.of(clock);
+  const sliceOf = (short: number) => {
+    turns.short = short;
+    const slices = turns.begin();
+    const from = clock.time;
+    while (!slices.isDue(50_000)) clock.time += 0.5;
+    return clock.time - from;
+  };
+  assertEquals(sliceOf(0), 4);
+  assertEquals(sliceOf(16), 1);
+});
