@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Context } from "hono";
 import { ConflictError, OverloadedError, UnavailableError } from "../job/mod.ts";
 import { LostError, StandByError } from "../job/errors.ts";
-import { OffsetOutOfRangeError, WriteFailedError } from "../log/mod.ts";
+import { isNoRoom, OffsetOutOfRangeError, WriteFailedError } from "../log/mod.ts";
 import { SavepointExistsError } from "../state/mod.ts";
 import { InvalidRecordError } from "../types/mod.ts";
 import { BodyError } from "./body_error.ts";
@@ -67,7 +67,7 @@ export function failWith(c: Context, error: Error): Response {
   if (error instanceof OffsetOutOfRangeError) return fail(c, 416, "offset", error.message);
   if (error instanceof StandByError) return fail(c, 503, "stand_by", error.message);
   const later = [UnavailableError, LostError, WriteFailedError];
-  if (later.some((type) => error instanceof type)) {
+  if (isNoRoom(error) || later.some((type) => error instanceof type)) {
     tellRefused(c, error.message);
     return fail(c, 503, "unavailable", error.message);
   }

@@ -163,6 +163,15 @@ export class JobMetrics {
     });
     addConditions(this.registry, this.job.context.conditions);
     this.#gauge({
+      name: "stockflow_disk_free_bytes",
+      help: "Free bytes of the disks of log.kv and state.kv, where they are known",
+      labelNames: ["file"],
+      samples: () =>
+        this.job.context.disks.flatMap(({ freeBytes, options: { file } }): Sample[] =>
+          freeBytes === null ? [] : [[freeBytes, { file }]]
+        ),
+    });
+    this.#gauge({
       name: "stockflow_ready",
       help: "1 when every partition is recovered, else 0",
       samples: () => [[this.job.isReady ? 1 : 0]],

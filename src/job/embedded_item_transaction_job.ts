@@ -12,6 +12,7 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
+import type { Disk } from "./disk.ts";
 import { StopError } from "./errors.ts";
 import { GENERATED_TOPIC, generatedStream } from "./generated_stream.ts";
 import { ItemTransactionJob } from "./item_transaction_job.ts";
@@ -96,24 +97,30 @@ export function embeddedLogSource(
 ): LogSource<EmbeddedLog> {
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
-  const open = async (restoration?: Restoration) => {
+  const open = async (disk: Disk | undefined, restoration?: Restoration) => {
     const { clock, chance } = surroundings;
     const path = params.get("log.kv");
     const timeoutMs = params.get("watchdog.timeout.ms");
-    return await openWatchedKv(surroundings, { path, timeoutMs }, (kv) =>
-      EmbeddedLog.open(kv, {
-        ...embeddedTopics(partitions),
-        ...(restoration ? { restore: { topic: EMBEDDED_TOPICS.transactions, restoration } } : {}),
-        clock,
-        chance,
-      })).catch((error) => {
-        if (!(error instanceof LogFormatError)) throw error;
-        throw new StopError(error.message, `the log is ${path}`, { cause: error });
-      });
+    return await openWatchedKv(
+      surroundings,
+      { path, timeoutMs, disk },
+      (kv) =>
+        EmbeddedLog.open(kv, {
+          ...embeddedTopics(partitions),
+          ...(restoration ? { restore: { topic: EMBEDDED_TOPICS.transactions, restoration } } : {}),
+          computed: [GENERATED_TOPIC],
+          refusal: () => disk?.refusal ?? null,
+          clock,
+          chance,
+        }),
+    ).catch((error) => {
+      if (!(error instanceof LogFormatError)) throw error;
+      throw new StopError(error.message, `the log is ${path}`, { cause: error });
+    });
   };
   // Several streams come from the one log.
   return {
-    open: (_, restoration) => opened ??= open(restoration),
+    open: ({ logDisk }, restoration) => opened ??= open(logDisk, restoration),
     existing: () => restoredLog(params, surroundings),
     ...(surroundings.moveKv ? { moveAway: () => surroundings.moveKv!(params.get("log.kv")) } : {}),
     close: async () => {

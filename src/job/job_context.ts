@@ -2,6 +2,7 @@ import type { Log } from "../log/mod.ts";
 import type { CheckpointStore } from "../state/mod.ts";
 import type { Chance, Clock, Codec } from "../types/mod.ts";
 import type { Conditions } from "./conditions.ts";
+import type { Disk } from "./disk.ts";
 import type { OffsetWaiters } from "./offset_waiters.ts";
 import type { QueryOutcome } from "./query_processor.ts";
 import type { Wiring } from "./streams.ts";
@@ -21,6 +22,8 @@ export interface JobContext {
   readonly owners: Owners;
   /** What is not as it should be now. */
   readonly conditions: Conditions;
+  /** The disks of the files that the job writes. */
+  readonly disks: readonly Disk[];
   readonly clock: Clock;
   readonly chance: Chance;
   readonly queryWaiters: OffsetWaiters<QueryOutcome> | null;

@@ -10,6 +10,7 @@ interface Waiter<T> {
 export class OffsetWaiters<T> {
   readonly #waiting = new Map<number, Set<Waiter<T>>>();
   #count = 0;
+  #ended: { readonly error: unknown } | null = null;
 
   /** Records that are waited for. */
   get count(): number {
@@ -23,10 +24,15 @@ export class OffsetWaiters<T> {
     count: number,
   ): { values: Promise<T[]>; cancel: () => void } {
     const { promise, resolve, reject } = Promise.withResolvers<T[]>();
+    // Whoever waits may look at it late, while its records are being written.
+    promise.catch(() => {});
+    if (this.#ended) reject(this.#ended.error);
     const waiter: Waiter<T> = { base, values: new Array(count), missing: count, resolve, reject };
     const set = this.#waiting.get(partition) ?? new Set();
-    this.#waiting.set(partition, set.add(waiter));
-    this.#count += count;
+    if (!this.#ended) {
+      this.#waiting.set(partition, set.add(waiter));
+      this.#count += count;
+    }
     return { values: promise, cancel: () => this.#drop(set, waiter) };
   }
 
@@ -52,8 +58,9 @@ export class OffsetWaiters<T> {
     }
   }
 
-  /** Ends all waiting with an error: the job stops. */
-  rejectAll(error: unknown): void {
+  /** Ends all waiting with an error, also of those that come: nothing is delivered any more. */
+  end(error: unknown): void {
+    this.#ended ??= { error };
     for (const set of this.#waiting.values()) {
       for (const waiter of set) {
         this.#drop(set, waiter);

@@ -146,6 +146,19 @@ export const PARAMETERS = {
     10_000,
     "posted records that wait for their turn to be written for longer are refused (503 over HTTP)",
   ),
+  "log.retention.bytes": integer(
+    0,
+    2 ** 53 - 1,
+    0,
+    "bytes of a partition of the embedded log from which its oldest records are removed; never what a " +
+      "checkpoint needs; 0 = keep all",
+  ),
+  "disk.free.bytes.min": integer(
+    0,
+    2 ** 53 - 1,
+    64 * 1024 * 1024,
+    "free bytes of a disk below which new records are refused, so that checkpoints have room; 0 = fill it",
+  ),
   "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
   "restore": text(
     "the name of a savepoint",

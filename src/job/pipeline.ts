@@ -3,6 +3,7 @@ import { CheckpointStore, PARTITIONERS } from "../state/mod.ts";
 import { codecOf } from "../types/mod.ts";
 import type { CoreOptions } from "../wasm/mod.ts";
 import { Conditions } from "./conditions.ts";
+import { Disk } from "./disk.ts";
 import { StopError } from "./errors.ts";
 import { Gateway } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
@@ -46,19 +47,23 @@ export class Pipeline {
     const { params, wiring } = this;
     const { clock, chance, conditions = new Conditions(clock) } = surroundings;
     const restoring = params.get("restore") !== "";
+    const stateDisk = this.#disk("state", surroundings, conditions);
+    const logDisk = this.#disk("log", surroundings, conditions);
     const store = await openWatchedKv(
       surroundings,
       {
         path: params.get("state.kv"),
         timeoutMs: params.get("watchdog.timeout.ms"),
         mustExist: restoring,
+        disk: stateDisk,
       },
       (kv) => CheckpointStore.open(kv, { job: name, clock, chance }),
     );
-    const { transactionLog, queryLog } = await this.#openLogs(store, restoring).catch((error) => {
-      store.close();
-      throw error;
-    });
+    const { transactionLog, queryLog } = await this.#openLogs(store, logDisk, restoring)
+      .catch((error) => {
+        store.close();
+        throw error;
+      });
     const batchBytesMax = wiring.transactions.source.batchBytesMax ?? BATCH_BYTES_MAX;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
     const core = { ...coreOptionsOf(params, partitions), ...areasOf(batchBytesMax) };
@@ -95,6 +100,7 @@ export class Pipeline {
       },
       owners,
       conditions,
+      disks: embedded ? [logDisk, stateDisk] : [stateDisk],
       clock,
       chance,
       queryWaiters: gateway?.queryWaiters ?? null,
@@ -105,7 +111,7 @@ export class Pipeline {
       ? new Retention(
         embedded,
         context,
-        params.get("log.retention.ms"),
+        { ms: params.get("log.retention.ms"), bytes: params.get("log.retention.bytes") },
         (partition) => queries.processors[partition]?.acknowledged.offset ?? 0,
       )
       : null;
@@ -130,6 +136,8 @@ export class Pipeline {
       onProgress: surroundings.onProgress ?? (() => {}),
     };
     const companions = [
+      (stop: AbortSignal) => stateDisk.run(stop),
+      ...(embedded ? [(stop: AbortSignal) => logDisk.run(stop, () => embedded.probe())] : []),
       ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
       ...(generated || wiring.transactions.source.tellsThroughput
         ? [(stop: AbortSignal) => tellThroughput(throughput, stop)]
@@ -148,12 +156,27 @@ export class Pipeline {
     return new RunningJob(name, context, gateway, workers, queries, companions, close);
   }
 
+  /** The disk of one of our files: without room for the log nothing new is taken. */
+  #disk(file: "log" | "state", { clock, freeBytes }: Surroundings, conditions: Conditions): Disk {
+    return new Disk({
+      file,
+      path: this.params.get(`${file}.kv`),
+      bytesMin: this.params.get("disk.free.bytes.min"),
+      freeBytes: freeBytes ?? null,
+      blocks: file === "log" ? "writes" : "nothing",
+      conditions,
+      clock,
+    });
+  }
+
   async #openLogs(
     store: CheckpointStore,
+    logDisk: Disk,
     restoring: boolean,
   ): Promise<{ transactionLog: Log; queryLog: Log }> {
     const { transactions: { source }, queries } = this.wiring;
     const user = {
+      logDisk,
       hasCheckpoints: async () => (await store.partitions()).length > 0,
       newestCheckpoints: (logId: string, topicId: string | null) =>
         newestCheckpoints(store, logId, topicId),

@@ -6,22 +6,26 @@ import { isOfLog, positionOf } from "./worker/recovery.ts";
 const log = getLogger(["stockflow", "job"]);
 
 const LOOK_MS = 60_000;
+/** Bytes come faster than age does. */
+const LOOK_BYTES_MS = 5000;
 
 /** Removes old batches of the embedded log, except what a checkpoint or the job itself still needs. */
 export class Retention {
   constructor(
     readonly embedded: EmbeddedLog,
     readonly job: JobContext,
-    readonly retentionMs: number,
+    /** By age, and by the bytes of a partition; 0 = not by that. */
+    readonly limits: { readonly ms: number; readonly bytes: number },
     /** First offset of a query partition that is not answered and committed yet. */
     readonly queriesFrom: (partition: number) => number,
   ) {}
 
-  /** Looks every minute until the signal is aborted. */
+  /** Looks from time to time until the signal is aborted. */
   async run(stop: AbortSignal): Promise<void> {
-    if (this.retentionMs === 0) return;
+    const { ms, bytes } = this.limits;
+    if (ms === 0 && bytes === 0) return;
     while (!stop.aborted) {
-      await this.job.clock.sleep(LOOK_MS, stop);
+      await this.job.clock.sleep(bytes > 0 ? LOOK_BYTES_MS : LOOK_MS, stop);
       if (stop.aborted) return;
       await this.look().catch((error) => {
         log.warn("Old records could not be removed: {message}", {
@@ -33,12 +37,15 @@ export class Retention {
 
   /** Removes what is old enough now. */
   async look(): Promise<void> {
-    const { embedded, job, retentionMs } = this;
-    const before = job.clock.now() - retentionMs;
+    const { embedded, job, limits: { ms, bytes } } = this;
+    const limits = {
+      before: ms === 0 ? -Infinity : job.clock.now() - ms,
+      bytes: bytes === 0 ? Infinity : bytes,
+    };
     for (const [topic, partitions] of embedded.topics) {
       for (const { partition } of partitions) {
         const bound = await this.#bound(topic, partition);
-        await embedded.retain(topic, partition, before, bound);
+        await embedded.retain(topic, partition, limits, bound);
       }
     }
   }

@@ -41,16 +41,20 @@ export class RunningJob {
       failed.abort();
     };
     const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
+    const ended = () => this.#failure ?? new Error("The job has ended");
     await Promise.all([
       ...this.companions.map((run) => run(queryStop).catch(fail)),
-      this.queries.run(queryStop).catch(fail).finally(() => queriesDone.abort()),
+      this.queries.run(queryStop).catch(fail).finally(() => {
+        // A companion may wait for an answer.
+        this.gateway?.queryWaiters.end(ended());
+        queriesDone.abort();
+      }),
       ...this.workers.map((worker) =>
         worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
       ),
     ]);
-    const ended = this.#failure ?? new Error("The job has ended");
-    this.gateway?.transactionWaiters.rejectAll(ended);
-    this.gateway?.queryWaiters.rejectAll(ended);
+    this.gateway?.transactionWaiters.end(ended());
+    this.gateway?.queryWaiters.end(ended());
     await this.close();
     if (this.#failure) throw this.#failure;
   }

@@ -1,4 +1,5 @@
 import type { CommittedPosition, Log, Restoration, RestoredFrom } from "../log/mod.ts";
+import type { Disk } from "./disk.ts";
 import type { ThreadedLog } from "./threads/threaded_log.ts";
 import type {
   ItemTransaction,
@@ -35,6 +36,8 @@ export interface LogSource<L extends Log = Log> {
 export interface LogUser {
   /** Whether the job has a checkpoint. */
   hasCheckpoints(): Promise<boolean>;
+  /** The disk of log.kv, for a log that is kept there. */
+  readonly logDisk?: Disk;
   /** Where the newest checkpoints of a log stand, by partition. */
   newestCheckpoints(
     logId: string,

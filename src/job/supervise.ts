@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { isNoRoom } from "../log/mod.ts";
 import type { Chance, Clock } from "../types/mod.ts";
 import type { ConditionReporter } from "./conditions.ts";
 import { DamagedBatchError, LostError, RefusedError, StopError } from "./errors.ts";
@@ -28,8 +29,8 @@ export interface SuperviseOptions {
 
 /**
  * Runs sessions until one ends by itself: after every error the next one begins, which is the one
- * recovery path. A lost session is tried again without end; other errors only so often without progress,
- * and a damaged batch is read once more.
+ * recovery path. A lost session, or one that a full disk ended, is tried again without end; other errors only
+ * so often without progress, and a damaged batch is read once more.
  *
  * @param session is given what it calls once it does its work
  * @throws {StopError} when only a person can help, or the attempts are used up
@@ -84,6 +85,7 @@ async function superviseSessions(
       const { message, stack } = error as Error;
       onLost(message);
       if (error instanceof LostError) log.warn("{name}: {message}; recovering", { name, message });
+      else if (isNoRoom(error)) log.warn("{name}: {message}; waiting for room", { name, message });
       else if (isReadAgain) {
         readAgain.add(error.batch);
         log.error("{name}: {message}; it is read once more", { name, message });

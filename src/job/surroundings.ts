@@ -1,7 +1,19 @@
+import { statfs } from "node:fs/promises";
+import { dirname } from "node:path";
 import { getLogger } from "@logtape/logtape";
-import { HungError, type Kv, KvFileError, moveKvFile, openKvFile, watchKv } from "../log/mod.ts";
+import {
+  HungError,
+  isNoRoom,
+  type Kv,
+  KvFileError,
+  moveKvFile,
+  NoRoomError,
+  openKvFile,
+  watchKv,
+} from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import type { Conditions } from "./conditions.ts";
+import type { Disk } from "./disk.ts";
 import { StopError } from "./errors.ts";
 import type { LogOptions } from "./logging.ts";
 import type { OnProgress } from "./progress.ts";
@@ -16,6 +28,8 @@ export interface Surroundings {
   readonly openKv: (path: string, mustExist?: boolean) => Promise<Kv>;
   /** Moves a KV's file away; answers where it is now. */
   readonly moveKv?: (path: string) => Promise<string>;
+  /** Free bytes of the disk that a file is on, or will be; without it disks are not looked at. */
+  readonly freeBytes?: (path: string) => Promise<number>;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
   /** Is told how far works have come that can take long. */
@@ -32,7 +46,12 @@ export interface KvFileOptions {
   readonly timeoutMs: number;
   /** Do not create it. */
   readonly mustExist?: boolean;
+  /** Is told of writes for which there was no room; with it, a full disk is waited for when the file is opened. */
+  readonly disk?: Disk | undefined;
 }
+
+/** How often it is tried again to open a file on a full disk. */
+const OPEN_AGAIN_MS = 1000;
 
 /**
  * Opens a KV whose calls fail, and are told, when they do not answer in time, and reads of it what is needed
@@ -41,14 +60,33 @@ export interface KvFileOptions {
  * @throws {StopError} when the file cannot be opened or read
  */
 export async function openWatchedKv<T>(
+  surroundings: Surroundings,
+  file: KvFileOptions,
+  read: (kv: Kv) => Promise<T>,
+): Promise<T> {
+  const { disk, path } = file;
+  while (true) {
+    try {
+      return await openOnce(surroundings, file, read);
+    } catch (error) {
+      if (!disk || !(isNoRoom(error) || await noRoom(path, error, disk))) throw error;
+      disk.onWrite(error as Error);
+      await surroundings.clock.sleep(OPEN_AGAIN_MS);
+    }
+  }
+}
+
+async function openOnce<T>(
   { openKv, clock }: Surroundings,
-  { path, timeoutMs, mustExist = false }: KvFileOptions,
+  { path, timeoutMs, mustExist = false, disk }: KvFileOptions,
   read: (kv: Kv) => Promise<T>,
 ): Promise<T> {
   const onHung = (what: string, ms: number) =>
     log.error("{what} did not answer within {ms} ms (watchdog.timeout.ms)", { what, ms });
-  const meaning = (error: unknown) => damagedFile(path, error) ?? unreadable(path, error);
-  const options = { name: path, timeoutMs, clock, onHung, meaning };
+  const meaning = async (error: unknown) =>
+    damagedFile(path, error) ?? await noRoom(path, error, disk) ?? unreadable(path, error);
+  const onWrite = (error: Error | null) => disk?.onWrite(error);
+  const options = { name: path, timeoutMs, clock, onHung, meaning, onWrite };
   const kv = watchKv(await openKv(path, mustExist), options);
   try {
     return await read(kv);
@@ -84,6 +122,17 @@ function damagedFile(path: string, error: unknown): StopError | null {
   const message = error instanceof Error ? error.message : "";
   if (!DAMAGED.test(message)) return null;
   return new StopError(`${path} is damaged: ${message}`, remedyOf(path), { cause: error });
+}
+
+/** On a full disk SQLite's other files cannot grow either, of which it says that there was an I/O error. */
+async function noRoom(
+  path: string,
+  error: unknown,
+  disk: Disk | undefined,
+): Promise<NoRoomError | null> {
+  const message = error instanceof Error ? error.message : "";
+  if (!UNREADABLE.test(message) || !await disk?.isFull()) return null;
+  return new NoRoomError(`The disk of ${path} is full: ${message}`, { cause: error });
 }
 
 /** The error of a file that cannot be read now: it names the file. Null for other errors. */
@@ -126,6 +175,19 @@ async function explained<T>(path: string, use: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Free bytes for this process of the disk of a file, which need not be there yet. */
+async function freeBytes(path: string): Promise<number> {
+  for (let folder = dirname(path);; folder = dirname(folder)) {
+    try {
+      const { bavail, bsize } = await statfs(folder);
+      return bavail * bsize;
+    } catch (error) {
+      const isThere = (error as { code?: string }).code !== "ENOENT";
+      if (isThere || folder === dirname(folder)) throw error;
+    }
+  }
+}
+
 /** The machine itself. */
 export const MACHINE: Surroundings = {
   clock: systemClock,
@@ -134,4 +196,5 @@ export const MACHINE: Surroundings = {
   openKv: (path, mustExist) => explained(path, () => openKvFile(path, mustExist)),
   moveKv: (path) =>
     explained(path, () => moveKvFile(path, new Date(systemClock.now()).toISOString())),
+  freeBytes,
 };

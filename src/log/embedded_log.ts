@@ -15,7 +15,7 @@ import { type Chance, type Clock, Deadlines, type NewRecord, randomId } from "..
 import { NO_TIME } from "../wasm/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
 import type { Kv } from "./kv.ts";
-import { LogWriter } from "./log_writer.ts";
+import { LIST_BATCHES, LogWriter, type RetentionLimits } from "./log_writer.ts";
 import {
   type ClaimedPartition,
   type Commit,
@@ -31,11 +31,12 @@ import {
   type RestoredFrom,
 } from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
+import { NoRoomError } from "./write_errors.ts";
 import type { AppendOptions } from "./write_queue.ts";
 
 const FORMAT_VERSION = 1;
-/** Batches that one look into the KV brings; each has up to 65,000 bytes. */
-const LIST_BATCHES = 12;
+/** How often a write is tried again for which the disk had no room. */
+const ROOM_LOOK_MS = 250;
 
 export interface EmbeddedLogOptions {
   /** Partitions by topic; a topic keeps the number that it was created with. */
@@ -44,6 +45,10 @@ export interface EmbeddedLogOptions {
   readonly inputs: readonly string[];
   /** Creates the log with partitions of this topic that begin at the positions of a savepoint. */
   readonly restore?: { readonly topic: string; readonly restoration: Restoration };
+  /** Inputs whose records are computed: nobody appends to them, so their commits wait when appends are refused. */
+  readonly computed?: readonly string[];
+  /** Why nothing may be appended now, such as a disk that is nearly full; null = it may. */
+  readonly refusal?: () => string | null;
   readonly clock: Clock;
   readonly chance: Chance;
 }
@@ -165,6 +170,7 @@ export class EmbeddedLog implements Log {
    * small one may overtake larger ones: whoever needs an order waits for each append.
    *
    * @returns the first offset, once the records are durable
+   * @throws {NoRoomError} when the disk has no room for them, or is to keep what it has; they were not written
    * @throws {WriteFailedError} when they were not written
    * @throws {AppendTimeoutError} when they waited longer than allowed; then they were not written
    */
@@ -174,10 +180,30 @@ export class EmbeddedLog implements Log {
     records: readonly NewRecord[],
     options: AppendOptions = {},
   ): Promise<number> {
-    return this.#writer.append(this.#partition(topic, partition), records, options);
+    const tp = this.#partition(topic, partition);
+    const refusal = this.options.refusal?.() ?? null;
+    if (refusal !== null) {
+      return Promise.reject(new NoRoomError(`Cannot write to the log: ${refusal}`));
+    }
+    return this.#writer.append(tp, records, options);
   }
 
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+  async claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    while (true) {
+      try {
+        return await this.#claim(input, partitions);
+      } catch (error) {
+        if (!(error instanceof NoRoomError) || !signal || signal.aborted) throw error;
+        await this.options.clock.sleep(ROOM_LOOK_MS, signal);
+      }
+    }
+  }
+
+  async #claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
     const wanted = partitions ?? this.#partitions(input).map((p) => p.partition);
     // Claims wait their turn behind the commits under way, so that they see what those left.
     await this.#writer.settle();
@@ -253,24 +279,49 @@ export class EmbeddedLog implements Log {
     return batches;
   }
 
-  /** Commits for a session. */
-  commit(
+  /** Commits for a session; see LogSession.commit. */
+  async commit(
     input: string,
     commit: Commit,
     epochs: readonly Deno.AtomicCheck[],
+    signal?: AbortSignal,
   ): Promise<CommitOutcome> {
-    return this.#writer.commit(input, commit, epochs);
+    const { clock, computed, refusal } = this.options;
+    const isComputed = computed?.includes(input) ?? false;
+    const mayWait = () => signal !== undefined && !signal.aborted;
+    while (isComputed && mayWait() && (refusal?.() ?? null) !== null) {
+      await clock.sleep(ROOM_LOOK_MS, signal);
+    }
+    while (true) {
+      const outcome = await this.#writer.commit(input, commit, epochs);
+      if (outcome !== "no room") return outcome;
+      if (!mayWait()) return "lost";
+      await clock.sleep(ROOM_LOOK_MS, signal);
+    }
   }
 
   /**
-   * Removes batches that are older than `before` and end at or below `bound`.
+   * Writes as little as can be, to see whether the disk has room.
    *
-   * @param before ms since the epoch
+   * @throws {NoRoomError} when it has none
+   */
+  probe(): Promise<void> {
+    return this.#writer.probe();
+  }
+
+  /**
+   * Removes the oldest batches that are beyond one of the limits and end at or below `bound`.
+   *
    * @param bound first offset that must stay readable
    * @returns the first offset that is held now
    */
-  retain(topic: string, partition: number, before: number, bound: number): Promise<number> {
-    return this.#writer.retain(this.#partition(topic, partition), before, bound);
+  retain(
+    topic: string,
+    partition: number,
+    limits: RetentionLimits,
+    bound: number,
+  ): Promise<number> {
+    return this.#writer.retain(this.#partition(topic, partition), limits, bound);
   }
 
   /** The notes of a name, in the order in which they were added. */
@@ -338,7 +389,7 @@ class EmbeddedSession implements LogSession {
     return this.log.read(this.input, partition, offset, options);
   }
 
-  commit(commit: Commit): Promise<CommitOutcome> {
-    return this.log.commit(this.input, commit, this.epochs);
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
+    return this.log.commit(this.input, commit, this.epochs, signal);
   }
 }

@@ -60,8 +60,12 @@ export class GeneratorLog implements Log {
     return this.beneath.partitionsOf(topic);
   }
 
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await this.beneath.claim(input, partitions);
+  async claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    const session = await this.beneath.claim(input, partitions, signal);
     if (input !== this.facts.topic) return session;
     const claimed = session.partitions.map((claimed): ClaimedPartition => {
       const { partition, committed } = claimed;
@@ -158,7 +162,7 @@ class GeneratorSession implements LogSession {
     return this.log.read(partition, offset, options);
   }
 
-  commit(commit: Commit): Promise<CommitOutcome> {
-    return this.beneath.commit(commit);
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
+    return this.beneath.commit(commit, signal);
   }
 }

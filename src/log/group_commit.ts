@@ -2,13 +2,9 @@ import { getLogger } from "@logtape/logtape";
 import { retry, type RetryOptions } from "../types/mod.ts";
 import type { Kv } from "./kv.ts";
 import { HungError } from "./watched_kv.ts";
+import { isNoRoom, NoRoomError, WriteFailedError } from "./write_errors.ts";
 
 const log = getLogger(["stockflow", "log"]);
-
-/** A write of which it is known that it did not happen. */
-export class WriteFailedError extends Error {
-  override readonly name = "WriteFailedError";
-}
 
 const MARKER: Deno.KvKey = ["commit"];
 
@@ -40,7 +36,7 @@ export class MarkedCommits {
 
   private constructor(readonly kv: Kv, waits: RetryOptions) {
     const isFinal = (error: unknown) =>
-      error instanceof HungError || error instanceof UnknownWriteError;
+      error instanceof HungError || error instanceof UnknownWriteError || isNoRoom(error);
     const onRetry = ({ message }: Error) =>
       log.warn("The log's file is tried again: {reason}", { reason: message });
     this.waits = { ...waits, isFinal, onRetry };
@@ -64,6 +60,7 @@ export class MarkedCommits {
    * Commits what `fill` adds to an atomic operation.
    *
    * @returns false when one of its checks failed; nothing was written then
+   * @throws {NoRoomError} when the disk has no room, without trying again; nothing was written then
    * @throws {WriteFailedError} when the KV refused repeatedly; nothing was written then
    * @throws any other error when it cannot be known whether the last attempt was written
    */
@@ -88,9 +85,8 @@ export class MarkedCommits {
       if (error instanceof UnknownWriteError) throw error;
       if (!known && await this.#happened(marker)) return true;
       if (error instanceof HungError) throw error; // it may still happen
-      throw new WriteFailedError(`Cannot write to the log: ${(error as Error).message}`, {
-        cause: error,
-      });
+      const Failed = isNoRoom(error) ? NoRoomError : WriteFailedError;
+      throw new Failed(`Cannot write to the log: ${(error as Error).message}`, { cause: error });
     }
   }
 

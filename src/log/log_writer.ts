@@ -1,19 +1,32 @@
 import { batchInfo, type Clock, type NewRecord, recordBytesMax } from "../types/mod.ts";
 import { Draft, writeBatch } from "./draft.ts";
 import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "./kv.ts";
-import { type MarkedCommits, WriteFailedError } from "./group_commit.ts";
-import type { Commit, CommitOutcome } from "./port.ts";
+import type { MarkedCommits } from "./group_commit.ts";
+import type { Commit } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
+import { NoRoomError, WriteFailedError } from "./write_errors.ts";
 import {
   type Append,
   type AppendOptions,
   type CommitRequest,
   type Request,
+  type WriteOutcome,
   WriteQueue,
 } from "./write_queue.ts";
 
 /** Keys and small values of one mutation. */
 const MUTATION_BYTES = 120;
+
+/** Batches that one look into the KV brings; each has up to 65,000 bytes. */
+export const LIST_BATCHES = 12;
+
+/** What is old enough to be removed. */
+export interface RetentionLimits {
+  /** Batches whose records are all older, in ms since the epoch. */
+  readonly before: number;
+  /** The oldest batches, as long as so many bytes are left; Infinity = none for that. */
+  readonly bytes: number;
+}
 
 function writePositions(
   atomic: Deno.AtomicOperation,
@@ -83,7 +96,7 @@ export class LogWriter {
     input: string,
     commit: Commit,
     epochs: readonly Deno.AtomicCheck[],
-  ): Promise<CommitOutcome> {
+  ): Promise<WriteOutcome> {
     const batches = commit.outputs.flatMap((output) => output.batches);
     const mutations = commit.positions.length + 2 * commit.outputs.length + batches.length;
     const bytes = batches.reduce((n, b) => n + b.length, 0) + mutations * MUTATION_BYTES;
@@ -99,18 +112,7 @@ export class LogWriter {
 
   #exclusively<T>(run: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) =>
-      this.#add({
-        kind: "task",
-        bytes: 0,
-        run: async () => {
-          try {
-            resolve(await run());
-          } catch (error) {
-            reject(error);
-            throw error;
-          }
-        },
-      })
+      this.#add({ kind: "task", bytes: 0, run: async () => resolve(await run()), reject })
     );
   }
 
@@ -123,9 +125,7 @@ export class LogWriter {
   #add(request: Request): void {
     if (this.#closed) {
       const error = new WriteFailedError("The log is closed");
-      if (request.kind === "append") request.reject(error);
-      else if (request.kind === "commit") request.resolve("lost");
-      return;
+      return request.kind === "commit" ? request.resolve("lost") : request.reject(error);
     }
     this.#queue.add(request);
     if (!this.#running) void this.#run();
@@ -155,8 +155,8 @@ export class LogWriter {
   }
 
   #fail(request: Request, error: unknown): void {
-    if (request.kind === "append") request.reject(error);
-    else if (request.kind === "commit") request.resolve("lost");
+    if (request.kind !== "commit") request.reject(error);
+    else request.resolve(error instanceof NoRoomError ? "no room" : "lost");
   }
 
   async #write(group: (Append | CommitRequest)[]): Promise<void> {
@@ -264,6 +264,11 @@ export class LogWriter {
     });
   }
 
+  /** Writes nothing but the marker of the commits, to see whether there is room again. */
+  probe(): Promise<void> {
+    return this.#exclusively(async () => void await this.commits.commit(() => {}));
+  }
+
   /** Adds a value behind those that were added under the name before. */
   addNote(name: string, value: unknown): Promise<void> {
     return this.#exclusively(async () => {
@@ -314,23 +319,57 @@ export class LogWriter {
     if (keys.length > 0) await flush();
   }
 
-  /** Removes whole batches older than `before` that end at or below `bound`; returns the new start. */
-  retain(tp: TopicPartition, before: number, bound: number): Promise<number> {
-    return this.#exclusively(async () => {
+  /** See EmbeddedLog.retain. */
+  async retain(
+    tp: TopicPartition,
+    { before, bytes: bytesMin }: RetentionLimits,
+    bound: number,
+  ): Promise<number> {
+    if (bytesMin !== Infinity) await this.#countBytes(tp);
+    return await this.#exclusively(async () => {
       const prefix = ["batch", tp.topic, tp.partition];
       const end = Math.min(bound, tp.end);
       let start = tp.start;
-      for await (const { value } of this.kv.list<Uint8Array>({ prefix, end: [...prefix, end] })) {
+      // Not counted, if the log was read anew meanwhile: the next look counts.
+      let left = tp.heldBytes ?? 0;
+      const entries = this.kv.list<Uint8Array>(
+        { prefix, end: [...prefix, end] },
+        { batchSize: LIST_BATCHES },
+      );
+      for await (const { value } of entries) {
         const { lastOffset, maxTimestamp } = batchInfo(value);
-        if (maxTimestamp >= before || lastOffset >= end) break;
+        const isOld = maxTimestamp < before || left - value.length >= bytesMin;
+        if (!isOld || lastOffset >= end) break;
         start = lastOffset + 1;
+        left -= value.length;
       }
       if (start === tp.start) return start;
+      if (tp.heldBytes !== null) tp.heldBytes = left;
       // The start moves first: what lies below it is not there for any reader.
       await this.commits.commit((atomic) => atomic.set(["start", tp.topic, tp.partition], start));
       tp.start = start;
       await this.#remove(this.kv.listKeys({ prefix, end: [...prefix, start] }));
       return start;
     });
+  }
+
+  /** Counts the bytes that are held, once; from then on they are known. Writes go on meanwhile. */
+  async #countBytes(tp: TopicPartition): Promise<void> {
+    if (tp.heldBytes !== null) return;
+    const prefix = ["batch", tp.topic, tp.partition];
+    const { start, end } = tp;
+    tp.heldBytes = 0; // what is appended from now on adds itself
+    let bytes = 0;
+    const entries = this.kv.list<Uint8Array>(
+      { start: [...prefix, start], end: [...prefix, end] },
+      { batchSize: LIST_BATCHES },
+    );
+    try {
+      for await (const { value } of entries) bytes += value.length;
+    } catch (error) {
+      tp.heldBytes = null;
+      throw error;
+    }
+    if (tp.heldBytes !== null) (tp.heldBytes as number) += bytes;
   }
 }

@@ -23,7 +23,8 @@ export {
   limitsOf,
   toKv,
 } from "./kv.ts";
-export { WriteFailedError } from "./group_commit.ts";
+export type { RetentionLimits } from "./log_writer.ts";
+export { isNoRoom, NoRoomError, WriteFailedError } from "./write_errors.ts";
 export { AppendTimeoutError } from "./write_queue.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
 export {

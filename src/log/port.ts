@@ -75,7 +75,13 @@ export interface LogSession {
    * @throws {OffsetOutOfRangeError} when the log does not hold the offset
    */
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer>;
-  commit(commit: Commit): Promise<CommitOutcome>;
+  /**
+   * Makes outputs and positions visible together.
+   *
+   * @param signal until it is aborted, a commit for which the disk has no room is tried again, so that nothing
+   * is lost and what was folded stays; without it such a commit is lost at once
+   */
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome>;
   /**
    * Writes outputs ahead of the commit that they belong to, which is the next one: no reader sees them
    * before. Resolves when the log has them; what fails is told by that commit. Absent: the log writes
@@ -129,7 +135,7 @@ export interface Log {
   /**
    * Claims partitions of an input topic (all by default); every earlier claim of them is fenced off.
    *
-   * @param signal gives up waiting for the claim
+   * @param signal gives up waiting for the claim: until the log answers, or its disk has room
    */
   claim(input: string, partitions?: readonly number[], signal?: AbortSignal): Promise<LogSession>;
   /** Whether the log answers; a log in this process always does. */

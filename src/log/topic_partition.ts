@@ -15,6 +15,8 @@ export class TopicPartition {
   start = 0;
   /** Next offset to be given. */
   end = 0;
+  /** Bytes of all batches held; null = not counted. */
+  heldBytes: number | null = null;
   readonly #kept: Kept[] = [];
   #keptBytes = 0;
   #waiting = new Set<() => void>();
@@ -31,6 +33,7 @@ export class TopicPartition {
       const { baseOffset, lastOffset } = batchInfo(bytes);
       this.#kept.push({ base: baseOffset, last: lastOffset, bytes });
       this.#keptBytes += bytes.length;
+      if (this.heldBytes !== null) this.heldBytes += bytes.length;
     }
     while (this.#keptBytes > KEPT_BYTES_MAX) this.#keptBytes -= this.#kept.shift()!.bytes.length;
     this.end = end;
@@ -43,6 +46,7 @@ export class TopicPartition {
   forget(): void {
     this.#kept.length = 0;
     this.#keptBytes = 0;
+    this.heldBytes = null;
   }
 
   /** Batches from `offset` on out of memory, or null if it does not hold them. */

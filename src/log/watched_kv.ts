@@ -1,5 +1,6 @@
 import { type Clock, Deadlines } from "../types/mod.ts";
 import type { Kv } from "./kv.ts";
+import { isNoRoom } from "./write_errors.ts";
 
 /** A call that did not answer in time. It may still happen later. */
 export class HungError extends Error {
@@ -14,7 +15,9 @@ export interface WatchOptions {
   /** Is told what hung. */
   readonly onHung: (what: string, ms: number) => void;
   /** What an error of the KV means, if it means more than that a call failed. */
-  readonly meaning?: (error: unknown) => Error | null;
+  readonly meaning?: (error: unknown) => Promise<Error | null>;
+  /** Is told of each commit that happened (null), or failed because the disk had no room. */
+  readonly onWrite?: (error: Error | null) => void;
 }
 
 /** A KV whose calls fail when they do not answer in time. */
@@ -42,7 +45,16 @@ export function watchKv(kv: Kv, options: WatchOptions): Kv {
     atomic: () => {
       const atomic = kv.atomic();
       const commit = atomic.commit.bind(atomic);
-      atomic.commit = () => watch("commit", null, commit());
+      atomic.commit = async () => {
+        try {
+          const result = await watch("commit", null, commit());
+          if (result.ok) options.onWrite?.(null);
+          return result;
+        } catch (error) {
+          if (isNoRoom(error)) options.onWrite?.(error as Error);
+          throw error;
+        }
+      };
       return atomic;
     },
     close: () => {
@@ -86,9 +98,9 @@ function inTime<T>(
     call.then((value) => {
       answered();
       resolve(value);
-    }, (error) => {
+    }, async (error) => {
       answered();
-      reject(meaning?.(error) ?? error);
+      reject(await meaning?.(error) ?? error);
     });
   });
 }

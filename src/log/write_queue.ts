@@ -36,6 +36,9 @@ export interface Append {
   reject(error: unknown): void;
 }
 
+/** What became of a commit; no room: nothing happened, and it may be asked for again as it is. */
+export type WriteOutcome = CommitOutcome | "no room";
+
 export interface CommitRequest {
   readonly kind: "commit";
   readonly input: string;
@@ -43,7 +46,7 @@ export interface CommitRequest {
   readonly epochs: readonly Deno.AtomicCheck[];
   readonly bytes: number;
   readonly mutations: number;
-  resolve(outcome: CommitOutcome): void;
+  resolve(outcome: WriteOutcome): void;
 }
 
 /** Something that must not overlap with writes, such as removing old batches. */
@@ -51,6 +54,8 @@ export interface Task {
   readonly kind: "task";
   readonly bytes: 0;
   run(): Promise<void>;
+  /** It failed, or what comes before it did: the log could not be read anew. */
+  reject(error: unknown): void;
 }
 
 export type Request = Append | CommitRequest | Task;

@@ -12,7 +12,7 @@
 // it is set in one atomic commit that checks the manifest before it and the owner.
 
 import { getLogger } from "@logtape/logtape";
-import { type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
+import { isNoRoom, type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { decompress } from "./compression.ts";
 import { type CheckpointEvent, CheckpointHistory } from "./history.ts";
@@ -66,7 +66,7 @@ export class CheckpointStore {
     const { clock, chance, job } = this.options;
     const onRetry = ({ message }: Error) =>
       log.warn("The checkpoints' file of {job} is tried again: {reason}", { job, reason: message });
-    return { clock, chance, onRetry };
+    return { clock, chance, isFinal: isNoRoom, onRetry };
   }
 
   /** Adds an event to the history. */

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Random } from "../model/random.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { mountSmall } from "../system/small_disk.ts";
+import { fill, mountSmall } from "../system/small_disk.ts";
 import { Scene, sleep, until } from "./scene.ts";
 import { assertGood, faultTest } from "./with_broker.ts";
 
@@ -58,18 +58,6 @@ faultTest("Kafka job: a full disk is told, loses nothing, and is survived", asyn
     await Deno.remove(parent, { recursive: true });
   }
 });
-
-/** Writes a file until the disk has no room. */
-async function fill(path: string): Promise<void> {
-  using file = await Deno.open(path, { write: true, create: true });
-  for (let size = 65_536; size >= 1;) {
-    try {
-      await file.write(new Uint8Array(size));
-    } catch {
-      size = Math.floor(size / 2);
-    }
-  }
-}
 
 /** Where a file of SQLite is damaged. */
 const DAMAGES = ["header", "pages", "many pages", "journal", "cut"] as const;

@@ -316,6 +316,17 @@ Deno.test("OffsetWaiters resolves when every value was delivered, in any pieces"
   other.cancel();
   assertEquals(waiters.count, 0);
   const late = waiters.wait(0, 99, 1);
-  waiters.rejectAll(new Error("over"));
+  waiters.end(new Error("over"));
   await assertRejects(() => late.values, Error, "over");
+});
+
+Deno.test("OffsetWaiters: an end that comes before anyone waits is heard by who waits later, and by nobody else", async () => {
+  const waiters = new OffsetWaiters<number>();
+  // As while its record is being written; an error that nobody hears would end the process.
+  const early = waiters.wait(0, 1, 1);
+  waiters.end(new Error("over"));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  await assertRejects(() => early.values, Error, "over");
+  await assertRejects(() => waiters.wait(0, 2, 1).values, Error, "over");
+  assertEquals(waiters.count, 0);
 });

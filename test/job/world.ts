@@ -37,6 +37,8 @@ export interface StartOptions {
   /** Puts something between the job and its log. */
   readonly wrapLog?: (log: EmbeddedLog) => Log;
   readonly onProgress?: OnProgress;
+  /** Free bytes of the disk of a file. */
+  readonly freeBytes?: (path: string) => Promise<number>;
 }
 
 /** One life of the process. */
@@ -78,8 +80,13 @@ export class World {
   /** Starts the job; waits until it is ready unless told otherwise. */
   async start(
     plan: Plan = () => null,
-    { flags = {}, wait = true, wrapLog = (log: EmbeddedLog): Log => log, onProgress = () => {} }:
-      StartOptions = {},
+    {
+      flags = {},
+      wait = true,
+      wrapLog = (log: EmbeddedLog): Log => log,
+      onProgress = () => {},
+      freeBytes,
+    }: StartOptions = {},
   ): Promise<Life> {
     const logKv = new FaultKv(this.logKv, (n) => plan("log", n));
     const stateKv = new FaultKv(this.stateKv, (n) => plan("state", n));
@@ -91,6 +98,7 @@ export class World {
       clock: this.clock,
       chance: this.chance,
       onProgress,
+      ...(freeBytes ? { freeBytes } : {}),
       openKv: (path: string) => Promise.resolve(path.includes("log") ? logKv : stateKv),
     };
     const pipeline = new EmbeddedItemTransactionJob(surroundings)

@@ -5,6 +5,8 @@ import type { Kv } from "../../src/log/mod.ts";
 export type Fault =
   /** The commit does not happen, and says so. */
   | "fails"
+  /** The same, because the disk is full. */
+  | "full"
   /** The commit does not happen, and the process is gone. */
   | "dies before"
   /** The commit happens, and the process is gone. */
@@ -79,6 +81,7 @@ export class FaultKv implements Kv {
       const fault = this.plan(++this.commits);
       if (fault === "dies before") this.#die();
       if (fault === "fails") throw new Error("database is locked");
+      if (fault === "full") throw new Error("database or disk is full");
       if (fault === "hangs") return await new Promise(() => {});
       if (fault === "hangs, then happens") {
         this.#late = commit;

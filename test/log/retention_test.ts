@@ -9,14 +9,14 @@ Deno.test("retention removes whole batches by age", async () => {
   for (const [i, timestamp] of [10, 20, 15, 30].entries()) {
     await log.append("results", 0, records([`${i}a`, `${i}b`], timestamp));
   }
-  assertEquals(await log.retain("results", 0, 10, 100), 0);
-  assertEquals(await log.retain("results", 0, 16, 100), 2); // the third waits for the second
+  assertEquals(await log.retain("results", 0, { before: 10, bytes: Infinity }, 100), 0);
+  assertEquals(await log.retain("results", 0, { before: 16, bytes: Infinity }, 100), 2); // the third waits for the second
   assertEquals(await valuesOf(log, "results", 0), ["1a", "1b", "2a", "2b", "3a", "3b"]);
   await assertRejects(
     () => log.read("results", 0, 1, { maxBytes: 10, waitMs: 0 }),
     OffsetOutOfRangeError,
   );
-  assertEquals(await log.retain("results", 0, 31, 100), 8);
+  assertEquals(await log.retain("results", 0, { before: 31, bytes: Infinity }, 100), 8);
   assertEquals(await log.append("results", 0, records(["next"])), 8);
   const again = await openLog(new FaultKv(kv));
   assertEquals(again.bounds("results", 0), { start: 8, end: 9 });
@@ -24,12 +24,39 @@ Deno.test("retention removes whole batches by age", async () => {
   kv.close();
 });
 
+Deno.test("retention by bytes removes the oldest batches, and keeps as many bytes as it may", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const log = await openLog(kv);
+  const value = "x".repeat(1000);
+  for (let i = 0; i < 6; i++) await log.append("results", 0, records([value], i));
+  const look = (bytes: number, bound = 100) =>
+    log.retain("results", 0, { before: -Infinity, bytes }, bound);
+  assertEquals(await look(1_000_000), 0);
+  assertEquals(await look(4000), 2); // a batch has 61 bytes more
+  assertEquals(await look(4000), 2);
+  for (let i = 6; i < 8; i++) await log.append("results", 0, records([value], i));
+  assertEquals(await look(4000), 4);
+  assertEquals(await look(0, 6), 6); // the bound of a checkpoint
+  assertEquals((await valuesOf(log, "results", 0)).length, 2);
+  // Another life counts what it finds.
+  const again = await openLog(new FaultKv(kv));
+  assertEquals(
+    await again.retain("results", 0, { before: -Infinity, bytes: 1500 }, 100),
+    6,
+  );
+  assertEquals(
+    await again.retain("results", 0, { before: -Infinity, bytes: 1000 }, 100),
+    7,
+  );
+  kv.close();
+});
+
 Deno.test("retention stops at the oldest checkpoint", async () => {
   const log = await openLog(await Deno.openKv(":memory:"));
   for (let i = 0; i < 5; i++) await log.append("transactions", 0, records([`${i}a`, `${i}b`], i));
-  assertEquals(await log.retain("transactions", 0, 1000, 5), 4);
+  assertEquals(await log.retain("transactions", 0, { before: 1000, bytes: Infinity }, 5), 4);
   assertEquals(await valuesOf(log, "transactions", 0), ["2a", "2b", "3a", "3b", "4a", "4b"]);
-  assertEquals(await log.retain("transactions", 0, 1000, 5), 4);
+  assertEquals(await log.retain("transactions", 0, { before: 1000, bytes: Infinity }, 5), 4);
   await log.close();
 });
 
@@ -40,11 +67,11 @@ Deno.test("retention that is cut short removes the rest later and shows no half"
   for (let i = 0; i < 4; i++) await log.append("results", 0, records([`${i}`], i));
   const start = kv.commits;
   kv.plan = (n) => n === start + 2 ? "dies before" : null;
-  await assertRejects(() => log.retain("results", 0, 3, 100));
+  await assertRejects(() => log.retain("results", 0, { before: 3, bytes: Infinity }, 100));
   const again = await openLog(new FaultKv(real));
   assertEquals(await valuesOf(again, "results", 0), ["3"]);
   await again.append("results", 0, records(["4"], 9));
-  assertEquals(await again.retain("results", 0, 5, 100), 4);
+  assertEquals(await again.retain("results", 0, { before: 5, bytes: Infinity }, 100), 4);
   assertEquals((await Array.fromAsync(real.list({ prefix: ["batch", "results"] }))).length, 1);
   real.close();
 });
@@ -63,7 +90,7 @@ Deno.test("a read that retention overtakes tells that the offset is gone, not wh
     kv.list = list;
     entries.next = async () => {
       entries.next = next;
-      await log.retain("results", 0, 3, 100); // meanwhile
+      await log.retain("results", 0, { before: 3, bytes: Infinity }, 100); // meanwhile
       return await next();
     };
     return entries;

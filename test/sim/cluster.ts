@@ -153,6 +153,10 @@ export class Cluster {
       }
       case "retention":
         return this.#retain();
+      case "log disk full":
+        return this.#fill(world.logFile!);
+      case "state disk full":
+        return this.#fill(member.machine.state);
       case "chunk altered":
       case "chunk missing":
       case "manifest altered":
@@ -229,7 +233,17 @@ export class Cluster {
     const embedded = world.liveMembers[0]?.embedded;
     if (!embedded || bound === 0) return false;
     world.retainedPartitions.add(partition);
-    void embedded.retain(TOPICS.input, partition, Infinity, bound).catch(() => {});
+    void embedded.retain(TOPICS.input, partition, { before: Infinity, bytes: Infinity }, bound)
+      .catch(() => {});
+    return true;
+  }
+
+  /** The disk of a file has no room for a while. */
+  #fill(file: KvFile): boolean {
+    const { sim } = this;
+    if (file.fullUntil > sim.now) return false;
+    file.fullUntil = sim.now + sim.between(20, sim.pick([300, 3000, 10_000]));
+    sim.trace(file.name, () => `its disk is full until ${file.fullUntil.toFixed(3)}`);
     return true;
   }
 

@@ -24,6 +24,8 @@ export class KvFile {
   readonly #keys: string[] = [];
   readonly #entries = new Map<string, Entry>();
   #version = 0;
+  /** Virtual time until which its disk has no room. */
+  fullUntil = 0;
 
   constructor(readonly name: string) {}
 

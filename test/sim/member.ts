@@ -156,9 +156,9 @@ export class Member {
           world.onRead(process, session.partitions, options);
           return session.read(partition, offset, options);
         };
-        const commit: LogSession["commit"] = (commit) => {
+        const commit: LogSession["commit"] = (commit, signal) => {
           world.auditor.onSend(process, commit);
-          return session.commit(commit);
+          return session.commit(commit, signal);
         };
         const watched: Record<PropertyKey, unknown> = { read, commit };
         return new Proxy(session, {

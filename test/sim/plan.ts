@@ -41,6 +41,9 @@ export const CLUSTER_FAULTS = {
   "manifest altered": 1,
   "owner conflict": 1,
   "retention": 1,
+  // For a while nothing can be written to a file.
+  "log disk full": 2,
+  "state disk full": 2,
 } as const;
 
 /** Faults of Kafka's brokers and of the way to them, by request: a rate is a share of the requests. */
@@ -250,6 +253,8 @@ function ratesOf(random: Random, log: Plan["log"]): Partial<Record<FaultKind, nu
 function isPossible(kind: FaultKind, log: LogKind): boolean {
   const ofKafka = kind in KAFKA_FAULTS || kind in KAFKA_CLUSTER_FAULTS || kind in KAFKA_ENDS;
   const ofBroker = /^(commit|fetch|claim) /.test(kind);
+  // Elsewhere the log is kept by others.
+  if (kind === "log disk full") return log === "embedded";
   if (log === "kafka") return !ofBroker;
   if (log === "broker") return !ofKafka;
   return !ofKafka && !ofBroker && !/^(transaction |(zombie|pause|owner conflict)$)/.test(kind);

@@ -108,6 +108,9 @@ export class SimKv implements Kv {
     const answerMs = late ? sim.between(100, 4000) : sim.chance(0.3) ? sim.between(0.01, 0.5) : 0;
     return process.call(() => {
       if (locked) throw new Error(`database is locked ${SIMULATED}`);
+      if (file.fullUntil > sim.now && !sim.healed) {
+        throw new Error(`database or disk is full ${SIMULATED}`);
+      }
       if (lostBefore) throw new Error(`disk I/O error ${SIMULATED}`);
       const versionstamp = file.commit(options.ignoresChecks ? [] : checks, mutations);
       if (versionstamp !== null) options.onCommit(file, process, mutations);

@@ -39,19 +39,19 @@ export interface Verdict {
   readonly summaries: number;
 }
 
-export function verdictLine(v: Verdict): string {
+export function verdictLine(v: Omit<Verdict, "insideCheckpoint">): string {
   return `${v.answered} answered, ${v.lost} lost, ${v.doubled} doubled, state hash ${
     v.stateHashEqual ? "equal" : "DIFFERENT"
   }`;
 }
 
-const PARTITIONS = 4;
+export const PARTITIONS = 4;
 const CLIENTS = 4;
 const ITEMS = 20_000;
 const PRELOADED = 100_000;
 const ALIVE_MS_MAX = 900;
 
-const FLAGS = {
+export const FLAGS = {
   "log.partitions": String(PARTITIONS),
   "checkpoint.interval.millis": "150",
   "commit.interval.ms": "20",
@@ -66,14 +66,15 @@ const FLAGS = {
 const TS_STEP_MS = 20;
 
 /** Posts transactions with ids of its own, until the service is gone; remembers every answer. */
-class Load {
+export class Load {
   readonly answered = new Map<number, boolean>();
   #nextId = 1;
   readonly #startMs = Date.now();
 
   constructor(readonly random: Random) {}
 
-  async post(url: string, lines: readonly string[]): Promise<void> {
+  /** @returns the status of the answer */
+  async post(url: string, lines: readonly string[]): Promise<number> {
     const response = await fetch(`${url}/transactions`, {
       method: "POST",
       headers: { "content-type": "text/plain" },
@@ -83,6 +84,13 @@ class Load {
       const fields = line.split("\t");
       if (fields.length === 5) this.answered.set(Number(fields[0]), fields[4] === "true");
     }
+    return response.status;
+  }
+
+  /** A few transactions of random items. */
+  someLines(): string[] {
+    const line = () => this.line(this.random.below(ITEMS), this.random.below(60) - 35);
+    return Array.from({ length: 1 + this.random.below(100) }, line);
   }
 
   line(item: number, quantity: number): string {
@@ -100,9 +108,7 @@ class Load {
   async client(url: string): Promise<void> {
     try {
       while (true) {
-        const n = 1 + this.random.below(100);
-        const line = () => this.line(this.random.below(ITEMS), this.random.below(60) - 35);
-        await this.post(url, Array.from({ length: n }, line));
+        await this.post(url, this.someLines());
       }
     } catch {
       // The service was killed: what was not answered may or may not have happened.
@@ -132,15 +138,20 @@ export async function killRun({ kills, seed, log = () => {} }: KillOptions): Pro
     }
     await waitReady(service);
     await stopInGoodOrder(service);
-    return { ...await compare(folder, load), insideCheckpoint };
+    return { ...await compare(folder, folder, load), insideCheckpoint };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-async function compare(folder: string, load: Load): Promise<Omit<Verdict, "insideCheckpoint">> {
-  const log = await openLog(folder, PARTITIONS);
-  const store = await openStore(folder);
+/** Compares everything that a service left in its folders with the model, and with what it answered. */
+export async function compare(
+  logFolder: string,
+  stateFolder: string,
+  load: Load,
+): Promise<Omit<Verdict, "insideCheckpoint">> {
+  const log = await openLog(logFolder, PARTITIONS);
+  const store = await openStore(stateFolder);
   const results = new Map<number, boolean>();
   const inLog = new Set<number>();
   let doubled = 0;

@@ -258,7 +258,11 @@ Deno.test("a full disk is told, loses nothing that was answered, and is survived
     if (!unmount) {
       return void await t.step({ name: "needs root to mount a tmpfs", ignore: true, fn: () => {} });
     }
-    const flags = { "checkpoint.interval.millis": "0", "log.partitions": "1" };
+    const flags = {
+      "checkpoint.interval.millis": "0",
+      "log.partitions": "1",
+      "disk.free.bytes.min": "0",
+    };
     const service = await startService({ folder, flags });
     try {
       await Deno.writeFile(`${folder}/filler`, new Uint8Array(4_000_000));

@@ -75,10 +75,11 @@ class RemoteSession implements LogSession {
     return this.rpc.call("read", args, signal ? { signal } : {});
   }
 
-  commit(commit: Commit): Promise<CommitOutcome> {
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
     const batches = this.keepOutputs ? [] : commit.outputs.flatMap((o) => o.batches);
     const transfer = batches.map((b) => b.buffer as ArrayBuffer);
-    return this.rpc.call("commit", [this.claimed.session, commit], { transfer });
+    const args = [this.claimed.session, commit, signal !== undefined];
+    return this.rpc.call("commit", args, signal ? { transfer, signal } : { transfer });
   }
 }
 
@@ -96,6 +97,7 @@ export function logMethods(log: Log): Record<string, Method> {
       const batches = answer.batches.map((batch) => batch.slice());
       return new Transferred({ ...answer, batches }, batches.map((b) => b.buffer as ArrayBuffer));
     },
-    commit: ([session, commit]) => sessions[session]!.commit(commit),
+    commit: ([session, commit, mayWait], signal) =>
+      sessions[session]!.commit(commit, mayWait ? signal : undefined),
   };
 }

@@ -1,5 +1,6 @@
 // Calls between threads: each side has methods that the other may call, and answers come back by number.
 
+import { NoRoomError } from "../../log/mod.ts";
 import { LostError, StopError } from "../errors.ts";
 
 /** One end of a channel: a Worker, or the global scope of one. */
@@ -48,7 +49,8 @@ function send(error: unknown): SentError {
 
 function receive({ name, message, stack, remedy }: SentError): Error {
   if (remedy !== undefined) return new StopError(message, remedy);
-  const error = name === "LostError" ? new LostError(message) : new Error(message);
+  const Known = [LostError, NoRoomError].find((type) => type.name === name) ?? Error;
+  const error = new Known(message);
   if (error.name !== name && name !== "Error") error.message = `${name}: ${message}`;
   if (stack) error.stack = stack;
   return error;

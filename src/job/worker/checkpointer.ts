@@ -50,6 +50,8 @@ export class Checkpointer implements CutGate {
   readonly #commits = new Waiters();
   /** Why the last one was not taken. */
   #failure = "";
+  /** Chunks may lie in the store that no checkpoint needs: of a crash, or of one that failed. A sweep removes them. */
+  hasLeftovers = true;
   /** From the cut to the publication of the last one taken here. */
   lastMs: number | null = null;
 
@@ -202,7 +204,7 @@ export class Checkpointer implements CutGate {
           reason,
         });
       }
-      await draft.abandon().catch(() => {});
+      await draft.abandon().catch(() => this.hasLeftovers = true);
       return null;
     } finally {
       timeout.abort("over"); // without a reason an error with a stack is made

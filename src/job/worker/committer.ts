@@ -35,6 +35,9 @@ const PENDING_LIMITS: PendingLimits = { earlyBytes: 2 * MIB, maxBytes: 8 * MIB }
 /** Bytes that are written ahead of one commit, at the most: they are kept until it is acknowledged. */
 const AHEAD_BYTES_MAX = 32 * MIB;
 
+/** So long a commit may take until folding waits for it: what is not committed is folded again after a crash. */
+const SLOW_COMMIT_MS = 5000;
+
 /** A reason for an abort: without one an error with a stack is made each time. */
 const ASKED = "asked for";
 
@@ -83,7 +86,8 @@ export class Committer {
   get hasRoom(): boolean {
     const bytes = this.#pendingBytes;
     if (bytes >= this.limits.earlyBytes) this.ask();
-    return bytes + this.#unacknowledged < this.limits.maxBytes;
+    const isSlow = this.#committing && this.clock.monotonic() - this.#begunAt > SLOW_COMMIT_MS;
+    return bytes + this.#unacknowledged < this.limits.maxBytes && !isSlow;
   }
 
   /** Resolves when there is room for more pending outputs. */
@@ -104,7 +108,7 @@ export class Committer {
       while (!signal.aborted) {
         await this.#wait();
         if (this.#waitMs > 0 && !signal.aborted && this.#writeAhead()) continue;
-        await this.commit();
+        await this.commit(signal);
       }
     } finally {
       signal.removeEventListener("abort", ask);
@@ -149,9 +153,10 @@ export class Committer {
   /**
    * Commits what is pending now, and what was written ahead.
    *
+   * @param signal until it is aborted, a disk that is full is waited for
    * @throws {LostError} when it is not known to be committed
    */
-  async commit(): Promise<void> {
+  async commit(signal?: AbortSignal): Promise<void> {
     if (this.#committing) throw new Error("A commit is under way");
     const from = this.#begunAt = this.clock.monotonic();
     const last = this.#take();
@@ -163,8 +168,9 @@ export class Committer {
     const outcome = await this.session.commit({
       positions: positionsOf(all),
       outputs: outputsOf(last),
-    });
+    }, signal);
     this.#committing = false;
+    this.#room.wake();
     if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
     this.statistics.add(this.clock.monotonic() - from, this.clock.now());
     for (const { source, pending } of all) source.acknowledge(pending);

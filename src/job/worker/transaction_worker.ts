@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
+import { type ClaimedPartition, isNoRoom, type LogSession } from "../../log/mod.ts";
 import { FencedError } from "../../state/mod.ts";
 import { type CommitSource, Committer } from "./committer.ts";
 import { CommitStatistics } from "./durations.ts";
@@ -279,16 +279,18 @@ export class TransactionWorker implements JobWorker {
   /** Takes checkpoints as they fall due; the one under way is finished unless something failed. */
   async #checkpointLoop(stop: AbortSignal, failed: AbortSignal): Promise<void> {
     const { clock } = this.context;
-    const swept = new Set<Member>();
     while (!stop.aborted) {
       for (const member of this.members) {
         const { checkpointer, chain } = member;
         if (stop.aborted || !checkpointer.due) continue;
         const manifest = await checkpointer.take(failed).catch(lostIfFenced);
-        if (!manifest || swept.has(member)) continue;
-        // Once, behind the first checkpoint: what a crash left.
-        await chain.sweep().catch(lostIfFenced);
-        swept.add(member);
+        if (!manifest || !checkpointer.hasLeftovers) continue;
+        // Behind the first checkpoint, what a crash left; behind a later one, what a full disk did.
+        checkpointer.hasLeftovers = false;
+        await chain.sweep().catch((error) => {
+          checkpointer.hasLeftovers = true;
+          if (!isNoRoom(error)) lostIfFenced(error);
+        });
       }
       await clock.sleep(CHECKPOINT_LOOK_MS, stop);
     }
