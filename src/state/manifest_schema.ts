@@ -49,6 +49,7 @@ export const manifestSchema = z.strictObject({
   partition: z.int().min(0).max(PARTITIONS_MAX),
   sequence: z.int().min(1),
   logId: text,
+  topicId: text.nullable().exactOptional(),
   start: count.nullable(),
   scalars,
   lastBatch: z.strictObject({ baseOffset: count, crc: count }).nullable(),

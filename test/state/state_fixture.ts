@@ -40,6 +40,7 @@ export function scalars(position: number): StateScalars {
 export function facts(position: number): CheckpointFacts {
   return {
     logId: "log",
+    topicId: "AAAAAAAAAAAAAAAAAAAAAA",
     start: 0,
     scalars: scalars(position),
     lastBatch: { baseOffset: 0, crc: 7 },
