@@ -96,6 +96,7 @@ export class Pipeline {
         deadLetters: wiring.deadLetterTopic,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
         batchBytesMax,
+        deadLetterBytesMax: wiring.transactions.source.deadLetterBytesMax ?? batchBytesMax,
         discardResults: wiring.results.sinks.length === 0,
       },
       owners,

@@ -19,7 +19,7 @@ import {
 } from "../types/mod.ts";
 import { DamagedBatchError } from "./errors.ts";
 import type { CommitSource, Pending } from "./worker/committer.ts";
-import { deadLetterOf } from "./worker/dead_letters.ts";
+import { deadLetterOf, letterBytesMax } from "./worker/dead_letters.ts";
 import type { Owners } from "./worker/owners.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -31,6 +31,8 @@ export interface QueryTopics {
   readonly deadLetters: string | null;
   partitionsOf(topic: string): number;
   readonly batchBytesMax: number;
+  /** Largest batch of a dead letter alone, if that is another. */
+  readonly deadLetterBytesMax?: number;
 }
 
 export interface PendingQueries extends Pending {
@@ -142,7 +144,7 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
         offset: BigInt(record.offset),
         timestamp: BigInt(timestamp),
       };
-      const letter = deadLetterOf(record, about, source, topics.batchBytesMax - 100);
+      const letter = deadLetterOf(record, about, source, letterBytesMax(topics));
       this.#deadLetters.push(letter);
       this.pendingBytes += letter.value?.length ?? 0;
       return query;

@@ -30,6 +30,8 @@ export interface LogSource<L extends Log = Log> {
   readonly tellsThroughput?: boolean;
   /** After open: largest batch that the log takes; without it, what a value of Deno KV holds. */
   readonly batchBytesMax?: number;
+  /** Largest batch of a dead letter alone, if that is another. */
+  readonly deadLetterBytesMax?: number;
 }
 
 /** What a log may ask of the job that opens it. */

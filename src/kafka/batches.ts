@@ -9,6 +9,7 @@ const MAGIC_AT = 16;
 const CRC_AT = 17;
 const ATTRIBUTES_AT = 21;
 const LAST_DELTA_AT = 23;
+const FIRST_TIMESTAMP_AT = 27;
 const PRODUCER_ID_AT = 43;
 const PRODUCER_EPOCH_AT = 51;
 const SEQUENCE_AT = 53;
@@ -136,6 +137,35 @@ export function emptyBatch(
 /** Number of records, by which sequence numbers count. */
 export function recordsOf(batch: Uint8Array): number {
   return viewOf(batch).getInt32(RECORDS_AT);
+}
+
+/** The sequence number of its first record. */
+export function sequenceOf(batch: Uint8Array): number {
+  return viewOf(batch).getInt32(SEQUENCE_AT);
+}
+
+/** The smallest timestamp of its records; Infinity when it has none. */
+export function minTimestamp(batch: Uint8Array): number {
+  const view = viewOf(batch);
+  const first = Number(view.getBigInt64(FIRST_TIMESTAMP_AT));
+  let min = Infinity;
+  let at = BATCH_HEADER_BYTES;
+  const varint = () => {
+    let zigzag = 0;
+    for (let unit = 1;; unit *= 128) {
+      const byte = view.getUint8(at++);
+      zigzag += (byte & 127) * unit;
+      if (byte < 128) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+    }
+  };
+  for (let left = recordsOf(batch); left > 0; left--) {
+    const length = varint();
+    const end = at + length;
+    at++; // attributes
+    min = Math.min(min, first + varint());
+    at = end;
+  }
+  return min;
 }
 
 /** Whether a batch carries the producer already: the core puts it into the results' batches. */

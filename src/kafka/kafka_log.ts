@@ -14,6 +14,7 @@ import type { ActiveGeneration } from "./active_generation.ts";
 import { KafkaSession, logEnds, type SessionFacts, toJobError } from "./kafka_session.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
+import { OutputForm } from "./output_form.ts";
 import { TopicWatch } from "./topic_watch.ts";
 import type { JobTopics } from "./topics.ts";
 import type { TopicsView } from "./topics_view.ts";
@@ -59,6 +60,8 @@ export function queryTransactionalId(groupId: string): string {
 export class KafkaLog implements Log {
   readonly membership: Membership;
   readonly watch: TopicWatch;
+  readonly #form: OutputForm;
+  readonly #queryForm: OutputForm;
   readonly #waits: Waits;
   readonly #closed = new AbortController();
 
@@ -66,6 +69,8 @@ export class KafkaLog implements Log {
     const { facts, topics, view, conditions } = options;
     const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
     this.#waits = new Waits(conditions, clock);
+    this.#form = new OutputForm(topics.deadLetters);
+    this.#queryForm = new OutputForm(topics.deadLetters);
     this.watch = new TopicWatch({
       topics,
       groupId: facts.groupId,
@@ -131,6 +136,7 @@ export class KafkaLog implements Log {
     const session = await KafkaSession.open({
       facts,
       view,
+      form: input === queries ? this.#queryForm : this.#form,
       clock,
       input,
       partitions: wanted,

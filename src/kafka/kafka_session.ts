@@ -21,6 +21,7 @@ import { type BatchCrc, encodeMetadata } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
 import type { TopicsView } from "./topics_view.ts";
+import { type OutputForm, OutputRefusedError } from "./output_form.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -45,6 +46,8 @@ export interface SessionOptions {
   readonly facts: SessionFacts;
   /** The topics as they were when it was claimed. */
   readonly view: TopicsView;
+  /** Outlives sessions: it remembers what outputs refused. */
+  readonly form: OutputForm;
   readonly clock: Clock;
   readonly transactionalId: string;
   readonly input: string;
@@ -79,6 +82,8 @@ export class KafkaSession implements LogSession {
   readonly #fetcher: Fetcher;
   readonly #ended = new AbortController();
   #over: Error | null = null;
+  /** Next offset by partition as of the last commit. */
+  readonly #committed: Map<number, number>;
 
   private constructor(
     readonly options: SessionOptions,
@@ -89,6 +94,7 @@ export class KafkaSession implements LogSession {
     const { clock } = options;
     const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
     this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends });
+    this.#committed = new Map(partitions.map((p) => [p.partition, p.committed.offset]));
     for (const { partition, committed, last } of partitions) {
       if (last) this.#fetcher.lastBatches.set(partition, committed.offset, last);
     }
@@ -101,8 +107,9 @@ export class KafkaSession implements LogSession {
    * @throws {StopError} when only a person can help
    */
   static async open(options: SessionOptions): Promise<KafkaSession> {
-    const { facts, clock, transactionalId } = options;
+    const { facts, form, view, clock, transactionalId } = options;
     const client = new KafkaClient(facts.connection, clock, options.waits);
+    form.use(view.limits);
     try {
       await client.connect(facts.topics);
       const transactions = await TransactionalProducer.open(client, clock, {
@@ -110,6 +117,7 @@ export class KafkaSession implements LogSession {
         timeoutMs: facts.transactionTimeoutMs,
         groupId: facts.groupId,
         compression: facts.compression,
+        form,
       });
       const partitions = await claimed(options, client);
       return new KafkaSession(options, client, transactions, partitions);
@@ -166,9 +174,19 @@ export class KafkaSession implements LogSession {
     try {
       await this.transactions.write(outputs);
     } catch (error) {
-      this.end(toJobError(error));
+      if (!this.#over) this.end(this.#jobError(error)); // a commit may have said so already
       throw error;
     }
+  }
+
+  /** One that an output's refusal is the cause of names the output, and where its input stands. */
+  #jobError(error: unknown): Error {
+    if (!(error instanceof OutputRefusedError)) return toJobError(error);
+    const from = [...this.#committed].map(([partition, offset]) =>
+      `${partition} from offset ${offset}`
+    );
+    const of = `partition ${from.join(", ")} on of ${this.input}`;
+    return this.options.form.onRefusal(error.refusal, of);
   }
 
   async commit({ positions, outputs }: Commit): Promise<CommitOutcome> {
@@ -181,9 +199,11 @@ export class KafkaSession implements LogSession {
     try {
       const { member, input } = this.options;
       await this.transactions.commit(outputs, member, [{ topic: input, partitions: offsets }]);
+      this.options.form.onCommitted();
+      for (const { partition, offset } of positions) this.#committed.set(partition, offset);
       return "committed";
     } catch (error) {
-      return this.#lost(toJobError(error));
+      return this.#lost(this.#over ?? this.#jobError(error));
     }
   }
 

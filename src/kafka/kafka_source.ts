@@ -22,23 +22,20 @@ import { connectionOf } from "./security.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
 import {
   checkNames,
-  checkSettings,
   createTopics,
   type JobTopics,
   NEW_TOPIC_PARTITIONS,
+  outputsOf,
   topicNames,
   untilLed,
 } from "./topics.ts";
-import { lookAt } from "./topics_view.ts";
+import { limitsOf, warningsOf } from "./output_limits.ts";
+import { type Look, lookAt, type TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
 /** Largest output batch: the core's output area holds several. */
 const BATCH_BYTES_MAX = 256 * 1024;
-/** Smaller batches could not hold a record. */
-const BATCH_BYTES_MIN = 4096;
-/** What the broker itself counts beside a batch, at the most. */
-const MARGIN_BYTES = 128;
 /** What the wait for brokers that are not there at the start is called. */
 const KAFKA = "kafka";
 const BACK_OFF_FIRST_MS = 200;
@@ -73,6 +70,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
   threads: ThreadedLog | undefined;
   batchBytesMax = BATCH_BYTES_MAX;
   readonly tellsThroughput = true;
+  /** They stay whole until they are written. */
+  readonly deadLetterBytesMax = Infinity;
 
   /** @param instance this process, whose address others are told */
   constructor(
@@ -136,6 +135,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       id: opened.id,
       topicId: opened.topicId,
       view,
+      deadLetters: topics.deadLetters,
       session: facts,
     };
     this.threads = {
@@ -189,10 +189,9 @@ export class KafkaSource implements LogSource<KafkaLog> {
         await untilLed(client, names);
       }
     }
-    const { view, missing } = await lookAt(client, topics);
+    const { view, missing, settings } = await lookAt(client, topics);
     checkNames(topics, missing);
-    const configs = await client.topicConfigs(names);
-    const hidden = names.filter((name) => !configs.has(name));
+    const hidden = names.filter((name) => !settings.has(name));
     if (hidden.length > 0) {
       log.warn(
         "The settings of {topics} are not checked: the job's user has no right to see them " +
@@ -200,17 +199,27 @@ export class KafkaSource implements LogSource<KafkaLog> {
         { topics: hidden.join(", ") },
       );
     }
-    const largest = checkSettings(topics, configs) - MARGIN_BYTES;
-    if (largest < BATCH_BYTES_MIN) {
-      throw new StopError(
-        `An output topic takes batches of ${
-          largest + MARGIN_BYTES
-        } bytes at the most (max.message.bytes)`,
-        `set it to at least ${BATCH_BYTES_MIN + MARGIN_BYTES}`,
-      );
-    }
-    this.batchBytesMax = Math.min(BATCH_BYTES_MAX, largest);
+    this.#warn(topics, view, settings);
+    // Dead letters are cut to what their topic takes when they are written.
+    const batches = outputsOf({ ...topics, deadLetters: null }).map((o) =>
+      view.limits[o]!.batchBytes
+    );
+    this.batchBytesMax = Math.min(BATCH_BYTES_MAX, ...batches);
     return { clusterId: client.clusterId, view };
+  }
+
+  /** Says at the start which outputs will not take every record as it is. */
+  #warn(topics: JobTopics, { limits }: TopicsView, settings: Look["settings"]): void {
+    const inputs: Record<string, readonly string[]> = {
+      [topics.queryResults ?? ""]: [topics.queries],
+      [topics.deadLetters ?? ""]: [topics.transactions, topics.queries],
+    };
+    for (const [topic, own] of Object.entries(limits)) {
+      const of = (inputs[topic] ?? [topics.transactions]).map((t) => limitsOf(settings.get(t)));
+      for (const warning of warningsOf(topic, own, of, topic === topics.deadLetters)) {
+        log.warn("{warning}", { warning });
+      }
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import { Waits } from "../job/mod.ts";
 import { remoteConditions } from "../job/threads/remote_conditions.ts";
+import { OutputForm } from "./output_form.ts";
 import type { ConfirmedClaim } from "./kafka_log.ts";
 import type { TopicsView } from "./topics_view.ts";
 import type { Rpc } from "../job/threads/rpc.ts";
@@ -14,6 +15,7 @@ export interface KafkaThreadFacts {
   readonly topicId: string | null;
   /** The topics as they were when the process started. */
   readonly view: TopicsView;
+  readonly deadLetters: string | null;
   readonly session: SessionFacts;
 }
 
@@ -25,10 +27,12 @@ export class KafkaThreadLog implements Log {
   readonly #waits: Waits;
   /** As of the newest claim. */
   #view: TopicsView;
+  readonly #form: OutputForm;
 
   constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
     this.#waits = new Waits(remoteConditions(rpc), clock);
     this.#view = facts.view;
+    this.#form = new OutputForm(facts.deadLetters);
   }
 
   get id(): string {
@@ -58,6 +62,7 @@ export class KafkaThreadLog implements Log {
     const session = await KafkaSession.open({
       facts: this.facts.session,
       view,
+      form: this.#form,
       clock: this.clock,
       input,
       partitions,

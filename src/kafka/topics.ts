@@ -2,6 +2,7 @@ import { systemClock } from "../types/mod.ts";
 import { StopError } from "../job/errors.ts";
 import { ErrorCode, errorCodeOf, isUnavailable, reasonOf } from "./client/errors.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
+import type { Settings } from "./output_limits.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
 
 /** Topics of a job by their roles; null = not used. */
@@ -159,45 +160,21 @@ export function checkNames(topics: JobTopics, missing: readonly string[]): void 
   );
 }
 
-const TIMESTAMP_LIMITS = [
-  "message.timestamp.before.max.ms",
-  "message.timestamp.after.max.ms",
-] as const;
+/** The output topics of a job. */
+export function outputsOf(topics: JobTopics): string[] {
+  const { results, queryResults, summaries, deadLetters } = topics;
+  return [results, queryResults, summaries, deadLetters].filter((t): t is string => t !== null);
+}
 
 /**
- * Settings of the topics under which the job would lose data or get stuck.
- *
- * @returns the largest batch that every output topic takes
- * @throws {StopError}
+ * @param settings of the topic of transactions; undefined: they are not known
+ * @throws {StopError} when it is compacted
  */
-export function checkSettings(
-  topics: JobTopics,
-  configs: ReadonlyMap<string, ReadonlyMap<string, string | null>>,
-): number {
-  const setting = (topic: string, name: string) => configs.get(topic)?.get(name) ?? "";
-  const cleanup = setting(topics.transactions, "cleanup.policy");
-  if (cleanup.includes("compact")) {
-    throw new StopError(
-      `Topic ${topics.transactions} is compacted (cleanup.policy=${cleanup}): it loses transactions`,
-      "set its cleanup.policy to delete",
-    );
-  }
-  let batchBytesMax = Infinity;
-  const outputs = [topics.results, topics.queryResults, topics.summaries, topics.deadLetters];
-  for (const topic of outputs.filter((t): t is string => t !== null)) {
-    const bytes = Number(setting(topic, "max.message.bytes"));
-    if (bytes > 0) batchBytesMax = Math.min(batchBytesMax, bytes);
-    if (setting(topic, "message.timestamp.type") === "LogAppendTime") continue;
-    for (const limit of TIMESTAMP_LIMITS) {
-      const own = Number(setting(topic, limit) || Infinity);
-      const input = Number(setting(topics.transactions, limit) || Infinity);
-      if (own >= input) continue;
-      throw new StopError(
-        `Topic ${topic} refuses timestamps that ${topics.transactions} takes: its ${limit} is ${own}, ` +
-          `the input's ${input}`,
-        `set ${limit} of ${topic} to at least ${input}`,
-      );
-    }
-  }
-  return batchBytesMax;
+export function checkCompaction({ transactions }: JobTopics, settings: Settings | undefined): void {
+  const cleanup = settings?.get("cleanup.policy") ?? "";
+  if (!cleanup.includes("compact")) return;
+  throw new StopError(
+    `Topic ${transactions} is compacted (cleanup.policy=${cleanup}): it loses transactions`,
+    "set its cleanup.policy to delete",
+  );
 }

@@ -5,7 +5,8 @@ import { StopError } from "../job/errors.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
-import { type JobTopics, SETTING_OF, topicNames } from "./topics.ts";
+import { checkBatchBytes, limitsOf, type OutputLimits, type Settings } from "./output_limits.ts";
+import { checkCompaction, type JobTopics, outputsOf, SETTING_OF, topicNames } from "./topics.ts";
 
 export interface TopicFacts {
   /** The topic's id (KIP-516); null where brokers have none. */
@@ -16,10 +17,14 @@ export interface TopicFacts {
 /** The topics of a job by name; can be cloned for another thread. */
 export interface TopicsView {
   readonly topics: Readonly<Record<string, TopicFacts>>;
+  /** What output topics take. */
+  readonly limits: Readonly<Record<string, OutputLimits>>;
 }
 
 /** What was found at one look. */
 export interface Look {
+  /** Settings of topics; those that the job's user may not see are not in it. */
+  readonly settings: ReadonlyMap<string, Settings>;
   readonly view: TopicsView;
   /** Topics that are not there. */
   readonly missing: readonly string[];
@@ -28,7 +33,7 @@ export interface Look {
 /**
  * Looks at the topics of a job.
  *
- * @throws {StopError} when one may not be looked at
+ * @throws {StopError} when one may not be looked at, or its settings make it useless
  */
 export async function lookAt(client: KafkaClient, topics: JobTopics): Promise<Look> {
   const names = topicNames(topics);
@@ -47,7 +52,14 @@ export async function lookAt(client: KafkaClient, topics: JobTopics): Promise<Lo
       missing.push(name);
     } else throw protocolError(errorCode);
   }
-  return { view: { topics: facts }, missing };
+  const settings = await client.topicConfigs(Object.keys(facts));
+  checkCompaction(topics, settings.get(topics.transactions));
+  const limits: Record<string, OutputLimits> = {};
+  for (const name of outputsOf(topics).filter((output) => facts[output])) {
+    const own = limits[name] = limitsOf(settings.get(name));
+    checkBatchBytes(name, own);
+  }
+  return { view: { topics: facts, limits }, missing, settings };
 }
 
 const ABSENT = { errorCode: ErrorCode.UnknownTopicOrPartition, id: null, partitions: 0 };

@@ -1,6 +1,8 @@
 import type { Clock } from "../types/mod.ts";
 import { isStamped, type Producer, recordsOf, sequenceBehind, stamp } from "./batches.ts";
 import { type CodecName, compressBatch } from "./codecs.ts";
+import { StopError } from "../job/errors.ts";
+import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
@@ -9,7 +11,8 @@ import {
   type TopicPartitions,
   txnOffsetCommitExchange,
 } from "./protocol/offsets.ts";
-import type { ProduceAnswer, ProducedBatch } from "./protocol/produce.ts";
+import { type OutputForm, OutputRefusedError } from "./output_form.ts";
+import type { ProduceAnswer, ProducedBatch, ProducedPartition } from "./protocol/produce.ts";
 import type { TopicOutput } from "../log/mod.ts";
 
 export interface TransactionOptions {
@@ -18,6 +21,8 @@ export interface TransactionOptions {
   readonly groupId: string;
   /** How batches are compressed; none by default. */
   readonly compression?: CodecName;
+  /** Brings outputs into the form that their topics take; without it they go out as they are. */
+  readonly form?: OutputForm;
 }
 
 /** A member of the group, as it commits offsets. */
@@ -186,7 +191,11 @@ export class TransactionalProducer {
     if (partitions.length === 0) return;
     const topics = [...Map.groupBy(partitions.map(placeOf), (place) => place.topic)]
       .map(([topic, some]) => ({ topic, partitions: some.map((place) => place.partition) }));
-    await this.#coordinator((c) => c.addPartitionsToTxn({ ...this.#identity, topics }));
+    await this.#coordinator((c) => c.addPartitionsToTxn({ ...this.#identity, topics }))
+      .catch((error) => {
+        if (errorCodeOf(error) !== ErrorCode.TopicAuthorizationFailed) throw error;
+        throw notAllowed(topics.map((t) => t.topic));
+      });
   }
 
   async #commitOffsets(
@@ -214,7 +223,7 @@ export class TransactionalProducer {
     this.#sent = sent; // what fails makes all fail that follows
     const acknowledged = sent.then((answers) => Promise.all(answers)).then((answers) => {
       const failed = answers.flatMap((a) => a.partitions).find((p) => p.errorCode !== 0);
-      if (failed) throw protocolError(failed.errorCode);
+      if (failed) throw refusalOf(failed);
     });
     acknowledged.catch(() => {}); // whoever commits awaits it
     open.acknowledged.push(acknowledged);
@@ -248,7 +257,7 @@ export class TransactionalProducer {
   /** Frames with at most one batch of a partition each, in the order of its batches. */
   *#frames(outputs: readonly TopicOutput[]): Generator<ProducedBatch[]> {
     const queues = [...Map.groupBy(outputs, (o) => `${o.topic}-${o.partition}`).values()]
-      .map((same) => ({ ...same[0]!, batches: same.flatMap((o) => o.batches) }));
+      .map((same) => this.#fit({ ...same[0]!, batches: same.flatMap((o) => o.batches) }));
     const depth = queues.reduce((n, q) => Math.max(n, q.batches.length), 0);
     for (let k = 0; k < depth; k++) {
       let frame: ProducedBatch[] = [];
@@ -269,6 +278,16 @@ export class TransactionalProducer {
     }
   }
 
+  #fit(output: TopicOutput): TopicOutput {
+    const { form } = this.options;
+    if (!form) return output;
+    const { topic, partition, batches } = output;
+    return {
+      ...output,
+      batches: form.fit(topic, partition, batches, this.producer, this.clock.now()),
+    };
+  }
+
   #stamp(topic: string, partition: number, batch: Uint8Array): void {
     if (isStamped(batch, this.producer)) return;
     const key = `${topic}-${partition}`;
@@ -276,6 +295,22 @@ export class TransactionalProducer {
     stamp(batch, this.producer, sequence);
     this.#sequences.set(key, sequenceBehind(sequence, recordsOf(batch)));
   }
+}
+
+function notAllowed(topics: readonly string[]): StopError {
+  return new StopError(
+    `Kafka does not allow the job's user to write to ${topics.join(", ")}, or to one of them`,
+    "give it the right to write its output topics (Write and Describe)",
+  );
+}
+
+/** The error for a batch that was not taken; one that another form may end says where, and why. */
+function refusalOf({ topic, partition, errorCode, message }: ProducedPartition): Error {
+  const error = protocolError(errorCode);
+  if (errorCode === ErrorCode.TopicAuthorizationFailed) return notAllowed([topic]);
+  if (isUnavailable(error) || isFenced(error)) return error;
+  const words = message === null ? error.message : `${error.message}: ${message}`;
+  return new OutputRefusedError({ topic, partition, errorCode, message: words });
 }
 
 function nameOf({ topic, partition }: TopicOutput): string {

@@ -202,6 +202,12 @@ export function recordBytesMax({ key, value, headers = [] }: NewRecord): number 
   return RECORD_OVERHEAD_BYTES + fields + inHeaders;
 }
 
+/** Bytes of a batch of this record alone, without its header. */
+export function recordBytes({ key, value, headers = [] }: NewRecord): number {
+  const body = 3 + fieldLength(key) + fieldLength(value) + encodeHeaders(headers).length;
+  return varintLength(body) + body;
+}
+
 /** Batches of at most so many bytes, as few as that takes; a record that is larger has one of its own. */
 export function splitIntoBatches(
   records: readonly NewRecord[],

@@ -12,7 +12,7 @@ import { ManualClock } from "../job/manual_clock.ts";
 import { connectionTo } from "./connection.ts";
 
 const TOPIC = "transactions";
-const view = { topics: { [TOPIC]: { id: null, partitions: 1 } } };
+const view = { topics: { [TOPIC]: { id: null, partitions: 1 } }, limits: {} };
 const member = { memberId: "me", generation: 7 };
 
 /** A broker with one empty partition, at whose start the group stands. */
@@ -59,7 +59,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
     inputBatchBytesMax: 1000,
   } as const;
   const log = new KafkaThreadLog(
-    { id: "log", topicId: null, view, session },
+    { id: "log", topicId: null, view, deadLetters: null, session },
     near,
     clock,
   );

@@ -11,7 +11,7 @@ import {
   splitIntoBatches,
 } from "../../types/mod.ts";
 import { Code, type Core, CoreError, type DeadLetter, type Output } from "../../wasm/mod.ts";
-import { deadLetterRecord } from "./dead_letters.ts";
+import { deadLetterRecord, letterBytesMax } from "./dead_letters.ts";
 import { DamagedBatchError, StopError } from "../errors.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -26,6 +26,8 @@ export interface OutputTopics {
   partitionsOf(topic: string): number;
   /** Largest record and batch that the log takes. */
   readonly batchBytesMax: number;
+  /** Largest batch of a dead letter alone, if that is another. */
+  readonly deadLetterBytesMax?: number;
   /** Nobody wants results: they are not even encoded. */
   readonly discardResults?: boolean;
 }
@@ -179,7 +181,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       if (this.topics.deadLetters === null) continue;
       const source = { topic: this.topics.input, partition: this.partition };
       this.#pending.deadLetters.push(
-        deadLetterRecord(letter, source, this.topics.batchBytesMax - 100),
+        deadLetterRecord(letter, source, letterBytesMax(this.topics)),
       );
       this.pendingBytes += letter.record.length;
     }

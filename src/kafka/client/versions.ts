@@ -23,7 +23,7 @@ const NEEDED: readonly Needed[] = [
   { name: "Metadata", key: 3, version: 9, since: "2.4" },
   { name: "JoinGroup", key: 11, version: 5, since: "2.3" },
   { name: "Fetch", key: 1, version: 11, since: "2.3" },
-  { name: "Produce", key: 0, version: 7, since: "2.1" },
+  { name: "Produce", key: 0, version: 8, since: "2.4" },
 ];
 
 /** The oldest Apache Kafka that offers everything. */

@@ -1,11 +1,11 @@
-// Produce v7 around record batches that are encoded already: their bytes are not copied.
+// Produce v8 around record batches that are encoded already: their bytes are not copied.
 
 import { Buffer } from "node:buffer";
 import { encodeUtf8 } from "../../types/mod.ts";
 import { Reader } from "./wire.ts";
 
 export const PRODUCE_API_KEY = 0;
-export const PRODUCE_API_VERSION = 7;
+export const PRODUCE_API_VERSION = 8;
 const ALL_REPLICAS = -1;
 
 /** One batch for a partition: a request carries at most one per partition. */
@@ -64,14 +64,19 @@ export function encodeProduce(frame: ProduceFrame): Uint8Array[] {
   return parts;
 }
 
+/** What became of the batch of a partition. */
+export interface ProducedPartition {
+  readonly topic: string;
+  readonly partition: number;
+  readonly errorCode: number;
+  readonly baseOffset: number;
+  /** Why it was refused, in the words of the broker, if it says so. */
+  readonly message: string | null;
+}
+
 export interface ProduceAnswer {
   readonly clientSideThrottleTime: number;
-  readonly partitions: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly errorCode: number;
-    readonly baseOffset: number;
-  }[];
+  readonly partitions: readonly ProducedPartition[];
 }
 
 export function decodeProduce(payload: Uint8Array): ProduceAnswer {
@@ -84,7 +89,13 @@ export function decodeProduce(payload: Uint8Array): ProduceAnswer {
       const baseOffset = r.long();
       r.long(); // append time
       r.long(); // log start
-      return { topic, partition, errorCode, baseOffset };
+      const ofRecords = r.array(() => {
+        r.int32(); // its place in the batch
+        return r.nullableString();
+      });
+      const ofBatch = r.nullableString();
+      const message = ofRecords.find((text) => text !== null) ?? ofBatch;
+      return { topic, partition, errorCode, baseOffset, message };
     });
   }).flat();
   return { partitions, clientSideThrottleTime: r.int32() };

@@ -1,6 +1,8 @@
 // Simulated brokers of one Kafka cluster: where partitions and coordinators live, what fails there.
 
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
+import type { ConfigEntry } from "../../../src/kafka/client/internals.ts";
+import { NO_LIMITS, type OutputLimits } from "../../../src/kafka/output_limits.ts";
 import { topicIdText, type TopicMetadata } from "../../../src/kafka/protocol/metadata.ts";
 import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
 import { Broker, type BrokerPartition } from "../broker.ts";
@@ -39,6 +41,8 @@ export class Brokers {
   readonly #coordinators: Record<CoordinatorKind, Seat>;
   readonly #leaders = new Map<BrokerPartition, Seat>();
   readonly #lags = new Map<BrokerPartition, Lag>();
+  /** What output topics take. */
+  readonly limits = new Map<string, OutputLimits>();
   /** Ids of topics; a topic that is created anew has another. */
   readonly #ids = new Map<string, string>();
   /** Topics that were deleted and are not there again. */
@@ -78,6 +82,18 @@ export class Brokers {
 
   isThere(topic: string): boolean {
     return !this.#gone.has(topic);
+  }
+
+  /** Settings of a topic, as DescribeConfigs gives them. */
+  settingsOf(topic: string): ConfigEntry[] {
+    const { batchBytes, beforeMs, afterMs, needsKey } = this.limits.get(topic) ?? NO_LIMITS;
+    const number = (n: number) => n === Infinity ? "9223372036854775807" : String(n);
+    return [
+      ["max.message.bytes", batchBytes === Infinity ? "1048588" : String(batchBytes)],
+      ["message.timestamp.before.max.ms", number(beforeMs)],
+      ["message.timestamp.after.max.ms", number(afterMs)],
+      ["cleanup.policy", needsKey ? "compact" : "delete"],
+    ].map(([configName, configValue]) => ({ configName: configName!, configValue: configValue! }));
   }
 
   /** Deletes a topic, and creates it anew after a moment; its offsets in the group go, mostly. */

@@ -55,6 +55,7 @@ const TRANSACTION: Refusals = {
 /** Codes that a request may be refused with, by the fault that does it. */
 const REFUSALS = {
   Metadata: {},
+  DescribeConfigs: {},
   FindCoordinator: {},
   JoinGroup: {
     ...MEMBER,
@@ -108,7 +109,7 @@ const VERSIONS = {
 } as const;
 
 function versions(fetch: number, metadata: number): OfferedVersions {
-  const newest = { 0: 7, 1: fetch, 3: metadata, 9: 7, 11: 5, 28: 3 };
+  const newest = { 0: 8, 1: fetch, 3: metadata, 9: 7, 11: 5, 28: 3 };
   return Object.fromEntries(
     Object.entries(newest).map(([key, maxVersion]) => [key, { minVersion: 0, maxVersion }]),
   );
@@ -343,7 +344,13 @@ export class SimCluster implements Cluster {
           () => brokers.coordinatorNode(coordinatorType === 0 ? "group" : "transaction"),
         ),
       createTopics: unused,
-      describeConfigs: unused,
+      describeConfigs: ({ resources }) =>
+        this.request(node, "DescribeConfigs", () => ({
+          resources: resources.map(({ name }) => ({
+            resourceName: name,
+            configEntries: brokers.settingsOf(name),
+          })),
+        })),
     };
   }
 

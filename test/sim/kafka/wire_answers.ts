@@ -165,7 +165,8 @@ export function produceAnswer(partitions: readonly ProducedPartition[]): Uint8Ar
   const w = new Writer();
   w.array([...Map.groupBy(partitions, (p) => p.topic)], ([topic, some]) => {
     w.string(topic).array(some, ({ partition, errorCode, baseOffset }) => {
-      w.int32(partition).int16(errorCode).int64(baseOffset).int64(-1).int64(0);
+      w.int32(partition).int16(errorCode).int64(baseOffset).int64(-1).int64(0)
+        .array([], () => {}).int16(-1);
     });
   });
   return bytesOf(w.int32(0));
