@@ -83,13 +83,14 @@ export class Auditor {
     readonly sim: Sim,
     readonly input: InputView,
     readonly topics: { results: string; summaries: string; deadLetters: string },
+    hasGrown: (topic: string) => boolean = () => false,
   ) {
     const { partitions, core, sidePartitions } = sim.plan;
     this.partitions = Array.from(
       { length: partitions },
       (_, partition) => new Audit(new Model({ ...core, partition })),
     );
-    this.expectations = new Expectations(sim, topics, sidePartitions);
+    this.expectations = new Expectations(sim, topics, sidePartitions, hasGrown);
   }
 
   // ---- what a process does ----

@@ -140,6 +140,14 @@ export class Broker {
     return partitions;
   }
 
+  /** Adds a partition to a topic. */
+  grow(topic: string): BrokerPartition {
+    const partitions = this.topic(topic);
+    const added = new BrokerPartition(topic, partitions.length);
+    partitions.push(added);
+    return added;
+  }
+
   topic(topic: string): BrokerPartition[] {
     return this.#topics.get(topic)!;
   }

@@ -76,6 +76,8 @@ export const KAFKA_CLUSTER_FAULTS = {
   "leaders move": 2,
   "broker restarts": 2,
   "connections break": 1,
+  "output limits change": 2,
+  "output grows": 1,
 } as const;
 
 /** What ends a run on Kafka in another way: a rate is a share of the seeds that may have it. */

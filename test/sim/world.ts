@@ -80,7 +80,9 @@ export class World {
     this.logFile = this.broker ? null : new KvFile("log");
     this.archive = this.logFile && new EmbeddedArchive(this.logFile, TOPICS.input);
     const input = this.broker ? viewOf(this.broker, this.kafka !== null) : this.archive!;
-    this.auditor = new Auditor(sim, input, TOPICS);
+    const hasGrown = (topic: string) =>
+      this.kafka !== null && this.broker!.topic(topic).length > sizes[topic]!;
+    this.auditor = new Auditor(sim, input, TOPICS, hasGrown);
     this.workload = new Workload(sim, (p) => this.auditor.partitions[p]!.offset > 0);
   }
 

@@ -7,6 +7,7 @@ import { topicIdText, type TopicMetadata } from "../../../src/kafka/protocol/met
 import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
 import { Broker, type BrokerPartition } from "../broker.ts";
 import type { KafkaClusterFault } from "../plan.ts";
+import { TOPICS } from "../member.ts";
 import type { SimProcess } from "../process.ts";
 import type { Sim } from "../sim.ts";
 import { connectionError } from "./client_errors.ts";
@@ -60,7 +61,13 @@ export class Brokers {
     );
     this.storage = new Broker(sim, input, topics);
     this.group = new Group(sim);
-    this.transactions = new Transactions(sim, this.storage, this.group, onCommit);
+    this.transactions = new Transactions(
+      sim,
+      this.storage,
+      this.group,
+      onCommit,
+      (topic) => this.limits.get(topic) ?? NO_LIMITS,
+    );
     const seat = () => ({ node: sim.pick(this.nodes), readyAt: 0 });
     this.#coordinators = { group: seat(), transaction: seat() };
     for (const tp of this.#partitions) this.#leaders.set(tp, seat());
@@ -174,9 +181,31 @@ export class Brokers {
         return;
       case "connections break":
         return this.#breakConnections(sim.pick(this.nodes), "Connection reset");
+      case "output limits change":
+        return this.#changeLimits(sim.pick([TOPICS.results, TOPICS.summaries, TOPICS.deadLetters]));
+      case "output grows":
+        return this.#grow(sim.pick([TOPICS.summaries, TOPICS.deadLetters]));
       case "broker restarts":
         return this.#restart(sim.pick(this.nodes));
     }
+  }
+
+  #changeLimits(topic: string): void {
+    const { sim } = this;
+    // A clock that is wrong by more than a limit has no timestamp that fits.
+    const any = (sim.plan.rates["clock jump"] ?? 0) > 0;
+    this.limits.set(topic, {
+      batchBytes: sim.pick([Infinity, 4300, 6000]),
+      beforeMs: any ? Infinity : sim.pick([Infinity, 2000, 60_000]),
+      afterMs: any ? Infinity : sim.pick([Infinity, 2000, 60_000]),
+      needsKey: topic === TOPICS.deadLetters && sim.chance(0.5),
+    });
+  }
+
+  #grow(topic: string): void {
+    if (this.storage.topic(topic).length > 2 * this.topics[topic]!) return;
+    const added = this.storage.grow(topic);
+    this.#leaders.set(added, { node: this.sim.pick(this.nodes), readyAt: 0 });
   }
 
   #move(seat: Seat): void {

@@ -110,7 +110,8 @@ export class KafkaWorld implements KafkaPort {
       const { id, partitions } = this.#brokers.describe(name, true); // without them it would not start
       return [name, { id, partitions }];
     });
-    return { topics: Object.fromEntries(facts), limits: {} };
+    const limits = Object.fromEntries(this.#brokers.limits);
+    return { topics: Object.fromEntries(facts), limits };
   }
 
   /** What a process is told when it asks who answers at an address. */

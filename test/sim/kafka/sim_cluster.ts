@@ -214,12 +214,12 @@ export class SimCluster implements Cluster {
   }
 
   #look(): void {
-    const { topics } = this.brokers;
+    const { topics, storage } = this.brokers;
     this.brokerPool.metadata = {
       clusterId: "simulated",
-      topicMetadata: Object.entries(topics).map(([topic, partitions]) => ({
+      topicMetadata: Object.keys(topics).map((topic) => ({
         topic,
-        partitionMetadata: Array.from({ length: partitions }, (_, partitionId) => ({
+        partitionMetadata: storage.topic(topic).map(({ partition: partitionId }) => ({
           partitionId,
           leader: this.brokers.leader(topic, partitionId)?.id ?? -1,
         })),

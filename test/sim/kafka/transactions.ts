@@ -4,7 +4,9 @@
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { protocolError } from "../../../src/kafka/client/internals.ts";
 import type { CommittedOffset } from "../../../src/kafka/protocol/offsets.ts";
-import { isIntact } from "../../../src/types/mod.ts";
+import { decompressBatch } from "../../../src/kafka/codecs.ts";
+import { NO_LIMITS, type OutputLimits } from "../../../src/kafka/output_limits.ts";
+import { decodeBatch, isIntact } from "../../../src/types/mod.ts";
 import type { Broker, Transaction } from "../broker.ts";
 import type { SimProcess } from "../process.ts";
 import type { Sim } from "../sim.ts";
@@ -12,6 +14,20 @@ import type { Group } from "./group.ts";
 import type { OffsetCommitRequest } from "./wire_answers.ts";
 
 const TRANSACTIONAL = 0x10;
+const BATCH_BYTES_MAX = 1024 * 1024;
+
+/** Why a topic refuses a batch; 0 = it takes it. */
+function refusalBy(limits: OutputLimits, batch: Uint8Array, now: number): number {
+  if (limits === NO_LIMITS) return 0;
+  if (batch.length > limits.batchBytes) return ErrorCode.MessageTooLarge;
+  for (const { timestamp, key } of decodeBatch(decompressBatch(batch, BATCH_BYTES_MAX))) {
+    if (timestamp < now - limits.beforeMs || timestamp > now + limits.afterMs) {
+      return ErrorCode.InvalidTimestamp;
+    }
+    if (limits.needsKey && key === null) return ErrorCode.InvalidRecord;
+  }
+  return 0;
+}
 
 /** A batch that became visible. */
 export interface CommittedBatch {
@@ -64,6 +80,7 @@ export class Transactions {
     readonly group: Group,
     /** A transaction is decided to be committed. */
     readonly onCommit: (process: SimProcess, committed: CommittedTransaction) => void,
+    readonly limitsOf: (topic: string) => OutputLimits,
   ) {}
 
   init(transactionalId: string, timeoutMs: number): { producerId: string; producerEpoch: number } {
@@ -179,6 +196,8 @@ export class Transactions {
     const producer = this.#producers.get(transactionalId);
     const isTransactional = (view.getInt16(21) & TRANSACTIONAL) !== 0;
     if (!isIntact(bytes) || !isTransactional) return ErrorCode.CorruptMessage;
+    const refusal = refusalBy(this.limitsOf(topic), bytes, this.sim.wall);
+    if (refusal !== 0) return refusal;
     if (view.getBigInt64(43) !== producer?.id) return ErrorCode.InvalidProducerIdMapping;
     if (view.getInt16(51) !== producer.epoch) return ErrorCode.InvalidProducerEpoch;
     const open = producer.state === "open" ? producer.open : null;
