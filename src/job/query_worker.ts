@@ -95,7 +95,7 @@ export class QueryWorker {
         );
         read.abort();
       },
-      (failed) => committer.run(AbortSignal.any([failed, read.signal])),
+      (failed) => committer.run(AbortSignal.any([failed, read.signal]), stop),
     ]);
     await committer.commit();
   }

@@ -2,7 +2,7 @@ import type { CommittedPosition, LogSession, TopicOutput } from "../../log/mod.t
 import type { Clock } from "../../types/mod.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../errors.ts";
-import { Waiters } from "./waiters.ts";
+import { never, Waiters } from "./waiters.ts";
 
 /** Outputs and position of a partition that are ready to be committed. */
 export interface Pending {
@@ -99,16 +99,19 @@ export class Committer {
    * Begins a commit in every interval, and whenever enough waits, until the signal is aborted. Where the
    * log can, enough is written ahead of the commit instead.
    *
+   * @param stop ends the waiting for a full disk: what goes on until its commit, such as a checkpoint, would hold
+   * a stop up otherwise
    * @throws {LostError}
    */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, stop: AbortSignal = never()): Promise<void> {
+    const mayWait = AbortSignal.any([signal, stop]);
     const ask = () => this.ask();
     signal.addEventListener("abort", ask);
     try {
       while (!signal.aborted) {
         await this.#wait();
         if (this.#waitMs > 0 && !signal.aborted && this.#writeAhead()) continue;
-        await this.commit(signal);
+        await this.commit(mayWait);
       }
     } finally {
       signal.removeEventListener("abort", ask);

@@ -192,7 +192,7 @@ export class TransactionWorker implements JobWorker {
         ]);
         done.abort("done");
       },
-      (failed) => committer.run(AbortSignal.any([failed, done.signal])),
+      (failed) => committer.run(AbortSignal.any([failed, done.signal]), stop),
     ]);
     await committer.commit();
     if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
