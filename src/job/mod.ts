@@ -43,7 +43,7 @@ export { SocketItemTransactionJob, type SocketMachine } from "./socket_item_tran
 export { addressOf } from "./socket/dial.ts";
 export { isJobKind, JOB_KINDS, type JobKind, jobName } from "./job_kinds.ts";
 export { KafkaItemTransactionJob } from "./kafka_item_transaction_job.ts";
-export { Pipeline } from "./pipeline.ts";
+export { foldParametersFor, Pipeline } from "./pipeline.ts";
 export type { LogPage, LogReader } from "./log_reader.ts";
 export type { RunningJob } from "./running_job.ts";
 export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./worker/durations.ts";

@@ -1,5 +1,10 @@
 import { EmbeddedLog, GeneratorLog, type Log } from "../log/mod.ts";
-import { CheckpointStore, PARTITIONERS } from "../state/mod.ts";
+import {
+  CheckpointStore,
+  type FoldParameters,
+  foldParametersOf,
+  PARTITIONERS,
+} from "../state/mod.ts";
 import { codecOf } from "../types/mod.ts";
 import type { CoreOptions } from "../wasm/mod.ts";
 import { Conditions } from "./conditions.ts";
@@ -238,6 +243,11 @@ function areasOf(batchBytesMax: number) {
     resultBytes: 2 * batchBytesMax + OUTPUT_ROOM_BYTES,
     summaryBytes: batchBytesMax + OUTPUT_ROOM_BYTES,
   };
+}
+
+/** What the state depends on, of a job with these parameters. */
+export function foldParametersFor(params: Parameters, partitions: number): FoldParameters {
+  return foldParametersOf(coreOptionsOf(params, partitions));
 }
 
 /** Options of a core; the partition is replaced by whoever folds it. */

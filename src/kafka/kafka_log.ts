@@ -12,6 +12,7 @@ import { encodeMetadata, type LogIdentity, UNKNOWN_LOG } from "./committed_metad
 import { type CommittedEntries, fetchCommitted, positionsOf } from "./committed_offsets.ts";
 import type { ActiveGeneration } from "./active_generation.ts";
 import { KafkaSession, logEnds, type SessionFacts, toJobError } from "./kafka_session.ts";
+import type { SharedFacts } from "./member_facts.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import { OutputForm } from "./output_form.ts";
@@ -31,6 +32,8 @@ export interface KafkaLogOptions {
   readonly sessionTimeoutMs: number;
   readonly discoveryMs: number;
   readonly memberIds: MemberIds;
+  /** What all members of the group must share, by name. */
+  readonly shared: SharedFacts;
   /** This process, as those that stand by are told of it. */
   readonly instance: Pick<Instance, "id" | "address">;
   readonly ask: Ask;
@@ -84,6 +87,7 @@ export class KafkaLog implements Log {
       groupId: facts.groupId,
       sessionTimeoutMs,
       memberIds,
+      shared: options.shared,
       instance,
       ask,
       clock,

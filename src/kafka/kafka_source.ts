@@ -2,6 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Restoration } from "../log/mod.ts";
 import {
   type ConditionReporter,
+  foldParametersFor,
   type Instance,
   type LogSource,
   ParameterError,
@@ -17,6 +18,7 @@ import { isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { claimMethods, KafkaLog } from "./kafka_log.ts";
+import type { SharedFacts } from "./member_facts.ts";
 import type { MemberIds } from "./membership.ts";
 import { connectionOf } from "./security.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
@@ -26,6 +28,7 @@ import {
   type JobTopics,
   NEW_TOPIC_PARTITIONS,
   outputsOf,
+  SETTING_OF,
   topicNames,
   untilLed,
 } from "./topics.ts";
@@ -122,6 +125,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       sessionTimeoutMs: params.get("kafka.session.timeout.ms"),
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
+      shared: sharedFacts(params, topics, view),
       instance: this.instance,
       ask: askInstance,
       clock,
@@ -221,6 +225,20 @@ export class KafkaSource implements LogSource<KafkaLog> {
       }
     }
   }
+}
+
+/** What members of a group must share, so that each can take over from the others. */
+function sharedFacts(params: Parameters, topics: JobTopics, view: TopicsView): SharedFacts {
+  const fold = foldParametersFor(params, view.topics[topics.transactions]!.partitions);
+  return {
+    ...Object.fromEntries(
+      Object.entries(topics).map(([role, topic]) => [
+        SETTING_OF[role as keyof JobTopics],
+        topic ?? "",
+      ]),
+    ),
+    ...Object.fromEntries(Object.entries(fold).map(([name, value]) => [name, String(value)])),
+  };
 }
 
 /** Keeps the member id of one group beside the state, so that a restart is known to the group at once. */

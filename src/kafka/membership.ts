@@ -1,6 +1,4 @@
-import { Buffer } from "node:buffer";
 import { getLogger } from "@logtape/logtape";
-import { AssignerProtocol } from "kafkajs";
 import { LostError, StopError } from "../job/errors.ts";
 import type { Instance, Waits } from "../job/mod.ts";
 import type { StandBy } from "../log/mod.ts";
@@ -8,26 +6,30 @@ import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
+import { encodeAssignment, encodeSubscription, factsIn, userDataIn } from "./assignments.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
-import { reasonOf, stopErrorOf } from "./client/errors.ts";
-import { type BrokerInternals, type JoinedGroup, protocolError } from "./client/internals.ts";
+import { reasonOf } from "./client/errors.ts";
+import { type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
-import { callCoordinator } from "./client/retry.ts";
+import { GroupConnection } from "./group_connection.ts";
 import { toJobError } from "./kafka_session.ts";
+import {
+  decodeRefusal,
+  encodeRefusal,
+  refusal,
+  refusedMembers,
+  type SharedFacts,
+} from "./member_facts.ts";
 import type { GroupMember } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
 /** The protocol by which members of the group share partitions: the leader takes all of them. */
 const ASSIGNOR = "stockflow-one-active";
-const ASSIGNMENT_VERSION = 1;
 const BACK_OFF_FIRST_MS = 50;
-const BACK_OFF_MAX_MS = 2000;
 /** Heartbeats in a session time-out. */
 const HEARTBEATS = 10;
 const LEAVE_MS = 2000;
-/** What a wait for the group, or for what a take-over needs, is called. */
-const GROUP = "group";
 /** How long sessions have to commit and close before a join; also no longer than a part of the session. */
 const WIND_MS_MAX = 2000;
 const WIND_PART = 4;
@@ -47,6 +49,8 @@ export interface MembershipOptions {
   readonly memberIds: MemberIds;
   /** This process, as those that stand by are told of it. */
   readonly instance: Pick<Instance, "id" | "address">;
+  /** What all members must share. */
+  readonly shared?: SharedFacts;
   /** How the active process is asked whether it lives. */
   readonly ask: Ask;
   readonly clock: Clock;
@@ -61,9 +65,10 @@ export interface MembershipOptions {
 /** Keeps this process in the consumer group: one member is active, the others stand by and take over. */
 export class Membership {
   #memberId = "";
+  /** The generation in which the group first took this member in, as far as it remembers; 0 = not yet. */
+  #since = 0;
   #active: ActiveGeneration | null = null;
   #changed = Promise.withResolvers<void>();
-  #client: Promise<KafkaClient> | null = null;
   #failure: Error | null = null;
   /** When the last heartbeat was acknowledged; monotonic ms. */
   #acknowledgedAt = -Infinity;
@@ -79,7 +84,11 @@ export class Membership {
   #joining = false;
   #done: Promise<void> = Promise.resolve();
 
-  constructor(readonly options: MembershipOptions) {}
+  readonly #connection: GroupConnection;
+
+  constructor(readonly options: MembershipOptions) {
+    this.#connection = new GroupConnection(options, this.#stop.signal);
+  }
 
   start(): void {
     this.#done = this.#run();
@@ -147,19 +156,19 @@ export class Membership {
   }
 
   connected(): Promise<KafkaClient> {
-    return this.#connected();
+    return this.#connection.client();
   }
 
   /** Leaves the group, so that another takes over at once. */
   async close(): Promise<void> {
     this.#stop.abort();
     // Nothing else ends a request: a join waits for other members. The group is left over other connections.
-    const client = this.#client;
+    const client = this.#connection.current;
     const done = new AbortController();
     void this.options.clock.sleep(this.#joining ? 0 : LEAVE_MS, done.signal).then(() => {
-      if (!client || client !== this.#client || done.signal.aborted) return;
-      this.#dropClient();
-      void this.#connected();
+      if (!client || client !== this.#connection.current || done.signal.aborted) return;
+      this.#connection.drop();
+      void this.#connection.client();
     });
     await this.#done;
     done.abort();
@@ -204,7 +213,7 @@ export class Membership {
       );
     }
     log.error("Group {group} is refused: {message}; trying again", { group: groupId, message });
-    this.#dropClient();
+    this.#connection.drop();
     await clock.sleep(BACK_OFF_FIRST_MS * 2 ** this.#refusals, this.#stop.signal);
   }
 
@@ -216,7 +225,7 @@ export class Membership {
     const { memberId, generationId: generation } = joined;
     try {
       if (joined.leaderId === memberId) {
-        const client = await this.#connected();
+        const client = await this.#connection.client();
         await this.options.onActive(client, { memberId, generation });
         // Taking over takes time: whether the group still counts on this process is asked anew.
         await this.#heartbeat(memberId, generation);
@@ -235,7 +244,7 @@ export class Membership {
       await this.#beat(memberId, generation);
     } catch (error) {
       const code = errorCodeOf(error);
-      if (code === ErrorCode.UnknownMember) this.#memberId = "";
+      if (code === ErrorCode.UnknownMember) this.#forget();
       if (code === ErrorCode.RebalanceInProgress) {
         // The generation counts until all have joined the next one.
         const { sessionTimeoutMs } = this.options;
@@ -244,8 +253,8 @@ export class Membership {
       this.#endGeneration(new LostError("The group has a new generation"));
       if (isFenced(error)) return; // also while it took over: one who was faster did so too
       if (!isUnavailable(error)) throw error;
-      this.#waitsFor(error);
-      this.#dropClient();
+      this.#connection.failed(error);
+      this.#connection.drop();
       await clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
     }
   }
@@ -260,7 +269,7 @@ export class Membership {
       group: groupId,
       address,
     });
-    await this.#call((c) => c.leaveGroup({ groupId, memberId })).catch((error) => {
+    await this.#connection.call((c) => c.leaveGroup({ groupId, memberId })).catch((error) => {
       // Its session may have ended meanwhile, or another that stands by was faster.
       if (errorCodeOf(error) === ErrorCode.UnknownMember || this.#stop.signal.aborted) return;
       log.info("It could not be taken out: {reason}", { reason: reasonOf(error) });
@@ -285,14 +294,12 @@ export class Membership {
   async #join(): Promise<JoinedGroup | null> {
     const { groupId, sessionTimeoutMs, inputs } = this.options;
     const topics = [...inputs().keys()];
-    const metadata = AssignerProtocol.MemberMetadata.encode({
-      version: ASSIGNMENT_VERSION,
-      topics,
-      userData: new Uint8Array() as never,
-    });
+    const shared = this.options.shared ?? {};
+    const metadata = encodeSubscription(topics, { since: this.#since, shared });
     this.#joining = true;
     try {
-      const joined = await this.#call((c) =>
+      if (this.#since === 0) await this.#connection.checkProtocol();
+      const joined = await this.#connection.call((c) =>
         c.joinGroup({
           groupId,
           sessionTimeout: sessionTimeoutMs,
@@ -302,7 +309,7 @@ export class Membership {
         })
       );
       await this.#remember(joined.memberId);
-      const { memberAssignment } = await this.#call((c) =>
+      const { memberAssignment } = await this.#connection.call((c) =>
         c.syncGroup({
           groupId,
           generationId: joined.generationId,
@@ -310,14 +317,18 @@ export class Membership {
           groupAssignment: joined.leaderId === joined.memberId ? this.#assign(joined) : [],
         })
       );
+      const told = userDataIn(memberAssignment);
+      const refused = decodeRefusal(told);
+      if (refused !== null) throw refusal(groupId, refused);
+      if (this.#since === 0) this.#since = joined.generationId;
       // Until here the watch went on: a join may be waiting for the one that is gone.
-      this.#watch(joined.leaderId === joined.memberId ? null : activeIn(memberAssignment));
+      this.#watch(joined.leaderId === joined.memberId ? null : decodeActive(told));
       return joined;
     } catch (error) {
       const code = errorCodeOf(error);
       if (code === ErrorCode.MemberIdRequired) {
         await this.#remember((error as unknown as { memberId: string }).memberId);
-      } else if (code === ErrorCode.UnknownMember) this.#memberId = "";
+      } else if (code === ErrorCode.UnknownMember) this.#forget();
       else if (code === ErrorCode.InconsistentGroupProtocol) {
         throw new StopError(
           `Group ${groupId} has members that are no stockflow jobs`,
@@ -333,24 +344,31 @@ export class Membership {
     }
   }
 
-  /** All partitions for the leader, none for the others, who are told of it. */
+  /**
+   * All partitions for the leader, none for the others, who are told of it, or why they are refused.
+   *
+   * @throws {StopError} when the leader itself differs from who was there before it
+   */
   #assign({ members, leaderId }: JoinedGroup) {
+    const facts = new Map(members.map((m) => [m.memberId, factsIn(m.memberMetadata)]));
+    const refused = refusedMembers(facts, leaderId);
+    const own = refused.get(leaderId);
+    if (own !== undefined) throw refusal(this.options.groupId, own);
     const { id, address } = this.options.instance;
-    // kafkajs takes anything else for a text.
-    const userData = Buffer.from(encodeActive({ memberId: leaderId, instance: id, address }));
-    const all = Object.fromEntries(
-      [...this.options.inputs()].map((
-        [topic, n],
-      ) => [topic, Array.from({ length: n }, (_, p) => p)]),
-    );
-    return members.map(({ memberId }) => ({
-      memberId,
-      memberAssignment: AssignerProtocol.MemberAssignment.encode({
-        version: ASSIGNMENT_VERSION,
-        assignment: memberId === leaderId ? all : {},
-        userData,
-      }),
-    }));
+    const active = encodeActive({ memberId: leaderId, instance: id, address });
+    const none: ReadonlyMap<string, number> = new Map();
+    return members.map(({ memberId }) => {
+      const why = refused.get(memberId);
+      const userData = why === undefined ? active : encodeRefusal(why);
+      const partitions = memberId === leaderId ? this.options.inputs() : none;
+      return { memberId, memberAssignment: encodeAssignment(partitions, userData) };
+    });
+  }
+
+  /** The group has forgotten this member, and may have gone on without it: it is a newcomer again. */
+  #forget(): void {
+    this.#memberId = "";
+    this.#since = 0;
   }
 
   async #remember(memberId: string): Promise<void> {
@@ -383,79 +401,15 @@ export class Membership {
   async #heartbeat(memberId: string, groupGenerationId: number): Promise<void> {
     const { clock, groupId } = this.options;
     const from = clock.monotonic();
-    await this.#call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
+    await this.#connection.call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
     // As of the moment when it was sent: the coordinator counts from then at the earliest.
     this.#acknowledgedAt = from;
-    this.options.waits?.over(GROUP);
-  }
-
-  // ---- connection ----
-
-  /** One client for all who ask at the same time. */
-  #connected(): Promise<KafkaClient> {
-    if (this.#client) return this.#client;
-    const connecting = this.#connect();
-    this.#client = connecting;
-    connecting.catch(() => this.#dropClient(connecting));
-    return connecting;
-  }
-
-  async #connect(): Promise<KafkaClient> {
-    const client = new KafkaClient(
-      this.options.connection,
-      this.options.clock,
-      this.options.waits ?? null,
-    );
-    try {
-      // Of an input that is gone only its metadata is missing; the group is there.
-      await client.connect([...this.options.inputs().keys()]).catch((error) => {
-        if (errorCodeOf(error) !== ErrorCode.UnknownTopicOrPartition) throw error;
-        return client.connect();
-      });
-    } catch (error) {
-      void client.close().catch(() => {});
-      throw error;
-    }
-    return client;
-  }
-
-  /** Drops the client, unless another has come in its place. */
-  #dropClient(used: Promise<KafkaClient> | null = this.#client): void {
-    if (!used || used !== this.#client) return;
-    this.#client = null;
-    void used.then((client) => client.close()).catch(() => {});
-  }
-
-  /** Calls the group's coordinator; waits without end for brokers that are not there. */
-  async #call<T>(call: (coordinator: BrokerInternals) => Promise<T>): Promise<T> {
-    const { clock, groupId } = this.options;
-    const { signal } = this.#stop;
-    for (let failures = 0;; failures++) {
-      const client = this.#connected();
-      try {
-        return await callCoordinator(await client, clock, "group", groupId, call);
-      } catch (error) {
-        const stop = stopErrorOf(error);
-        if (stop || !isUnavailable(error) || signal.aborted) throw stop ?? error;
-        if (failures === 0) {
-          log.warn("Kafka does not answer: {reason}; trying again", { reason: reasonOf(error) });
-        }
-        this.#waitsFor(error);
-        this.#dropClient(client);
-        await clock.sleep(Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures), signal);
-        if (signal.aborted) throw error;
-      }
-    }
-  }
-
-  #waitsFor(error: unknown): void {
-    const reason = `Kafka does not answer: ${reasonOf(error)}`;
-    this.options.waits?.failed(GROUP, GROUP, { reason, blocks: "lookups" });
+    this.#connection.answered();
   }
 
   /** Tells the coordinator that this process goes; a broker that does not answer is not waited for. */
   async #leave(): Promise<void> {
-    const client = this.#client;
+    const client = this.#connection.current;
     const { groupId, clock, memberIds } = this.options;
     if (!client) return;
     const left = this.#memberId === "" ? Promise.resolve() : client
@@ -464,12 +418,6 @@ export class Membership {
       .then(() => memberIds.save(""))
       .catch(() => {});
     await Promise.race([left, clock.sleep(LEAVE_MS)]);
-    this.#dropClient();
+    this.#connection.drop();
   }
-}
-
-/** The active process that an assignment tells of. */
-function activeIn(assignment: Uint8Array): ActiveProcess | null {
-  const decoded = AssignerProtocol.MemberAssignment.decode(assignment as never);
-  return decoded && decodeActive(decoded.userData);
 }

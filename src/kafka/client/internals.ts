@@ -138,7 +138,10 @@ export interface JoinedGroup {
   readonly generationId: number;
   readonly leaderId: string;
   readonly memberId: string;
-  readonly members: readonly { readonly memberId: string }[];
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly memberMetadata?: Uint8Array;
+  }[];
 }
 
 export interface ConfigEntry {

@@ -183,14 +183,15 @@ export class KafkaClient {
     return this.#metadata.clusterId;
   }
 
-  #takes(apiKey: number, version: number): boolean {
-    return (this.#cluster.brokerPool.versions?.[apiKey]?.maxVersion ?? 0) >= version;
+  /** Whether brokers offer a version of a request, or a later one. */
+  takes(apiKey: number, version: number): boolean {
+    return (this.#cluster.brokerPool.versions?.[apiKey]?.maxVersion ?? -1) >= version;
   }
 
   /** Looks topics up by their names: a missing one has an error code, and nothing is created. */
   async describe(topics: readonly string[]): Promise<Map<string, TopicMetadata>> {
     const { oldest, withIds } = METADATA_VERSIONS;
-    const version = this.#takes(METADATA_API_KEY, withIds) ? withIds : oldest;
+    const version = this.takes(METADATA_API_KEY, withIds) ? withIds : oldest;
     const broker = await this.controller();
     const answer = await this.send(broker, metadataExchange(topics, version));
     return new Map(answer.topics.map((topic) => [topic.topic, topic]));
@@ -249,7 +250,7 @@ export class KafkaClient {
 
   /** Whether brokers take fetches that name a topic by its id. */
   get fetchesById(): boolean {
-    return this.#takes(FETCH_API_KEY, FETCH_VERSIONS.byId);
+    return this.takes(FETCH_API_KEY, FETCH_VERSIONS.byId);
   }
 
   /** Fetches from one leader; by the topic's id where there is one and brokers take it. */

@@ -85,6 +85,7 @@ export class KafkaWorld implements KafkaPort {
       view: this.#view(),
       sessionTimeoutMs: kafka.sessionTimeoutMs,
       discoveryMs: kafka.discoveryMs,
+      shared: {},
       conditions: { set: () => {}, clear: () => {} },
       memberIds: {
         load: () => Promise.resolve(this.#memberIds.get(machine.name) ?? ""),
