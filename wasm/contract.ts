@@ -109,6 +109,8 @@ export enum Partitioner {
   JavaHash = 2,
   /** librdkafka's consistent: CRC-32 (IEEE) of the key bytes. */
   Consistent = 3,
+  /** Sarama's default, librdkafka's fnv1a: FNV-1a of 32 bits as a signed number, absolute value. */
+  Fnv1a = 4,
 }
 
 /** Flag of begin: compare the batch's CRC32C. */

@@ -135,7 +135,7 @@ export function runBatch(): i32 {
     if (flags & EMIT) {
       if (flags & DISCARD_RESULTS) emitSides(end);
       else format == Format.Json ? emitJson(end) : emitText(end);
-    }
+    } else if (flags & OUTCOMES) addOutcomes(end);
     growOne();
     if (!left && !broken) finishBatch();
     if (!(flags & REPLAY)) followLog();
@@ -152,8 +152,8 @@ function whatFirst(): i32 {
     if (
       !hasRoom(results, BLOCK_OUTPUT_BYTES, BLOCK_RECORDS) || deadCount > DEAD_MAX - BLOCK_RECORDS
     ) return Code.OutputFull;
-    if (flags & OUTCOMES && outcomeCount > OUTCOMES_MAX - BLOCK_RECORDS) return Code.OutputFull;
   }
+  if (flags & OUTCOMES && outcomeCount > OUTCOMES_MAX - BLOCK_RECORDS) return Code.OutputFull;
   if (cutActive && copyCount + BLOCK_COPIES > copyPagesMax) return Code.CheckpointFirst;
   let bytes = BLOCK_GROWTH_BYTES;
   if (windowMs) bytes += BLOCK_RECORDS * PAGE_BYTES;
@@ -300,6 +300,11 @@ function emitSides(end: usize): void {
     if (load<u32>(r, REASON)) addDeadLetter(r);
     if (flags & OUTCOMES) addOutcome(r);
   }
+}
+
+/** Outcomes alone, where nothing is put out. */
+function addOutcomes(end: usize): void {
+  for (let r = block; r < end; r += RECORD_BYTES) addOutcome(r);
 }
 
 function addOutcome(r: usize): void {

@@ -27,6 +27,7 @@ export function belongsHere(p: usize, n: u32): bool {
     return nonNegative(javaHash(p, n)) % partitions == partition;
   }
   if (partitioner == Partitioner.Consistent) return crc32(p, n) % partitions == partition;
+  if (partitioner == Partitioner.Fnv1a) return fnv1a(p, n) % partitions == partition;
   return true;
 }
 
@@ -66,4 +67,11 @@ function crc32(p: usize, n: u32): u32 {
     c = (c >> 8) ^ load<u32>(crcTable + (<usize> ((c ^ <u32> load<u8>(p + i)) & 255) << 2));
   }
   return ~c;
+}
+
+/** FNV-1a of 32 bits as a signed number, its absolute value; that of the smallest is 2^31. */
+function fnv1a(p: usize, n: u32): u32 {
+  let h: u32 = 0x811c9dc5;
+  for (let i: u32 = 0; i < n; i++) h = (h ^ <u32> load<u8>(p + i)) * 0x01000193;
+  return <i32> h < 0 ? 0 - h : h;
 }

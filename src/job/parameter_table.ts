@@ -123,9 +123,15 @@ export const PARAMETERS = {
   ),
   "format": oneOf(["text", "json"], "text", "how record values are written"),
   "transaction.partitioner": oneOf(
-    ["murmur2", "java-hash", "consistent"],
+    ["murmur2", "java-hash", "consistent", "fnv1a"],
     "murmur2",
     "how the partition of an item is found from its id",
+  ),
+  "wrong.partition": oneOf(
+    ["stop", "deadletter"],
+    "stop",
+    "what many records do that belong to other partitions by transaction.partitioner: stop the job (more than " +
+      "100 of 1,000, or the very first one), or go to the dead letters like a few of them",
   ),
   "log.partitions": integer(
     1,

@@ -216,6 +216,7 @@ function settingsOf(params: Parameters): JobSettings {
     idleTimeoutMs: params.get("window.idle.timeout.ms"),
     restartAttempts: params.get("restart.attempts"),
     logRetries: params.get("kafka.retries"),
+    stopsAtStrays: params.get("wrong.partition") === "stop",
   };
 }
 

@@ -22,6 +22,7 @@ export interface CheckpointFacts {
   readonly logId: string;
   /** Id of the topic, where topics have one. */
   readonly topicId?: string | null;
+  readonly strays?: readonly number[];
   readonly start: number | null;
   readonly scalars: StateScalars;
   readonly lastBatch: BatchMark | null;

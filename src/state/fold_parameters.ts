@@ -56,6 +56,7 @@ export const PARTITIONERS = {
   "murmur2": Partitioner.Murmur2,
   "java-hash": Partitioner.JavaHash,
   "consistent": Partitioner.Consistent,
+  "fnv1a": Partitioner.Fnv1a,
 } as const;
 
 const NAMES = [

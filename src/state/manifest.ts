@@ -31,6 +31,8 @@ export interface Manifest {
   /** Position, watermark and counters; the position is the checkpoint's offset. */
   readonly scalars: StateScalars;
   readonly lastBatch: BatchMark | null;
+  /** Offsets of the last records that belong to other partitions, in their order; absent: none that count. */
+  readonly strays?: readonly number[];
   readonly parameters: FoldParameters;
   /** SHA-256 of the state: scalars but the late counter, and all segments. */
   readonly stateHash: string;

@@ -9,6 +9,7 @@ const INT64_MAX = 2n ** 63n - 1n;
 /** More than any topic of Kafka has. */
 const PARTITIONS_MAX = 1_000_000;
 const TEXT_BYTES_MAX = 1000;
+const STRAYS_MAX = 1000;
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const text = z.string().refine((s) => encodeUtf8(s).length <= TEXT_BYTES_MAX);
@@ -34,7 +35,7 @@ const scalars = z.strictObject({
 const parameters = z.strictObject({
   foldVersion: count,
   format: z.enum(["text", "json"]),
-  partitioner: z.enum(["none", "murmur2", "java-hash", "consistent"]),
+  partitioner: z.enum(["none", "murmur2", "java-hash", "consistent", "fnv1a"]),
   partitions: z.int().min(1).max(PARTITIONS_MAX),
   windowMs: count,
   eventTime: z.boolean(),
@@ -53,6 +54,7 @@ export const manifestSchema = z.strictObject({
   start: count.nullable(),
   scalars,
   lastBatch: z.strictObject({ baseOffset: count, crc: count }).nullable(),
+  strays: z.array(count).max(STRAYS_MAX).exactOptional(),
   parameters,
   stateHash: hash,
   coreHash: hash,

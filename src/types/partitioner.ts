@@ -43,6 +43,13 @@ export function crc32(bytes: Uint8Array): number {
   return ~c >>> 0;
 }
 
+/** FNV-1a of 32 bits (draft-eastlake-fnv), as a signed 32-bit integer; Sarama's default takes it. */
+export function fnv1a(bytes: Uint8Array): number {
+  let h = 0x811c9dc5;
+  for (const byte of bytes) h = Math.imul(h ^ byte, 0x01000193);
+  return h | 0;
+}
+
 /**
  * The partition of a key.
  *
@@ -64,6 +71,8 @@ export function partitionOf(kind: Partitioner, key: Uint8Array, partitions: numb
     }
     case Partitioner.Consistent:
       return crc32(key) % partitions;
+    case Partitioner.Fnv1a:
+      return Math.abs(fnv1a(key)) % partitions;
     default:
       throw new RangeError(`No partition is assigned by partitioner ${kind}`);
   }

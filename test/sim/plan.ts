@@ -190,6 +190,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
       idleTimeoutMs: pick(200, 1000, 1_000_000),
       restartAttempts: pick(1, 3, 20),
       logRetries: 3,
+      stopsAtStrays: true,
     },
     core: {
       format,

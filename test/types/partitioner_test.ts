@@ -2,6 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   crc32,
   encodeUtf8,
+  fnv1a,
   javaArraysHashCode,
   murmur2,
   Partitioner,
@@ -38,6 +39,12 @@ Deno.test("crc32 gives the check value of IEEE 802.3", () => {
   assertEquals(crc32(encodeUtf8("123456789")), 0xcbf43926);
 });
 
+Deno.test("fnv1a gives the values of the reference vectors", () => {
+  // http://www.isthe.com/chongo/src/fnv/test_fnv.c
+  const cases: [string, number][] = [["", 0x811c9dc5], ["a", 0xe40c292c], ["foobar", 0xbf9cf968]];
+  for (const [key, hash] of cases) assertEquals(fnv1a(encodeUtf8(key)) >>> 0, hash, key);
+});
+
 Deno.test("partitionOf follows each producer's partitioner", () => {
   const key = encodeUtf8("item_2");
   assertEquals(
@@ -46,6 +53,11 @@ Deno.test("partitionOf follows each producer's partitioner", () => {
   );
   assertEquals(partitionOf(Partitioner.JavaHash, key, 16), 291157689 % 16);
   assertEquals(partitionOf(Partitioner.Consistent, key, 16), 728299111 % 16);
+  // Sarama's NewHashPartitioner: int32(hash) % partitions, absolute value.
+  assertEquals(
+    partitionOf(Partitioner.Fnv1a, encodeUtf8("foobar"), 16),
+    Math.abs((0xbf9cf968 | 0) % 16),
+  );
   assertThrows(() => partitionOf(Partitioner.None, key, 16), RangeError, "partitioner 0");
 });
 

@@ -149,7 +149,8 @@ export class Checkpointer implements CutGate {
     const from = options.clock.monotonic();
     const cutAt = options.clock.now();
     const scalars = processor.core.state;
-    const lastBatch = processor.lastBatch;
+    const { lastBatch } = processor;
+    const strays = processor.strays?.offsets ?? [];
     const offset = Number(scalars.position);
     const draft = chain.begin();
     const about = { partition: chain.partition, sequence: draft.sequence, offset };
@@ -170,6 +171,7 @@ export class Checkpointer implements CutGate {
         start: processor.acknowledged.start,
         scalars,
         lastBatch,
+        ...(strays.length > 0 ? { strays } : {}),
         parameters: options.parameters,
         cutAt,
       });

@@ -12,6 +12,7 @@ import {
 } from "../../types/mod.ts";
 import { Code, type Core, CoreError, type DeadLetter, type Output } from "../../wasm/mod.ts";
 import { deadLetterRecord, letterBytesMax } from "./dead_letters.ts";
+import type { StrayGuard } from "./stray_records.ts";
 import { DamagedBatchError, StopError } from "../errors.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -65,6 +66,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   pendingBytes = 0;
   /** Offset of the next outcome to be told. */
   #outcomesFrom = 0;
+  /** Whether the batch at hand is folded again. */
+  #replaying = false;
   /** Position and watermark up to which outputs were taken, acknowledged or not; null = none yet. */
   #taken: CommittedPosition | null = null;
   /** Whether a fold or a firing is under way. */
@@ -87,6 +90,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     /** Hash of the fold parameters, for the committed position. */
     readonly parameters: string,
     readonly onOutcomes: OnOutcomes | null,
+    /** Reports records that belong elsewhere, and stops over many of them; null: they are reported like others. */
+    readonly strays: StrayGuard | null = null,
   ) {
     this.acknowledged = committed;
   }
@@ -117,13 +122,17 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     const replay = replayUntil !== null;
     const code = this.core.begin(
       batch,
-      replay ? { replay, emit: false, until: BigInt(replayUntil) } : {
-        outcomes: this.onOutcomes !== null,
-        discardResults: this.topics.discardResults === true,
-      },
+      replay
+        ? { replay, emit: false, until: BigInt(replayUntil), outcomes: this.strays?.stops ?? false }
+        : {
+          outcomes: this.onOutcomes !== null,
+          discardResults: this.topics.discardResults === true,
+        },
     );
     this.#check(code);
-    this.#outcomesFrom = first;
+    const info = batchInfo(batch);
+    this.#outcomesFrom = Math.max(first, info.baseOffset);
+    this.#replaying = replay;
     for (let next = this.core.run(); next !== Code.Done; next = this.core.run()) {
       this.#check(next);
       if (next === Code.WindowsDue) await this.#fire(!replay);
@@ -189,20 +198,17 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     if (length === 0) return;
     const first = this.#outcomesFrom;
     this.#outcomesFrom += length;
+    if (this.#replaying) return this.strays?.replayed(output.outcomes, first);
     // Whoever is told owns the outcomes: they may be moved to another thread.
     this.onOutcomes?.(this.partition, first, output.outcomes);
   }
 
   #tellInvalid(letters: readonly DeadLetter[]): void {
-    const stray = letters.find(({ reason }) => reason === Reason.WrongPartition);
-    if (stray && !this.#taken && this.acknowledged.offset === this.acknowledged.start) {
-      throw new StopError(
-        `The record at offset ${stray.offset} of ${this.topics.input}-${this.partition} belongs to ` +
-          "another partition by its item",
-        "set transaction.partitioner to what the producers use; all records of an item must be in one partition",
-      );
-    }
+    const isFirst = !this.#taken && this.acknowledged.offset === this.acknowledged.start;
+    const strays = letters.filter(({ reason }) => reason === Reason.WrongPartition);
+    this.strays?.check(strays, isFirst);
     for (const [reason, of] of Map.groupBy(letters, (letter) => letter.reason)) {
+      if (reason === Reason.WrongPartition && this.strays) continue; // reported there
       log.warn(
         "Invalid in {topic}-{partition} from offset {offset} on: {count} records, {reason}",
         {

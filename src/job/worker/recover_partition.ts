@@ -3,16 +3,19 @@ import type { ClaimedPartition, LogSession } from "../../log/mod.ts";
 import {
   CheckpointChain,
   type CheckpointStore,
+  coreOptionsOf,
   foldParametersHash,
   type Manifest,
   type Owner,
 } from "../../state/mod.ts";
+import { codecOf } from "../../types/mod.ts";
 import type { Core } from "../../wasm/mod.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { LostError } from "../errors.ts";
 import type { ProgressReporter } from "../progress.ts";
 import { LocalOwner } from "./owners.ts";
 import { PartitionProcessor } from "./partition_processor.ts";
+import { StrayGuard } from "./stray_records.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { positionOf, rebuild, type RecoveryContext, replay, restore } from "./recovery.ts";
 
@@ -94,7 +97,7 @@ export async function recoverPartition(
     foldParametersHash(manifest.parameters) !== foldParametersHash(parameters);
   const processor = changed
     ? await changeParameters(context, core, claimed)
-    : newProcessor(context, core, claimed);
+    : newProcessor(context, core, claimed, manifest?.strays);
   if (session.producer) {
     const { id, epoch } = session.producer;
     processor.core.setProducer(id, epoch, 0);
@@ -199,11 +202,15 @@ function newProcessor(
   context: WorkerContext,
   core: Core,
   claimed: ClaimedPartition,
+  strays: readonly number[] = [],
 ): PartitionProcessor {
-  const { topics, clock, onOutcomes, parameters } = context;
+  const { topics, clock, onOutcomes, parameters, settings } = context;
   const { partition, committed } = claimed;
   const hash = foldParametersHash(parameters);
-  return new PartitionProcessor(partition, core, topics, clock, committed, hash, onOutcomes);
+  const { format, partitioner, partitions } = coreOptionsOf(parameters);
+  const place = { topic: topics.input, codec: codecOf(format), partitioner, partition, partitions };
+  const guard = new StrayGuard(place, settings.stopsAtStrays, strays);
+  return new PartitionProcessor(partition, core, topics, clock, committed, hash, onOutcomes, guard);
 }
 
 /**

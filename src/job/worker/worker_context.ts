@@ -20,6 +20,8 @@ export interface JobSettings {
   readonly restartAttempts: number;
   /** The same, from a log that refuses what it is asked. */
   readonly logRetries: number;
+  /** Many records that belong to other partitions stop the job; else they are dead letters, however many. */
+  readonly stopsAtStrays: boolean;
 }
 
 /** What a transaction worker needs of its surroundings, in whatever thread it runs. */
