@@ -305,7 +305,7 @@ export const PARAMETERS = {
     0,
     DAY_MS,
     60_000,
-    "time between looks for new partitions; 0 = never",
+    "time between looks at the topics: new partitions, limits, identity; 0 = with claims alone",
   ),
   "kafka.compression.type": oneOf(
     ["none", "gzip", "snappy", "lz4", "zstd"],

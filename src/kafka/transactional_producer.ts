@@ -193,8 +193,11 @@ export class TransactionalProducer {
       .map(([topic, some]) => ({ topic, partitions: some.map((place) => place.partition) }));
     await this.#coordinator((c) => c.addPartitionsToTxn({ ...this.#identity, topics }))
       .catch((error) => {
-        if (errorCodeOf(error) !== ErrorCode.TopicAuthorizationFailed) throw error;
-        throw notAllowed(topics.map((t) => t.topic));
+        const code = errorCodeOf(error);
+        // Of those beside one that is not allowed, the broker says that they were not tried.
+        const isRefused = code === ErrorCode.TopicAuthorizationFailed ||
+          code === ErrorCode.OperationNotAttempted;
+        throw isRefused ? notAllowed(topics.map((t) => t.topic)) : error;
       });
   }
 

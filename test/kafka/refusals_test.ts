@@ -144,6 +144,43 @@ stage.test("a user without the right to see settings of topics: a warning, and t
   await stopInGoodOrder(service);
 });
 
+stage.test("the right to write to an output, or to see it, that is withdrawn while the job runs: exit 2, naming it", async () => {
+  const acls = (...what: string[]) =>
+    runTool("org.apache.kafka.tools.AclCommand", [
+      "--bootstrap-server",
+      broker.bootstrap,
+      "--add",
+      ...what,
+    ]);
+  for (
+    const [right, says] of [["Write", "to write to"], ["Describe", "may not see topic"]] as const
+  ) {
+    const scene = await stage.scene(1);
+    const topic = scene.topics["transaction.output.topic"];
+    const allow = (...what: string[]) => acls("--allow-principal", "User:carol", ...what);
+    // deno-fmt-ignore
+    await allow("--operation", "Read", "--operation", "Write", "--operation", "Describe", "--topic", "*");
+    await allow("--operation", "Read", "--group", scene.group);
+    // deno-fmt-ignore
+    await allow("--operation", "Write", "--operation", "Describe", "--transactional-id", scene.group,
+      "--resource-pattern-type", "prefixed");
+    const service = await scene.start({
+      ...at("SASL_PLAINTEXT"),
+      ...scram("carol"),
+      "kafka.partition.discovery.interval.ms": "300",
+    });
+    await waitReady(service);
+    await acls("--deny-principal", "User:carol", "--operation", right, "--topic", topic);
+    const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
+    await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+    await loader.close();
+    const { code } = await service.status;
+    assertEquals(code, 2, service.log());
+    assertStringIncludes(lastLine(service.log()), topic);
+    assertStringIncludes(lastLine(service.log()), says);
+  }
+});
+
 stage.test("topics are created with the brokers' default number of replicas, or that of kafka.replication.factor", async () => {
   const scene = await stage.scene(1);
   const created = `created-${scene.topics["summary.output.topic"]}`;

@@ -158,6 +158,57 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: '[transactions, "latest"]',
     kafka: true,
   },
+  {
+    bug: "Kafka topics: one is fetched by its name, not by its id",
+    file: "src/kafka/client/kafka_client.ts",
+    find: "fetchExchange({ name, id: this.fetchesById ? id : null }, from, options)",
+    replace: "fetchExchange({ name, id: null && id }, from, options)",
+    kafka: true,
+  },
+  {
+    bug: "Kafka topics: an offset that was committed of another topic of the name is gone on from",
+    file: "src/kafka/committed_offsets.ts",
+    find: "if (was !== null && is !== null && was !== is) {",
+    replace: "if (was === is && was !== is) {",
+    kafka: true,
+  },
+  {
+    bug: "Kafka topics: without ids, the last batch is not compared",
+    file: "src/kafka/log_identity.ts",
+    find: "if (!found || found.baseOffset === baseOffset && found.crc === crc) return;",
+    replace: "if (!found || found.baseOffset === baseOffset || found.crc === crc) return;",
+    kafka: true,
+  },
+  {
+    bug: "Kafka outputs: what was refused goes out as it was",
+    file: "src/kafka/output_form.ts",
+    find:
+      "if (batches.every((batch) => this.#isFit(topic, batch, limits, window))) return batches;",
+    replace: "if (batches.length >= 0) return batches;",
+    kafka: true,
+  },
+  {
+    bug: "Kafka outputs: a record is lost when its batch is split",
+    file: "src/kafka/output_form.ts",
+    find: "const parts = splitIntoBatches(records, limits.batchBytes);",
+    replace: "const parts = splitIntoBatches(records.slice(0, Math.max(1, records.length - 1)), " +
+      "limits.batchBytes);",
+    kafka: true,
+  },
+  {
+    bug: "Kafka outputs: parts of a batch have its sequence number",
+    file: "src/kafka/output_form.ts",
+    find: "sequence = sequenceBehind(sequence, recordsOf(part));",
+    replace: "",
+    kafka: true,
+  },
+  {
+    bug: "Kafka outputs: a timestamp that was moved is not marked",
+    file: "src/kafka/output_form.ts",
+    find: "timestamp: moved, headers: [...headers, original] }",
+    replace: "timestamp: moved, headers: original ? headers : [] }",
+    kafka: true,
+  },
   // ---- the core ----
   {
     bug: "core: a purchase of all that is left is refused",

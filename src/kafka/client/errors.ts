@@ -34,6 +34,7 @@ export const ErrorCode = {
   ConcurrentTransactions: 51,
   TransactionCoordinatorFenced: 52,
   TransactionalIdAuthorizationFailed: 53,
+  OperationNotAttempted: 55,
   UnknownProducerId: 59,
   MemberIdRequired: 79,
   InvalidRecord: 87,
