@@ -12,6 +12,7 @@ import {
   StopError,
 } from "./job/mod.ts";
 import { pathTrouble } from "./types/mod.ts";
+import { flushOutputs, standardError } from "./job/line_output.ts";
 import { closeLogs, withoutSecrets } from "./job/logging.ts";
 
 const EXIT_UNFORESEEN = 1;
@@ -107,12 +108,18 @@ export function whenAskedToStop(): Promise<void> {
 /**
  * Runs a program; answers its exit code. What only its user can mend is told in one line, other errors with
  * their stack; secrets are taken out of both.
+ *
+ * @param print takes what is to be told; it goes to standard error by default
  */
-export async function exitCodeOf(program: () => Promise<void>): Promise<number> {
+export async function exitCodeOf(
+  program: () => Promise<void>,
+  print: (text: string) => void = (text) => standardError.print(`${text}\n`),
+): Promise<number> {
+  const tell = (text: string) => print(withoutSecrets(text));
   const unhandled = (event: PromiseRejectionEvent) => {
     event.preventDefault(); // Deno would print it as it is
     tell(`stockflow: ${Deno.inspect(event.reason)}`);
-    Deno.exit(EXIT_UNFORESEEN);
+    void flushOutputs().finally(() => Deno.exit(EXIT_UNFORESEEN));
   };
   globalThis.addEventListener("unhandledrejection", unhandled);
   try {
@@ -130,8 +137,4 @@ export async function exitCodeOf(program: () => Promise<void>): Promise<number> 
     globalThis.removeEventListener("unhandledrejection", unhandled);
     await closeLogs();
   }
-}
-
-function tell(text: string): void {
-  console.error(withoutSecrets(text));
 }

@@ -6,6 +6,7 @@ import {
   addressOf,
   Conditions,
   environmentName,
+  flushOutputs,
   FOREIGN_KEYS,
   Instance,
   type ItemTransactionJob,
@@ -19,6 +20,8 @@ import {
   PARAMETERS,
   type Parameters,
   type RunningJob,
+  standardError,
+  standardOutput,
 } from "./job/mod.ts";
 import { connectionOf, KafkaSource, secretsOfFiles } from "./kafka/mod.ts";
 import { randomId } from "./types/mod.ts";
@@ -58,7 +61,7 @@ ${parameterHelp()}
 
 function greet(url: string, params: Parameters): void {
   if (params.get("job") === "kafka") {
-    console.log(`stockflow listens on ${url}
+    print(`stockflow listens on ${url}
 It reads ${params.get("transaction.input.topic")} and ${params.get("query.input.topic")} at ${
       params.get("kafka.bootstrap.servers")
     } as group ${params.get("kafka.group.id")}; its checkpoints are in ${
@@ -80,7 +83,7 @@ It reads queries from ${
   curl -d $'1\\t1700000000000\\titem_2\\t100' -H 'content-type: text/plain'${token} ${url}/transactions`;
   const nc = socket && `
   nc -lk ${port}    in another terminal, and there the line: 123 item_2`;
-  console.log(`stockflow listens on ${url}
+  print(`stockflow listens on ${url}
 Its log is ${resolve(params.get("log.kv"))}, its checkpoints are in ${
     resolve(params.get("state.kv"))
   }.${socket}${generated}
@@ -88,6 +91,10 @@ Its log is ${resolve(params.get("log.kv"))}, its checkpoints are in ${
 Try:${nc}${post}
   curl${token} ${url}/items/item_2
 Ctrl-C stops it and keeps everything.`);
+}
+
+function print(text: string): void {
+  standardOutput.print(`${text}\n`);
 }
 
 /** The job that parameters ask for. */
@@ -151,8 +158,8 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
 /** Ends the process when a stop takes too long. */
 function exitAfter(ms: number): void {
   const timer = setTimeout(() => {
-    console.error(`The job did not stop within ${ms} ms (shutdown.timeout.ms); exiting`);
-    Deno.exit(EXIT_TIMEOUT);
+    standardError.print(`The job did not stop within ${ms} ms (shutdown.timeout.ms); exiting\n`);
+    void flushOutputs().finally(() => Deno.exit(EXIT_TIMEOUT));
   }, ms);
   Deno.unrefTimer(timer);
 }

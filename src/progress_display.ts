@@ -3,7 +3,7 @@
 import { getLogger } from "@logtape/logtape";
 // @ts-types="./cli_progress.d.ts"
 import { type Bar, MultiBar, type Stream } from "cli-progress";
-import type { Progress, Work } from "./job/mod.ts";
+import { type Progress, standardError, type Work } from "./job/mod.ts";
 import { type Clock, systemClock } from "./types/mod.ts";
 
 const log = getLogger(["stockflow", "progress"]);
@@ -25,8 +25,6 @@ const TITLES: Readonly<Record<Work, { readonly title: string; readonly unit: str
 /** What a progress bar needs of a terminal. */
 export type Terminal = Stream;
 
-const encoder = new TextEncoder();
-
 /** Standard error as a terminal; null if it is none. */
 export function stderrTerminal(): Terminal | null {
   if (!Deno.stderr.isTerminal()) return null;
@@ -35,7 +33,10 @@ export function stderrTerminal(): Terminal | null {
     get columns() {
       return Deno.consoleSize().columns;
     },
-    write: (text) => Deno.stderr.writeSync(encoder.encode(text)) > 0,
+    write: (text) => {
+      standardError.write(text);
+      return true;
+    },
   };
 }
 

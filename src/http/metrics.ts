@@ -3,7 +3,7 @@
 
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Conditions, PartitionFigures, RunningJob, WorkerFigures } from "../job/mod.ts";
-import { addDurations } from "../job/mod.ts";
+import { addDurations, standardError } from "../job/mod.ts";
 import { type Reason, reasonName, REASONS } from "../types/mod.ts";
 import { DurationHistogram } from "./duration_histogram.ts";
 import { KnownPartitions } from "./known_partitions.ts";
@@ -170,6 +170,11 @@ export class JobMetrics {
         this.job.context.disks.flatMap(({ freeBytes, options: { file } }): Sample[] =>
           freeBytes === null ? [] : [[freeBytes, { file }]]
         ),
+    });
+    this.#counter({
+      name: "stockflow_log_lines_dropped_total",
+      help: "Log lines of the control plane that were dropped, because nobody read standard error",
+      samples: () => [[standardError.dropped]],
     });
     this.#gauge({
       name: "stockflow_ready",

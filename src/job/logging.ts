@@ -1,5 +1,6 @@
 import { configure, dispose, getTextFormatter, type LogRecord } from "@logtape/logtape";
 import { type Clock, systemClock } from "../types/mod.ts";
+import { flushOutputs, standardError } from "./line_output.ts";
 import { RepeatLimit } from "./repeat_limit.ts";
 
 export interface LogOptions {
@@ -8,8 +9,6 @@ export interface LogOptions {
   /** Texts that are never written, wherever they come from. */
   readonly secrets: readonly string[];
 }
-
-const encoder = new TextEncoder();
 
 /** A value within a message or behind it: texts without quotes, big integers as their digits. */
 function show(value: unknown): string {
@@ -74,7 +73,7 @@ export async function configureLogs(
   ownSecrets = secrets;
   const format = Deno.stderr.isTerminal() ? formatTerminalLine : formatJsonLine;
   const limit = new RepeatLimit(
-    (record) => void Deno.stderr.writeSync(encoder.encode(redact(format(record), secrets))),
+    (record) => standardError.write(redact(format(record), secrets)),
     clock,
   );
   const stderr = Object.assign((record: LogRecord) => limit.accept(record), {
@@ -89,5 +88,8 @@ export async function configureLogs(
   });
 }
 
-/** Writes what is held back; logs go on to be written, without limit. */
-export const closeLogs: () => Promise<void> = dispose;
+/** Writes what is held back, and waits a second at the most until it is read; logs go on without limit. */
+export async function closeLogs(): Promise<void> {
+  await dispose();
+  await flushOutputs();
+}

@@ -49,4 +49,5 @@ export type { RunningJob } from "./running_job.ts";
 export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./worker/durations.ts";
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
+export { flushOutputs, standardError, standardOutput } from "./line_output.ts";
 export { MACHINE, type Surroundings } from "./surroundings.ts";

@@ -108,6 +108,7 @@ export class QueryWorker {
   ): Promise<void> {
     while (!signal.aborted) {
       await committer.room(signal);
+      await this.job.wiring.queryResults.room(signal);
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
       const { batches } = await session.read(processor.partition, processor.position, options);
       for (const batch of batches) {

@@ -9,6 +9,7 @@ import {
 import { EMBEDDED_TOPICS, EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
 import { formatOf, type Parameters } from "./parameters.ts";
 import { addressOf, type Dialer, tcpDialer } from "./socket/dial.ts";
+import { standardOutput } from "./line_output.ts";
 import { SocketQueries } from "./socket/socket_queries.ts";
 import type { InputStream, OutputStream } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
@@ -21,11 +22,14 @@ export interface SocketMachine {
   readonly dialer: Dialer;
   /** Writes a line to standard output. */
   readonly print: (line: string) => void;
+  /** Resolves when whoever reads it has room for more; without it there always is. */
+  readonly room?: (signal: AbortSignal) => Promise<void>;
 }
 
 const SOCKET_MACHINE: SocketMachine = {
   dialer: tcpDialer,
-  print: (line) => console.log(line),
+  print: (line) => standardOutput.print(`${line}\n`),
+  room: (signal) => standardOutput.room(signal),
 };
 
 /**
@@ -72,6 +76,7 @@ export class SocketItemTransactionJob extends EmbeddedItemTransactionJob {
     results.addSink({
       kind: "callback",
       accept: (answers) => answers.forEach((a) => this.#machine.print(showQueryResult(a))),
+      room: async (signal) => await this.#machine.room?.(signal),
     });
   }
 }

@@ -67,6 +67,8 @@ export interface TopicSink {
 export interface CallbackSink<T> {
   readonly kind: "callback";
   accept(values: readonly T[]): void;
+  /** Resolves when it may be given more, or the signal is aborted; without it, it always may. */
+  room?(signal: AbortSignal): Promise<void>;
 }
 
 export type Sink<T> = TopicSink | CallbackSink<T>;
@@ -74,6 +76,11 @@ export type Sink<T> = TopicSink | CallbackSink<T>;
 /** A stream of records that a job puts out. */
 export class OutputStream<T> {
   readonly sinks: Sink<T>[] = [];
+
+  /** Resolves when every sink may be given more, or the signal is aborted. */
+  async room(signal: AbortSignal): Promise<void> {
+    for (const sink of this.sinks) if (sink.kind === "callback") await sink.room?.(signal);
+  }
 
   /** Adds a sink. A stream may have one topic and any number of callbacks. */
   addSink(sink: Sink<T>): this {

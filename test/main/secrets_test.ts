@@ -14,14 +14,9 @@ Deno.test("a final error shows no secret, whatever kind it is of", async () => {
   await configureLogs({ level: "error", secrets: [SECRET] });
   for (const [i, error] of errors.entries()) {
     let said = "";
-    const { error: print } = console;
-    console.error = (text: string) => void (said += text);
-    try {
-      const code = await exitCodeOf(() => Promise.reject(error));
-      assertEquals(code, [2, 2, 1][i], said);
-    } finally {
-      console.error = print;
-    }
+    const print = (text: string) => void (said += text);
+    const code = await exitCodeOf(() => Promise.reject(error), print);
+    assertEquals(code, [2, 2, 1][i], said);
     assert(!said.includes(SECRET), said);
     assertStringIncludes(said, "***");
   }
