@@ -10,8 +10,8 @@ import { BodyError } from "./body_error.ts";
 import { type Body, type BodyReader, busy } from "./body_reader.ts";
 import { RecordReader } from "./records.ts";
 
-/** What a record takes beside its bytes while it is parsed, under way and answered; measured. */
-const RECORD_BYTES = 256;
+/** What a record takes beside its bytes while it is parsed, under way and answered, roughly. */
+const RECORD_BYTES = 512;
 
 type Gateway = NonNullable<RunningJob["gateway"]>;
 

@@ -88,15 +88,18 @@ export interface Outcome {
   readonly statuses: Readonly<Record<string, number>>;
   readonly ms: number;
   readonly probe: ProbeReport;
-  readonly residentBytes: number;
+  /** The most that the service held meanwhile, in bytes. */
+  readonly peakBytes: number;
 }
 
 export interface BombsVerdict {
   readonly outcomes: readonly Outcome[];
   readonly longestMs: number;
   readonly failures: number;
-  /** The most that the service held, in bytes (VmHWM, or that of its cgroup). */
+  /** The most that the service held, in bytes (VmHWM). */
   readonly peakBytes: number;
+  /** The same of its cgroup, where pages of its files count as well; null without one. */
+  readonly cgroupPeakBytes: number | null;
 }
 
 async function throwOne({ url }: Service, bomb: Bomb): Promise<string> {
@@ -268,16 +271,18 @@ export async function bombsRun(
       const ms = performance.now() - from;
       const statuses: Record<string, number> = {};
       for (const status of answered) statuses[status] = (statuses[status] ?? 0) + 1;
-      const residentBytes = await memoryOf(service.pid, "VmRSS").catch(() => NaN);
-      const outcome = { name, statuses, ms, probe: await probe.report(), residentBytes };
+      const peakBytes = await memoryOf(service.pid, "VmHWM");
+      await Deno.writeTextFile(`/proc/${service.pid}/clear_refs`, "5"); // begins the next peak
+      const outcome = { name, statuses, ms, probe: await probe.report(), peakBytes };
       outcomes.push(outcome);
       onOutcome(outcome);
     }
-    const peakBytes = cgroup ? await cgroup.peakBytes() : await memoryOf(service.pid, "VmHWM");
+    const cgroupPeakBytes = await cgroup?.peakBytes() ?? null;
     await stopInGoodOrder(service);
     return {
       outcomes,
-      peakBytes,
+      peakBytes: Math.max(...outcomes.map((o) => o.peakBytes)),
+      cgroupPeakBytes,
       longestMs: Math.max(...outcomes.map((o) => o.probe.longestMs)),
       failures: outcomes.reduce((n, o) => n + o.probe.failures, 0),
     };
@@ -292,15 +297,18 @@ export async function bombsRun(
 const mib = (bytes: number) => `${(bytes / MIB).toFixed(0)} MiB`;
 
 /** One outcome as a line. */
-export function outcomeLine({ name, statuses, ms, probe, residentBytes }: Outcome): string {
+export function outcomeLine({ name, statuses, ms, probe, peakBytes }: Outcome): string {
   const answered = Object.entries(statuses).map(([status, n]) => `${n} x ${status}`).join(", ");
   return `${name}: ${answered} in ${ms.toFixed(0)} ms; /livez ${probe.answers} times, longest ` +
-    `${probe.longestMs.toFixed(0)} ms, ${probe.failures} failures; RSS ${mib(residentBytes)}`;
+    `${probe.longestMs.toFixed(0)} ms, ${probe.failures} failures; RSS at most ${mib(peakBytes)}`;
 }
 
-export function bombsVerdictLine({ longestMs, failures, peakBytes }: BombsVerdict): string {
+export function bombsVerdictLine(
+  { longestMs, failures, peakBytes, cgroupPeakBytes }: BombsVerdict,
+): string {
+  const cgroup = cgroupPeakBytes === null ? "" : `, its cgroup ${mib(cgroupPeakBytes)}`;
   return `/livez answered within ${longestMs.toFixed(0)} ms throughout, ${failures} failures; ` +
-    `at most ${mib(peakBytes)}`;
+    `RSS at most ${mib(peakBytes)}${cgroup}`;
 }
 
 if (import.meta.main) {
