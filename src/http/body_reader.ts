@@ -7,6 +7,7 @@ import { ByteBudget, type Share } from "./byte_budget.ts";
 import { ByteCollector } from "./byte_collector.ts";
 import { Gunzip, GzipError } from "./gunzip.ts";
 import type { HttpLimits } from "./limits.ts";
+import { PieceReader } from "./piece_reader.ts";
 import { RATE_SECONDS, Transfer, Transfers } from "./transfers.ts";
 
 /** Bodies of so many bytes, which come with their head as a rule, are read at once. */
@@ -128,19 +129,19 @@ export class BodyReader {
       collector.add(bytes);
     };
     const gunzip = isGzip ? new Gunzip(collect, slices) : null;
-    const reader = (req.raw.body ?? new Blob().stream()).getReader();
+    const reader = new PieceReader(req.raw.body ?? new Blob().stream());
     let ended: BodyError | null = null;
     const transfer = new Transfer((why) => {
       ended ??= this.#ended(why);
       // Then the read that waits has nothing more to wait for.
-      void reader.cancel().catch(() => {});
+      reader.cancel();
     });
     this.transfers.add(transfer);
     try {
       while (true) {
-        const { done, value } = await reader.read();
+        const value = await reader.read();
         if (ended !== null) throw ended;
-        if (done) break;
+        if (value === null) break;
         transfer.bytes += value.length;
         if (transfer.bytes > this.options.limits.bodyBytesMax) throw this.#tooLarge();
         if (gunzip) await gunzip.write(value);
@@ -152,7 +153,7 @@ export class BodyReader {
       await gunzip?.end();
       return collector.take();
     } catch (error) {
-      void reader.cancel().catch(() => {});
+      reader.cancel();
       await gunzip?.abort();
       throw error;
     } finally {

@@ -71,8 +71,15 @@ export class Client {
     );
     const { status, headers } = response;
     // A long answer is made while it is read, in turns with other work.
-    const text = await this.world.clock.run(response.text(), `the answer of ${method} ${path}`);
+    const text = await this.#read(response, `the answer of ${method} ${path}`);
     return { status, type: headers.get("content-type"), text, headers };
+  }
+
+  async #read(response: Response, what: string): Promise<string> {
+    let isRead = false;
+    const text = response.text().finally(() => isRead = true);
+    await this.world.clock.yield();
+    return isRead ? await text : await this.world.clock.run(text, what);
   }
 
   post(path: string, type: string, body: BodyInit): Promise<Answer> {
