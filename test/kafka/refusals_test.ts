@@ -2,7 +2,8 @@
 // what to do. Starts a broker of its own (test/kafka/broker.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { serviceArguments, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { freePort } from "./broker.ts";
 import { Certificates } from "./certificates.ts";
 import { runTool } from "./java_tools.ts";
 import { Loader } from "./load.ts";
@@ -12,6 +13,9 @@ const PASSWORD = "Tr0ub4dor&3";
 const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
 /** Shorter than what kafkajs takes for the end of a session. */
 const SESSION_MS = 4000;
+
+/** Where nobody listens. */
+const DEAD = "127.0.0.1:1";
 
 const certificates = await Certificates.open();
 await certificates.makeAuthority("authority");
@@ -31,6 +35,7 @@ const stage = await Stage.open(
     "super.users": "User:ANONYMOUS;User:alice",
   },
   ["SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+  { advertised: { SSL: DEAD } },
 );
 const { broker } = stage;
 
@@ -207,6 +212,30 @@ stage.test("a topic whose name collides with another is not created: exit 2, nam
   assertStringIncludes(existing, "collides with that of sum.maries");
   const own = { "summary.output.topic": "own.name", "deadletter.topic": "own_name" };
   assertStringIncludes(lastLine(await refused({ ...create, ...own })), "own.name");
+});
+
+stage.test("a listener that is advertised where nobody listens is named, not the one that was given", async () => {
+  const scene = await stage.scene(1);
+  const port = String(freePort());
+  const flags = { ...scene.flags, ...at("SSL"), ...tls, "job": "kafka", "http.port": port };
+  const job = new Deno.Command(Deno.execPath(), {
+    args: serviceArguments(scene.folder, flags),
+    cwd: new URL("../../", import.meta.url),
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const told = async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
+    return await response?.text() ?? "";
+  };
+  let text = "";
+  while (!(text = await told()).includes("does not answer")) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assertStringIncludes(text, `(broker ${DEAD})`);
+  // One that waits for its brokers stops when it is asked to.
+  job.kill("SIGTERM");
+  assertEquals((await job.status).code, 0);
 });
 
 stage.test("a broker at an IPv6 address in brackets", async () => {

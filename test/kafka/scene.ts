@@ -38,7 +38,7 @@ export class Stage {
 
   /** With the broker that startTestBroker makes of the arguments. */
   static async open(...options: Parameters<typeof startTestBroker>): Promise<Stage> {
-    const skipped = await whySkipped();
+    const skipped = await whySkipped(options[2]?.version);
     return new Stage(skipped, skipped ? null! : await startTestBroker(...options));
   }
 
