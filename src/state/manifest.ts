@@ -87,23 +87,35 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return bytes;
 }
 
-/** @throws {DamagedCheckpointError} when the bytes are torn or altered, or of another format */
+/**
+ * A manifest of the store's own: its hash shows that it is as it was written.
+ *
+ * @throws {DamagedCheckpointError} when the bytes are torn or altered, or of another format
+ */
 export function decodeManifest(bytes: Uint8Array): Manifest {
   const json = bytes.subarray(HASH_BYTES);
   const expected = bytes.subarray(0, HASH_BYTES).toHex();
   if (bytes.length <= HASH_BYTES || sha256(json) !== expected) {
     throw new DamagedCheckpointError("The manifest is torn or altered: its hash differs");
   }
-  const { scalars, ...rest } = parseObject(json);
-  const { format } = rest;
-  if (format !== MANIFEST_FORMAT) {
+  const { scalars, ...rest } = parseObject(json) as unknown as Manifest;
+  if (rest.format !== MANIFEST_FORMAT) {
     throw new DamagedCheckpointError(
       `The manifest is of format ${
-        shorten(String(format))
+        shorten(String(rest.format))
       }; this program reads format ${MANIFEST_FORMAT}`,
     );
   }
-  const parsed = manifestSchema.safeParse({ ...rest, scalars: withBigints(scalars) });
+  return { ...rest, scalars: withBigints(scalars) as StateScalars };
+}
+
+/**
+ * A manifest that may come from anywhere: its hash does not show who wrote it, so every field is looked at.
+ *
+ * @throws {DamagedCheckpointError} the same, and when a field is not what it may be
+ */
+export function decodeForeignManifest(bytes: Uint8Array): Manifest {
+  const parsed = manifestSchema.safeParse(decodeManifest(bytes));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new DamagedCheckpointError(

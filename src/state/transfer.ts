@@ -18,7 +18,7 @@ import { type CheckpointStore, concat } from "./checkpoint_store.ts";
 import { unpackedHash } from "./compression.ts";
 import {
   DamagedCheckpointError,
-  decodeManifest,
+  decodeForeignManifest,
   encodeManifest,
   type Manifest,
   sha256,
@@ -150,7 +150,7 @@ export function readExported(file: Uint8Array): Exported {
       throw new DamagedCheckpointError(`An entry at ${at} does not fit`);
     }
     const bytes = body.subarray(at + 5, at + 5 + length);
-    if (kind === KIND_MANIFEST) manifests.push(decodeManifest(bytes));
+    if (kind === KIND_MANIFEST) manifests.push(decodeForeignManifest(bytes));
     else if (kind === KIND_CHUNK) chunks.set(sha256(bytes), bytes);
     else if (kind === KIND_SAVEPOINT) savepoints.push(readSavepoint(bytes, at));
     else throw new DamagedCheckpointError(`An entry at ${at} is of kind ${kind}`);
