@@ -13,6 +13,7 @@ import {
   JOB_KINDS,
   jobName,
   KafkaItemTransactionJob,
+  lookAtFiles,
   MACHINE,
   PARAMETER_KEYS,
   ParameterError,
@@ -48,7 +49,8 @@ Usage: deno task start [--job=${PARAMETERS.job.default}] [--generate] [--accept-
   --generate        fold generated transactions: generate.transactions=true
   --accept-offset   go on although committed offsets or records are lost: accept.offset=true
   --replace-log     with --restore: move another log that is there away: replace.log=true
-  --check           check parameters, without starting
+  --check           check parameters, files and, with Kafka, brokers, topics and rights; nothing is started,
+                    created or joined
   --folder=<path>   relative paths are relative to it; deno task gives the folder where it was typed
   -h, --help        this text
   --version         the version of the program
@@ -155,6 +157,24 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
   await job.finished;
 }
 
+/**
+ * Looks at all that a start would look at, and leaves everything as it is.
+ *
+ * @throws {StopError} when the job would not start
+ */
+async function check(params: Parameters): Promise<void> {
+  const isKafka = params.get("job") === "kafka";
+  const conditions = new Conditions(MACHINE.clock);
+  const instance = new Instance(randomId(MACHINE.chance));
+  createJob(params, instance, conditions);
+  const source = isKafka ? new KafkaSource(params, MACHINE.clock, instance, conditions) : null;
+  source?.checkParameters();
+  console.log("The parameters are valid.");
+  const files = isKafka ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
+  console.log(`${await lookAtFiles(files.map((key) => resolve(params.get(key))))}.`);
+  if (source) console.log(`${await source.lookOnce()}.`);
+}
+
 /** Ends the process when a stop takes too long. */
 function exitAfter(ms: number): void {
   const timer = setTimeout(() => {
@@ -172,11 +192,11 @@ async function main(): Promise<void> {
   const params = readParameters(args);
   checkAccess(params);
   if (params.get("job") === "kafka") connectionOf(params);
-  if (args.check) return console.log("The parameters are valid.");
   const secrets = [...params.secrets, ...secretsOfFiles(params)];
   const logs = { level: params.get("log.level"), secrets };
   await configureLogs(logs);
-  await run(params, logs);
+  if (args.check) await check(params);
+  else await run(params, logs);
 }
 
 /** Names of the environment variables that may override parameters: the process needs no others. */

@@ -50,4 +50,4 @@ export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./wo
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { flushOutputs, standardError, standardOutput } from "./line_output.ts";
-export { MACHINE, type Surroundings } from "./surroundings.ts";
+export { lookAtFiles, MACHINE, type Surroundings } from "./surroundings.ts";

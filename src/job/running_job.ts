@@ -5,6 +5,7 @@ import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "./job_worker.ts";
+import { reportStop } from "./report_stop.ts";
 import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "./worker/figures.ts";
 
@@ -14,6 +15,8 @@ export class RunningJob {
   /** Settles when the job has ended; rejected with a StopError when it cannot go on. */
   readonly finished: Promise<void>;
   #failure: Error | null = null;
+  /** When the stop was asked for. */
+  #askedAt: number | null = null;
 
   constructor(
     readonly name: string,
@@ -55,6 +58,7 @@ export class RunningJob {
     ]);
     this.gateway?.transactionWaiters.end(ended());
     this.gateway?.queryWaiters.end(ended());
+    if (!this.#failure) await reportStop(this, this.#askedAt);
     await this.close();
     if (this.#failure) throw this.#failure;
   }
@@ -66,6 +70,7 @@ export class RunningJob {
 
   /** Asks the job to stop: finish the batch, commit, checkpoint, close. Resolves when it has. */
   async stop(): Promise<void> {
+    this.#askedAt ??= this.context.clock.monotonic();
     this.#stop.abort();
     await this.finished.catch(() => {});
   }

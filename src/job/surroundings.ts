@@ -6,6 +6,7 @@ import {
   isNoRoom,
   type Kv,
   KvFileError,
+  lookAtKvFile,
   moveKvFile,
   NoRoomError,
   openKvFile,
@@ -198,3 +199,18 @@ export const MACHINE: Surroundings = {
     explained(path, () => moveKvFile(path, new Date(systemClock.now()).toISOString())),
   freeBytes,
 };
+
+/**
+ * Looks whether the files of a job can be opened or created, and does neither.
+ *
+ * @returns what was found, in a sentence
+ * @throws {StopError} when the job would not start
+ */
+export async function lookAtFiles(paths: readonly string[]): Promise<string> {
+  const found: string[] = [];
+  for (const path of paths) {
+    const isThere = await explained(path, () => lookAtKvFile(path));
+    found.push(`${path} can be ${isThere ? "opened" : "created"}`);
+  }
+  return found.join(", ");
+}

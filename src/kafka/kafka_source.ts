@@ -14,7 +14,7 @@ import type { LogUser } from "../job/streams.ts";
 import type { ThreadedLog } from "../job/threads/threaded_log.ts";
 import type { Clock } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";
-import { isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
+import { errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { claimMethods, KafkaLog } from "./kafka_log.ts";
@@ -22,7 +22,9 @@ import type { SharedFacts } from "./member_facts.ts";
 import type { MemberIds } from "./membership.ts";
 import { connectionOf } from "./security.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
+import { checkRights } from "./rights.ts";
 import {
+  checkDifferent,
   checkNames,
   createTopics,
   type JobTopics,
@@ -33,7 +35,7 @@ import {
   untilLed,
 } from "./topics.ts";
 import { limitsOf, warningsOf } from "./output_limits.ts";
-import { type Look, lookAt, type TopicsView } from "./topics_view.ts";
+import { checkView, type Look, lookAt } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
@@ -43,6 +45,9 @@ const BATCH_BYTES_MAX = 256 * 1024;
 const KAFKA = "kafka";
 const BACK_OFF_FIRST_MS = 200;
 const BACK_OFF_MAX_MS = 5000;
+/** How often --check asks brokers that answer, and do not know yet. */
+const LOOKS_MAX = 20;
+const LOOK_WAIT_MS = 500;
 
 /** A transaction is open from one commit to the end of the next. */
 function checkTimes(params: Parameters): void {
@@ -97,17 +102,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       );
     }
     const { params, clock } = this;
-    const groupId = params.get("kafka.group.id");
-    if (groupId === "") throw new ParameterError("kafka.group.id is missing: a group's name");
-    checkTimes(params);
-    const connection = connectionOf(params);
-    const topics = topicsOf(params);
-    try {
-      checkInternals();
-    } catch (error) {
-      if (!(error instanceof InternalsError)) throw error;
-      throw new StopError(error.message, "deno.json and deno.lock pin the version: restore them");
-    }
+    const { groupId, connection, topics } = this.checkParameters();
     const { clusterId, view } = await this.#look(connection, topics);
     const facts = {
       connection,
@@ -148,6 +143,77 @@ export class KafkaSource implements LogSource<KafkaLog> {
       methods: claimMethods(opened),
     };
     return opened;
+  }
+
+  /**
+   * Looks once at what a start would look at: parameters, brokers, topics, their settings and rights. Joins no
+   * group, and creates, writes and commits nothing.
+   *
+   * @returns what was found, in a sentence
+   * @throws {ParameterError}
+   * @throws {StopError} when the job would not start
+   */
+  async lookOnce(): Promise<string> {
+    const { groupId, connection, topics } = this.checkParameters();
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await this.#lookAround(connection, topics, groupId);
+      } catch (error) {
+        const stop = stopErrorOf(error);
+        if (stop || !isUnavailable(error)) throw stop ?? error;
+        // Brokers that have just started say for some seconds that they do not know yet.
+        if (errorCodeOf(error) === null || attempt === LOOKS_MAX) {
+          throw new StopError(
+            `Kafka at ${connection.brokers.join(",")} does not answer: ${reasonOf(error)}`,
+            "see kafka.bootstrap.servers and whether the brokers run; a start would wait for them",
+            { cause: error },
+          );
+        }
+        await this.clock.sleep(LOOK_WAIT_MS);
+      }
+    }
+  }
+
+  async #lookAround(
+    connection: ConnectionOptions,
+    topics: JobTopics,
+    groupId: string,
+  ): Promise<string> {
+    const client = new KafkaClient(connection, this.clock);
+    try {
+      await client.connect();
+      const look = await lookAt(client, topics);
+      const { view, missing } = look;
+      if (!this.params.get("kafka.create.topics")) checkNames(topics, missing);
+      if (!missing.includes(topics.transactions)) checkView(topics, view, view, groupId);
+      this.#report(topics, look);
+      await checkRights(client, topics, groupId);
+      const created = missing.length > 0 ? `; a start would create ${missing.join(", ")}` : "";
+      return `Kafka at ${
+        connection.brokers.join(",")
+      } answers; topics, their settings and the rights of the user ` +
+        `are as they must be${created}`;
+    } finally {
+      await client.close().catch(() => {});
+    }
+  }
+
+  /** What can be said before brokers are asked. @throws {ParameterError} */
+  checkParameters() {
+    const { params } = this;
+    const groupId = params.get("kafka.group.id");
+    if (groupId === "") throw new ParameterError("kafka.group.id is missing: a group's name");
+    checkTimes(params);
+    const connection = connectionOf(params);
+    const topics = topicsOf(params);
+    checkDifferent(topics);
+    try {
+      checkInternals();
+    } catch (error) {
+      if (!(error instanceof InternalsError)) throw error;
+      throw new StopError(error.message, "deno.json and deno.lock pin the version: restore them");
+    }
+    return { groupId, connection, topics };
   }
 
   async close(): Promise<void> {
@@ -193,17 +259,10 @@ export class KafkaSource implements LogSource<KafkaLog> {
         await untilLed(client, names);
       }
     }
-    const { view, missing, settings } = await lookAt(client, topics);
+    const look = await lookAt(client, topics);
+    const { view, missing } = look;
     checkNames(topics, missing);
-    const hidden = names.filter((name) => !settings.has(name));
-    if (hidden.length > 0) {
-      log.warn(
-        "The settings of {topics} are not checked: the job's user has no right to see them " +
-          "(DescribeConfigs). Inputs must not be compacted; outputs must take timestamps of any age",
-        { topics: hidden.join(", ") },
-      );
-    }
-    this.#warn(topics, view, settings);
+    this.#report(topics, look);
     // Dead letters are cut to what their topic takes when they are written.
     const batches = outputsOf({ ...topics, deadLetters: null }).map((o) =>
       view.limits[o]!.batchBytes
@@ -212,8 +271,16 @@ export class KafkaSource implements LogSource<KafkaLog> {
     return { clusterId: client.clusterId, view };
   }
 
-  /** Says at the start which outputs will not take every record as it is. */
-  #warn(topics: JobTopics, { limits }: TopicsView, settings: Look["settings"]): void {
+  /** Says what is not known of the topics that there are, and which outputs will not take every record as it is. */
+  #report(topics: JobTopics, { view: { topics: there, limits }, settings }: Look): void {
+    const hidden = Object.keys(there).filter((name) => !settings.has(name));
+    if (hidden.length > 0) {
+      log.warn(
+        "The settings of {topics} are not checked: the job's user has no right to see them " +
+          "(DescribeConfigs). Inputs must not be compacted; outputs must take timestamps of any age",
+        { topics: hidden.join(", ") },
+      );
+    }
     const inputs: Record<string, readonly string[]> = {
       [topics.queryResults ?? ""]: [topics.queries],
       [topics.deadLetters ?? ""]: [topics.transactions, topics.queries],

@@ -1,5 +1,5 @@
 import { systemClock } from "../types/mod.ts";
-import { StopError } from "../job/errors.ts";
+import { ParameterError, StopError } from "../job/errors.ts";
 import { ErrorCode, errorCodeOf, isUnavailable, reasonOf } from "./client/errors.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
 import type { Settings } from "./output_limits.ts";
@@ -137,21 +137,27 @@ export const SETTING_OF: Readonly<Record<keyof JobTopics, string>> = {
   deadLetters: "deadletter.topic",
 };
 
-/**
- * @throws {StopError} naming all topics that are missing, or two that are the same
- */
-export function checkNames(topics: JobTopics, missing: readonly string[]): void {
-  const named = (Object.keys(SETTING_OF) as (keyof JobTopics)[])
+function namedTopics(topics: JobTopics): Checked[] {
+  return (Object.keys(SETTING_OF) as (keyof JobTopics)[])
     .map((role): Checked => ({ topic: topics[role] ?? "", setting: SETTING_OF[role] }))
     .filter(({ topic }) => topic !== "");
-  for (const [topic, same] of Map.groupBy(named, (n) => n.topic)) {
+}
+
+/** @throws {ParameterError} when a topic is given twice */
+export function checkDifferent(topics: JobTopics): void {
+  for (const [topic, same] of Map.groupBy(namedTopics(topics), (n) => n.topic)) {
     if (same.length < 2) continue;
-    throw new StopError(
-      `Topic ${topic} is given as ${same.map((s) => s.setting).join(" and as ")}`,
-      "each needs a topic of its own",
+    throw new ParameterError(
+      `Topic ${topic} is given as ${
+        same.map((s) => s.setting).join(" and as ")
+      }; each needs a topic of its own`,
     );
   }
-  const gone = named.filter(({ topic }) => missing.includes(topic));
+}
+
+/** @throws {StopError} naming all topics that are missing */
+export function checkNames(topics: JobTopics, missing: readonly string[]): void {
+  const gone = namedTopics(topics).filter(({ topic }) => missing.includes(topic));
   if (gone.length === 0) return;
   throw new StopError(
     `Topics are missing: ${gone.map((m) => `${m.topic} (${m.setting})`).join(", ")}`,

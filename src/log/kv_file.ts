@@ -56,6 +56,48 @@ export async function openKvFileToRead(path: string): Promise<Kv> {
 }
 
 /**
+ * Looks whether a Deno KV file can be opened, or created where it is not; it is neither changed nor created.
+ *
+ * @returns whether it is there
+ * @throws {KvFileError} as openKvFile would
+ */
+export async function lookAtKvFile(path: string): Promise<boolean> {
+  const isThere = await checkFile(path, false) !== null;
+  try {
+    if (!isThere) {
+      if (Deno.permissions.querySync({ name: "write", path }).state !== "granted") {
+        throw new Deno.errors.NotCapable(`Requires write access to ${path}`);
+      }
+      // Only the operating system knows whether a file can be created: one is, for a moment.
+      const dir = existingFolder(dirname(resolve(path)));
+      await Deno.remove(await Deno.makeTempFile({ dir, prefix: ".stockflow-check-" }));
+      return false;
+    }
+    (await Deno.open(path, { read: true, write: true })).close();
+    if (existsSync(`${path}.lock`)) await checkLock(path);
+    checkOwnTables(path);
+    return true;
+  } catch (error) {
+    throw error instanceof KvFileError ? error : cannotOpen(path, error);
+  }
+}
+
+/** The innermost folder of a path that exists. */
+function existingFolder(folder: string): string {
+  return existsSync(folder) || folder === dirname(folder)
+    ? folder
+    : existingFolder(dirname(folder));
+}
+
+/** @throws {KvFileError} when another process holds the lock, which exists */
+async function checkLock(path: string): Promise<void> {
+  const file = await Deno.open(`${path}.lock`, { write: true });
+  const isFree = await file.tryLock(true);
+  file.close();
+  if (!isFree) throw usedByAnother(path);
+}
+
+/**
  * Moves a Deno KV file that no process uses away, beside where it was.
  *
  * @param when becomes a part of its new name
@@ -195,8 +237,12 @@ async function lockFile(path: string): Promise<Deno.FsFile> {
   }
   if (await file.tryLock(true)) return file;
   file.close();
-  throw new KvFileError(
-    `${path} is used by another process (it holds ${name})`,
+  throw usedByAnother(path);
+}
+
+function usedByAnother(path: string): KvFileError {
+  return new KvFileError(
+    `${path} is used by another process (it holds ${path}.lock)`,
     "stop the other process, or give this one files of its own by --state.kv and --log.kv",
   );
 }

@@ -29,6 +29,7 @@ export { AppendTimeoutError } from "./write_queue.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
 export {
   KvFileError,
+  lookAtKvFile,
   moveKvFile,
   openKvFile,
   openKvFileToRead,

@@ -1,6 +1,7 @@
 // How the service is started: from any folder, with what permissions, and what its files are like.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const decoder = new TextDecoder();
@@ -147,4 +148,86 @@ Deno.test("deno task start:strict serves from its few folders, and refuses other
       "Cannot open /srv/stockflow-test/log.kv: Deno does not allow it",
     );
     assertStringIncludes(refused.err, "start by deno task start, which allows all paths");
+  }));
+
+Deno.test("--help, -h and --version answer for the service, the generator and the tool", () =>
+  withFolder(async (folder) => {
+    for (const name of ["start", "generate", "state"]) {
+      for (const flag of ["--help", "-h"]) {
+        const { code, out } = await run(folder, name, flag);
+        assertEquals(code, 0);
+        assertStringIncludes(out, `Usage: deno task ${name}`);
+      }
+      const { code, out } = await run(folder, name, "--version");
+      assertEquals([code, out], [0, `stockflow ${config.version}\n`]);
+    }
+    assertEquals([...Deno.readDirSync(folder)], []);
+  }));
+
+Deno.test("--check looks at the files, and creates none", () =>
+  withFolder(async (folder) => {
+    const fresh = await run(folder, "start", "--check");
+    assertEquals(fresh.code, 0, fresh.err);
+    assertStringIncludes(fresh.out, `${folder}/data/log.kv can be created`);
+    assertEquals([...Deno.readDirSync(folder)], []);
+    await Deno.writeTextFile(`${folder}/file`, "this is not a database ".repeat(200));
+    for (
+      const [path, cause] of [
+        ["file", "file is not a database"],
+        ["file/log.kv", "a part of the path is a file, not a folder"],
+        [".", "it is a folder, not a file"],
+      ]
+    ) {
+      const { code, err } = await run(folder, "start", "--check", `--log.kv=${path}`);
+      assertEquals(code, 2, path);
+      assertStringIncludes(err, cause!);
+    }
+    await withService(folder, ["start"], async () => {
+      const used = await run(folder, "start", "--check");
+      assertEquals(used.code, 2);
+      assertStringIncludes(used.err, "is used by another process");
+    });
+    const there = await run(folder, "start", "--check");
+    assertEquals(there.code, 0, there.err);
+    assertStringIncludes(there.out, `${folder}/data/log.kv can be opened`);
+    for (
+      const [flags, cause] of [
+        [["--kafka.group.id="], "kafka.group.id is missing"],
+        [
+          ["--query.input.topic=transaction.log.1"],
+          "Topic transaction.log.1 is given as transaction.input.topic and as query.input.topic",
+        ],
+        [["--kafka.bootstrap.servers=127.0.0.1:1"], "Kafka at 127.0.0.1:1 does not answer"],
+      ] as const
+    ) {
+      const { code, err } = await run(folder, "start", "--job=kafka", "--check", ...flags);
+      assertEquals(code, 2, err);
+      assertStringIncludes(err, cause);
+    }
+    const byFile = await run(
+      folder,
+      "start",
+      `--config=${ROOT}config/job.properties`,
+      "--kafka.group.id=",
+    );
+    assertStringIncludes(byFile.err, "kafka.group.id is missing");
+  }));
+
+Deno.test("a stop says in one line what it did", () =>
+  withFolder(async (folder) => {
+    const err = await withService(folder, ["start", "--log.partitions=1"], async (url) => {
+      assertEquals(
+        await post(url, "1\t5\ta\t7\n2\t5\ta\t7\n"),
+        "1\t5\ta\t7\ttrue\n2\t5\ta\t7\ttrue\n",
+      );
+    });
+    const lines = err.split("\n").filter((line) => line.includes("Stopped in "));
+    assertEquals(lines.length, 1, err);
+    const { message, records, checkpoints, offsets, ms } = JSON.parse(lines[0]!);
+    assertEquals({ records, checkpoints, offsets }, { records: 2, checkpoints: 1, offsets: "0:2" });
+    assert(ms >= 0 && ms < 30_000);
+    assertStringIncludes(
+      message,
+      "2 records folded since the start, 1 checkpoints taken at the stop",
+    );
   }));
