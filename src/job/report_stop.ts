@@ -18,7 +18,7 @@ export async function reportStop(job: RunningJob, askedAt: number | null): Promi
   let offsets = "unknown, for their file cannot be read";
   let checkpoints = 0;
   try {
-    const stand = await newestCheckpoints(store, transactionLog.id);
+    const stand = await newestCheckpoints(store, transactionLog.id, null);
     offsets = [...stand].map(([partition, { offset }]) => `${partition}:${offset}`).join(" ") ||
       "none";
     const events = await store.history.list();

@@ -109,6 +109,10 @@ Deno.test("crafted files: a manifest with any field of another kind is refused, 
   const json = JSON.parse(new TextDecoder().decode(manifest!.bytes.subarray(32)));
   const read = (text: string) => () => readExported(fileOf([manifestOf(text), ...chunks]));
   readExported(fileOf([manifest!, ...chunks]));
+  // Fields that not every log has.
+  for (const topicId of ["an id", null]) read(JSON.stringify({ ...json, topicId }))();
+  const wrongId = read(JSON.stringify({ ...json, topicId: 1 }));
+  assertThrows(wrongId, DamagedCheckpointError, "wrong field: topicId");
   let refused = 0;
   const groups = [[], ["scalars"], ["parameters"], ["lastBatch"]];
   for (const group of groups) {
