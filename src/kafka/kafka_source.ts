@@ -35,7 +35,7 @@ import {
   untilLed,
 } from "./topics.ts";
 import { limitsOf, warningsOf } from "./output_limits.ts";
-import { checkView, type Look, lookAt } from "./topics_view.ts";
+import { checkView, type Look, lookAt, type TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
