@@ -193,7 +193,8 @@ async function main(): Promise<void> {
   checkAccess(params);
   if (params.get("job") === "kafka") connectionOf(params);
   const secrets = [...params.secrets, ...secretsOfFiles(params)];
-  const logs = { level: params.get("log.level"), secrets };
+  const queueBytesMax = params.get("output.queue.bytes.max");
+  const logs = { level: params.get("log.level"), secrets, queueBytesMax };
   await configureLogs(logs);
   if (args.check) await check(params);
   else await run(params, logs);

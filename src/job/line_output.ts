@@ -1,6 +1,6 @@
 import { type Clock, encodeUtf8, systemClock } from "../types/mod.ts";
 
-/** Bytes that wait for whoever reads, at the most. */
+/** Bytes that wait for whoever reads, at the most, before parameters are known; see output.queue.bytes.max. */
 const QUEUE_BYTES_MAX = 1024 * 1024;
 /** Bytes of one write. */
 const WRITE_BYTES = 64 * 1024;
@@ -30,7 +30,8 @@ export class LineOutput {
   constructor(
     readonly stream: LineStream,
     readonly clock: Clock = systemClock,
-    readonly bytesMax: number = QUEUE_BYTES_MAX,
+    /** Bytes from which on lines are dropped, or whoever prints is to wait. */
+    public bytesMax: number = QUEUE_BYTES_MAX,
     /** The line that reports how many were dropped, once there is room again. */
     readonly droppedLine: (count: number) => string = (count) => `${count} lines were dropped\n`,
   ) {}

@@ -1,6 +1,6 @@
 import { configure, dispose, getTextFormatter, type LogRecord } from "@logtape/logtape";
 import { type Clock, systemClock } from "../types/mod.ts";
-import { flushOutputs, standardError } from "./line_output.ts";
+import { flushOutputs, standardError, standardOutput } from "./line_output.ts";
 import { RepeatLimit } from "./repeat_limit.ts";
 
 export interface LogOptions {
@@ -8,6 +8,8 @@ export interface LogOptions {
   readonly level: "info" | "warning" | "error";
   /** Texts that are never written, wherever they come from. */
   readonly secrets: readonly string[];
+  /** Bytes of lines that may wait for whoever reads them; a megabyte by default. */
+  readonly queueBytesMax?: number;
 }
 
 /** A value within a message or behind it: texts without quotes, big integers as their digits. */
@@ -67,9 +69,12 @@ export function withoutSecrets(text: string): string {
 
 /** Logs go to standard error: readable on a terminal, else one JSON object a line; repeats are held back. */
 export async function configureLogs(
-  { level, secrets }: LogOptions,
+  { level, secrets, queueBytesMax }: LogOptions,
   clock: Clock = systemClock,
 ): Promise<void> {
+  if (queueBytesMax !== undefined) {
+    standardError.bytesMax = standardOutput.bytesMax = queueBytesMax;
+  }
   ownSecrets = secrets;
   const format = Deno.stderr.isTerminal() ? formatTerminalLine : formatJsonLine;
   const limit = new RepeatLimit(

@@ -436,6 +436,13 @@ export const PARAMETERS = {
     "info",
     "the least grave messages that are logged",
   ),
+  "output.queue.bytes.max": integer(
+    1024,
+    2 ** 30,
+    1024 * 1024,
+    "bytes of log lines, and of printed answers, that wait for whoever reads them: further lines are dropped " +
+      "and counted, answers wait",
+  ),
   "shutdown.timeout.ms": integer(
     0,
     600_000,
