@@ -108,6 +108,13 @@ export class World {
     this.sim.count("input created anew");
     this.createdAnew = true;
     this.kafka!.createAnew();
+    // The new log may be as long as what was committed of the one before: its end says nothing then.
+    if (this.sim.chance(0.3)) return;
+    for (const { partition, end } of this.broker!.topic(TOPICS.input)) {
+      for (let at = end; at <= this.auditor.partitions[partition]!.offset; at++) {
+        this.broker!.append(partition, this.workload.records(partition, 1), null);
+      }
+    }
   }
 
   // ---- questions ----

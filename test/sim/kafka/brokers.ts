@@ -103,7 +103,7 @@ export class Brokers {
     ].map(([configName, configValue]) => ({ configName: configName!, configValue: configValue! }));
   }
 
-  /** Deletes a topic, and creates it anew after a moment; its offsets in the group go, mostly. */
+  /** Deletes a topic, and creates it anew after a moment; its offsets in the group may go. */
   createAnew(topic: string): void {
     const { sim } = this;
     for (const tp of this.storage.topic(topic)) this.#leaders.delete(tp);
@@ -114,7 +114,7 @@ export class Brokers {
     this.#gone.add(topic);
     sim.scheduler.after(sim.between(0, 2000), () => this.#gone.delete(topic));
     // A transaction that is under way may bring them back.
-    if (sim.chance(0.5)) this.group.forgetOffsets(topic);
+    if (sim.chance(0.3)) this.group.forgetOffsets(topic);
   }
 
   /** What a metadata request gives of a topic. */
