@@ -6,7 +6,7 @@ import { ConflictError, OverloadedError, UnavailableError } from "../job/mod.ts"
 import { LostError, StandByError } from "../job/errors.ts";
 import { isNoRoom, OffsetOutOfRangeError, WriteFailedError } from "../log/mod.ts";
 import { SavepointExistsError } from "../state/mod.ts";
-import { InvalidRecordError } from "../types/mod.ts";
+import { escapeControls, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { BodyError } from "./body_error.ts";
 
 const log = getLogger(["stockflow", "http"]);
@@ -19,6 +19,7 @@ export type ErrorStatus =
   | 401
   | 403
   | 404
+  | 405
   | 408
   | 409
   | 411
@@ -31,7 +32,7 @@ export type ErrorStatus =
 
 /** An answer whose JSON is written already: int64 numbers keep their digits. */
 export function json(c: Context, status: 200 | 201 | ErrorStatus, text: string): Response {
-  return c.body(text + "\n", status, { "content-type": "application/json" });
+  return c.body(escapeControls(text) + "\n", status, { "content-type": "application/json" });
 }
 
 /** An error: a reason for programs, a message for people. */
@@ -57,7 +58,9 @@ export function tellRefused({ req: { method, path } }: Context, reason: string):
 /** What to answer when a request ended in an error. */
 export function failWith(c: Context, error: Error): Response {
   if (error instanceof BodyError) return fail(c, error.status, error.reason, error.message);
-  if (error instanceof InvalidRecordError) return fail(c, 400, "item_id", error.message);
+  if (error instanceof InvalidRecordError) {
+    return fail(c, 400, reasonName(error.reason), error.message);
+  }
   if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);
   if (error instanceof OverloadedError) {
     tellRefused(c, error.message);

@@ -2,19 +2,21 @@ import { Hono } from "hono";
 import { INSTANCE_HEADER, type RunningJob } from "../job/mod.ts";
 import { pinnedBy } from "../state/mod.ts";
 import type { ItemTransaction, Query, QueryResult } from "../types/mod.ts";
-import { checkItemId } from "../types/fields.ts";
 import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
-import { fail, failWith, json } from "./answers.ts";
+import { fail, failWith, integerQuery } from "./answers.ts";
 import { BodyReader } from "./body_reader.ts";
 import { addHttpFigures, type ConnectionFigures } from "./http_metrics.ts";
+import { itemRoutes } from "./items.ts";
 import type { HttpLimits } from "./limits.ts";
 import { logRoutes } from "./logs.ts";
+import { answerOtherMethods, wellFormedOnly } from "./methods.ts";
 import { JobMetrics } from "./metrics.ts";
 import { answerReadiness } from "./readiness.ts";
 import { savepointRoutes } from "./savepoints.ts";
 
 const EVENTS_MAX = 100;
+const CHECKPOINTS_ENOUGH = 1000;
 
 export interface ApiOptions {
   readonly job: RunningJob;
@@ -44,6 +46,7 @@ export function createApi(
     if (!stopping.aborted || isProbe(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
+  app.use(wellFormedOnly);
   app.onError((error, c) => {
     reader.count(error);
     return failWith(c, error);
@@ -52,24 +55,15 @@ export function createApi(
 
   app.post("/transactions", (c) => answerEach(c, { job, reader }, TRANSACTIONS));
   app.post("/queries", (c) => answerEach(c, { job, reader }, QUERIES));
-  app.get("/items/:id", async (c) => {
-    const itemId = c.req.param("id");
-    checkItemId(itemId);
-    // A process that stands by may wait for days.
-    const over = AbortSignal.any([stopping, c.req.raw.signal]);
-    const [quantity] = await job.lookUp([itemId], over);
-    if (quantity === null || quantity === undefined) {
-      return fail(c, 404, "not_found", `Item ${JSON.stringify(itemId)} was never seen`);
-    }
-    return json(c, 200, `{"itemId":${JSON.stringify(itemId)},"quantity":${quantity}}`);
-  });
-  app.route("/savepoints", savepointRoutes(job, reader));
+  app.route("/", itemRoutes(job, stopping));
+  app.route("/savepoints", savepointRoutes(job, reader, limits.savepointsMax));
   app.route("/", logRoutes(job, reader));
   app.get("/checkpoints", async (c) => {
     const savepoints = await job.store.savepoints.list();
     const events = await job.checkpointEvents(EVENTS_MAX);
-    const listed = await Promise.all((await job.store.partitions()).map((p) => job.store.list(p)));
-    const checkpoints = listed.flat().map(({ partition, sequence, manifest, damage }) =>
+    const from = integerQuery(c, "partition", { min: 0, max: 1_000_000 }) ?? 0;
+    const { listed, next } = await listCheckpoints(job, from);
+    const checkpoints = listed.map(({ partition, sequence, manifest, damage }) =>
       manifest
         ? {
           partition,
@@ -85,7 +79,7 @@ export function createApi(
         }
         : { partition, sequence, damage }
     );
-    return c.json({ checkpoints, events });
+    return c.json({ checkpoints, next, events });
   });
   app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
   app.get(
@@ -97,6 +91,7 @@ export function createApi(
     return c.body(body, 200, { "content-type": contentType });
   });
   app.get("/", (c) => c.text(INDEX));
+  answerOtherMethods(app);
   return app;
 }
 
@@ -112,6 +107,17 @@ GET  /logs           topics; /logs/{topic}/{partition}?offset=&limit= reads one
 GET  /metrics        metrics for Prometheus
 GET  /livez /readyz  whether the process lives, and whether it is ready
 `;
+
+/** Checkpoints of whole partitions from one on, until they are enough; and the partition to go on from. */
+async function listCheckpoints({ store }: RunningJob, from: number) {
+  const listed: Awaited<ReturnType<typeof store.list>> = [];
+  for (const partition of (await store.partitions()).toSorted((a, b) => a - b)) {
+    if (partition < from) continue;
+    if (listed.length >= CHECKPOINTS_ENOUGH) return { listed, next: partition };
+    listed.push(...await store.list(partition));
+  }
+  return { listed, next: null };
+}
 
 const TRANSACTIONS: Handling<ItemTransaction, boolean> = {
   parse: (codec, text) => codec.parseTransaction(text),

@@ -2,9 +2,17 @@
 // answer has the form and order of its request, one outcome per record.
 
 import type { z } from "zod";
-import { type Codec, codecOf, decodeUtf8, Format, shorten, type Slices } from "../types/mod.ts";
+import {
+  type Codec,
+  codecOf,
+  decodeUtf8,
+  escapeControls,
+  Format,
+  shorten,
+  type Slices,
+} from "../types/mod.ts";
 import { BodyError } from "./body_error.ts";
-import { type RecordSpans, scanJson, scanLines } from "./records.ts";
+import { type RecordSpans, scanJson, scanLines, startOf } from "./records.ts";
 
 /** How records stand in a body. */
 export interface BodyForm {
@@ -21,7 +29,7 @@ export interface BodyForm {
 }
 
 function jsonError(reason: string, message: string): string {
-  return JSON.stringify({ error: { reason, message } });
+  return escapeControls(JSON.stringify({ error: { reason, message } }));
 }
 
 const LINES = ["", "\n", "\n"] as const;
@@ -49,13 +57,13 @@ const FORMS: readonly BodyForm[] = [
     tellsItsEnd: false,
     scan: scanLines,
     frame: () => LINES,
-    error: (reason, message) => `ERROR\t${reason}\t${message}`,
+    error: (reason, message) => `ERROR\t${reason}\t${escapeControls(message)}`,
   },
 ];
 
 /** Whether a JSON body that was read without error is an array. */
 function isArray(body: Uint8Array): boolean {
-  return body.find((byte) => byte > 32) === "[".charCodeAt(0);
+  return body.subarray(startOf(body)).find((byte) => byte > 32) === "[".charCodeAt(0);
 }
 
 /**
@@ -68,6 +76,7 @@ export function parseObject<T>(
   body: Uint8Array,
   schema: z.ZodType<T>,
 ): T {
+  checkCharset(contentType);
   if (mediaTypeOf(contentType) !== JSON_TYPE) {
     throw new BodyError(
       415,
@@ -77,7 +86,7 @@ export function parseObject<T>(
   }
   let value: unknown;
   try {
-    value = JSON.parse(decodeUtf8(body) ?? "");
+    value = JSON.parse(decodeUtf8(body.subarray(startOf(body))) ?? "");
   } catch {
     throw new BodyError(400, "malformed", "The body is no JSON");
   }
@@ -94,8 +103,17 @@ function mediaTypeOf(contentType: string | undefined): string {
   return (contentType ?? "").toLowerCase().split(";")[0]!.trim();
 }
 
+/** @throws {BodyError} for a charset other than UTF-8, of which ASCII is a part */
+function checkCharset(contentType: string | undefined): void {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType ?? "")?.[1];
+  if (charset === undefined || /^(utf-?8|us-ascii)$/i.test(charset)) return;
+  const given = JSON.stringify(shorten(charset));
+  throw new BodyError(415, "charset", `The charset of a body must be utf-8, not ${given}`);
+}
+
 /** The form of a body with this content type. */
 export function formOf(contentType: string | undefined): BodyForm {
+  checkCharset(contentType);
   const type = mediaTypeOf(contentType);
   const form = FORMS.find((f) => f.contentType === type);
   if (form) return form;

@@ -17,6 +17,8 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** Connections that are kept. */
   readonly connectionsMax: number;
+  /** Savepoints that are kept. */
+  readonly savepointsMax: number;
 }
 
 export function limitsOf(params: Parameters): HttpLimits {
@@ -28,5 +30,6 @@ export function limitsOf(params: Parameters): HttpLimits {
     headTimeoutMs: params.get("http.head.timeout.ms"),
     idleTimeoutMs: params.get("http.idle.timeout.ms"),
     connectionsMax: params.get("http.connections.max"),
+    savepointsMax: params.get("savepoints.max"),
   };
 }

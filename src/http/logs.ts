@@ -4,6 +4,7 @@ import {
   type Codec,
   codecOf,
   decodeUtf8,
+  escapeControls,
   Format,
   type LogRecord,
   type TransactionSummary,
@@ -59,7 +60,7 @@ export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
       const limit = limitOf(c) ?? RECORDS_DEFAULT;
       const page = await logs.read(topic!, partition, offset, limit);
       const records = page.records.map(jsonRecord);
-      return json(c, JSON.stringify({ topic, partition, ...page, records }));
+      return json(c, escapeControls(JSON.stringify({ topic, partition, ...page, records })));
     }),
   );
   app.get(

@@ -9,6 +9,7 @@ export const LINE_BYTES_MAX = 16_384;
 const WINDOW_BYTES = 32_768;
 
 const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
 const BRACKET = 91;
 const BACKSLASH = 92;
 
@@ -117,17 +118,22 @@ export class RecordReader {
   }
 }
 
-/** Lines of a body; a newline at the end ends the last one. */
+/** Where the text of a body begins: behind a byte order mark, which some editors write. */
+export function startOf(body: Uint8Array): number {
+  return body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? 3 : 0;
+}
+
+/** Lines of a body, which end with LF or CRLF; a newline at the end ends the last one. */
 export async function scanLines(
   body: Uint8Array,
   countMax: number,
   slices: Slices,
 ): Promise<RecordSpans> {
   const spans = new RecordSpans(body, countMax);
-  for (let from = 0; from < body.length;) {
+  for (let from = startOf(body); from < body.length;) {
     const newline = body.indexOf(NEWLINE, from);
     const to = newline < 0 ? body.length : newline;
-    spans.add(from, to);
+    spans.add(from, newline > from && body[newline - 1] === CARRIAGE_RETURN ? newline - 1 : to);
     if (slices.isDue(32 + ((to - from) >> 4))) await slices.next();
     from = to + 1;
   }
@@ -141,7 +147,7 @@ export async function scanJson(
   slices: Slices,
 ): Promise<RecordSpans> {
   const spans = new RecordSpans(body, countMax);
-  const from = skipSpace(body, 0);
+  const from = skipSpace(body, startOf(body));
   if (body[from] === BRACKET) {
     await scanArray(spans, from + 1, slices);
     await checkElements(spans, slices);

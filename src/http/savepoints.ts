@@ -11,13 +11,18 @@ const newSavepoint = z.strictObject({
 });
 
 /** Routes below /savepoints: take, list and give up. */
-export function savepointRoutes(job: RunningJob, reader: BodyReader): Hono {
+export function savepointRoutes(job: RunningJob, reader: BodyReader, countMax: number): Hono {
   const app = new Hono();
   app.get("/", async (c) => c.json({ savepoints: await job.store.savepoints.list() }));
   app.post("/", async (c) => {
     const { bytes, share } = await reader.read(c, true);
     share.release();
     const { name } = parseObject(c.req.header("content-type"), bytes, newSavepoint);
+    if (await job.store.savepoints.count(countMax) >= countMax) {
+      const message =
+        `There are ${countMax} savepoints, which is the most (savepoints.max): give one up`;
+      return fail(c, 409, "too_many", message);
+    }
     const savepoint = await job.takeSavepoint(name);
     return c.json(savepoint, 201, { location: `/savepoints/${name}` });
   });

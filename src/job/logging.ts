@@ -1,5 +1,5 @@
 import { configure, dispose, getTextFormatter, type LogRecord } from "@logtape/logtape";
-import { type Clock, systemClock } from "../types/mod.ts";
+import { type Clock, escapeControls, systemClock } from "../types/mod.ts";
 import { flushOutputs, standardError, standardOutput } from "./line_output.ts";
 import { RepeatLimit } from "./repeat_limit.ts";
 
@@ -34,7 +34,7 @@ export function formatJsonLine(
     message: text,
   };
   const own = Object.entries(properties).filter(([key]) => !Object.hasOwn(line, key));
-  return JSON.stringify({ ...line, ...Object.fromEntries(own) }, jsonValue) + "\n";
+  return escapeControls(JSON.stringify({ ...line, ...Object.fromEntries(own) }, jsonValue)) + "\n";
 }
 
 const formatText = getTextFormatter({ timestamp: "time", value: show });

@@ -221,6 +221,12 @@ export const PARAMETERS = {
     "a checkpoint that takes longer is given up",
   ),
   "checkpoint.retained": integer(1, 100, 3, "checkpoints kept"),
+  "savepoints.max": integer(
+    1,
+    1000,
+    100,
+    "savepoints that are kept; more are refused until one is given up",
+  ),
   "recovery.records.max": integer(
     1000,
     1e12,

@@ -91,6 +91,12 @@ export class Savepoints {
     return (await this.read()).savepoints.toSorted((a, b) => b.at - a.at);
   }
 
+  /** How many there are; counted up to a limit. */
+  async count(limit: number): Promise<number> {
+    const { kv, job } = this.store;
+    return (await Array.fromAsync(kv.list({ prefix: ["pin", job] }, { limit }))).length;
+  }
+
   async get(name: string): Promise<Savepoint | null> {
     // What no savepoint can be called may be too long for a key.
     if (!isSavepointName(name)) return null;

@@ -1,3 +1,4 @@
+import { escapeControls } from "./controls.ts";
 import type { QueryResult } from "./records.ts";
 
 /**
@@ -14,5 +15,5 @@ import type { QueryResult } from "./records.ts";
  */
 export function showQueryResult({ queryId, itemInfo }: QueryResult): string {
   const info = itemInfo && `ItemInfo{itemId='${itemInfo.itemId}', quantity=${itemInfo.quantity}}`;
-  return `QueryResult{queryId=${queryId}, itemInfo=${info}}`;
+  return escapeControls(`QueryResult{queryId=${queryId}, itemInfo=${info}}`);
 }

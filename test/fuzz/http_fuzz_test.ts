@@ -9,7 +9,7 @@ const RUNS = timesOfTest(10_000);
 const CUT_RUNS = timesOfTest(1000);
 const TRANSACTION = '{"transactionId":1,"ts":1,"itemId":"item","quantity":1000}';
 /** What may be answered: never 500. */
-const STATUSES = [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 416];
+const STATUSES = [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 415, 416, 421];
 
 const TYPES = ["text/plain", "application/json", "application/x-ndjson"] as const;
 
@@ -32,6 +32,11 @@ const path = fc.oneof(
       "/items/%00",
       "/items/%ff%fe",
       "/items/%",
+      "/items?id=..",
+      "/items?id=%ff",
+      "/items",
+      "/checkpoints?partition=1",
+      "/checkpoints?partition=-1",
       "/items/a%2Fb",
       `/items/${"n".repeat(300)}`,
       "/logs",
@@ -107,7 +112,31 @@ const body: fc.Arbitrary<string | Uint8Array<ArrayBuffer> | null> = fc.oneof(
   { weight: 1, arbitrary: fc.constant(null) },
 );
 
+/** Names under which the service is asked; some are not its own. */
+const host = fc.oneof(
+  { weight: 12, arbitrary: fc.constant("127.0.0.1:8080") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      "localhost",
+      "LOCALHOST.:1",
+      "[::1]:8080",
+      "127.9.9.9",
+      "2130706433",
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.oneof(
+      fc.domain(),
+      fc.ipV4().filter((address) => !address.startsWith("127.")),
+      fc.constantFrom("localhost.evil.example", "127.0.0.1.nip.io", "[::2]", "0.0.0.0"),
+    ),
+  },
+);
+
 const request = fc.record({
+  host,
   method: fc.oneof(
     { weight: 8, arbitrary: fc.constant("POST") },
     { weight: 3, arbitrary: fc.constant("GET") },
@@ -123,6 +152,14 @@ const request = fc.record({
       arbitrary: fc.constantFrom<Record<string, string>>(
         { origin: "http://elsewhere" },
         { origin: "null" },
+        { origin: "http://127.0.0.1:8080" },
+        { origin: "https://127.0.0.1" },
+        { origin: "http://127.0.0.1:8080", "access-control-request-method": "POST" },
+        { host: "evil.example:8080", origin: "http://evil.example:8080" },
+        { host: "localhost." },
+        { host: "[::1" },
+        { host: "a b" },
+        { host: "127.0.0.1:8080, evil.example" },
         { authorization: "Bearer " },
         { "content-length": "5" },
         { "content-length": "-1" },
@@ -234,12 +271,12 @@ Deno.test("any request is answered below 500, an error by its reason, and no rec
   const client = await Client.open();
   const statuses = new Map<number, number>();
   await fc.assert(
-    fc.asyncProperty(request, async ({ method, path, type, body, headers }) => {
+    fc.asyncProperty(request, async ({ host, method, path, type, body, headers }) => {
       const hasBody = method !== "GET" && method !== "HEAD";
       const answer = await client.request(method, path, {
         body: hasBody ? body : null,
         headers: { "content-type": type, ...headers },
-      });
+      }, host);
       statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
       assert(STATUSES.includes(answer.status), `${answer.status}: ${answer.text}`);
       if (answer.status < 400 || method === "HEAD") return;
@@ -260,7 +297,7 @@ Deno.test("any request is answered below 500, an error by its reason, and no rec
     { seed, numRuns: RUNS },
   );
   console.log([...statuses].toSorted(([a], [b]) => a - b).map((s) => s.join(": ")).join(", "));
-  for (const status of [200, 400, 404, 413, 415]) {
+  for (const status of [200, 400, 404, 405, 413, 415, 421]) {
     assert((statuses.get(status) ?? 0) > 0, `${status} was never answered`);
   }
   assertEquals((await client.request("GET", "/livez")).status, 200);

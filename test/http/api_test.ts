@@ -59,7 +59,7 @@ Deno.test("a bad record gets its own error and does not stop its neighbours", as
     "1\t2\ta\t5",
     "",
     "1\t2\ta\t+5",
-    "1\t2\ta\t5\r",
+    "1\t2\ta\t5\r\r",
     "1\t2\ta\t5 ",
     "9223372036854775808\t2\ta\t5",
     "1\t2\ta\t2147483648",
@@ -363,10 +363,10 @@ Deno.test("metrics and checkpoints tell what happened, over a restart", async ()
 Deno.test("unknown paths and the index", async () => {
   const client = await Client.open();
   assertStringIncludes((await client.request("GET", "/")).text, "POST /transactions");
-  const missing = await client.request("DELETE", "/items/a");
+  const missing = await client.request("DELETE", "/nowhere");
   assertEquals([missing.status, JSON.parse(missing.text).error.message], [
     404,
-    "There is no DELETE /items/a",
+    "There is no DELETE /nowhere",
   ]);
   await client.close();
 });

@@ -68,6 +68,12 @@ Deno.test("the service is served under its own names alone, over HTTP/1 and HTTP
     // Who gives no name came by the address.
     assertEquals(await post("/transactions", "", "1.0"), 200);
     assertEquals(await raw(port, "GET /livez HTTP/1.1\r\nHost: 10.1.2.3:8080\r\n\r\n"), 200);
+    // Not the path above: an id that nobody has posted.
+    assertEquals(await raw(port, "GET /items/.. HTTP/1.1\r\nHost: localhost\r\n\r\n"), 404);
+    assertEquals(await raw(port, "GET /items/%ff HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400);
+    assertEquals(await raw(port, "DELETE / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 405);
+    assertEquals(await raw(port, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n"), 404);
+    assertEquals(await raw(port, "OPTIONS * HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 421);
     assertEquals(await postHttp2(service.url, {}), 200);
     assertEquals(await postHttp2(service.url, { ":authority": "shop.example" }), 200);
     assertEquals(await postHttp2(service.url, { ":authority": "evil.example:8080" }), 421);
