@@ -15,6 +15,7 @@ import {
   KafkaItemTransactionJob,
   lookAtFiles,
   MACHINE,
+  machineMemory,
   PARAMETER_KEYS,
   ParameterError,
   parameterHelp,
@@ -139,7 +140,13 @@ async function run(params: Parameters, logs: LogOptions): Promise<void> {
   try {
     const name = jobName(params.get("job"), params.get("generate.transactions"));
     const onProgress = display.onProgress;
-    const starting = pipeline.start(name, { ...MACHINE, logs, onProgress, conditions });
+    const starting = pipeline.start(name, {
+      ...MACHINE,
+      ...machineMemory(),
+      logs,
+      onProgress,
+      conditions,
+    });
     // A job whose log is not there waits for it, perhaps until it is asked to stop.
     job = await Promise.race([starting, stop]);
     if (!job) return;

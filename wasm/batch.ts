@@ -46,6 +46,8 @@ let next: usize = 0;
 export let left: u32 = 0;
 export let baseOffset: i64 = 0;
 let lastDelta: i64 = 0;
+/** What it was before the block. */
+let deltaBefore: i64 = 0;
 let deltaMax: i64 = 0;
 let baseTimestamp: i64 = 0;
 /** Timestamp of all records when the log set it, else -1. */
@@ -128,6 +130,7 @@ export function readBlock(): usize {
   const full = block + BLOCK_RECORDS * RECORD_BYTES;
   broken = false;
   stopped = false;
+  deltaBefore = lastDelta;
   while (r < full && left) {
     const start = next;
     setCursor(start);
@@ -190,7 +193,7 @@ export function readBlock(): usize {
 /** Leaves the records from `r` on for the next block. */
 export function readAgain(r: usize, end: usize): void {
   next = <usize> load<u32>(r, START);
-  lastDelta = <i64> load<u32>(r - RECORD_BYTES, OFFSET_DELTA);
+  lastDelta = r == block ? deltaBefore : <i64> load<u32>(r - RECORD_BYTES, OFFSET_DELTA);
   if (stopped || broken) left = leftBehind;
   left += <u32> ((end - r) / RECORD_BYTES);
   broken = false;

@@ -44,6 +44,8 @@ export enum Code {
   CheckpointFirst = 3,
   /** A bounded piece of work is done and more is left: call again. */
   More = 4,
+  /** The next record would add an item, which KNOWN_ITEMS forbids; those before it are folded. */
+  StateFull = 5,
   /** The memory limit does not allow another block of records. */
   OutOfMemory = -1,
   /** The batch is shorter than its header, or its length field differs from its length. */
@@ -123,6 +125,8 @@ export const OUTCOMES: u32 = 4;
 export const REPLAY: u32 = 8;
 /** Flag of begin: with EMIT, write no results; dead letters and outcomes all the same. */
 export const DISCARD_RESULTS: u32 = 16;
+/** Flag of begin: stop before the first record that would add an item. */
+export const KNOWN_ITEMS: u32 = 32;
 
 /** Outcome byte: the transaction failed. */
 export const OUTCOME_REJECTED = 0;

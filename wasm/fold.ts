@@ -17,6 +17,7 @@ import {
   DISCARD_RESULTS,
   EMIT,
   Format,
+  KNOWN_ITEMS,
   OUTCOME_INVALID,
   OUTCOMES,
   OUTCOMES_MAX,
@@ -93,6 +94,9 @@ export let deadCount: u32 = 0;
 let outcomes: usize = 0;
 export let outcomeCount: u32 = 0;
 
+/** Whether the block ended before a record that would add an item. */
+let stoppedAtNew: bool = false;
+
 /** Loads that only warm the cache end up here, so that the compiler keeps them. */
 let touched: u32 = 0;
 
@@ -139,6 +143,10 @@ export function runBatch(): i32 {
     growOne();
     if (!left && !broken) finishBatch();
     if (!(flags & REPLAY)) followLog();
+    if (stoppedAtNew) {
+      stoppedAtNew = false;
+      if (!firing()) return Code.StateFull;
+    }
   }
   if (firing()) return Code.WindowsDue;
   return broken ? Code.Record : Code.Done;
@@ -196,6 +204,12 @@ function applyBlock(end: usize): usize {
   accepted = rejected = 0;
   quantitySum = 0;
   for (let r = block; r < end; r += RECORD_BYTES) {
+    if (flags & KNOWN_ITEMS && addsItem(r)) {
+      readAgain(r, end);
+      stoppedAtNew = true;
+      end = r;
+      break;
+    }
     const timestamp = recordTimestamp(load<i64>(r, TIMESTAMP));
     store<i64>(r, timestamp, TIMESTAMP);
     setPosition(baseOffset + <i64> load<u32>(r, OFFSET_DELTA) + 1);
@@ -209,6 +223,14 @@ function applyBlock(end: usize): usize {
   }
   countOutcomes(accepted, rejected, quantitySum);
   return end;
+}
+
+/** Whether a record would add an item to the table. Changes nothing. */
+function addsItem(r: usize): bool {
+  if (load<u32>(r, REASON)) return false;
+  if (!windowMs && apply(0, load<i64>(r, QUANTITY)) == REJECTED) return false;
+  const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH);
+  return !findId(id, n) && belongsHere(id, n);
 }
 
 /** Executes one valid transaction. */

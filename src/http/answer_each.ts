@@ -1,7 +1,7 @@
 // Requests of records: each has one outcome, in the order of the request.
 
 import type { Context } from "hono";
-import type { RunningJob } from "../job/mod.ts";
+import { MemoryFullError, type RunningJob } from "../job/mod.ts";
 import { type Codec, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { answerInPieces } from "./answer_stream.ts";
 import { fail, setRetryAfter, tellRefused } from "./answers.ts";
@@ -113,8 +113,13 @@ function* outcomesOf<T, R>(
     const result = results[next++]!;
     yield separator +
       (result instanceof Error
-        ? form.error("unavailable", result.message)
+        ? form.error(reasonOf(result), result.message)
         : format(form.codec, thing, result));
   }
   yield behind;
+}
+
+/** Why a record was not executed, for programs. */
+function reasonOf(error: Error): string {
+  return error instanceof MemoryFullError ? "memory_full" : "unavailable";
 }

@@ -157,6 +157,11 @@ export class JobMetrics {
       samples: () => this.#sum((f) => f.stateBytes),
     });
     this.#gauge({
+      name: "stockflow_state_bytes_max",
+      help: "Memory of items and open windows at which new items are refused (state.bytes.max)",
+      samples: () => [[this.job.context.memory.bytesMax, {}]],
+    });
+    this.#gauge({
       name: "stockflow_open_windows",
       help: "Windows that are not fired yet, over all partitions",
       samples: () => this.#sum((f) => f.openWindows),

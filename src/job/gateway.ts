@@ -10,6 +10,9 @@ import {
   Turns,
 } from "../types/mod.ts";
 import { OUTCOME_ACCEPTED, OUTCOME_REJECTED } from "../wasm/mod.ts";
+import { Admission } from "./admission.ts";
+import type { ConditionReporter } from "./conditions.ts";
+import type { StateMemory } from "./state_memory.ts";
 import { OffsetWaiters } from "./offset_waiters.ts";
 import type { Owners } from "./worker/owners.ts";
 import type { QueryOutcome } from "./query_processor.ts";
@@ -43,6 +46,9 @@ export interface GatewayOptions {
   readonly codec: Codec;
   readonly owners: Owners;
   readonly clock: Clock;
+  /** Memory of all partitions: beyond its bound transactions of new items are refused. */
+  readonly memory: StateMemory;
+  readonly conditions: ConditionReporter;
   /** How long records may wait for their turn to be written, in ms. */
   readonly appendTimeoutMs: number;
 }
@@ -75,9 +81,11 @@ export class Gateway {
   readonly queryWaiters = new OffsetWaiters<QueryOutcome>();
 
   readonly #turns: Turns;
+  readonly #admission: Admission;
 
   constructor(readonly options: GatewayOptions) {
     this.#turns = Turns.of(options.clock);
+    this.#admission = new Admission(options.memory, options.owners, options.conditions);
   }
 
   /**
@@ -90,13 +98,17 @@ export class Gateway {
   async execute(transactions: readonly ItemTransaction[]): Promise<(boolean | Error)[]> {
     const { codec, owners, transactionTopic } = this.options;
     if (transactionTopic === null) throw new ConflictError("Transactions are generated");
-    const outcomes = await this.#submit(transactionTopic, this.transactionWaiters, transactions, {
+    const making: Making<ItemTransaction> = {
       partitionOf: (t) => owners.partitionOf(t.itemId),
       recordOf: (t) => ({
         key: encodeUtf8(t.itemId),
         value: encodeUtf8(codec.formatTransaction(t)),
       }),
-    });
+    };
+    const outcomes = await this.#admission.admit(
+      transactions,
+      (admitted) => this.#submit(transactionTopic, this.transactionWaiters, admitted, making),
+    );
     return outcomes.map((outcome) => {
       if (outcome === OUTCOME_ACCEPTED) return true;
       if (outcome === OUTCOME_REJECTED) return false;

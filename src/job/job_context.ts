@@ -4,6 +4,7 @@ import type { Chance, Clock, Codec } from "../types/mod.ts";
 import type { Conditions } from "./conditions.ts";
 import type { Disk } from "./disk.ts";
 import type { OffsetWaiters } from "./offset_waiters.ts";
+import type { StateMemory } from "./state_memory.ts";
 import type { QueryOutcome } from "./query_processor.ts";
 import type { Wiring } from "./streams.ts";
 import type { Owners } from "./worker/owners.ts";
@@ -24,6 +25,8 @@ export interface JobContext {
   readonly conditions: Conditions;
   /** The disks of the files that the job writes. */
   readonly disks: readonly Disk[];
+  /** Memory of all partitions. */
+  readonly memory: StateMemory;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly queryWaiters: OffsetWaiters<QueryOutcome> | null;

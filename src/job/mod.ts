@@ -15,6 +15,7 @@ export {
   type ConditionReporter,
   Conditions,
 } from "./conditions.ts";
+export { MemoryFullError } from "./admission.ts";
 export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
 export * from "./errors.ts";
 export { WAIT_MS_MIN, Waits } from "./waits.ts";
@@ -50,4 +51,4 @@ export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./wo
 export type { PartitionFigures, Shares, WorkerFigures } from "./worker/figures.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { flushOutputs, standardError, standardOutput } from "./line_output.ts";
-export { lookAtFiles, MACHINE, type Surroundings } from "./surroundings.ts";
+export { lookAtFiles, MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";

@@ -166,6 +166,13 @@ export const PARAMETERS = {
     "free bytes of a disk below which new records are refused, so that checkpoints have room; 0 = fill it",
   ),
   "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
+  "state.bytes.max": integer(
+    0,
+    Number.MAX_SAFE_INTEGER,
+    0,
+    "memory of items and open windows of the process, in bytes, at which new items are refused; " +
+      "0 = half of what the machine or its container has",
+  ),
   "restore": text(
     "the name of a savepoint",
     /^([A-Za-z0-9._-]{1,100})?$/,

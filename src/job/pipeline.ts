@@ -22,6 +22,7 @@ import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
 import { MACHINE, openWatchedKv, type Surroundings } from "./surroundings.ts";
 import { tellThroughput } from "./throughput.ts";
+import { StateMemory, warnOfMemory } from "./state_memory.ts";
 import { startWorkers } from "./start_workers.ts";
 import type { JobSettings } from "./worker/worker_context.ts";
 
@@ -75,6 +76,7 @@ export class Pipeline {
     const codec = codecOf(core.format);
     const { partitioner } = core;
     const owners = new Owners({ partitioner, partitions, log: transactionLog, clock });
+    const memory = StateMemory.of(partitions, memoryBytesMax(params, surroundings));
     const embedded = queryLog instanceof EmbeddedLog ? queryLog : null;
     const gateway = embedded
       ? new Gateway({
@@ -85,6 +87,8 @@ export class Pipeline {
         owners,
         clock,
         appendTimeoutMs: params.get("append.timeout.ms"),
+        memory,
+        conditions: conditions.reporter("gateway"),
       })
       : null;
     const context: JobContext = {
@@ -107,6 +111,7 @@ export class Pipeline {
       owners,
       conditions,
       disks: embedded ? [logDisk, stateDisk] : [stateDisk],
+      memory,
       clock,
       chance,
       queryWaiters: gateway?.queryWaiters ?? null,
@@ -128,6 +133,7 @@ export class Pipeline {
       logs: surroundings.logs ?? null,
       onProgress: surroundings.onProgress,
       watchdogMs: params.get("watchdog.timeout.ms"),
+      holdsBack: !gateway || transactionLog !== embedded,
       onOutcomes: gateway && transactionLog === embedded
         ? (partition, first, outcomes) =>
           gateway.transactionWaiters.deliver(partition, first, outcomes)
@@ -145,6 +151,7 @@ export class Pipeline {
       (stop: AbortSignal) => stateDisk.run(stop),
       ...(embedded ? [(stop: AbortSignal) => logDisk.run(stop, () => embedded.probe())] : []),
       ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
+      (stop: AbortSignal) => warnOfMemory(memory, conditions.reporter("job"), clock, stop),
       ...(generated || wiring.transactions.source.tellsThroughput
         ? [(stop: AbortSignal) => tellThroughput(throughput, stop)]
         : []),
@@ -204,6 +211,13 @@ export class Pipeline {
     });
     return { transactionLog, queryLog };
   }
+}
+
+/** The bound of the state's memory: as it is set, else half of what the machine or its container gives. */
+function memoryBytesMax(params: Parameters, { memoryBytes }: Surroundings): number {
+  const set = params.get("state.bytes.max");
+  if (set > 0) return set;
+  return memoryBytes === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(memoryBytes / 2);
 }
 
 function settingsOf(params: Parameters): JobSettings {

@@ -20,6 +20,8 @@ export interface WorkerOptions {
   /** How threads write logs; null = not at all. */
   readonly logs: LogOptions | null;
   readonly watchdogMs: number;
+  /** New items are held back in the workers when memory is full, because nobody does it before. */
+  readonly holdsBack: boolean;
   readonly onProgress: OnProgress | undefined;
   readonly onOutcomes: OnOutcomes | null;
 }
@@ -43,6 +45,8 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       coreOptions: (partition) => ({ ...core, partition }),
       topics,
       conditions,
+      memory: context.memory,
+      holdsBack: options.holdsBack,
       clock,
       chance,
       onOutcomes: options.onOutcomes,
@@ -55,7 +59,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
 
 function threadWorker(
   context: JobContext,
-  { job, core, threads, logs, watchdogMs, onOutcomes, onProgress }: WorkerOptions,
+  { job, core, threads, logs, watchdogMs, holdsBack, onOutcomes, onProgress }: WorkerOptions,
   n: number,
   onCommitted: (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) => void,
 ): JobWorker {
@@ -81,6 +85,9 @@ function threadWorker(
         generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
         keepOutputs: committed,
       } satisfies LogFacts,
+      memory: context.memory.shared,
+      memoryBytesMax: context.memory.bytesMax,
+      holdsBack,
       outcomes: onOutcomes !== null,
       committed,
       logs,

@@ -1,5 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import process from "node:process";
 import { getLogger } from "@logtape/logtape";
 import {
   HungError,
@@ -37,6 +38,8 @@ export interface Surroundings {
   readonly onProgress?: OnProgress;
   /** Where it is reported what is not as it should be; by default the job makes its own. */
   readonly conditions?: Conditions;
+  /** Memory that the machine, or the container in it, gives to this process; without bound if left away. */
+  readonly memoryBytes?: number;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
 }
@@ -213,4 +216,16 @@ export async function lookAtFiles(paths: readonly string[]): Promise<string> {
     found.push(`${path} can be ${isThere ? "opened" : "created"}`);
   }
   return found.join(", ");
+}
+
+/** The memory that the machine, or the container in it, gives; unknown where that may not be asked. */
+export function machineMemory(): Pick<Surroundings, "memoryBytes"> {
+  try {
+    const { total } = Deno.systemMemoryInfo();
+    const constrained = process.constrainedMemory();
+    return { memoryBytes: constrained > 0 ? Math.min(total, constrained) : total };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return {};
+    throw error;
+  }
 }

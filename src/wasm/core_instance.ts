@@ -149,7 +149,8 @@ export class Core {
     const flags = (options.checkCrc === false ? 0 : c.CHECK_CRC) |
       (options.emit === false ? 0 : c.EMIT) |
       (options.outcomes ? c.OUTCOMES : 0) | (options.replay ? c.REPLAY : 0) |
-      (options.discardResults ? c.DISCARD_RESULTS : 0);
+      (options.discardResults ? c.DISCARD_RESULTS : 0) |
+      (options.knownItems ? c.KNOWN_ITEMS : 0);
     return this.#core.begin(batch.length, options.until ?? 2n ** 63n - 1n, flags);
   }
 
@@ -383,6 +384,14 @@ export class Core {
       answers.push(stock === UNSEEN ? null : stock);
     }
     return i;
+  }
+
+  /** Bytes of items and open windows; cheaper than info. */
+  get stateBytes(): number {
+    this.#core.refreshInfo();
+    const at = this.#address(Area.Info);
+    const fields = [c.INFO_TABLE_BYTES, c.INFO_WINDOW_BYTES, c.INFO_KEY_BYTES];
+    return fields.reduce((sum, f) => sum + Number(this.#view.getBigUint64(at + f, true)), 0);
   }
 
   /** Windows that are not fired yet; cheaper than info. */

@@ -48,6 +48,8 @@ export interface FoldOptions {
   readonly discardResults?: boolean;
   /** Write one outcome byte per record. */
   readonly outcomes?: boolean;
+  /** Stop before the first record that would add an item. */
+  readonly knownItems?: boolean;
   /** Fold again what was committed: nothing is fired. */
   readonly replay?: boolean;
 }

@@ -330,3 +330,27 @@ Deno.test("OffsetWaiters: an end that comes before anyone waits is heard by who 
   await assertRejects(() => waiters.wait(0, 2, 1).values, Error, "over");
   assertEquals(waiters.count, 0);
 });
+
+Deno.test("a partition whose own memory is full stands still before a record, at rest, and nothing is lost", async () => {
+  const processor = processorOf(new Core({ ...PLAIN, memoryPagesMax: 120 }, systemChance));
+  let folded = 0;
+  let stopped: string | null = null;
+  while (stopped === null && folded < 2_000_000) {
+    const batch = encodeBatch(Array.from({ length: 1000 }, (_, i) => ({
+      timestamp: 0,
+      key: null,
+      value: encodeUtf8(`1\t1\titem_${folded + i}\t3`),
+    })));
+    setBaseOffset(batch, folded);
+    stopped = await processor.fold(batch);
+    folded += 1000;
+    if (stopped !== null) assertEquals(await processor.fold(batch), "limit");
+  }
+  assertEquals(stopped, "limit");
+  assert(processor.atRest);
+  const { position } = processor.take()!;
+  assertEquals(position.offset, processor.position);
+  assert(processor.position > folded - 1000 - 64 && processor.position < folded);
+  const last = encodeUtf8(`item_${processor.position - 1}`);
+  assertEquals(processor.core.lookUp([last, encodeUtf8(`item_${processor.position}`)]), [3n, null]);
+});

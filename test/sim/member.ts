@@ -4,6 +4,7 @@ import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
 import { Conditions } from "../../src/job/conditions.ts";
 import type { LocalOwner } from "../../src/job/worker/owners.ts";
 import { newestCheckpoints } from "../../src/job/restore.ts";
+import { StateMemory } from "../../src/job/state_memory.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
 import type { OpenedLog } from "./kafka_port.ts";
@@ -210,6 +211,8 @@ export class Member {
       partitions,
       pendingLimits: plan.pendingLimits,
       conditions: new Conditions(process.clock),
+      memory: StateMemory.of(plan.core.partitions, Number.MAX_SAFE_INTEGER),
+      holdsBack: false,
       clock: process.clock,
       chance: process.chance,
       onOutcomes: (partition, first, outcomes) =>

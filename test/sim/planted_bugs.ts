@@ -106,8 +106,8 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
         PartitionProcessor.prototype,
         "replay",
         () =>
-          function (this: PartitionProcessor, batch) {
-            return this.fold(batch);
+          async function (this: PartitionProcessor, batch) {
+            await this.fold(batch);
           },
       ),
   }),

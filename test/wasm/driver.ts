@@ -56,7 +56,7 @@ export class Driver {
   fold(batch: Uint8Array, options: FoldOptions = {}): Code {
     let code = this.core.begin(batch, options);
     if (code < 0) return code;
-    while ((code = this.core.run()) > Code.Done) {
+    while ((code = this.core.run()) > Code.Done && code !== Code.StateFull) {
       if (code === Code.WindowsDue) this.fire(true);
       else if (code === Code.CheckpointFirst) this.onCheckpointFirst();
       this.#collect(false);

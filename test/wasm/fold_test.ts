@@ -169,3 +169,37 @@ Deno.test("a record without timestamp takes the largest before it, else 0", () =
   );
   assertEquals(driver.results.map((r) => r.timestamp), [0, 50, 40, 50]);
 });
+
+Deno.test("with known items alone, fold stops before the first record that would add one, and goes on from there", () => {
+  for (const windowMs of [0, 60_000]) {
+    const record = (id: string, quantity: number) => ({
+      timestamp: 60_000,
+      key: null,
+      value: encodeUtf8(`1\t60000\t${id}\t${quantity}`),
+    });
+    const known = Array.from({ length: 70 }, (_, i) => record(`item_${i}`, 5));
+    const batch = encodeBatch([
+      ...known,
+      record("never seen", -1), // rejected: adds an item only where a window counts it
+      record("item_7", -2),
+      record("new item", 3),
+      record("item_8", -3),
+    ]);
+    const driver = new Driver({ ...PLAIN, windowMs });
+    assertEquals(driver.fold(encodeBatch(known)), Code.Done);
+    setBaseOffset(batch, 70);
+    const at = windowMs > 0 ? 140n : 142n;
+    for (let again = 0; again < 2; again++) {
+      assertEquals(driver.fold(batch, { knownItems: true }), Code.StateFull);
+      assertEquals(driver.core.position, at);
+      assertEquals(BigInt(driver.results.length), at);
+    }
+    assertEquals(driver.fold(batch), Code.Done);
+    const plain = new Driver({ ...PLAIN, windowMs });
+    plain.fold(encodeBatch(known));
+    plain.fold(batch);
+    assertEquals(driver.results, plain.results);
+    assertEquals(driver.core.state, plain.core.state);
+    assertEquals(driver.checkpoint(), plain.checkpoint());
+  }
+});

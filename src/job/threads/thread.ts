@@ -8,6 +8,7 @@ import { BufferPool, warmUp } from "../../wasm/mod.ts";
 import { LostError } from "../errors.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
+import { StateMemory } from "../state_memory.ts";
 import { TransactionWorker } from "../worker/transaction_worker.ts";
 import { Activity } from "./activity.ts";
 import { remoteConditions } from "./remote_conditions.ts";
@@ -77,6 +78,8 @@ async function run(spec: WorkerSpec): Promise<void> {
     topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
     partitions: spec.partitions,
     conditions: remoteConditions(rpc),
+    memory: new StateMemory(spec.memory, spec.memoryBytesMax),
+    holdsBack: spec.holdsBack,
     clock: systemClock,
     chance: systemChance,
     onOutcomes: spec.outcomes

@@ -22,6 +22,11 @@ export interface WorkerSpec {
   readonly log: unknown;
   /** Where the thread tells what it is busy with; see Activity. */
   readonly activity: SharedArrayBuffer;
+  /** Memory of all partitions; see StateMemory. */
+  readonly memory: SharedArrayBuffer;
+  readonly memoryBytesMax: number;
+  /** Hold new items back when memory is full. */
+  readonly holdsBack: boolean;
   /** Tell the outcome of every record. */
   readonly outcomes: boolean;
   /** Hand over the result and summary batches of every commit. */

@@ -44,6 +44,9 @@ export interface PendingTransactions extends Pending {
   readonly summaryRecords: number;
 }
 
+/** Why a fold stopped before a record: the bound of the state's memory, or the limit of the partition's own. */
+export type MemoryStop = "bound" | "limit";
+
 /** What a checkpoint being cut must let happen; see Checkpointer. */
 export interface CutGate {
   /** Encodes at least one more segment, if a cut is active. */
@@ -106,9 +109,14 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     return !this.#busy;
   }
 
-  /** Folds a batch and commits nothing; what it puts out is pending afterwards. */
-  async fold(batch: Uint8Array): Promise<void> {
-    await this.#fold(batch, null);
+  /**
+   * Folds a batch and commits nothing; what it puts out is pending afterwards.
+   *
+   * @param knownItems stops before a record that would add an item
+   * @returns why it stopped before the end of the batch, at a record that position tells; null = at its end
+   */
+  fold(batch: Uint8Array, knownItems = false): Promise<MemoryStop | null> {
+    return this.#fold(batch, null, knownItems);
   }
 
   /** Folds a batch again, up to an offset, below the committed position: nothing is put out. */
@@ -116,7 +124,11 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     await this.#fold(batch, until);
   }
 
-  async #fold(batch: Uint8Array, replayUntil: number | null): Promise<void> {
+  async #fold(
+    batch: Uint8Array,
+    replayUntil: number | null,
+    knownItems = false,
+  ): Promise<MemoryStop | null> {
     this.#busy = true;
     const first = this.position;
     const replay = replayUntil !== null;
@@ -127,13 +139,22 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
         : {
           outcomes: this.onOutcomes !== null,
           discardResults: this.topics.discardResults === true,
+          knownItems,
         },
     );
+    if (code === Code.OutOfMemory && !replay) {
+      this.#busy = false;
+      return "limit";
+    }
     this.#check(code);
     const info = batchInfo(batch);
     this.#outcomesFrom = Math.max(first, info.baseOffset);
     this.#replaying = replay;
+    let stopped: MemoryStop | null = null;
     for (let next = this.core.run(); next !== Code.Done; next = this.core.run()) {
+      if (next === Code.StateFull) stopped = "bound";
+      else if (next === Code.OutOfMemory && !replay) stopped = "limit";
+      if (stopped) break;
       this.#check(next);
       if (next === Code.WindowsDue) await this.#fire(!replay);
       else if (next === Code.CheckpointFirst) await this.gate.advance();
@@ -149,6 +170,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     if (!replay) this.recordsIn += folded;
     this.recordsSinceCheckpoint += folded;
     this.#busy = false;
+    return stopped;
   }
 
   /** A full area is emptied whole: an open batch may be all that fills it. */

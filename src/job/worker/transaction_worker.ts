@@ -6,6 +6,7 @@ import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../errors.ts";
 import type { JobWorker } from "../job_worker.ts";
 import { ProgressReporter } from "../progress.ts";
+import { MemoryWatch } from "./memory_watch.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
 import { type PartitionFigures, type WorkerFigures } from "./figures.ts";
 import { keepPartition, KEPT, type Member, recoverPartition } from "./recover_partition.ts";
@@ -27,6 +28,8 @@ const IDLE_WAIT_MS = 2000;
 const TURN_MS = 4;
 /** How often it is looked whether a checkpoint is due. */
 const CHECKPOINT_LOOK_MS = 250;
+/** How often it is looked whether there is memory again. */
+const MEMORY_LOOK_MS = 1000;
 
 /** Folds partitions of the transaction topic: claim, recover, then fold and commit until it stops. */
 export class TransactionWorker implements JobWorker {
@@ -40,6 +43,7 @@ export class TransactionWorker implements JobWorker {
 
   /** Positions of claims that recovery found older than a checkpoint, by partition. */
   readonly #doubted = new Map<number, number>();
+  readonly #memory: MemoryWatch;
   /** Aborted when the partitions are given up. */
   #over = new AbortController();
   readonly #shares: TimeShares;
@@ -48,6 +52,7 @@ export class TransactionWorker implements JobWorker {
 
   constructor(readonly context: WorkerContext) {
     this.#shares = new TimeShares(context.clock);
+    this.#memory = new MemoryWatch(context.memory, context.conditions);
   }
 
   /** Records folded with outputs since the start. */
@@ -138,6 +143,7 @@ export class TransactionWorker implements JobWorker {
         if (given.aborted) return;
         this.members = [...this.members, member].toSorted(byPartition);
         context.onOwner(claimed.partition, member.owner);
+        this.#memory.report(member.processor, null);
         this.#lookReady(member);
       }));
       if (stop.aborted) return [];
@@ -150,7 +156,10 @@ export class TransactionWorker implements JobWorker {
       progress.end();
       over.abort("over"); // without a reason an error with a stack is made
       this.#recordsBefore = this.recordsIn;
-      for (const { claimed } of this.members) context.onOwner(claimed.partition, null);
+      for (const { claimed } of this.members) {
+        context.onOwner(claimed.partition, null);
+        this.#memory.leave(claimed.partition);
+      }
       this.members = [];
       session.close?.();
     }
@@ -265,10 +274,16 @@ export class TransactionWorker implements JobWorker {
       idleSince = null;
       for (const batch of batches) {
         this.context.onStep?.("folding", processor.partition);
-        await shares.measure("busy", () => processor.fold(batch));
+        const { memory, holdsBack } = this.context;
+        const knownItems = holdsBack && memory.roomIn(processor.partition) < 1;
+        const stopped = await shares.measure("busy", () => processor.fold(batch, knownItems));
         this.context.onStep?.("waiting", processor.partition);
+        this.#memory.report(processor, stopped);
+        // What is behind stays unknown for as long as this lasts; what is known is told.
+        if (stopped && !member.owner.isReady) member.owner.setReady();
         this.#lookReady(member);
-        if (signal.aborted) break;
+        if (stopped) await shares.measure("idle", () => clock.sleep(MEMORY_LOOK_MS, signal));
+        if (stopped || signal.aborted) break;
         if (clock.monotonic() - turn < TURN_MS) continue;
         await clock.yield();
         turn = clock.monotonic();

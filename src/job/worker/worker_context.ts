@@ -4,6 +4,7 @@ import type { Chance, Clock } from "../../types/mod.ts";
 import type { BufferPool, CoreOptions } from "../../wasm/mod.ts";
 import type { ConditionReporter } from "../conditions.ts";
 import type { OnProgress } from "../progress.ts";
+import type { StateMemory } from "../state_memory.ts";
 import type { PendingLimits } from "./committer.ts";
 import type { LocalOwner } from "./owners.ts";
 import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
@@ -40,6 +41,10 @@ export interface WorkerContext {
   readonly pendingLimits?: PendingLimits;
   /** Where it reports what is not as it should be. */
   readonly conditions: ConditionReporter;
+  /** Memory of all partitions; this worker's are reported there. */
+  readonly memory: StateMemory;
+  /** Whether new items are held back here when memory is full; else whoever appends does. */
+  readonly holdsBack: boolean;
   readonly clock: Clock;
   readonly chance: Chance;
   /** Is told the outcome of every record; null if nobody wants to know. */
