@@ -65,7 +65,7 @@ const SLOTS: u32 = 3;
 const LINES_MIN: u32 = 8;
 const LINES_PER_UNIT: u32 = 8; // of a slab
 /** Items of a shard on average, at which the segment gets another one. */
-export const SHARD_ITEMS: u32 = 32768;
+export const SHARD_ITEMS: u32 = 49152;
 /** Records of a block: at most so many items are inserted between two calls of growFull. */
 export const BLOCK_RECORDS: u32 = 64;
 const STOCK: usize = 24;

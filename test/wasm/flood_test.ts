@@ -76,8 +76,8 @@ Deno.test("two secrets place items differently, and give equal states", () => {
 const WINDOWS = { ...PLAIN, windowMs: 60_000, eventTime: true, outOfOrderMs: 600_000 };
 
 Deno.test("a segment with most of the items is encoded and restored in slices, while folding goes on", () => {
-  // More than two shards' worth, so that it is cut into shards, some of them twice.
-  const ids = FLOODS["stored, one hash"](80_000);
+  // So many that the segment is cut into three shards.
+  const ids = FLOODS["stored, one hash"](110_000);
   const minuteOf = (i: number) => 20 + i % 3;
   const core = new Core(WINDOWS, systemChance);
   fold(core, ids, minuteOf);
