@@ -9,7 +9,7 @@ import { type Chance, type Clock, type ItemTransaction, type Query } from "../ty
 import type { GeneratorOptions } from "../wasm/mod.ts";
 import { StopError } from "./errors.ts";
 import type { Gateway } from "./gateway.ts";
-import { formatOf, type Parameters } from "./parameters.ts";
+import { formatOf, type Parameters, partitionerNameOf } from "./parameters.ts";
 import type { InputStream, LogSource } from "./streams.ts";
 
 /** Topic whose records the generator computes; the embedded log keeps the positions in it. */
@@ -72,7 +72,7 @@ export function generatorOptionsOf(
     items: params.get("num.items"),
     shape: params.get("pareto.shape"),
     format: formatOf(params),
-    partitioner: PARTITIONERS[params.get("transaction.partitioner")],
+    partitioner: PARTITIONERS[partitionerNameOf(params)],
     partitions,
   };
 }
@@ -112,7 +112,7 @@ async function beginSpan(log: EmbeddedLog, params: Parameters, clock: Clock): Pr
   const options = generatorOptionsOf(params, partitions);
   const id = `${log.id} generator.seed=${options.seed} num.items=${options.items} ` +
     `pareto.shape=${options.shape} format=${params.get("format")} ` +
-    `transaction.partitioner=${params.get("transaction.partitioner")}`;
+    `transaction.partitioner=${partitionerNameOf(params)}`;
   const notes = await log.notes<Note>(NOTES);
   const other = notes.find((note) => note.id !== id);
   if (other) {

@@ -123,9 +123,9 @@ export const PARAMETERS = {
   ),
   "format": oneOf(["text", "json"], "text", "how record values are written"),
   "transaction.partitioner": oneOf(
-    ["murmur2", "java-hash", "consistent", "fnv1a"],
+    ["murmur2", "java-hash", "consistent", "fnv1a", "auto"],
     "murmur2",
-    "how the partition of an item is found from its id",
+    "how the partition of an item is found from its id; auto: as the first records of the topic were (Kafka)",
   ),
   "wrong.partition": oneOf(
     ["stop", "deadletter"],

@@ -1,3 +1,4 @@
+import type { PartitionerName } from "../state/mod.ts";
 import { getProperties } from "properties-file";
 import { Format, shorten } from "../types/mod.ts";
 import { ParameterError } from "./errors.ts";
@@ -91,6 +92,12 @@ export class Parameters {
 /** How records of the job are written. */
 export function formatOf(params: Parameters): Format {
   return params.get("format") === "json" ? Format.Json : Format.Text;
+}
+
+/** The partitioner by name; auto counts as Kafka's default where nothing tells another, as for a log of the job's own. */
+export function partitionerNameOf(params: Parameters): PartitionerName {
+  const name = params.get("transaction.partitioner");
+  return name === "auto" ? "murmur2" : name;
 }
 
 /** A value, and where it comes from, for messages. */

@@ -14,9 +14,9 @@ import { Gateway } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
 import type { JobContext } from "./job_context.ts";
 import { Owners } from "./worker/owners.ts";
-import { formatOf, type Parameters } from "./parameters.ts";
+import { formatOf, type Parameters, partitionerNameOf } from "./parameters.ts";
 import { QueryWorker } from "./query_worker.ts";
-import { adoptBase, newestCheckpoints, openRestored } from "./restore.ts";
+import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import type { Wiring } from "./streams.ts";
@@ -72,7 +72,9 @@ export class Pipeline {
       });
     const batchBytesMax = wiring.transactions.source.batchBytesMax ?? BATCH_BYTES_MAX;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const core = { ...coreOptionsOf(params, partitions), ...areasOf(batchBytesMax) };
+    const { partitioner: found = partitionerNameOf(params) } = wiring.transactions.source;
+    const known = params.with({ "transaction.partitioner": found });
+    const core = { ...coreOptionsOf(known, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
     const { partitioner } = core;
     const owners = new Owners({ partitioner, partitions, log: transactionLog, clock });
@@ -193,6 +195,7 @@ export class Pipeline {
       hasCheckpoints: async () => (await store.partitions()).length > 0,
       newestCheckpoints: (logId: string, topicId: string | null) =>
         newestCheckpoints(store, logId, topicId),
+      partitionerOf: (logId: string) => partitionerOfCheckpoints(store, logId),
     };
     const transactionLog = restoring
       ? await openRestored(source, user, store, this.params)
@@ -269,7 +272,7 @@ export function foldParametersFor(params: Parameters, partitions: number): FoldP
 function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
   return {
     format: formatOf(params),
-    partitioner: PARTITIONERS[params.get("transaction.partitioner")],
+    partitioner: PARTITIONERS[partitionerNameOf(params)],
     partition: 0,
     partitions,
     windowMs: params.get("enable.summaries") ? 60_000 * params.get("time.intervals.in.minutes") : 0,

@@ -9,6 +9,7 @@ import {
   foldParametersHash,
   importCheckpoints,
   type Manifest,
+  type PartitionerName,
   type Savepoint,
   sha256,
 } from "../state/mod.ts";
@@ -213,4 +214,17 @@ export async function newestCheckpoints(
     });
   }
   return positions;
+}
+
+/** Which partitioner the checkpoints of a log were made with; null if there are none. */
+export async function partitionerOfCheckpoints(
+  store: CheckpointStore,
+  logId: string,
+): Promise<PartitionerName | null> {
+  for (const partition of await store.partitions()) {
+    const found = (await store.list(partition)).find(({ manifest }) => manifest?.logId === logId);
+    const name = found?.manifest?.parameters.partitioner;
+    if (name !== undefined && name !== "none") return name as PartitionerName;
+  }
+  return null;
 }

@@ -1,4 +1,5 @@
 import type { CommittedPosition, Log, Restoration, RestoredFrom } from "../log/mod.ts";
+import type { PartitionerName } from "../state/mod.ts";
 import type { Disk } from "./disk.ts";
 import type { ThreadedLog } from "./threads/threaded_log.ts";
 import type {
@@ -30,6 +31,8 @@ export interface LogSource<L extends Log = Log> {
   readonly tellsThroughput?: boolean;
   /** After open: largest batch that the log takes; without it, what a value of Deno KV holds. */
   readonly batchBytesMax?: number;
+  /** After open: which partitioner its records show, if transaction.partitioner=auto left that open. */
+  readonly partitioner?: PartitionerName | undefined;
   /** Largest batch of a dead letter alone, if that is another. */
   readonly deadLetterBytesMax?: number;
 }
@@ -45,6 +48,8 @@ export interface LogUser {
     logId: string,
     topicId: string | null,
   ): Promise<ReadonlyMap<number, CommittedPosition>>;
+  /** Which partitioner the checkpoints of a log were made with; null if there are none. */
+  partitionerOf?(logId: string): Promise<PartitionerName | null>;
 }
 
 /** A stream of records that a job reads: a topic of a log. T tells what its records are. */

@@ -55,6 +55,11 @@ export function transactionalId(groupId: string, n: number): string {
   return `${groupId}-t-${n}`;
 }
 
+/** Identity of a log, which checkpoints remember: a topic of a cluster. */
+export function logIdOf(clusterId: string, topic: string): string {
+  return `${clusterId}/${topic}`;
+}
+
 export function queryTransactionalId(groupId: string): string {
   return `${groupId}-q-0`;
 }
@@ -102,7 +107,7 @@ export class KafkaLog implements Log {
   }
 
   get id(): string {
-    return `${this.options.clusterId}/${this.options.topics.transactions}`;
+    return logIdOf(this.options.clusterId, this.options.topics.transactions);
   }
 
   get topicId(): string | null {

@@ -3,6 +3,7 @@ import type { Restoration } from "../log/mod.ts";
 import {
   type ConditionReporter,
   foldParametersFor,
+  formatOf,
   type Instance,
   type LogSource,
   ParameterError,
@@ -12,12 +13,15 @@ import {
 } from "../job/mod.ts";
 import type { LogUser } from "../job/streams.ts";
 import type { ThreadedLog } from "../job/threads/threaded_log.ts";
-import type { Clock } from "../types/mod.ts";
+import { foldParametersHash, type PartitionerName } from "../state/mod.ts";
+import { type Clock, codecOf } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";
 import { errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
-import { claimMethods, KafkaLog } from "./kafka_log.ts";
+import { fetchCommitted } from "./committed_offsets.ts";
+import { firstItems, partitionerByHash, partitionerOf } from "./find_partitioner.ts";
+import { claimMethods, KafkaLog, logIdOf } from "./kafka_log.ts";
 import type { SharedFacts } from "./member_facts.ts";
 import type { MemberIds } from "./membership.ts";
 import { connectionOf } from "./security.ts";
@@ -43,11 +47,21 @@ const log = getLogger(["stockflow", "kafka"]);
 const BATCH_BYTES_MAX = 256 * 1024;
 /** What the wait for brokers that are not there at the start is called. */
 const KAFKA = "kafka";
+/** The same while a topic has no records that show its partitioner, and how often it is looked. */
+const PARTITIONER = "partitioner";
+const NO_RECORDS_MS = 1000;
 const BACK_OFF_FIRST_MS = 200;
 const BACK_OFF_MAX_MS = 5000;
 /** How often --check asks brokers that answer, and do not know yet. */
 const LOOKS_MAX = 20;
 const LOOK_WAIT_MS = 500;
+
+/** There is nothing yet by which the partitioner can be known. */
+class NoRecordsError extends Error {
+  constructor(topic: string) {
+    super(`${topic} has no record yet that shows the partitioner (transaction.partitioner=auto)`);
+  }
+}
 
 /** A transaction is open from one commit to the end of the next. */
 function checkTimes(params: Parameters): void {
@@ -77,6 +91,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
   threads: ThreadedLog | undefined;
   batchBytesMax = BATCH_BYTES_MAX;
+  partitioner: PartitionerName | undefined;
   readonly tellsThroughput = true;
   /** They stay whole until they are written. */
   readonly deadLetterBytesMax = Infinity;
@@ -103,7 +118,9 @@ export class KafkaSource implements LogSource<KafkaLog> {
     }
     const { params, clock } = this;
     const { groupId, connection, topics } = this.checkParameters();
-    const { clusterId, view } = await this.#look(connection, topics);
+    const { clusterId, view, partitioner } = await this.#look(connection, topics, user);
+    if (partitioner) this.partitioner = partitioner;
+    const known = partitioner ? params.with({ "transaction.partitioner": partitioner }) : params;
     const facts = {
       connection,
       groupId,
@@ -120,7 +137,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       sessionTimeoutMs: params.get("kafka.session.timeout.ms"),
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
-      shared: sharedFacts(params, topics, view),
+      shared: sharedFacts(known, topics, view),
       instance: this.instance,
       ask: askInstance,
       clock,
@@ -223,16 +240,26 @@ export class KafkaSource implements LogSource<KafkaLog> {
   }
 
   /** Looks at cluster and topics once they can be seen. */
-  async #look(connection: ConnectionOptions, topics: JobTopics) {
+  async #look(connection: ConnectionOptions, topics: JobTopics, user: LogUser) {
     const waits = new Waits(this.conditions, this.clock);
     for (let failures = 0;; failures++) {
       const client = new KafkaClient(connection, this.clock, waits);
       try {
         await client.connect();
         const found = await this.#check(client, topics);
+        const partitioner = this.params.get("transaction.partitioner") === "auto"
+          ? await this.#findPartitioner(client, topics.transactions, found.view, user)
+          : undefined;
+        if (partitioner === null) throw new NoRecordsError(topics.transactions);
         waits.allOver();
-        return found;
+        return { ...found, partitioner };
       } catch (error) {
+        if (error instanceof NoRecordsError) {
+          waits.over(KAFKA);
+          waits.failed(PARTITIONER, PARTITIONER, { reason: error.message, blocks: "lookups" });
+          await this.clock.sleep(NO_RECORDS_MS);
+          continue;
+        }
         const stop = stopErrorOf(error);
         if (stop || !isUnavailable(error)) throw stop ?? error;
         const brokers = connection.brokers.join(",");
@@ -245,6 +272,42 @@ export class KafkaSource implements LogSource<KafkaLog> {
         void client.close().catch(() => {});
       }
     }
+  }
+
+  /** For transaction.partitioner=auto: what was found before, else what the first records show; null: no records. */
+  async #findPartitioner(client: KafkaClient, topic: string, view: TopicsView, user: LogUser) {
+    const { params, clock } = this;
+    const { id, partitions } = view.topics[topic]!;
+    const before = await user.partitionerOf?.(logIdOf(client.clusterId, topic));
+    if (before) return before;
+    const groupId = params.get("kafka.group.id");
+    const numbers = Array.from({ length: partitions }, (_, p) => p);
+    const committed = await fetchCommitted(client, clock, {
+      groupId,
+      topics: [{ topic, partitions: numbers }],
+      view,
+      isQueries: () => false,
+    });
+    const entries = [...committed.get(topic)?.values() ?? []];
+    const hashes = new Set(entries.map(({ position }) => position.parameters));
+    const hashOf = (name: PartitionerName) =>
+      foldParametersHash(
+        foldParametersFor(params.with({ "transaction.partitioner": name }), partitions),
+      );
+    const folded = partitionerByHash(hashes, hashOf);
+    if (folded) return folded;
+    const items = await firstItems(client, { name: topic, id }, partitions, {
+      codec: codecOf(formatOf(params)),
+      batchBytesMax: params.get("input.batch.bytes.max"),
+    });
+    const found = partitionerOf(items, partitions, topic);
+    if (found) {
+      log.info("transaction.partitioner=auto: {found}, by the first {count} records", {
+        found,
+        count: items.length,
+      });
+    }
+    return found;
   }
 
   async #check(client: KafkaClient, topics: JobTopics) {

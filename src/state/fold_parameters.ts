@@ -59,6 +59,9 @@ export const PARTITIONERS = {
   "fnv1a": Partitioner.Fnv1a,
 } as const;
 
+/** A partitioner that assigns partitions, by its name in parameters. */
+export type PartitionerName = Exclude<keyof typeof PARTITIONERS, "none">;
+
 const NAMES = [
   "foldVersion",
   "format",
