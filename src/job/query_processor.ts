@@ -117,7 +117,7 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
   #parse({ value }: LogRecord): Query | InvalidRecordError {
     try {
       if (value === null) throw new InvalidRecordError(Reason.NullValue, "A query has a value");
-      return this.codec.parseQueryBytes(value);
+      return this.codec.parseQueryBytes(withoutReturn(value));
     } catch (error) {
       if (error instanceof InvalidRecordError) return error;
       throw error;
@@ -193,4 +193,11 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
   acknowledge({ position }: PendingQueries): void {
     this.acknowledged = position;
   }
+}
+
+const CARRIAGE_RETURN = 13;
+
+/** A line typed on a machine whose lines end in CR LF: a console producer leaves the CR, as the socket does not. */
+function withoutReturn(line: Uint8Array): Uint8Array {
+  return line.at(-1) === CARRIAGE_RETURN ? line.subarray(0, -1) : line;
 }

@@ -3,12 +3,15 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { freePort } from "./broker.ts";
 import { Loader } from "./load.ts";
 import { type Scene, Stage, stockOf } from "./scene.ts";
 import { witness } from "./witness.ts";
 
 const PARTITIONS = 4;
 const AUTO = { "transaction.partitioner": "auto" };
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const stage = await Stage.open();
 
@@ -35,21 +38,23 @@ async function append(
 
 stage.test("transaction.partitioner=auto waits for the first records, and stays what they showed", async () => {
   const scene = await stage.scene(PARTITIONS);
-  const starting = await scene.start(AUTO);
-  const readiness = () =>
-    fetch(`${starting.url}/readyz`).then(async (r) => ({ status: r.status, text: await r.text() }));
+  const port = freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const starting = scene.start({ ...AUTO, "http.port": String(port) });
+  const readiness = async () => {
+    const answer = await fetch(`${url}/readyz`).catch(() => null);
+    return { status: answer?.status, text: await answer?.text() ?? "" };
+  };
   let seen = await readiness();
-  for (; !seen.text.includes("partitioner"); seen = await readiness()) {
-    console.log(JSON.stringify(seen), starting.log().slice(-600));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  for (; !seen.text.includes("partitioner: "); seen = await readiness()) await sleep(100);
   assertEquals(seen.status, 503);
   await append(scene, Partitioner.JavaHash, 0, 200);
-  await waitReady(starting);
+  const first = await starting;
+  await waitReady(first);
   await stage.untilCommitted(scene, 200);
-  assertStringIncludes(starting.log(), "java-hash");
+  assertStringIncludes(first.log(), "transaction.partitioner=auto: java-hash");
   // Neither checkpoints nor new records decide anew.
-  await stopInGoodOrder(starting);
+  await stopInGoodOrder(first);
   await append(scene, Partitioner.JavaHash, 200, 100);
   const again = await scene.start(AUTO);
   await waitReady(again);
