@@ -29,6 +29,8 @@ export class ConflictError extends Error {
 
 /** Records of a request that are appended together; a larger request is cut, so that others get their turn. */
 const PIECE_RECORDS = 1000;
+/** The same while short requests are under way, which wait for a piece in several places. */
+const SHARED_PIECE_RECORDS = 400;
 /** Pieces of a request that are durable and not answered yet: what is folded stays close to what is appended. */
 const UNANSWERED_PIECES_MAX = 2;
 /** Records that are made between two looks whether a slice is over, and the work of one (see Slices). */
@@ -171,8 +173,8 @@ export class Gateway {
     let last: Piece | null = null;
     let failed: Error | null = null;
     const unanswered: Promise<unknown>[] = [];
-    for (let from = 0; from < things.length && !failed; from += PIECE_RECORDS) {
-      const to = Math.min(from + PIECE_RECORDS, things.length);
+    for (let from = 0, to = 0; from < things.length && !failed; from = to) {
+      to = Math.min(from + this.#pieceRecords, things.length);
       // While the piece before is being written.
       const parts = await this.#partsOf(things, from, to, making);
       failed = await last?.appended ?? null;
@@ -183,6 +185,11 @@ export class Gateway {
       } else unanswered.push((last = this.#send(topic, parts, waiters, answers)).answered);
     }
     await Promise.all(unanswered);
+  }
+
+  /** Records of a piece that is made now. */
+  get #pieceRecords(): number {
+    return this.#turns.short > 0 ? SHARED_PIECE_RECORDS : PIECE_RECORDS;
   }
 
   /** Makes the records of a piece, in slices between which everything else has its turn. */

@@ -5,6 +5,7 @@ import { type Life, PARTITIONS, World } from "./world.ts";
 
 /** As in src/job/gateway.ts. */
 const PIECE_RECORDS = 1000;
+const SHARED_PIECE_RECORDS = 400;
 /**
  * Pieces of two large requests that come to the log while a single record is on its way: those of the commit
  * under way and of its own, and those that are appended while it is folded.
@@ -82,6 +83,61 @@ Deno.test("a record that is posted beside a large request waits for a few of its
   await world.clock.run(Promise.all([singles, large]), "all are executed");
   assert(meanwhile.length >= 5, `${meanwhile.length} had their turn meanwhile`);
   assert(Math.max(...meanwhile) <= PIECES_MEANWHILE_MAX, `${meanwhile} pieces came before`);
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
+/** Sizes of the pieces that are appended to a log from now on, single records left out. */
+function piecesOf({ log }: Life): number[] {
+  const pieces: number[] = [];
+  let open = 0;
+  const append = log.append.bind(log);
+  log.append = (topic, partition, records, options) => {
+    // The parts of a piece are appended in one breath.
+    if (open === 0) {
+      queueMicrotask(() => {
+        if (open > 1) pieces.push(open);
+        open = 0;
+      });
+    }
+    open += records.length;
+    return append(topic, partition, records, options);
+  };
+  return pieces;
+}
+
+Deno.test("pieces of a large request are smaller while short ones are under way, and in its order", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  const gateway = life.job.gateway!;
+  const pieces = piecesOf(life);
+  // Whoever takes out comes just behind what is there for it: in another order some would be refused.
+  const executeLarge = async (from: number) => {
+    const answers = await gateway.execute(Array.from(
+      { length: 5 * PIECE_RECORDS },
+      (_, i) => add(from + i, `item_${i % 7}`, Math.floor(i / 7) % 2 === 0 ? 1 : -1),
+    ));
+    assert(answers.every((answer) => answer === true));
+  };
+  await world.clock.run(executeLarge(0), "it is executed alone");
+  assertEquals(pieces.splice(0), new Array(5).fill(PIECE_RECORDS));
+
+  // Two single posters: one of them is always under way.
+  let isOver = false;
+  const postSingles = async (itemId: string) => {
+    while (!isOver) assertEquals(await gateway.execute([add(1_000_000, itemId, 0)]), [true]);
+  };
+  const singles = ["a", "b"].map(postSingles);
+  const cut = executeLarge(10_000).then(() => isOver = true);
+  await world.clock.run(Promise.all([...singles, cut]), "all are executed");
+  // A single record may have been appended in the same breath as a piece.
+  const shared = pieces.splice(0);
+  assert(shared.reduce((a, b) => a + b) >= 5 * PIECE_RECORDS, `pieces: ${shared}`);
+  assert(Math.max(...shared) <= SHARED_PIECE_RECORDS + 2, `pieces: ${shared}`);
+
+  await world.clock.run(executeLarge(20_000), "it is executed alone again");
+  assertEquals(pieces, new Array(5).fill(PIECE_RECORDS));
   await world.stop(life);
   await world.assertExactlyOnce();
   world.close();
