@@ -67,9 +67,9 @@ import {
 } from "./memory";
 import { crc32c, initCrc } from "./crc32c";
 import { initKeys, keyBytes, prefixCount } from "./keys";
+import { growthCount } from "./runs";
 import {
   BLOCK_RECORDS,
-  growthCount,
   initTable,
   linesPassed as linesPassedIn,
   markChanged,

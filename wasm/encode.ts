@@ -14,7 +14,7 @@ import {
   prefixBytes,
   splitNumbered,
 } from "./keys";
-import { ABSENT, slotCode, stockOf } from "./table";
+import { ABSENT, slotCode, stockOf } from "./runs";
 import {
   LINE_BYTES,
   LINE_CODES_BYTES,

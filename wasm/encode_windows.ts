@@ -5,7 +5,7 @@
 //   tuple, 12 B: 0 id of the window u32, 4 index of the item u32, 8 accumulator u32
 
 import { putUnsigned } from "./integers";
-import { linkAddress, slotCode } from "./table";
+import { linkAddress, slotCode } from "./runs";
 import { frozen } from "./copies";
 import {
   codeOf,

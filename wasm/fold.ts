@@ -27,8 +27,8 @@ import {
   REPLAY,
 } from "./contract";
 import { ensure } from "./memory";
+import { ABSENT, linkAddress, setStock, stockOf } from "./runs";
 import {
-  ABSENT,
   BLOCK_GROWTH_BYTES,
   BLOCK_RECORDS,
   clearMoved,
@@ -38,12 +38,9 @@ import {
   growOne,
   homeAddress,
   insert,
-  linkAddress,
   markChanged,
   movedSegment,
   segmentOf,
-  setStock,
-  stockOf,
 } from "./table";
 import { copyCount, cutActive, preserveSlot } from "./copies";
 import { count, linked, windowMs } from "./windows";

@@ -2,7 +2,8 @@
 
 import { ITEM_ID_BYTES_MAX } from "./contract";
 import { alignUp } from "./memory";
-import { ABSENT, findId, stockOf } from "./table";
+import { ABSENT, stockOf } from "./runs";
+import { findId } from "./table";
 
 /**
  * Answers `n` keys in the look-up area, in place: each is a u32 length and its bytes, padded to 8; the

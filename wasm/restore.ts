@@ -6,24 +6,17 @@ import { Code, ITEM_ID_BYTES_MAX, PAGE_BYTES, SEGMENTS } from "./contract";
 import { CHUNK_BYTES, ensure } from "./memory";
 import { cursor, putDecimal, readUnsigned, setCursor } from "./integers";
 import { codeHash, keyCode, keyHash } from "./keys";
+import { ABSENT, linkAddress, setStock, sizeFor, slotCode, stockOf } from "./runs";
+import { beginShards, layOutShard, shardsFor } from "./shards";
 import {
-  ABSENT,
-  beginShards,
   BLOCK_GROWTH_BYTES,
   clearMoved,
   find,
   growFull,
   growOne,
   insert,
-  layOutShard,
-  linkAddress,
   segmentOf,
   segments,
-  setStock,
-  shardsFor,
-  sizeFor,
-  slotCode,
-  stockOf,
 } from "./table";
 import { SEGMENT_CHANGED, SEGMENT_DESCRIPTOR_BYTES, SEGMENT_ITEMS } from "./layout";
 import { cutActive } from "./copies";

@@ -6,7 +6,8 @@ import { Code, Format, OUTPUT_RECORD_BYTES_MAX } from "./contract";
 import { allocate } from "./memory";
 import { putAscii, putDecimal } from "./integers";
 import { codeHash, putKey } from "./keys";
-import { ABSENT, find, linkAddress, remove, stockOf } from "./table";
+import { ABSENT, linkAddress, stockOf } from "./runs";
+import { find, remove } from "./table";
 import { cutActive } from "./copies";
 import {
   ACCUMULATOR_BYTES,

@@ -15,7 +15,8 @@
 
 import { PAGE_BYTES, SEGMENTS } from "./contract";
 import { allocatePages, freeWindowPage, takeWindowPage } from "./memory";
-import { ABSENT, linkAddress, segments, slotCode, stockOf } from "./table";
+import { ABSENT, linkAddress, slotCode, stockOf } from "./runs";
+import { segments } from "./table";
 import { SEGMENT_CHANGED, SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 import { cutActive, markNew, preserve } from "./copies";
 
