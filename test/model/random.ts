@@ -56,7 +56,12 @@ export function seedOfTest(): number {
 
 /** How often a test tries something, multiplied by `--times=N` behind the `--` of `deno test`. */
 export function timesOfTest(n: number): number {
-  return n * Number(argument("times") ?? 1);
+  return Math.ceil(n * Number(argument("times") ?? 1));
+}
+
+/** Of a row of cases, `deno test` tries every n-th; with `--times=N` so many times as many, up to each of them. */
+export function strideOfTest(n: number): number {
+  return Math.max(1, Math.floor(n / timesOfTest(1)));
 }
 
 function argument(name: string): string | undefined {

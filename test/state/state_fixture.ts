@@ -53,8 +53,17 @@ export function openStore(kv: Kv): Promise<CheckpointStore> {
   return CheckpointStore.open(kv, { job: "job", clock: new TestClock(), chance: () => 0.5 });
 }
 
+const noises = new Map<string, Uint8Array>();
+
 /** Bytes of which zstd can make little, the same for the same seed. */
 export function noise(seed: number, length: number): Uint8Array {
+  const key = `${seed} ${length}`;
+  const bytes = noises.get(key) ?? makeNoise(seed, length);
+  noises.set(key, bytes);
+  return bytes.slice();
+}
+
+function makeNoise(seed: number, length: number): Uint8Array {
   let x = seed * 2654435761 + 1;
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length; i++) {

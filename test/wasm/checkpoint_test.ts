@@ -3,7 +3,7 @@ import { encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
 import { Code, CoreError } from "../../src/wasm/mod.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { mutate } from "../model/arbitraries.ts";
-import { Random, seedOfTest } from "../model/random.ts";
+import { Random, seedOfTest, timesOfTest } from "../model/random.ts";
 import { contents, Driver, PLAIN } from "./driver.ts";
 
 const EVENT: ModelOptions = {
@@ -88,7 +88,7 @@ Deno.test("a checkpoint is the state at its cut, while folding goes on", () => {
     const pair = new Pair(new Driver(options), new Random(seed));
     const { driver, random } = pair;
     const chain = new Map<number, Uint8Array>();
-    for (let round = 0; round < 4; round++) {
+    for (let round = 0; round < timesOfTest(2); round++) {
       for (let i = 0; i < 8; i++) assertEquals(pair.fold(700, 4000), Code.Done);
       const expected = snapshot(pair.model);
       const scalars = driver.core.state;
@@ -180,7 +180,7 @@ Deno.test("only changed segments are encoded again", () => {
 Deno.test("a cut asks for its turn before too many pages are copied", () => {
   const options = { ...EVENT, windowMs: 0, copyPagesMax: 200 };
   const pair = new Pair(new Driver(options), new Random(seedOfTest()));
-  for (let i = 0; i < 200; i++) pair.fold(1000, 100_000);
+  for (let i = 0; i < 60; i++) pair.fold(1000, 100_000);
   const expected = snapshot(pair.model);
   const chain = new Map<number, Uint8Array>();
   assertEquals(pair.driver.core.cut(), Code.Done);
@@ -198,7 +198,7 @@ Deno.test("a cut asks for its turn before too many pages are copied", () => {
     asked++;
     encodeOne();
   };
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < 20; i++) {
     assertEquals(pair.fold(1000, 100_000), Code.Done);
     assert(pair.driver.core.info.copyBytes <= 200 * 16_384);
   }
@@ -216,7 +216,8 @@ Deno.test("restoreSegment refuses what does not follow the format, and never tra
   for (let i = 0; i < 6; i++) pair.fold(1000, 3000);
   const segments = [...pair.driver.checkpoint()];
   let refused = 0;
-  for (let i = 0; i < 3000; i++) {
+  const times = timesOfTest(600);
+  for (let i = 0; i < times; i++) {
     const [index, bytes] = segments[random.below(segments.length)]!;
     let changed = bytes as Uint8Array;
     for (let k = 1 + random.below(3); k > 0; k--) {
@@ -231,7 +232,7 @@ Deno.test("restoreSegment refuses what does not follow the format, and never tra
       refused++;
     }
   }
-  assert(refused > 1500, `${refused}`);
+  assert(refused > times / 2, `${refused}`);
 });
 
 Deno.test("restoreSegment refuses items of another segment and items given twice", () => {

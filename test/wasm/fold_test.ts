@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, Format, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import type { ModelOptions } from "../model/model.ts";
-import { Random, seedOfTest } from "../model/random.ts";
+import { Random, seedOfTest, timesOfTest } from "../model/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
 const ALERTS = { ...PLAIN, alertTotalMin: 0, alertRateMin: 0 };
@@ -63,7 +63,7 @@ Deno.test("fold gives the same state and results for any batch cuts", () => {
   console.log("seed", seed);
   for (const options of WINDOWS) {
     const random = new Random(seed);
-    const rows = makeRows(random, 6000, options.format);
+    const rows = makeRows(random, timesOfTest(2000), options.format);
     const whole = new Driver(options);
     assertEquals(whole.fold(batchOf(rows, 0, rows.length)), Code.Done);
     const expected = whole.checkpoint();
