@@ -2,7 +2,10 @@
 //
 //   deno task check    what needs no server: format, lint, types, the built core, unit tests, doc examples
 //   deno task test     all of that, the simulation, and the tests of the real service
+//   --suite=TEXT       only the suites whose name contains the text
 
+import { whyNoBroker } from "../tools/kafka/broker.ts";
+import type { SharedBroker } from "./kafka/broker.ts";
 import { type Suite, SUITES } from "./suites.ts";
 
 interface Counts {
@@ -14,6 +17,8 @@ interface Counts {
 interface Report extends Counts {
   /** What failed, and how: repeated at the end, where one looks first. */
   readonly failures: string[];
+  /** Seconds of the tests, by file. */
+  readonly seconds: ReadonlyMap<string, number>;
 }
 
 /** A report with its line for the summary at the end. */
@@ -23,6 +28,9 @@ interface Outcome extends Report {
 
 /** Of a failure's message and stack, at the end. */
 const FAILURE_LINES = 12;
+
+/** Files that take so long are named. */
+const SLOW_SECONDS = 10;
 
 /** Suites at one time: most of the real ones wait more than they compute, so two cores serve two. */
 const SIDE_BY_SIDE = Math.min(2, navigator.hardwareConcurrency);
@@ -36,11 +44,14 @@ async function run(suite: Suite): Promise<Outcome> {
   const [command, ...rest] = suite.args;
   const args = [command!, ...(file ? [`--junit-path=${file}`] : []), ...rest];
   console.log(`-- ${suite.name}: what it says meanwhile is in ${said}`);
+  const shared = suite.broker ? await brokerOfSuite() : null;
   // A shell puts both streams into one file, in the order in which they were written.
   const { code } = await new Deno.Command("sh", {
     args: ["-c", 'exec "$@" > "$0" 2>&1', said, Deno.execPath(), ...args],
     stdin: "null",
+    env: shared?.env ?? {},
   }).output();
+  await shared?.remove();
   const report = file
     ? readReport(await Deno.readTextFile(file).catch(() => ""))
     : reportOfCheck(suite, code);
@@ -52,12 +63,18 @@ async function run(suite: Suite): Promise<Outcome> {
   }
   const seconds = ((performance.now() - from) / 1000).toFixed(0);
   const line = `${report.failed > 0 ? "FAILED" : "ok"}  ${suite.name}: ${countsOf(report)} ` +
-    `(${seconds} s)`;
+    `(${seconds} s)${slowestOf(report)}`;
   console.log(`\n== ${suite.name}: deno ${suite.args.join(" ")}`);
   console.log(await Deno.readTextFile(said));
   console.log(line);
   await Deno.remove(folder, { recursive: true });
   return { ...report, line };
+}
+
+/** A broker for the files of a suite; null if none can be started here: its tests report why. */
+async function brokerOfSuite(): Promise<SharedBroker | null> {
+  const { shareBroker } = await import("./kafka/broker.ts");
+  return await whyNoBroker() === null ? await shareBroker() : null;
 }
 
 function reportOfCheck({ name }: Suite, code: number): Report {
@@ -67,6 +84,7 @@ function reportOfCheck({ name }: Suite, code: number): Report {
     failed: good ? 0 : 1,
     skipped: 0,
     failures: good ? [] : [name],
+    seconds: new Map(),
   };
 }
 
@@ -90,8 +108,11 @@ async function runAll(suites: readonly Suite[]): Promise<Outcome[]> {
 
 /** Counts and failures of a JUnit report; a step within a test is a case of its own there. */
 function readReport(xml: string): Report {
-  const report: Report = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  const seconds = new Map<string, number>();
+  const report: Report = { passed: 0, failed: 0, skipped: 0, failures: [], seconds };
   for (const [testcase] of xml.matchAll(/<testcase\b[^>]*?(?:\/>|>[\s\S]*?<\/testcase>)/g)) {
+    const file = attributeOf(testcase, "classname");
+    seconds.set(file, (seconds.get(file) ?? 0) + Number(attributeOf(testcase, "time")));
     if (testcase.includes("<skipped")) report.skipped++;
     else if (testcase.includes("<failure") || testcase.includes("<error")) {
       report.failed++;
@@ -101,9 +122,19 @@ function readReport(xml: string): Report {
   return report;
 }
 
+function attributeOf(testcase: string, name: string): string {
+  return new RegExp(` ${name}="([^"]*)"`).exec(testcase)?.[1] ?? "?";
+}
+
+/** The files whose tests take longest. */
+function slowestOf({ seconds }: Report): string {
+  const slow = [...seconds].filter(([, s]) => s >= SLOW_SECONDS).sort(([, a], [, b]) => b - a);
+  return slow.map(([file, s]) => `\n    ${s.toFixed(0)} s  ${file}`).join("");
+}
+
 /** File, line, name and the beginning of the message of a failed case. */
 function failureOf(testcase: string): string {
-  const attribute = (name: string) => new RegExp(` ${name}="([^"]*)"`).exec(testcase)?.[1] ?? "?";
+  const attribute = (name: string) => attributeOf(testcase, name);
   const message = /<(?:failure|error)\b[^>]*>([\s\S]*)<\/(?:failure|error)>/.exec(testcase)?.[1];
   const lines = (message ?? "").trim().split("\n").slice(0, FAILURE_LINES);
   const where = `${attribute("classname")}:${attribute("line")} ${attribute("name")}`;
@@ -123,7 +154,8 @@ function unescapeXml(text: string): string {
 }
 
 const quickOnly = Deno.args.includes("--check");
-const chosen = SUITES.filter((suite) => suite.quick || !quickOnly);
+const only = Deno.args.find((arg) => arg.startsWith("--suite="))?.slice("--suite=".length) ?? "";
+const chosen = SUITES.filter(({ name, quick }) => (quick || !quickOnly) && name.includes(only));
 const outcomes = [
   ...await runAll(chosen.filter((suite) => suite.first)),
   ...await runAll(chosen.filter((suite) => !suite.first)),

@@ -6,6 +6,8 @@ export interface Suite {
   readonly args: readonly string[];
   /** Tests are counted one by one; a check is one. */
   readonly kind: "check" | "tests";
+  /** Its files share a plain broker of Apache Kafka, which is removed behind it. */
+  readonly broker?: true;
   /** Part of `deno task check`. */
   readonly quick?: true;
   /** Runs before all others, for those profit by it: it fills caches. */
@@ -21,11 +23,12 @@ export const SUITES: readonly Suite[] = [
     quick: true,
     first: true,
   },
-  // They start a broker of their own; without Java or Maven they are skipped, with the reason.
+  // Those that stop a broker start one of their own; without Java or Maven they are skipped, with the reason.
   {
     name: "Apache Kafka",
     args: ["test", "--no-check", "--allow-all", "--ignore=test/kafka/unit", "test/kafka"],
     kind: "tests",
+    broker: true,
   },
   // No flag and no permission: what a newcomer types first.
   { name: "unit tests", args: ["test", "--no-check"], kind: "tests", quick: true },

@@ -88,12 +88,7 @@ export async function startTestBroker(
       return broker.zooKeeper;
     },
     addressOf: (protocol) => `127.0.0.1:${listeners[protocol]}`,
-    createTopics: (topics, partitions, configs) =>
-      createTopicsAt(
-        { brokers: [broker.bootstrap], clientId: "test" },
-        topics,
-        { partitions, replicas: 1, ...(configs ? { configs } : {}) },
-      ),
+    createTopics: creatorAt(broker.bootstrap),
     kill: () => kill("SIGKILL"),
     stop: () => stopBroker(broker.pid),
     restart: async () => void (broker = await startBroker(options)),
@@ -103,6 +98,57 @@ export async function startTestBroker(
       await Deno.remove(folder, { recursive: true });
     },
   };
+}
+
+/** By this variable test/run.ts names a broker that the files of a suite share. */
+const SHARED = "STOCKFLOW_TEST_BROKER";
+
+export interface SharedBroker {
+  /** The environment of those who use it. */
+  readonly env: Readonly<Record<string, string>>;
+  remove(): Promise<void>;
+}
+
+/** Starts a plain broker that files share, one after the other; gives what names it to them. */
+export async function shareBroker(): Promise<SharedBroker> {
+  const broker = await startTestBroker();
+  const { bootstrap, pid, folder } = broker;
+  return {
+    env: { [SHARED]: JSON.stringify({ bootstrap, pid, folder }) },
+    remove: () => broker.remove(),
+  };
+}
+
+/**
+ * The plain broker of the suite, for tests that leave it alone; one of their own where there is none. Topics
+ * and groups of other files are on it too.
+ */
+export async function sharedBroker(): Promise<TestBroker> {
+  const text = Deno.env.get(SHARED);
+  if (text === undefined) return await startTestBroker();
+  const shared = JSON.parse(text) as Pick<Broker, "bootstrap" | "pid" | "folder">;
+  const refuse = () => Promise.reject(new Error("Other files use this broker"));
+  return {
+    ...shared,
+    zooKeeper: null,
+    addressOf: () => {
+      throw new Error("A shared broker has one listener");
+    },
+    createTopics: creatorAt(shared.bootstrap),
+    kill: refuse,
+    stop: refuse,
+    restart: refuse,
+    remove: () => Promise.resolve(),
+  };
+}
+
+function creatorAt(bootstrap: string): TestBroker["createTopics"] {
+  return (topics, partitions, configs) =>
+    createTopicsAt(
+      { brokers: [bootstrap], clientId: "test" },
+      topics,
+      { partitions, replicas: 1, ...(configs ? { configs } : {}) },
+    );
 }
 
 /** Why tests with a broker cannot run here; null if they can. On CI that is a failure. */

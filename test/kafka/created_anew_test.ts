@@ -11,7 +11,7 @@ import { Loader } from "./load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { witness } from "./witness.ts";
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 const { broker } = stage;
 
 const LOOK_OFTEN = { "kafka.partition.discovery.interval.ms": "300" };

@@ -87,7 +87,7 @@ const GOOD: Record<"text" | "json", (id: number, item: string, quantity: number)
     `{"other":[{}],"quantity":${quantity},"itemId":"${item}","ts":${id},"transactionId":${id}}`,
 };
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 
 /** Headers as a producer may make them: bytes that are no text, a name that comes twice. */
 function headersOf(id: number) {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { decodeBatch, decodeUtf8, Format, Partitioner } from "../../src/types/mod.ts";
 import { Generator } from "../../src/wasm/mod.ts";
-import { startTestBroker, whySkipped } from "./broker.ts";
+import { sharedBroker, whySkipped } from "./broker.ts";
 import { TOPICS } from "./job_process.ts";
 import { witness } from "./witness.ts";
 
@@ -37,7 +37,7 @@ Deno.test({
   sanitizeOps: false,
   sanitizeResources: false,
   fn: async () => {
-    const broker = await startTestBroker();
+    const broker = await sharedBroker();
     try {
       const missing = await generate(broker.bootstrap, { "generate.count": "1" });
       assertEquals(missing.code, 2, missing.err);

@@ -8,7 +8,7 @@ import { GroupView } from "./group_view.ts";
 import { Loader } from "./load.ts";
 import { type Scene, Stage, stockOf } from "./scene.ts";
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 const { broker } = stage;
 
 /** Longer than a test: nobody is taken out by time. */

@@ -1,4 +1,4 @@
-// Which partitioner the producers of transactions use. Starts a broker of its own (test/kafka/broker.ts).
+// Which partitioner the producers of transactions use.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
@@ -13,7 +13,7 @@ const AUTO = { "transaction.partitioner": "auto" };
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 
 /** Deliveries of one each for items `item_<from>` and so on, where a producer with that partitioner puts them. */
 async function append(

@@ -8,7 +8,7 @@ import { witness } from "./witness.ts";
 
 const LOOK_OFTEN = { "kafka.partition.discovery.interval.ms": "200" };
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 
 const grow = (topic: string, count: number) =>
   stage.withAdmin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count }] }));

@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import { type Service, serviceArguments } from "../system/service.ts";
-import { startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
+import { sharedBroker, startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
 import { startJob, TOPICS } from "./job_process.ts";
 
 const REFUSED_MS_MAX = 180_000;
@@ -24,10 +24,11 @@ export interface Scene {
   refused(more?: Readonly<Record<string, string>>): Promise<string>;
 }
 
-/** A broker for the tests of one file, which is removed behind the last of them. */
+/** A broker for the tests of one file. One of its own is removed behind the last of them. */
 export class Stage {
   readonly #folders: string[] = [];
-  #scenes = 0;
+  /** Other files may use the same broker. */
+  #scenes = 1000 * crypto.getRandomValues(new Uint32Array(1))[0]!;
 
   private constructor(readonly skipped: string | null, readonly broker: TestBroker) {
     Deno.test.afterAll(async () => {
@@ -40,6 +41,12 @@ export class Stage {
   static async open(...options: Parameters<typeof startTestBroker>): Promise<Stage> {
     const skipped = await whySkipped(options[2]?.version);
     return new Stage(skipped, skipped ? null! : await startTestBroker(...options));
+  }
+
+  /** With a plain broker that other files use too: no test of theirs may stop it. */
+  static async shared(): Promise<Stage> {
+    const skipped = await whySkipped();
+    return new Stage(skipped, skipped ? null! : await sharedBroker());
   }
 
   /** A test that needs the broker. */

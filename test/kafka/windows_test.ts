@@ -21,7 +21,7 @@ const PARTITIONS = 2;
 const WINDOW_MS = 60_000;
 const BASE_MS = 1_700_000_040_000;
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 
 /** Waits until all windows of the service are fired and committed. */
 async function untilFired({ url }: Service): Promise<void> {
