@@ -69,8 +69,22 @@ export const SUITES: readonly Suite[] = [
   },
   { name: "fuzz", args: ["test", "--no-check", "test/fuzz"], kind: "tests" },
   {
-    name: "the core against the model, eight times the cases",
-    args: ["test", "--no-check", "test/wasm/model_test.ts", "--", "--times=8"],
+    name: "the core against the model, 24 times the cases",
+    args: ["test", "--no-check", "test/wasm/model_test.ts", "--", "--times=24"],
+    kind: "tests",
+  },
+  {
+    name: "crashes at every write, checkpoints and floods, four times the cases",
+    args: [
+      "test",
+      "--no-check",
+      "test/wasm/checkpoint_test.ts",
+      "test/wasm/fold_test.ts",
+      "test/wasm/flood_test.ts",
+      "test/job/recovery_test.ts",
+      "--",
+      "--times=4",
+    ],
     kind: "tests",
   },
   // kafkajs reads the environment when it is loaded.

@@ -180,7 +180,7 @@ Deno.test("only changed segments are encoded again", () => {
 Deno.test("a cut asks for its turn before too many pages are copied", () => {
   const options = { ...EVENT, windowMs: 0, copyPagesMax: 200 };
   const pair = new Pair(new Driver(options), new Random(seedOfTest()));
-  for (let i = 0; i < 60; i++) pair.fold(1000, 100_000);
+  for (let i = timesOfTest(60); i > 0; i--) pair.fold(1000, 100_000);
   const expected = snapshot(pair.model);
   const chain = new Map<number, Uint8Array>();
   assertEquals(pair.driver.core.cut(), Code.Done);
@@ -216,7 +216,7 @@ Deno.test("restoreSegment refuses what does not follow the format, and never tra
   for (let i = 0; i < 6; i++) pair.fold(1000, 3000);
   const segments = [...pair.driver.checkpoint()];
   let refused = 0;
-  const times = timesOfTest(600);
+  const times = timesOfTest(750);
   for (let i = 0; i < times; i++) {
     const [index, bytes] = segments[random.below(segments.length)]!;
     let changed = bytes as Uint8Array;

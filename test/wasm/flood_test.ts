@@ -2,16 +2,17 @@ import { assert, assertEquals } from "@std/assert";
 import { BatchBuilder, encodeUtf8, setBaseOffset, systemChance } from "../../src/types/mod.ts";
 import { Code, Core } from "../../src/wasm/mod.ts";
 import { type Flood, FLOODS } from "../model/floods.ts";
+import { timesOfTest } from "../model/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
 /** Ids that take long to find are fewer. */
 const COUNT: Record<Flood, number> = {
-  "numbered, one segment and line": 30,
-  "prefixes of one bucket": 60,
-  "inline, one segment": 300,
+  "numbered, one segment and line": timesOfTest(30),
+  "prefixes of one bucket": timesOfTest(60),
+  "inline, one segment": timesOfTest(300),
   "stored, one hash": 20_000,
-  "stored, one segment": 300,
+  "stored, one segment": timesOfTest(300),
 };
 
 const found = new Map<Flood, readonly string[]>();
