@@ -20,7 +20,8 @@ import { errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/erro
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
-import { firstItems, partitionerByHash, partitionerOf } from "./find_partitioner.ts";
+import { partitionerByHash, partitionerOf } from "./find_partitioner.ts";
+import { firstItems } from "./first_items.ts";
 import { claimMethods, KafkaLog, logIdOf } from "./kafka_log.ts";
 import type { SharedFacts } from "./member_facts.ts";
 import type { MemberIds } from "./membership.ts";

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { newSeed } from "../model/random.ts";
+import { seedOfTest } from "../model/random.ts";
 import { fullDiskRun, fullDiskVerdictLine } from "./full_disk.ts";
 
 Deno.test("disks that are full and free again, at random moments under load, lose nothing and stop no look-up", async (t) => {
-  const seed = newSeed();
+  const seed = seedOfTest();
   const verdict = await fullDiskRun({ rounds: 4, seed });
   if (!verdict) {
     return void await t.step({ name: "needs root to mount a tmpfs", ignore: true, fn: () => {} });

@@ -1,0 +1,58 @@
+// The first records of a topic: by them it is found which partitioner its producers use (find_partitioner.ts).
+
+import { type Codec, decodeBatch, encodeUtf8 } from "../types/mod.ts";
+import { readFetched } from "./batches.ts";
+import { protocolError } from "./client/internals.ts";
+import type { KafkaClient } from "./client/kafka_client.ts";
+import { decompressBatch } from "./codecs.ts";
+import type { PlacedItem } from "./find_partitioner.ts";
+import type { FetchedTopic } from "./protocol/fetch.ts";
+
+/** So many of the first records of a partition are looked at. */
+const RECORDS_MAX = 1000;
+const FETCH = { maxWaitMs: 0, maxBytes: 262_144, partitionMaxBytes: 262_144 } as const;
+
+/** The items of the first records of a topic, as far as they can be read. */
+export async function firstItems(
+  client: KafkaClient,
+  topic: FetchedTopic,
+  partitions: number,
+  { codec, batchBytesMax }: { readonly codec: Codec; readonly batchBytesMax: number },
+): Promise<PlacedItem[]> {
+  const numbers = Array.from({ length: partitions }, (_, p) => p);
+  const starts = await client.offsets(topic.name, numbers, "earliest");
+  const byLeader = Map.groupBy(numbers, (p) => client.leaderOf(topic.name, p));
+  const items: PlacedItem[] = [];
+  for (const [leader, led] of byLeader) {
+    // One at a time: the bytes of an answer go to the first partitions.
+    for (const partition of led) {
+      const from = [{ partition, offset: starts.get(partition)! }];
+      const { errorCode, partitions: [fetched] } = await client.fetch(leader, topic, from, FETCH);
+      const failed = errorCode || fetched?.errorCode;
+      if (failed) throw protocolError(failed);
+      const ids = fetched ? itemIds(fetched.records, fetched.aborted, codec, batchBytesMax) : [];
+      items.push(...ids.map((id) => ({ id, partition })));
+    }
+  }
+  return items;
+}
+
+function itemIds(
+  records: Uint8Array,
+  aborted: Parameters<typeof readFetched>[1],
+  codec: Codec,
+  batchBytesMax: number,
+): Uint8Array[] {
+  const ids: Uint8Array[] = [];
+  for (const { bytes } of readFetched(records, aborted)) {
+    for (const { value } of decodeBatch(decompressBatch(bytes, batchBytesMax))) {
+      if (ids.length === RECORDS_MAX) return ids;
+      try {
+        ids.push(encodeUtf8(codec.parseTransactionBytes(value!).itemId));
+      } catch {
+        // Not a transaction: it says nothing about items.
+      }
+    }
+  }
+  return ids;
+}
