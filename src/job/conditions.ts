@@ -34,7 +34,8 @@ export interface ConditionReporter {
 
 /**
  * Everything that is not as it should be now, in one place. It is shown by /readyz, by the metric
- * stockflow_unavailable and by one line of the log when it begins and one when it ends.
+ * stockflow_unavailable and by one line of the log when it begins, one whenever it comes to block more, and one
+ * when it ends.
  *
  * Several parts may report the same condition (each worker thread, for instance): it stands until all of them
  * have cleared it, and is shown as the one of them that blocks most.
@@ -56,9 +57,11 @@ export class Conditions implements ConditionReporter {
 
   set(what: string, facts: ConditionFacts, by = ""): void {
     const standing = this.#standing.get(what);
-    if (standing) return void standing.by.set(by, facts);
-    this.#standing.set(what, { since: this.clock.now(), by: new Map([[by, facts]]) });
+    const before = standing ? weightOf(worstOf(standing.by)) : -1;
+    if (standing) standing.by.set(by, facts);
+    else this.#standing.set(what, { since: this.clock.now(), by: new Map([[by, facts]]) });
     this.#known.add(what);
+    if (weightOf(facts) <= before) return;
     const { reason, blocks } = facts;
     log.warn("{what}: {reason}; it blocks {blocks}", { what, reason, blocks });
   }
@@ -86,10 +89,8 @@ export class Conditions implements ConditionReporter {
 
   /** What stands now, those that block most first. */
   list(): Condition[] {
-    return [...this.#standing].map(([what, { since, by }]) => {
-      const worst = [...by.values()].reduce((a, b) => weightOf(b) > weightOf(a) ? b : a);
-      return { what, since, ...worst };
-    }).sort((a, b) => weightOf(b) - weightOf(a));
+    return [...this.#standing].map(([what, { since, by }]) => ({ what, since, ...worstOf(by) }))
+      .sort((a, b) => weightOf(b) - weightOf(a));
   }
 
   /** The condition that keeps the process from something; null while it is possible. */
@@ -101,6 +102,10 @@ export class Conditions implements ConditionReporter {
   states(): ReadonlyMap<string, boolean> {
     return new Map([...this.#known].map((what) => [what, this.#standing.has(what)]));
   }
+}
+
+function worstOf(by: ReadonlyMap<string, ConditionFacts>): ConditionFacts {
+  return [...by.values()].reduce((a, b) => weightOf(b) > weightOf(a) ? b : a);
 }
 
 function weightOf({ blocks }: ConditionFacts): number {

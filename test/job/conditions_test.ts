@@ -26,6 +26,20 @@ Deno.test("Conditions log a line when something begins and one when it ends, and
     ]);
   }));
 
+Deno.test("Conditions log a line when something comes to block more, whoever reports it", () =>
+  capturingLogs((logged) => {
+    const conditions = new Conditions(new ManualClock());
+    conditions.set("memory", { reason: "80 % are taken", blocks: "nothing" }, "the job");
+    conditions.set("memory", { reason: "transactions-0 stands still", blocks: "writes" }, "worker");
+    conditions.set("memory", { reason: "transactions-1 stands still", blocks: "writes" }, "worker");
+    conditions.set("memory", { reason: "90 % are taken", blocks: "nothing" }, "the job");
+    assertEquals(logged, [
+      "warning memory: 80 % are taken; it blocks nothing",
+      "warning memory: transactions-0 stands still; it blocks writes",
+    ]);
+    return Promise.resolve();
+  }));
+
 Deno.test("Conditions are listed with those that block most first, and block what is below them too", () => {
   const conditions = new Conditions(new ManualClock());
   conditions.set("disk", { reason: "a", blocks: "nothing" });

@@ -9,6 +9,7 @@ import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts
 import { systemClock } from "../../src/types/mod.ts";
 import { Loader } from "./load.ts";
 import { type Scene, Stage } from "./scene.ts";
+import { exitCode, until, untilAnswered } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const stage = await Stage.shared();
@@ -45,15 +46,11 @@ async function createAnew(topic: string, partitions = 1): Promise<void> {
 }
 
 /** A broker may still be busy with the topic before. */
-async function untilCreated(topic: string, partitions: number): Promise<void> {
-  while (true) {
-    try {
-      await broker.createTopics([topic], partitions);
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+function untilCreated(topic: string, partitions: number): Promise<void> {
+  return until(
+    `${topic} is created`,
+    () => broker.createTopics([topic], partitions).then(() => true, () => false),
+  );
 }
 
 /** What the group has committed of transactions. */
@@ -94,11 +91,10 @@ stage.test("a topic of transactions created anew while the job runs: exit 2, not
   const service = await scene.start(LOOK_OFTEN);
   await waitReady(service);
   await append(topic, 1, 10);
-  await stage.untilCommitted(scene, 10);
+  await stage.untilCommitted(scene, 10, service);
   await createAnew(topic);
   await append(topic, 100, 25);
-  const { code } = await service.status;
-  assertEquals(code, 2, service.log());
+  assertEquals(await exitCode(service), 2, service.log());
   assertStringIncludes(service.log(), `Topic ${topic} was deleted and created anew`);
   assertStringIncludes(service.log(), "empty file for the state");
   assertEquals((await resultsOf(scene)).length, 10);
@@ -110,7 +106,7 @@ stage.test("a topic of transactions created anew, whose offsets a commit brings 
   const service = await scene.start(LOOK_OFTEN);
   await waitReady(service);
   await append(topic, 1, 10);
-  await stage.untilCommitted(scene, 10);
+  await stage.untilCommitted(scene, 10, service);
   await stopInGoodOrder(service);
   const partitions = await committedOf(scene);
   await createAnew(topic);
@@ -131,7 +127,7 @@ stage.test("a topic created anew, written in transactions like the one before: e
   await appendInTransactions(topic, 1, 5);
   const service = await scene.start();
   await waitReady(service);
-  await stage.untilCommitted(scene, 9);
+  await stage.untilCommitted(scene, 9, service);
   await stopInGoodOrder(service);
   await createAnew(topic);
   await appendInTransactions(topic, 100, 10);
@@ -154,30 +150,21 @@ stage.test("a topic of queries created anew while the job runs: exit 2 with the 
   const ask = (...ids: number[]) =>
     producer.send({ topic, messages: ids.map((id) => ({ value: `${id} item_2` })) });
   await ask(1, 2, 3);
-  const answered = async () => {
-    const text = await (await fetch(`${service.url}/metrics`)).text();
-    return Number(/^stockflow_queries_total (\d+)$/m.exec(text)?.[1] ?? 0);
-  };
-  while (await answered() < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+  // What is answered and not committed is answered by nobody once the topic is gone.
+  await stage.untilCommittedOf(topic, scene, 3, service);
   await createAnew(topic);
   await ask(11, 12, 13, 14, 15);
-  const { code } = await service.status;
-  assertEquals(code, 2, service.log());
+  assertEquals(await exitCode(service), 2, service.log());
   assertStringIncludes(service.log(), `Topic ${topic} was deleted and created anew`);
   assertStringIncludes(service.log(), `--delete-offsets --group ${scene.group} --topic ${topic}`);
   const again = await scene.start();
   await waitReady(again);
-  const reader = await witnessed(scene, 8);
+  await untilAnswered(again, 5);
   await producer.disconnect();
   await stopInGoodOrder(again);
-  assertEquals(reader, [1, 2, 3, 11, 12, 13, 14, 15].map((id) => `${id}\titem_2\t3`));
+  const answers = await witness(broker.bootstrap, scene.topics["query.output.topic"]);
+  assertEquals(
+    answers.flat().map(({ value }) => value),
+    [1, 2, 3, 11, 12, 13, 14, 15].map((id) => `${id}\titem_2\t3`),
+  );
 });
-
-/** The answers, once there are so many. */
-async function witnessed({ topics }: Scene, count: number): Promise<(string | null)[]> {
-  while (true) {
-    const answers = await witness(broker.bootstrap, topics["query.output.topic"]);
-    const values = answers.flat().map(({ value }) => value);
-    if (values.length >= count) return values;
-  }
-}

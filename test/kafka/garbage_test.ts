@@ -16,7 +16,8 @@ import {
 import { Model } from "../model/model.ts";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Loader } from "./load.ts";
-import { Stage, stockOf } from "./scene.ts";
+import { Stage } from "./scene.ts";
+import { stockOf } from "./until.ts";
 import { witness, type WitnessedRecord } from "./witness.ts";
 
 const PARTITIONS = 2;
@@ -175,7 +176,7 @@ for (const format of ["text", "json"] as const) {
       await Promise.all(
         records.map((list, p) => loader.appendTo(p, list.slice(from[p], to[p]))),
       );
-      await stage.untilCommitted(scene, to[0]! + to[1]!);
+      await stage.untilCommitted(scene, to[0]! + to[1]!, service);
     };
     await append([0, 0], first);
     await append(first, records.map((list) => list.length));

@@ -10,7 +10,8 @@ import { encodeBatch, encodeUtf8, systemClock } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { consoleConsume, consoleProduce } from "./java_tools.ts";
 import { Loader } from "./load.ts";
-import { Stage, stockOf } from "./scene.ts";
+import { Stage } from "./scene.ts";
+import { stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";
 
 // Retention is looked at all the time: what it removed would be seen.
@@ -110,7 +111,7 @@ stage.test("a second process stands by, and takes over when the first is killed"
   await first.kill();
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
   await waitReady(second);
-  while (await stockOf(second, "item_2") !== 10);
+  await untilStock(second, "item_2", 10);
   await stopInGoodOrder(second);
   const results = await witness(broker.bootstrap, topics["transaction.output.topic"]);
   assertEquals(results.flat().length, 2, JSON.stringify([results, second.log(), first.log()]));
@@ -127,7 +128,8 @@ stage.test("a broker that is away is waited for, and no look-up is answered mean
   assertEquals(await stockOf(service, "item_2"), 70);
   await broker.stop();
   const readyz = async () => await (await fetch(`${service.url}/readyz`)).text();
-  while (!(await readyz()).includes("The log does not answer")) await systemClock.sleep(100);
+  const isTold = async () => (await readyz()).includes("The log does not answer");
+  await until("the broker's absence is told", isTold, service);
   // Another process may be the owner by now.
   let answered = false;
   const stock = stockOf(service, "item_2").finally(() => answered = true);

@@ -6,7 +6,8 @@ import { KAFKA_VERSION, libraries } from "../../tools/kafka/libraries.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { GroupView } from "./group_view.ts";
 import { Loader } from "./load.ts";
-import { type Scene, Stage, stockOf } from "./scene.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { stockOf, until } from "./until.ts";
 
 const stage = await Stage.shared();
 const { broker } = stage;
@@ -58,7 +59,7 @@ for (
     // One that is as the others may stand by.
     const folder = await stage.newFolder();
     const same = await scene.start({ ...LONG_SESSION, "state.kv": `${folder}/state.kv` });
-    while (!same.log().includes("stands by")) await new Promise((r) => setTimeout(r, 50));
+    await until("it stands by", () => same.log().includes("stands by"), same);
     await stopInGoodOrder(service);
     await waitReady(same);
     await stopInGoodOrder(same);
@@ -70,7 +71,7 @@ stage.test("a process that is started again with other parameters is refused, th
   const first = await active(scene);
   const folder = await stage.newFolder();
   const second = await scene.start({ ...LONG_SESSION, "state.kv": `${folder}/state.kv` });
-  while (!second.log().includes("stands by")) await new Promise((r) => setTimeout(r, 50));
+  await until("it stands by", () => second.log().includes("stands by"), second);
   await first.kill();
   // With its member id, by which the group makes it the leader again if it is fast.
   const text = await scene.refused({ ...LONG_SESSION, "time.intervals.in.minutes": "5" });

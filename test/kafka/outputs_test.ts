@@ -4,9 +4,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ConfigResourceTypes } from "kafkajs";
 import { encodeUtf8, type NewRecord, Partitioner, partitionOf } from "../../src/types/mod.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Loader } from "./load.ts";
 import { type Scene, Stage } from "./scene.ts";
+import { exitCode, until, untilAnswered } from "./until.ts";
 import { witness, type WitnessedRecord } from "./witness.ts";
 
 const stage = await Stage.shared();
@@ -59,15 +60,6 @@ async function read(topic: string): Promise<WitnessedRecord[]> {
   return (await witness(broker.bootstrap, topic)).flat();
 }
 
-async function until(found: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await found()) await new Promise((resolve) => setTimeout(resolve, 50));
-}
-
-async function answered({ url }: Service): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(/^stockflow_queries_total (\d+)$/m.exec(text)?.[1] ?? 0);
-}
-
 /** Whether timestamps lie so many ms ago at the most, and headers name those that the records had. */
 function assertMoved(
   records: readonly WitnessedRecord[],
@@ -99,8 +91,8 @@ stage.test("results, answers and dead letters of old records go to topics that t
     key: null,
     value: encodeUtf8("4 item_2"),
   }]);
-  await stage.untilCommitted(scene, 3);
-  await until(async () => await answered(service) === 1);
+  await stage.untilCommitted(scene, 3, service);
+  await untilAnswered(service, 1);
   await stopInGoodOrder(service);
   const results = await read(scene.topic);
   assertEquals(results.map((r) => r.value), ["1\t1\titem_2\t5\ttrue", "2\t1\titem_2\t-9\tfalse"]);
@@ -120,12 +112,12 @@ stage.test("a limit of timestamps that comes while the job runs: what was refuse
   });
   await waitReady(service);
   await append(input, [transaction(1, 5)]);
-  await stage.untilCommitted(scene, 1);
+  await stage.untilCommitted(scene, 1, service);
   await set(scene.topic, BEFORE, "600000");
   await append(input, [transaction(2, 6)]);
-  await stage.untilCommitted(scene, 2);
+  await stage.untilCommitted(scene, 2, service);
   await append(input, [transaction(3, 7)]);
-  await stage.untilCommitted(scene, 3);
+  await stage.untilCommitted(scene, 3, service);
   assertStringIncludes(service.log(), `Topic ${scene.topic} refuses records of partition 0`);
   assertStringIncludes(service.log(), `partition 0 from offset 1 on of ${input}`);
   await stopInGoodOrder(service);
@@ -154,7 +146,7 @@ stage.test("summaries of an idle partition go to a topic that takes no old times
     const text = await (await fetch(`${service.url}/metrics`)).text();
     return Number(/^stockflow_summaries_total (\d+)$/m.exec(text)?.[1] ?? 0);
   };
-  await until(async () => await summaries() === 1);
+  await until("a summary is published", async () => await summaries() === 1, service);
   await stopInGoodOrder(service);
   const found = await read(scene.topic);
   assertEquals(found.map((r) => r.value), ["item_2\t0\t60000\t1\t1\t14"]);
@@ -173,7 +165,7 @@ stage.test("max.message.bytes lowered while the job runs: batches are split, not
   await set(scene.topic, "max.message.bytes", "4300");
   const records = Array.from({ length: 3000 }, (_, i) => transaction(i, 1, Date.now()));
   await append(input, records);
-  await stage.untilCommitted(scene, records.length);
+  await stage.untilCommitted(scene, records.length, service);
   await stopInGoodOrder(service);
   assertEquals(
     (await read(scene.topic)).map((r) => r.value),
@@ -197,8 +189,9 @@ stage.test("a compacted topic of dead letters: those without key get topic-parti
     key: null,
     value: encodeUtf8("?"),
   }]);
-  await stage.untilCommitted(scene, 3);
-  await until(() => service.log().includes(`Invalid in ${scene.topics["query.input.topic"]}`));
+  await stage.untilCommitted(scene, 3, service);
+  const isTold = () => service.log().includes(`Invalid in ${scene.topics["query.input.topic"]}`);
+  await until("the query is told to be invalid", isTold, service);
   await stopInGoodOrder(service);
   const letters = new Map((await readKeyed(scene.topic)).map((r) => [r.value, r]));
   assertEquals(letters.get("bad")!.key, `${input}-0-1`);
@@ -229,7 +222,7 @@ stage.test("dead letters are whole up to their own topic's limit, whatever the o
   await append(input, [
     { timestamp: 3, key: encodeUtf8("item_2"), value: new Uint8Array(2_000_000).fill(66), headers },
   ]);
-  await stage.untilCommitted(scene, 3);
+  await stage.untilCommitted(scene, 3, service);
   await stopInGoodOrder(service);
   const [whole, cut] = await read(scene.topic);
   assertEquals(whole!.bytes.value!.length, 900_000);
@@ -249,7 +242,8 @@ stage.test("more partitions of an output: answers go where readers look for them
   await stage.withAdmin((admin) =>
     admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] })
   );
-  await until(() => service.log().includes(`Topic ${topic} has 4 partitions now`));
+  const isSeen = () => service.log().includes(`Topic ${topic} has 4 partitions now`);
+  await until("the new partitions are seen", isSeen, service);
   await waitReady(service);
   await new Promise((resolve) => setTimeout(resolve, 1000)); // the next generation of the group
   const ids = Array.from({ length: 20 }, (_, i) => i);
@@ -257,7 +251,7 @@ stage.test("more partitions of an output: answers go where readers look for them
     scene.topics["query.input.topic"],
     ids.map((id) => ({ timestamp: 1, key: null, value: encodeUtf8(`${id} item_2`) })),
   );
-  await until(async () => await answered(service) === 20);
+  await untilAnswered(service, 20);
   await stopInGoodOrder(service);
   for (const { key, partition } of await read(topic)) {
     assertEquals(partition, partitionOf(Partitioner.JavaHash, encodeUtf8(key!), 4), `query ${key}`);
@@ -270,13 +264,16 @@ stage.test("an output that is deleted is waited for, with its name, and written 
   const service = await scene.start(scene.use);
   await waitReady(service);
   await append(input, [transaction(1, 5)]);
-  await stage.untilCommitted(scene, 1);
+  await stage.untilCommitted(scene, 1, service);
   await stage.withAdmin((admin) => admin.deleteTopics({ topics: [scene.topic] }));
   await append(input, [transaction(2, 6)]);
   const ready = async () => await (await fetch(`${service.url}/readyz?for=writes`)).text();
-  await until(async () => (await ready()).includes(`${scene.topic} (transaction.output.topic)`));
-  await until(() => broker.createTopics([scene.topic], 1).then(() => true, () => false));
-  await stage.untilCommitted(scene, 2);
+  const isMissed = async () =>
+    (await ready()).includes(`${scene.topic} (transaction.output.topic)`);
+  await until("the topic is missed", isMissed, service);
+  const isCreated = () => broker.createTopics([scene.topic], 1).then(() => true, () => false);
+  await until("the topic is created", isCreated, service);
+  await stage.untilCommitted(scene, 2, service);
   await stopInGoodOrder(service);
   assertEquals((await read(scene.topic)).map((r) => r.value), ["2\t1\titem_2\t6\ttrue"]);
 });
@@ -287,9 +284,9 @@ stage.test("a topic of results created anew with fewer partitions than the input
   const service = await scene.start(LOOK_OFTEN);
   await waitReady(service);
   await stage.withAdmin((admin) => admin.deleteTopics({ topics: [topic] }));
-  await until(() => broker.createTopics([topic], 1).then(() => true, () => false));
-  const { code } = await service.status;
-  assertEquals(code, 2, service.log());
+  const isCreated = () => broker.createTopics([topic], 1).then(() => true, () => false);
+  await until("the topic is created", isCreated, service);
+  assertEquals(await exitCode(service), 2, service.log());
   assertStringIncludes(service.log(), `Topic ${topic} has 1 partitions, its input`);
   assertStringIncludes(service.log(), "at least 2 partitions");
 });

@@ -3,7 +3,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Loader } from "./load.ts";
-import { Stage, stockOf } from "./scene.ts";
+import { Stage } from "./scene.ts";
+import { exitCode, stockOf, untilAnswered } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const LOOK_OFTEN = { "kafka.partition.discovery.interval.ms": "200" };
@@ -29,11 +30,7 @@ stage.test("new partitions of the query topic are answered from their first reco
   await ask(1, 2);
   await ask(2, 0);
   await ask(3, 1);
-  const answered = async () => {
-    const text = await (await fetch(`${service.url}/metrics`)).text();
-    return Number(/^stockflow_queries_total (\d+)$/m.exec(text)?.[1] ?? 0);
-  };
-  while (await answered() < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+  await untilAnswered(service, 3);
   await producer.disconnect();
   assertEquals(await stockOf(service, "item_2"), 70);
   await stopInGoodOrder(service);
@@ -51,8 +48,7 @@ stage.test("more partitions of the transaction topic: exit 2, while it runs and 
   const service = await start(LOOK_OFTEN);
   await waitReady(service);
   await grow(topic, 3);
-  const { code } = await service.status;
-  assertEquals(code, 2, service.log());
+  assertEquals(await exitCode(service), 2, service.log());
   assertStringIncludes(service.log(), `Topic ${topic} has 3 partitions now, not 2`);
   // Results go to the partition with the number of their input's.
   await grow(topics["transaction.output.topic"], 3);

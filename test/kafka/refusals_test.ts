@@ -7,7 +7,8 @@ import { freePort } from "./broker.ts";
 import { Certificates } from "./certificates.ts";
 import { runTool } from "./java_tools.ts";
 import { Loader } from "./load.ts";
-import { Stage, stockOf } from "./scene.ts";
+import { Stage } from "./scene.ts";
+import { exitCode, stockOf, until } from "./until.ts";
 
 const PASSWORD = "Tr0ub4dor&3";
 const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
@@ -113,7 +114,7 @@ stage.test("SASL sessions of four seconds are renewed, without a recovery", asyn
     await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
     await new Promise((resolve) => setTimeout(resolve, SESSION_MS * 4 / count));
   }
-  await stage.untilCommitted(scene, count);
+  await stage.untilCommitted(scene, count, service);
   assertEquals(await stockOf(service, "item_2"), count);
   assertEquals(service.log().match(/recovering|does not answer|was lost/g), null, service.log());
   await stopInGoodOrder(service);
@@ -179,8 +180,7 @@ stage.test("the right to write to an output, or to see it, that is withdrawn whi
     const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
     await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
     await loader.close();
-    const { code } = await service.status;
-    assertEquals(code, 2, service.log());
+    assertEquals(await exitCode(service), 2, service.log());
     assertStringIncludes(lastLine(service.log()), topic);
     assertStringIncludes(lastLine(service.log()), says);
   }
@@ -229,9 +229,8 @@ stage.test("a listener that is advertised where nobody listens is named, not the
     return await response?.text() ?? "";
   };
   let text = "";
-  while (!(text = await told()).includes("does not answer")) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const isTold = async () => (text = await told()).includes("does not answer");
+  await until("the job reports that the broker does not answer", isTold);
   assertStringIncludes(text, `(broker ${DEAD})`);
   // One that waits for its brokers stops when it is asked to.
   job.kill("SIGTERM");

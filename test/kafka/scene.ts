@@ -6,6 +6,7 @@ import { type Admin, Kafka, logLevel } from "kafkajs";
 import { type Service, serviceArguments } from "../system/service.ts";
 import { sharedBroker, startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
 import { startJob, TOPICS } from "./job_process.ts";
+import { until } from "./until.ts";
 
 const REFUSED_MS_MAX = 180_000;
 
@@ -107,18 +108,27 @@ export class Stage {
   }
 
   /** Waits until the group has committed so many transactions, over all partitions. */
-  untilCommitted({ group, topics }: Scene, count: number): Promise<void> {
-    const topic = topics["transaction.input.topic"];
-    return this.withAdmin(async (admin) => {
-      while (true) {
+  untilCommitted(scene: Scene, count: number, ...services: readonly Service[]): Promise<void> {
+    const topic = scene.topics["transaction.input.topic"];
+    return this.untilCommittedOf(topic, scene, count, ...services);
+  }
+
+  /** The same of any input topic. */
+  untilCommittedOf(
+    topic: string,
+    { group }: Scene,
+    count: number,
+    ...services: readonly Service[]
+  ): Promise<void> {
+    return this.withAdmin((admin) =>
+      until(`group ${group} has committed ${count} of ${topic}`, async () => {
         // A coordinator that moves says so; it is asked again.
         const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
           .catch(() => []);
         const sum = found?.partitions.reduce((n, p) => n + Math.max(0, Number(p.offset)), 0) ?? 0;
-        if (sum >= count) return;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    });
+        return sum >= count;
+      }, ...services)
+    );
   }
 }
 
@@ -131,10 +141,4 @@ async function refused(folder: string, flags: Readonly<Record<string, string>>):
   const text = new TextDecoder().decode(stderr);
   assertEquals(code, 2, text);
   return text;
-}
-
-/** The stock of an item by HTTP; waits until the job can tell. */
-export async function stockOf(service: Service, item: string): Promise<number> {
-  const response = await fetch(`${service.url}/items/${item}`);
-  return (await response.json()).quantity;
 }

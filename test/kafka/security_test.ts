@@ -5,7 +5,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Certificates } from "./certificates.ts";
 import { consoleProduce, runTool } from "./java_tools.ts";
-import { type Scene, Stage, stockOf } from "./scene.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { untilStock } from "./until.ts";
 
 const PASSWORD = "Tr0ub4dor&3";
 const WRONG = "not-the-Pa55word";
@@ -55,7 +56,7 @@ async function works({ topics }: Scene, service: Service): Promise<void> {
   const topic = topics["transaction.input.topic"];
   await consoleProduce(stage.broker.bootstrap, topic, ["1\t1\titem_2\t70"]);
   await waitReady(service);
-  while (await stockOf(service, "item_2") !== 70);
+  await untilStock(service, "item_2", 70);
   await stopInGoodOrder(service);
   for (const secret of [PASSWORD, WRONG, "PRIVATE KEY"]) {
     assert(!service.log().includes(secret), service.log());

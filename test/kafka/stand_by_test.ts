@@ -4,7 +4,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Loader } from "./load.ts";
-import { type Scene, Stage, stockOf } from "./scene.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const stage = await Stage.open();
@@ -24,12 +25,8 @@ async function pair(
   await waitReady(active);
   const folder = await stage.newFolder();
   const standing = await start({ ...flags, "state.kv": `${folder}/state.kv` });
-  await until(() => standing.log().includes("stands by"));
+  await until("it stands by", () => standing.log().includes("stands by"), standing);
   return { loader, active, standing };
-}
-
-async function until(found: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await found()) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 /** Gives the one that stands by the time for some questions. */
@@ -50,7 +47,7 @@ stage.test("a stand-by takes a killed process out of the group, and takes over",
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
   await waitReady(standing);
   assertStringIncludes(standing.log(), "is gone: it is taken out");
-  while (await stockOf(standing, "item_2") !== 10);
+  await untilStock(standing, "item_2", 10);
   await stopInGoodOrder(standing);
   await loader.close();
   await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
@@ -60,11 +57,11 @@ stage.test("the active process keeps its instances while others join and leave",
   const scene = await stage.scene();
   const { loader, active, standing } = await pair(scene, { "parallelism": "2" });
   const kept = () => active.log().match(/go on where they were left/g)?.length ?? 0;
-  await until(() => kept() === 2); // both threads
+  await until("both threads keep theirs", () => kept() === 2, active);
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
   await stage.untilCommitted(scene, 2);
   await stopInGoodOrder(standing);
-  await until(() => kept() === 4);
+  await until("they keep them again", () => kept() === 4, active);
   await waitReady(active);
   assertEquals(await stockOf(active, "item_2"), 10);
   assertEquals(active.log().match(/recovering|Recovered/g), null, active.log());
@@ -89,6 +86,7 @@ stage.test("a process that stands by says so at once, and where the active one i
   assertStringIncludes(why, where);
   // Of a rollout that waits for each process in turn.
   assertEquals((await get(standing, "/readyz?for=stand-by")).slice(0, 2), [200, "stands by\n"]);
+  await waitReady(active); // the group has just had a new generation
   assertEquals((await get(active, "/readyz?for=stand-by")).slice(0, 2), [200, "ready\n"]);
   await stopInGoodOrder(active);
   await waitReady(standing);
@@ -105,9 +103,11 @@ stage.test("lag and throughput are told", async () => {
   await waitReady(service);
   await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
   await stage.untilCommitted(scene, 1);
-  await until(() =>
-    /"message":"\d+ records\/s, 1 records, 1 items, 0 alerts, 0 records behind"/
-      .test(service.log())
+  await until(
+    "lag and throughput are told",
+    () =>
+      /"message":"\d+ records\/s, 1 records, 1 items, 0 alerts, 0 records behind"/
+        .test(service.log()),
   );
   const metrics = await (await fetch(`${service.url}/metrics`)).text();
   assertStringIncludes(metrics, 'stockflow_lag_records{partition="0"} 0');
@@ -125,6 +125,8 @@ stage.test("a process that starts again at once, and one that stands by: nothing
   const again = await scene.start({ ...flags, "http.port": new URL(active.url).port });
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
   await stage.untilCommitted(scene, 2);
+  const isOneReady = async () => (await Promise.all([again, standing].map(isReady))).includes(true);
+  await until("one of them is ready", isOneReady, again, standing);
   const ready = await Promise.all([again, standing].map(isReady));
   assertEquals(ready.toSorted(), [false, true]);
   const [taken, other] = ready[0] ? [again, standing] : [standing, again];
@@ -149,13 +151,13 @@ stage.test("a process that stops in good order, however long it takes, is not ta
   const flags = { ...LONG_SESSION, "commit.interval.ms": "30000" };
   const { loader, active, standing } = await pair(scene, flags);
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
-  while (await stockOf(active, "item_2") !== 10);
+  await untilStock(active, "item_2", 10);
   await asked();
   // What is folded is committed before it ends, for which it needs the broker.
   Deno.kill(broker.pid, "SIGSTOP");
   try {
     active.signal("SIGTERM");
-    await until(async () => !await isReady(active));
+    await until("it is not ready", async () => !await isReady(active), active);
     await asked();
     assertEquals(await isAlive(active), true);
     assertEquals(standing.log().includes("is gone"), false, standing.log());
@@ -180,7 +182,11 @@ stage.test("a process that stops while its group waits for another that hangs do
   await stopInGoodOrder(joining);
   active.signal("SIGCONT");
   // The group would wait for one that has not left.
-  await until(() => active.log().includes("go on where they were left"));
+  await until(
+    "partitions are kept",
+    () => active.log().includes("go on where they were left"),
+    active,
+  );
   await waitReady(active);
   await stopInGoodOrder(active);
 });

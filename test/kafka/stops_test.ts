@@ -9,7 +9,8 @@ import { startTestBroker } from "./broker.ts";
 import { consoleConsume } from "./java_tools.ts";
 import { startJob } from "./job_process.ts";
 import { Loader } from "./load.ts";
-import { type Scene, Stage, stockOf } from "./scene.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { exitCode, stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const stage = await Stage.open();
@@ -92,7 +93,7 @@ stage.test("checkpoints without a committed offset: exit 2", async () => {
   const service = await scene.start({ "accept.offset": "true" });
   await waitReady(service);
   await append(broker.bootstrap, scene, 1, 2);
-  while (await stockOf(service, "item_2") !== 2);
+  await untilStock(service, "item_2", 2);
   await stopInGoodOrder(service);
   const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);
   assertEquals(
@@ -109,7 +110,7 @@ stage.test("a log that lost its records goes on at its end, if that is accepted"
   await waitReady(service);
   await append(broker.bootstrap, scene, 1, 4);
   // The checkpoint is ahead of the log, and the log has nothing else.
-  while (await stockOf(service, "item_2") !== 1);
+  await untilStock(service, "item_2", 1);
   await stopInGoodOrder(service);
   const again = await scene.start();
   await waitReady(again);
@@ -123,7 +124,7 @@ stage.test("a topic that was deleted and created again: exit 2", async () => {
   const topic = scene.topics["transaction.input.topic"];
   await stage.withAdmin(async (admin) => {
     await admin.deleteTopics({ topics: [topic] });
-    while ((await admin.listTopics()).includes(topic));
+    await until("it is gone", async () => !(await admin.listTopics()).includes(topic));
   });
   await broker.createTopics([topic], 1);
   await append(broker.bootstrap, scene, 4, 100);
@@ -276,8 +277,7 @@ stage.test("a topic of results whose batches hold no record any more: exit 2", a
     })
   );
   await append(broker.bootstrap, scene, 3);
-  const { code } = await service.status;
-  assertEquals(code, 2, service.log());
+  assertEquals(await exitCode(service), 2, service.log());
   const topic = scene.topics["transaction.output.topic"];
   assertStringIncludes(service.log(), `Topic ${topic} takes batches of 85 bytes at the most`);
   assertStringIncludes(service.log(), "set it to at least");

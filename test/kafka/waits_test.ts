@@ -5,7 +5,8 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { freePort } from "./broker.ts";
 import { Loader } from "./load.ts";
-import { Stage, stockOf } from "./scene.ts";
+import { Stage } from "./scene.ts";
+import { stockOf, until } from "./until.ts";
 
 const stage = await Stage.open();
 const { broker } = stage;
@@ -20,13 +21,14 @@ async function read(url: string): Promise<{ status: number; text: string; retry:
   return { status: response.status, text, retry: response.headers.get("retry-after") };
 }
 
-/** Resolves when an answer has a text in it. */
+/** Resolves when an answer has a text in it; gives its status. */
 async function untilAnswered(url: string, part: string): Promise<number> {
-  while (true) {
-    const { status, text } = await read(url).catch(() => ({ status: 0, text: "" }));
-    if (text.includes(part)) return status;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  let last = { status: 0, text: "" };
+  await until(`${url} answers with "${part}"`, async () => {
+    last = await read(url).catch(() => ({ status: 0, text: "" }));
+    return last.text.includes(part);
+  });
+  return last.status;
 }
 
 /** The one line that says that something is waited for. */

@@ -15,6 +15,7 @@ import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { runTool } from "./java_tools.ts";
 import { Loader } from "./load.ts";
 import { Stage } from "./scene.ts";
+import { until } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const PARTITIONS = 2;
@@ -24,12 +25,11 @@ const BASE_MS = 1_700_000_040_000;
 const stage = await Stage.shared();
 
 /** Waits until all windows of the service are fired and committed. */
-async function untilFired({ url }: Service): Promise<void> {
-  while (true) {
-    const text = await (await fetch(`${url}/metrics`)).text();
-    if (/^stockflow_open_windows(\{.*\})? 0$/m.test(text)) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+function untilFired(service: Service): Promise<void> {
+  return until("all windows are fired", async () => {
+    const text = await (await fetch(`${service.url}/metrics`)).text();
+    return /^stockflow_open_windows(\{.*\})? 0$/m.test(text);
+  }, service);
 }
 
 for (const eventTime of [false, true]) {
@@ -133,7 +133,7 @@ stage.test("kafka-consumer-groups shows member, offsets and lag", async () => {
   await loader.append([record, record, record]);
   const service = await scene.start();
   await waitReady(service);
-  await stage.untilCommitted(scene, 3);
+  await stage.untilCommitted(scene, 3, service);
   const [group, , partition, offset, end, lag, member] = await describe();
   assertEquals([group, partition, offset, end, lag], [scene.group, "0", "3", "3", "0"]);
   assertStringIncludes(member!, "stockflow");

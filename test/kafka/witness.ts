@@ -1,6 +1,7 @@
 // What stock kafkajs sees in a topic under read_committed.
 
 import { type IHeaders, Kafka, logLevel, Partitioners } from "kafkajs";
+import { within } from "./until.ts";
 
 export interface WitnessedRecord {
   readonly partition: number;
@@ -17,7 +18,7 @@ const SENTINEL = "end of what the witness reads";
 
 /**
  * All committed records of a topic, by partition. A record of our own at the end of each partition tells
- * when everything before it was read; so the topic takes no more records afterwards.
+ * when everything before it was read; those of earlier witnesses are passed over.
  */
 export async function witness(bootstrap: string, topic: string): Promise<WitnessedRecord[][]> {
   const kafka = new Kafka({
@@ -30,13 +31,14 @@ export async function witness(bootstrap: string, topic: string): Promise<Witness
   const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
   const partitions = topics[0]!.partitions.length;
   await admin.disconnect();
+  const sentinel = `${SENTINEL} ${crypto.randomUUID()}`;
   const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
   await producer.connect();
   await producer.send({
     topic,
     messages: Array.from(
       { length: partitions },
-      (_, partition) => ({ partition, value: SENTINEL }),
+      (_, partition) => ({ partition, value: sentinel }),
     ),
   });
   await producer.disconnect();
@@ -57,11 +59,11 @@ export async function witness(bootstrap: string, topic: string): Promise<Witness
         if (offset < next[partition]!) continue;
         next[partition] = offset + 1;
         const value = m.value?.toString() ?? null;
-        if (value === SENTINEL) {
+        if (value === sentinel) {
           open.delete(partition);
           if (open.size === 0) all.resolve();
-          continue;
         }
+        if (value?.startsWith(SENTINEL)) continue;
         records[partition]!.push({
           partition,
           offset,
@@ -75,7 +77,7 @@ export async function witness(bootstrap: string, topic: string): Promise<Witness
       return Promise.resolve();
     },
   });
-  await all.promise;
-  await consumer.disconnect();
+  const ended = within(`topic ${topic} is read to its end`, all.promise);
+  await ended.finally(() => consumer.disconnect());
   return records;
 }

@@ -157,6 +157,8 @@ export class Cluster {
         return this.#fill(world.logFile!);
       case "state disk full":
         return this.#fill(member.machine.state);
+      case "memory full":
+        return this.#fillMemory(member);
       case "chunk altered":
       case "chunk missing":
       case "manifest altered":
@@ -244,6 +246,15 @@ export class Cluster {
     if (file.fullUntil > sim.now) return false;
     file.fullUntil = sim.now + sim.between(20, sim.pick([300, 3000, 10_000]));
     sim.trace(file.name, () => `its disk is full until ${file.fullUntil.toFixed(3)}`);
+    return true;
+  }
+
+  /** A process has room for no new item, until its bound is raised. */
+  #fillMemory({ memory, process }: Member): boolean {
+    const { sim } = this;
+    if (memory.isFull) return false;
+    memory.fullUntil = sim.now + sim.between(20, sim.pick([1000, 5000, 20_000]));
+    sim.trace(process.name, () => `its memory is full until ${memory.fullUntil.toFixed(3)}`);
     return true;
   }
 

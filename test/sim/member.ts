@@ -4,7 +4,6 @@ import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
 import { Conditions } from "../../src/job/conditions.ts";
 import type { LocalOwner } from "../../src/job/worker/owners.ts";
 import { newestCheckpoints } from "../../src/job/restore.ts";
-import { StateMemory } from "../../src/job/state_memory.ts";
 import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
 import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
 import type { OpenedLog } from "./kafka_port.ts";
@@ -12,6 +11,7 @@ import type { KvFile } from "./kv_file.ts";
 import { SimProcess } from "./process.ts";
 import { SimKv } from "./sim_kv.ts";
 import { SimLog, type SimLogHooks } from "./sim_log.ts";
+import { SimMemory } from "./sim_memory.ts";
 import type { World } from "./world.ts";
 
 export const JOB = "sim";
@@ -54,6 +54,8 @@ export class Member {
   embedded: EmbeddedLog | null = null;
   kafka: OpenedLog | null = null;
   workers: TransactionWorker[] = [];
+  /** Of all its workers. */
+  readonly memory: SimMemory;
 
   /** @param groups the partitions of each of its workers */
   constructor(
@@ -63,6 +65,7 @@ export class Member {
     readonly groups: readonly (readonly number[])[],
   ) {
     this.process = new SimProcess(world.sim, name);
+    this.memory = new SimMemory(this, world.sim.plan.partitions);
     world.sim.trace(name, () => `starts on ${machine.name} with ${JSON.stringify(groups)}`);
     void this.#run();
   }
@@ -211,8 +214,8 @@ export class Member {
       partitions,
       pendingLimits: plan.pendingLimits,
       conditions: new Conditions(process.clock),
-      memory: StateMemory.of(plan.core.partitions, Number.MAX_SAFE_INTEGER),
-      holdsBack: false,
+      memory: this.memory,
+      holdsBack: true,
       clock: process.clock,
       chance: process.chance,
       onOutcomes: (partition, first, outcomes) =>
@@ -226,6 +229,7 @@ export class Member {
     for (const { partition, logEnd } of session.partitions) {
       this.logEnds.set(partition, logEnd);
       this.claimedAt.set(partition, this.world.sim.now);
+      this.memory.held.delete(partition);
     }
   }
 

@@ -45,6 +45,12 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "",
   },
   {
+    bug: "a partition that stands still for memory goes on behind the batch",
+    file: "src/job/worker/transaction_worker.ts",
+    find: "if (stopped || signal.aborted) break;",
+    replace: "if (signal.aborted) break;",
+  },
+  {
     bug: "a batch that is only looked at counts as the one folded last",
     file: "src/job/worker/partition_processor.ts",
     find: "if (folded > 0) {",
@@ -90,14 +96,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka: a transaction is ended although an output was refused",
     file: "src/kafka/transactional_producer.ts",
-    find: "if (failed) throw protocolError(failed.errorCode);",
+    find: "if (failed) throw refusalOf(failed);",
     replace: "",
     kafka: true,
   },
   {
     bug: "Kafka: a transaction that failed counts as committed",
     file: "src/kafka/kafka_session.ts",
-    find: "return this.#lost(toJobError(error));",
+    find: "return this.#lost(this.#over ?? this.#jobError(error));",
     replace: 'return "committed";',
     kafka: true,
   },

@@ -44,6 +44,8 @@ export const CLUSTER_FAULTS = {
   // For a while nothing can be written to a file.
   "log disk full": 2,
   "state disk full": 2,
+  // For a while a process has no memory for a new item.
+  "memory full": 2,
 } as const;
 
 /** Faults of Kafka's brokers and of the way to them, by request: a rate is a share of the requests. */

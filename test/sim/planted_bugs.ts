@@ -157,6 +157,18 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
     },
   }),
 
+  "new items are taken although memory is full": () => ({
+    patch: () =>
+      replace(
+        PartitionProcessor.prototype,
+        "fold",
+        (fold) =>
+          function (this: PartitionProcessor, batch) {
+            return fold.call(this, batch);
+          },
+      ),
+  }),
+
   "the state is told to be ready before the log's end": () => ({
     onOwner: (owner) => owner.setReady(),
   }),

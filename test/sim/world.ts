@@ -137,7 +137,9 @@ export class World {
       );
     }
     const itemId = this.workload.itemOf(partition);
-    const from = member.logEnds.get(partition)!;
+    const end = member.logEnds.get(partition)!;
+    // One that stands still before a new item answers as far as it has come.
+    const from = member.memory.held.has(partition) ? Math.min(end, position) : end;
     this.auditor.lookUp(owner, partition, itemId, from, this.logEnd(partition));
   }
 

@@ -206,3 +206,60 @@ Deno.test("the configuration of the socket job is valid, and keeps its data apar
   assertEquals([socket.length, embedded.length], [2, 2]);
   assert(socket.every((file) => !embedded.includes(file)));
 });
+
+Deno.test("the socket job stops before a new item when memory is full, goes on to answer, and goes on with a raised bound", () =>
+  withFolder(async (folder) => {
+    const server = Deno.listen(LISTEN);
+    const { port } = server.addr;
+    const flood = { "generate.rate": "0", "num.items": "1000000", "log.partitions": "2" };
+    const start = (bytes: number) =>
+      startSocketJob(folder, port, { ...flood, "state.bytes.max": String(bytes) });
+    const urlOf = (child: Child) => /listens on (http:\S+)/.exec(child.out)![1]!;
+    const read = async (child: Child, path: string) => {
+      const response = await fetch(`${urlOf(child)}${path}`);
+      return { status: response.status, text: await response.text() };
+    };
+    const untilOk = async (child: Child, path: string) => {
+      for (let i = 0; i < 600 && (await read(child, path)).status !== 200; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      const { status, text } = await read(child, path);
+      assertEquals(status, 200, `${text}${child.err}`);
+    };
+    const recordsOf = async (child: Child) =>
+      Number(/stockflow_records_in_total (\d+)/.exec((await read(child, "/metrics")).text)![1]);
+
+    const first = start(2 * 2 ** 20);
+    let second: Child | null = null;
+    try {
+      const socket = await server.accept();
+      await first.wrote(() => first.out.includes("Ctrl-C"), "its greeting");
+      await first.wrote(() => first.err.includes("stands still at offset"), "that memory is full");
+      assertEquals((await read(first, "/readyz?for=writes")).status, 503);
+      // Another partition may still be on its way to where it stands still.
+      await untilOk(first, "/readyz");
+      await socket.write(encoder.encode("1 never-seen\n"));
+      await first.wrote(() => answers(first).length === 1, "an answer");
+      const stood = await recordsOf(first);
+      assert(stood > 10_000, `${stood}`);
+      assertEquals(await first.stop(), 0);
+      socket.close();
+
+      const next = second = start(2 ** 30);
+      const again = await server.accept();
+      await next.wrote(() => next.out.includes("Ctrl-C"), "its greeting");
+      await again.write(encoder.encode("2 never-seen\n"));
+      await next.wrote(() => answers(next).length === 1, "an answer");
+      for (let i = 0; i < 300 && await recordsOf(next) < 2 * stood; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      assert(await recordsOf(next) >= 2 * stood);
+      await untilOk(next, "/readyz?for=writes");
+      assertEquals(await next.stop(), 0);
+      again.close();
+    } finally {
+      await first.kill();
+      await second?.kill();
+      server.close();
+    }
+  }));
