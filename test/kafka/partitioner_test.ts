@@ -5,7 +5,8 @@ import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../system/service.ts";
 import { freePort } from "./broker.ts";
 import { Loader } from "./load.ts";
-import { type Scene, Stage, stockOf } from "./scene.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { stockOf } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const PARTITIONS = 4;
