@@ -10,7 +10,13 @@ import type { Clock } from "../types/mod.ts";
 
 const log = getLogger(["stockflow", "http"]);
 
-export type Answer = (request: Request) => Promise<Response>;
+/** What answers a request; it may cut the connection that the request came on. */
+export type Answer = (request: Request, connection: Cuttable) => Promise<Response>;
+
+export interface Cuttable {
+  /** Ends the connection at once, without an answer. */
+  cut(): void;
+}
 
 /** Tells a handler of Deno when its answer was sent, or cannot be. */
 type Info = Pick<Deno.ServeHandlerInfo, "completed">;
@@ -63,7 +69,7 @@ function serveConnectionOfDeno(): ServeConnection {
 }
 
 /** One connection. */
-class Connection {
+class Connection implements Cuttable {
   #cut: () => void = () => {};
   readonly #server: OneConnectionServer;
   #underWay = 0;
@@ -81,7 +87,7 @@ class Connection {
       this.#underWay++;
       this.#requests++;
       void completed.then(answered, answered);
-      return options.answer(request);
+      return options.answer(request, this);
     };
     const onError = () => new Response(null, { status: 500 });
     const signal = { addEventListener: (_: "abort", cut: () => void) => void (this.#cut = cut) };

@@ -2,7 +2,7 @@ import { type Conditions, type Instance, type RunningJob, StopError } from "../j
 import { systemClock } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
-import { Connections } from "./connections.ts";
+import { Connections, type Cuttable } from "./connections.ts";
 import type { HttpLimits } from "./limits.ts";
 import { createStartingApi } from "./starting.ts";
 
@@ -49,8 +49,8 @@ export function startServer(options: ServerOptions): Server {
   let job: RunningJob | null = null;
   let app = createStartingApi({ ...shared, conditions });
   const underWay = new Set<Promise<Response>>();
-  const answer = (request: Request) => {
-    const answered = Promise.resolve(app.fetch(request));
+  const answer = (request: Request, connection: Cuttable) => {
+    const answered = Promise.resolve(app.fetch(request, connection));
     underWay.add(answered);
     return answered.finally(() => underWay.delete(answered));
   };

@@ -6,6 +6,9 @@ const log = getLogger(["stockflow", "job"]);
 
 /** How often it is looked how much room there is. */
 const LOOK_MS = 500;
+/** The same with less than so many times the low-water mark: what is taken between two looks is taken from the rest. */
+const CLOSE_LOOK_MS = 50;
+const CLOSE = 4;
 /** After a write without room, how long until the next one may be tried. */
 const PAUSE_MS = 1000;
 /** With less than this, an I/O error of SQLite means that the disk is full: its files cannot grow. */
@@ -22,6 +25,8 @@ export interface DiskOptions {
   readonly bytesMin: number;
   /** Free bytes of the disk of a file; null where it cannot be known. */
   readonly freeBytes: ((path: string) => Promise<number>) | null;
+  /** Bytes within the file that are free for what is written into it, which its disk does not count as free. */
+  readonly unusedBytes?: (path: string) => number;
   /** What is not possible without room. */
   readonly blocks: Blocked;
   readonly conditions: Conditions;
@@ -36,6 +41,8 @@ export interface DiskOptions {
 export class Disk {
   /** As of the last look; null = not known. */
   freeBytes: number | null = null;
+  /** Of the file itself, as of the last look; looked at only when the disk alone has too little. */
+  #unusedBytes = 0;
   #isLow = false;
   /** When the last write failed for lack of room, by the monotonic clock; null = none did lately. */
   #failedAt: number | null = null;
@@ -50,13 +57,19 @@ export class Disk {
     return this.#fullReason();
   }
 
+  /** Whether so little room is left that much may be gone before the next ordinary look. */
+  get #isClose(): boolean {
+    return this.freeBytes !== null && this.freeBytes < CLOSE * this.options.bytesMin;
+  }
+
   get #sinceFailure(): number {
     return this.options.clock.monotonic() - this.#failedAt!;
   }
 
   #lowReason(): string {
     const { path, bytesMin } = this.options;
-    return `the disk of ${path} has ${this.freeBytes} bytes left, disk.free.bytes.min is ${bytesMin}`;
+    const within = this.#unusedBytes > 0 ? `, and the file itself ${this.#unusedBytes}` : "";
+    return `the disk of ${path} has ${this.freeBytes} bytes left${within}, disk.free.bytes.min is ${bytesMin}`;
   }
 
   #fullReason(): string {
@@ -65,7 +78,7 @@ export class Disk {
 
   /** Looks how much room there is. */
   async look(): Promise<void> {
-    const { path, bytesMin, freeBytes } = this.options;
+    const { path, bytesMin, freeBytes, unusedBytes } = this.options;
     if (!freeBytes) return;
     try {
       this.freeBytes = await freeBytes(path);
@@ -80,7 +93,11 @@ export class Disk {
     }
     // Once it is low, it takes an eighth more to be well again: else each record would turn it.
     const min = this.#isLow ? bytesMin + bytesMin / 8 : bytesMin;
-    this.#isLow = this.freeBytes !== null && this.freeBytes < min;
+    const isLow = this.freeBytes !== null && this.freeBytes < min;
+    this.#unusedBytes = isLow && unusedBytes ? unusedBytes(path) : 0;
+    // Not the sum: what is taken between two looks would be taken from the disk, each time a little more, until there
+    // is nothing left for checkpoints.
+    this.#isLow = isLow && this.#unusedBytes < min;
     this.#report();
   }
 
@@ -126,7 +143,7 @@ export class Disk {
       const mayProbe = this.#failedAt !== null && !this.#isLow && this.#sinceFailure >= PAUSE_MS;
       // It is reported by the file that it writes to.
       if (mayProbe) await probe().catch(() => {});
-      await clock.sleep(LOOK_MS, stop);
+      await clock.sleep(this.#isClose ? CLOSE_LOOK_MS : LOOK_MS, stop);
     }
   }
 }

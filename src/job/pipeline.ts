@@ -172,12 +172,14 @@ export class Pipeline {
   }
 
   /** The disk of one of our files: without room for the log nothing new is taken. */
-  #disk(file: "log" | "state", { clock, freeBytes }: Surroundings, conditions: Conditions): Disk {
+  #disk(file: "log" | "state", surroundings: Surroundings, conditions: Conditions): Disk {
+    const { clock, freeBytes, unusedBytes } = surroundings;
     return new Disk({
       file,
       path: this.params.get(`${file}.kv`),
       bytesMin: this.params.get("disk.free.bytes.min"),
       freeBytes: freeBytes ?? null,
+      ...(unusedBytes ? { unusedBytes } : {}),
       blocks: file === "log" ? "writes" : "nothing",
       conditions,
       clock,

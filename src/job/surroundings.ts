@@ -11,6 +11,7 @@ import {
   moveKvFile,
   NoRoomError,
   openKvFile,
+  unusedBytes,
   watchKv,
 } from "../log/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
@@ -32,6 +33,8 @@ export interface Surroundings {
   readonly moveKv?: (path: string) => Promise<string>;
   /** Free bytes of the disk that a file is on, or will be; without it disks are not looked at. */
   readonly freeBytes?: (path: string) => Promise<number>;
+  /** Bytes within a file that are free for what is written into it. */
+  readonly unusedBytes?: (path: string) => number;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
   /** Is told how far works have come that can take long. */
@@ -201,6 +204,7 @@ export const MACHINE: Surroundings = {
   moveKv: (path) =>
     explained(path, () => moveKvFile(path, new Date(systemClock.now()).toISOString())),
   freeBytes,
+  unusedBytes,
 };
 
 /**

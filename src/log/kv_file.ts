@@ -148,6 +148,26 @@ function withLock(kv: Kv, lock: Deno.FsFile): Kv {
   };
 }
 
+/**
+ * Bytes of a file's pages that hold nothing any more, as old records were removed: SQLite does not give them back to
+ * the disk, but uses them first. 0 where it cannot be seen.
+ */
+export function unusedBytes(path: string): number {
+  try {
+    const db = new DatabaseSync(path, { readOnly: true });
+    try {
+      const { pages } = db.prepare("SELECT freelist_count AS pages FROM pragma_freelist_count")
+        .get()!;
+      const { bytes } = db.prepare("SELECT page_size AS bytes FROM pragma_page_size").get()!;
+      return Number(pages) * Number(bytes);
+    } finally {
+      db.close();
+    }
+  } catch {
+    return 0;
+  }
+}
+
 /** A KV that is gone when it is closed. */
 export async function openKvInMemory(): Promise<Kv> {
   return toKv(await Deno.openKv(":memory:"));

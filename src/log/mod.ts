@@ -34,4 +34,5 @@ export {
   openKvFile,
   openKvFileToRead,
   openKvInMemory,
+  unusedBytes,
 } from "./kv_file.ts";

@@ -39,6 +39,8 @@ export interface StartOptions {
   readonly onProgress?: OnProgress;
   /** Free bytes of the disk of a file. */
   readonly freeBytes?: (path: string) => Promise<number>;
+  /** Bytes within a file that are free. */
+  readonly unusedBytes?: (path: string) => number;
 }
 
 /** One life of the process. */
@@ -86,6 +88,7 @@ export class World {
       wrapLog = (log: EmbeddedLog): Log => log,
       onProgress = () => {},
       freeBytes,
+      unusedBytes,
     }: StartOptions = {},
   ): Promise<Life> {
     const logKv = new FaultKv(this.logKv, (n) => plan("log", n));
@@ -99,6 +102,7 @@ export class World {
       chance: this.chance,
       onProgress,
       ...(freeBytes ? { freeBytes } : {}),
+      ...(unusedBytes ? { unusedBytes } : {}),
       openKv: (path: string) => Promise.resolve(path.includes("log") ? logKv : stateKv),
     };
     const pipeline = new EmbeddedItemTransactionJob(surroundings)

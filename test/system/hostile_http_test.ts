@@ -7,6 +7,8 @@ import { startService, stopInGoodOrder, waitReady } from "./service.ts";
 const CONNECTIONS = 400;
 /** Queries of one request. */
 const BIG_ANSWER = 40_000;
+/** Chunks of one byte. */
+const TINY_CHUNKS = 100_000;
 
 const REQUESTS = [
   "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\ncontent-length: 500\r\n\r\n1\t1\ta\t1",
@@ -121,6 +123,29 @@ Deno.test("clients that neither send nor read do not hold up a stop in good orde
   } finally {
     await service.kill();
     for (const connection of connections) connection.close();
+    await Deno.remove(service.folder, { recursive: true });
+  }
+});
+
+Deno.test("a chunked body that breaks off ends its connection: its chunks hold nobody up", async () => {
+  const service = await startService({ flags: { "log.partitions": "1" } });
+  try {
+    await waitReady(service);
+    const port = Number(new URL(service.url).port);
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const bytes = new TextEncoder().encode(
+      "POST /transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n" +
+        `transfer-encoding: chunked\r\n\r\n${"1\r\nx\r\n".repeat(TINY_CHUNKS)}`,
+    );
+    for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+    await connection.closeWrite();
+    // An answer would let Deno go through all of these chunks in one go, seconds long.
+    assertEquals(await readText(connection), "");
+    connection.close();
+    assertEquals(await (await fetch(`${service.url}/livez`)).text(), "ok\n");
+    await stopInGoodOrder(service);
+  } finally {
+    await service.kill();
     await Deno.remove(service.folder, { recursive: true });
   }
 });
