@@ -11,7 +11,7 @@ import {
   showKey,
   StopError,
 } from "./job/mod.ts";
-import { pathTrouble } from "./types/mod.ts";
+import { escapeAllControls, pathTrouble } from "./types/mod.ts";
 import { flushOutputs, standardError } from "./job/line_output.ts";
 import { closeLogs, withoutSecrets } from "./job/logging.ts";
 
@@ -115,7 +115,8 @@ export async function exitCodeOf(
   program: () => Promise<void>,
   print: (text: string) => void = (text) => standardError.print(`${text}\n`),
 ): Promise<number> {
-  const tell = (text: string) => print(withoutSecrets(text));
+  // A path or a value that it quotes must not steer a terminal.
+  const tell = (text: string) => print(escapeAllControls(withoutSecrets(text)));
   const unhandled = (event: PromiseRejectionEvent) => {
     event.preventDefault(); // Deno would print it as it is
     tell(`stockflow: ${Deno.inspect(event.reason)}`);

@@ -2,7 +2,7 @@
 
 import type { Context } from "hono";
 import { MemoryFullError, type RunningJob } from "../job/mod.ts";
-import { type Codec, InvalidRecordError, reasonName } from "../types/mod.ts";
+import { type Codec, escapeControls, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { answerInPieces } from "./answer_stream.ts";
 import { fail, setRetryAfter, tellRefused } from "./answers.ts";
 import { type BodyForm, formOf } from "./bodies.ts";
@@ -114,7 +114,7 @@ function* outcomesOf<T, R>(
     yield separator +
       (result instanceof Error
         ? form.error(reasonOf(result), result.message)
-        : format(form.codec, thing, result));
+        : escapeControls(format(form.codec, thing, result)));
   }
   yield behind;
 }

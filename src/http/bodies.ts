@@ -88,7 +88,7 @@ export function parseObject<T>(
   try {
     value = JSON.parse(decodeUtf8(body.subarray(startOf(body))) ?? "");
   } catch {
-    throw new BodyError(400, "malformed", "The body is no JSON");
+    throw new BodyError(400, "malformed", "The body is not JSON");
   }
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;

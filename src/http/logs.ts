@@ -70,7 +70,7 @@ export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
       const limit = limitOf(c) ?? RECORDS_DEFAULT;
       const records = topic === null ? [] : await logs.newest(topic, limit);
       const written = records.map((r) => JSON_CODEC.formatSummary(summaryOf(r)));
-      return json(c, `{"summaries":[${written.join(",")}]}\n`);
+      return json(c, escapeControls(`{"summaries":[${written.join(",")}]}\n`));
     }),
   );
   return app;

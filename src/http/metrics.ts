@@ -178,8 +178,10 @@ export class JobMetrics {
     });
     this.#counter({
       name: "stockflow_log_lines_dropped_total",
-      help: "Log lines of the control plane that were dropped, because nobody read standard error",
-      samples: () => [[standardError.dropped]],
+      help: "Log lines that were dropped, because nobody read standard error",
+      samples: () => [[
+        this.#workers.reduce((n, worker) => n + worker.linesDropped, standardError.dropped),
+      ]],
     });
     this.#gauge({
       name: "stockflow_ready",

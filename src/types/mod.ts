@@ -16,7 +16,7 @@ export { showQueryResult } from "./console_format.ts";
 export * from "./partitioner.ts";
 export * from "./record_batch.ts";
 export { type Chance, type Clock, randomId, systemChance, systemClock } from "./clock.ts";
-export { escapeControls } from "./controls.ts";
+export { escapeAllControls, escapeControls } from "./controls.ts";
 export { Deadlines } from "./deadlines.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { Slices, Turns } from "./slices.ts";

@@ -94,11 +94,14 @@ Deno.test("lines end with LF or CRLF, a byte order mark is passed over, and a ch
   await client.close();
 });
 
-Deno.test("U+007F to U+009F come raw neither in errors, logs and JSON, nor in what is printed", async () => {
+Deno.test("U+007F to U+009F come raw neither in answers, errors and logs, nor in what is printed", async () => {
   const client = await Client.open();
   const raw = /[\x7f-\x9f]/;
-  await client.post("/transactions", "text/plain", "1\t5\ta\u009bb\t1");
+  const json = `{"transactionId":1,"ts":1,"itemId":"a\u009bb","quantity":0}`;
   const shown = [
+    (await client.post("/transactions", "application/json", json)).text,
+    (await client.post("/transactions", "text/plain", "1\t5\ta\u009bb\t1")).text,
+    (await client.post("/queries", "text/plain", "1 a\u009bb")).text,
     (await client.request("GET", `/items/${encodeURIComponent("a\u009bb")}`)).text,
     (await client.request("GET", `/items/${encodeURIComponent("none\u0085")}`)).text,
     (await client.request("GET", `/items/${encodeURIComponent("\u0080".repeat(200))}`)).text,
@@ -119,7 +122,7 @@ Deno.test("U+007F to U+009F come raw neither in errors, logs and JSON, nor in wh
   }
   for (const text of shown) assert(!raw.test(text), JSON.stringify(text));
   // The value stays what it was.
-  assertEquals(JSON.parse(shown[0]!).itemId, "a\u009bb");
+  assertEquals(JSON.parse(shown[0]!).transaction.itemId, "a\u009bb");
   await client.close();
 });
 

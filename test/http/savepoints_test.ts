@@ -45,8 +45,8 @@ Deno.test("a savepoint that cannot be taken is refused with the reason", async (
   const cases: [string, string, number, string][] = [
     [JSON_TYPE, '{"name":"a"}', 409, "There is a savepoint a already"],
     ["text/plain", "a", 415, 'Content-Type must be application/json, not "text/plain"'],
-    [JSON_TYPE, "", 400, "The body is no JSON"],
-    [JSON_TYPE, "{", 400, "The body is no JSON"],
+    [JSON_TYPE, "", 400, "The body is not JSON"],
+    [JSON_TYPE, "{", 400, "The body is not JSON"],
     [JSON_TYPE, "[]", 400, "expected object"],
     [JSON_TYPE, "{}", 400, "name: "],
     [JSON_TYPE, '{"name":1}', 400, "name: "],

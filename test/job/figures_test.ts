@@ -22,6 +22,7 @@ Deno.test("figures of a worker go on where its thread before ended", () => {
     commits: 2,
     recoveries: 1,
     summariesOut: 4,
+    linesDropped: 6,
     commitAt: 77,
     commitMs: 3,
     commitDurations: durations.take(),
@@ -33,8 +34,15 @@ Deno.test("figures of a worker go on where its thread before ended", () => {
   assertEquals([between.recordsIn, between.commitAt, between.shares.busy], [5, 77, 0]);
   const next = addFigures(gone, { ...life, commitAt: 99 });
   assertEquals(
-    [next.recordsIn, next.commits, next.recoveries, next.summariesOut, next.commitAt],
-    [10, 4, 2, 8, 99],
+    [
+      next.recordsIn,
+      next.commits,
+      next.recoveries,
+      next.summariesOut,
+      next.linesDropped,
+      next.commitAt,
+    ],
+    [10, 4, 2, 8, 12, 99],
   );
   assertEquals(next.commitDurations.counts.reduce((a, b) => a + b), 2);
   assertEquals(next.commitDurations.sumMs, 6);

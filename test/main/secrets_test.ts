@@ -21,3 +21,10 @@ Deno.test("a final error shows no secret, whatever kind it is of", async () => {
     assertStringIncludes(said, "***");
   }
 });
+
+Deno.test("what a program says at its end steers no terminal, whatever path or value it quotes", async () => {
+  let said = "";
+  const error = new ParameterError("x=\u001b[2J\u009b31m\u0000\tb\nc");
+  await exitCodeOf(() => Promise.reject(error), (text) => void (said += text));
+  assertStringIncludes(said, "x=\\u001b[2J\\u009b31m\\u0000\tb\nc");
+});

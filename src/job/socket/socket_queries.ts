@@ -10,7 +10,7 @@ import {
   showUtf8,
 } from "../../types/mod.ts";
 import type { Connection, Dial } from "./dial.ts";
-import { LineSplitter } from "./line_splitter.ts";
+import { type Line, LineSplitter } from "./line_splitter.ts";
 
 const log = getLogger(["stockflow", "socket"]);
 
@@ -29,6 +29,14 @@ export interface SocketQueriesOptions {
   readonly append: (queries: readonly Query[]) => Promise<void>;
   readonly clock: Clock;
   readonly chance: Chance;
+}
+
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+
+/** The first line of a connection without the byte order mark that it may begin with. */
+function withoutMark(line: Line): Line {
+  if (line === "too long" || !BYTE_ORDER_MARK.every((byte, i) => line[i] === byte)) return line;
+  return line.subarray(BYTE_ORDER_MARK.length);
 }
 
 /** Reads query lines from a socket that it connects to, again and again, and appends them to a log. */
@@ -96,12 +104,18 @@ export class SocketQueries {
     const splitter = new LineSplitter(LINE_BYTES_MAX);
     const buffer = new Uint8Array(READ_BYTES);
     let reason = "the other side closed it";
+    let isFirst = true;
     try {
       while (!stop.aborted) {
         const bytes = await connection.read(buffer);
         if (bytes === null) break;
         this.#vain = 0;
-        const queries = this.#parse(splitter.push(buffer.subarray(0, bytes)));
+        const lines = splitter.push(buffer.subarray(0, bytes));
+        if (isFirst && lines.length > 0) {
+          lines[0] = withoutMark(lines[0]!);
+          isFirst = false;
+        }
+        const queries = this.#parse(lines);
         if (queries.length > 0) await this.#append(queries, stop);
       }
     } catch (error) {

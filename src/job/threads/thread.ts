@@ -6,6 +6,7 @@ import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../s
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { BufferPool, warmUp } from "../../wasm/mod.ts";
 import { LostError } from "../errors.ts";
+import { standardError } from "../line_output.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
 import type { LocalOwner } from "../worker/owners.ts";
 import { StateMemory } from "../state_memory.ts";
@@ -100,7 +101,7 @@ async function run(spec: WorkerSpec): Promise<void> {
   } finally {
     ended.abort();
     await closeLogs();
-    rpc.notify("figures", [worker.figures()]);
+    tell(worker);
   }
 }
 
@@ -113,9 +114,13 @@ function onOwner(partition: number, owner: LocalOwner | null): void {
   });
 }
 
+function tell(of: TransactionWorker): void {
+  rpc.notify("figures", [{ ...of.figures(), linesDropped: standardError.dropped }]);
+}
+
 async function tellFigures(of: TransactionWorker, ended: AbortSignal): Promise<void> {
   while (!ended.aborted) {
-    rpc.notify("figures", [of.figures()]);
+    tell(of);
     await systemClock.sleep(FIGURES_MS, ended);
   }
 }

@@ -48,6 +48,8 @@ export interface WorkerFigures {
   readonly commitDurations: DurationCounts;
   /** Summaries that were committed since its start. */
   readonly summariesOut: number;
+  /** Log lines of its own thread that were dropped, because nobody read them. */
+  readonly linesDropped: number;
   readonly shares: Shares;
   readonly partitions: readonly PartitionFigures[];
 }
@@ -61,6 +63,7 @@ export const NO_FIGURES: WorkerFigures = {
   commitAt: null,
   commitDurations: NO_DURATIONS,
   summariesOut: 0,
+  linesDropped: 0,
   shares: { busy: 0, idle: 0, backPressured: 0 },
   partitions: [],
 };
@@ -75,5 +78,6 @@ export function addFigures(before: WorkerFigures, now: WorkerFigures): WorkerFig
     commitAt: now.commitAt ?? before.commitAt,
     commitDurations: addDurations(before.commitDurations, now.commitDurations),
     summariesOut: before.summariesOut + now.summariesOut,
+    linesDropped: before.linesDropped + now.linesDropped,
   };
 }

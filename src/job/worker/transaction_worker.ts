@@ -70,6 +70,7 @@ export class TransactionWorker implements JobWorker {
       commitAt: this.#committed.lastAt,
       commitDurations: this.#committed.durations.take(),
       summariesOut: this.#summariesOut,
+      linesDropped: 0, // its thread counts them, if it has one
       shares: this.#shares.take(),
       partitions: this.members.map((member) =>
         figuresOf(member, this.#reading?.endOf?.(member.claimed.partition) ?? null)

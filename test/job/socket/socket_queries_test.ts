@@ -114,6 +114,16 @@ Deno.test("the socket's lines become queries, and bad ones are told", () =>
     assertStringIncludes(bad[2]!, "(too_long): it has more than 16384 bytes");
   }));
 
+Deno.test("a byte order mark at the beginning of a connection is passed over, as over HTTP", () =>
+  play(0.5, async (f) => {
+    const connection = await open(f);
+    connection.send("\ufeff");
+    await f.clock.settle();
+    connection.send("1 item_1\n\ufeff2 item_2\n3 item_3\n");
+    await f.clock.settle();
+    assertEquals(f.taken.map((q) => q.queryId), [1n, 3n]);
+  }));
+
 Deno.test("a line that the end of the connection cut is told, and not taken", () =>
   play(0.5, async (f) => {
     const connection = await open(f);
