@@ -35,7 +35,8 @@ export async function answerInPieces(
   }
   if (begun.length < SMALL_BYTES) {
     share.release();
-    return c.body(encodeUtf8(begun), status);
+    // As a string: Deno writes it without a stream.
+    return c.body(begun, status);
   }
   const over = () => {
     transfers.delete(transfer);

@@ -27,7 +27,7 @@ export function targetOf(c: Context): string {
 /** Refuses paths and queries whose percent-encoding is broken, or no UTF-8: they would name something else. */
 export const wellFormedOnly: MiddlewareHandler = async (c, next) => {
   try {
-    decodeURIComponent(targetOf(c));
+    if (c.req.raw.url.includes("%")) decodeURIComponent(targetOf(c));
   } catch {
     return fail(c, 400, "path", "The path must be percent-encoded UTF-8 (%25 for a %)");
   }

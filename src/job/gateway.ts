@@ -55,11 +55,10 @@ export interface GatewayOptions {
   readonly appendTimeoutMs: number;
 }
 
-/** How records are made of what a request brings. */
-interface Making<T> {
-  partitionOf(thing: T): number;
-  recordOf(thing: T): { key: Uint8Array | null; value: Uint8Array };
-}
+/** How a record is made of one of the things that a request brings. */
+type Making<T> = (
+  thing: T,
+) => { readonly partition: number; readonly key: Uint8Array | null; readonly value: Uint8Array };
 
 /** What a piece of a request brings to one partition: its records, and their indexes in the request. */
 interface Part {
@@ -100,12 +99,10 @@ export class Gateway {
   async execute(transactions: readonly ItemTransaction[]): Promise<(boolean | Error)[]> {
     const { codec, owners, transactionTopic } = this.options;
     if (transactionTopic === null) throw new ConflictError("Transactions are generated");
-    const making: Making<ItemTransaction> = {
-      partitionOf: (t) => owners.partitionOf(t.itemId),
-      recordOf: (t) => ({
-        key: encodeUtf8(t.itemId),
-        value: encodeUtf8(codec.formatTransaction(t)),
-      }),
+    const making: Making<ItemTransaction> = (t) => {
+      const key = encodeUtf8(t.itemId);
+      const value = encodeUtf8(codec.formatTransaction(t));
+      return { partition: owners.partitionOfBytes(key), key, value };
     };
     const outcomes = await this.#admission.admit(
       transactions,
@@ -128,10 +125,11 @@ export class Gateway {
   async ask(queries: readonly Query[]): Promise<(QueryResult | Error)[]> {
     const { codec, owners, queryTopic, log } = this.options;
     const partitions = log.partitionsOf(queryTopic);
-    return await this.#submit(queryTopic, this.queryWaiters, queries, {
-      partitionOf: (q) => owners.partitionOf(q.itemId) % partitions,
-      recordOf: (q) => ({ key: null, value: encodeUtf8(codec.formatQuery(q)) }),
-    });
+    return await this.#submit(queryTopic, this.queryWaiters, queries, (q) => ({
+      partition: owners.partitionOf(q.itemId) % partitions,
+      key: null,
+      value: encodeUtf8(codec.formatQuery(q)),
+    }));
   }
 
   async #submit<T, O>(
@@ -272,15 +270,14 @@ function addParts<T>(
   things: readonly T[],
   from: number,
   to: number,
-  { partitionOf, recordOf }: Making<T>,
+  make: Making<T>,
   timestamp: number,
 ): void {
   for (let i = from; i < to; i++) {
-    const thing = things[i]!;
-    const partition = partitionOf(thing);
+    const { partition, key, value } = make(things[i]!);
     let part = parts.get(partition);
     if (!part) parts.set(partition, part = { indexes: [], records: [] });
     part.indexes.push(i);
-    part.records.push({ timestamp, ...recordOf(thing) });
+    part.records.push({ timestamp, key, value });
   }
 }

@@ -8,6 +8,9 @@ import {
 import { KV_VALUE_BYTES_MAX } from "./kv.ts";
 import type { TopicPartition } from "./topic_partition.ts";
 
+/** Room of a batch at first, beside the records that are known; others may join them. */
+const BATCH_BYTES_MIN = 512;
+
 /** New batches and ends of one atomic commit, before it happened. */
 export class Draft {
   readonly batches = new Map<TopicPartition, Uint8Array[]>();
@@ -18,16 +21,21 @@ export class Draft {
     return (this.ends.get(tp) ?? tp.end) + (this.#open.get(tp)?.records ?? 0);
   }
 
-  /** Adds records, in as many batches as they need; returns the first one's offset. */
-  addRecords(tp: TopicPartition, records: readonly NewRecord[]): number {
+  /**
+   * Adds records, in as many batches as they need; returns the first one's offset.
+   *
+   * @param bytesMax that they take, at the most
+   */
+  addRecords(tp: TopicPartition, records: readonly NewRecord[], bytesMax: number): number {
     const base = this.endOf(tp);
     let builder = this.#open.get(tp);
+    const capacity = Math.min(BATCH_BYTES_MIN + bytesMax, KV_VALUE_BYTES_MAX);
     for (const record of records) {
       if (builder && builder.length + recordBytesMax(record) > KV_VALUE_BYTES_MAX) {
         this.finish(tp);
         builder = undefined;
       }
-      if (!builder) this.#open.set(tp, builder = new BatchBuilder());
+      if (!builder) this.#open.set(tp, builder = new BatchBuilder(capacity));
       builder.add(record);
     }
     return base;

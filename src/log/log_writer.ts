@@ -163,7 +163,7 @@ export class LogWriter {
     const draft = new Draft();
     for (const request of group) {
       if (request.kind === "append") {
-        request.baseOffset = draft.addRecords(request.tp, request.records);
+        request.baseOffset = draft.addRecords(request.tp, request.records, request.bytes);
         request.onAssigned(request.baseOffset);
       } else {
         for (const { topic, partition, batches } of request.commit.outputs) {

@@ -14,6 +14,9 @@ import {
 } from "../../log/mod.ts";
 import { type Method, type Rpc, Transferred } from "./rpc.ts";
 
+/** To move a buffer costs as much as to copy so many bytes. */
+const COPIED_BYTES_MAX = 2048;
+
 /** Identity and partitions of a log, as a thread is told them. */
 export interface LogFacts {
   readonly id: string;
@@ -95,6 +98,9 @@ export function logMethods(log: Log): Record<string, Method> {
       const answer = await sessions[session]!.read(partition, offset, { ...options, signal });
       // The log may keep its batches: they are copied.
       const batches = answer.batches.map((batch) => batch.slice());
+      if (batches.length === 1 && batches[0]!.length <= COPIED_BYTES_MAX) {
+        return { ...answer, batches };
+      }
       return new Transferred({ ...answer, batches }, batches.map((b) => b.buffer as ArrayBuffer));
     },
     commit: ([session, commit, mayWait], signal) =>

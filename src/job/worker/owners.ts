@@ -65,10 +65,11 @@ export class Owners {
   }
 
   partitionOf(itemId: string): number {
-    return this.#partitionOf(encodeUtf8(itemId));
+    return this.partitionOfBytes(encodeUtf8(itemId));
   }
 
-  #partitionOf(id: Uint8Array): number {
+  /** The same of the UTF-8 bytes of an id. */
+  partitionOfBytes(id: Uint8Array): number {
     const { partitioner, partitions } = this.options;
     return partitionOf(partitioner, id, partitions);
   }
@@ -103,7 +104,7 @@ export class Owners {
   async #stocks(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
     const stocks: (bigint | null)[] = new Array(itemIds.length).fill(null);
     const ids = itemIds.map((id) => encodeUtf8(id));
-    const byPartition = Map.groupBy(ids.keys(), (i) => this.#partitionOf(ids[i]!));
+    const byPartition = Map.groupBy(ids.keys(), (i) => this.partitionOfBytes(ids[i]!));
     await Promise.all([...byPartition].map(async ([partition, indexes]) => {
       const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal);
       indexes.forEach((i, k) => stocks[i] = found[k]!);
