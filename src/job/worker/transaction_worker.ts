@@ -256,10 +256,17 @@ export class TransactionWorker implements JobWorker {
         ? IDLE_WAIT_MS
         : READ_WAIT_MS;
       const options = { maxBytes: READ_BYTES, waitMs, signal };
-      const { batches, highWatermark, watermark } = await shares.measure(
+      const isTurnOver = clock.monotonic() - turn >= TURN_MS;
+      // The read leaves before the turn ends, so that it reaches another thread with the outcomes before it.
+      const [{ batches, highWatermark, watermark }] = await shares.measure(
         "idle",
-        () => session.read(processor.partition, processor.position, options),
+        () =>
+          Promise.all([
+            session.read(processor.partition, processor.position, options),
+            isTurnOver ? clock.yield() : null,
+          ]),
       );
+      if (isTurnOver) turn = clock.monotonic();
       if (watermark !== undefined && watermark > processor.core.watermark) {
         await processor.fireUpTo(watermark);
       }
@@ -273,7 +280,7 @@ export class TransactionWorker implements JobWorker {
         continue;
       }
       idleSince = null;
-      for (const batch of batches) {
+      for (const [index, batch] of batches.entries()) {
         this.context.onStep?.("folding", processor.partition);
         const { memory, holdsBack } = this.context;
         const knownItems = holdsBack && memory.roomIn(processor.partition) < 1;
@@ -285,7 +292,7 @@ export class TransactionWorker implements JobWorker {
         this.#lookReady(member);
         if (stopped) await shares.measure("idle", () => clock.sleep(MEMORY_LOOK_MS, signal));
         if (stopped || signal.aborted) break;
-        if (clock.monotonic() - turn < TURN_MS) continue;
+        if (index === batches.length - 1 || clock.monotonic() - turn < TURN_MS) continue;
         await clock.yield();
         turn = clock.monotonic();
       }
