@@ -1,6 +1,6 @@
 // The real process: starting, stopping, and everything that can be wrong around it.
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PARAMETER_KEYS } from "../../src/job/mod.ts";
 import { type Service, serviceArguments, startService, waitReady } from "./service.ts";
 import { mountSmall } from "./small_disk.ts";
@@ -240,7 +240,11 @@ Deno.test("checkpoints are listed, inspected, verified, exported and imported", 
     assertStringIncludes((await state("export", file, from)).out, "2 checkpoints");
     assertEquals((await state("export", file, from)).code, 2); // never over an existing file
     const to = `--state.kv=${folder}/other.kv`;
-    assertStringIncludes((await state("import", file, to)).out, "2 checkpoints imported");
+    // The file is a backup: it carries a savepoint by which it can be restored.
+    assertMatch(
+      (await state("import", file, to)).out,
+      /^2 checkpoints, savepoint backup-\w+ imported$/m,
+    );
     assertEquals((await state("verify", to)).code, 0);
     assertStringIncludes((await state("import", file, to)).err, "already");
     await Deno.writeFile(file, (await Deno.readFile(file)).slice(0, -1));
