@@ -18,16 +18,11 @@ function check(verdict: BombsVerdict): void {
   assert(verdict.peakBytes < PEAK_BYTES_MAX, bombsVerdictLine(verdict));
 }
 
-Deno.test("bodies made to stop the service, or to fill its memory, do neither", async () => {
-  const verdict = await bombsRun({ cgroupMiB: null, quick: true });
-  check(verdict!);
-});
-
-Deno.test("the same in a cgroup of 1 GiB", async (t) => {
-  const verdict = await bombsRun({ cgroupMiB: 1024, quick: true });
-  if (!verdict) {
-    const name = "needs root and cgroups of version 1";
-    return void await t.step({ name, ignore: true, fn: () => {} });
-  }
-  check(verdict);
+Deno.test("bodies made to stop the service, or to fill its memory, do neither, in a cgroup of 1 GiB too", async (t) => {
+  const inCgroup = await bombsRun({ cgroupMiB: 1024, quick: true });
+  // Nothing more is looked at without one.
+  check(inCgroup ?? (await bombsRun({ cgroupMiB: null, quick: true }))!);
+  if (inCgroup) return;
+  const name = "a cgroup needs root and cgroups of version 1";
+  await t.step({ name, ignore: true, fn: () => {} });
 });
