@@ -30,6 +30,12 @@ export class GroupView {
     return lag;
   }
 
+  /** Whether the broker has such a group, of either protocol. */
+  async exists(): Promise<boolean> {
+    const { groups } = await again(() => this.admin.listGroups());
+    return groups.some(({ groupId }) => groupId === this.groupId);
+  }
+
   /** Ids of the members. */
   async members(): Promise<string[]> {
     const { groups } = await again(() => this.admin.describeGroups([this.groupId]));

@@ -95,11 +95,7 @@ async function newConsumer(group: string, topic: string): Promise<Deno.ChildProc
 }
 
 async function ended(child: Deno.ChildProcess): Promise<void> {
-  try {
-    child.kill("SIGTERM");
-  } catch {
-    // The broker has refused it, and it has ended by itself.
-  }
+  child.kill("SIGTERM");
   await child.status;
 }
 
@@ -107,10 +103,11 @@ stage.test("a group of the new consumer protocol that is there first: exit 2, na
   const scene = await stage.scene();
   const consumer = await newConsumer(scene.group, scene.topics["query.input.topic"]);
   try {
-    let text = "";
     // Until the consumer has joined, the group is not there.
-    await new Promise((resolve) => setTimeout(resolve, 6000));
-    text = await scene.refused();
+    const view = await GroupView.open(broker.bootstrap, scene.group);
+    await until("the group is there", () => view.exists());
+    await view.close();
+    const text = await scene.refused();
     assertStringIncludes(text, `Group ${scene.group} is one of the new consumer protocol`);
     assertStringIncludes(text, "set another kafka.group.id");
   } finally {
@@ -123,8 +120,10 @@ stage.test("a consumer of the new protocol that joins our group does not disturb
   const service = await active(scene);
   const view = await GroupView.open(broker.bootstrap, scene.group);
   const consumer = await newConsumer(scene.group, scene.topics["query.input.topic"]);
-  await new Promise((resolve) => setTimeout(resolve, 6000));
-  await ended(consumer);
+  // The broker refuses it, and it ends by itself.
+  let isOver = false;
+  void consumer.status.then(() => isOver = true);
+  await until("the consumer is refused", () => isOver, service);
   assertEquals((await view.members()).length, 1);
   await view.close();
   await waitReady(service);
