@@ -103,7 +103,8 @@ export async function openGeneratorLog(log: EmbeddedLog, clock: Clock): Promise<
 }
 
 /**
- * Begins a new span of the generated log, from the committed offsets on.
+ * Begins a new span of the generated log: from the committed offsets on, or behind the batches that they lie within (a
+ * full memory stops anywhere). What was read of a batch, its bounds and its CRC, stays as it was.
  *
  * @throws {StopError} when the log was generated from other parameters before
  */
@@ -121,7 +122,10 @@ async function beginSpan(log: EmbeddedLog, params: Parameters, clock: Clock): Pr
       "generate from the same parameters, or start with another data folder",
     );
   }
-  const offsets = (await log.claim(GENERATED_TOPIC)).partitions.map((p) => p.committed.offset);
+  const before = notes.length > 0 ? await openGeneratorLog(log, clock) : null;
+  const offsets = (await log.claim(GENERATED_TOPIC)).partitions.map(({ partition, committed }) =>
+    before?.boundaryFrom(partition, committed.offset) ?? committed.offset
+  );
   const rate = rateOf(params);
   const count = params.get("generate.count");
   const span: GeneratorSpan = {

@@ -3,8 +3,8 @@
 // are kept, by the log beneath it, which also takes the outputs.
 //
 // When a record happened depends on the rate. Every start of the process begins a new span of offsets
-// with a rate and a first moment of its own; spans are kept with the positions. A span begins at the
-// committed offset, so nothing below that ever changes.
+// with a rate and a first moment of its own; spans are kept with the positions. A span begins behind
+// the batch that the committed offset is in, so no batch that was read ever changes.
 
 import { type Clock } from "../types/mod.ts";
 import { Generator, type GeneratorOptions } from "../wasm/mod.ts";
@@ -122,6 +122,12 @@ export class GeneratorLog implements Log {
       at = first + count;
     }
     return { batches, highWatermark };
+  }
+
+  /** The end of the batch that an offset lies within; the offset itself where a batch begins. */
+  boundaryFrom(partition: number, offset: number): number {
+    const { first, count } = this.#batchAt(partition, offset);
+    return first < offset ? Math.max(offset, first + count) : offset;
   }
 
   /** Batches always have the same bounds, so that the same offset is always in the same batch. */

@@ -91,6 +91,31 @@ Deno.test("generated transactions are the same again after crashes, at any rate"
   world.close();
 });
 
+Deno.test("generated transactions go on where a full memory stopped them within a batch, at any rate", async () => {
+  const world = await World.open({
+    ...FLAGS,
+    "generate.count": "40001",
+    "num.items": "2000000",
+  });
+  const small = { "state.bytes.max": "1000000" };
+  for (const rate of ["0", "3000", "0"]) {
+    const { life } = await start(world, { flags: { ...small, "generate.rate": rate } });
+    const { conditions } = life.job.context;
+    await world.clock.until(
+      () => conditions.blocking("writes") !== null,
+      `memory is full at rate ${rate}`,
+    );
+    for (let i = 0; i < 5; i++) await world.clock.advance(1000);
+    assertEquals(life.job.failure, null);
+    await world.stop(life);
+  }
+  const { life, log } = await start(world);
+  await untilFolded(world, life, 40001);
+  await world.stop(life);
+  assert(await assertExactlyOnce(world, log) > 0);
+  world.close();
+});
+
 Deno.test("generated transactions come at the rate that was asked for", async () => {
   const world = await World.open({ ...FLAGS, "generate.rate": "1000", "generate.count": "0" });
   const { life, log } = await start(world);
