@@ -74,7 +74,7 @@ export async function lookAtKvFile(path: string): Promise<boolean> {
       return false;
     }
     (await Deno.open(path, { read: true, write: true })).close();
-    if (existsSync(`${path}.lock`)) await checkLock(path);
+    if (existsSync(lockOf(path))) await checkLock(path);
     checkOwnTables(path);
     return true;
   } catch (error) {
@@ -91,7 +91,7 @@ function existingFolder(folder: string): string {
 
 /** @throws {KvFileError} when another process holds the lock, which exists */
 async function checkLock(path: string): Promise<void> {
-  const file = await Deno.open(`${path}.lock`, { write: true });
+  const file = await Deno.open(lockOf(path), { write: true });
   const isFree = await file.tryLock(true);
   file.close();
   if (!isFree) throw usedByAnother(path);
@@ -245,8 +245,18 @@ function cannotOpen(path: string, error: unknown): KvFileError {
   );
 }
 
+/** The lock of a file, beside the file itself: a symbolic link to it has none of its own. */
+function lockOf(path: string): string {
+  try {
+    if (Deno.lstatSync(path).isSymlink) return `${Deno.realPathSync(path)}.lock`;
+  } catch {
+    // There is nothing yet.
+  }
+  return `${path}.lock`;
+}
+
 async function lockFile(path: string): Promise<Deno.FsFile> {
-  const name = `${path}.lock`;
+  const name = lockOf(path);
   let file: Deno.FsFile;
   try {
     await Deno.mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
@@ -262,7 +272,7 @@ async function lockFile(path: string): Promise<Deno.FsFile> {
 
 function usedByAnother(path: string): KvFileError {
   return new KvFileError(
-    `${path} is used by another process (it holds ${path}.lock)`,
+    `${path} is used by another process (it holds ${lockOf(path)})`,
     "stop the other process, or give this one files of its own by --state.kv and --log.kv",
   );
 }

@@ -117,6 +117,16 @@ Deno.test("paths: a KV file that cannot be opened is named with its cause, and n
     assertEquals(locks.toSorted(), before.toSorted());
   }));
 
+Deno.test("paths: a KV file has one lock, also under the name of a link to it", () =>
+  withPaths(async ({ folder }) => {
+    const kv = await openKvFile(`${folder}/log.kv`);
+    await Deno.symlink("log.kv", `${folder}/link.kv`);
+    const error = await assertRejects(() => openKvFile(`${folder}/link.kv`), KvFileError);
+    assertStringIncludes(error.message, "is used by another process");
+    kv.close();
+    (await openKvFile(`${folder}/link.kv`)).close();
+  }));
+
 Deno.test("paths: a disk that is mounted for reading has advice of its own", () =>
   withPaths(async (paths) => {
     const disk = paths.missing!;
