@@ -3,7 +3,7 @@ import { DamagedBatchError, LostError, StopError } from "../job/errors.ts";
 import type { Clock } from "../types/mod.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
 import { ErrorCode, isTopicGone, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
-import type { KafkaClient } from "./client/kafka_client.ts";
+import { type KafkaClient, NO_LEADER } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
 import {
   checkBatch,
@@ -24,8 +24,6 @@ const WAIT_MS = 1000;
 const OVER = "over";
 /** While a partition is left out because its buffer is full, the others must not keep it waiting. */
 const SHORT_WAIT_MS = 5;
-/** The node id of kafkajs for a partition that has no leader. */
-const NO_LEADER = "-1";
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
 /** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */

@@ -14,7 +14,14 @@ import { checkBatch, type InputTopic } from "./log_identity.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Waits } from "../job/mod.ts";
 import type { Producer } from "./batches.ts";
-import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
+import {
+  ErrorCode,
+  errorCodeOf,
+  isFenced,
+  isUnavailable,
+  reasonOf,
+  stopErrorOf,
+} from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { type BatchCrc, encodeMetadata } from "./committed_metadata.ts";
@@ -119,7 +126,16 @@ export class KafkaSession implements LogSession {
         compression: facts.compression,
         form,
       });
-      const partitions = await claimed(options, client);
+      const partitions = await claimed(options, client).catch((error) => {
+        if (errorCodeOf(error) === ErrorCode.LeaderNotAvailable) {
+          options.waits.failed(options.input, "input", {
+            reason: reasonOf(error),
+            blocks: "nothing",
+          });
+        }
+        throw error;
+      });
+      options.waits.over(options.input);
       return new KafkaSession(options, client, transactions, partitions);
     } catch (error) {
       void client.close().catch(() => {});

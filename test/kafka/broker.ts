@@ -17,6 +17,8 @@ export interface TestBroker extends Broker {
     partitions: number,
     configs?: Record<string, string>,
   ): Promise<void>;
+  /** Starts a second broker of the same cluster (KRaft); it has to be removed before this one. */
+  startSecond(): Promise<SecondBroker>;
   /** kill -9, and waits for its end. */
   kill(): Promise<void>;
   /** SIGTERM, and waits for its end. */
@@ -26,6 +28,15 @@ export interface TestBroker extends Broker {
   /** Ends it and removes its data. */
   remove(): Promise<void>;
 }
+
+/** A broker without a controller of its own, with node id 2. */
+export interface SecondBroker {
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+const SECOND_NODE = "2";
 
 /**
  * A free port below those that the system gives to clients: one who tries to reach a broker that is down
@@ -70,14 +81,7 @@ export async function startTestBroker(
     await Deno.remove(folder, { recursive: true });
     throw error;
   });
-  const kill = async (signal: Deno.Signal, pid = broker.pid) => {
-    try {
-      Deno.kill(pid, signal);
-    } catch {
-      // It has ended already.
-    }
-    await whenEnded(pid);
-  };
+  const kill = (signal: Deno.Signal) => end(broker.pid, signal);
   return {
     bootstrap: broker.bootstrap,
     folder,
@@ -89,12 +93,13 @@ export async function startTestBroker(
     },
     addressOf: (protocol) => `127.0.0.1:${listeners[protocol]}`,
     createTopics: creatorAt(broker.bootstrap),
+    startSecond: () => startSecond(options),
     kill: () => kill("SIGKILL"),
     stop: () => stopBroker(broker.pid),
     restart: async () => void (broker = await startBroker(options)),
     remove: async () => {
       await kill("SIGKILL");
-      if (broker.zooKeeper !== null) await kill("SIGKILL", broker.zooKeeper);
+      if (broker.zooKeeper !== null) await end(broker.zooKeeper, "SIGKILL");
       await Deno.remove(folder, { recursive: true });
     },
   };
@@ -135,6 +140,7 @@ export async function sharedBroker(): Promise<TestBroker> {
       throw new Error("A shared broker has one listener");
     },
     createTopics: creatorAt(shared.bootstrap),
+    startSecond: refuse,
     kill: refuse,
     stop: refuse,
     restart: refuse,
@@ -149,6 +155,51 @@ function creatorAt(bootstrap: string): TestBroker["createTopics"] {
       topics,
       { partitions, replicas: 1, ...(configs ? { configs } : {}) },
     );
+}
+
+/** @param first the broker that is also the controller */
+async function startSecond(first: BrokerOptions): Promise<SecondBroker> {
+  const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
+  const port = freePort();
+  const options: BrokerOptions = {
+    ...first,
+    folder,
+    port,
+    properties: {
+      ...first.properties,
+      "process.roles": "broker",
+      "node.id": SECOND_NODE,
+      "listeners": `PLAINTEXT://127.0.0.1:${port}`,
+      "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+    },
+    listeners: {},
+  };
+  // It belongs to the cluster of the first one; a folder of its own would get another cluster's id.
+  const meta = await Deno.readTextFile(`${first.folder}/logs/meta.properties`);
+  const cluster = /^cluster\.id=.*$/m.exec(meta)![0];
+  await Deno.mkdir(`${folder}/logs`);
+  await Deno.writeTextFile(
+    `${folder}/logs/meta.properties`,
+    `version=1\n${cluster}\nnode.id=${SECOND_NODE}\n`,
+  );
+  let { pid } = await startBroker(options);
+  return {
+    kill: () => end(pid, "SIGKILL"),
+    restart: async () => void ({ pid } = await startBroker(options)),
+    remove: async () => {
+      await end(pid, "SIGKILL");
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
+
+async function end(pid: number, signal: Deno.Signal): Promise<void> {
+  try {
+    Deno.kill(pid, signal);
+  } catch {
+    // It has ended already.
+  }
+  await whenEnded(pid);
 }
 
 /** Why tests with a broker cannot run here; null if they can. On CI that is a failure. */

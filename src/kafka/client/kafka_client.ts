@@ -30,6 +30,7 @@ import {
   type ConfigEntry,
   createCluster,
   type Exchange,
+  protocolError,
 } from "./internals.ts";
 import { hideColons } from "./addresses.ts";
 import { authenticationOf, type SaslOptions } from "./authentication.ts";
@@ -58,6 +59,8 @@ const COORDINATOR_TYPES: Record<CoordinatorKind, number> = { group: 0, transacti
 /** Index of the connection for everything but fetches, which kafkajs keeps apart: a fetch waits. */
 const MAIN_CONNECTION = 0;
 const TOPIC_RESOURCE = 2;
+/** What stands for the node id of a partition that has no leader. */
+export const NO_LEADER = "-1";
 
 /** A reason for an abort: without one an error with a stack is made each time. */
 const OVER = "over";
@@ -204,7 +207,7 @@ export class KafkaClient {
     );
   }
 
-  /** Node id of the leader; kafkajs has -1 for none. */
+  /** Node id of the leader; NO_LEADER if there is none. */
   leaderOf(topic: string, partition: number): string {
     const found = this.#cluster.findTopicPartitionMetadata(topic)
       .find((p) => p.partitionId === partition);
@@ -212,6 +215,7 @@ export class KafkaClient {
   }
 
   broker(nodeId: string): Promise<BrokerInternals> {
+    if (nodeId === NO_LEADER) return Promise.reject(noLeader("A partition has"));
     return this.call(() => this.#cluster.findBroker({ nodeId }), `connecting to node ${nodeId}`);
   }
 
@@ -276,6 +280,10 @@ export class KafkaClient {
     transactionalId: string | null,
     batches: readonly ProducedBatch[],
   ): Promise<{ readonly acknowledged: Promise<ProduceAnswer> }> {
+    if (nodeId === NO_LEADER) {
+      const names = batches.map(({ topic, partition }) => `${topic}-${partition}`);
+      throw noLeader(`${names.join(", ")} have`);
+    }
     const broker = await this.broker(nodeId);
     const connection = await this.call(async () => {
       const connection = await broker.connectionPool.getConnection(MAIN_CONNECTION);
@@ -328,6 +336,8 @@ export class KafkaClient {
     const timestamp = which === "earliest" ? EARLIEST : LATEST;
     const found = new Map<number, number>();
     const byLeader = Map.groupBy(partitions, (p) => this.leaderOf(topic, p));
+    const leaderless = byLeader.get(NO_LEADER);
+    if (leaderless) throw noLeader(`Partitions ${leaderless.join(", ")} of ${topic} have`);
     await Promise.all([...byLeader].map(async ([nodeId, some]) => {
       const broker = await this.broker(nodeId);
       const { responses } = await this.call(() =>
@@ -360,4 +370,10 @@ export class KafkaClient {
       found.flatMap((f) => f.resources).map((r) => [r.resourceName, settings(r.configEntries)]),
     );
   }
+}
+
+function noLeader(who: string): Error {
+  return Object.assign(protocolError(ErrorCode.LeaderNotAvailable), {
+    message: `${who} no leader now`,
+  });
 }

@@ -12,11 +12,16 @@
 // Connection.authenticate renews a session ten seconds before its end, so that one of ten seconds is
 // renewed before every request; and other requests go on meanwhile, which brokers take for wrong steps of
 // SASL. Here a session is renewed in time whatever its length, and other requests are held until it is.
+//
+// The metadata of all topics is refused when one partition of them has no leader, and so is every connect of a
+// client. Here such a partition has the leader -1, and who needs it says so.
 
 import { renewInTime } from "./authentication.ts";
+import { ErrorCode } from "./errors.ts";
 import {
   Connection,
   type ConnectionPrototype,
+  type Exchange,
   type PushedRequest,
   RequestQueue,
   type RequestQueueInternals,
@@ -84,6 +89,36 @@ function holdWhileAuthenticating(): void {
     if (this.sasl && !WITHOUT_SESSION.includes(apiKey) && !this.isAuthenticated()) {
       await this.authenticate();
     }
-    return await send.call(this, exchange);
+    return await send.call(this, apiKey === METADATA ? withoutLeaders(exchange) : exchange);
+  };
+}
+
+const METADATA = 3;
+
+/** What of an answer to Metadata has error codes. */
+interface MetadataAnswer {
+  readonly topicMetadata: readonly {
+    readonly partitionMetadata?: readonly { partitionErrorCode: number; leader: number }[];
+  }[];
+}
+
+/** The same exchange, whose answer may have partitions without a leader. */
+function withoutLeaders(exchange: Exchange<unknown>): Exchange<unknown> {
+  const { response } = exchange;
+  return {
+    ...exchange,
+    response: {
+      decode: (payload) => response.decode(payload),
+      parse: (decoded) => {
+        for (const { partitionMetadata = [] } of (decoded as MetadataAnswer).topicMetadata ?? []) {
+          for (const partition of partitionMetadata) {
+            if (partition.partitionErrorCode !== ErrorCode.LeaderNotAvailable) continue;
+            partition.partitionErrorCode = 0;
+            partition.leader = -1;
+          }
+        }
+        return response.parse(decoded);
+      },
+    },
   };
 }
