@@ -12,8 +12,8 @@ import { stockOf, until } from "./until.ts";
 const stage = await Stage.shared();
 const { broker } = stage;
 
-/** Longer than a test: nobody is taken out by time. */
-const LONG_SESSION = { "kafka.session.timeout.ms": "120000" };
+/** Longer than what follows a kill here takes: nobody is taken out by time. Heartbeats are a tenth of it apart. */
+const LONG_SESSION = { "kafka.session.timeout.ms": "60000" };
 
 /** An active process that has committed one record. */
 async function active(scene: Scene): Promise<Service> {

@@ -4,7 +4,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Certificates } from "./certificates.ts";
-import { consoleProduce, runTool } from "./java_tools.ts";
+import { runTool } from "./java_tools.ts";
+import { Loader } from "./load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { untilStock } from "./until.ts";
 
@@ -54,7 +55,9 @@ const sasl = (mechanism: string, more: Record<string, string> = {}) => ({
 /** The job folds, commits and answers. */
 async function works({ topics }: Scene, service: Service): Promise<void> {
   const topic = topics["transaction.input.topic"];
-  await consoleProduce(stage.broker.bootstrap, topic, ["1\t1\titem_2\t70"]);
+  const loader = await Loader.open(stage.broker.bootstrap, topic);
+  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
+  await loader.close();
   await waitReady(service);
   await untilStock(service, "item_2", 70);
   await stopInGoodOrder(service);
