@@ -95,7 +95,11 @@ async function newConsumer(group: string, topic: string): Promise<Deno.ChildProc
 }
 
 async function ended(child: Deno.ChildProcess): Promise<void> {
-  child.kill("SIGTERM");
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // It has ended already.
+  }
   await child.status;
 }
 
