@@ -6,6 +6,7 @@ import type { AbortedTransaction } from "./protocol/fetch.ts";
 const LENGTH_AT = 8;
 const LEADER_EPOCH_AT = 12;
 const MAGIC_AT = 16;
+const MAGIC = 2;
 const CRC_AT = 17;
 const ATTRIBUTES_AT = 21;
 const LAST_DELTA_AT = 23;
@@ -57,7 +58,7 @@ export class OldFormatError extends Error {
  * wrong stays as it is, for whoever reads it to find that: its attributes may be what is damaged.
  *
  * @throws {OldFormatError} when the bytes are of magic 0 or 1
- * @throws {RangeError} when they are of an unknown magic
+ * @throws {RangeError} when they are of an unknown magic, or the magic alone is damaged
  */
 export function readFetched(
   records: Uint8Array,
@@ -69,7 +70,7 @@ export function readFetched(
   const batches: FetchedBatch[] = [];
   for (let at = 0; at + MAGIC_AT < records.length;) {
     const magic = view.getInt8(at + MAGIC_AT);
-    if (magic === 0 || magic === 1) throw new OldFormatError(Number(view.getBigInt64(at)), magic);
+    if (magic === 0 || magic === 1) throw whatIsOld(records, at, magic);
     if (at + BATCH_HEADER_BYTES > records.length) break;
     const length = view.getInt32(at + LENGTH_AT) + FRAME_BYTES;
     if (at + length > records.length) break;
@@ -92,6 +93,22 @@ export function readFetched(
     at += length;
   }
   return batches;
+}
+
+/** Records of an old format, or a batch of magic 2 whose magic, which its CRC does not cover, is damaged. */
+function whatIsOld(records: Uint8Array, at: number, magic: number): Error {
+  const view = viewOf(records);
+  const offset = Number(view.getBigInt64(at));
+  if (at + BATCH_HEADER_BYTES <= records.length) {
+    const batch = records.slice(at, at + view.getInt32(at + LENGTH_AT) + FRAME_BYTES);
+    if (batch.length > BATCH_HEADER_BYTES) {
+      batch[MAGIC_AT] = MAGIC;
+      if (isIntact(batch)) {
+        return new RangeError(`The magic of the batch at offset ${offset} is damaged: ${magic}`);
+      }
+    }
+  }
+  return new OldFormatError(offset, magic);
 }
 
 /** The kind of marker in a control batch: the second int16 of its record's key. */

@@ -310,7 +310,9 @@ export class Fetcher {
 
   #keep(buffer: Buffer, fetched: FetchedPartition): void {
     const from = buffer.position;
-    for (const batch of this.#batchesOf(fetched)) {
+    const batches = this.#batchesOf(buffer, fetched);
+    if (buffer.failure) return;
+    for (const batch of batches) {
       // The first batch may begin, or even end, below the offset that was asked for.
       if (batch.lastOffset < from) continue;
       buffer.batches.push(batch);
@@ -324,19 +326,34 @@ export class Fetcher {
     if (buffer.batches.length > 0) buffer.wake?.();
   }
 
-  /** @throws {StopError} when they are of a format that is not read */
-  #batchesOf({ partition, records, aborted }: FetchedPartition): FetchedBatch[] {
+  /**
+   * The batches of an answer; none if they cannot be told apart, of which its reader hears.
+   *
+   * @throws {StopError} when they are of a format that is not read
+   */
+  #batchesOf(buffer: Buffer, { partition, records, aborted }: FetchedPartition): FetchedBatch[] {
+    const where = `${this.options.topic.name}-${partition}`;
     try {
       return readFetched(records, aborted);
     } catch (error) {
-      if (!(error instanceof OldFormatError)) throw error;
-      throw new StopError(
-        `The records of ${this.options.topic.name}-${partition} at offset ${error.offset} are of message format ` +
-          `v${error.magic}, which has no transactions`,
-        "copy the topic with a client of Kafka 0.11 or later into one whose message.format.version is not set, " +
-          "and name that one",
+      if (error instanceof OldFormatError) {
+        throw new StopError(
+          `The records of ${where} at offset ${error.offset} are of message format v${error.magic}, ` +
+            "which has no transactions",
+          "copy the topic with a client of Kafka 0.11 or later into one whose message.format.version is not " +
+            "set, and name that one",
+          { cause: error },
+        );
+      }
+      if (!(error instanceof RangeError)) throw error;
+      buffer.failure = new DamagedBatchError(
+        `${where} at ${buffer.position}`,
+        `The log is damaged: cannot read ${where} at offset ${buffer.position}: ${error.message}`,
+        "restore the topic from a copy; skipping records would lose data",
         { cause: error },
       );
+      buffer.wake?.();
+      return [];
     }
   }
 

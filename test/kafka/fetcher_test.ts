@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
 import type {
   FetchAnswer,
@@ -6,7 +6,7 @@ import type {
   FetchedTopic,
   FetchOptions,
 } from "../../src/kafka/protocol/fetch.ts";
-import { Conditions, Waits } from "../../src/job/mod.ts";
+import { Conditions, DamagedBatchError, Waits } from "../../src/job/mod.ts";
 import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../src/types/mod.ts";
 import { ManualClock } from "../job/manual_clock.ts";
 
@@ -21,6 +21,8 @@ class QuietBroker {
   waiting = 0;
   readonly isBroken = false;
   readonly fetchesById = false;
+  /** Given once each instead of the record at offset 0. */
+  readonly instead: Uint8Array[] = [];
 
   describe(): Promise<never> {
     return Promise.reject(new Error("Nobody asks"));
@@ -52,7 +54,7 @@ class QuietBroker {
       lastStableOffset: 1,
       logStart: 0,
       aborted: [],
-      records: offset === 0 ? batchAt0() : new Uint8Array(),
+      records: offset === 0 ? this.instead.shift() ?? batchAt0() : new Uint8Array(),
     }));
     return Promise.resolve({ clientSideThrottleTime: 0, errorCode: 0, partitions });
   }
@@ -65,6 +67,19 @@ function batchAt0(): Uint8Array {
 }
 
 const OPTIONS = { maxBytes: 1024, waitMs: 500 };
+
+Deno.test("a batch that cannot be told from what follows is damage, which its reader hears of, and may read again", async () => {
+  const broker = new QuietBroker();
+  const damaged = batchAt0();
+  new DataView(damaged.buffer, damaged.byteOffset).setInt8(16, 0);
+  broker.instead.push(damaged);
+  const ends = new Map([[0, 1]]);
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock: systemClock, ends });
+  const error = await assertRejects(() => fetcher.read(0, 0, OPTIONS), DamagedBatchError);
+  assertStringIncludes(error.message, "cannot read t-0 at offset 0");
+  assertEquals((await fetcher.read(0, 0, OPTIONS)).batches.length, 1);
+  fetcher.close(new Error("over"));
+});
 
 Deno.test("a partition that is asked for later does not wait at the end of another, which is known", async () => {
   const broker = new QuietBroker();

@@ -108,6 +108,14 @@ Deno.test("readFetched refuses records of message formats v0 and v1, naming the 
   }
 });
 
+Deno.test("readFetched takes a batch whose magic alone is damaged for damaged, not for one of an old format", () => {
+  for (const magic of [0, 1, 3, 77]) {
+    const batch = batchAt(7, ["x"], null);
+    new DataView(batch.buffer, batch.byteOffset).setInt8(16, magic);
+    assertThrows(() => readFetched(batch, []), RangeError);
+  }
+});
+
 Deno.test("emptyBatch covers offsets and has no records", () => {
   const { baseOffset, lastOffset, records } = batchInfo(emptyBatch(10, 14));
   assertEquals([baseOffset, lastOffset, records], [10, 14, 0]);
