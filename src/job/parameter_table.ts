@@ -324,7 +324,7 @@ export const PARAMETERS = {
   "http.bodies.bytes.max": integer(
     1024 * 1024,
     2 ** 36,
-    64 * 1024 * 1024,
+    56 * 1024 * 1024,
     "bytes of bodies that have come and answers that have not gone, of all requests; 512 more per record",
   ),
   "http.body.rate.min": integer(
