@@ -22,6 +22,12 @@ Deno.test("a service whose standard error nobody reads goes on, and stops by SIG
   signal.addEventListener("abort", () => child.kill("SIGKILL"));
   try {
     const url = await urlOf(child.stdout);
+    // A savepoint is of all partitions.
+    for (let isReady = false; !isReady;) {
+      const response = await fetch(`${url}/readyz`, { signal });
+      await response.body?.cancel();
+      isReady = response.ok;
+    }
     const post = async (path: string, type: string, body: string) => {
       const headers = { "content-type": type };
       const response = await fetch(`${url}${path}`, { method: "POST", headers, body, signal });
