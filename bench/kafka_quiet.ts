@@ -10,7 +10,6 @@ import { GroupView } from "../test/kafka/group_view.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../test/system/service.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
-import { scrape } from "./service_metrics.ts";
 
 const USAGE = "deno task bench:kafka:quiet [--partitions=16] [--parallelism=2] [--items=10000]";
 /** So many records per item see nearly every item once. */
@@ -59,8 +58,7 @@ async function measure(): Promise<void> {
   const folder = await scene.newFolder();
   await scene.fill(items, items * RECORDS_PER_ITEM);
   const first = await scene.startJob(folder, FLAGS);
-  const folded = async () => (await scrape(first)).sum("stockflow_records_in_total");
-  await scene.until(first, async () => await folded() >= items * RECORDS_PER_ITEM);
+  await scene.untilFolded(first, items * RECORDS_PER_ITEM);
   await waitReady(first);
   await stopInGoodOrder(first);
   console.log(`${partitions} partitions, ${parallelism} workers`);

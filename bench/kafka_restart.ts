@@ -14,7 +14,6 @@ import { GroupView } from "../test/kafka/group_view.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../test/system/service.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
-import { scrape } from "./service_metrics.ts";
 
 const USAGE = "deno task bench:kafka:restart [--items=1000000] [--again=4000000] [--rate=100000] " +
   "[--parallelism=2] [--session=10000]";
@@ -138,8 +137,7 @@ async function restarts(scene: KafkaScene, seen: SeenProducers): Promise<Service
   const folder = await scene.newFolder();
   await scene.fill(items, items * RECORDS_PER_ITEM);
   const first = await scene.startJob(folder, FLAGS);
-  const folded = async () => (await scrape(first)).sum("stockflow_records_in_total");
-  await scene.until(first, async () => await folded() >= items * RECORDS_PER_ITEM);
+  await scene.untilFolded(first, items * RECORDS_PER_ITEM);
   await waitReady(first);
   const taken = await fetch(`${first.url}/savepoints`, {
     method: "POST",
@@ -149,7 +147,7 @@ async function restarts(scene: KafkaScene, seen: SeenProducers): Promise<Service
   if (!taken.ok) throw new Error(`No checkpoint was taken: ${await taken.text()}`);
   await taken.body?.cancel();
   await scene.fill(items, again);
-  await scene.until(first, async () => await folded() >= items * RECORDS_PER_ITEM + again);
+  await scene.untilFolded(first, items * RECORDS_PER_ITEM + again);
   scene.generate({ items, rate });
   await sleep(ALIVE_MS);
 

@@ -8,6 +8,7 @@ import { startTestBroker, type TestBroker } from "../test/kafka/broker.ts";
 import { startJob, TOPICS } from "../test/kafka/job_process.ts";
 import type { Service } from "../test/system/service.ts";
 import { CommittedReader } from "./committed_reader.ts";
+import { scrape } from "./service_metrics.ts";
 
 const POLL_MS = 50;
 /** All items are about as frequent. */
@@ -140,6 +141,14 @@ export class KafkaScene implements AsyncDisposable {
       if (ended) throw new Error(`The job has ended: ${job.log()}`);
       await sleep(everyMs);
     }
+  }
+
+  /** Waits until a job has folded so many records. */
+  async untilFolded(job: Service, records: number): Promise<void> {
+    await this.until(
+      job,
+      async () => (await scrape(job)).sum("stockflow_records_in_total") >= records,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -21,7 +21,7 @@ export { Deadlines } from "./deadlines.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { Slices, Turns } from "./slices.ts";
 export { crc32c } from "./crc32c.ts";
-export { decodeUtf8, encodeUtf8, showUtf8 } from "./utf8.ts";
+export { decodeUtf8, encodeUtf8, isSameBytes, showUtf8 } from "./utf8.ts";
 export {
   checkIsFile,
   knownTrouble,

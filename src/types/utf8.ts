@@ -5,10 +5,11 @@ const encoder = new TextEncoder();
 export function decodeUtf8(bytes: Uint8Array): string | null {
   const text = lenient.decode(bytes);
   // Where nothing was replaced, the bytes are well-formed. A decoder that throws would take twenty times as long.
-  return !text.includes("\uFFFD") || isEqual(encoder.encode(text), bytes) ? text : null;
+  return !text.includes("\uFFFD") || isSameBytes(encoder.encode(text), bytes) ? text : null;
 }
 
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+/** Whether two texts, or anything else, have the same bytes. */
+export function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 

@@ -18,6 +18,15 @@ const MIB = 1024 * 1024;
 const recoveriesOf = ({ figures }: { figures: RunningJob["figures"] }) =>
   figures().reduce((n, worker) => n + worker.recoveries, 0);
 
+/** The next life goes on with what is there, exactly once; the world ends with it. */
+async function liveOn(world: World): Promise<void> {
+  const next = await world.start();
+  await drain(world, next);
+  await world.stop(next);
+  await world.assertExactlyOnce();
+  world.close();
+}
+
 Deno.test("a full disk ends no session: look-ups go on, nothing is folded again, and it heals by itself", async () => {
   const world = await World.open({ "restart.attempts": "0" });
   const life = await world.start();
@@ -77,11 +86,7 @@ Deno.test("a stop on a full disk ends, and what was not committed comes after th
   for (let i = 0; i < 10; i++) await world.clock.advance(500);
   await world.stop(life);
   assertEquals(life.job.failure, null);
-  const next = await world.start();
-  await drain(world, next);
-  await world.stop(next);
-  await world.assertExactlyOnce();
-  world.close();
+  await liveOn(world);
 });
 
 Deno.test("a job that recovers while the state's disk is full stops, though a query of its own waits for an answer", async () => {
@@ -95,11 +100,7 @@ Deno.test("a job that recovers while the state's disk is full stops, though a qu
   await world.clock.until(() => queryWaiters.count === 1, "a query waits");
   await world.stop(life);
   assertEquals(life.job.failure, null);
-  const next = await world.start();
-  await drain(world, next);
-  await world.stop(next);
-  await world.assertExactlyOnce();
-  world.close();
+  await liveOn(world);
 });
 
 Deno.test("below disk.free.bytes.min records are refused with the reason, and what was taken is committed", async () => {

@@ -5,6 +5,7 @@ import {
   type Codec,
   decodeRecord,
   encodeUtf8,
+  isSameBytes,
   type ItemTransaction,
   type Partitioner,
   partitionOf,
@@ -153,7 +154,9 @@ export function whatFits(letters: readonly DeadLetter[], place: StrayPlace): str
     if (items.length > 0 && fits) return `transaction.partitioner=${name} fits`;
   }
   if (keys.every((key) => key === null)) return "they have no key";
-  if (keys.some((key, i) => !isSame(key, ids[i] ?? null))) return "their keys are not their items";
+  const isItem = (key: Uint8Array | null, id: Uint8Array | null) =>
+    key !== null && id !== null && isSameBytes(key, id);
+  if (!keys.every((key, i) => isItem(key, ids[i]!))) return "their keys are not their items";
   return "no partitioner that is known here fits";
 }
 
@@ -165,8 +168,4 @@ function itemIdOf(value: Uint8Array | null, codec: Codec): Uint8Array | null {
     return null; // cut, as one that was too large is
   }
   return encodeUtf8(transaction.itemId);
-}
-
-function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
-  return a !== null && b !== null && a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
