@@ -3,13 +3,17 @@
 //
 //   deno task bench:kafka [--records=20000000] [--variant=a|b|c]
 //     a: exactly once, results out, 1-minute windows   b: without windows   c: results discarded
+//   deno task bench:kafka --against=FOLDER [--pairs=5]
+//     this checkout and another one in turn over the same records, and their ratio
 
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { oneOf, readOptions } from "./options.ts";
+import { describeRatios } from "./pairs.ts";
 import { cpuSeconds, residentBytes } from "./process_figures.ts";
 import { scrape } from "./service_metrics.ts";
 
-const USAGE = "deno task bench:kafka [--records=20000000] [--variant=a|b|c] [--parallelism=2]";
+const USAGE = "deno task bench:kafka [--records=20000000] [--variant=a|b|c] [--parallelism=2] " +
+  "[--against=<folder of another checkout>] [--pairs=5]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const STEADY_FROM = 0.3;
@@ -21,18 +25,25 @@ const VARIANTS = {
   c: { "enable.summaries": "false", "transaction.output.topic": "" },
 } as const;
 
-const values = readOptions(USAGE, { records: 20_000_000, variant: "a", parallelism: 2 });
+const values = readOptions(USAGE, {
+  records: 20_000_000,
+  variant: "a",
+  parallelism: 2,
+  against: "",
+  pairs: 5,
+});
 const { records } = values;
 const variant = oneOf(USAGE, "variant", values.variant, ["a", "b", "c"]);
 
-async function measure(): Promise<void> {
-  await using scene = await KafkaScene.open({ partitions: PARTITIONS });
+/** CPU-seconds of the job per million records. */
+async function measure(scene: KafkaScene, run: number, checkout?: string): Promise<number> {
   const { broker } = scene;
-  await scene.fill(ITEMS, records);
-  const job = await scene.startJob(await scene.newFolder(), {
+  const flags = {
     ...VARIANTS[variant],
     "parallelism": String(values.parallelism),
-  });
+    "kafka.group.id": `stockflow-bench-${run}`,
+  };
+  const job = await scene.startJob(await scene.newFolder(), flags, checkout);
   const sample = async () => ({
     at: performance.now(),
     cpu: await cpuSeconds(job.pid),
@@ -49,11 +60,28 @@ async function measure(): Promise<void> {
   const million = (last.records - first.records) / 1e6;
   const seconds = (last.at - first.at) / 1000;
   const mebibytes = Math.round(await residentBytes(job.pid) / 2 ** 20);
+  const cpu = (last.cpu - first.cpu) / million;
   console.log(
-    `${variant}: ${((last.cpu - first.cpu) / million).toFixed(3)} CPU-s per million records ` +
+    `${variant}: ${cpu.toFixed(3)} CPU-s per million records ` +
       `(broker ${((last.broker - first.broker) / million).toFixed(3)}), ` +
-      `${(million / seconds).toFixed(2)} M records/s, RSS ${mebibytes} MiB`,
+      `${(million / seconds).toFixed(2)} M records/s, RSS ${mebibytes} MiB` +
+      (checkout ? ` in ${checkout}` : ""),
   );
+  await job.kill();
+  return cpu;
 }
 
-await measure();
+await using scene = await KafkaScene.open({ partitions: PARTITIONS });
+await scene.fill(ITEMS, records);
+if (values.against === "") await measure(scene, 0);
+else {
+  const ratios: number[] = [];
+  for (let pair = 0; pair < values.pairs; pair++) {
+    // Each is first as often as the other: what the machine does slowly meets both.
+    const otherFirst = pair % 2 === 0;
+    const other = otherFirst ? await measure(scene, 2 * pair, values.against) : 0;
+    const own = await measure(scene, 2 * pair + 1);
+    ratios.push(own / (otherFirst ? other : await measure(scene, 2 * pair, values.against)));
+  }
+  console.log(`${variant}: ${describeRatios(ratios)}`);
+}

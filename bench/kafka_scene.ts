@@ -70,9 +70,13 @@ export class KafkaScene implements AsyncDisposable {
     return folder;
   }
 
-  /** Starts the job; resolves when it listens. */
-  async startJob(folder: string, flags: Readonly<Record<string, string>> = {}): Promise<Service> {
-    const job = await startJob(this.broker.bootstrap, folder, flags);
+  /** Starts the job, of this checkout or another; resolves when it listens. */
+  async startJob(
+    folder: string,
+    flags: Readonly<Record<string, string>> = {},
+    checkout?: string,
+  ): Promise<Service> {
+    const job = await startJob(this.broker.bootstrap, folder, flags, {}, checkout);
     this.#jobs.push(job);
     return job;
   }

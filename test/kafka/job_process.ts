@@ -14,16 +14,18 @@ export const TOPICS = {
 /** The consumer group, unless a test names another. */
 export const GROUP = "stockflow-test";
 
-/** Starts the job in a data folder; resolves when it listens. */
+/** Starts the job, of this checkout or another, in a data folder; resolves when it listens. */
 export function startJob(
   bootstrap: string,
   folder: string,
   flags: Readonly<Record<string, string>> = {},
   env: Readonly<Record<string, string>> = {},
+  checkout?: string,
 ): Promise<Service> {
   return startService({
     folder,
     env,
+    ...(checkout === undefined ? {} : { checkout }),
     flags: {
       "job": "kafka",
       "kafka.bootstrap.servers": bootstrap,

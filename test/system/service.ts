@@ -13,6 +13,8 @@ export interface ServiceOptions {
   readonly openFilesMax?: number;
   /** File of a cgroup to which a process writes its id to be in it. */
   readonly cgroup?: string;
+  /** Folder of the checkout whose service it is; this one by default. */
+  readonly checkout?: string | URL;
 }
 
 export interface Service {
@@ -60,7 +62,7 @@ export function serviceArguments(
 
 /** Starts the service and waits until it listens. */
 export async function startService(
-  { flags, folder, env, openFilesMax, cgroup }: ServiceOptions = {},
+  { flags, folder, env, openFilesMax, cgroup, checkout = ROOT }: ServiceOptions = {},
 ): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
@@ -73,7 +75,7 @@ export async function startService(
       Deno.execPath(),
       ...serviceArguments(data, flags),
     ],
-    cwd: ROOT,
+    cwd: checkout,
     env: { ...env },
     stdin: "null",
     stdout: "piped",

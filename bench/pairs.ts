@@ -1,0 +1,19 @@
+// Pairs of measurements in turn: on a noisy machine their ratios say more than two means do.
+
+/**
+ * The median of ratios (own : other), and what lies between their quarters.
+ *
+ * @param ratios at least one
+ */
+export function describeRatios(ratios: readonly number[]): string {
+  const sorted = [...ratios].sort((a, b) => a - b);
+  return `${ratios.length} pairs, CPU of this checkout : the other ${quantile(sorted, 0.5)} ` +
+    `(quarters ${quantile(sorted, 0.25)} to ${quantile(sorted, 0.75)})`;
+}
+
+/** Between two values in proportion (Hyndman and Fan, 1996, type 7). */
+function quantile(sorted: readonly number[], share: number): string {
+  const at = share * (sorted.length - 1);
+  const below = sorted[Math.floor(at)]!;
+  return (below + (at % 1) * (sorted[Math.ceil(at)]! - below)).toFixed(3);
+}
