@@ -10,7 +10,7 @@ COPY wasm/contract.ts wasm/assemblyscript.d.ts ./wasm/
 COPY test/std ./test/std
 # Fetches the dependencies and checks the program, so that the image starts without a network.
 ENV DENO_DIR=/deno-dir
-RUN deno install --frozen --entrypoint src/main.ts src/state_tool.ts && deno check src/main.ts src/state_tool.ts
+RUN deno install --frozen --entrypoint src/cli/main.ts src/cli/state.ts && deno check src/cli/main.ts src/cli/state.ts
 
 FROM denoland/deno:debian-2.9.6
 WORKDIR /app
@@ -23,4 +23,4 @@ USER deno
 VOLUME /data
 ENV LOG_KV=/data/log.kv STATE_KV=/data/state.kv
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "--no-prompt", "--v8-flags=--max-semi-space-size=8", "-P=start", "src/main.ts"]
+ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "--no-prompt", "--v8-flags=--max-semi-space-size=8", "-P=start", "src/cli/main.ts"]

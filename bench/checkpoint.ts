@@ -4,7 +4,7 @@
 //   deno task bench:checkpoint [--items=1000000]
 
 import { parseArgs } from "node:util";
-import { openKvFile } from "../src/log/mod.ts";
+import { openKvFile } from "../src/kv/mod.ts";
 import { CheckpointChain, CheckpointStore, foldParametersOf } from "../src/state/mod.ts";
 import { Format, systemChance, systemClock } from "../src/types/mod.ts";
 import { Code, Core, SEGMENTS, warmUp } from "../src/wasm/mod.ts";

@@ -1,7 +1,7 @@
 // What a benchmark of the Kafka job runs in: a broker of its own with the job's topics, data folders, and
 // jobs as child processes. All of it ends and is removed with the benchmark.
 
-import { Parameters } from "../src/job/mod.ts";
+import { Parameters } from "../src/parameters/mod.ts";
 import { KafkaDataGeneratorJob } from "../src/kafka/mod.ts";
 import { systemChance, systemClock } from "../src/types/mod.ts";
 import { startTestBroker, type TestBroker } from "../test/kafka/broker.ts";

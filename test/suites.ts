@@ -81,7 +81,7 @@ export const SUITES: readonly Suite[] = [
       "test/wasm/checkpoint_test.ts",
       "test/wasm/fold_test.ts",
       "test/wasm/flood_test.ts",
-      "test/job/recovery_test.ts",
+      "test/engine/recovery_test.ts",
       "--",
       "--times=4",
     ],

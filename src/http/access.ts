@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
-import { ParameterError, type Parameters } from "../job/mod.ts";
+import { ParameterError, type Parameters } from "../parameters/mod.ts";
 import { shorten } from "../types/mod.ts";
 import { fail } from "./answers.ts";
 

@@ -1,7 +1,7 @@
 // Requests of records: each has one outcome, in the order of the request.
 
 import type { Context } from "hono";
-import { MemoryFullError, type RunningJob } from "../job/mod.ts";
+import { MemoryFullError, type RunningJob } from "../service/mod.ts";
 import { type Codec, escapeControls, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { answerInPieces } from "./answer_stream.ts";
 import { fail, setRetryAfter, tellRefused } from "./answers.ts";

@@ -2,9 +2,11 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { Context } from "hono";
-import { ConflictError, OverloadedError, UnavailableError } from "../job/mod.ts";
-import { LostError, StandByError } from "../job/errors.ts";
-import { isNoRoom, OffsetOutOfRangeError, WriteFailedError } from "../log/mod.ts";
+import { ConflictError, OverloadedError } from "../service/mod.ts";
+import { UnavailableError } from "../log/mod.ts";
+import { LostError, StandByError } from "../log/mod.ts";
+import { isNoRoom, WriteFailedError } from "../kv/mod.ts";
+import { OffsetOutOfRangeError } from "../log/mod.ts";
 import { SavepointExistsError } from "../state/mod.ts";
 import { escapeControls, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { BodyError } from "./body_error.ts";

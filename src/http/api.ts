@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { INSTANCE_HEADER, type RunningJob } from "../job/mod.ts";
+import { INSTANCE_HEADER, type RunningJob } from "../service/mod.ts";
 import { pinnedBy } from "../state/mod.ts";
 import type { ItemTransaction, Query, QueryResult } from "../types/mod.ts";
 import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";

@@ -1,5 +1,5 @@
 import { Histogram, type MetricType } from "prom-client";
-import { DURATION_BOUNDS_SECONDS, type DurationCounts } from "../job/mod.ts";
+import { DURATION_BOUNDS_SECONDS, type DurationCounts } from "../engine/mod.ts";
 
 interface DurationHistogramOptions<T extends string> {
   readonly name: string;

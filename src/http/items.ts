@@ -1,5 +1,5 @@
 import { type Context, Hono } from "hono";
-import type { RunningJob } from "../job/mod.ts";
+import type { RunningJob } from "../service/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { fail, json } from "./answers.ts";
 

@@ -1,4 +1,4 @@
-import type { PartitionFigures } from "../job/mod.ts";
+import type { PartitionFigures } from "../engine/mod.ts";
 
 const COUNTERS = ["accepted", "rejected", "late", "farAhead"] as const;
 

@@ -1,6 +1,6 @@
 // What bounds requests and answers: the parameters http.*.
 
-import type { Parameters } from "../job/mod.ts";
+import type { Parameters } from "../parameters/mod.ts";
 
 export interface HttpLimits {
   /** Largest body in bytes, as it comes and as it is once it is inflated. */

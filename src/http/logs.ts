@@ -1,5 +1,5 @@
 import { type Context, Hono } from "hono";
-import type { LogReader, RunningJob } from "../job/mod.ts";
+import type { LogReader, RunningJob } from "../service/mod.ts";
 import {
   type Codec,
   codecOf,

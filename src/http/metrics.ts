@@ -2,8 +2,9 @@
 // https://prometheus.io/docs/practices/naming/: base units, _total for what only grows.
 
 import { Counter, Gauge, Registry } from "prom-client";
-import type { Conditions, PartitionFigures, RunningJob, WorkerFigures } from "../job/mod.ts";
-import { addDurations, standardError } from "../job/mod.ts";
+import type { Conditions, PartitionFigures, WorkerFigures } from "../engine/mod.ts";
+import type { RunningJob } from "../service/mod.ts";
+import { addDurations, standardError } from "../engine/mod.ts";
 import { type Reason, reasonName, REASONS } from "../types/mod.ts";
 import { DurationHistogram } from "./duration_histogram.ts";
 import { KnownPartitions } from "./known_partitions.ts";

@@ -1,8 +1,9 @@
 // What /readyz answers: whether the process can do something now, and what is not as it should be.
 
 import type { Context } from "hono";
-import type { Conditions, RunningJob } from "../job/mod.ts";
-import { StandByError } from "../job/errors.ts";
+import type { Conditions } from "../engine/mod.ts";
+import type { RunningJob } from "../service/mod.ts";
+import { StandByError } from "../log/mod.ts";
 import { fail } from "./answers.ts";
 
 /** What is looked at. */

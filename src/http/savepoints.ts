@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import type { RunningJob } from "../job/mod.ts";
+import type { RunningJob } from "../service/mod.ts";
 import { isSavepointName, SAVEPOINT_NAME_RULE } from "../state/mod.ts";
 import { fail } from "./answers.ts";
 import { parseObject } from "./bodies.ts";

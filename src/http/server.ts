@@ -1,4 +1,6 @@
-import { type Conditions, type Instance, type RunningJob, StopError } from "../job/mod.ts";
+import type { Conditions } from "../engine/mod.ts";
+import type { Instance, RunningJob } from "../service/mod.ts";
+import { StopError } from "../log/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";

@@ -2,7 +2,8 @@
 
 import { Hono } from "hono";
 import { Gauge, Registry } from "prom-client";
-import { type Conditions, INSTANCE_HEADER } from "../job/mod.ts";
+import type { Conditions } from "../engine/mod.ts";
+import { INSTANCE_HEADER } from "../service/mod.ts";
 import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { fail } from "./answers.ts";
 import { answerReadiness } from "./readiness.ts";

@@ -1,7 +1,7 @@
 // Over node:http, because it tells a refused connection by a code, and goes past no proxy.
 
 import { get } from "node:http";
-import { INSTANCE_HEADER } from "../job/mod.ts";
+import { INSTANCE_HEADER } from "../service/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import type { Answer } from "./active_watch.ts";
 

@@ -1,5 +1,5 @@
 import type { CommittedPosition } from "../log/mod.ts";
-import { StopError } from "../job/errors.ts";
+import { StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";

@@ -1,15 +1,13 @@
 import { getLogger } from "@logtape/logtape";
+import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import {
-  formatOf,
   generatorOptionsOf,
-  type OnProgress,
-  ParameterError,
-  type Parameters,
   QUERY_INTERVAL_MS,
   randomQuery,
   rateOf,
   shareOf,
-} from "../job/mod.ts";
+} from "../service/mod.ts";
+import type { OnProgress } from "../engine/mod.ts";
 import {
   type Chance,
   type Clock,

@@ -1,5 +1,5 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
-import { DamagedBatchError, LostError, StopError } from "../job/errors.ts";
+import { DamagedBatchError, LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
 import { ErrorCode, isTopicGone, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";

@@ -1,7 +1,7 @@
 // transaction.partitioner=auto: which partitioner the producers of the transactions use. What was found once counts
 // for ever, for the state depends on it: it is part of the fold parameters, whose hash every commit carries.
 
-import { StopError } from "../job/mod.ts";
+import { StopError } from "../log/mod.ts";
 import { type PartitionerName, PARTITIONERS } from "../state/mod.ts";
 import { partitionOf } from "../types/mod.ts";
 

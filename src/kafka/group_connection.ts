@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
-import type { Waits } from "../job/mod.ts";
-import { StopError } from "../job/errors.ts";
+import type { Waits } from "../engine/mod.ts";
+import { StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ErrorCode, errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import type { BrokerInternals } from "./client/internals.ts";

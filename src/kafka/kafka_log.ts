@@ -1,9 +1,10 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, Log, LogSession, StandBy } from "../log/mod.ts";
-import { LostError, StopError } from "../job/errors.ts";
-import { type ConditionReporter, type Instance, Waits } from "../job/mod.ts";
-import type { LogUser } from "../job/streams.ts";
-import type { Method } from "../job/threads/rpc.ts";
+import { LostError, StopError } from "../log/mod.ts";
+import { type ConditionReporter, Waits } from "../engine/mod.ts";
+import type { Instance } from "../service/mod.ts";
+import type { LogUser } from "../service/streams.ts";
+import type { Method } from "../log/threaded_log.ts";
 import type { Clock } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Ask } from "./active_watch.ts";

@@ -8,11 +8,11 @@ import type {
   ReadOptions,
   TopicOutput,
 } from "../log/mod.ts";
-import { DamagedBatchError, LostError, RefusedError, StopError } from "../job/errors.ts";
+import { DamagedBatchError, LostError, RefusedError, StopError } from "../log/mod.ts";
 import { batchInfo, type Clock } from "../types/mod.ts";
 import { checkBatch, type InputTopic } from "./log_identity.ts";
 import { NO_TIME } from "../wasm/mod.ts";
-import type { Waits } from "../job/mod.ts";
+import type { Waits } from "../engine/mod.ts";
 import type { Producer } from "./batches.ts";
 import {
   ErrorCode,

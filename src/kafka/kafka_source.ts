@@ -1,18 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import type { Restoration } from "../log/mod.ts";
-import {
-  type ConditionReporter,
-  foldParametersFor,
-  formatOf,
-  type Instance,
-  type LogSource,
-  ParameterError,
-  type Parameters,
-  StopError,
-  Waits,
-} from "../job/mod.ts";
-import type { LogUser } from "../job/streams.ts";
-import type { ThreadedLog } from "../job/threads/threaded_log.ts";
+import { type ConditionReporter, Waits } from "../engine/mod.ts";
+import { foldParametersFor, type Instance, type LogSource } from "../service/mod.ts";
+import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
+import { StopError } from "../log/mod.ts";
+import type { LogUser } from "../service/streams.ts";
+import type { ThreadedLog } from "../log/threaded_log.ts";
 import { foldParametersHash, type PartitionerName } from "../state/mod.ts";
 import { type Clock, codecOf } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
-import { LostError, StopError } from "../job/errors.ts";
-import type { Instance, Waits } from "../job/mod.ts";
+import { LostError, StopError } from "../log/mod.ts";
+import type { Instance } from "../service/mod.ts";
+import type { Waits } from "../engine/mod.ts";
 import type { StandBy } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";

@@ -12,3 +12,4 @@ export { KafkaDataGeneratorJob } from "./data_generator.ts";
 export { KafkaSource, topicsOf } from "./kafka_source.ts";
 export { connectionOf, secretsOfFiles } from "./security.ts";
 export { createTopicsAt } from "./topics.ts";
+export { KafkaItemTransactionJob } from "./kafka_item_transaction_job.ts";

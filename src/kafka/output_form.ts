@@ -2,13 +2,13 @@
 // nearest form that it takes: the timestamp moved to within the topic's limits, a key where one is needed,
 // a dead letter cut, a batch split. Each change of a record is marked by a header.
 
-import { LostError, RefusedError, StopError } from "../job/errors.ts";
+import { LostError, RefusedError, StopError } from "../log/mod.ts";
 import {
   cutLetter,
   DEAD_LETTER_HEADERS,
   header,
   ORIGINAL_HEADERS,
-} from "../job/worker/dead_letters.ts";
+} from "../engine/dead_letters.ts";
 import {
   BATCH_HEADER_BYTES,
   batchInfo,

@@ -1,4 +1,4 @@
-import { StopError } from "../job/errors.ts";
+import { StopError } from "../log/mod.ts";
 
 /** What an output topic takes, by its settings; can be cloned for another thread. */
 export interface OutputLimits {

@@ -1,4 +1,4 @@
-import { StopError } from "../job/mod.ts";
+import { StopError } from "../log/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { groupRightsExchange, mayDo, Operation, topicRightsExchange } from "./protocol/rights.ts";
 import { type JobTopics, SETTING_OF, topicNames } from "./topics.ts";

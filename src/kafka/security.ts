@@ -2,7 +2,12 @@
 // a broker is: what it is, whether key and certificate are a pair.
 
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { ParameterError, type Parameters, readSmallBytes, readSmallFile } from "../job/mod.ts";
+import {
+  ParameterError,
+  type Parameters,
+  readSmallBytes,
+  readSmallFile,
+} from "../parameters/mod.ts";
 import { decodeUtf8 } from "../types/mod.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
 

@@ -1,6 +1,6 @@
 // A worker thread whose log is Kafka.
 
-import { serve } from "../job/threads/thread.ts";
+import { serve } from "../engine/threads/thread.ts";
 import { systemClock } from "../types/mod.ts";
 import { type KafkaThreadFacts, KafkaThreadLog } from "./thread_log.ts";
 

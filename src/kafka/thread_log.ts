@@ -1,10 +1,10 @@
 import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
-import { Waits } from "../job/mod.ts";
-import { remoteConditions } from "../job/threads/remote_conditions.ts";
+import { Waits } from "../engine/mod.ts";
+import { remoteConditions } from "../engine/threads/remote_conditions.ts";
 import { OutputForm } from "./output_form.ts";
 import type { ConfirmedClaim } from "./kafka_log.ts";
 import type { TopicsView } from "./topics_view.ts";
-import type { Rpc } from "../job/threads/rpc.ts";
+import type { Rpc } from "../engine/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { transactionalId } from "./kafka_log.ts";
 import { KafkaSession, type SessionFacts } from "./kafka_session.ts";

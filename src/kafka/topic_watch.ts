@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
-import { LostError } from "../job/errors.ts";
-import type { ConditionReporter } from "../job/mod.ts";
+import { LostError } from "../log/mod.ts";
+import type { ConditionReporter } from "../engine/mod.ts";
 import { ofTopic } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";

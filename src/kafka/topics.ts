@@ -1,5 +1,6 @@
 import { systemClock } from "../types/mod.ts";
-import { ParameterError, StopError } from "../job/errors.ts";
+import { ParameterError } from "../parameters/mod.ts";
+import { StopError } from "../log/mod.ts";
 import { ErrorCode, errorCodeOf, isUnavailable, reasonOf } from "./client/errors.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
 import type { Settings } from "./output_limits.ts";

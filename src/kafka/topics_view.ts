@@ -1,7 +1,7 @@
 // What is known of the topics of a job at a time, as all its threads use it, and what follows from a
 // difference.
 
-import { StopError } from "../job/errors.ts";
+import { StopError } from "../log/mod.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";

@@ -1,7 +1,7 @@
 import type { Clock } from "../types/mod.ts";
 import { isStamped, type Producer, recordsOf, sequenceBehind, stamp } from "./batches.ts";
 import { type CodecName, compressBatch } from "./codecs.ts";
-import { StopError } from "../job/errors.ts";
+import { StopError } from "../log/mod.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";

@@ -5,7 +5,7 @@ import {
   recordBytesMax,
   setBaseOffset,
 } from "../types/mod.ts";
-import { KV_VALUE_BYTES_MAX } from "./kv.ts";
+import { KV_VALUE_BYTES_MAX } from "../kv/kv.ts";
 import type { TopicPartition } from "./topic_partition.ts";
 
 /** Room of a batch at first, beside the records that are known; others may join them. */

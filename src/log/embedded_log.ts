@@ -14,7 +14,7 @@
 import { type Chance, type Clock, Deadlines, type NewRecord, randomId } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
-import type { Kv } from "./kv.ts";
+import type { Kv } from "../kv/kv.ts";
 import { LIST_BATCHES, LogWriter, type RetentionLimits } from "./log_writer.ts";
 import {
   type ClaimedPartition,
@@ -31,7 +31,7 @@ import {
   type RestoredFrom,
 } from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
-import { NoRoomError } from "./write_errors.ts";
+import { NoRoomError } from "../kv/mod.ts";
 import type { AppendOptions } from "./write_queue.ts";
 
 const FORMAT_VERSION = 1;

@@ -6,7 +6,7 @@
 // with a rate and a first moment of its own; spans are kept with the positions. A span begins behind
 // the batch that the committed offset is in, so no batch that was read ever changes.
 
-import { type Clock } from "../types/mod.ts";
+import type { Clock } from "../types/mod.ts";
 import { Generator, type GeneratorOptions } from "../wasm/mod.ts";
 import type {
   ClaimedPartition,

@@ -1,8 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { retry, type RetryOptions } from "../types/mod.ts";
-import type { Kv } from "./kv.ts";
-import { HungError } from "./watched_kv.ts";
-import { isNoRoom, NoRoomError, WriteFailedError } from "./write_errors.ts";
+import type { Kv } from "../kv/kv.ts";
+import { HungError } from "../kv/watched_kv.ts";
+import { isNoRoom, NoRoomError, WriteFailedError } from "../kv/mod.ts";
 
 const log = getLogger(["stockflow", "log"]);
 

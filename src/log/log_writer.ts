@@ -1,10 +1,10 @@
 import { batchInfo, type Clock, type NewRecord, recordBytesMax } from "../types/mod.ts";
 import { Draft, writeBatch } from "./draft.ts";
-import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "./kv.ts";
+import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "../kv/kv.ts";
 import type { MarkedCommits } from "./group_commit.ts";
 import type { Commit } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
-import { NoRoomError, WriteFailedError } from "./write_errors.ts";
+import { NoRoomError, WriteFailedError } from "../kv/mod.ts";
 import {
   type Append,
   type AppendOptions,

@@ -15,24 +15,13 @@ export {
   LogFormatError,
 } from "./embedded_log.ts";
 export { type GeneratorFacts, GeneratorLog, type GeneratorSpan } from "./generator_log.ts";
-export {
-  type Kv,
-  KV_COMMIT_CHECKS_MAX,
-  KV_VALUE_BYTES_MAX,
-  type KvLimits,
-  limitsOf,
-  toKv,
-} from "./kv.ts";
 export type { RetentionLimits } from "./log_writer.ts";
-export { isNoRoom, NoRoomError, WriteFailedError } from "./write_errors.ts";
 export { AppendTimeoutError } from "./write_queue.ts";
-export { HungError, watchKv } from "./watched_kv.ts";
 export {
-  KvFileError,
-  lookAtKvFile,
-  moveKvFile,
-  openKvFile,
-  openKvFileToRead,
-  openKvInMemory,
-  unusedBytes,
-} from "./kv_file.ts";
+  DamagedBatchError,
+  LostError,
+  RefusedError,
+  StandByError,
+  StopError,
+  UnavailableError,
+} from "./errors.ts";

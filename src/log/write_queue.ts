@@ -1,7 +1,7 @@
 // What waits to be written to an embedded log, and in which order it has its turn.
 
 import { type Clock, Deadlines, type NewRecord } from "../types/mod.ts";
-import { KV_COMMIT_CHECKS_MAX, type KvLimits } from "./kv.ts";
+import { KV_COMMIT_CHECKS_MAX, type KvLimits } from "../kv/kv.ts";
 import type { Commit, CommitOutcome } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
 

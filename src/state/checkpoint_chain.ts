@@ -1,4 +1,4 @@
-import { type KvLimits, limitsOf } from "../log/mod.ts";
+import { type KvLimits, limitsOf } from "../kv/mod.ts";
 import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";

@@ -1,4 +1,4 @@
-import type { KvLimits } from "../log/mod.ts";
+import type { KvLimits } from "../kv/mod.ts";
 import { concat, split } from "./checkpoint_store.ts";
 import { compress } from "./compression.ts";
 import { type Manifest, sha256 } from "./manifest.ts";

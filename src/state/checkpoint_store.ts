@@ -12,7 +12,7 @@
 // it is set in one atomic commit that checks the manifest before it and the owner.
 
 import { getLogger } from "@logtape/logtape";
-import { isNoRoom, type Kv, KV_VALUE_BYTES_MAX } from "../log/mod.ts";
+import { isNoRoom, type Kv, KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { decompress } from "./compression.ts";
 import { type CheckpointEvent, CheckpointHistory } from "./history.ts";

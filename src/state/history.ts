@@ -1,4 +1,4 @@
-import type { Kv } from "../log/mod.ts";
+import type { Kv } from "../kv/mod.ts";
 
 /** Something that happened to a checkpoint; survives restarts. */
 export interface CheckpointEvent {

@@ -2,7 +2,7 @@
 //
 // What lives here: manifests, chunks, epochs, retention, savepoints, history, export and import of
 // checkpoints, all in Deno KV; the hash of the fold parameters.
-// What may not: the fold itself, logs' contents, decisions when to take a checkpoint (src/job).
+// What may not: the fold itself, logs' contents, decisions when to take a checkpoint (src/engine).
 //
 // Encoded segments come in from the core, compressed chunks go to the KV; at a restore the other way
 // round. What is damaged is recognised by its hash.

@@ -6,7 +6,7 @@
 // What is pinned is never removed. Whoever removes a manifest reads the pins first, and checks in the
 // same commit that they have not changed; whoever pins one checks in the same commit that it is there.
 
-import { type Kv, KV_COMMIT_CHECKS_MAX } from "../log/mod.ts";
+import { type Kv, KV_COMMIT_CHECKS_MAX } from "../kv/mod.ts";
 import { type Chance, type Clock, retry } from "../types/mod.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 

@@ -2,7 +2,7 @@
 //   per segment that was ever written: number u16, chunks u16, length u32, compressed length u32,
 //   SHA-256 of the encoded segment, then SHA-256 of each chunk. Chunks hold the segment in a frame of zstd.
 
-import { KV_VALUE_BYTES_MAX } from "../log/mod.ts";
+import { KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { SEGMENTS } from "../wasm/mod.ts";
 import { DamagedCheckpointError } from "./manifest.ts";
 

@@ -11,7 +11,7 @@
 
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { KV_VALUE_BYTES_MAX } from "../log/mod.ts";
+import { KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 import { CheckpointChain } from "./checkpoint_chain.ts";
 import { type CheckpointStore, concat } from "./checkpoint_store.ts";

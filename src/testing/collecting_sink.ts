@@ -1,4 +1,4 @@
-import type { CallbackSink } from "../job/mod.ts";
+import type { CallbackSink } from "../service/mod.ts";
 import { type Clock, systemClock } from "../types/mod.ts";
 import { JobEndedError, JobFailedError, TimeoutError } from "./errors.ts";
 

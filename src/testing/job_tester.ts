@@ -1,5 +1,6 @@
-import { formatOf, type ParameterKey, Pipeline, type RunningJob } from "../job/mod.ts";
-import { openKvInMemory } from "../log/mod.ts";
+import { formatOf, type ParameterKey } from "../parameters/mod.ts";
+import { Pipeline, type RunningJob } from "../service/mod.ts";
+import { openKvInMemory } from "../kv/mod.ts";
 import { type Chance, type Clock, codecOf, systemChance, systemClock } from "../types/mod.ts";
 import { CollectingSink } from "./collecting_sink.ts";
 import { ManualLog } from "./manual_log.ts";
@@ -21,7 +22,8 @@ const TEST_PARAMETERS: Partial<Record<ParameterKey, string>> = {
  *
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { ItemTransactionJob, type OutputStream, Parameters } from "../job/mod.ts";
+ * import { ItemTransactionJob, type OutputStream } from "../service/mod.ts";
+ * import { Parameters } from "../parameters/mod.ts";
  * import type { TransactionResult } from "../types/mod.ts";
  * import { CollectingSink } from "./collecting_sink.ts";
  * import { ManualSource } from "./manual_source.ts";

@@ -1,6 +1,7 @@
-import { EmbeddedLog, type Log, openKvInMemory } from "../log/mod.ts";
+import { EmbeddedLog, type Log } from "../log/mod.ts";
+import { openKvInMemory } from "../kv/mod.ts";
 import type { Commit, CommitOutcome, LogSession, ReadAnswer, ReadOptions } from "../log/mod.ts";
-import type { LogSource } from "../job/mod.ts";
+import type { LogSource } from "../service/mod.ts";
 import { batchInfo, type Chance, type Clock, type Codec, type NewRecord } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 

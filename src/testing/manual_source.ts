@@ -1,4 +1,4 @@
-import type { InputStream } from "../job/mod.ts";
+import type { InputStream } from "../service/mod.ts";
 import {
   type Clock,
   type Codec,

@@ -16,7 +16,7 @@ export const SESSION_MS = 6000;
 export const TS_STEP_MS = 3;
 const LOAD_PAUSE_MS = 15;
 const STOPS_MAX = 3;
-/** What the service tells when it is stopped while it recovers (src/job/supervise.ts). */
+/** What the service tells when it is stopped while it recovers (src/engine/supervise.ts). */
 const STOPPED_EARLY = "stopping, what is not committed yet comes after the next start";
 
 const FLAGS = {

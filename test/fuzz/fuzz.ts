@@ -153,7 +153,7 @@ function optionsOf(random: FastRandom, tight: boolean): GuardedOptions {
     alertTotalMin: random.pick([0, 1, 2]),
     alertRateMin: random.pick([0, 0.4]),
     inputBytes: BATCH_HEADER_BYTES + random.pick([64, 8192]),
-    // Smaller areas would be full without a finished batch (areasOf in src/job/pipeline.ts).
+    // Smaller areas would be full without a finished batch (areasOf in src/service/pipeline.ts).
     resultBytes: random.pick([138_880, 138_881]) + batchBytesMax,
     summaryBytes: 4096 + batchBytesMax,
     batchBytesMax,

@@ -6,7 +6,7 @@ import {
   ParameterError,
   PARAMETERS,
   Parameters,
-} from "../../src/job/mod.ts";
+} from "../../src/parameters/mod.ts";
 import { seedOfTest, timesOfTest } from "../model/random.ts";
 
 const RUNS = timesOfTest(20_000);

@@ -1,11 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { checkAccess } from "../../src/http/mod.ts";
-import {
-  INSTANCE_HEADER,
-  ParameterError,
-  type ParameterKey,
-  Parameters,
-} from "../../src/job/mod.ts";
+import { INSTANCE_HEADER } from "../../src/service/mod.ts";
+import { ParameterError, type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import { Client, INSTANCE_ID } from "./client.ts";
 
 const TOKEN = "a-token.of_sixteen~characters";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { capturingLogs } from "../job/captured_logs.ts";
-import { type Plan, World } from "../job/world.ts";
+import { capturingLogs } from "../engine/captured_logs.ts";
+import { type Plan, World } from "../engine/world.ts";
 import { type Answer, Client } from "./client.ts";
 import { encodeUtf8 } from "../../src/types/mod.ts";
 

@@ -1,6 +1,6 @@
 import { accessOf, createApi, limitsOf } from "../../src/http/mod.ts";
-import { type ParameterKey, Parameters } from "../../src/job/mod.ts";
-import { type Life, World } from "../job/world.ts";
+import { type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
+import { type Life, World } from "../engine/world.ts";
 
 export const INSTANCE_ID = "11111111-2222-4333-8444-555555555555";
 

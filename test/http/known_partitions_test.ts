@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { KnownPartitions } from "../../src/http/known_partitions.ts";
-import type { PartitionFigures } from "../../src/job/mod.ts";
+import type { PartitionFigures } from "../../src/engine/mod.ts";
 
 const FIGURES: PartitionFigures = {
   partition: 0,

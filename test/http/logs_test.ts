@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
-import { PARTITIONS } from "../job/world.ts";
+import { PARTITIONS } from "../engine/world.ts";
 import { Client } from "./client.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { formatJsonLine } from "../../src/job/logging.ts";
+import { formatJsonLine } from "../../src/engine/logging.ts";
 import { showQueryResult } from "../../src/types/mod.ts";
 import { Client } from "./client.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { World } from "../job/world.ts";
+import { World } from "../engine/world.ts";
 import { Client } from "./client.ts";
 
 /** Values by name and labels, as they stand in the text of a scrape. */

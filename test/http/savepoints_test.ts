@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { World } from "../job/world.ts";
+import { World } from "../engine/world.ts";
 import { Client } from "./client.ts";
 
 const JSON_TYPE = "application/json";

@@ -1,7 +1,7 @@
 // Who answers at an address, over real connections of this machine.
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { INSTANCE_HEADER } from "../../src/job/mod.ts";
+import { INSTANCE_HEADER } from "../../src/service/mod.ts";
 import { askInstance } from "../../src/kafka/ask_instance.ts";
 
 const never = new AbortController().signal;

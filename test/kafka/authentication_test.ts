@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { StopError } from "../../src/job/mod.ts";
+import { StopError } from "../../src/log/mod.ts";
 import { authenticationOf, renewInTime } from "../../src/kafka/client/authentication.ts";
 import { isUnavailable, ShortSessionError, stopErrorOf } from "../../src/kafka/client/errors.ts";
 import type { SaslConnection } from "../../src/kafka/client/internals.ts";

@@ -6,9 +6,10 @@ import type {
   FetchedTopic,
   FetchOptions,
 } from "../../src/kafka/protocol/fetch.ts";
-import { Conditions, DamagedBatchError, Waits } from "../../src/job/mod.ts";
+import { Conditions, Waits } from "../../src/engine/mod.ts";
+import { DamagedBatchError } from "../../src/log/mod.ts";
 import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../src/types/mod.ts";
-import { ManualClock } from "../job/manual_clock.ts";
+import { ManualClock } from "../engine/manual_clock.ts";
 
 const LEADER = "1";
 const TOPIC = { name: "t", id: null, groupId: "group", isQueries: false };

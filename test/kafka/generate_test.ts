@@ -21,7 +21,7 @@ interface Ended {
 async function generate(bootstrap: string, flags: Record<string, string>): Promise<Ended> {
   const all = { "kafka.bootstrap.servers": bootstrap, "num.items": "500", ...TOPICS, ...flags };
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "-P=start", "src/generate.ts"].concat(
+    args: ["run", "--no-prompt", "-P=start", "src/cli/generate.ts"].concat(
       Object.entries(all).map(([key, value]) => `--${key}=${value}`),
     ),
     cwd: ROOT,

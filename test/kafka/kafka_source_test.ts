@@ -1,5 +1,7 @@
 import { assertRejects } from "@std/assert";
-import { Conditions, Instance, ParameterError, Parameters } from "../../src/job/mod.ts";
+import { Conditions } from "../../src/engine/mod.ts";
+import { Instance } from "../../src/service/mod.ts";
+import { ParameterError, Parameters } from "../../src/parameters/mod.ts";
 import { KafkaSource } from "../../src/kafka/mod.ts";
 import { systemClock } from "../../src/types/mod.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { LostError, StopError } from "../../src/job/errors.ts";
+import { LostError, StopError } from "../../src/log/mod.ts";
 import { ErrorCode } from "../../src/kafka/client/errors.ts";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
 import { checkBatch, LastBatches } from "../../src/kafka/log_identity.ts";

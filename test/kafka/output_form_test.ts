@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { LostError, RefusedError, StopError } from "../../src/job/errors.ts";
+import { LostError, RefusedError, StopError } from "../../src/log/mod.ts";
 import { isStamped, minTimestamp, recordsOf, sequenceOf, stamp } from "../../src/kafka/batches.ts";
 import { ErrorCode } from "../../src/kafka/client/errors.ts";
 import { OutputForm, windowOf } from "../../src/kafka/output_form.ts";

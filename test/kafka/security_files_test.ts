@@ -1,8 +1,8 @@
 // Files for TLS and SASL are looked at before a broker is. Needs openssl, and no broker.
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { ParameterError, Parameters } from "../../src/job/mod.ts";
-import { redact } from "../../src/job/logging.ts";
+import { ParameterError, Parameters } from "../../src/parameters/mod.ts";
+import { redact } from "../../src/engine/logging.ts";
 import { connectionOf, secretsOfFiles } from "../../src/kafka/security.ts";
 import { Certificates } from "./certificates.ts";
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { LostError } from "../../src/job/errors.ts";
+import { LostError } from "../../src/log/mod.ts";
 import type { BrokerInternals, Exchange } from "../../src/kafka/client/internals.ts";
 import { encodeMetadata, UNKNOWN_LOG } from "../../src/kafka/committed_metadata.ts";
 import { claimMethods, type KafkaLog } from "../../src/kafka/kafka_log.ts";
@@ -7,8 +7,8 @@ import { ActiveGeneration } from "../../src/kafka/active_generation.ts";
 import type { Membership } from "../../src/kafka/membership.ts";
 import { KafkaThreadLog } from "../../src/kafka/thread_log.ts";
 import { NO_TIME } from "../../src/wasm/mod.ts";
-import { channel } from "../job/channel.ts";
-import { ManualClock } from "../job/manual_clock.ts";
+import { channel } from "../engine/channel.ts";
+import { ManualClock } from "../engine/manual_clock.ts";
 import { connectionTo } from "./connection.ts";
 
 const TOPIC = "transactions";

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { batch, openLog, position, records, valuesOf } from "./log_fixture.ts";
-import { type Fault, FaultKv } from "./fault_kv.ts";
+import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 
 const LARGE = "x".repeat(50_000);
 

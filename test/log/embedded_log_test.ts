@@ -11,7 +11,7 @@ import {
   TOPICS,
   valuesOf,
 } from "./log_fixture.ts";
-import { FaultKv } from "./fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 
 const READ = { maxBytes: 1_000_000, waitMs: 0 };
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { NoRoomError } from "../../src/log/mod.ts";
-import { FaultKv } from "./fault_kv.ts";
+import { NoRoomError } from "../../src/kv/mod.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 import { batch, openLog, position, records, valuesOf } from "./log_fixture.ts";
 
 Deno.test("a claim whose log cannot be read anew, because the disk is full, is answered, and waits for room", async () => {

@@ -1,6 +1,7 @@
 import type { Clock, NewRecord } from "../../src/types/mod.ts";
 import { decodeBatch, decodeUtf8, encodeBatch, encodeUtf8 } from "../../src/types/mod.ts";
-import { type CommittedPosition, EmbeddedLog, type Kv, toKv } from "../../src/log/mod.ts";
+import { type CommittedPosition, EmbeddedLog } from "../../src/log/mod.ts";
+import { type Kv, toKv } from "../../src/kv/mod.ts";
 
 export const TOPICS = { transactions: 2, queries: 1, results: 2, summaries: 1 } as const;
 

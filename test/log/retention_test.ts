@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { OffsetOutOfRangeError } from "../../src/log/mod.ts";
 import { openLog, records, valuesOf } from "./log_fixture.ts";
-import { FaultKv } from "./fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 
 Deno.test("retention removes whole batches by age", async () => {
   const kv = await Deno.openKv(":memory:");

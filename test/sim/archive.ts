@@ -1,6 +1,6 @@
 // What readers of each log see, kept apart from the log itself.
 
-import { type CommittedPosition } from "../../src/log/mod.ts";
+import type { CommittedPosition } from "../../src/log/mod.ts";
 import { emptyBatch } from "../../src/kafka/batches.ts";
 import { batchInfo } from "../../src/types/mod.ts";
 import type { InputView, PositionOf } from "./auditor.ts";

@@ -1,8 +1,8 @@
 // Holds every commit, every recovery and every answer against the model, as it happens.
 
 import type { Commit, CommittedPosition } from "../../src/log/mod.ts";
-import type { LocalOwner } from "../../src/job/worker/owners.ts";
-import type { PartitionProcessor } from "../../src/job/worker/partition_processor.ts";
+import type { LocalOwner } from "../../src/engine/owners.ts";
+import type { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import { batchInfo, decodeBatch, encodeUtf8, type LogRecord } from "../../src/types/mod.ts";
 import {
   type Core,

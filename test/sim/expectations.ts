@@ -1,6 +1,6 @@
 // What must stand in the outputs, by the model: extended with every commit, in the order of commits.
 
-import { DEAD_LETTER_HEADERS, ORIGINAL_HEADERS } from "../../src/job/worker/dead_letters.ts";
+import { DEAD_LETTER_HEADERS, ORIGINAL_HEADERS } from "../../src/engine/dead_letters.ts";
 import {
   type Codec,
   codecOf,

@@ -5,7 +5,7 @@ import type { Visible } from "./archive.ts";
 import type { PositionOf } from "./auditor.ts";
 import type { Broker } from "./broker.ts";
 import type { KafkaClusterFault } from "./plan.ts";
-import type { LogUser } from "../../src/job/mod.ts";
+import type { LogUser } from "../../src/service/mod.ts";
 import type { SimProcess } from "./process.ts";
 import type { Sim } from "./sim.ts";
 

@@ -1,10 +1,10 @@
 // A process of the cluster from the inside: the real workers, store and log on simulated surroundings.
 
 import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
-import { Conditions } from "../../src/job/conditions.ts";
-import type { LocalOwner } from "../../src/job/worker/owners.ts";
-import { newestCheckpoints } from "../../src/job/restore.ts";
-import { TransactionWorker } from "../../src/job/worker/transaction_worker.ts";
+import { Conditions } from "../../src/engine/conditions.ts";
+import type { LocalOwner } from "../../src/engine/owners.ts";
+import { newestCheckpoints } from "../../src/service/restore.ts";
+import { TransactionWorker } from "../../src/engine/transaction_worker.ts";
 import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
 import type { OpenedLog } from "./kafka_port.ts";
 import type { KvFile } from "./kv_file.ts";

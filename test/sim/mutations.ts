@@ -14,19 +14,19 @@ export const MUTATIONS: readonly Mutation[] = [
   // ---- the engine ----
   {
     bug: "a commit that is not known to have happened counts as done",
-    file: "src/job/worker/committer.ts",
+    file: "src/engine/committer.ts",
     find: 'if (outcome !== "committed") throw',
     replace: 'if (outcome === "fenced" as never) throw',
   },
   {
     bug: "outputs that were committed stay pending, and are committed twice",
-    file: "src/job/worker/partition_processor.ts",
+    file: "src/engine/partition_processor.ts",
     find: "    this.#pending = empty();\n",
     replace: "",
   },
   {
     bug: "outputs are dropped when a partition is recovered",
-    file: "src/job/worker/recover_partition.ts",
+    file: "src/engine/recover_partition.ts",
     find: "  await replay(recovering, claimed, processor, async () => {",
     replace:
       "  await replay(recovering, { ...claimed, committed: { ...claimed.committed, offset: " +
@@ -34,43 +34,43 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "the first dead letter of a batch is lost",
-    file: "src/job/worker/partition_processor.ts",
+    file: "src/engine/partition_processor.ts",
     find: "for (const letter of output.deadLetters) {",
     replace: "for (const letter of output.deadLetters.slice(1)) {",
   },
   {
     bug: "a commit is taken in the middle of a batch",
-    file: "src/job/worker/partition_processor.ts",
+    file: "src/engine/partition_processor.ts",
     find: "    if (this.#busy) return null;\n",
     replace: "",
   },
   {
     bug: "a partition that stands still for memory goes on behind the batch",
-    file: "src/job/worker/transaction_worker.ts",
+    file: "src/engine/transaction_worker.ts",
     find: "if (stopped || signal.aborted) break;",
     replace: "if (signal.aborted) break;",
   },
   {
     bug: "a batch that is only looked at counts as the one folded last",
-    file: "src/job/worker/partition_processor.ts",
+    file: "src/engine/partition_processor.ts",
     find: "if (folded > 0) {",
     replace: "if (folded >= 0) {",
   },
   {
     bug: "a checkpoint tells the position behind its encoding, not that of its cut",
-    file: "src/job/worker/checkpointer.ts",
+    file: "src/engine/checkpointer.ts",
     find: "        scalars,\n        lastBatch,\n",
     replace: "        scalars: processor.core.state,\n        lastBatch,\n",
   },
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
-    file: "src/job/worker/checkpointer.ts",
+    file: "src/engine/checkpointer.ts",
     find: "while (this.#cutActive) await this.#pieces.wait(never());",
     replace: "",
   },
   {
     bug: "a checkpoint waits for the commit of its offset, not of its watermark",
-    file: "src/job/worker/checkpointer.ts",
+    file: "src/engine/checkpointer.ts",
     find: "acknowledged.offset >= offset && acknowledged.watermark >= watermark",
     replace: "acknowledged.offset >= offset",
   },
@@ -152,7 +152,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "an instance is kept without a look at where the next claim stands",
-    file: "src/job/worker/partition_processor.ts",
+    file: "src/engine/partition_processor.ts",
     find: "return !this.#busy && folded && known && same;",
     replace: "return !this.#busy;",
     kafka: true,

@@ -1,9 +1,9 @@
 // Everything that a seed decides before its run: the job's parameters, the load, the faults and how
 // often they come.
 
-import type { PendingLimits } from "../../src/job/worker/committer.ts";
-import type { JobSettings } from "../../src/job/worker/worker_context.ts";
-import type { KvLimits } from "../../src/log/mod.ts";
+import type { PendingLimits } from "../../src/engine/committer.ts";
+import type { JobSettings } from "../../src/engine/worker_context.ts";
+import type { KvLimits } from "../../src/kv/mod.ts";
 import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";
 import type { Random } from "../model/random.ts";
 

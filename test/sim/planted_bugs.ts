@@ -2,10 +2,10 @@
 // world, or a method of the engine for the time of one run; none is in src.
 
 import { zstdDecompressSync } from "node:zlib";
-import { Checkpointer } from "../../src/job/worker/checkpointer.ts";
-import { Committer } from "../../src/job/worker/committer.ts";
-import type { LocalOwner } from "../../src/job/worker/owners.ts";
-import { PartitionProcessor } from "../../src/job/worker/partition_processor.ts";
+import { Checkpointer } from "../../src/engine/checkpointer.ts";
+import { Committer } from "../../src/engine/committer.ts";
+import type { LocalOwner } from "../../src/engine/owners.ts";
+import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import type { Commit } from "../../src/log/mod.ts";
 import { CheckpointDraft } from "../../src/state/checkpoint_draft.ts";
 import { CheckpointStore, concat } from "../../src/state/checkpoint_store.ts";

@@ -1,6 +1,6 @@
 // A KV file as one process sees it: every operation takes time and may fail.
 
-import type { Kv, KvLimits } from "../../src/log/mod.ts";
+import type { Kv, KvLimits } from "../../src/kv/mod.ts";
 import { boundsOf, copyOf, encodeKey, type Entry, type KvFile, type Mutation } from "./kv_file.ts";
 import type { SimProcess } from "./process.ts";
 import { SIMULATED } from "./sim.ts";

@@ -1,7 +1,7 @@
 // The memory of a process's state, which is full for a while at any moment; and the check that no item is
 // added meanwhile.
 
-import { StateMemory } from "../../src/job/state_memory.ts";
+import { StateMemory } from "../../src/engine/state_memory.ts";
 import type { Member } from "./member.ts";
 
 /** Memory of one process. Without its fault it has no end. */

@@ -1,7 +1,7 @@
 // The world of one run: log, machines, clients, and the checks that hear of everything.
 
 import type { LogSession, ReadOptions } from "../../src/log/mod.ts";
-import { StopError } from "../../src/job/mod.ts";
+import { StopError } from "../../src/log/mod.ts";
 import type { CheckpointEvent, Manifest } from "../../src/state/mod.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
 import { EmbeddedArchive, viewOf, type Visible } from "./archive.ts";

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { encodeUtf8 } from "../../src/types/mod.ts";
 import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/state/mod.ts";
-import { toKv } from "../../src/log/mod.ts";
+import { toKv } from "../../src/kv/mod.ts";
 import { fromHex } from "../../src/state/segment_index.ts";
-import { type Fault, FaultKv } from "../log/fault_kv.ts";
+import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 import { facts, load, noise, openStore, publish } from "./state_fixture.ts";
 
 const memory = () => Deno.openKv(":memory:");

@@ -16,7 +16,7 @@ import {
 import { decodeManifest, encodeManifest } from "../../src/state/manifest.ts";
 import { encodeIndex, SEGMENT_BYTES_MAX } from "../../src/state/segment_index.ts";
 import { encodeUtf8 } from "../../src/types/mod.ts";
-import { FaultKv } from "../log/fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 import { openStore, publish } from "./state_fixture.ts";
 
 interface Entry {

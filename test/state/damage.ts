@@ -15,7 +15,7 @@ import {
 import { concat, intactChunk } from "../../src/state/checkpoint_store.ts";
 import { manifestAt } from "../../src/state/manifest.ts";
 import { toHex } from "../../src/state/segment_index.ts";
-import { FaultKv } from "../log/fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
 
 /** How densely a part is damaged. */

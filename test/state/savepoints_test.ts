@@ -6,7 +6,7 @@ import {
   DamagedCheckpointError,
   SavepointExistsError,
 } from "../../src/state/mod.ts";
-import { FaultKv } from "../log/fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
 
 const memory = () => Deno.openKv(":memory:");

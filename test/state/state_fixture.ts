@@ -7,7 +7,7 @@ import {
   type FoldParameters,
   type Manifest,
 } from "../../src/state/mod.ts";
-import type { Kv } from "../../src/log/mod.ts";
+import type { Kv } from "../../src/kv/mod.ts";
 import { TestClock } from "../log/log_fixture.ts";
 
 export const PARAMETERS: FoldParameters = {

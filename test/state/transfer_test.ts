@@ -7,7 +7,7 @@ import {
   readExported,
   withMembers,
 } from "../../src/state/mod.ts";
-import { FaultKv } from "../log/fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
 
 /** Two partitions, each with its newest checkpoint; with a savepoint the older ones as well. */

@@ -1,9 +1,10 @@
-// What a stop waits for, over real connections; the job is in a world of its own (test/job/world.ts).
+// What a stop waits for, over real connections; the job is in a world of its own (test/engine/world.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accessOf, limitsOf, startServer } from "../../src/http/mod.ts";
-import { Instance, Parameters } from "../../src/job/mod.ts";
-import { World } from "../job/world.ts";
+import { Instance } from "../../src/service/mod.ts";
+import { Parameters } from "../../src/parameters/mod.ts";
+import { World } from "../engine/world.ts";
 
 /** Far longer than a stop waits for requests of a job that is not ready. */
 const LONG_MS = 15_000;

@@ -1,7 +1,9 @@
 // What a service left in its data folder, read by other means than its own: the tests' evidence.
 
-import { embeddedTopics, JOB_NAME } from "../../src/job/mod.ts";
-import { EmbeddedLog, openKvFile } from "../../src/log/mod.ts";
+import { embeddedTopics } from "../../src/jobs/mod.ts";
+import { JOB_NAME } from "../../src/service/mod.ts";
+import { EmbeddedLog } from "../../src/log/mod.ts";
+import { openKvFile } from "../../src/kv/mod.ts";
 import { CheckpointStore, coreOptionsOf } from "../../src/state/mod.ts";
 import {
   codecOf,

@@ -4,16 +4,10 @@
 //   deno task kill:generated [--kills=20] [--crashes=20] [--seed=<n>]
 
 import { parseArgs } from "node:util";
-import {
-  EMBEDDED_TOPICS,
-  EmbeddedItemTransactionJob,
-  jobName,
-  MACHINE,
-  openGeneratorLog,
-  Parameters,
-  type RunningJob,
-} from "../../src/job/mod.ts";
-import { ThreadWorker } from "../../src/job/threads/thread_worker.ts";
+import { EMBEDDED_TOPICS, EmbeddedItemTransactionJob, jobName } from "../../src/jobs/mod.ts";
+import { MACHINE, openGeneratorLog, type RunningJob } from "../../src/service/mod.ts";
+import { Parameters } from "../../src/parameters/mod.ts";
+import { ThreadWorker } from "../../src/engine/threads/thread_worker.ts";
 import { decodeBatch, systemClock } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";

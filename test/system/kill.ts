@@ -3,7 +3,7 @@
 //   deno task kill [--kills=20] [--seed=<n>]
 
 import { parseArgs } from "node:util";
-import { EMBEDDED_TOPICS } from "../../src/job/mod.ts";
+import { EMBEDDED_TOPICS } from "../../src/jobs/mod.ts";
 import { codecOf, decodeBatch, decodeUtf8, Format } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
 import { newSeed, Random } from "../model/random.ts";

@@ -8,8 +8,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { ParameterError, readSmallFile, SMALL_FILE_BYTES_MAX } from "../../src/job/mod.ts";
-import { KvFileError, moveKvFile, openKvFile, openKvFileToRead } from "../../src/log/mod.ts";
+import { ParameterError, readSmallFile, SMALL_FILE_BYTES_MAX } from "../../src/parameters/mod.ts";
+import { KvFileError, moveKvFile, openKvFile, openKvFileToRead } from "../../src/kv/mod.ts";
 import { mountSmall } from "./small_disk.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -163,8 +163,8 @@ async function run(args: readonly string[]): Promise<{ code: number; err: string
 Deno.test("paths: every parameter and every command of the tool that takes a path answers in one line", () =>
   withPaths(async (paths) => {
     const kafka = ["--job=kafka", "--kafka.ssl.enabled=true", "--kafka.sasl.username=u"];
-    const main = (...args: string[]) => ["src/main.ts", "--http.port=0", ...args];
-    const tool = (...args: string[]) => ["src/state_tool.ts", ...args];
+    const main = (...args: string[]) => ["src/cli/main.ts", "--http.port=0", ...args];
+    const tool = (...args: string[]) => ["src/cli/state.ts", ...args];
     const programs: ((path: string) => string[])[] = [
       (path) => main(`--config=${path}`),
       (path) => main(`--folder=${path}/x`),
@@ -174,7 +174,7 @@ Deno.test("paths: every parameter and every command of the tool that takes a pat
       (path) => main(...kafka, `--kafka.ssl.ca=${path}`),
       (path) =>
         main(...kafka, "--kafka.sasl.mechanism=plain", `--kafka.sasl.password.file=${path}`),
-      (path) => ["src/generate.ts", `--config=${path}`],
+      (path) => ["src/cli/generate.ts", `--config=${path}`],
       (path) => tool("import", path, `--state.kv=${paths.folder}/imported.kv`),
       (path) => tool("list", `--state.kv=${path}`),
       (path) => tool("export", path, `--state.kv=${paths.missing}`),

@@ -1,15 +1,12 @@
 // Progress of recoveries in worker threads.
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  EmbeddedItemTransactionJob,
-  MACHINE,
-  type OnProgress,
-  Parameters,
-  type RunningJob,
-} from "../../src/job/mod.ts";
-import type { ThreadWorker } from "../../src/job/threads/thread_worker.ts";
-import { type Kv, openKvInMemory } from "../../src/log/mod.ts";
+import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
+import { MACHINE, type RunningJob } from "../../src/service/mod.ts";
+import type { OnProgress } from "../../src/engine/mod.ts";
+import { Parameters } from "../../src/parameters/mod.ts";
+import type { ThreadWorker } from "../../src/engine/threads/thread_worker.ts";
+import { type Kv, openKvInMemory } from "../../src/kv/mod.ts";
 
 /** Two files in memory that outlive their jobs. */
 async function files(): Promise<{ open: (path: string) => Promise<Kv>; close(): void }> {

@@ -27,7 +27,7 @@ async function run(args: readonly string[]): Promise<{ code: number; out: string
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-const state = (...args: string[]) => run(["run", "-A", "src/state_tool.ts", ...args]);
+const state = (...args: string[]) => run(["run", "-A", "src/cli/state.ts", ...args]);
 
 async function post(service: Service, path: string, type: string, body: string) {
   const headers = { "content-type": type };

@@ -55,7 +55,7 @@ export function serviceArguments(
     "--allow-all",
     // A folder of its own: Deno empties it at the start.
     ...(coverage ? [`--coverage=${coverage}/${crypto.randomUUID()}`] : []),
-    "src/main.ts",
+    "src/cli/main.ts",
     ...Object.entries(all).map(([key, value]) => `--${key}=${value}`),
   ];
 }

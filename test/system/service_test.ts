@@ -1,7 +1,7 @@
 // The real process: starting, stopping, and everything that can be wrong around it.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { PARAMETER_KEYS } from "../../src/job/mod.ts";
+import { PARAMETER_KEYS } from "../../src/parameters/mod.ts";
 import { type Service, serviceArguments, startService, waitReady } from "./service.ts";
 import { mountSmall } from "./small_disk.ts";
 
@@ -127,15 +127,15 @@ Deno.test("a port in use, a folder that cannot be written, bad parameters: exit 
         [["--config=nowhere.properties"], "Cannot read nowhere.properties"],
       ] as const
     ) {
-      const { code, err } = await run(["run", "-A", "src/main.ts", ...args]);
+      const { code, err } = await run(["run", "-A", "src/cli/main.ts", ...args]);
       assertEquals(code, 2, message);
       assertStringIncludes(err, message);
     }
   }));
 
 Deno.test("the default configuration is valid, and --help lists every parameter", async () => {
-  assertEquals((await run(["run", "-A", "src/main.ts", "--check"])).code, 0);
-  const { code, out } = await run(["run", "-A", "src/main.ts", "--help"]);
+  assertEquals((await run(["run", "-A", "src/cli/main.ts", "--check"])).code, 0);
+  const { code, out } = await run(["run", "-A", "src/cli/main.ts", "--help"]);
   assertEquals(code, 0);
   for (const key of PARAMETER_KEYS) assertStringIncludes(out, `--${key}=`);
 });
@@ -215,7 +215,7 @@ Deno.test("a damaged checkpoint is told, and the state comes from the one before
     await kv.set(manifests[0]!.key, altered);
     kv.close();
     const state = (command: string) =>
-      run(["run", "-A", "src/state_tool.ts", command, `--state.kv=${folder}/state.kv`]);
+      run(["run", "-A", "src/cli/state.ts", command, `--state.kv=${folder}/state.kv`]);
     assertEquals((await state("verify")).code, 1);
     assertStringIncludes((await state("list")).out, "torn or altered");
     const again = await startService({ folder, flags });
@@ -230,7 +230,7 @@ Deno.test("checkpoints are listed, inspected, verified, exported and imported", 
     const service = await startService({ folder });
     await post(service, "1\t5\titem_2\t100\n2\t5\titem_4\t7\n");
     assertEquals(await stop(service), 0);
-    const state = (...args: string[]) => run(["run", "-A", "src/state_tool.ts", ...args]);
+    const state = (...args: string[]) => run(["run", "-A", "src/cli/state.ts", ...args]);
     const from = `--state.kv=${folder}/state.kv`;
     assertEquals((await state("list", from)).out.trimEnd().split("\n").length, 3);
     assertEquals((await state("verify", from)).code, 0);

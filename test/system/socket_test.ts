@@ -63,7 +63,7 @@ function startSocketJob(folder: string, port: number, more: Record<string, strin
     ...more,
   };
   // The permissions of deno task start, without a terminal that could be asked for more.
-  const args = ["run", "--no-prompt", "-P=start", "src/main.ts"]
+  const args = ["run", "--no-prompt", "-P=start", "src/cli/main.ts"]
     .concat(Object.entries(flags).map(([key, value]) => `--${key}=${value}`));
   return new Child(
     new Deno.Command(Deno.execPath(), {
@@ -175,7 +175,7 @@ Deno.test("a socket host that deno.json does not allow is told with its remedy",
         "--no-prompt",
         "-P=start",
         "--allow-net=127.0.0.1",
-        "src/main.ts",
+        "src/cli/main.ts",
         "--job=socket",
         "--socket.host=192.0.2.1",
         `--log.kv=${folder}/log.kv`,
@@ -193,7 +193,7 @@ Deno.test("a socket host that deno.json does not allow is told with its remedy",
 
 Deno.test("the configuration of the socket job is valid, and keeps its data apart", async () => {
   const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-P=start", "src/main.ts", "--job=socket", "--check"],
+    args: ["run", "-P=start", "src/cli/main.ts", "--job=socket", "--check"],
     cwd: ROOT,
   }).output();
   assertEquals(code, 0);

@@ -6,7 +6,7 @@ import {
   TimeoutError,
 } from "../../src/testing/mod.ts";
 import type { TransactionSummary } from "../../src/types/mod.ts";
-import { ManualClock } from "../job/manual_clock.ts";
+import { ManualClock } from "../engine/manual_clock.ts";
 import { KitJob, purchase } from "./kit.ts";
 
 const MINUTE_MS = 60_000;

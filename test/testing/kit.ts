@@ -1,12 +1,7 @@
 // A job with manual sources and collecting sinks on all its streams.
 
-import {
-  type CallbackSink,
-  ItemTransactionJob,
-  type OutputStream,
-  type ParameterKey,
-  Parameters,
-} from "../../src/job/mod.ts";
+import { type CallbackSink, ItemTransactionJob, type OutputStream } from "../../src/service/mod.ts";
+import { type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import { CollectingSink, JobTester, ManualSource } from "../../src/testing/mod.ts";
 import type {
   ItemTransaction,

@@ -1,7 +1,8 @@
 // How a test of a pipeline is written with the kit: docs/testing.md explains it.
 
 import { assert, assertEquals } from "@std/assert";
-import { ItemTransactionJob, type OutputStream, Parameters } from "../../src/job/mod.ts";
+import { ItemTransactionJob, type OutputStream } from "../../src/service/mod.ts";
+import { Parameters } from "../../src/parameters/mod.ts";
 import { CollectingSink, JobTester, ManualSource } from "../../src/testing/mod.ts";
 import type { QueryResult, TransactionResult } from "../../src/types/mod.ts";
 

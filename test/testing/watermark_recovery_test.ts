@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { OutputStream } from "../../src/job/mod.ts";
+import type { OutputStream } from "../../src/service/mod.ts";
 import type { Commit, LogSession } from "../../src/log/mod.ts";
 import { decodeBatch, decodeUtf8, type TransactionSummary } from "../../src/types/mod.ts";
 import { KitJob, purchase } from "./kit.ts";

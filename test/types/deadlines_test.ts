@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Deadlines } from "../../src/types/mod.ts";
-import { ManualClock } from "../job/manual_clock.ts";
+import { ManualClock } from "../engine/manual_clock.ts";
 
 Deno.test("Deadlines calls what is late, in time, and what was taken back never", async () => {
   const clock = new ManualClock();

@@ -11,7 +11,7 @@ import {
 } from "../../src/wasm/mod.ts";
 import { assert, assertEquals } from "@std/assert";
 import { FastRandom, seedOfTest } from "../model/random.ts";
-import { type Counts, type ModelOptions } from "../model/model.ts";
+import type { Counts, ModelOptions } from "../model/model.ts";
 import { decodeSegment } from "../model/segments.ts";
 
 /** Parameters of tests that do not care about them. */

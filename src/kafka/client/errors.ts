@@ -1,4 +1,4 @@
-import { StopError } from "../../job/errors.ts";
+import { StopError } from "../../log/mod.ts";
 import { shownAddress } from "./addresses.ts";
 import { Mismatch } from "./probe.ts";
 import { OLDEST_BROKER } from "./versions.ts";

@@ -1,5 +1,5 @@
 import type { KafkaConfig } from "kafkajs";
-import type { Waits } from "../../job/mod.ts";
+import type { Waits } from "../../engine/mod.ts";
 import type { Clock } from "../../types/mod.ts";
 import {
   FETCH_API_KEY,

@@ -1,7 +1,7 @@
 // What a broker must offer. kafkajs finds a version of its own requests that both sides know; the requests
 // that go past it have one version each.
 
-import { StopError } from "../../job/errors.ts";
+import { StopError } from "../../log/mod.ts";
 
 /** Ranges of versions that a broker offers, by the key of the request. */
 export type OfferedVersions = Readonly<

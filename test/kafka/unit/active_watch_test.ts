@@ -6,7 +6,7 @@ import {
 } from "../../../src/kafka/active_process.ts";
 import { type Answer, watchActive } from "../../../src/kafka/active_watch.ts";
 import { encodeUtf8 } from "../../../src/types/mod.ts";
-import { ManualClock } from "../../job/manual_clock.ts";
+import { ManualClock } from "../../engine/manual_clock.ts";
 
 const ACTIVE: ActiveProcess = { memberId: "m 1", instance: "a1-b2", address: "10.0.0.1:8080" };
 const LIVES: Answer = { instance: "a1-b2" };

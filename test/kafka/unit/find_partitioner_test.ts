@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { StopError } from "../../../src/job/mod.ts";
+import { StopError } from "../../../src/log/mod.ts";
 import {
   CANDIDATES,
   partitionerByHash,

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { StopError } from "../../../src/job/mod.ts";
+import { StopError } from "../../../src/log/mod.ts";
 import { hideColons, hostOf, shownAddress } from "../../../src/kafka/client/addresses.ts";
 import { checkVersions } from "../../../src/kafka/client/versions.ts";
 

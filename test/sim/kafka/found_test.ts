@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { BrokerInternals, Connection } from "../../../src/kafka/client/internals.ts";
 import { KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
 import { Membership, type MembershipOptions } from "../../../src/kafka/membership.ts";
-import { ManualClock } from "../../job/manual_clock.ts";
+import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 import { connectionError } from "./client_errors.ts";
 

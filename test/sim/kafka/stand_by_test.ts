@@ -8,7 +8,7 @@ import type { Answer } from "../../../src/kafka/active_watch.ts";
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { protocolError } from "../../../src/kafka/client/internals.ts";
 import { Membership } from "../../../src/kafka/membership.ts";
-import { ManualClock } from "../../job/manual_clock.ts";
+import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 
 const SESSION_MS = 60_000;

@@ -1,0 +1,141 @@
+// The command line of what a user starts: arguments, parameters, signals.
+
+import config from "../../deno.json" with { type: "json" };
+import { fileURLToPath } from "node:url";
+import { JOB_KINDS } from "../jobs/mod.ts";
+import {
+  ParameterError,
+  PARAMETERS,
+  Parameters,
+  readSmallFile,
+  showKey,
+} from "../parameters/mod.ts";
+import { StopError } from "../log/mod.ts";
+import { escapeAllControls, pathTrouble } from "../types/mod.ts";
+import { flushOutputs, standardError } from "../engine/line_output.ts";
+import { closeLogs, withoutSecrets } from "../engine/logging.ts";
+
+const EXIT_UNFORESEEN = 1;
+const EXIT_WRONG = 2;
+const DEFAULT_JOB = PARAMETERS.job.default;
+
+/** The version of this program. */
+export const VERSION = config.version;
+
+export interface Arguments {
+  readonly config: string | null;
+  /** Relative paths are relative to it; null = to the current folder. */
+  readonly folder: string | null;
+  readonly check: boolean;
+  readonly help: boolean;
+  readonly version: boolean;
+  readonly flags: Readonly<Record<string, string>>;
+}
+
+/** @throws {ParameterError} for an argument of another form */
+export function parseArguments(args: readonly string[]): Arguments {
+  const flags: Record<string, string> = {};
+  const asked = { check: false, help: false, version: false };
+  let config: string | null = null;
+  let folder: string | null = null;
+  for (const arg of args) {
+    const [, key, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (arg === "-h") asked.help = true;
+    else if (value === undefined && Object.hasOwn(asked, key ?? "")) {
+      asked[key as keyof typeof asked] = true;
+    } else if (key === "generate" && value === undefined) flags["generate.transactions"] = "true";
+    else if (key === "accept-offset" && value === undefined) flags["accept.offset"] = "true";
+    else if (key === "replace-log" && value === undefined) flags["replace.log"] = "true";
+    else if (key === "config" && value !== undefined) config = value;
+    else if (key === "folder" && value !== undefined) folder = value;
+    else if (key !== undefined && value !== undefined) flags[key] = value;
+    else {throw new ParameterError(
+        "Expected --key=value, --generate, --accept-offset, --replace-log, --check, --help or --version, not " +
+          showKey(arg.replace(/=.*/s, "=...")),
+      );}
+  }
+  return { ...asked, config, folder, flags };
+}
+
+/**
+ * Makes relative paths relative to a folder. `deno task` runs its commands in the folder of deno.json, whereas
+ * data and files belong to where the user stands: its tasks give that folder.
+ *
+ * @throws {ParameterError} when it is not a folder that can be entered
+ */
+export function enterFolder(folder: string | null): void {
+  if (folder === null) return;
+  try {
+    Deno.chdir(folder);
+  } catch (error) {
+    const { reason, remedy } = pathTrouble(error);
+    throw new ParameterError(`Cannot enter the folder ${folder} (--folder): ${reason}; ${remedy}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The file that is read by default, one of those that come with the program, wherever its user stands. */
+function configOf(job: string): string {
+  const kind = job === "kafka" ? "job" : Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB;
+  return fileURLToPath(new URL(`../../config/${kind}.properties`, import.meta.url));
+}
+
+/** @throws {ParameterError} for a file that cannot be read, or a parameter that is wrong */
+export function readParameters({ config, flags }: Arguments): Parameters {
+  const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
+  // Of a job that does not exist the parameters are to tell.
+  const name = config ?? configOf(job);
+  const text = readSmallFile(name, name);
+  const environment = (variable: string) => Deno.env.get(variable);
+  return Parameters.from({ flags, environment, file: { name, text } });
+}
+
+/** Resolves at the first signal that asks to stop; a second one ends the process at once. */
+export function whenAskedToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, () => {
+        if (asked) Deno.exit(130);
+        asked = true;
+        resolve();
+      });
+    }
+  });
+}
+
+/**
+ * Runs a program; answers its exit code. What only its user can mend is told in one line, other errors with
+ * their stack; secrets are taken out of both.
+ *
+ * @param print takes what is to be told; it goes to standard error by default
+ */
+export async function exitCodeOf(
+  program: () => Promise<void>,
+  print: (text: string) => void = (text) => standardError.print(`${text}\n`),
+): Promise<number> {
+  // A path or a value that it quotes must not steer a terminal.
+  const tell = (text: string) => print(escapeAllControls(withoutSecrets(text)));
+  const unhandled = (event: PromiseRejectionEvent) => {
+    event.preventDefault(); // Deno would print it as it is
+    tell(`stockflow: ${Deno.inspect(event.reason)}`);
+    void flushOutputs().finally(() => Deno.exit(EXIT_UNFORESEEN));
+  };
+  globalThis.addEventListener("unhandledrejection", unhandled);
+  try {
+    await program();
+    return 0;
+  } catch (error) {
+    if (error instanceof ParameterError) tell(`stockflow: ${error.message}`);
+    else if (error instanceof StopError) tell(`stockflow: ${error.message}; ${error.remedy}`);
+    else {
+      tell(`stockflow: ${Deno.inspect(error)}`);
+      return EXIT_UNFORESEEN;
+    }
+    return EXIT_WRONG;
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", unhandled);
+    await closeLogs();
+  }
+}

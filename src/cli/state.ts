@@ -1,0 +1,277 @@
+// state: looks into checkpoints, exports and imports them.
+//
+//   deno task state list                            checkpoints of every partition
+//   deno task state inspect <partition> <sequence>  one manifest
+//   deno task state verify                          reads every checkpoint whole and restores it
+//   deno task state export <file>                   a backup: the newest checkpoint of every partition, as a
+//                                                   savepoint of its own, and all savepoints
+//   deno task state export --savepoint=<name> <file>  that savepoint alone
+//   deno task state import <file>                   into a file without checkpoints
+//
+// --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
+// (embedded), --generated those of generated transactions. All but import may run while a job uses the file.
+// --folder=<path> is where the user stands: deno task gives it.
+
+import { enterFolder, exitCodeOf, VERSION } from "./arguments.ts";
+import { isJobKind, jobName } from "../jobs/mod.ts";
+import { ParameterError, PARAMETERS } from "../parameters/mod.ts";
+import { ProgressReporter } from "../engine/mod.ts";
+import { StopError } from "../log/mod.ts";
+import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
+import { KvFileError, openKvFile, openKvFileToRead } from "../kv/mod.ts";
+import {
+  CheckpointStore,
+  coreOptionsOf,
+  DamagedCheckpointError,
+  type ListedCheckpoint,
+  type Manifest,
+  pinnedBy,
+  type Savepoint,
+} from "../state/mod.ts";
+import { shorten, systemChance, systemClock } from "../types/mod.ts";
+import { exportTo, importFrom, readFile } from "./state_files.ts";
+import { Core, CoreError, NO_TIME } from "../wasm/mod.ts";
+
+const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
+                       export [--savepoint=<name>] <file> | import <file>
+                       [--state.kv=${
+  PARAMETERS["state.kv"].default
+}] [--job=${PARAMETERS.job.default}] [--generated]
+       deno task state --help | --version`;
+
+async function openStore(
+  { kind, generated, path, write }: {
+    readonly kind: string;
+    readonly generated: boolean;
+    readonly path: string;
+    readonly write: boolean;
+  },
+): Promise<CheckpointStore> {
+  if (!isJobKind(kind)) {
+    throw new ParameterError(
+      `--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`,
+    );
+  }
+  const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
+  return await CheckpointStore.open(kv, {
+    job: jobName(kind, generated),
+    clock: systemClock,
+    chance: systemChance,
+  });
+}
+
+async function listAll(store: CheckpointStore): Promise<ListedCheckpoint[]> {
+  return (await Promise.all((await store.partitions()).map((p) => store.list(p)))).flat();
+}
+
+function time(ms: bigint | number): string {
+  if (ms === NO_TIME) return "none";
+  return new Date(Number(ms)).toISOString();
+}
+
+async function list(store: CheckpointStore): Promise<void> {
+  const savepoints = await store.savepoints.list();
+  console.log(
+    "partition sequence       offset        items      bytes  taken                     " +
+      "watermark                 retained by",
+  );
+  for (const { partition, sequence, manifest, damage } of await listAll(store)) {
+    const head = `${String(partition).padStart(9)} ${String(sequence).padStart(8)}`;
+    const by = pinnedBy(savepoints, partition).get(sequence)?.join(", ") ?? "age";
+    if (!manifest) {
+      console.log(`${head} ${damage}  ${by}`);
+      continue;
+    }
+    const { scalars, totalBytes, cutAt } = manifest;
+    const figures = [[scalars.position, 12], [scalars.items, 12], [totalBytes, 10]] as const;
+    const columns = figures.map(([n, width]) => String(n).padStart(width)).join(" ");
+    const times = `${time(cutAt)}  ${time(scalars.watermark).padEnd(24)}`;
+    console.log(`${head} ${columns}  ${times}  ${by}`);
+  }
+  for (const { name, at, partitions } of savepoints) {
+    const items = partitions.reduce((n, member) => n + (member?.items ?? 0), 0);
+    const sequences = partitions.map((member) => member?.sequence ?? "empty").join(", ");
+    console.log(`savepoint ${name}: ${time(at)}, ${items} items, checkpoints ${sequences}`);
+  }
+}
+
+async function inspect(store: CheckpointStore, partition: number, sequence: number): Promise<void> {
+  const found = (await store.list(partition)).find((c) => c.sequence === sequence);
+  if (!found) {
+    throw new ParameterError(`There is no checkpoint ${sequence} of partition ${partition}`);
+  }
+  if (!found.manifest) throw new DamagedCheckpointError(found.damage!);
+  console.log(JSON.stringify(found.manifest, (_k, v) => typeof v === "bigint" ? String(v) : v, 2));
+}
+
+/** Restores a checkpoint into a core of its own; throws if anything of it is wrong. */
+async function restoreWhole(
+  store: CheckpointStore,
+  manifest: Manifest,
+  restored: (items: number) => void,
+): Promise<void> {
+  const core = new Core({
+    ...coreOptionsOf(manifest.parameters),
+    partition: manifest.partition,
+    alertTotalMin: 0,
+    alertRateMin: 0,
+  }, systemChance);
+  core.restoreScalars(manifest.scalars);
+  for await (const { segment, bytes } of store.segments(manifest)) {
+    core.restoreSegment(segment, bytes);
+    restored(Number(core.state.items));
+  }
+  if (core.state.items === manifest.scalars.items) return;
+  throw new DamagedCheckpointError(
+    `It holds ${core.state.items} items, not ${manifest.scalars.items}`,
+  );
+}
+
+async function verify(store: CheckpointStore): Promise<boolean> {
+  let whole = true;
+  const listed = await listAll(store);
+  const display = displayOnStderr();
+  const progress = new ProgressReporter("", 1, systemClock, display.onProgress);
+  const itemsOf = (manifest: Manifest | null) => Number(manifest?.scalars.items ?? 0);
+  const total = listed.reduce((n, { manifest }) => n + itemsOf(manifest), 0);
+  const verified = progress.begin("verify", total);
+  let before = 0;
+  for (const { partition, sequence, manifest, damage } of listed) {
+    let problem = damage;
+    if (manifest) {
+      try {
+        await restoreWhole(store, manifest, (items) => verified(before + items));
+      } catch (error) {
+        if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) {
+          throw error;
+        }
+        problem = error.message;
+      }
+    }
+    before += itemsOf(manifest);
+    if (problem !== null) whole = false;
+    display.hide();
+    console.log(`checkpoint ${sequence} of partition ${partition}: ${problem ?? "whole"}`);
+  }
+  progress.end();
+  for (const savepoint of await store.savepoints.list()) {
+    const problem = await problemOf(store, savepoint);
+    if (problem !== null) whole = false;
+    console.log(`savepoint ${savepoint.name}: ${problem ?? "has all of its checkpoints"}`);
+  }
+  return whole;
+}
+
+function displayOnStderr(): ProgressDisplay {
+  return new ProgressDisplay({
+    clock: systemClock,
+    terminal: stderrTerminal(),
+    tell: ({ title, unit, done, total, rate, left }) =>
+      console.error(
+        `${title}: ${done} of ${total} ${unit}, ${showCount(rate)}/s, ${showSeconds(left)}`,
+      ),
+  });
+}
+
+async function problemOf(store: CheckpointStore, savepoint: Savepoint): Promise<string | null> {
+  try {
+    await store.savepoints.manifests(savepoint);
+    return null;
+  } catch (error) {
+    if (error instanceof DamagedCheckpointError) return error.message;
+    throw error;
+  }
+}
+
+function toNumber(text: string | undefined): number {
+  if (text !== undefined && /^[0-9]+$/.test(text)) return Number(text);
+  throw new ParameterError(`Expected a number, not ${JSON.stringify(text ?? "")}\n${USAGE}`);
+}
+
+function required(path: string | undefined): string {
+  if (path) return path;
+  throw new ParameterError(`A file is missing\n${USAGE}`);
+}
+
+/** Flags with a value, and without one. */
+const VALUES = ["state.kv", "job", "folder", "savepoint"] as const;
+const SWITCHES = ["generated", "help", "version"] as const;
+
+interface StateArguments {
+  readonly values: Readonly<Partial<Record<(typeof VALUES)[number], string>>>;
+  readonly switches: ReadonlySet<string>;
+  /** The command and what it works on. */
+  readonly words: readonly string[];
+}
+
+/** @throws {ParameterError} for a flag that is not known, or of another form */
+function parse(args: readonly string[]): StateArguments {
+  const values: Record<string, string> = {};
+  const switches = new Set<string>();
+  const words: string[] = [];
+  for (const arg of args) {
+    const [, key = "", value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
+    if (arg === "-h") switches.add("help");
+    else if (!arg.startsWith("-")) words.push(arg);
+    else if (value !== undefined && (VALUES as readonly string[]).includes(key)) {
+      values[key] = value;
+    } else if (value === undefined && (SWITCHES as readonly string[]).includes(key)) {
+      switches.add(key);
+    } else throw new ParameterError(`Unknown flag ${JSON.stringify(shorten(arg))}\n${USAGE}`);
+  }
+  return { values, switches, words };
+}
+
+async function run(args: readonly string[]): Promise<boolean> {
+  const { values, switches, words: [command, first, second, ...rest] } = parse(args);
+  if (switches.has("help")) return console.log(USAGE), true;
+  if (switches.has("version")) return console.log(`stockflow ${VERSION}`), true;
+  enterFolder(values.folder ?? null);
+  const { savepoint = null } = values;
+  if (savepoint !== null && command !== "export") {
+    throw new ParameterError(`--savepoint=<name> goes with export alone\n${USAGE}`);
+  }
+  // The file is read before a store is created for it.
+  const exported = command === "import" ? await readFile(required(first)) : null;
+  const commands: Record<string, (store: CheckpointStore) => Promise<boolean | void>> = {
+    list,
+    verify,
+    inspect: (store) => inspect(store, toNumber(first), toNumber(second)),
+    export: (store) => exportTo(store, required(first), savepoint),
+    import: (store) => importFrom(store, exported!),
+  };
+  const execute = Object.hasOwn(commands, command ?? "") ? commands[command!] : undefined;
+  if (!execute || rest.length > 0) throw new ParameterError(USAGE);
+  const store = await openStore({
+    kind: values.job ?? PARAMETERS.job.default,
+    generated: switches.has("generated"),
+    path: values["state.kv"] ?? PARAMETERS["state.kv"].default,
+    write: command === "import",
+  });
+  try {
+    return await execute(store) ?? true;
+  } finally {
+    store.close();
+  }
+}
+
+/** Errors that the user can mend, in the words of exitCodeOf. */
+function expected(error: unknown): unknown {
+  if (error instanceof KvFileError) {
+    return new StopError(error.message, error.remedy ?? "look at the file and its disk");
+  }
+  const mends = [DamagedCheckpointError, RangeError];
+  return mends.some((type) => error instanceof type)
+    ? new ParameterError((error as Error).message)
+    : error;
+}
+
+if (import.meta.main) {
+  let whole = true;
+  const code = await exitCodeOf(async () => {
+    whole = await run(Deno.args).catch((error) => {
+      throw expected(error);
+    });
+  });
+  Deno.exit(code || (whole ? 0 : 1));
+}

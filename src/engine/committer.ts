@@ -1,0 +1,195 @@
+import type { CommittedPosition, LogSession, TopicOutput } from "../log/mod.ts";
+import type { Clock } from "../types/mod.ts";
+import { CommitStatistics } from "./durations.ts";
+import { LostError } from "../log/mod.ts";
+import { never, Waiters } from "./waiters.ts";
+
+/** Outputs and position of a partition that are ready to be committed. */
+export interface Pending {
+  readonly position: CommittedPosition;
+  readonly outputs: readonly TopicOutput[];
+}
+
+/** A partition that has something to commit from time to time. */
+export interface CommitSource<P extends Pending = Pending> {
+  readonly partition: number;
+  /** Bytes that wait to be taken. */
+  readonly pendingBytes: number;
+  /** What is new since the last call; null if nothing is, or it is not complete yet. */
+  take(): P | null;
+  /** What was taken is committed. */
+  acknowledge(pending: P): void;
+}
+
+/** Bounds of the bytes that wait for a commit. */
+export interface PendingLimits {
+  /** From so many on a commit is made before its time, or they are written ahead of it. */
+  readonly earlyBytes: number;
+  /** From so many on folding waits. */
+  readonly maxBytes: number;
+}
+
+const MIB = 1024 * 1024;
+const PENDING_LIMITS: PendingLimits = { earlyBytes: 2 * MIB, maxBytes: 8 * MIB };
+
+/** Bytes that are written ahead of one commit, at the most: they are kept until it is acknowledged. */
+const AHEAD_BYTES_MAX = 32 * MIB;
+
+/** So long a commit may take until folding waits for it: what is not committed is folded again after a crash. */
+const SLOW_COMMIT_MS = 5000;
+
+/** A reason for an abort: without one an error with a stack is made each time. */
+const ASKED = "asked for";
+
+/** What was taken from a source. */
+interface Taken {
+  readonly source: CommitSource;
+  readonly pending: Pending;
+}
+
+/** Commits what partitions of one session have pending, in one commit after the other. */
+export class Committer {
+  readonly #room = new Waiters();
+  /** Aborted when a commit is asked for before its time. */
+  #asked = new AbortController();
+  /** When the last commit began. */
+  #begunAt: number;
+  /** Whether a commit is under way. */
+  #committing = false;
+  /** What was written ahead of the next commit, in its order, and the bytes of it. */
+  #ahead: Taken[] = [];
+  #aheadBytes = 0;
+  /** Bytes written ahead that the log does not have for certain. */
+  #unacknowledged = 0;
+
+  constructor(
+    readonly session: LogSession,
+    readonly sources: readonly CommitSource[],
+    readonly intervalMs: number,
+    readonly clock: Clock,
+    readonly statistics: CommitStatistics = new CommitStatistics(),
+    readonly limits = PENDING_LIMITS,
+  ) {
+    this.#begunAt = clock.monotonic();
+  }
+
+  get #pendingBytes(): number {
+    return this.sources.reduce((n, source) => n + source.pendingBytes, 0);
+  }
+
+  /** Asks for a commit before the interval is over. */
+  ask(): void {
+    this.#asked.abort(ASKED);
+  }
+
+  /** Whether folding may go on; asks for a commit in time. */
+  get hasRoom(): boolean {
+    const bytes = this.#pendingBytes;
+    if (bytes >= this.limits.earlyBytes) this.ask();
+    const isSlow = this.#committing && this.clock.monotonic() - this.#begunAt > SLOW_COMMIT_MS;
+    return bytes + this.#unacknowledged < this.limits.maxBytes && !isSlow;
+  }
+
+  /** Resolves when there is room for more pending outputs. */
+  async room(signal: AbortSignal): Promise<void> {
+    while (!this.hasRoom && !signal.aborted) await this.#room.wait(signal);
+  }
+
+  /**
+   * Begins a commit in every interval, and whenever enough waits, until the signal is aborted. Where the
+   * log can, enough is written ahead of the commit instead.
+   *
+   * @param stop ends the waiting for a full disk: what goes on until its commit, such as a checkpoint, would hold
+   * a stop up otherwise
+   * @throws {LostError}
+   */
+  async run(signal: AbortSignal, stop: AbortSignal = never()): Promise<void> {
+    const mayWait = AbortSignal.any([signal, stop]);
+    const ask = () => this.ask();
+    signal.addEventListener("abort", ask);
+    try {
+      while (!signal.aborted) {
+        await this.#wait();
+        if (this.#waitMs > 0 && !signal.aborted && this.#writeAhead()) continue;
+        await this.commit(mayWait);
+      }
+    } finally {
+      signal.removeEventListener("abort", ask);
+    }
+  }
+
+  get #waitMs(): number {
+    return this.#begunAt + this.intervalMs - this.clock.monotonic();
+  }
+
+  async #wait(): Promise<void> {
+    // Who asked during the last commit is heard now.
+    await this.clock.sleep(Math.max(0, this.#waitMs), this.#asked.signal);
+    this.#asked = new AbortController();
+  }
+
+  /** Takes what the sources have; one that is not at rest has nothing. */
+  #take(): Taken[] {
+    const taken = this.sources.map((source) => ({ source, pending: source.take() }))
+      .filter((t): t is Taken => t.pending !== null);
+    if (taken.length > 0) this.#room.wake(); // else no room was made
+    return taken;
+  }
+
+  /** Writes what waits ahead of its commit; false if a commit is to be made instead. */
+  #writeAhead(): boolean {
+    if (!this.session.write || this.#aheadBytes >= AHEAD_BYTES_MAX) return false;
+    const taken = this.#take();
+    this.#ahead.push(...taken);
+    const outputs = outputsOf(taken);
+    if (outputs.length === 0) return true;
+    const bytes = bytesOf(outputs);
+    this.#aheadBytes += bytes;
+    this.#unacknowledged += bytes;
+    void this.session.write(outputs).then(() => {
+      this.#unacknowledged -= bytes;
+      this.#room.wake();
+    }, () => {}); // the commit tells
+    return true;
+  }
+
+  /**
+   * Commits what is pending now, and what was written ahead.
+   *
+   * @param signal until it is aborted, a disk that is full is waited for
+   * @throws {LostError} when it is not known to be committed
+   */
+  async commit(signal?: AbortSignal): Promise<void> {
+    if (this.#committing) throw new Error("A commit is under way");
+    const from = this.#begunAt = this.clock.monotonic();
+    const last = this.#take();
+    const all = [...this.#ahead, ...last];
+    if (all.length === 0) return;
+    this.#ahead = [];
+    this.#aheadBytes = 0;
+    this.#committing = true;
+    const outcome = await this.session.commit({
+      positions: positionsOf(all),
+      outputs: outputsOf(last),
+    }, signal);
+    this.#committing = false;
+    this.#room.wake();
+    if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
+    this.statistics.add(this.clock.monotonic() - from, this.clock.now());
+    for (const { source, pending } of all) source.acknowledge(pending);
+  }
+}
+
+function outputsOf(taken: readonly Taken[]): TopicOutput[] {
+  return taken.flatMap(({ pending }) => pending.outputs);
+}
+
+function bytesOf(outputs: readonly TopicOutput[]): number {
+  return outputs.flatMap((output) => output.batches).reduce((n, batch) => n + batch.length, 0);
+}
+
+/** The position behind the last that was taken of each partition. */
+function positionsOf(taken: readonly Taken[]): ({ partition: number } & CommittedPosition)[] {
+  const last = new Map(taken.map(({ source, pending }) => [source.partition, pending.position]));
+  return [...last].map(([partition, position]) => ({ partition, ...position }));
+}

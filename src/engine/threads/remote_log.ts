@@ -1,0 +1,110 @@
+// The log as a worker thread sees it: claims, reads and commits are calls to the control plane.
+
+import {
+  type ClaimedPartition,
+  type Commit,
+  type CommitOutcome,
+  type GeneratorFacts,
+  type Log,
+  type LogSession,
+  ofTopic,
+  type ReadAnswer,
+  type ReadOptions,
+  type RestoredFrom,
+} from "../../log/mod.ts";
+import type { Method } from "../../log/threaded_log.ts";
+import { type Rpc, Transferred } from "./rpc.ts";
+
+/** To move a buffer costs as much as to copy so many bytes. */
+const COPIED_BYTES_MAX = 2048;
+
+/** Identity and partitions of a log, as a thread is told them. */
+export interface LogFacts {
+  readonly id: string;
+  readonly restoredFrom: RestoredFrom | null;
+  readonly partitions: Readonly<Record<string, number>>;
+  /** The transactions are generated in the thread; null = they come from the log. */
+  readonly generator: GeneratorFacts | null;
+  /** What is committed is looked at afterwards: it is copied instead of moved. */
+  readonly keepOutputs: boolean;
+}
+
+/** A log on the other side of a channel. */
+export class RemoteLog implements Log {
+  constructor(readonly rpc: Rpc, readonly facts: LogFacts) {}
+
+  get id(): string {
+    return this.facts.id;
+  }
+
+  get restoredFrom(): RestoredFrom | null {
+    return this.facts.restoredFrom;
+  }
+
+  partitionsOf(topic: string): number {
+    return ofTopic(this.facts.partitions[topic], topic);
+  }
+
+  async claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<LogSession> {
+    const options = signal ? { signal } : {};
+    const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions], options);
+    return new RemoteSession(this.rpc, input, claimed, this.facts.keepOutputs);
+  }
+}
+
+interface ClaimedSession {
+  readonly session: number;
+  readonly partitions: readonly ClaimedPartition[];
+}
+
+class RemoteSession implements LogSession {
+  readonly partitions: readonly ClaimedPartition[];
+
+  constructor(
+    readonly rpc: Rpc,
+    readonly input: string,
+    readonly claimed: ClaimedSession,
+    readonly keepOutputs: boolean,
+  ) {
+    this.partitions = claimed.partitions;
+  }
+
+  read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+    const { signal, ...rest } = options;
+    const args = [this.claimed.session, partition, offset, rest];
+    return this.rpc.call("read", args, signal ? { signal } : {});
+  }
+
+  commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
+    const batches = this.keepOutputs ? [] : commit.outputs.flatMap((o) => o.batches);
+    const transfer = batches.map((b) => b.buffer as ArrayBuffer);
+    const args = [this.claimed.session, commit, signal !== undefined];
+    return this.rpc.call("commit", args, signal ? { transfer, signal } : { transfer });
+  }
+}
+
+/** The methods by which a thread reaches a log. */
+export function logMethods(log: Log): Record<string, Method> {
+  const sessions: LogSession[] = [];
+  return {
+    claim: async ([input, partitions], signal): Promise<ClaimedSession> => {
+      const session = await log.claim(input, partitions, signal);
+      return { session: sessions.push(session) - 1, partitions: session.partitions };
+    },
+    read: async ([session, partition, offset, options], signal) => {
+      const answer = await sessions[session]!.read(partition, offset, { ...options, signal });
+      // The log may keep its batches: they are copied.
+      const batches = answer.batches.map((batch) => batch.slice());
+      if (batches.length === 1 && batches[0]!.length <= COPIED_BYTES_MAX) {
+        return { ...answer, batches };
+      }
+      return new Transferred({ ...answer, batches }, batches.map((b) => b.buffer as ArrayBuffer));
+    },
+    commit: ([session, commit, mayWait], signal) =>
+      sessions[session]!.commit(commit, mayWait ? signal : undefined),
+  };
+}

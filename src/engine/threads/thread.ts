@@ -1,0 +1,126 @@
+// A worker thread: folds its partitions. Its store is calls to the control plane; an entry module says
+// where its log is.
+
+import type { Log } from "../../log/mod.ts";
+import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
+import { systemChance, systemClock } from "../../types/mod.ts";
+import { BufferPool, warmUp } from "../../wasm/mod.ts";
+import { LostError } from "../../log/mod.ts";
+import { standardError } from "../line_output.ts";
+import { closeLogs, configureLogs } from "../logging.ts";
+import type { LocalOwner } from "../owners.ts";
+import { StateMemory } from "../state_memory.ts";
+import { TransactionWorker } from "../transaction_worker.ts";
+import { Activity } from "./activity.ts";
+import { remoteConditions } from "./remote_conditions.ts";
+import { RemoteKv } from "./remote_kv.ts";
+import { Rpc } from "./rpc.ts";
+import type { WorkerSpec } from "./worker_spec.ts";
+
+/** How often figures are told; the control plane takes their absence for a thread that hangs. */
+const FIGURES_MS = 250;
+/** Buffers for results that a thread keeps, at the most. */
+const BUFFER_BYTES_MAX = 32 * 1024 * 1024;
+
+const scope = self as unknown as {
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  onmessage: ((event: MessageEvent) => void) | null;
+};
+
+const stop = new AbortController();
+const owners = new Map<number, LocalOwner>();
+let worker: TransactionWorker | null = null;
+
+const rpc = new Rpc(scope, {
+  run: ([spec]) => run(spec as WorkerSpec),
+  stop: () => stop.abort(),
+  lookUp: ([partition, ids]) => {
+    const owner = owners.get(partition);
+    if (!owner) throw new LostError(`Partition ${partition} is being recovered`);
+    return owner.lookUp(ids);
+  },
+  checkpoint: ([partition]) => {
+    if (!worker) throw new LostError(`Partition ${partition} is being recovered`);
+    return worker.checkpointNow(partition);
+  },
+});
+
+/** Opens the log that a worker's facts describe. */
+export type OpenLog = (facts: unknown, rpc: Rpc) => Log;
+
+let openLog: OpenLog;
+
+/** Begins to answer calls; what the entry module of a thread does. */
+export function serve(open: OpenLog): void {
+  openLog = open;
+  scope.onmessage = (event) => rpc.receive(event.data);
+}
+
+async function run(spec: WorkerSpec): Promise<void> {
+  if (spec.logs) await configureLogs(spec.logs);
+  const log = openLog(spec.log, rpc);
+  const store = await CheckpointStore.open(new RemoteKv(rpc), {
+    job: spec.job,
+    clock: systemClock,
+    chance: systemChance,
+    addEvent: (event: CheckpointEvent) => rpc.call("addEvent", [event]),
+  });
+  const activity = new Activity(spec.activity);
+  warmUp(spec.core);
+  // Where outputs are told after their commit, whoever is told may keep them.
+  const buffers = spec.committed ? null : new BufferPool(BUFFER_BYTES_MAX);
+  worker = new TransactionWorker({
+    settings: spec.settings,
+    log,
+    store,
+    parameters: foldParametersOf(spec.core),
+    coreOptions: (partition) => ({ ...spec.core, partition, ...(buffers ? { buffers } : {}) }),
+    buffers,
+    topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
+    partitions: spec.partitions,
+    conditions: remoteConditions(rpc),
+    memory: new StateMemory(spec.memory, spec.memoryBytesMax),
+    holdsBack: spec.holdsBack,
+    clock: systemClock,
+    chance: systemChance,
+    onOutcomes: spec.outcomes
+      ? (partition, first, outcomes) =>
+        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
+      : null,
+    onStep: (step, partition) => activity.set(step, partition),
+    onProgress: (progress) => rpc.notify("progress", [progress]),
+    onOwner,
+    onCommitted: (results, summaries) => {
+      if (spec.committed) rpc.notify("committed", [results, summaries]);
+    },
+  });
+  const ended = new AbortController();
+  void tellFigures(worker, ended.signal);
+  try {
+    await worker.run(stop.signal);
+  } finally {
+    ended.abort();
+    await closeLogs();
+    tell(worker);
+  }
+}
+
+function onOwner(partition: number, owner: LocalOwner | null): void {
+  if (owner) owners.set(partition, owner);
+  else owners.delete(partition);
+  rpc.notify("owner", [partition, owner !== null]);
+  void owner?.ready.then(() => {
+    if (owners.get(partition) === owner) rpc.notify("ready", [partition]);
+  });
+}
+
+function tell(of: TransactionWorker): void {
+  rpc.notify("figures", [{ ...of.figures(), linesDropped: standardError.dropped }]);
+}
+
+async function tellFigures(of: TransactionWorker, ended: AbortSignal): Promise<void> {
+  while (!ended.aborted) {
+    tell(of);
+    await systemClock.sleep(FIGURES_MS, ended);
+  }
+}

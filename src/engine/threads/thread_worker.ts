@@ -1,0 +1,229 @@
+import type { Log } from "../../log/mod.ts";
+import type { CheckpointStore } from "../../state/mod.ts";
+import type { Chance, Clock } from "../../types/mod.ts";
+import type { Conditions } from "../conditions.ts";
+import { LostError } from "../../log/mod.ts";
+import type { JobWorker } from "../job_worker.ts";
+import type { OnProgress, Progress, Work } from "../progress.ts";
+import { supervise } from "../supervise.ts";
+import { addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
+import type { ItemOwner } from "../owners.ts";
+import type { OnOutcomes } from "../partition_processor.ts";
+import { Activity } from "./activity.ts";
+import { conditionMethods } from "./remote_conditions.ts";
+import { kvMethods } from "./remote_kv.ts";
+import { logMethods } from "./remote_log.ts";
+import type { ThreadedLog } from "../../log/threaded_log.ts";
+import type { Method } from "../../log/threaded_log.ts";
+import { Rpc } from "./rpc.ts";
+import type { WorkerSpec } from "./worker_spec.ts";
+
+/** A thread as it is seen from outside. */
+export type Thread = Pick<
+  Worker,
+  "postMessage" | "terminate" | "onmessage" | "onmessageerror" | "onerror"
+>;
+
+/** Starts a thread that waits to be told what to do. */
+function startThread(name: string, entry: URL): Thread {
+  return new Worker(entry, { type: "module", name });
+}
+
+/** How often it is looked whether a thread still answers. */
+const LOOK_MS = 500;
+
+export interface ThreadWorkerOptions {
+  readonly name: string;
+  /** What the thread is told; where it tells its activity is added. */
+  readonly spec: Omit<WorkerSpec, "activity">;
+  readonly log: Log;
+  /** How the thread opens the log by itself; without it, by calls to this one. */
+  readonly ownLog?: ThreadedLog;
+  readonly store: CheckpointStore;
+  /** Where the thread's conditions are reported, under the worker's name. */
+  readonly conditions: Conditions;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** A thread that says nothing for so long is taken to hang, and replaced. */
+  readonly watchdogMs: number;
+  /** Starts a thread; a test brings its own. */
+  readonly startThread?: (name: string, entry: URL) => Thread;
+  readonly onOutcomes: OnOutcomes | null;
+  readonly onProgress?: OnProgress | undefined;
+  onOwner(partition: number, owner: ItemOwner | null): void;
+  onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
+}
+
+/** A transaction worker in a thread of its own: started, watched, and started again when it crashes. */
+export class ThreadWorker implements JobWorker {
+  #figures: WorkerFigures = NO_FIGURES;
+  /** Figures of threads that are gone. */
+  #before: WorkerFigures = NO_FIGURES;
+  /** Works that the thread has not ended. */
+  readonly #underWay = new Map<Work, Progress>();
+  #rpc: Rpc | null = null;
+  #thread: Thread | null = null;
+
+  constructor(readonly options: ThreadWorkerOptions) {}
+
+  figures(): WorkerFigures {
+    return addFigures(this.#before, this.#figures);
+  }
+
+  run(stop: AbortSignal): Promise<void> {
+    const { name, clock, chance, spec } = this.options;
+    return supervise(() => this.#life(stop), stop, {
+      name,
+      clock,
+      chance,
+      attempts: spec.settings.restartAttempts,
+      retries: spec.settings.logRetries,
+      progress: () => this.figures().commits,
+      onRecovery: () => {
+        const { recoveries } = this.#before;
+        this.#before = { ...this.#before, recoveries: recoveries + 1 };
+      },
+    });
+  }
+
+  async checkpointNow(partition: number): Promise<number | null> {
+    if (!this.#rpc) throw new LostError(`Partition ${partition} is being recovered`);
+    return await this.#rpc.call("checkpoint", [partition]);
+  }
+
+  /** Ends the thread at once, as a crash would; tests ask for it. */
+  crash(): void {
+    this.#thread?.terminate();
+    this.#rpc?.close("The thread was ended");
+    this.#onCrash?.(new Error("The thread was ended"));
+  }
+
+  #onCrash: ((error: Error) => void) | null = null;
+
+  async #life(stop: AbortSignal): Promise<void> {
+    const { spec, name, ownLog } = this.options;
+    const entry = ownLog?.entry ?? new URL("./remote_log_thread.ts", import.meta.url);
+    const thread = (this.options.startThread ?? startThread)(name, entry);
+    const activity = new Activity();
+    activity.set("starting", 0);
+    const crashed = Promise.withResolvers<never>();
+    crashed.promise.catch(() => {});
+    let silentMs = 0;
+    const rpc = new Rpc(thread, this.#methods());
+    thread.onmessage = (event) => {
+      silentMs = 0;
+      rpc.receive(event.data);
+    };
+    thread.onerror = (event) => {
+      event.preventDefault();
+      crashed.reject(new Error(`The thread crashed: ${event.message}`));
+    };
+    thread.onmessageerror = () =>
+      crashed.reject(new Error("A message of the thread cannot be read"));
+    this.#onCrash = crashed.reject;
+    this.#rpc = rpc;
+    this.#thread = thread;
+    const askToStop = () => rpc.notify("stop", []);
+    stop.addEventListener("abort", askToStop);
+    const over = new AbortController();
+    void this.#watch(over.signal, activity, () => silentMs += LOOK_MS).catch(crashed.reject);
+    try {
+      const ended = rpc.call<void>("run", [{ ...spec, activity: activity.memory }]);
+      ended.catch(() => {}); // whoever loses the race has nothing to say
+      if (stop.aborted) askToStop();
+      await Promise.race([ended, crashed.promise]);
+    } finally {
+      over.abort();
+      stop.removeEventListener("abort", askToStop);
+      rpc.close("The thread has ended");
+      thread.terminate();
+      this.#keepFigures();
+      this.#endProgress();
+      this.options.conditions.clearAll(name);
+      for (const partition of spec.partitions) this.options.onOwner(partition, null);
+    }
+  }
+
+  #tellProgress(progress: Progress): void {
+    if (progress.over) this.#underWay.delete(progress.work);
+    else this.#underWay.set(progress.work, progress);
+    this.options.onProgress?.(progress);
+  }
+
+  /** A thread that is gone no longer tells that its works are over. */
+  #endProgress(): void {
+    for (const progress of this.#underWay.values()) {
+      this.options.onProgress?.({ ...progress, over: true });
+    }
+    this.#underWay.clear();
+  }
+
+  #keepFigures(): void {
+    this.#before = this.figures();
+    this.#figures = NO_FIGURES;
+    this.#rpc = this.#thread = null;
+  }
+
+  /**
+   * Fails when the thread has not been heard of for too long. Looks are counted instead of time: while this thread
+   * itself stands still, what the other one says waits to be heard.
+   *
+   * @param lookAgain to be called at every look; returns for how many ms of looks it was silent
+   */
+  async #watch(over: AbortSignal, activity: Activity, lookAgain: () => number): Promise<void> {
+    const { clock, watchdogMs } = this.options;
+    while (!over.aborted) {
+      await clock.sleep(LOOK_MS, over);
+      if (over.aborted) return;
+      const silentMs = lookAgain();
+      if (silentMs < watchdogMs) continue;
+      throw new Error(
+        `The thread hangs while ${activity}: it was silent for ${silentMs} ms ` +
+          "(watchdog.timeout.ms), and is replaced",
+      );
+    }
+  }
+
+  #methods(): Record<string, Method> {
+    const { name, log, ownLog, store, conditions } = this.options;
+    const { onOutcomes, onOwner, onCommitted } = this.options;
+    const owners = new Map<number, RemoteOwner>();
+    return {
+      ...(ownLog?.methods ?? logMethods(log)),
+      ...kvMethods(store.kv),
+      ...conditionMethods(conditions.reporter(name)),
+      addEvent: ([event]) => store.addEvent(event),
+      progress: ([progress]) => this.#tellProgress(progress),
+      figures: ([figures]) => void (this.#figures = figures),
+      outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
+      committed: ([results, summaries]) => onCommitted(results, summaries),
+      owner: ([partition, owned]) => {
+        const owner = owned ? new RemoteOwner(this.#rpc!, partition) : null;
+        if (owner) owners.set(partition, owner);
+        onOwner(partition, owner);
+      },
+      ready: ([partition]) => owners.get(partition)?.setReady(),
+    };
+  }
+}
+
+/** The owner of a partition that is folded in another thread. */
+class RemoteOwner implements ItemOwner {
+  readonly #ready = Promise.withResolvers<void>();
+  isReady = false;
+
+  constructor(readonly rpc: Rpc, readonly partition: number) {}
+
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  setReady(): void {
+    this.isReady = true;
+    this.#ready.resolve();
+  }
+
+  lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
+    return this.rpc.call("lookUp", [this.partition, ids]);
+  }
+}

@@ -1,0 +1,30 @@
+import type { Clock } from "../types/mod.ts";
+import type { Shares } from "./figures.ts";
+
+type State = keyof Shares;
+
+/** Sums up what several loops of a worker do with their time; older time counts less. */
+export class TimeShares {
+  readonly #sums: Record<State, number> = { busy: 0, idle: 0, backPressured: 0 };
+
+  constructor(readonly clock: Clock) {}
+
+  /** Measures a wait or a piece of work. */
+  async measure<T>(state: State, work: () => Promise<T>): Promise<T> {
+    const from = this.clock.monotonic();
+    try {
+      return await work();
+    } finally {
+      this.#sums[state] += this.clock.monotonic() - from;
+    }
+  }
+
+  /** Shares since about the last calls of this. */
+  take(): Shares {
+    const { busy, idle, backPressured } = this.#sums;
+    const all = busy + idle + backPressured;
+    for (const state of Object.keys(this.#sums) as State[]) this.#sums[state] /= 2;
+    const share = (ms: number) => all === 0 ? 0 : ms / all;
+    return { busy: share(busy), idle: share(idle), backPressured: share(backPressured) };
+  }
+}

@@ -1,0 +1,60 @@
+import type { Log } from "../log/mod.ts";
+import type { CheckpointStore, FoldParameters } from "../state/mod.ts";
+import type { Chance, Clock } from "../types/mod.ts";
+import type { BufferPool, CoreOptions } from "../wasm/mod.ts";
+import type { ConditionReporter } from "./conditions.ts";
+import type { OnProgress } from "./progress.ts";
+import type { StateMemory } from "./state_memory.ts";
+import type { PendingLimits } from "./committer.ts";
+import type { LocalOwner } from "./owners.ts";
+import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
+
+/** Timing and limits, from the parameters. */
+export interface JobSettings {
+  readonly commitIntervalMs: number;
+  readonly checkpointIntervalMs: number;
+  readonly checkpointTimeoutMs: number;
+  readonly checkpointsRetained: number;
+  readonly recoveryRecordsMax: number;
+  readonly idleTimeoutMs: number;
+  /** Recoveries in a row, without a commit between them, from errors that are no loss of a session. */
+  readonly restartAttempts: number;
+  /** The same, from a log that refuses what it is asked. */
+  readonly logRetries: number;
+  /** Many records that belong to other partitions stop the job; else they are dead letters, however many. */
+  readonly stopsAtStrays: boolean;
+}
+
+/** What a transaction worker needs of its surroundings, in whatever thread it runs. */
+export interface WorkerContext {
+  readonly settings: JobSettings;
+  readonly log: Log;
+  readonly store: CheckpointStore;
+  readonly parameters: FoldParameters;
+  readonly coreOptions: (partition: number) => CoreOptions;
+  readonly topics: OutputTopics;
+  /** Gets the result batches back once they are committed and told; the cores take their buffers from it. */
+  readonly buffers?: BufferPool | null;
+  /** The partitions that this worker folds; all by default. */
+  readonly partitions?: readonly number[];
+  /** Bounds of what waits for a commit; those of Committer by default. */
+  readonly pendingLimits?: PendingLimits;
+  /** Where it reports what is not as it should be. */
+  readonly conditions: ConditionReporter;
+  /** Memory of all partitions; this worker's are reported there. */
+  readonly memory: StateMemory;
+  /** Whether new items are held back here when memory is full; else whoever appends does. */
+  readonly holdsBack: boolean;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** Is told the outcome of every record; null if nobody wants to know. */
+  readonly onOutcomes: OnOutcomes | null;
+  /** Is told what the worker is busy with. */
+  onStep?(step: "waiting" | "recovering" | "folding", partition: number): void;
+  /** Is told how far works have come that can take long. */
+  readonly onProgress?: OnProgress | undefined;
+  /** Is told that a partition is owned, or no longer. */
+  onOwner(partition: number, owner: LocalOwner | null): void;
+  /** Is given the result and summary batches of a commit. */
+  onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
+}

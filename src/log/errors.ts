@@ -1,0 +1,45 @@
+/** The job cannot go on by itself: exit 2 with what is wrong and what to do. */
+export class StopError extends Error {
+  override readonly name = "StopError";
+
+  /** @param remedy what the user may do, a sentence without full stop */
+  constructor(message: string, readonly remedy: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** A batch of the log cannot be read. It is read once more, from its log, before the job stops. */
+export class DamagedBatchError extends StopError {
+  /** @param batch tells it apart: topic, partition and offset */
+  constructor(readonly batch: string, message: string, remedy: string, options?: ErrorOptions) {
+    super(message, remedy, options);
+  }
+}
+
+/** The log refuses what it was asked, for another reason than that it is not there. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
+/** The session was lost; the recovery path is to be taken. */
+export class LostError extends Error {
+  override readonly name = "LostError";
+}
+
+/** This process stands by for another: only that one can do it. */
+export class StandByError extends LostError {
+  /** @param active host:port of the active process; null = it says none */
+  constructor(active: string | null) {
+    super(
+      "This process stands by; the active one " +
+        (active === null
+          ? "has no address that others could ask (http.advertised.host)"
+          : `is at ${active}`),
+    );
+  }
+}
+
+/** It cannot be done at the moment; it may be asked for again. */
+export class UnavailableError extends Error {
+  override readonly name = "UnavailableError";
+}

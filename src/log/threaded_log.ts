@@ -1,0 +1,13 @@
+/** A method of a thread; the signal is aborted when the caller no longer wants the answer. */
+// deno-lint-ignore no-explicit-any -- arguments are what the other side sends
+export type Method = (args: any[], signal: AbortSignal) => unknown;
+
+/** How worker threads open a log by themselves, so that records do not pass through the control plane. */
+export interface ThreadedLog {
+  /** Module of the thread; it calls serve with what opens the log. */
+  readonly entry: URL;
+  /** What that is given; it can be cloned. */
+  readonly facts: unknown;
+  /** What the thread may call of the control plane for it. */
+  readonly methods: Readonly<Record<string, Method>>;
+}

@@ -1,0 +1,27 @@
+// parameters: what a user sets.
+//
+// What lives here: the table of all parameters, their kinds and checks, reading them from flags, environment and
+// files, keys of other programs.
+// What may not: what a parameter does.
+//
+// Text goes in, checked values come out.
+
+export { ParameterError } from "./errors.ts";
+export { readSmallBytes, readSmallFile, SMALL_FILE_BYTES_MAX } from "./files.ts";
+export { FOREIGN_KEYS } from "./foreign_keys.ts";
+export {
+  environmentName,
+  PARAMETER_KEYS,
+  type ParameterKey,
+  PARAMETERS,
+  type ParameterValue,
+} from "./parameter_table.ts";
+export {
+  formatOf,
+  isSecret,
+  parameterHelp,
+  Parameters,
+  type ParameterSources,
+  partitionerNameOf,
+  showKey,
+} from "./parameters.ts";

@@ -1,0 +1,284 @@
+import { AppendTimeoutError, type EmbeddedLog } from "../log/mod.ts";
+import { WriteFailedError } from "../kv/mod.ts";
+import {
+  type Clock,
+  type Codec,
+  encodeUtf8,
+  type ItemTransaction,
+  type NewRecord,
+  type Query,
+  type QueryResult,
+  Turns,
+} from "../types/mod.ts";
+import { OUTCOME_ACCEPTED, OUTCOME_REJECTED } from "../wasm/mod.ts";
+import { Admission } from "./admission.ts";
+import type { ConditionReporter } from "../engine/conditions.ts";
+import type { StateMemory } from "../engine/state_memory.ts";
+import { OffsetWaiters } from "./offset_waiters.ts";
+import type { Owners } from "../engine/owners.ts";
+import type { QueryOutcome } from "./query_processor.ts";
+
+/** The service takes no more for the moment. */
+export class OverloadedError extends Error {
+  override readonly name = "OverloadedError";
+}
+
+/** What was asked for does not fit the kind of job. */
+export class ConflictError extends Error {
+  override readonly name = "ConflictError";
+}
+
+/** Records of a request that are appended together; a larger request is cut, so that others get their turn. */
+const PIECE_RECORDS = 1000;
+/** The same while short requests are under way, which wait for a piece in several places. */
+const SHARED_PIECE_RECORDS = 400;
+/** Pieces of a request that are durable and not answered yet: what is folded stays close to what is appended. */
+const UNANSWERED_PIECES_MAX = 2;
+/** Records that are made between two looks whether a slice is over, and the work of one (see Slices). */
+const LOOK_RECORDS = 64;
+const RECORD_UNITS = 128;
+/** Records that may be under way at once, and bytes that may wait for the log. */
+const WAITING_MAX = 200_000;
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
+
+export interface GatewayOptions {
+  readonly log: EmbeddedLog;
+  /** Null: transactions come from elsewhere. */
+  readonly transactionTopic: string | null;
+  readonly queryTopic: string;
+  readonly codec: Codec;
+  readonly owners: Owners;
+  readonly clock: Clock;
+  /** Memory of all partitions: beyond its bound transactions of new items are refused. */
+  readonly memory: StateMemory;
+  readonly conditions: ConditionReporter;
+  /** How long records may wait for their turn to be written, in ms. */
+  readonly appendTimeoutMs: number;
+}
+
+/** How a record is made of one of the things that a request brings. */
+type Making<T> = (
+  thing: T,
+) => { readonly partition: number; readonly key: Uint8Array | null; readonly value: Uint8Array };
+
+/** What a piece of a request brings to one partition: its records, and their indexes in the request. */
+interface Part {
+  readonly indexes: number[];
+  readonly records: NewRecord[];
+}
+
+/** A piece of a request on its way. Neither promise is ever rejected: errors are among the answers. */
+interface Piece {
+  /** With the first error, or null: everything is in the log. */
+  readonly appended: Promise<Error | null>;
+  readonly answered: Promise<unknown>;
+}
+
+/**
+ * The way in for callers inside the process: appends records to the embedded log and answers what became
+ * of them. An answer means that the record is durable: it is in the log, and the log decides.
+ */
+export class Gateway {
+  readonly transactionWaiters = new OffsetWaiters<number>();
+  readonly queryWaiters = new OffsetWaiters<QueryOutcome>();
+
+  readonly #turns: Turns;
+  readonly #admission: Admission;
+
+  constructor(readonly options: GatewayOptions) {
+    this.#turns = Turns.of(options.clock);
+    this.#admission = new Admission(options.memory, options.owners, options.conditions);
+  }
+
+  /**
+   * Executes transactions; answers for each whether it succeeded, in their order, or the error for
+   * which it is not known to be executed.
+   *
+   * @throws {OverloadedError} before anything was done
+   * @throws {ConflictError} when transactions come from elsewhere
+   */
+  async execute(transactions: readonly ItemTransaction[]): Promise<(boolean | Error)[]> {
+    const { codec, owners, transactionTopic } = this.options;
+    if (transactionTopic === null) throw new ConflictError("Transactions are generated");
+    const making: Making<ItemTransaction> = (t) => {
+      const key = encodeUtf8(t.itemId);
+      const value = encodeUtf8(codec.formatTransaction(t));
+      return { partition: owners.partitionOfBytes(key), key, value };
+    };
+    const outcomes = await this.#admission.admit(
+      transactions,
+      (admitted) => this.#submit(transactionTopic, this.transactionWaiters, admitted, making),
+    );
+    return outcomes.map((outcome) => {
+      if (outcome === OUTCOME_ACCEPTED) return true;
+      if (outcome === OUTCOME_REJECTED) return false;
+      return outcome instanceof Error
+        ? outcome
+        : new Error(`The core refused it: outcome ${outcome}`);
+    });
+  }
+
+  /**
+   * Answers queries, in their order; an error where there is no answer.
+   *
+   * @throws {OverloadedError} before anything was done
+   */
+  async ask(queries: readonly Query[]): Promise<(QueryResult | Error)[]> {
+    const { codec, owners, queryTopic, log } = this.options;
+    const partitions = log.partitionsOf(queryTopic);
+    return await this.#submit(queryTopic, this.queryWaiters, queries, (q) => ({
+      partition: owners.partitionOf(q.itemId) % partitions,
+      key: null,
+      value: encodeUtf8(codec.formatQuery(q)),
+    }));
+  }
+
+  async #submit<T, O>(
+    topic: string,
+    waiters: OffsetWaiters<O>,
+    things: readonly T[],
+    making: Making<T>,
+  ): Promise<(O | Error)[]> {
+    const { log, clock } = this.options;
+    const first = Math.min(things.length, PIECE_RECORDS);
+    if (waiters.count + first > WAITING_MAX && waiters.count > 0) {
+      throw new OverloadedError(`${waiters.count} records are under way already`);
+    }
+    if (log.waitingBytes > WAITING_BYTES_MAX) {
+      throw new OverloadedError(`${log.waitingBytes} bytes wait for the log already`);
+    }
+    const answers = new Array<O | Error>(things.length);
+    if (things.length <= PIECE_RECORDS) {
+      const parts = new Map<number, Part>();
+      addParts(parts, things, 0, things.length, making, clock.now());
+      this.#turns.short++;
+      await this.#send(topic, parts, waiters, answers).answered;
+      this.#turns.short--;
+    } else await this.#submitInPieces(topic, waiters, things, making, answers);
+    return answers;
+  }
+
+  /**
+   * Appends a large request piece by piece. A piece is appended when the one before it is in the log, so that
+   * records of an item keep their order, and others have their turn; behind an error nothing is appended.
+   */
+  async #submitInPieces<T, O>(
+    topic: string,
+    waiters: OffsetWaiters<O>,
+    things: readonly T[],
+    making: Making<T>,
+    answers: (O | Error)[],
+  ): Promise<void> {
+    let last: Piece | null = null;
+    let failed: Error | null = null;
+    const unanswered: Promise<unknown>[] = [];
+    for (let from = 0, to = 0; from < things.length && !failed; from = to) {
+      to = Math.min(from + this.#pieceRecords, things.length);
+      // While the piece before is being written.
+      const parts = await this.#partsOf(things, from, to, making);
+      failed = await last?.appended ?? null;
+      if (unanswered.length >= UNANSWERED_PIECES_MAX) await unanswered.shift();
+      if (failed) {
+        const why = `An earlier record of the request could not be appended: ${failed.message}`;
+        answers.fill(new WriteFailedError(why, { cause: failed }), from);
+      } else unanswered.push((last = this.#send(topic, parts, waiters, answers)).answered);
+    }
+    await Promise.all(unanswered);
+  }
+
+  /** Records of a piece that is made now. */
+  get #pieceRecords(): number {
+    return this.#turns.short > 0 ? SHARED_PIECE_RECORDS : PIECE_RECORDS;
+  }
+
+  /** Makes the records of a piece, in slices between which everything else has its turn. */
+  async #partsOf<T>(
+    things: readonly T[],
+    from: number,
+    to: number,
+    making: Making<T>,
+  ): Promise<Map<number, Part>> {
+    const parts = new Map<number, Part>();
+    const timestamp = this.options.clock.now();
+    const slices = this.#turns.begin();
+    for (let at = from; at < to; at += LOOK_RECORDS) {
+      if (slices.isDue(RECORD_UNITS * LOOK_RECORDS)) await slices.next();
+      addParts(parts, things, at, Math.min(at + LOOK_RECORDS, to), making, timestamp);
+    }
+    return parts;
+  }
+
+  /** Appends the parts of a piece, and notes their answers. */
+  #send<O>(
+    topic: string,
+    parts: ReadonlyMap<number, Part>,
+    waiters: OffsetWaiters<O>,
+    answers: (O | Error)[],
+  ): Piece {
+    let failed: Error | null = null;
+    const appends: Promise<unknown>[] = [];
+    const outcomes: Promise<void>[] = [];
+    for (const [partition, { indexes, records }] of parts) {
+      const { appended, values } = this.#append(topic, partition, records, waiters);
+      appends.push(appended.catch((error) => failed ??= this.#errorOf(error)));
+      outcomes.push(values.then(
+        (all) => indexes.forEach((i, k) => answers[i] = all[k]!),
+        (error) => {
+          const reason = this.#errorOf(error);
+          for (const i of indexes) answers[i] = reason;
+        },
+      ));
+    }
+    const appended = Promise.all(appends).then(() => failed);
+    return { appended, answered: Promise.all(outcomes) };
+  }
+
+  #errorOf(error: Error): Error {
+    if (!(error instanceof AppendTimeoutError)) return error;
+    const { appendTimeoutMs } = this.options;
+    return new OverloadedError(
+      `The records waited ${appendTimeoutMs} ms for their turn to be written (append.timeout.ms)`,
+      { cause: error },
+    );
+  }
+
+  /** Appends records and waits for what becomes of them. Waiting begins before anyone can read them. */
+  #append<O>(
+    topic: string,
+    partition: number,
+    records: readonly NewRecord[],
+    waiters: OffsetWaiters<O>,
+  ): { appended: Promise<unknown>; values: Promise<O[]> } {
+    let waiting: ReturnType<OffsetWaiters<O>["wait"]> | null = null;
+    const appended = this.options.log.append(topic, partition, records, {
+      waitMsMax: this.options.appendTimeoutMs,
+      onAssigned: (base) => {
+        waiting?.cancel();
+        waiting = waiters.wait(partition, base, records.length);
+        waiting.values.catch(() => {}); // the job may end before the append does
+      },
+    }).catch((error) => {
+      waiting?.cancel();
+      throw error;
+    });
+    return { appended, values: appended.then(() => waiting!.values) };
+  }
+}
+
+/** Adds the records of some of a request's things to those of their partitions. */
+function addParts<T>(
+  parts: Map<number, Part>,
+  things: readonly T[],
+  from: number,
+  to: number,
+  make: Making<T>,
+  timestamp: number,
+): void {
+  for (let i = from; i < to; i++) {
+    const { partition, key, value } = make(things[i]!);
+    let part = parts.get(partition);
+    if (!part) parts.set(partition, part = { indexes: [], records: [] });
+    part.indexes.push(i);
+    part.records.push({ timestamp, key, value });
+  }
+}

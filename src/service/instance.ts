@@ -1,0 +1,28 @@
+/** The header of an answer that tells the instance which gave it. */
+export const INSTANCE_HEADER = "stockflow-instance";
+
+/** Addresses that stand for all of a machine, and name none that others could ask. */
+const WILDCARDS = ["0.0.0.0", "::"];
+
+/** One life of a process, from its start to its end. */
+export class Instance {
+  #address: string | null = null;
+
+  /** @param id a UUID of this life */
+  constructor(readonly id: string) {}
+
+  /** Where other processes may ask it, as host:port; null = nowhere. */
+  get address(): string | null {
+    return this.#address;
+  }
+
+  /** It listens there from now on, until it ends. */
+  listensAt(host: string, port: number): void {
+    this.#address = WILDCARDS.includes(host) ? null : addressOf(host, port);
+  }
+}
+
+/** `host:port`, an IPv6 address in brackets. */
+export function addressOf(hostname: string, port: number): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}

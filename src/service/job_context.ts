@@ -1,0 +1,33 @@
+import type { Log } from "../log/mod.ts";
+import type { CheckpointStore } from "../state/mod.ts";
+import type { Chance, Clock, Codec } from "../types/mod.ts";
+import type { Conditions } from "../engine/conditions.ts";
+import type { Disk } from "./disk.ts";
+import type { OffsetWaiters } from "./offset_waiters.ts";
+import type { StateMemory } from "../engine/state_memory.ts";
+import type { QueryOutcome } from "./query_processor.ts";
+import type { Wiring } from "./streams.ts";
+import type { Owners } from "../engine/owners.ts";
+import type { OutputTopics } from "../engine/partition_processor.ts";
+import type { JobSettings } from "../engine/worker_context.ts";
+
+/** What the parts of a job on the control plane share. */
+export interface JobContext {
+  readonly settings: JobSettings;
+  readonly wiring: Wiring;
+  readonly transactionLog: Log;
+  readonly queryLog: Log;
+  readonly store: CheckpointStore;
+  readonly codec: Codec;
+  readonly topics: OutputTopics;
+  readonly owners: Owners;
+  /** What is not as it should be now. */
+  readonly conditions: Conditions;
+  /** The disks of the files that the job writes. */
+  readonly disks: readonly Disk[];
+  /** Memory of all partitions. */
+  readonly memory: StateMemory;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly queryWaiters: OffsetWaiters<QueryOutcome> | null;
+}

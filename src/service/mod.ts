@@ -1,0 +1,35 @@
+// service: the control plane.
+//
+// What lives here: the streams that a job wires, the pipeline that is made of them, the running job, the way in for
+// callers in the process (gateway), queries, savepoints, disks.
+// What may not: HTTP, and any kind of job.
+//
+// Transactions and queries come in as values, go into a log, and are answered when they are folded.
+
+export { MemoryFullError } from "./admission.ts";
+export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
+export {
+  generatorOptionsOf,
+  openGeneratorLog,
+  QUERY_INTERVAL_MS,
+  randomQuery,
+  rateOf,
+  shareOf,
+} from "./generated_stream.ts";
+export { addressOf, Instance, INSTANCE_HEADER } from "./instance.ts";
+export { ItemTransactionJob } from "./item_transaction_job.ts";
+export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
+export type { LogPage, LogReader } from "./log_reader.ts";
+export { foldParametersFor, Pipeline } from "./pipeline.ts";
+export type { RunningJob } from "./running_job.ts";
+export {
+  type CallbackSink,
+  type InputStream,
+  type LogSource,
+  type LogUser,
+  OutputStream,
+  type Sink,
+  type TopicSink,
+  type Wiring,
+} from "./streams.ts";
+export { lookAtFiles, MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";

@@ -1,0 +1,135 @@
+import type { LogSession } from "../log/mod.ts";
+import type { CommitSource } from "../engine/committer.ts";
+import { Committer } from "../engine/committer.ts";
+import type { Reason } from "../types/mod.ts";
+import { CommitStatistics } from "../engine/durations.ts";
+import type { JobContext } from "./job_context.ts";
+import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
+import { never } from "../engine/waiters.ts";
+import { supervise, together } from "../engine/supervise.ts";
+
+const READ_BYTES = 64 * 1024;
+/** Nothing is due between queries: a read ends when one comes, or with its signal. */
+const READ_WAIT_MS = 10_000;
+
+/** Answers the query topic: claims it, looks up, commits results and positions. */
+export class QueryWorker {
+  commits = 0;
+  recoveries = 0;
+  processors: readonly QueryProcessor[] = [];
+  readonly committed = new CommitStatistics();
+  #answeredBefore = 0;
+  #invalidBefore: ReadonlyMap<Reason, number> = new Map();
+
+  constructor(readonly job: JobContext) {}
+
+  get answered(): number {
+    return this.processors.reduce((n, p) => n + p.answered, this.#answeredBefore);
+  }
+
+  /** Invalid queries by reason. */
+  get invalid(): ReadonlyMap<Reason, number> {
+    const sums = new Map(this.#invalidBefore);
+    for (const [reason, n] of this.processors.flatMap((p) => [...p.invalid])) {
+      sums.set(reason, (sums.get(reason) ?? 0) + n);
+    }
+    return sums;
+  }
+
+  /** Runs until the signal asks it to stop; then commits what is pending. */
+  run(stop: AbortSignal): Promise<void> {
+    const { clock, chance, settings, wiring, conditions } = this.job;
+    return supervise((begun) => this.#session(stop, begun), stop, {
+      name: `Queries of ${wiring.queries.topic}`,
+      clock,
+      chance,
+      attempts: settings.restartAttempts,
+      retries: settings.logRetries,
+      progress: () => this.commits,
+      onRecovery: () => this.recoveries++,
+      conditions: conditions.reporter("queries"),
+      condition: "queries",
+    });
+  }
+
+  async #session(stop: AbortSignal, begun: () => void): Promise<void> {
+    const { job } = this;
+    const { wiring } = job;
+    do {
+      const session = await job.queryLog.claim(wiring.queries.topic, undefined, stop);
+      begun();
+      try {
+        await this.#answerAll(session, stop);
+      } finally {
+        session.close?.();
+      }
+    } while (!stop.aborted);
+  }
+
+  async #answerAll(session: LogSession, stop: AbortSignal): Promise<void> {
+    const { job } = this;
+    const { wiring, topics } = job;
+    this.#answeredBefore = this.answered;
+    this.#invalidBefore = this.invalid;
+    this.processors = session.partitions.map(({ partition, committed }) =>
+      new QueryProcessor(
+        partition,
+        job.codec,
+        job.owners,
+        { ...topics, input: wiring.queries.topic, results: wiring.queryResults.topic },
+        committed,
+        (p, first, outcomes) => job.queryWaiters?.deliver(p, first, outcomes),
+      )
+    );
+    const sources = this.processors.map((p) => this.#sourceOf(p));
+    const { commitIntervalMs } = job.settings;
+    const committer = new Committer(session, sources, commitIntervalMs, job.clock, this.committed);
+    const read = new AbortController();
+    await together([
+      async (failed) => {
+        const signal = AbortSignal.any([stop, failed, session.ending ?? never()]);
+        await together(
+          this.processors.map((p) => (sibling) =>
+            this.#answerLoop(session, p, committer, AbortSignal.any([signal, sibling]))
+          ),
+        );
+        read.abort();
+      },
+      (failed) => committer.run(AbortSignal.any([failed, read.signal]), stop),
+    ]);
+    await committer.commit();
+  }
+
+  async #answerLoop(
+    session: LogSession,
+    processor: QueryProcessor,
+    committer: Committer,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      await committer.room(signal);
+      await this.job.wiring.queryResults.room(signal);
+      const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
+      const { batches } = await session.read(processor.partition, processor.position, options);
+      for (const batch of batches) {
+        if (signal.aborted) break;
+        await processor.answer(batch, signal);
+      }
+    }
+  }
+
+  #sourceOf(processor: QueryProcessor): CommitSource<PendingQueries> {
+    return {
+      partition: processor.partition,
+      get pendingBytes() {
+        return processor.pendingBytes;
+      },
+      take: () => processor.take(),
+      acknowledge: (pending) => {
+        processor.acknowledge(pending);
+        this.commits++;
+        this.job.wiring.queryResults.deliver(pending.answers);
+      },
+    };
+  }
+}

@@ -1,0 +1,126 @@
+import type { CheckpointEvent, CheckpointStore, Savepoint } from "../state/mod.ts";
+import type { StandBy } from "../log/mod.ts";
+import type { Gateway } from "./gateway.ts";
+import type { JobContext } from "./job_context.ts";
+import { LogReader } from "./log_reader.ts";
+import type { QueryWorker } from "./query_worker.ts";
+import type { JobWorker } from "../engine/job_worker.ts";
+import { reportStop } from "./report_stop.ts";
+import { takeSavepoint } from "./take_savepoint.ts";
+import type { WorkerFigures } from "../engine/figures.ts";
+
+/** A job that runs. */
+export class RunningJob {
+  readonly #stop = new AbortController();
+  /** Settles when the job has ended; rejected with a StopError when it cannot go on. */
+  readonly finished: Promise<void>;
+  #failure: Error | null = null;
+  /** When the stop was asked for. */
+  #askedAt: number | null = null;
+
+  constructor(
+    readonly name: string,
+    readonly context: JobContext,
+    /** The way in for transactions and queries; null when the log is not the job's own. */
+    readonly gateway: Gateway | null,
+    /** Each folds the partitions whose number modulo their count is its own. */
+    readonly workers: readonly JobWorker[],
+    readonly queries: QueryWorker,
+    /** What feeds the job's own log or runs beside the workers until the job is asked to stop. */
+    readonly companions: readonly ((stop: AbortSignal) => Promise<void>)[],
+    readonly close: () => Promise<void>,
+  ) {
+    this.finished = this.#run();
+    // Whoever waits for the end is told; until then the failure is visible by `failure`.
+    this.finished.catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    // Queries stop first: they look up at the transactions' owners.
+    const queriesDone = new AbortController();
+    const failed = new AbortController();
+    const fail = (error: unknown) => {
+      this.#failure ??= error as Error;
+      failed.abort();
+    };
+    const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
+    const ended = () => this.#failure ?? new Error("The job has ended");
+    await Promise.all([
+      ...this.companions.map((run) => run(queryStop).catch(fail)),
+      this.queries.run(queryStop).catch(fail).finally(() => {
+        // A companion may wait for an answer.
+        this.gateway?.queryWaiters.end(ended());
+        queriesDone.abort();
+      }),
+      ...this.workers.map((worker) =>
+        worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
+      ),
+    ]);
+    this.gateway?.transactionWaiters.end(ended());
+    this.gateway?.queryWaiters.end(ended());
+    if (!this.#failure) await reportStop(this, this.#askedAt);
+    await this.close();
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Why the job ended, if it failed. */
+  get failure(): Error | null {
+    return this.#failure;
+  }
+
+  /** Asks the job to stop: finish the batch, commit, checkpoint, close. Resolves when it has. */
+  async stop(): Promise<void> {
+    this.#askedAt ??= this.context.clock.monotonic();
+    this.#stop.abort();
+    await this.finished.catch(() => {});
+  }
+
+  /** Whether the log answers and every partition has folded what it held when it was claimed. */
+  get isReady(): boolean {
+    return this.#failure === null && this.isLogAvailable && this.context.owners.allReady;
+  }
+
+  /** Whether the log answers, and this process may commit to it. */
+  get isLogAvailable(): boolean {
+    return this.context.transactionLog.isAvailable !== false;
+  }
+
+  /** Set while another process is active, and this one waits to take over. */
+  get standsBy(): StandBy | null {
+    return this.context.transactionLog.standsBy ?? null;
+  }
+
+  /** The stock of items: see Owners.lookUp. */
+  lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+    return this.context.owners.lookUp(itemIds, signal);
+  }
+
+  get store(): CheckpointStore {
+    return this.context.store;
+  }
+
+  /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */
+  takeSavepoint(name: string): Promise<Savepoint> {
+    return takeSavepoint(this, name);
+  }
+
+  /** Looks into the embedded log; null when the log is not the job's own. */
+  get logs(): LogReader | null {
+    return this.gateway && new LogReader(this.gateway.options.log);
+  }
+
+  /** The last events of checkpoints, newest first. */
+  checkpointEvents(limit: number): Promise<CheckpointEvent[]> {
+    return this.store.history.list(limit);
+  }
+
+  /** Figures of the workers. */
+  figures(): WorkerFigures[] {
+    return this.workers.map((worker) => worker.figures());
+  }
+
+  /** The worker that folds a partition. */
+  workerOf(partition: number): JobWorker {
+    return this.workers[partition % this.workers.length]!;
+  }
+}

@@ -1,0 +1,125 @@
+import { GeneratorLog } from "../log/mod.ts";
+import { foldParametersOf } from "../state/mod.ts";
+import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
+import { type CoreOptions, warmUp } from "../wasm/mod.ts";
+import type { JobContext } from "./job_context.ts";
+import type { JobWorker } from "../engine/job_worker.ts";
+import type { LogFacts } from "../engine/threads/remote_log.ts";
+import type { OnProgress } from "../engine/progress.ts";
+import type { LogOptions } from "../engine/logging.ts";
+import { ThreadWorker } from "../engine/threads/thread_worker.ts";
+import type { OnOutcomes } from "../engine/partition_processor.ts";
+import { TransactionWorker } from "../engine/transaction_worker.ts";
+
+export interface WorkerOptions {
+  /** Name of the job, under which the store keeps its checkpoints. */
+  readonly job: string;
+  readonly core: CoreOptions;
+  /** Threads that share the partitions; 0 = all of them in this thread. */
+  readonly threads: number;
+  /** How threads write logs; null = not at all. */
+  readonly logs: LogOptions | null;
+  readonly watchdogMs: number;
+  /** New items are held back in the workers when memory is full, because nobody does it before. */
+  readonly holdsBack: boolean;
+  readonly onProgress: OnProgress | undefined;
+  readonly onOutcomes: OnOutcomes | null;
+}
+
+/** Builds the workers that fold the transactions of a job. */
+export function startWorkers(context: JobContext, options: WorkerOptions): JobWorker[] {
+  const { core, threads } = options;
+  const deliver = (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) =>
+    deliverTo(context, results, summaries);
+  if (threads > 0) {
+    return Array.from({ length: threads }, (_, n) => threadWorker(context, options, n, deliver));
+  }
+  warmUp(core);
+  const { settings, transactionLog, store, topics, clock, chance, owners, conditions } = context;
+  return [
+    new TransactionWorker({
+      settings,
+      log: transactionLog,
+      store,
+      parameters: foldParametersOf(core),
+      coreOptions: (partition) => ({ ...core, partition }),
+      topics,
+      conditions,
+      memory: context.memory,
+      holdsBack: options.holdsBack,
+      clock,
+      chance,
+      onOutcomes: options.onOutcomes,
+      onProgress: options.onProgress,
+      onOwner: (partition, owner) => owners.set(partition, owner),
+      onCommitted: deliver,
+    }),
+  ];
+}
+
+function threadWorker(
+  context: JobContext,
+  { job, core, threads, logs, watchdogMs, holdsBack, onOutcomes, onProgress }: WorkerOptions,
+  n: number,
+  onCommitted: (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) => void,
+): JobWorker {
+  const { settings, transactionLog, store, topics, clock, chance, owners, wiring } = context;
+  const { partitionsOf, ...names } = topics;
+  const ownLog = wiring.transactions.source.threads;
+  const committed = wiring.results.hasCallbacks || wiring.summaries.hasCallbacks;
+  const outputs = [topics.results, topics.summaries, topics.deadLetters].filter((t) => t !== null);
+  const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
+    .filter((p) => p % threads === n);
+  return new ThreadWorker({
+    name: `Worker ${n}`,
+    spec: {
+      job,
+      partitions,
+      settings,
+      core,
+      topics: names,
+      log: ownLog?.facts ?? {
+        id: transactionLog.id,
+        restoredFrom: transactionLog.restoredFrom ?? null,
+        partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
+        generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
+        keepOutputs: committed,
+      } satisfies LogFacts,
+      memory: context.memory.shared,
+      memoryBytesMax: context.memory.bytesMax,
+      holdsBack,
+      outcomes: onOutcomes !== null,
+      committed,
+      logs,
+    },
+    log: transactionLog instanceof GeneratorLog ? transactionLog.beneath : transactionLog,
+    ...(ownLog ? { ownLog } : {}),
+    store,
+    conditions: context.conditions,
+    clock,
+    chance,
+    watchdogMs,
+    onOutcomes,
+    onProgress,
+    onOwner: (partition, owner) => owners.set(partition, owner),
+    onCommitted,
+  });
+}
+
+/** Gives committed values to the sinks in this process. */
+function deliverTo(
+  { wiring, codec }: JobContext,
+  results: readonly Uint8Array[],
+  summaries: readonly Uint8Array[],
+): void {
+  if (wiring.results.hasCallbacks && results.length > 0) {
+    wiring.results.deliver(valuesOf(results).map((v) => codec.parseTransactionResult(v)));
+  }
+  if (wiring.summaries.hasCallbacks && summaries.length > 0) {
+    wiring.summaries.deliver(valuesOf(summaries).map((v) => codec.parseSummary(v)));
+  }
+}
+
+function valuesOf(batches: readonly Uint8Array[]): string[] {
+  return batches.flatMap((batch) => decodeBatch(batch)).map((record) => decodeUtf8(record.value!)!);
+}

@@ -1,0 +1,143 @@
+// A claim that ends with notice: what stands at the next claim goes on, all else is recovered.
+
+import { assert, assertEquals } from "@std/assert";
+import { embeddedTopics } from "../../src/jobs/mod.ts";
+import { type CommitOutcome, EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
+import { Random } from "../model/random.ts";
+import { drain, feed } from "./feeding.ts";
+import { type Life, PARTITIONS, World } from "./world.ts";
+
+/** A log whose claims end with notice when a test says so. */
+class NoticingLog implements Log {
+  claims = 0;
+  /** What becomes of commits of transactions once the notice was given. */
+  lateCommits: "committed" | "happened" | "did not" = "committed";
+  /** Claims wait for it. */
+  gate = Promise.resolve();
+  #ending = new AbortController();
+
+  constructor(public log: Log) {}
+
+  get id(): string {
+    return this.log.id;
+  }
+
+  partitionsOf(topic: string): number {
+    return this.log.partitionsOf(topic);
+  }
+
+  giveNotice(): void {
+    const before = this.#ending;
+    this.#ending = new AbortController();
+    before.abort("ending");
+  }
+
+  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    await this.gate;
+    const session = await this.log.claim(input, partitions);
+    if (input !== "transactions") return session;
+    this.claims++;
+    const ending = this.#ending.signal;
+    return {
+      input,
+      ending,
+      partitions: session.partitions,
+      read: (partition, offset, options) => session.read(partition, offset, options),
+      commit: async (commit): Promise<CommitOutcome> => {
+        if (!ending.aborted || this.lateCommits === "committed") {
+          return await session.commit(commit);
+        }
+        if (this.lateCommits === "happened") await session.commit(commit);
+        return "lost";
+      },
+    };
+  }
+}
+
+interface Scene {
+  readonly world: World;
+  readonly life: Life;
+  readonly log: NoticingLog;
+}
+
+async function open(): Promise<Scene> {
+  const world = await World.open({ "checkpoint.interval.millis": "0" });
+  let log: NoticingLog | null = null;
+  const life = await world.start(() => null, { wrapLog: (of) => log = new NoticingLog(of) });
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  return { world, life, log: log! };
+}
+
+const processorsOf = ({ worker }: Life) => worker.members.map(({ processor }) => processor);
+
+/** Has the claim end while records are folded that are not committed, and waits for the next one. */
+async function next({ world, life, log }: Scene): Promise<void> {
+  const { commits } = life.worker;
+  const position = () => processorsOf(life).reduce((n, p) => n + p.position, 0);
+  const before = position();
+  await feed(world, life, new Random(8), 40);
+  while (position() === before) await world.clock.settle(); // time stands still: no commit is due
+  assertEquals(life.worker.commits, commits);
+  log.giveNotice();
+  await world.clock.until(() => log.claims === 2 && life.job.isReady, "the next claim");
+}
+
+async function close({ world, life }: Scene): Promise<void> {
+  await feed(world, life, new Random(9), 40);
+  await drain(world, life);
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+}
+
+Deno.test("what is committed when its claim ends is kept, and goes on under the next claim", async () => {
+  const scene = await open();
+  const before = processorsOf(scene.life);
+  await next(scene);
+  assertEquals(processorsOf(scene.life).map((p, i) => p === before[i]), [true, true]);
+  assertEquals(scene.life.worker.recoveries, 0);
+  const { recordsIn } = scene.life.worker;
+  assertEquals(recordsIn, 100);
+  await close(scene);
+});
+
+for (const how of ["happened", "did not"] as const) {
+  Deno.test(`what is not known to be committed when its claim ends is not kept: it ${how}`, async () => {
+    const scene = await open();
+    const before = processorsOf(scene.life);
+    scene.log.lateCommits = how;
+    await next(scene);
+    assert(processorsOf(scene.life).every((p) => !before.includes(p)));
+    scene.log.lateCommits = "committed";
+    await close(scene);
+  });
+}
+
+Deno.test("an instance that somebody overtook before the next claim is not kept", async () => {
+  const scene = await open();
+  const { world, life, log } = scene;
+  const before = processorsOf(life);
+  const gate = Promise.withResolvers<void>();
+  log.gate = gate.promise;
+  log.giveNotice();
+  await world.clock.until(() => life.worker.members.length === 0, "the claim is over");
+  const other = await world.start();
+  await feed(world, other, new Random(8), 40);
+  await drain(world, other);
+  await world.stop(other);
+  // As the log is now: it was written to past the one that is open here.
+  log.log = await EmbeddedLog.open(new FaultKv(world.logKv, () => null), {
+    ...embeddedTopics(PARTITIONS),
+    clock: world.clock,
+    chance: world.chance,
+  });
+  gate.resolve();
+  await world.clock.until(() => log.claims === 2 && life.job.isReady, "the next claim");
+  assertEquals(life.worker.recoveries, 0); // no error made it recover
+  assert(processorsOf(life).every((p) => !before.includes(p)));
+  life.kill();
+  await world.assertExactlyOnce();
+  world.close();
+});
