@@ -157,6 +157,8 @@ export enum Area {
   Lookup = 8,
   /** One encoded segment, in or out. */
   Segment = 9,
+  /** Item ids of some folded records, SAMPLE_BYTES each. */
+  Samples = 10,
 }
 
 // Config: offsets.
@@ -230,6 +232,12 @@ export const DEAD_MAX: u32 = 2048;
 
 /** Outcome bytes that fit before the area is full. */
 export const OUTCOMES_MAX: u32 = 65536;
+
+// A sample: length u32, then the item id. One folded record in SAMPLE_EVERY is sampled on average; what is beyond
+// SAMPLES_MAX before the host takes them is not. No part of the state.
+export const SAMPLE_EVERY: u32 = 64;
+export const SAMPLE_BYTES: usize = 256;
+export const SAMPLES_MAX: u32 = 64;
 
 // A look-up: per key u32 length and the bytes, padded to 4; answers: i64 stock, smallest i64 = unseen.
 export const LOOKUP_BYTES: usize = 65536;

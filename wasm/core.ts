@@ -95,9 +95,10 @@ import { initResults } from "./results";
 import { alerts, fireWindows, initSummaries, summariesFired, windowsFired } from "./summaries";
 import { beginBatch, deadCount, dropSides, initFold, outcomeCount, runBatch } from "./fold";
 import { initBatch, setInput } from "./batch";
+import { forgetSamples, initSamples, sampleArea, sampleCount } from "./sample";
 import { beginCut, encodeNext as encodeNextSegment, endCut as endCheckpoint } from "./checkpoint";
-import { encodedLength } from "./encode";
-import { beginRestore, restoreSlice, restoring } from "./restore";
+import { encodedLength, encodedStock } from "./encode";
+import { beginRestore, restoredStock, restoreSlice, restoring } from "./restore";
 import { reserveSegment, segmentArea } from "./work";
 import { lookUp } from "./lookup";
 import { finishedCount } from "./output";
@@ -174,6 +175,7 @@ export function init(): i32 {
   deadLetters = allocatePages(DEAD_MAX * DEAD_BYTES);
   outcomes = allocatePages(OUTCOMES_MAX);
   lookup = allocatePages(LOOKUP_BYTES + PADDING);
+  initSamples();
   takeInput(0, 0, <usize> load<u32>(config, CONFIG_INPUT_BYTES));
   initBatch(format, input, inputBytes);
   initFold(format, load<u32>(config, CONFIG_COPY_PAGES_MAX), results, deadLetters, outcomes);
@@ -204,6 +206,8 @@ export function address(area: i32): usize {
       return outcomes;
     case Area.Lookup:
       return lookup;
+    case Area.Samples:
+      return sampleArea;
     default:
       return segmentArea;
   }
@@ -283,6 +287,18 @@ export function release(): void {
   dropSides();
 }
 
+// ---- samples ----
+
+/** Ids of folded records that wait in the sample area, SAMPLE_BYTES each. */
+export function samples(): u32 {
+  return sampleCount;
+}
+
+/** The host has taken them. */
+export function dropSamples(): void {
+  forgetSamples();
+}
+
 // ---- windows ----
 
 /** Asks for a fired watermark of at least `target` ms; fire does the work. */
@@ -318,6 +334,16 @@ export function encodeNext(): i32 {
 /** Length of the segment encoded last. */
 export function segmentLength(): u32 {
   return encodedLength;
+}
+
+/** Sum of the stocks of the segment encoded last, modulo 2^64. */
+export function encodedStockSum(): i64 {
+  return encodedStock;
+}
+
+/** The same of the segment restored last. */
+export function restoredStockSum(): i64 {
+  return restoredStock;
 }
 
 /** Ends what cut began. */

@@ -72,6 +72,8 @@ const ACCUMULATORS: u32 = 11;
 const FINISHED: u32 = 12;
 
 export let encodedLength: u32 = 0;
+/** Sum of the stocks of the segment encoded last, modulo 2^64. */
+export let encodedStock: i64 = 0;
 
 let stage: u32 = IDLE;
 /** Steps left of this call. */
@@ -127,6 +129,7 @@ function begin(d: usize): bool {
   back = work + <usize> items * ENTRY_BYTES;
   otherBytes = 0;
   accumulators = 0;
+  encodedStock = 0;
   atShard = 0;
   atPart = 0;
   enter(GATHER);
@@ -331,6 +334,7 @@ function putStocks(): void {
   for (; at < items && steps > 0; at++, steps--) {
     const stock = stockOf(slotOf(entryAt(at)));
     out = putUnsigned(out, stock == ABSENT ? 0 : <u64> stock + 1);
+    if (stock != ABSENT) encodedStock += stock;
   }
   if (at < items) return;
   if (!accumulators) out = putUnsigned(out, 0);

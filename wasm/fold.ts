@@ -58,6 +58,7 @@ import {
 } from "./batch";
 import { countInvalid, countItem, countOutcomes, setPosition } from "./state";
 import { apply, REJECTED } from "./rule";
+import { sample } from "./sample";
 import { belongsHere } from "./partition";
 import { hasRoom, nextByte, setNextByte } from "./output";
 import { putJsonResult, putTextResult } from "./results";
@@ -137,6 +138,7 @@ export function runBatch(): i32 {
       if (flags & DISCARD_RESULTS) emitSides(end);
       else format == Format.Json ? emitJson(end) : emitText(end);
     } else if (flags & OUTCOMES) addOutcomes(end);
+    if (!(flags & REPLAY)) sample(block, end);
     growOne();
     if (!left && !broken) finishBatch();
     if (!(flags & REPLAY)) followLog();

@@ -56,6 +56,8 @@ let slots: usize = 0;
 let at: u32 = 0;
 let end: usize = 0;
 let bad: bool = false;
+/** Sum of the stocks of the segment restored last, modulo 2^64. */
+export let restoredStock: i64 = 0;
 
 // The prefix or the window that is being read.
 const id = memory.data(320, 16);
@@ -106,6 +108,7 @@ export function beginRestore(index: u32, length: u32): i32 {
   setCursor(segmentArea);
   end = segmentArea + length;
   bad = false;
+  restoredStock = 0;
   items = readCount();
   numbered = readCount();
   if (bad || numbered > items) return Code.Segment;
@@ -252,6 +255,7 @@ function readStocks(): bool {
     if (!stock) continue; // insert left it ABSENT
     if (stock - 1 > <u64> i64.MAX_VALUE) bad = true;
     setStock(slotAt(at), <i64> (stock - 1));
+    restoredStock += <i64> (stock - 1);
     countItem();
   }
   if (bad || at < items) return true;

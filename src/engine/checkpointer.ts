@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import {
   type CheckpointChain,
+  type CheckpointTrigger,
   FencedError,
   type FoldParameters,
   type Manifest,
@@ -68,10 +69,13 @@ export class Checkpointer implements CutGate {
 
   /** Whether it is time, by the clock or by the records folded since the last one. */
   get due(): boolean {
-    const { intervalMs, recordsMax, clock } = this.options;
+    const { intervalMs, clock } = this.options;
     if (intervalMs === 0 || !this.#changed) return false;
-    return clock.monotonic() - this.#lastAt >= intervalMs ||
-      this.processor.recordsSinceCheckpoint >= recordsMax;
+    return clock.monotonic() - this.#lastAt >= intervalMs || this.#ripe;
+  }
+
+  get #ripe(): boolean {
+    return this.processor.recordsSinceCheckpoint >= this.options.recordsMax;
   }
 
   /** The newest checkpoint of this state; null if there is none. */
@@ -108,11 +112,16 @@ export class Checkpointer implements CutGate {
    *
    * @param signal gives it up
    * @param uncommitted publishes without waiting for the commit, because the commit needs it
+   * @param trigger by default the interval, or the records folded since the last one
    * @returns null when it was not taken; the reason is in the log and the history
    * @throws {FencedError} when another owns the partition
    */
-  take(signal: AbortSignal, uncommitted = false): Promise<Manifest | null> {
-    return this.#inTurn(() => this.#take(signal, uncommitted));
+  take(
+    signal: AbortSignal,
+    uncommitted = false,
+    trigger?: CheckpointTrigger,
+  ): Promise<Manifest | null> {
+    return this.#inTurn(() => this.#take(signal, uncommitted, trigger));
   }
 
   /**
@@ -123,7 +132,7 @@ export class Checkpointer implements CutGate {
   now(signal: AbortSignal): Promise<number | null> {
     return this.#inTurn(async () => {
       const needed = this.#changed;
-      if (needed && !await this.#take(signal, false)) {
+      if (needed && !await this.#take(signal, false, "savepoint")) {
         throw new Error(
           `The checkpoint of partition ${this.chain.partition} was not taken: ${this.#failure}`,
         );
@@ -138,7 +147,11 @@ export class Checkpointer implements CutGate {
     return done;
   }
 
-  async #take(signal: AbortSignal, uncommitted: boolean): Promise<Manifest | null> {
+  async #take(
+    signal: AbortSignal,
+    uncommitted: boolean,
+    trigger: CheckpointTrigger = this.#ripe ? "records" : "interval",
+  ): Promise<Manifest | null> {
     const { processor, chain, options } = this;
     if (!this.#changed) return null;
     this.#failure = GIVEN_UP;
@@ -153,7 +166,7 @@ export class Checkpointer implements CutGate {
     const strays = processor.strays?.offsets ?? [];
     const offset = Number(scalars.position);
     const draft = chain.begin();
-    const about = { partition: chain.partition, sequence: draft.sequence, offset };
+    const about = { partition: chain.partition, sequence: draft.sequence, offset, trigger };
     const { store } = chain;
     processor.recordsSinceCheckpoint = 0;
     this.#lastAt = from;
@@ -164,7 +177,10 @@ export class Checkpointer implements CutGate {
     try {
       await store.addEvent({ kind: "triggered", at: cutAt, ...about });
       await this.#encode(draft, encoded, giveUp);
+      processor.checkStocks(scalars.quantitySum);
+      const encodedAt = options.clock.monotonic();
       if (!uncommitted) await this.#waitCommitted(offset, scalars.watermark, giveUp);
+      const committedAt = options.clock.monotonic();
       const manifest = await chain.publish(draft, {
         logId: options.logId,
         topicId: options.topicId,
@@ -175,7 +191,8 @@ export class Checkpointer implements CutGate {
         parameters: options.parameters,
         cutAt,
       });
-      const durationMs = options.clock.monotonic() - from;
+      const publishedAtMs = options.clock.monotonic();
+      const durationMs = publishedAtMs - from;
       const { sequence, publishedAt } = manifest;
       this.lastMs = durationMs;
       this.#newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
@@ -187,6 +204,9 @@ export class Checkpointer implements CutGate {
         items: Number(scalars.items),
         newBytes: manifest.newBytes,
         totalBytes: manifest.totalBytes,
+        encodeMs: encodedAt - from,
+        commitMs: committedAt - encodedAt,
+        publishMs: publishedAtMs - committedAt,
       });
       return manifest;
     } catch (error) {

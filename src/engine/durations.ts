@@ -36,10 +36,11 @@ export class Durations implements DurationCounts {
   readonly counts: number[] = [...NO_DURATIONS.counts];
   sumMs = 0;
 
-  add(ms: number): void {
+  /** @param times how many things took so long */
+  add(ms: number, times = 1): void {
     const found = DURATION_BOUNDS_SECONDS.findIndex((bound) => ms <= 1000 * bound);
-    this.counts[found < 0 ? DURATION_BOUNDS_SECONDS.length : found]!++;
-    this.sumMs += ms;
+    this.counts[found < 0 ? DURATION_BOUNDS_SECONDS.length : found]! += times;
+    this.sumMs += ms * times;
   }
 
   take(): DurationCounts {

@@ -23,6 +23,52 @@ export interface PartitionFigures {
   readonly checkpointMs: number | null;
   /** When the newest checkpoint was published, ms since the epoch; null before the first. */
   readonly checkpointAt: number | null;
+  /** Up to here windows were fired, in ms; null at first. */
+  readonly watermark: number | null;
+  /** Whether all that the log held when it was claimed is folded. */
+  readonly isReady: boolean;
+  readonly records: RecordCheck;
+  /** As of the last checkpoint that was encoded, or the one that was restored; null before the first. */
+  readonly stocks: StockCheck | null;
+}
+
+/** Two counts of the same records, as of a moment when no batch was being folded. */
+export interface RecordCheck {
+  /** Records that have an outcome, which the core counts one by one: accepted, rejected and invalid. */
+  readonly outcomes: number;
+  /**
+   * The same as the host counts them, batch by batch, on top of the outcomes of the checkpoint that the partition was
+   * recovered from.
+   */
+  readonly consumed: number;
+}
+
+/** Two sums that must be equal, both modulo 2^64. */
+export interface StockCheck {
+  /** Clock.now() at which they were compared. */
+  readonly at: number;
+  /** All stocks, added up while the segments were encoded or restored. */
+  readonly stock: bigint;
+  /** Quantities of all accepted transactions, added up as they were executed. */
+  readonly accepted: bigint;
+}
+
+/** Why a worker took the recovery path. */
+export interface RecoveryCause {
+  /** ms since the epoch */
+  readonly at: number;
+  readonly cause: string;
+}
+
+/** Causes that are kept. */
+const CAUSES_MAX = 20;
+
+/** The causes with one more, the newest first. */
+export function addCause(
+  causes: readonly RecoveryCause[],
+  cause: RecoveryCause,
+): readonly RecoveryCause[] {
+  return [cause, ...causes].slice(0, CAUSES_MAX);
 }
 
 /** Shares of a worker's time, each from 0 to 1. */
@@ -41,11 +87,15 @@ export interface WorkerFigures {
   readonly recordsIn: number;
   readonly commits: number;
   readonly recoveries: number;
+  /** Why, the newest first. */
+  readonly causes: readonly RecoveryCause[];
   /** Duration of the last commit. */
   readonly commitMs: number;
   /** When the last commit was acknowledged, ms since the epoch; null before the first. */
   readonly commitAt: number | null;
   readonly commitDurations: DurationCounts;
+  /** Results, summaries and dead letters that were committed since its start. */
+  readonly recordsOut: number;
   /** Summaries that were committed since its start. */
   readonly summariesOut: number;
   /** Log lines of its own thread that were dropped, because nobody read them. */
@@ -59,9 +109,11 @@ export const NO_FIGURES: WorkerFigures = {
   recordsIn: 0,
   commits: 0,
   recoveries: 0,
+  causes: [],
   commitMs: 0,
   commitAt: null,
   commitDurations: NO_DURATIONS,
+  recordsOut: 0,
   summariesOut: 0,
   linesDropped: 0,
   shares: { busy: 0, idle: 0, backPressured: 0 },
@@ -75,8 +127,10 @@ export function addFigures(before: WorkerFigures, now: WorkerFigures): WorkerFig
     recordsIn: before.recordsIn + now.recordsIn,
     commits: before.commits + now.commits,
     recoveries: before.recoveries + now.recoveries,
+    causes: [...now.causes, ...before.causes].slice(0, CAUSES_MAX),
     commitAt: now.commitAt ?? before.commitAt,
     commitDurations: addDurations(before.commitDurations, now.commitDurations),
+    recordsOut: before.recordsOut + now.recordsOut,
     summariesOut: before.summariesOut + now.summariesOut,
     linesDropped: before.linesDropped + now.linesDropped,
   };

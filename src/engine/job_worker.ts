@@ -1,4 +1,5 @@
 import type { WorkerFigures } from "./figures.ts";
+import type { HotItemFigures } from "./hot_items.ts";
 
 /** A worker of transactions as the job sees it, in this thread or one of its own. */
 export interface JobWorker {
@@ -9,6 +10,8 @@ export interface JobWorker {
    */
   run(stop: AbortSignal): Promise<void>;
   figures(): WorkerFigures;
+  /** The items that most of the records are of, as of now, by samples. */
+  hotItems(count: number): Promise<HotItemFigures>;
   /**
    * The sequence of a checkpoint of everything that a partition has folded by now, which is taken if
    * need be; null when nothing was ever folded.

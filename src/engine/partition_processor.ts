@@ -5,13 +5,23 @@ import type { BatchMark } from "../state/mod.ts";
 import {
   batchInfo,
   type Clock,
+  decodeBatch,
   type NewRecord,
   Reason,
   reasonName,
   splitIntoBatches,
 } from "../types/mod.ts";
-import { Code, type Core, CoreError, type DeadLetter, type Output } from "../wasm/mod.ts";
+import {
+  Code,
+  type Core,
+  CoreError,
+  type DeadLetter,
+  type Output,
+  type StateScalars,
+} from "../wasm/mod.ts";
 import { deadLetterRecord, letterBytesMax } from "./dead_letters.ts";
+import type { RecordCheck, StockCheck } from "./figures.ts";
+import { HotItems } from "./hot_items.ts";
 import type { StrayGuard } from "./stray_records.ts";
 import { DamagedBatchError, StopError } from "../log/mod.ts";
 
@@ -42,6 +52,8 @@ export interface PendingTransactions extends Pending {
   readonly summaries: readonly Uint8Array[];
   /** Records in the summaries; a commit may take the batches themselves away to another thread. */
   readonly summaryRecords: number;
+  /** Records in all outputs. */
+  readonly outputRecords: number;
 }
 
 /** Why a fold stopped before a record: the bound of the state's memory, or the limit of the partition's own. */
@@ -80,6 +92,12 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   /** Records folded with outputs since the start of the process. */
   recordsIn = 0;
   recordsSinceCheckpoint = 0;
+  /** Records of the batches that led to the state; see RecordCheck. */
+  #consumed: number;
+  #recordCheck: RecordCheck;
+  stockCheck: StockCheck | null = null;
+  /** Items that many records are of. */
+  readonly hot: HotItems;
   /** Position and watermark that were acknowledged last. */
   acknowledged: CommittedPosition;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
@@ -97,6 +115,24 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly strays: StrayGuard | null = null,
   ) {
     this.acknowledged = committed;
+    this.hot = new HotItems(clock);
+    const outcomes = outcomesOf(core.state);
+    this.#consumed = outcomes;
+    this.#recordCheck = { outcomes, consumed: outcomes };
+    if (outcomes > 0) this.checkStocks(core.state.quantitySum);
+  }
+
+  /** Compares the stocks, as they were just encoded or restored, with the quantities that were accepted by then. */
+  checkStocks(accepted: bigint): void {
+    this.stockCheck = { at: this.clock.now(), stock: this.core.stockSum, accepted };
+  }
+
+  /** Outcomes and consumed records, as of the last call that came between two batches. */
+  recordCheck(): RecordCheck {
+    if (!this.#busy) {
+      this.#recordCheck = { outcomes: outcomesOf(this.core.state), consumed: this.#consumed };
+    }
+    return this.#recordCheck;
   }
 
   /** Next offset to fold. */
@@ -167,6 +203,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       const { baseOffset, crc } = batchInfo(batch);
       this.lastBatch = { baseOffset, crc };
     }
+    this.#consumed += recordsWithin(batch, first, this.position);
+    this.hot.add(this.core.takeSamples());
     if (!replay) this.recordsIn += folded;
     this.recordsSinceCheckpoint += folded;
     this.#busy = false;
@@ -303,8 +341,9 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       parameters: this.parameters,
     };
     this.#taken = position;
-    const summaryRecords = summaries.reduce((n, batch) => n + batchInfo(batch).records, 0);
-    return { position, outputs, results, summaries, summaryRecords };
+    const summaryRecords = recordsOf(summaries);
+    const outputRecords = outputs.reduce((n, output) => n + recordsOf(output.batches), 0);
+    return { position, outputs, results, summaries, summaryRecords, outputRecords };
   }
 
   /** Takes over what another processor of the partition had pending; its core is not used any more. */
@@ -326,6 +365,25 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   acknowledge({ position }: PendingTransactions): void {
     this.acknowledged = position;
   }
+}
+
+function recordsOf(batches: readonly Uint8Array[]): number {
+  return batches.reduce((n, batch) => n + batchInfo(batch).records, 0);
+}
+
+/** Records of a batch from one offset on and below another. */
+function recordsWithin(batch: Uint8Array, from: number, to: number): number {
+  const { baseOffset, lastOffset, records } = batchInfo(batch);
+  if (from <= baseOffset && to > lastOffset) return records;
+  const first = Math.max(from, baseOffset), end = Math.min(to, lastOffset + 1);
+  if (records === lastOffset - baseOffset + 1) return Math.max(0, end - first);
+  // Some of its records are gone.
+  return decodeBatch(batch).filter(({ offset }) => offset >= first && offset < end).length;
+}
+
+/** Records that have an outcome, over all batches that led to the state. */
+function outcomesOf({ accepted, rejected, invalid }: StateScalars): number {
+  return Number(invalid.reduce((sum, n) => sum + n, accepted + rejected));
 }
 
 function empty() {

@@ -118,7 +118,7 @@ export async function recoverPartition(
     topicId,
     clock,
   }, base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null);
-  if (changed && !await checkpointer.take(stop, true)) {
+  if (changed && !await checkpointer.take(stop, true, "parameters")) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }
   await replay(recovering, claimed, processor, async () => {

@@ -21,7 +21,8 @@ export interface SuperviseOptions {
   readonly retries: number;
   /** A number that grows with every commit. */
   readonly progress: () => number;
-  readonly onRecovery?: () => void;
+  /** Is told why the next session begins. */
+  readonly onRecovery?: (cause: string) => void;
   /** Where it is reported that no session comes about for a while, and as what. */
   readonly conditions?: ConditionReporter;
   readonly condition?: string;
@@ -108,7 +109,7 @@ async function superviseSessions(
           );
         }
       }
-      onRecovery?.();
+      onRecovery?.(message);
       const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** losses++);
       await clock.sleep(wait * (0.5 + chance()), stop);
     }

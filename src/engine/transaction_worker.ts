@@ -9,12 +9,20 @@ import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
-import type { PartitionFigures, WorkerFigures } from "./figures.ts";
+import {
+  addCause,
+  type PartitionFigures,
+  type RecoveryCause,
+  type WorkerFigures,
+} from "./figures.ts";
+import type { HotItemFigures } from "./hot_items.ts";
+import { hottestOf } from "./hot_items.ts";
 import { keepPartition, KEPT, type Member, recoverPartition } from "./recover_partition.ts";
 import { StaleClaimError } from "./recovery.ts";
 import { TimeShares } from "./time_shares.ts";
 import { never } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
+import { NO_TIME } from "../wasm/mod.ts";
 import { supervise, together } from "./supervise.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -49,7 +57,9 @@ export class TransactionWorker implements JobWorker {
   #over = new AbortController();
   readonly #shares: TimeShares;
   readonly #committed = new CommitStatistics();
+  #recordsOut = 0;
   #summariesOut = 0;
+  #causes: readonly RecoveryCause[] = [];
 
   constructor(readonly context: WorkerContext) {
     this.#shares = new TimeShares(context.clock);
@@ -67,9 +77,11 @@ export class TransactionWorker implements JobWorker {
       recordsIn,
       commits,
       recoveries,
+      causes: this.#causes,
       commitMs: this.#committed.lastMs,
       commitAt: this.#committed.lastAt,
       commitDurations: this.#committed.durations.take(),
+      recordsOut: this.#recordsOut,
       summariesOut: this.#summariesOut,
       linesDropped: 0, // its thread counts them, if it has one
       shares: this.#shares.take(),
@@ -77,6 +89,10 @@ export class TransactionWorker implements JobWorker {
         figuresOf(member, this.#reading?.endOf?.(member.claimed.partition) ?? null)
       ),
     };
+  }
+
+  hotItems(count: number): Promise<HotItemFigures> {
+    return Promise.resolve(hottestOf(this.members.map((m) => m.processor.hot.top(count)), count));
   }
 
   async checkpointNow(partition: number): Promise<number | null> {
@@ -100,7 +116,10 @@ export class TransactionWorker implements JobWorker {
       attempts: settings.restartAttempts,
       retries: settings.logRetries,
       progress: () => this.commits,
-      onRecovery: () => this.recoveries++,
+      onRecovery: (cause) => {
+        this.recoveries++;
+        this.#causes = addCause(this.#causes, { at: clock.now(), cause });
+      },
       conditions,
       condition: "transactions",
     });
@@ -208,7 +227,7 @@ export class TransactionWorker implements JobWorker {
     await committer.commit();
     if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
     for (const { checkpointer } of this.members) {
-      await checkpointer.take(never()).catch(lostIfFenced);
+      await checkpointer.take(never(), false, "stop").catch(lostIfFenced);
     }
   }
 
@@ -332,6 +351,7 @@ export class TransactionWorker implements JobWorker {
       acknowledge: (pending) => {
         processor.acknowledge(pending);
         this.commits++;
+        this.#recordsOut += pending.outputRecords;
         this.#summariesOut += pending.summaryRecords;
         checkpointer.onCommitted();
         this.context.onCommitted(pending.results, pending.summaries);
@@ -344,7 +364,7 @@ export class TransactionWorker implements JobWorker {
 const byPartition = (a: Member, b: Member) => a.claimed.partition - b.claimed.partition;
 
 function figuresOf(
-  { processor, checkpointer, claimed }: Member,
+  { processor, checkpointer, claimed, owner }: Member,
   logEnd: number | null,
 ): PartitionFigures {
   const { core, position } = processor;
@@ -364,6 +384,10 @@ function figuresOf(
     alerts: info.alerts,
     checkpointMs: checkpointer.lastMs,
     checkpointAt: checkpointer.newest?.publishedAt ?? null,
+    watermark: core.watermark === NO_TIME ? null : Number(core.watermark),
+    isReady: owner.isReady,
+    records: processor.recordCheck(),
+    stocks: processor.stockCheck,
   };
 }
 

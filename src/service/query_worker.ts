@@ -2,7 +2,8 @@ import type { LogSession } from "../log/mod.ts";
 import type { CommitSource } from "../engine/committer.ts";
 import { Committer } from "../engine/committer.ts";
 import type { Reason } from "../types/mod.ts";
-import { CommitStatistics } from "../engine/durations.ts";
+import { CommitStatistics, Durations } from "../engine/durations.ts";
+import { addCause, type RecoveryCause } from "../engine/figures.ts";
 import type { JobContext } from "./job_context.ts";
 import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
 import { never } from "../engine/waiters.ts";
@@ -12,12 +13,23 @@ const READ_BYTES = 64 * 1024;
 /** Nothing is due between queries: a read ends when one comes, or with its signal. */
 const READ_WAIT_MS = 10_000;
 
+/** Queries of a batch that are answered. */
+interface Answered {
+  readonly readAt: number;
+  readonly queries: number;
+}
+
 /** Answers the query topic: claims it, looks up, commits results and positions. */
 export class QueryWorker {
   commits = 0;
   recoveries = 0;
   processors: readonly QueryProcessor[] = [];
   readonly committed = new CommitStatistics();
+  /** From reading queries until their results are committed, of each of them. */
+  readonly latency = new Durations();
+  causes: readonly RecoveryCause[] = [];
+  /** By processor: queries that are answered and not committed yet, by when their batch was read. */
+  readonly #answeredAt = new WeakMap<QueryProcessor, Answered[]>();
   #answeredBefore = 0;
   #invalidBefore: ReadonlyMap<Reason, number> = new Map();
 
@@ -46,7 +58,10 @@ export class QueryWorker {
       attempts: settings.restartAttempts,
       retries: settings.logRetries,
       progress: () => this.commits,
-      onRecovery: () => this.recoveries++,
+      onRecovery: (cause) => {
+        this.recoveries++;
+        this.causes = addCause(this.causes, { at: clock.now(), cause });
+      },
       conditions: conditions.reporter("queries"),
       condition: "queries",
     });
@@ -113,19 +128,35 @@ export class QueryWorker {
       const { batches } = await session.read(processor.partition, processor.position, options);
       for (const batch of batches) {
         if (signal.aborted) break;
+        const [readAt, before] = [this.job.clock.monotonic(), processor.answered];
         await processor.answer(batch, signal);
+        this.#answeredOf(processor).push({ readAt, queries: processor.answered - before });
       }
     }
   }
 
+  #answeredOf(processor: QueryProcessor): Answered[] {
+    let answered = this.#answeredAt.get(processor);
+    if (!answered) this.#answeredAt.set(processor, answered = []);
+    return answered;
+  }
+
   #sourceOf(processor: QueryProcessor): CommitSource<PendingQueries> {
+    let underWay: Answered[] = [];
     return {
       partition: processor.partition,
       get pendingBytes() {
         return processor.pendingBytes;
       },
-      take: () => processor.take(),
+      take: () => {
+        const pending = processor.take();
+        if (pending) underWay.push(...this.#answeredOf(processor).splice(0));
+        return pending;
+      },
       acknowledge: (pending) => {
+        const now = this.job.clock.monotonic();
+        for (const { readAt, queries } of underWay) this.latency.add(now - readAt, queries);
+        underWay = [];
         processor.acknowledge(pending);
         this.commits++;
         this.job.wiring.queryResults.deliver(pending.answers);

@@ -14,7 +14,16 @@ export interface CheckpointEvent {
   readonly newBytes?: number;
   readonly totalBytes?: number;
   readonly reason?: string;
+  /** Why it was taken. */
+  readonly trigger?: CheckpointTrigger;
+  /** Parts of the duration: encoding what changed, waiting for the commit, and writing the manifest. */
+  readonly encodeMs?: number;
+  readonly commitMs?: number;
+  readonly publishMs?: number;
 }
+
+/** Why a checkpoint is taken: it is time, enough records were folded, or something needs it. */
+export type CheckpointTrigger = "interval" | "records" | "savepoint" | "stop" | "parameters";
 
 const EVENTS_MAX = 500;
 

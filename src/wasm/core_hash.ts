@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "fc26454383bd820eda96dae22b9d38c8230413e35d557ca1aa1b97f477845a29";
+export const CORE_HASH = "71442e313087ba2a1ca6c075719177c0212cb8773ddc9a627b16f275c94ec9d8";

@@ -12,6 +12,7 @@ import type {
   OutputBatch,
 } from "./core_types.ts";
 import type { Chance } from "../types/clock.ts";
+import { readInfo } from "./core_info.ts";
 import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts";
 
 export { Code, FOLD_VERSION, Format, Partitioner, Reason, SEGMENTS } from "../../wasm/contract.ts";
@@ -21,6 +22,8 @@ const { Area, Code } = c;
 
 /** Stock of an item that was never seen, in a look-up's answer. */
 const UNSEEN = -(2n ** 63n);
+
+const ID_DECODER = new TextDecoder();
 
 const DEFAULTS = {
   inputBytes: 128 * 1024,
@@ -70,6 +73,8 @@ export class Core {
   readonly #core: Exports;
   #bytes!: Uint8Array<ArrayBuffer>;
   #view!: DataView<ArrayBuffer>;
+  /** Sum of the stocks of each segment, as it was encoded or restored last. */
+  readonly #stockSums = new BigInt64Array(c.SEGMENTS);
 
   /**
    * @param chance draws the secret of where items stand: by what nobody can foresee in production
@@ -228,6 +233,19 @@ export class Core {
     });
   }
 
+  /** Takes the ids of some of the records folded since the last call, one in 64 or so. */
+  takeSamples(): string[] {
+    const count = this.#core.samples();
+    if (count === 0) return [];
+    const at = this.#address(Area.Samples);
+    const ids = Array.from({ length: count }, (_, i) => {
+      const start = at + i * c.SAMPLE_BYTES;
+      return ID_DECODER.decode(this.#bytesAt(start + 4, this.#view.getUint32(start, true)));
+    });
+    this.#core.dropSamples();
+    return ids;
+  }
+
   /** Drops everything that is finished or open. */
   discard(): void {
     this.#core.seal();
@@ -285,6 +303,7 @@ export class Core {
     this.#check(segment, "Cannot encode a segment");
     if (segment === c.SEGMENT_MORE) return "more";
     if (segment === c.SEGMENTS) return null;
+    this.#stockSums[segment] = this.#core.encodedStockSum();
     const bytes = this.#bytesAt(this.#address(Area.Segment), this.#core.segmentLength()).slice();
     return { segment, bytes };
   }
@@ -321,9 +340,18 @@ export class Core {
     while (true) {
       const code = this.#core.restoreSome();
       this.#check(code, what);
-      if (code === Code.Done) return;
+      if (code === Code.Done) break;
       yield;
     }
+    this.#stockSums[segment] = this.#core.restoredStockSum();
+  }
+
+  /**
+   * Sum of all stocks modulo 2^64, added up segment by segment where they were encoded or restored: as of the last cut
+   * that was encoded whole, or of the restore. Nothing else of the state is counted this way.
+   */
+  get stockSum(): bigint {
+    return BigInt.asIntN(64, this.#stockSums.reduce((sum, stock) => sum + stock, 0n));
   }
 
   /** Position, watermark and counters. */
@@ -413,23 +441,6 @@ export class Core {
   get info(): CoreInfo {
     this.#core.refreshInfo();
     const at = this.#address(Area.Info);
-    const read = (field: number) => Number(this.#view.getBigUint64(at + field, true));
-    return {
-      tableBytes: read(c.INFO_TABLE_BYTES),
-      windowBytes: read(c.INFO_WINDOW_BYTES),
-      keyBytes: read(c.INFO_KEY_BYTES),
-      freeBytes: read(c.INFO_FREE_BYTES),
-      copyBytes: read(c.INFO_COPY_BYTES),
-      memoryBytes: read(c.INFO_MEMORY_BYTES),
-      slots: read(c.INFO_SLOTS),
-      openWindows: read(c.INFO_OPEN_WINDOWS),
-      accumulators: read(c.INFO_ACCUMULATORS),
-      growths: read(c.INFO_GROWTHS),
-      windowsFired: read(c.INFO_WINDOWS_FIRED),
-      summariesFired: read(c.INFO_SUMMARIES_FIRED),
-      alerts: read(c.INFO_ALERTS),
-      newestWindowEnd: read(c.INFO_NEWEST_WINDOW_END),
-      prefixes: read(c.INFO_PREFIXES),
-    };
+    return readInfo(this.#view, at);
   }
 }

@@ -129,6 +129,10 @@ export interface Exports {
   cut(): c.Code;
   encodeNext(): number;
   segmentLength(): number;
+  encodedStockSum(): bigint;
+  restoredStockSum(): bigint;
+  samples(): number;
+  dropSamples(): void;
   endCut(published: number): void;
   markSegment(segment: number): void;
   reserveSegmentBytes(bytes: number): c.Code;

@@ -17,6 +17,10 @@ const FIGURES: PartitionFigures = {
   alerts: 1,
   checkpointMs: 4,
   checkpointAt: 50,
+  watermark: null,
+  isReady: true,
+  records: { outcomes: 100, consumed: 100 },
+  stocks: null,
 };
 
 Deno.test("counters of a partition never go back, its other figures are the present ones", () => {

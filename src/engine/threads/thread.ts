@@ -39,6 +39,7 @@ const rpc = new Rpc(scope, {
     if (!owner) throw new LostError(`Partition ${partition} is being recovered`);
     return owner.lookUp(ids);
   },
+  hotItems: ([count]) => worker?.hotItems(count) ?? { samples: 0, items: [] },
   checkpoint: ([partition]) => {
     if (!worker) throw new LostError(`Partition ${partition} is being recovered`);
     return worker.checkpointNow(partition);

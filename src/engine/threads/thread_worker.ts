@@ -6,7 +6,8 @@ import { LostError } from "../../log/mod.ts";
 import type { JobWorker } from "../job_worker.ts";
 import type { OnProgress, Progress, Work } from "../progress.ts";
 import { supervise } from "../supervise.ts";
-import { addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
+import { addCause, addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
+import type { HotItemFigures } from "../hot_items.ts";
 import type { ItemOwner } from "../owners.ts";
 import type { OnOutcomes } from "../partition_processor.ts";
 import { Activity } from "./activity.ts";
@@ -79,9 +80,13 @@ export class ThreadWorker implements JobWorker {
       attempts: spec.settings.restartAttempts,
       retries: spec.settings.logRetries,
       progress: () => this.figures().commits,
-      onRecovery: () => {
-        const { recoveries } = this.#before;
-        this.#before = { ...this.#before, recoveries: recoveries + 1 };
+      onRecovery: (cause) => {
+        const { recoveries, causes } = this.#before;
+        this.#before = {
+          ...this.#before,
+          recoveries: recoveries + 1,
+          causes: addCause(causes, { at: clock.now(), cause }),
+        };
       },
     });
   }
@@ -89,6 +94,10 @@ export class ThreadWorker implements JobWorker {
   async checkpointNow(partition: number): Promise<number | null> {
     if (!this.#rpc) throw new LostError(`Partition ${partition} is being recovered`);
     return await this.#rpc.call("checkpoint", [partition]);
+  }
+
+  async hotItems(count: number): Promise<HotItemFigures> {
+    return await this.#rpc?.call("hotItems", [count]) ?? { samples: 0, items: [] };
   }
 
   /** Ends the thread at once, as a crash would; tests ask for it. */

@@ -1,0 +1,24 @@
+import * as c from "../../wasm/contract.ts";
+import type { CoreInfo } from "./core_types.ts";
+
+/** Reads the figures from the core's info area. */
+export function readInfo(view: DataView, at: number): CoreInfo {
+  const read = (field: number) => Number(view.getBigUint64(at + field, true));
+  return {
+    tableBytes: read(c.INFO_TABLE_BYTES),
+    windowBytes: read(c.INFO_WINDOW_BYTES),
+    keyBytes: read(c.INFO_KEY_BYTES),
+    freeBytes: read(c.INFO_FREE_BYTES),
+    copyBytes: read(c.INFO_COPY_BYTES),
+    memoryBytes: read(c.INFO_MEMORY_BYTES),
+    slots: read(c.INFO_SLOTS),
+    openWindows: read(c.INFO_OPEN_WINDOWS),
+    accumulators: read(c.INFO_ACCUMULATORS),
+    growths: read(c.INFO_GROWTHS),
+    windowsFired: read(c.INFO_WINDOWS_FIRED),
+    summariesFired: read(c.INFO_SUMMARIES_FIRED),
+    alerts: read(c.INFO_ALERTS),
+    newestWindowEnd: read(c.INFO_NEWEST_WINDOW_END),
+    prefixes: read(c.INFO_PREFIXES),
+  };
+}

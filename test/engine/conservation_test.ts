@@ -1,0 +1,162 @@
+// Whether what is counted twice, apart, is equal; and that each of the checks can fail.
+
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
+import { HotItems } from "../../src/engine/hot_items.ts";
+import {
+  BatchBuilder,
+  batchInfo,
+  encodeBatch,
+  encodeUtf8,
+  setBaseOffset,
+  systemChance,
+} from "../../src/types/mod.ts";
+import { crc32c } from "../../src/types/crc32c.ts";
+import { Core, NO_TIME } from "../../src/wasm/mod.ts";
+import { Random } from "../model/random.ts";
+import { PLAIN } from "../wasm/driver.ts";
+import { ManualClock } from "./manual_clock.ts";
+import { line, World } from "./world.ts";
+
+const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "p" };
+
+function processorOf(core = new Core(PLAIN, systemChance)): PartitionProcessor {
+  const topics = {
+    input: "in",
+    results: "out",
+    summaries: null,
+    deadLetters: "dead",
+    partitionsOf: () => 1,
+    batchBytesMax: 65_000,
+  };
+  return new PartitionProcessor(0, core, topics, new ManualClock(), COMMITTED, "p", null);
+}
+
+function randomBatch(random: Random, offset: number, count: number): Uint8Array<ArrayBuffer> {
+  const batch = encodeBatch(Array.from({ length: count }, (_, i) => {
+    const text = random.below(10) === 0
+      ? "x"
+      : `${i}\t5\titem_${random.below(50)}\t${random.below(9) - 4}`;
+    return { timestamp: 1000, key: null, value: encodeUtf8(text) };
+  }));
+  setBaseOffset(batch, offset);
+  return batch;
+}
+
+Deno.test("outcomes and consumed records are equal, also of batches that are folded in part", async () => {
+  const random = new Random(6);
+  const processor = processorOf();
+  let offset = 0;
+  for (let round = 0; round < 50; round++) {
+    const batch = randomBatch(random, offset, 1 + random.below(300));
+    const end = batchInfo(batch).lastOffset + 1;
+    if (random.below(2) > 0) {
+      await processor.replay(batch, offset + random.below(end - offset));
+      const { outcomes, consumed } = processor.recordCheck();
+      assertEquals(consumed, outcomes);
+    }
+    await processor.fold(batch);
+    const { outcomes, consumed } = processor.recordCheck();
+    assertEquals([outcomes, consumed], [end, end]);
+    offset = end;
+  }
+});
+
+Deno.test("records that are gone from a batch are not consumed, also when it is folded in part", async () => {
+  const builder = new BatchBuilder();
+  for (let i = 0; i < 10; i++) {
+    builder.add({ timestamp: 1000, key: null, value: encodeUtf8(`${i}\t5\ta\t1`) });
+  }
+  const batch = builder.build();
+  // The offsets behind the last record are passed without one.
+  const v = new DataView(batch.buffer);
+  v.setInt32(23, 19);
+  v.setUint32(17, crc32c(batch, 21));
+  const processor = processorOf();
+  await processor.replay(batch, 4);
+  assertEquals(processor.recordCheck(), { outcomes: 4, consumed: 4 });
+  await processor.fold(batch);
+  assertEquals(processor.position, 20);
+  assertEquals(processor.recordCheck(), { outcomes: 10, consumed: 10 });
+});
+
+Deno.test("planted: a core that gives a record two outcomes shows in the check of records", async () => {
+  const core = new Core(PLAIN, systemChance);
+  const processor = processorOf(core);
+  const batch = randomBatch(new Random(7), 0, 10);
+  await processor.fold(batch);
+  // The position is put back, and the core executes the last record again.
+  core.position = 9n;
+  core.begin(batch);
+  core.run();
+  const { outcomes, consumed } = processor.recordCheck();
+  assertEquals([outcomes, consumed], [11, 10]);
+});
+
+Deno.test("planted: a host that hands a batch over without counting it shows in the check of records", async () => {
+  const core = new Core(PLAIN, systemChance);
+  const processor = processorOf(core);
+  await processor.fold(randomBatch(new Random(8), 0, 5));
+  core.begin(randomBatch(new Random(9), 5, 5));
+  core.run();
+  const { outcomes, consumed } = processor.recordCheck();
+  assertEquals([outcomes, consumed], [10, 5]);
+});
+
+Deno.test("a running job has both checks: over checkpoints, crashes and restarts they are equal", async () => {
+  const world = await World.open();
+  let life = await world.start();
+  for (let round = 0; round < 3; round++) {
+    const sent = Array.from({ length: 40 }, (_, i) => line(i, `item_${i % 7}`, i % 5 - 1, 1000));
+    for (const { itemId, record } of sent) {
+      const partition = life.job.context.owners.partitionOf(itemId);
+      await world.clock.run(life.log.append("transactions", partition, [record]), "append");
+    }
+    await world.clock.advance(3000);
+    const figures = life.job.figures().flatMap((worker) => worker.partitions);
+    for (const { records, stocks, accepted, rejected } of figures) {
+      assertEquals(records.outcomes, records.consumed);
+      assertEquals(records.outcomes, accepted + rejected);
+      assert(stocks !== null && stocks.stock === stocks.accepted);
+    }
+    assertEquals(figures.reduce((n, f) => n + f.records.consumed, 0), 40 * (round + 1));
+    life.kill();
+    life = await world.start();
+  }
+  await world.stop(life);
+  world.close();
+});
+
+Deno.test("planted: stocks that are not what was accepted show at the next checkpoint", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  const { itemId, record } = line(1, "item_1", 5, 1000);
+  const partition = life.job.context.owners.partitionOf(itemId);
+  await world.clock.run(life.log.append("transactions", partition, [record]), "append");
+  await world.clock.advance(100);
+  const { core } = life.worker.members[partition]!.processor;
+  // A fold that forgets to add to the sum.
+  core.restoreScalars({ ...core.state, quantitySum: 4n });
+  await world.clock.advance(3000);
+  const { stocks } = life.job.figures().flatMap((w) => w.partitions)[partition]!;
+  assertNotEquals(stocks!.stock, stocks!.accepted);
+  assertEquals([stocks!.stock, stocks!.accepted], [5n, 4n]);
+  life.kill();
+  world.close();
+});
+
+Deno.test("hot items: what many records are of stays, however many others come; what was hot cools down", () => {
+  const clock = new ManualClock();
+  const hot = new HotItems(clock);
+  for (let i = 0; i < 20_000; i++) hot.add([`cold_${i}`, i % 4 === 0 ? "hot" : "warm"]);
+  const { items } = hot.top(2);
+  assertEquals(items.map(({ itemId }) => itemId), ["warm", "hot"]);
+  assert(items[0]!.samples === 15_000 && items[1]!.samples === 5000);
+  // A minute later the samples of before count half.
+  void clock.advance(60_000);
+  hot.add(new Array(10_000).fill("new"));
+  assertEquals(hot.top(2).items, [{ itemId: "new", samples: 10_000 }, {
+    itemId: "warm",
+    samples: 7500,
+  }]);
+});
