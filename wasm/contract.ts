@@ -14,6 +14,9 @@ export const PAGE_BYTES: usize = 16384;
 /** Segments of the item table; fixed, because a checkpoint stores one encoding per segment. */
 export const SEGMENTS: u32 = 256;
 
+/** Version of the encoding of a segment that the core writes (checkpoint.ts); it reads all up to it. */
+export const SEGMENT_FORMAT = 1;
+
 /** Answer of encodeNext: a slice of a segment was encoded, and some of it is left. */
 export const SEGMENT_MORE: u32 = 257;
 

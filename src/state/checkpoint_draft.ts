@@ -1,5 +1,6 @@
 import type { KvLimits } from "../kv/mod.ts";
 import { concat, split } from "./checkpoint_store.ts";
+import { SEGMENT_FORMAT } from "../wasm/mod.ts";
 import { compress } from "./compression.ts";
 import { type Manifest, sha256 } from "./manifest.ts";
 import {
@@ -66,10 +67,17 @@ export class CheckpointDraft {
     // A segment that became empty is as if it had never been written: equal states have equal hashes.
     if (isEmptySegment(bytes)) return void this.#index.delete(segment);
     const hash = sha256(bytes);
-    if (this.base.get(segment)?.hash === hash) return;
+    const before = this.base.get(segment);
+    if (before?.hash === hash && before.format === SEGMENT_FORMAT) return;
     const compressed = compress(bytes);
     const chunks = split(compressed).map((chunk) => this.#addChunk(chunk));
-    this.#index.set(segment, { length: bytes.length, stored: compressed.length, hash, chunks });
+    this.#index.set(segment, {
+      format: SEGMENT_FORMAT,
+      length: bytes.length,
+      stored: compressed.length,
+      hash,
+      chunks,
+    });
   }
 
   /** Takes the chunks of a whole checkpoint that was made elsewhere; returns its index. */

@@ -1,9 +1,12 @@
 // The index of a checkpoint: which chunks make up each segment. Binary, little endian:
-//   per segment that was ever written: number u16, chunks u16, length u32, compressed length u32,
+//   per segment that was ever written: number u8 (there are 256), format u8, chunks u16, length u32, compressed length u32,
 //   SHA-256 of the encoded segment, then SHA-256 of each chunk. Chunks hold the segment in a frame of zstd.
+//
+// The format is that of the encoding (wasm/checkpoint.ts). A checkpoint may refer to segments of several: one
+// that did not change keeps the format that it was written in. 0 is format 1, as it was written before formats were.
 
 import { KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
-import { SEGMENTS } from "../wasm/mod.ts";
+import { SEGMENT_FORMAT } from "../wasm/mod.ts";
 import { DamagedCheckpointError } from "./manifest.ts";
 
 const HASH_BYTES = 32;
@@ -16,6 +19,8 @@ export const SEGMENT_BYTES_MAX = 2 ** 29;
 const FIXED_BYTES = 12 + HASH_BYTES;
 
 export interface SegmentEntry {
+  /** Of the encoding, from 1. */
+  readonly format: number;
   /** Length of the encoded segment. */
   readonly length: number;
   /** Length of all its chunks. */
@@ -40,7 +45,8 @@ export function encodeIndex(index: SegmentIndex): Uint8Array {
   const view = new DataView(bytes.buffer);
   let at = 0;
   for (const [segment, entry] of [...index].toSorted(([a], [b]) => a - b)) {
-    view.setUint16(at, segment, true);
+    bytes[at] = segment;
+    bytes[at + 1] = entry.format;
     view.setUint16(at + 2, entry.chunks.length, true);
     view.setUint32(at + 4, entry.length, true);
     view.setUint32(at + 8, entry.stored, true);
@@ -61,7 +67,8 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
   const hash = () => toHex(bytes.subarray(at, at += HASH_BYTES));
   while (at < bytes.length) {
     if (bytes.length - at < FIXED_BYTES) throw new DamagedCheckpointError("The index is cut");
-    const segment = view.getUint16(at, true);
+    const segment = bytes[at]!;
+    const format = bytes[at + 1]! || 1;
     const count = view.getUint16(at + 2, true);
     const length = view.getUint32(at + 4, true);
     const stored = view.getUint32(at + 8, true);
@@ -69,8 +76,13 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
     if (bytes.length - at < HASH_BYTES * (count + 1)) {
       throw new DamagedCheckpointError("The index is cut");
     }
-    if (segment >= SEGMENTS || index.has(segment)) {
-      throw new DamagedCheckpointError(`The index has a segment ${segment} that cannot be`);
+    if (format > SEGMENT_FORMAT) {
+      throw new DamagedCheckpointError(
+        `Segment ${segment} is of format ${format}; this program reads formats up to ${SEGMENT_FORMAT}`,
+      );
+    }
+    if (index.has(segment)) {
+      throw new DamagedCheckpointError(`The index has segment ${segment} twice`);
     }
     if (length > SEGMENT_BYTES_MAX) {
       throw new DamagedCheckpointError(
@@ -82,7 +94,7 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
     }
     const own = hash();
     const chunks = Array.from({ length: count }, hash);
-    index.set(segment, { length, stored, hash: own, chunks });
+    index.set(segment, { format, length, stored, hash: own, chunks });
   }
   return index;
 }

@@ -15,7 +15,15 @@ import type { Chance } from "../types/clock.ts";
 import { readInfo } from "./core_info.ts";
 import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts";
 
-export { Code, FOLD_VERSION, Format, Partitioner, Reason, SEGMENTS } from "../../wasm/contract.ts";
+export {
+  Code,
+  FOLD_VERSION,
+  Format,
+  Partitioner,
+  Reason,
+  SEGMENT_FORMAT,
+  SEGMENTS,
+} from "../../wasm/contract.ts";
 export { OUTCOME_ACCEPTED, OUTCOME_INVALID, OUTCOME_REJECTED } from "../../wasm/contract.ts";
 
 const { Area, Code } = c;

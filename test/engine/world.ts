@@ -28,6 +28,8 @@ export type Plan = (file: "log" | "state", commit: number) => Fault | null;
 
 export interface StartOptions {
   readonly flags?: Partial<Record<ParameterKey, string>>;
+  /** Name of the job. */
+  readonly name?: string;
   /** Wait until the job is ready (default). */
   readonly wait?: boolean;
   /** Puts something between the job and its log. */
@@ -80,6 +82,7 @@ export class World {
     plan: Plan = () => null,
     {
       flags = {},
+      name = "test",
       wait = true,
       wrapLog = (log: EmbeddedLog): Log => log,
       onProgress = () => {},
@@ -107,7 +110,7 @@ export class World {
     const open = source.open.bind(source);
     source.open = async (user, restoration) =>
       wrapLog(log = await open(user, restoration) as EmbeddedLog);
-    const job = await this.clock.run(pipeline.start("test", surroundings), "the job starts");
+    const job = await this.clock.run(pipeline.start(name, surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");
     const worker = job.workers[0] as TransactionWorker;
     return { job, worker, log: log!, logKv, stateKv, kill };

@@ -16,6 +16,7 @@ import {
 import { decodeManifest, encodeManifest } from "../../src/state/manifest.ts";
 import { encodeIndex, SEGMENT_BYTES_MAX } from "../../src/state/segment_index.ts";
 import { encodeUtf8 } from "../../src/types/mod.ts";
+import { SEGMENT_FORMAT } from "../../src/wasm/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { openStore, publish } from "./state_fixture.ts";
 
@@ -150,11 +151,12 @@ Deno.test("crafted files: a manifest with any field of another kind is refused, 
 /** A checkpoint of one segment with the given index entry. */
 function oneSegment(
   manifest: Manifest,
-  entry: { segment?: number; length: number; stored?: number; hash: string; chunk: Uint8Array },
+  entry: { format?: number; length: number; stored?: number; hash: string; chunk: Uint8Array },
 ): Entry[] {
-  const { segment = 3, length, hash, chunk, stored = chunk.length } = entry;
+  const { format = SEGMENT_FORMAT, length, hash, chunk, stored = chunk.length } = entry;
+  const segment = 3;
   const index = encodeIndex(
-    new Map([[segment, { length, stored, hash, chunks: [sha256(chunk)] }]]),
+    new Map([[segment, { format, length, stored, hash, chunks: [sha256(chunk)] }]]),
   );
   const crafted = {
     ...manifest,
@@ -177,7 +179,10 @@ Deno.test("crafted files: an index that names what cannot be is refused before a
   const whole = readExported(fileOf(oneSegment(manifest, good)));
   await withStore((store) => importCheckpoints(store, whole));
   const cases: [Parameters<typeof oneSegment>[1], string][] = [
-    [{ ...good, segment: 256 }, "a segment 256 that cannot be"],
+    [
+      { ...good, format: SEGMENT_FORMAT + 1 },
+      "Segment 3 is of format 2; this program reads formats up to 1",
+    ],
     [{ ...good, length: SEGMENT_BYTES_MAX + 1 }, "can be restored"],
     [{ ...good, length: 2 ** 32 - 1 }, "can be restored"],
     [{ ...good, stored: 70_000 }, "70000 bytes in 1 chunks"],

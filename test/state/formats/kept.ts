@@ -1,0 +1,62 @@
+// Files that a version of the program left, kept as JSON: what its KVs held, key by key, and what it exported.
+
+/** A part of a key, or a value. JSON has no bytes, no bigints and no undefined. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [name: string]: Json };
+
+export interface KeptEntry {
+  readonly key: Json;
+  readonly value: Json;
+}
+
+/** What a process left in its files when it stopped. */
+export interface KeptFiles {
+  /** What look-ups answered at the end; -1 = never seen. */
+  readonly stock: Readonly<Record<string, number>>;
+  readonly log: readonly KeptEntry[];
+  readonly state: readonly KeptEntry[];
+}
+
+export interface Kept {
+  /** Of the version that wrote it. */
+  readonly commit: string;
+  readonly flags: Readonly<Record<string, string>>;
+  readonly files: KeptFiles;
+  /** Look-ups when the savepoint was taken; null = the version took none. */
+  readonly savepointStock: Readonly<Record<string, number>> | null;
+  /** A job that began with that savepoint, in a new log; null likewise. */
+  readonly restored: KeptFiles | null;
+  /** An exported file in base64; null = the version exported none. */
+  readonly exported: string | null;
+}
+
+export const SAVEPOINT = "kept";
+
+export function toJson(value: unknown): Json {
+  if (value instanceof Uint8Array) return { bytes: value.toBase64() };
+  if (typeof value === "bigint") return { bigint: String(value) };
+  if (Array.isArray(value)) return value.map(toJson);
+  if (typeof value !== "object" || value === null) return value as Json;
+  return { object: Object.fromEntries(Object.entries(value).map(([k, v]) => [k, toJson(v)])) };
+}
+
+export function fromJson(json: Json): unknown {
+  if (Array.isArray(json)) return json.map(fromJson);
+  if (typeof json !== "object" || json === null) return json;
+  const { bytes, bigint, object } = json as Record<string, Json>;
+  if (typeof bytes === "string") return Uint8Array.fromBase64(bytes);
+  if (typeof bigint === "string") return BigInt(bigint);
+  return Object.fromEntries(Object.entries(object as object).map(([k, v]) => [k, fromJson(v)]));
+}
+
+/** A KV in memory that holds what was kept. */
+export async function fill(kv: Deno.Kv, entries: readonly KeptEntry[]): Promise<void> {
+  for (const { key, value } of entries) {
+    await kv.set(fromJson(key) as Deno.KvKey, fromJson(value));
+  }
+}
