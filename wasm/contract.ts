@@ -162,7 +162,12 @@ export enum Area {
   Segment = 9,
   /** Item ids of some folded records, SAMPLE_BYTES each. */
   Samples = 10,
+  /** Where a CRC is computed, CHECKSUM_BYTES: means nothing between two calls. */
+  Checksum = 11,
 }
+
+/** Bytes of Area.Checksum. */
+export const CHECKSUM_BYTES: usize = 49152;
 
 // Config: offsets.
 export const CONFIG_INPUT_BYTES: usize = 0; // u32: first size of the input area

@@ -65,7 +65,7 @@ import {
   tablePageCount,
   windowPageCount,
 } from "./memory";
-import { crc32c, initCrc } from "./crc32c";
+import { crc32c, initCrc, removed } from "./crc32c";
 import { initKeys, keyBytes, prefixCount } from "./keys";
 import { growthCount } from "./runs";
 import {
@@ -208,6 +208,8 @@ export function address(area: i32): usize {
       return lookup;
     case Area.Samples:
       return sampleArea;
+    case Area.Checksum:
+      return removed;
     default:
       return segmentArea;
   }

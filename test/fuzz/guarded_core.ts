@@ -3,6 +3,7 @@
 
 import {
   Area,
+  CHECKSUM_BYTES,
   CONFIG_BYTES,
   DEAD_BYTES,
   DEAD_MAX,
@@ -168,10 +169,12 @@ export class GuardedCore {
     return this.memory.slice(at, at + STATE_BYTES);
   }
 
-  /** A copy of the whole memory but for the input area. */
+  /** A copy of the whole memory but for the input area, and for where its CRC is computed. */
   snapshot(): Uint8Array {
     const copy = this.memory.slice();
     copy.fill(0, this.#input.at, this.#input.at + this.#input.expected.length);
+    const checksum = this.#exports.address(Area.Checksum) >>> 0;
+    copy.fill(0, checksum, checksum + CHECKSUM_BYTES);
     return copy;
   }
 }
