@@ -1,5 +1,4 @@
 import { type KvLimits, limitsOf } from "../kv/mod.ts";
-import { retry } from "../types/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
 import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
@@ -14,6 +13,7 @@ import {
   sha256,
   stateHash,
 } from "./manifest.ts";
+import { MarkedWrites } from "./marked_writes.ts";
 import { pinnedBy } from "./savepoints.ts";
 import { chunksOf, type SegmentIndex, toHex } from "./segment_index.ts";
 
@@ -53,6 +53,7 @@ export class CheckpointChain implements ChunkTarget {
     readonly retained: number,
     /** Fails when another checkpoint was published. */
     private head: Deno.AtomicCheck,
+    readonly writes: MarkedWrites,
   ) {}
 
   /**
@@ -70,7 +71,10 @@ export class CheckpointChain implements ChunkTarget {
     warmUpCompression();
     const key = ["head", store.job, owner.partition];
     const { value, versionstamp } = await store.kv.get<number>(key);
-    const chain = new CheckpointChain(store, owner, retained, { key, versionstamp });
+    const { job, kv, waits, options } = store;
+    const mark = ["mark", job, owner.partition];
+    const writes = await MarkedWrites.open(kv, mark, waits, options.chance);
+    const chain = new CheckpointChain(store, owner, retained, { key, versionstamp }, writes);
     chain.#sequence = value ?? 0;
     const listed = await store.list(owner.partition);
     if (base && !listed.some(({ sequence }) => sequence === base.sequence)) {
@@ -161,17 +165,9 @@ export class CheckpointChain implements ChunkTarget {
     const { store, owner } = this;
     const key = store.manifestKey(owner.partition, manifest.sequence);
     const bytes = encodeManifest(manifest);
-    const versionstamp = await retry(async () => {
-      const set = await store.kv.atomic()
-        .check(this.head, owner.epoch)
-        .set(key, bytes)
-        .set(this.head.key, manifest.sequence)
-        .commit();
-      if (set.ok) return set.versionstamp;
-      // An attempt before this one may have happened without an answer.
-      const there = await store.kv.get<Uint8Array>(key);
-      return there.value && sha256(there.value) === sha256(bytes) ? there.versionstamp : null;
-    }, store.waits);
+    const versionstamp = await this.#tryCommit((atomic) => {
+      atomic.set(key, bytes).set(this.head.key, manifest.sequence);
+    });
     if (versionstamp === null) throw fenced(owner);
     this.head = { key: this.head.key, versionstamp };
   }
@@ -202,7 +198,7 @@ export class CheckpointChain implements ChunkTarget {
         atomic.check(unchanged);
         for (const sequence of old) atomic.delete(store.manifestKey(partition, sequence));
       });
-      if (removed) return old;
+      if (removed !== null) return old;
       // One of them may have been pinned meanwhile: look again.
       const now = await store.kv.get(unchanged.key);
       if (now.versionstamp === unchanged.versionstamp) throw fenced(this.owner);
@@ -245,17 +241,15 @@ export class CheckpointChain implements ChunkTarget {
    * @throws {FencedError}
    */
   async commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void> {
-    if (!await this.#tryCommit(fill)) throw fenced(this.owner);
+    if (await this.#tryCommit(fill) === null) throw fenced(this.owner);
   }
 
-  /** The same; false when one of its checks failed. */
-  #tryCommit(fill: (atomic: Deno.AtomicOperation) => void): Promise<boolean> {
-    const { store, owner } = this;
-    return retry(async () => {
-      const atomic = store.kv.atomic().check(this.head, owner.epoch);
+  /** The same; null when one of its checks failed, else its versionstamp. */
+  #tryCommit(fill: (atomic: Deno.AtomicOperation) => void): Promise<string | null> {
+    return this.writes.commit((atomic) => {
+      atomic.check(this.head, this.owner.epoch);
       fill(atomic);
-      return (await atomic.commit()).ok;
-    }, store.waits);
+    });
   }
 }
 

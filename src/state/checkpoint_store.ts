@@ -4,6 +4,7 @@
 //   ["manifest", job, partition, sequence]   see manifest.ts
 //   ["chunk", job, partition, hash]          part of a segment or of an index, named by its SHA-256
 //   ["epoch", job, partition]                counts the owners
+//   ["mark", job, partition]                 which write of an owner was the last one: see marked_writes.ts
 //   ["history", job, n]                      see history.ts
 //   ["pin", job, name], ["pins", job]        see savepoints.ts
 //

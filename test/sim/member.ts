@@ -115,6 +115,7 @@ export class Member {
   kv(file: KvFile, process = this.process): SimKv {
     return new SimKv(file, process, {
       onCommit: (f, process, mutations) => this.world.onKvCommit(f, process, mutations),
+      isRemote: file !== this.world.logFile,
       ...this.world.bug?.kv,
     });
   }

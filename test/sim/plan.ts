@@ -13,6 +13,9 @@ export const OPERATION_FAULTS = {
   "kv write lost": 0.02,
   "kv answer lost": 0.02,
   "kv answer late": 0.02,
+  // Of the checkpoints' file, which may lie on another machine.
+  "kv write done, answered as refused": 0.01,
+  "kv write hangs, happens later": 0.01,
   "kv slow": 0.01,
   "kv read fails": 0.002,
   "commit lost, not done": 0.06,

@@ -19,6 +19,8 @@ export type OnKvCommit = (
 
 export interface SimKvOptions {
   readonly onCommit: OnKvCommit;
+  /** Whether it lies on another machine: its client sends writes again by itself. */
+  readonly isRemote?: boolean;
   /** A planted bug: checks hold always. */
   readonly ignoresChecks?: boolean;
 }
@@ -104,6 +106,10 @@ export class SimKv implements Kv {
     const lostBefore = !locked && sim.happens("kv write lost");
     const lostAfter = !locked && !lostBefore && sim.happens("kv answer lost");
     const late = sim.happens("kv answer late");
+    const { isRemote } = options;
+    const refused = isRemote && !locked && sim.happens("kv write done, answered as refused");
+    const hangs = isRemote && !locked && sim.happens("kv write hangs, happens later");
+    if (hangs) return this.#commitLater(checks, mutations);
     // A process may die between the effect and the answer.
     const answerMs = late ? sim.between(100, 4000) : sim.chance(0.3) ? sim.between(0.01, 0.5) : 0;
     return process.call(() => {
@@ -122,8 +128,27 @@ export class SimKv implements Kv {
           }`,
       );
       if (lostAfter) throw new Error(`disk I/O error ${SIMULATED}`);
-      return versionstamp === null ? { ok: false } : { ok: true, versionstamp };
+      return versionstamp === null || refused ? { ok: false } : { ok: true, versionstamp };
     }, { latencyMs: this.#latency(), answerMs });
+  }
+
+  /** Ends in an error, and happens after it: whatever was written in its place is there by then. */
+  #commitLater(
+    checks: readonly Deno.AtomicCheck[],
+    mutations: readonly Mutation[],
+  ): Promise<never> {
+    const { file, process, options } = this;
+    const { sim } = process;
+    sim.scheduler.after(sim.between(10, 5000), () => {
+      if (file.fullUntil > sim.now && !sim.healed) return;
+      const versionstamp = file.commit(options.ignoresChecks ? [] : checks, mutations);
+      if (versionstamp !== null) options.onCommit(file, process, mutations);
+      const what = versionstamp === null ? "late check failed" : "late commit";
+      sim.trace(process.name, () => `${file.name} ${what} ${describe(mutations)}`);
+    });
+    return process.call(() => {
+      throw new Error(`no answer ${SIMULATED}`);
+    }, { latencyMs: sim.between(0.1, 50) });
   }
 }
 
