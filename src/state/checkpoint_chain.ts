@@ -10,7 +10,6 @@ import {
   encodeManifest,
   type Manifest,
   MANIFEST_FORMAT,
-  sha256,
   stateHash,
 } from "./manifest.ts";
 import { MarkedWrites } from "./marked_writes.ts";
