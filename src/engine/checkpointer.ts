@@ -53,6 +53,9 @@ export class Checkpointer implements CutGate {
   #failure = "";
   /** Chunks may lie in the store that no checkpoint needs: of a crash, or of one that failed. A sweep removes them. */
   hasLeftovers = true;
+  /** Why the last one failed, unless its partition was given up; null = it was taken. */
+  lastFailure: string | null = null;
+  failures = 0;
   /** From the cut to the publication of the last one taken here. */
   lastMs: number | null = null;
 
@@ -195,6 +198,7 @@ export class Checkpointer implements CutGate {
       const durationMs = publishedAtMs - from;
       const { sequence, publishedAt } = manifest;
       this.lastMs = durationMs;
+      this.lastFailure = null;
       this.#newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
       await store.addEvent({
         kind: "completed",
@@ -221,6 +225,8 @@ export class Checkpointer implements CutGate {
       await store.addEvent({ kind: "failed", at: options.clock.now(), ...about, reason });
       if (error instanceof FencedError) throw error;
       if (!signal.aborted) {
+        this.lastFailure = reason;
+        this.failures++;
         log.error("Checkpoint {sequence} of partition {partition} failed: {reason}", {
           ...about,
           reason,

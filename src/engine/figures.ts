@@ -23,6 +23,13 @@ export interface PartitionFigures {
   readonly checkpointMs: number | null;
   /** When the newest checkpoint was published, ms since the epoch; null before the first. */
   readonly checkpointAt: number | null;
+  /** Why the last checkpoint was not taken; null = it was. And how many were not, since the partition was taken over. */
+  readonly checkpointFailure: string | null;
+  readonly checkpointFailures: number;
+  /** Records folded with outputs since the partition was taken over. */
+  readonly recordsIn: number;
+  /** Time spent firing windows since then. */
+  readonly firingMs: number;
   /** Up to here windows were fired, in ms; null at first. */
   readonly watermark: number | null;
   /** Whether all that the log held when it was claimed is folded. */

@@ -14,8 +14,20 @@ export {
   type ConditionReporter,
   Conditions,
 } from "./conditions.ts";
-export { addDurations, DURATION_BOUNDS_SECONDS, type DurationCounts } from "./durations.ts";
-export type { PartitionFigures, Shares, WorkerFigures } from "./figures.ts";
+export {
+  addDurations,
+  DURATION_BOUNDS_SECONDS,
+  type DurationCounts,
+  NO_DURATIONS,
+} from "./durations.ts";
+export type {
+  PartitionFigures,
+  RecoveryCause,
+  Shares,
+  StockCheck,
+  WorkerFigures,
+} from "./figures.ts";
+export { type HotItem, type HotItemFigures, hottestOf } from "./hot_items.ts";
 export { flushOutputs, standardError, standardOutput } from "./line_output.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { WAIT_MS_MIN, Waits } from "./waits.ts";

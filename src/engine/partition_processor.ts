@@ -96,6 +96,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   #consumed: number;
   #recordCheck: RecordCheck;
   stockCheck: StockCheck | null = null;
+  /** Time spent firing windows, with what it waits for meanwhile. */
+  firingMs = 0;
   /** Items that many records are of. */
   readonly hot: HotItems;
   /** Position and watermark that were acknowledged last. */
@@ -285,6 +287,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   /** Fires what is due; a checkpoint being cut is encoded first. */
   async #fire(emit: boolean): Promise<void> {
     const busy = this.#busy;
+    const from = this.clock.monotonic();
     this.#busy = true;
     await this.gate.encoded();
     for (let code = this.core.fire(emit); code !== Code.Done; code = this.core.fire(emit)) {
@@ -293,6 +296,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       if (code === Code.State) await this.gate.encoded();
       else await this.clock.yield();
     }
+    this.firingMs += this.clock.monotonic() - from;
     this.#busy = busy;
   }
 

@@ -1,6 +1,5 @@
 import { Hono } from "hono";
 import { INSTANCE_HEADER, type RunningJob } from "../service/mod.ts";
-import { pinnedBy } from "../state/mod.ts";
 import type { ItemTransaction, Query, QueryResult } from "../types/mod.ts";
 import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
@@ -14,9 +13,9 @@ import { answerOtherMethods, wellFormedOnly } from "./methods.ts";
 import { JobMetrics } from "./metrics.ts";
 import { answerReadiness } from "./readiness.ts";
 import { savepointRoutes } from "./savepoints.ts";
+import { statusRoutes, StatusStreams } from "./status.ts";
 
 const EVENTS_MAX = 100;
-const CHECKPOINTS_ENOUGH = 1000;
 
 export interface ApiOptions {
   readonly job: RunningJob;
@@ -35,9 +34,10 @@ export function createApi(
   { job, connections, limits, access, instanceId, stopping }: ApiOptions,
 ): Hono {
   const app = new Hono();
-  const reader = new BodyReader({ limits, clock: job.context.clock, stopping });
-  const metrics = new JobMetrics(job);
-  addHttpFigures(metrics.registry, reader, connections);
+  const reader = new BodyReader({ limits, clock: job.clock, stopping });
+  const metrics = new JobMetrics(() => job.status());
+  const streams = new StatusStreams(limits.streamsMax);
+  addHttpFigures(metrics.registry, reader, connections, streams);
 
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
@@ -59,32 +59,15 @@ export function createApi(
   app.route("/savepoints", savepointRoutes(job, reader, limits.savepointsMax));
   app.route("/", logRoutes(job, reader));
   app.get("/checkpoints", async (c) => {
-    const savepoints = await job.store.savepoints.list();
-    const events = await job.checkpointEvents(EVENTS_MAX);
     const from = integerQuery(c, "partition", { min: 0, max: 1_000_000 }) ?? 0;
-    const { listed, next } = await listCheckpoints(job, from);
-    const checkpoints = listed.map(({ partition, sequence, manifest, damage }) =>
-      manifest
-        ? {
-          partition,
-          sequence,
-          offset: Number(manifest.scalars.position),
-          items: Number(manifest.scalars.items),
-          cutAt: manifest.cutAt,
-          publishedAt: manifest.publishedAt,
-          newBytes: manifest.newBytes,
-          totalBytes: manifest.totalBytes,
-          stateHash: manifest.stateHash,
-          savepoints: pinnedBy(savepoints, partition).get(sequence) ?? [],
-        }
-        : { partition, sequence, damage }
-    );
-    return c.json({ checkpoints, next, events });
+    const { checkpoints, next } = await job.checkpointsFrom(from);
+    return c.json({ checkpoints, next, events: await job.checkpointEvents(EVENTS_MAX) });
   });
+  app.route("/status", statusRoutes({ job, reader, streams, stopping }));
   app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
   app.get(
     "/readyz",
-    (c) => answerReadiness(c, { job, conditions: job.context.conditions, stopping }),
+    (c) => answerReadiness(c, { job, conditions: job.conditions, stopping }),
   );
   app.get("/metrics", async (c) => {
     const { contentType, body } = await metrics.scrape();
@@ -104,20 +87,10 @@ GET  /summaries      the latest alerts: items with many failed transactions in a
 GET  /savepoints     named states; POST {"name":...} takes one, DELETE /savepoints/{name} gives it up
 GET  /checkpoints    checkpoints and their history
 GET  /logs           topics; /logs/{topic}/{partition}?offset=&limit= reads one
+GET  /status         what the job says of itself; /status/stream as a line of JSON a second
 GET  /metrics        metrics for Prometheus
 GET  /livez /readyz  whether the process lives, and whether it is ready
 `;
-
-/** Checkpoints of whole partitions from one on, until they are enough; and the partition to go on from. */
-async function listCheckpoints({ store }: RunningJob, from: number) {
-  const listed: Awaited<ReturnType<typeof store.list>> = [];
-  for (const partition of (await store.partitions()).toSorted((a, b) => a - b)) {
-    if (partition < from) continue;
-    if (listed.length >= CHECKPOINTS_ENOUGH) return { listed, next: partition };
-    listed.push(...await store.list(partition));
-  }
-  return { listed, next: null };
-}
 
 const TRANSACTIONS: Handling<ItemTransaction, boolean> = {
   parse: (codec, text) => codec.parseTransaction(text),

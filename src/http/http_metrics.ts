@@ -16,6 +16,7 @@ export function addHttpFigures(
   registry: Registry,
   reader: BodyReader,
   connections: ConnectionFigures,
+  streams: { readonly open: number; readonly refused: number },
 ): void {
   const registers = [registry];
   new Gauge({
@@ -52,6 +53,23 @@ export function addHttpFigures(
     collect() {
       this.reset();
       for (const reason of CLOSED_FOR) this.inc({ reason }, connections.closed[reason]);
+    },
+  });
+  new Gauge({
+    name: "stockflow_http_status_streams",
+    help: "Streams of /status/stream that are open, bounded by http.streams.max",
+    registers,
+    collect() {
+      this.set(streams.open);
+    },
+  });
+  new Counter({
+    name: "stockflow_http_status_streams_refused_total",
+    help: "Streams that were refused, because there were http.streams.max",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(streams.refused);
     },
   });
 }

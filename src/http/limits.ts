@@ -17,6 +17,8 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** Connections that are kept. */
   readonly connectionsMax: number;
+  /** Streams of /status/stream that are open. */
+  readonly streamsMax: number;
   /** Savepoints that are kept. */
   readonly savepointsMax: number;
 }
@@ -30,6 +32,7 @@ export function limitsOf(params: Parameters): HttpLimits {
     headTimeoutMs: params.get("http.head.timeout.ms"),
     idleTimeoutMs: params.get("http.idle.timeout.ms"),
     connectionsMax: params.get("http.connections.max"),
+    streamsMax: params.get("http.streams.max"),
     savepointsMax: params.get("savepoints.max"),
   };
 }

@@ -66,7 +66,7 @@ export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
   app.get(
     "/summaries",
     withLogs(async (c, logs) => {
-      const { topic } = job.context.wiring.summaries;
+      const { summaries: topic } = job.topics;
       const limit = limitOf(c) ?? RECORDS_DEFAULT;
       const records = topic === null ? [] : await logs.newest(topic, limit);
       const written = records.map((r) => JSON_CODEC.formatSummary(summaryOf(r)));

@@ -1,13 +1,10 @@
-// The metrics of a job in the text format of Prometheus. Names follow
+// The metrics of a job in the text format of Prometheus, made of its status. Names follow
 // https://prometheus.io/docs/practices/naming/: base units, _total for what only grows.
 
 import { Counter, Gauge, Registry } from "prom-client";
-import type { Conditions, PartitionFigures, WorkerFigures } from "../engine/mod.ts";
-import type { RunningJob } from "../service/mod.ts";
-import { addDurations, standardError } from "../engine/mod.ts";
-import { type Reason, reasonName, REASONS } from "../types/mod.ts";
+import type { Conditions } from "../engine/mod.ts";
+import type { JobStatus, PartitionStatus } from "../service/mod.ts";
 import { DurationHistogram } from "./duration_histogram.ts";
-import { KnownPartitions } from "./known_partitions.ts";
 
 /** A value and its labels. */
 type Sample = readonly [value: number, labels?: Readonly<Record<string, string>>];
@@ -16,11 +13,14 @@ interface MetricOptions {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly string[];
-  readonly samples: () => readonly Sample[];
+  readonly samples: (status: JobStatus) => readonly Sample[];
 }
 
 /** The metric of what is not as it should be. */
-export function addConditions(registry: Registry, conditions: Conditions): void {
+export function addConditions(
+  registry: Registry,
+  states: () => Iterable<readonly [what: string, stands: boolean]>,
+): void {
   new Gauge({
     name: "stockflow_unavailable",
     help: "1 while something is not as it should be, by what it is; /readyz has the reasons",
@@ -28,275 +28,299 @@ export function addConditions(registry: Registry, conditions: Conditions): void 
     registers: [registry],
     collect() {
       this.reset();
-      for (const [what, stands] of conditions.states()) this.set({ what }, stands ? 1 : 0);
+      for (const [what, stands] of states()) this.set({ what }, stands ? 1 : 0);
     },
   });
 }
 
-/** Metrics of a job; figures are read once per scrape. */
+/** The same, before a job has started. */
+export function statesOf(conditions: Conditions): () => Iterable<readonly [string, boolean]> {
+  return () => conditions.states();
+}
+
+/** Metrics of a job; its status is read once per scrape. */
 export class JobMetrics {
   readonly registry = new Registry();
-  readonly #partitions = new KnownPartitions();
-  #workers: readonly WorkerFigures[] = [];
+  #status: JobStatus;
 
-  constructor(readonly job: RunningJob) {
-    this.#addRecords();
-    this.#addState();
-    this.#addQueries();
-    this.#addWorkers();
-    this.#addCheckpoints();
-    this.#addLog();
+  constructor(readonly status: () => JobStatus) {
+    this.#status = status();
+    for (const metric of [...RECORDS, ...STATE, ...WORKERS, ...CHECKPOINTS]) this.#add(metric);
+    if (this.#status.log) { for (const metric of LOG) this.#add(metric); }
+    addConditions(this.registry, () => Object.entries(this.#status.conditionStates));
+    this.#addDurations();
   }
 
   /** Content type and text of an answer to a scrape. */
   async scrape(): Promise<{ contentType: string; body: string }> {
-    this.#workers = this.job.figures();
-    this.#partitions.update(this.#workers.flatMap((worker) => worker.partitions));
+    this.#status = this.status();
     return { contentType: this.registry.contentType, body: await this.registry.metrics() };
   }
 
-  // ---- kinds of metrics ----
-
-  #counter({ samples, labelNames = [], ...about }: MetricOptions): void {
+  /** A name that ends in _total is of a counter. */
+  #add({ samples, labelNames = [], ...about }: MetricOptions): void {
+    const options = { ...about, labelNames, registers: [this.registry] };
+    const read = () => samples(this.#status);
+    if (!about.name.endsWith("_total")) {
+      new Gauge({
+        ...options,
+        collect() {
+          this.reset();
+          for (const [value, labels = {}] of read()) this.set(labels, value);
+        },
+      });
+      return;
+    }
     new Counter({
-      ...about,
-      labelNames,
-      registers: [this.registry],
+      ...options,
       collect() {
         this.reset();
-        for (const [value, labels = {}] of samples()) this.inc(labels, value);
+        for (const [value, labels = {}] of read()) this.inc(labels, value);
       },
     });
   }
 
-  #gauge({ samples, labelNames = [], ...about }: MetricOptions): void {
-    new Gauge({
-      ...about,
-      labelNames,
-      registers: [this.registry],
-      collect() {
-        this.reset();
-        for (const [value, labels = {}] of samples()) this.set(labels, value);
-      },
-    });
-  }
-
-  #sum(of: (figures: PartitionFigures) => number): Sample[] {
-    return [[this.#partitions.all.reduce((n, figures) => n + of(figures), 0)]];
-  }
-
-  /** A value per partition, where there is one. */
-  #perPartition(of: (figures: PartitionFigures) => number | null): Sample[] {
-    return this.#partitions.all.flatMap((figures): Sample[] => {
-      const value = of(figures);
-      return value === null ? [] : [[value, { partition: String(figures.partition) }]];
-    });
-  }
-
-  #perWorker(of: (figures: WorkerFigures) => number | null): Sample[] {
-    return this.#workers.flatMap((figures, n): Sample[] => {
-      const value = of(figures);
-      return value === null ? [] : [[value, { worker: String(n) }]];
-    });
-  }
-
-  /** Seconds since a moment. */
-  #age(at: number | null): number | null {
-    return at === null ? null : Math.max(0, this.job.context.clock.now() - at) / 1000;
-  }
-
-  // ---- the metrics ----
-
-  #addRecords(): void {
-    this.#counter({
-      name: "stockflow_records_in_total",
-      help: "Records of the transaction topic folded since the start of the process",
-      samples: () => [[this.#workers.reduce((n, worker) => n + worker.recordsIn, 0)]],
-    });
-    this.#counter({
-      name: "stockflow_transactions_total",
-      help: "Transactions by outcome, over restarts",
-      labelNames: ["outcome"],
-      samples: () => [
-        [this.#sum((f) => f.accepted)[0]![0], { outcome: "accepted" }],
-        [this.#sum((f) => f.rejected)[0]![0], { outcome: "rejected" }],
-      ],
-    });
-    this.#counter({
-      name: "stockflow_invalid_records_total",
-      help: "Invalid records of the transaction topic by reason, over restarts",
-      labelNames: ["reason"],
-      samples: () =>
-        REASONS.map((reason) => [this.#sum((f) => f.invalid[reason] ?? 0)[0]![0], label(reason)]),
-    });
-    this.#counter({
-      name: "stockflow_late_records_total",
-      help: "Transactions that came too late for their window, over restarts",
-      samples: () => this.#sum((f) => f.late),
-    });
-    this.#counter({
-      name: "stockflow_far_ahead_records_total",
-      help: "Transactions with a ts too far ahead for a window, over restarts",
-      samples: () => this.#sum((f) => f.farAhead),
-    });
-    this.#counter({
-      name: "stockflow_summaries_total",
-      help: "Summaries that passed the alert filter, since the start of the process",
-      samples: () => [[this.#workers.reduce((n, worker) => n + worker.summariesOut, 0)]],
-    });
-  }
-
-  #addState(): void {
-    this.#gauge({
-      name: "stockflow_items",
-      help: "Items seen",
-      samples: () => this.#sum((f) => f.items),
-    });
-    this.#gauge({
-      name: "stockflow_state_bytes",
-      help: "Memory of items and open windows",
-      samples: () => this.#sum((f) => f.stateBytes),
-    });
-    this.#gauge({
-      name: "stockflow_state_bytes_max",
-      help: "Memory of items and open windows at which new items are refused (state.bytes.max)",
-      samples: () => [[this.job.context.memory.bytesMax, {}]],
-    });
-    this.#gauge({
-      name: "stockflow_open_windows",
-      help: "Windows that are not fired yet, over all partitions",
-      samples: () => this.#sum((f) => f.openWindows),
-    });
-    addConditions(this.registry, this.job.context.conditions);
-    this.#gauge({
-      name: "stockflow_disk_free_bytes",
-      help: "Free bytes of the disks of log.kv and state.kv, where they are known",
-      labelNames: ["file"],
-      samples: () =>
-        this.job.context.disks.flatMap(({ freeBytes, options: { file } }): Sample[] =>
-          freeBytes === null ? [] : [[freeBytes, { file }]]
-        ),
-    });
-    this.#counter({
-      name: "stockflow_log_lines_dropped_total",
-      help: "Log lines that were dropped, because nobody read standard error",
-      samples: () => [[
-        this.#workers.reduce((n, worker) => n + worker.linesDropped, standardError.dropped),
-      ]],
-    });
-    this.#gauge({
-      name: "stockflow_ready",
-      help: "1 when every partition is recovered, else 0",
-      samples: () => [[this.job.isReady ? 1 : 0]],
-    });
-  }
-
-  #addQueries(): void {
-    const { queries } = this.job;
-    this.#counter({
-      name: "stockflow_queries_total",
-      help: "Queries answered since the start of the process",
-      samples: () => [[queries.answered]],
-    });
-    this.#counter({
-      name: "stockflow_invalid_queries_total",
-      help: "Invalid records of the query topic by reason, since the start of the process",
-      labelNames: ["reason"],
-      samples: () => [...queries.invalid].map(([reason, n]) => [n, label(reason)]),
-    });
-  }
-
-  #addWorkers(): void {
-    const { queries } = this.job;
-    this.#gauge({
-      name: "stockflow_worker_time_ratio",
-      help: "Share of a worker's time lately, by what it did",
-      labelNames: ["worker", "state"],
-      samples: () =>
-        this.#workers.flatMap(({ shares }, n): Sample[] => [
-          [shares.busy, { worker: String(n), state: "busy" }],
-          [shares.idle, { worker: String(n), state: "idle" }],
-          [shares.backPressured, { worker: String(n), state: "back_pressured" }],
-        ]),
-    });
-    this.#counter({
-      name: "stockflow_recoveries_total",
-      help: "How often a worker took the recovery path, since the start of the process",
-      labelNames: ["worker"],
-      samples: () => [
-        ...this.#perWorker((f) => f.recoveries),
-        [queries.recoveries, { worker: "queries" }],
-      ],
-    });
+  #addDurations(): void {
     this.registry.registerMetric(
       new DurationHistogram({
         name: "stockflow_commit_duration_seconds",
         help: "Time from asking for a commit until it is durable, by what was committed",
         labelNames: ["input"],
         samples: () => [
-          [
-            this.#workers.map((f) => f.commitDurations).reduce(addDurations),
-            { input: "transactions" },
-          ],
-          [queries.committed.durations.take(), { input: "queries" }],
+          [this.#status.durations.commits, { input: "transactions" }],
+          [this.#status.durations.queryCommits, { input: "queries" }],
         ],
       }),
     );
-    this.#gauge({
-      name: "stockflow_commit_age_seconds",
-      help: "Time since a worker's last commit; it grows while there is nothing to commit",
-      labelNames: ["worker"],
-      samples: () => [
-        ...this.#perWorker((f) => this.#age(f.commitAt)),
-        ...[this.#age(queries.committed.lastAt)].filter((age) => age !== null)
-          .map((age): Sample => [age, { worker: "queries" }]),
-      ],
-    });
-  }
-
-  #addCheckpoints(): void {
-    this.#gauge({
-      name: "stockflow_checkpoint_duration_seconds",
-      help: "Duration of the last checkpoint of a partition, from cut to publication",
-      labelNames: ["partition"],
-      samples: () =>
-        this.#perPartition((f) => f.checkpointMs === null ? null : f.checkpointMs / 1e3),
-    });
-    this.#gauge({
-      name: "stockflow_checkpoint_age_seconds",
-      help: "Time since the newest checkpoint of a partition; it grows while nothing changes",
-      labelNames: ["partition"],
-      samples: () => this.#perPartition((f) => this.#age(f.checkpointAt)),
-    });
-  }
-
-  #addLog(): void {
-    const { gateway, context } = this.job;
-    const log = gateway?.options.log ?? null;
-    this.#gauge({
-      name: "stockflow_lag_records",
-      help: "End of the log minus the next offset to fold, by partition",
-      labelNames: ["partition"],
-      samples: () =>
-        this.#perPartition(({ partition, position, logEnd }) => {
-          const end = log ? log.bounds(context.topics.input, partition).end : logEnd;
-          return end === null ? null : Math.max(0, end - position);
-        }),
-    });
-    if (!log) return; // the log is not the job's own
-    this.#gauge({
-      name: "stockflow_log_waiting_bytes",
-      help: "Bytes that wait to be written to the log",
-      samples: () => [[log.waitingBytes]],
-    });
-    this.#counter({
-      name: "stockflow_append_timeouts_total",
-      help: "Appends of posted records that waited longer than append.timeout.ms, and were refused",
-      samples: () => [[log.appendTimeouts]],
-    });
+    this.registry.registerMetric(
+      new DurationHistogram({
+        name: "stockflow_query_duration_seconds",
+        help: "Time from reading a query until its result is committed",
+        labelNames: [],
+        samples: () => [[this.#status.durations.queries, {}]],
+      }),
+    );
   }
 }
 
-function label(reason: Reason): { reason: string } {
-  return { reason: reasonName(reason) };
+// ---- the metrics ----
+
+const one = (of: (status: JobStatus) => number) => (status: JobStatus): Sample[] => [[of(status)]];
+
+/** A value per partition, where there is one. */
+const perPartition =
+  (of: (partition: PartitionStatus, status: JobStatus) => number | null) =>
+  (status: JobStatus): Sample[] =>
+    status.partitions.flatMap((p): Sample[] => {
+      const value = of(p, status);
+      return value === null ? [] : [[value, { partition: String(p.partition) }]];
+    });
+
+/** Seconds since a moment. */
+function age({ at }: JobStatus, then: number | null): number | null {
+  return then === null ? null : Math.max(0, at - then) / 1000;
 }
+
+const byReason = (counts: Readonly<Record<string, number>>): Sample[] =>
+  Object.entries(counts).map(([reason, n]) => [n, { reason }]);
+
+const RECORDS: readonly MetricOptions[] = [
+  {
+    name: "stockflow_records_in_total",
+    help: "Records of the transaction topic folded since the start of the process",
+    samples: one(({ totals }) => totals.recordsIn),
+  },
+  {
+    name: "stockflow_records_out_total",
+    help: "Results, summaries and dead letters committed since the start of the process",
+    samples: one(({ totals }) => totals.recordsOut),
+  },
+  {
+    name: "stockflow_transactions_total",
+    help: "Transactions by outcome, over restarts",
+    labelNames: ["outcome"],
+    samples: ({ totals: { accepted, rejected } }) => [
+      [accepted, { outcome: "accepted" }],
+      [rejected, { outcome: "rejected" }],
+    ],
+  },
+  {
+    name: "stockflow_invalid_records_total",
+    help: "Invalid records of the transaction topic by reason, over restarts",
+    labelNames: ["reason"],
+    samples: ({ totals }) => byReason(totals.invalid),
+  },
+  {
+    name: "stockflow_late_records_total",
+    help: "Transactions that came too late for their window, over restarts",
+    samples: one(({ totals }) => totals.late),
+  },
+  {
+    name: "stockflow_far_ahead_records_total",
+    help: "Transactions with a ts too far ahead for a window, over restarts",
+    samples: one(({ totals }) => totals.farAhead),
+  },
+  {
+    name: "stockflow_summaries_total",
+    help: "Summaries that passed the alert filter, since the start of the process",
+    samples: one(({ totals }) => totals.summaries),
+  },
+  {
+    name: "stockflow_queries_total",
+    help: "Queries answered since the start of the process",
+    samples: one(({ totals }) => totals.queries),
+  },
+  {
+    name: "stockflow_invalid_queries_total",
+    help: "Invalid records of the query topic by reason, since the start of the process",
+    labelNames: ["reason"],
+    samples: ({ totals }) => byReason(totals.invalidQueries),
+  },
+  {
+    name: "stockflow_lag_records",
+    help: "End of the log minus the next offset to fold, by partition",
+    labelNames: ["partition"],
+    samples: perPartition(({ lag }) => lag),
+  },
+];
+
+const STATE: readonly MetricOptions[] = [
+  {
+    name: "stockflow_items",
+    help: "Items seen",
+    samples: one(({ items }) => items),
+  },
+  {
+    name: "stockflow_state_bytes",
+    help: "Memory of items and open windows",
+    samples: one(({ memory }) => memory.used),
+  },
+  {
+    name: "stockflow_state_bytes_max",
+    help: "Memory of items and open windows at which new items are refused (state.bytes.max)",
+    samples: one(({ memory }) => memory.max),
+  },
+  {
+    name: "stockflow_open_windows",
+    help: "Windows that are not fired yet, over all partitions",
+    samples: one(({ openWindows }) => openWindows),
+  },
+  {
+    name: "stockflow_watermark_timestamp_seconds",
+    help: "Up to here windows were fired, by partition, in seconds since the epoch",
+    labelNames: ["partition"],
+    samples: perPartition(({ watermark }) => watermark === null ? null : watermark / 1000),
+  },
+  {
+    name: "stockflow_conservation_broken",
+    help: "1 if the counts of a partition disagreed since the start of the process, else 0",
+    labelNames: ["partition"],
+    samples: perPartition(({ conservation }) => conservation.broken ? 1 : 0),
+  },
+  {
+    name: "stockflow_disk_free_bytes",
+    help: "Free bytes of the disks of log.kv and state.kv, where they are known",
+    labelNames: ["file"],
+    samples: ({ disks }) =>
+      disks.flatMap(({ file, freeBytes }): Sample[] =>
+        freeBytes === null ? [] : [[freeBytes, { file }]]
+      ),
+  },
+  {
+    name: "stockflow_disk_free_bytes_min",
+    help: "Free bytes below which new writes are refused (disk.free.bytes.min)",
+    labelNames: ["file"],
+    samples: ({ disks }) => disks.map(({ file, bytesMin }) => [bytesMin, { file }]),
+  },
+  {
+    name: "stockflow_log_lines_dropped_total",
+    help: "Log lines that were dropped, because nobody read standard error",
+    samples: one(({ totals }) => totals.linesDropped),
+  },
+  {
+    name: "stockflow_ready",
+    help: "1 when every partition is recovered, else 0",
+    samples: one(({ isReady }) => isReady ? 1 : 0),
+  },
+  {
+    name: "stockflow_standing_by",
+    help: "1 while this process stands by for another of its group, else 0",
+    samples: one(({ standsBy }) => standsBy ? 1 : 0),
+  },
+  {
+    name: "stockflow_start_timestamp_seconds",
+    help: "When this life of the job began, in seconds since the epoch",
+    samples: one(({ startedAt }) => startedAt / 1000),
+  },
+];
+
+const WORKERS: readonly MetricOptions[] = [
+  {
+    name: "stockflow_worker_time_ratio",
+    help: "Share of a worker's time lately, by what it did",
+    labelNames: ["worker", "state"],
+    samples: ({ workers }) =>
+      workers.flatMap(({ worker, shares }): Sample[] => [
+        [shares.busy, { worker: String(worker), state: "busy" }],
+        [shares.idle, { worker: String(worker), state: "idle" }],
+        [shares.backPressured, { worker: String(worker), state: "back_pressured" }],
+      ]),
+  },
+  {
+    name: "stockflow_recoveries_total",
+    help: "How often a worker took the recovery path, since the start of the process",
+    labelNames: ["worker"],
+    samples: ({ workers, queryWorker }) => [
+      ...workers.map(({ worker, recoveries }): Sample => [recoveries, { worker: String(worker) }]),
+      [queryWorker.recoveries, { worker: "queries" }],
+    ],
+  },
+  {
+    name: "stockflow_commit_age_seconds",
+    help: "Time since a worker's last commit; it grows while there is nothing to commit",
+    labelNames: ["worker"],
+    samples: (status) =>
+      [
+        ...status.workers.map(({ worker, commitAt }) => [String(worker), commitAt] as const),
+        ["queries", status.queryWorker.commitAt] as const,
+      ].flatMap(([worker, commitAt]): Sample[] => {
+        const seconds = age(status, commitAt);
+        return seconds === null ? [] : [[seconds, { worker }]];
+      }),
+  },
+];
+
+const CHECKPOINTS: readonly MetricOptions[] = [
+  {
+    name: "stockflow_checkpoint_duration_seconds",
+    help: "Duration of the last checkpoint of a partition, from cut to publication",
+    labelNames: ["partition"],
+    samples: perPartition(({ checkpointMs }) => checkpointMs === null ? null : checkpointMs / 1e3),
+  },
+  {
+    name: "stockflow_checkpoint_age_seconds",
+    help: "Time since the newest checkpoint of a partition; it grows while nothing changes",
+    labelNames: ["partition"],
+    samples: perPartition(({ checkpointAt }, status) => age(status, checkpointAt)),
+  },
+  {
+    name: "stockflow_checkpoint_failures_total",
+    help: "Checkpoints of a partition that were not taken, since the start of the process",
+    labelNames: ["partition"],
+    samples: perPartition(({ checkpointFailures }) => checkpointFailures),
+  },
+];
+
+/** Of a log of the job's own. */
+const LOG: readonly MetricOptions[] = [
+  {
+    name: "stockflow_log_waiting_bytes",
+    help: "Bytes that wait to be written to the log",
+    samples: one(({ log }) => log?.waitingBytes ?? 0),
+  },
+  {
+    name: "stockflow_append_timeouts_total",
+    help: "Appends of posted records that waited longer than append.timeout.ms, and were refused",
+    samples: one(({ log }) => log?.appendTimeouts ?? 0),
+  },
+];

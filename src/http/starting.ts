@@ -7,7 +7,7 @@ import { INSTANCE_HEADER } from "../service/mod.ts";
 import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { fail } from "./answers.ts";
 import { answerReadiness } from "./readiness.ts";
-import { addConditions } from "./metrics.ts";
+import { addConditions, statesOf } from "./metrics.ts";
 
 export interface StartingOptions {
   readonly conditions: Conditions;
@@ -24,7 +24,7 @@ export function createStartingApi(
 ): Hono {
   const app = new Hono();
   const registry = new Registry();
-  addConditions(registry, conditions);
+  addConditions(registry, statesOf(conditions));
   const ready = new Gauge({
     name: "stockflow_ready",
     help: "1 when every partition is recovered, else 0",

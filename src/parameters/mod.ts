@@ -17,6 +17,8 @@ export {
   type ParameterValue,
 } from "./parameter_table.ts";
 export {
+  type ConfigurationEntry,
+  configurationOf,
   formatOf,
   isSecret,
   parameterHelp,

@@ -351,6 +351,12 @@ export const PARAMETERS = {
     1000,
     "connections that are kept; for one more, some of those on which nothing happens are closed",
   ),
+  "http.streams.max": integer(
+    1,
+    10_000,
+    32,
+    "streams of /status/stream that are open; each open page has one",
+  ),
   "socket.host": text(
     "a host name or an address",
     /^[A-Za-z0-9._:-]{1,253}$/,

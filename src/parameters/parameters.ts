@@ -238,6 +238,26 @@ function parseValue(key: ParameterKey, text: string, source: string): unknown {
   throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
 }
 
+/** A parameter as it counts, for people; the value of a secret is left out. */
+export interface ConfigurationEntry {
+  readonly key: ParameterKey;
+  /** As it would be written; null = a secret that is set. */
+  readonly value: string | null;
+  readonly default: string;
+  readonly help: string;
+  readonly allowed: string;
+}
+
+/** All parameters in the order of --help. */
+export function configurationOf(params: Parameters): ConfigurationEntry[] {
+  return PARAMETER_KEYS.map((key) => {
+    const { default: fallback, help, allowed } = PARAMETERS[key];
+    const value = params.get(key);
+    const isHidden = isSecret(key) && value !== "";
+    return { key, value: isHidden ? null : String(value), default: fallback, help, allowed };
+  });
+}
+
 /** Whether a key's value is a secret. */
 export function isSecret(key: ParameterKey): boolean {
   const { secret = false }: Parameter<unknown> = PARAMETERS[key];

@@ -22,6 +22,8 @@ export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
 export type { LogPage, LogReader } from "./log_reader.ts";
 export { foldParametersFor, Pipeline } from "./pipeline.ts";
 export type { RunningJob } from "./running_job.ts";
+export type * from "./status.ts";
+export type { SeriesPoint, StatusHistory } from "./status_history.ts";
 export {
   type CallbackSink,
   type InputStream,

@@ -168,7 +168,7 @@ export class Pipeline {
       if (queryLog !== transactionLog) await wiring.queries.source.close();
       store.close();
     };
-    return new RunningJob(name, context, gateway, workers, queries, companions, close);
+    return new RunningJob(name, context, gateway, workers, queries, companions, close, known);
   }
 
   /** The disk of one of our files: without room for the log nothing new is taken. */

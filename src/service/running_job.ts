@@ -1,4 +1,7 @@
-import type { CheckpointEvent, CheckpointStore, Savepoint } from "../state/mod.ts";
+import type { CheckpointEvent, CheckpointStore, Savepoint, Savepoints } from "../state/mod.ts";
+import type { Clock } from "../types/mod.ts";
+import type { Conditions } from "../engine/mod.ts";
+import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
 import type { StandBy } from "../log/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
@@ -8,6 +11,11 @@ import type { JobWorker } from "../engine/job_worker.ts";
 import { reportStop } from "./report_stop.ts";
 import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "../engine/figures.ts";
+import { type HotItemFigures, hottestOf } from "../engine/mod.ts";
+import { type ConfigurationEntry, configurationOf, type Parameters } from "../parameters/mod.ts";
+import type { JobStatus } from "./status.ts";
+import type { SeriesPoint, StatusHistory } from "./status_history.ts";
+import { StatusReader } from "./status_reader.ts";
 
 /** A job that runs. */
 export class RunningJob {
@@ -17,6 +25,7 @@ export class RunningJob {
   #failure: Error | null = null;
   /** When the stop was asked for. */
   #askedAt: number | null = null;
+  readonly #status: StatusReader;
 
   constructor(
     readonly name: string,
@@ -29,7 +38,9 @@ export class RunningJob {
     /** What feeds the job's own log or runs beside the workers until the job is asked to stop. */
     readonly companions: readonly ((stop: AbortSignal) => Promise<void>)[],
     readonly close: () => Promise<void>,
+    readonly params: Parameters,
   ) {
+    this.#status = new StatusReader(this);
     this.finished = this.#run();
     // Whoever waits for the end is told; until then the failure is visible by `failure`.
     this.finished.catch(() => {});
@@ -47,6 +58,7 @@ export class RunningJob {
     const ended = () => this.#failure ?? new Error("The job has ended");
     await Promise.all([
       ...this.companions.map((run) => run(queryStop).catch(fail)),
+      this.#status.run(queryStop).catch(fail),
       this.queries.run(queryStop).catch(fail).finally(() => {
         // A companion may wait for an answer.
         this.gateway?.queryWaiters.end(ended());
@@ -90,6 +102,34 @@ export class RunningJob {
     return this.context.transactionLog.standsBy ?? null;
   }
 
+  /** Whether it was asked to stop. */
+  get isStopping(): boolean {
+    return this.#askedAt !== null;
+  }
+
+  /** What the job says of itself now. */
+  status(): JobStatus {
+    return this.#status.read();
+  }
+
+  /** Figures of the last hour, and the newest point of them; they begin with the process. */
+  get history(): StatusHistory {
+    return this.#status.history;
+  }
+  get historyPoint(): SeriesPoint | null {
+    return this.#status.point;
+  }
+
+  /** The items that most of the records were of in the last minutes, by samples. */
+  async hotItems(count: number): Promise<HotItemFigures> {
+    return hottestOf(await Promise.all(this.workers.map((w) => w.hotItems(count))), count);
+  }
+
+  /** The parameters as they count. */
+  get configuration(): ConfigurationEntry[] {
+    return configurationOf(this.params);
+  }
+
   /** The stock of items: see Owners.lookUp. */
   lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
     return this.context.owners.lookUp(itemIds, signal);
@@ -97,6 +137,41 @@ export class RunningJob {
 
   get store(): CheckpointStore {
     return this.context.store;
+  }
+
+  get savepoints(): Savepoints {
+    return this.store.savepoints;
+  }
+
+  /** What is not as it should be now. */
+  get conditions(): Conditions {
+    return this.context.conditions;
+  }
+
+  /** Topics that it reads and writes; null = not written. */
+  get topics(): JobStatus["topics"] {
+    const { topics, wiring } = this.context;
+    return {
+      transactions: topics.input,
+      results: topics.results,
+      summaries: topics.summaries,
+      deadLetters: topics.deadLetters,
+      queries: wiring.queries.topic,
+      queryResults: wiring.queryResults.topic,
+    };
+  }
+
+  get clock(): Clock {
+    return this.context.clock;
+  }
+
+  /**
+   * Checkpoints of whole partitions from one on, until they are enough, with the savepoints that pin them.
+   *
+   * @returns and the partition to go on from; null = there are no more
+   */
+  async checkpointsFrom(partition: number): Promise<ListedCheckpoints> {
+    return await listCheckpoints(this.store, partition);
   }
 
   /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */

@@ -30,6 +30,7 @@ export {
   SavepointExistsError,
   type SavepointMember,
 } from "./savepoints.ts";
+export type { Savepoints } from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
 export { type CheckpointDraft, isEmptySegment } from "./checkpoint_draft.ts";
 export { chunksOf } from "./segment_index.ts";

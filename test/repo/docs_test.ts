@@ -190,6 +190,14 @@ Deno.test("time, timers and chance come in through Clock and Chance alone", () =
   }
 });
 
+Deno.test("HTTP asks the running job, and does not reach into its insides", () => {
+  for (const file of filesBelow("src/http/")) {
+    if (!file.endsWith(".ts")) continue;
+    const found = /\bjob\.(context|store|workers|queries|figures|params)\b/.exec(read(file));
+    assert(!found, `${file} has ${found?.[0]}`);
+  }
+});
+
 Deno.test("every folder of the house says what lives in it", () => {
   for (const room of ROOMS) {
     // What a user types has no face for other rooms.

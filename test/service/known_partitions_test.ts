@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { KnownPartitions } from "../../src/http/known_partitions.ts";
+import { KnownPartitions } from "../../src/service/known_partitions.ts";
 import type { PartitionFigures } from "../../src/engine/mod.ts";
 
 const FIGURES: PartitionFigures = {
@@ -18,6 +18,10 @@ const FIGURES: PartitionFigures = {
   checkpointMs: 4,
   checkpointAt: 50,
   watermark: null,
+  checkpointFailure: null,
+  checkpointFailures: 0,
+  recordsIn: 0,
+  firingMs: 0,
   isReady: true,
   records: { outcomes: 100, consumed: 100 },
   stocks: null,
