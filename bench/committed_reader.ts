@@ -20,27 +20,29 @@ export class CommittedReader {
     this.#client = new KafkaClient({ brokers: [bootstrap], clientId: "reader" }, systemClock);
   }
 
-  /** Reads from what is the topic's end now. */
+  /** Reads from what is the topic's end now, or from its start. */
   static async open(
     bootstrap: string,
     topic: string,
     onBatch: (batch: Uint8Array) => void,
+    from: "earliest" | "latest" = "latest",
   ): Promise<CommittedReader> {
     const reader = new CommittedReader(topic, bootstrap, onBatch);
-    await reader.#open();
+    await reader.#open(from);
     return reader;
   }
 
-  async #open(): Promise<void> {
+  async #open(from: "earliest" | "latest"): Promise<void> {
     const { topic } = this;
     const client = this.#client;
     await client.connect([topic]);
     const partitions = Array.from({ length: client.topics.get(topic)! }, (_, p) => p);
     const ends = await client.offsets(topic, partitions, "latest");
+    const starts = from === "latest" ? ends : await client.offsets(topic, partitions, from);
     const input = { name: topic, id: null, groupId: "reader", isQueries: false };
     const fetcher = new Fetcher({ client, topic: input, clock: systemClock, ends });
     this.#done = Promise.all(
-      partitions.map((partition) => this.#read(fetcher, partition, ends.get(partition)!)),
+      partitions.map((partition) => this.#read(fetcher, partition, starts.get(partition)!)),
     );
   }
 

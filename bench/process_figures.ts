@@ -14,9 +14,18 @@ export async function cpuSeconds(pid: number): Promise<number> {
 }
 
 /** Resident memory of a process in bytes. */
-export async function residentBytes(pid: number): Promise<number> {
+export function residentBytes(pid: number): Promise<number> {
+  return memoryOf(pid, "VmRSS");
+}
+
+/** The most resident memory that a process has had so far, in bytes. */
+export function peakResidentBytes(pid: number): Promise<number> {
+  return memoryOf(pid, "VmHWM");
+}
+
+async function memoryOf(pid: number, field: string): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return 1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(status)![1]);
+  return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)![1]);
 }
 
 /** CPU that processes use from a moment on. */

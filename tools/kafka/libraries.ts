@@ -13,7 +13,9 @@ export class BrokerError extends Error {
 
 const HOW_TO_GET: Record<string, string> = {
   java: "a Java runtime of version 17 or later (Debian: apt-get install openjdk-17-jre-headless)",
-  mvn: "Maven, which fetches the broker's jars (Debian: apt-get install maven)",
+  javac:
+    "a Java development kit of version 17 or later (Debian: apt-get install openjdk-17-jdk-headless)",
+  mvn: "Maven, which fetches the jars (Debian: apt-get install maven)",
 };
 
 /**
@@ -32,7 +34,7 @@ export async function run(
     output = await new Deno.Command(command, { args: [...args], ...(cwd ? { cwd } : {}) }).output();
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new BrokerError(`${command} is not installed; Apache Kafka needs ${HOW_TO_GET[command]}`);
+    throw new BrokerError(`${command} is not installed; needed is ${HOW_TO_GET[command]}`);
   }
   const text = new TextDecoder().decode(output.stdout) + new TextDecoder().decode(output.stderr);
   if (!output.success) throw new BrokerError(`${command} failed: ${text.trim().slice(-2000)}`);
@@ -54,14 +56,15 @@ export function needsZooKeeper(version: string): boolean {
   return major < 3 || major === 3 && minor < 3;
 }
 
-function cacheFolder(version: string): string {
+/** Where jars are kept from one run to the next, by the name of what they are of. */
+export function cacheFolder(name: string): string {
   const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "."}/.cache`;
-  return `${cache}/stockflow/kafka-${version}`;
+  return `${cache}/stockflow/${name}`;
 }
 
 /** The folder of a broker's jars, which are fetched the first time. */
 export async function libraries(version: string): Promise<string> {
-  const folder = cacheFolder(version);
+  const folder = cacheFolder(`kafka-${version}`);
   const libraries = `${folder}/libs`;
   if (await exists(`${libraries}/complete`)) return libraries;
   // Built beside its place, so that one who was stopped leaves nothing that looks complete.

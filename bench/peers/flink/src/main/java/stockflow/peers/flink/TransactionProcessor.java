@@ -1,0 +1,44 @@
+package stockflow.peers.flink;
+
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
+import org.apache.flink.util.Collector;
+import org.apache.flink.util.OutputTag;
+import stockflow.peers.pipeline.Progress;
+import stockflow.peers.pipeline.Query;
+import stockflow.peers.pipeline.QueryResult;
+import stockflow.peers.pipeline.StockRule;
+import stockflow.peers.pipeline.Transaction;
+import stockflow.peers.pipeline.TransactionResult;
+
+/** Applies transactions to the stock of their item, and reads it for queries. */
+final class TransactionProcessor extends KeyedCoProcessFunction<String, Transaction, Query, TransactionResult> {
+  static final OutputTag<QueryResult> QUERY_RESULT =
+      new OutputTag<>("query-result", TypeInformation.of(QueryResult.class));
+
+  private transient ValueState<Long> stock;
+
+  @Override
+  public void open(OpenContext context) {
+    stock = getRuntimeContext().getState(new ValueStateDescriptor<>("stock", Types.LONG));
+  }
+
+  @Override
+  public void processElement1(Transaction transaction, Context context, Collector<TransactionResult> out)
+      throws Exception {
+    Long before = stock.value();
+    long after = StockRule.apply(before == null ? 0 : before, transaction.quantity);
+    if (after != StockRule.FAILED) stock.update(after);
+    out.collect(new TransactionResult(transaction, after != StockRule.FAILED));
+    Progress.RECORDS.increment();
+  }
+
+  @Override
+  public void processElement2(Query query, Context context, Collector<TransactionResult> out) throws Exception {
+    context.output(QUERY_RESULT, new QueryResult(query, stock.value()));
+  }
+}

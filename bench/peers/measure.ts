@@ -1,0 +1,84 @@
+// CPU, rate and memory of an engine while it works through the records.
+
+import { cpuSeconds, peakResidentBytes } from "../process_figures.ts";
+import type { Job } from "./engines.ts";
+
+/** Of one run. CPU is that of all threads of the process. */
+export interface Figures {
+  /** CPU-seconds per million records in the steady state: from 30 % of the records on. */
+  readonly cpu: number;
+  /** The same of the broker; 0 without one. */
+  readonly brokerCpu: number;
+  /** CPU-seconds per million records from the start of the process to the last record. */
+  readonly wholeCpu: number;
+  /** Records a second in the steady state. */
+  readonly rate: number;
+  readonly peakBytes: number;
+}
+
+const STEADY_FROM = 0.3;
+const LOOK_MS = 100;
+const SILENT_MS_MAX = 120_000;
+
+interface Sample {
+  readonly at: number;
+  readonly records: number;
+  readonly cpu: number;
+  readonly broker: number;
+}
+
+export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+async function sampleOf(job: Job, brokerPid: number | null): Promise<Sample> {
+  job.check();
+  return {
+    at: performance.now(),
+    records: await job.records(),
+    cpu: await cpuSeconds(job.pid),
+    broker: brokerPid === null ? 0 : await cpuSeconds(brokerPid),
+  };
+}
+
+/**
+ * Waits until a job has gone through so many records.
+ *
+ * @throws when it ends, or executes nothing for two minutes
+ */
+export async function measureRecords(
+  job: Job,
+  brokerPid: number,
+  records: number,
+): Promise<Figures> {
+  let first = await sampleOf(job, brokerPid);
+  let last = first;
+  while (last.records < records) {
+    await sleep(LOOK_MS);
+    const next = await sampleOf(job, brokerPid);
+    // The time of the last progress, for the first sample with all records.
+    if (next.records > last.records) last = next;
+    else if (next.at - last.at > SILENT_MS_MAX) {
+      throw new Error(`No record in two minutes, behind ${next.records} of ${records}`);
+    }
+    if (last.records < STEADY_FROM * records) first = last;
+  }
+  return await figuresOf(job, first, last);
+}
+
+/** Measures a job that has no end for some seconds, behind a warm-up. */
+export async function measureSeconds(job: Job, warmUp: number, seconds: number): Promise<Figures> {
+  await sleep(1000 * warmUp);
+  const first = await sampleOf(job, null);
+  await sleep(1000 * seconds);
+  return await figuresOf(job, first, await sampleOf(job, null));
+}
+
+async function figuresOf(job: Job, first: Sample, last: Sample): Promise<Figures> {
+  const million = (last.records - first.records) / 1e6;
+  return {
+    cpu: (last.cpu - first.cpu) / million,
+    brokerCpu: (last.broker - first.broker) / million,
+    wholeCpu: last.cpu / (last.records / 1e6),
+    rate: 1000 * (last.records - first.records) / (last.at - first.at),
+    peakBytes: await peakResidentBytes(job.pid),
+  };
+}

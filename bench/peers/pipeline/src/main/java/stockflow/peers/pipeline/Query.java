@@ -1,0 +1,6 @@
+package stockflow.peers.pipeline;
+
+public class Query {
+  public long queryId;
+  public String itemId;
+}
