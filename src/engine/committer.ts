@@ -62,19 +62,24 @@ export class Committer {
   /** Bytes written ahead that the log does not have for certain. */
   #unacknowledged = 0;
 
+  readonly #sources: Set<CommitSource>;
+
   constructor(
     readonly session: LogSession,
-    readonly sources: readonly CommitSource[],
+    sources: readonly CommitSource[],
     readonly intervalMs: number,
     readonly clock: Clock,
     readonly statistics: CommitStatistics = new CommitStatistics(),
     readonly limits = PENDING_LIMITS,
   ) {
+    this.#sources = new Set(sources);
     this.#begunAt = clock.monotonic();
   }
 
   get #pendingBytes(): number {
-    return this.sources.reduce((n, source) => n + source.pendingBytes, 0);
+    let bytes = 0;
+    for (const source of this.#sources) bytes += source.pendingBytes;
+    return bytes;
   }
 
   /** Asks for a commit before the interval is over. */
@@ -130,7 +135,7 @@ export class Committer {
 
   /** Takes what the sources have; one that is not at rest has nothing. */
   #take(): Taken[] {
-    const taken = this.sources.map((source) => ({ source, pending: source.take() }))
+    const taken = [...this.#sources].map((source) => ({ source, pending: source.take() }))
       .filter((t): t is Taken => t.pending !== null);
     if (taken.length > 0) this.#room.wake(); // else no room was made
     return taken;

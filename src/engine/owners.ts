@@ -1,7 +1,6 @@
 import type { Log } from "../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
 import { LostError, StandByError } from "../log/mod.ts";
-import type { PartitionProcessor } from "./partition_processor.ts";
 
 /** Who can tell the stock of a partition's items, in this thread or another. */
 export interface ItemOwner {
@@ -10,27 +9,6 @@ export interface ItemOwner {
   readonly ready: Promise<void>;
   /** The stocks of items given by the UTF-8 bytes of their ids; null = never seen. */
   lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]>;
-}
-
-/** The owner of a partition that is folded in this thread. */
-export class LocalOwner implements ItemOwner {
-  readonly #ready = Promise.withResolvers<void>();
-  isReady = false;
-
-  constructor(readonly processor: PartitionProcessor) {}
-
-  get ready(): Promise<void> {
-    return this.#ready.promise;
-  }
-
-  setReady(): void {
-    this.isReady = true;
-    this.#ready.resolve();
-  }
-
-  lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
-    return Promise.resolve(this.processor.core.lookUp(ids));
-  }
 }
 
 export interface OwnersOptions {

@@ -366,6 +366,14 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     return !this.#busy && folded && known && same;
   }
 
+  /** The result batches carry a producer, and sequence numbers from this one on. */
+  produceAs(
+    { id, epoch }: { readonly id: bigint; readonly epoch: number },
+    sequence: number,
+  ): void {
+    this.core.setProducer(id, epoch, sequence);
+  }
+
   acknowledge({ position }: PendingTransactions): void {
     this.acknowledged = position;
   }

@@ -117,18 +117,46 @@ async function superviseSessions(
 }
 
 /**
- * Runs loops side by side. When one fails, the others are aborted and awaited; the first error is thrown.
- *
- * @param loops are given a signal that is aborted when one of them fails
+ * Loops that run side by side. When one fails, the others are aborted and awaited. Further ones may be added as long as
+ * one runs.
  */
-export async function together(loops: ((failed: AbortSignal) => Promise<void>)[]): Promise<void> {
-  const abort = new AbortController();
-  let first: { error: unknown } | null = null;
-  await Promise.all(loops.map((loop) =>
-    loop(abort.signal).catch((error) => {
-      first ??= { error };
-      abort.abort("failed"); // without a reason an error with a stack is made
-    })
-  ));
-  if (first) throw (first as { error: unknown }).error;
+export class Loops {
+  readonly #abort = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
+  #running = 0;
+  #first: { readonly error: unknown } | null = null;
+
+  /** Aborted when one of them has failed. */
+  get failed(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /**
+   * Runs one more.
+   *
+   * @param loop is given what is aborted when one of them fails
+   * @returns settles when it has ended, whether it failed or not
+   */
+  add(loop: (failed: AbortSignal) => Promise<void>): Promise<void> {
+    this.#running++;
+    return loop(this.failed).catch((error) => {
+      this.#first ??= { error };
+      this.#abort.abort("failed"); // without a reason an error with a stack is made
+    }).finally(() => {
+      if (--this.#running === 0) this.#ended.resolve();
+    });
+  }
+
+  /** Resolves when all have ended; fails with the first error. */
+  async ended(): Promise<void> {
+    if (this.#running > 0) await this.#ended.promise;
+    if (this.#first) throw this.#first.error;
+  }
+}
+
+/** Runs loops side by side, and awaits all of them; see Loops. */
+export function together(loops: ((failed: AbortSignal) => Promise<void>)[]): Promise<void> {
+  const all = new Loops();
+  for (const loop of loops) void all.add(loop);
+  return all.ended();
 }

@@ -6,7 +6,7 @@ import type { ConditionReporter } from "./conditions.ts";
 import type { OnProgress } from "./progress.ts";
 import type { StateMemory } from "./state_memory.ts";
 import type { PendingLimits } from "./committer.ts";
-import type { LocalOwner } from "./owners.ts";
+import type { Partition } from "./partition.ts";
 import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
 
 /** Timing and limits, from the parameters. */
@@ -54,7 +54,7 @@ export interface WorkerContext {
   /** Is told how far works have come that can take long. */
   readonly onProgress?: OnProgress | undefined;
   /** Is told that a partition is owned, or no longer. */
-  onOwner(partition: number, owner: LocalOwner | null): void;
+  onOwner(partition: number, owner: Partition | null): void;
   /** Is given the result and summary batches of a commit. */
   onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }

@@ -16,7 +16,7 @@ import {
 import { NO_TIME } from "../wasm/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { JOB_NAME } from "./job_names.ts";
-import { checkTopicId } from "../engine/recovery.ts";
+import { checkTopicId } from "../engine/recovery_plan.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import type { LogSource, LogUser } from "./streams.ts";
 

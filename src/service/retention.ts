@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { EmbeddedLog } from "../log/mod.ts";
 import type { JobContext } from "./job_context.ts";
-import { isOfLog, positionOf } from "../engine/recovery.ts";
+import { isOfLog, positionOf } from "../engine/recovery_plan.ts";
 
 const log = getLogger(["stockflow", "job"]);
 

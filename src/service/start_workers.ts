@@ -9,7 +9,7 @@ import type { OnProgress } from "../engine/progress.ts";
 import type { LogOptions } from "../engine/logging.ts";
 import { ThreadWorker } from "../engine/threads/thread_worker.ts";
 import type { OnOutcomes } from "../engine/partition_processor.ts";
-import { TransactionWorker } from "../engine/transaction_worker.ts";
+import { TransactionWorker } from "../engine/worker.ts";
 
 export interface WorkerOptions {
   /** Name of the job, under which the store keeps its checkpoints. */

@@ -20,6 +20,7 @@ export { escapeAllControls, escapeControls } from "./controls.ts";
 export { Deadlines } from "./deadlines.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { Slices, Turns } from "./slices.ts";
+export { assertThat, BrokenPromiseError } from "./assertions.ts";
 export { crc32c } from "./crc32c.ts";
 export { decodeUtf8, encodeUtf8, isSameBytes, showUtf8 } from "./utf8.ts";
 export {

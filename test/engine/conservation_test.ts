@@ -134,7 +134,7 @@ Deno.test("planted: stocks that are not what was accepted show at the next check
   const partition = life.job.context.owners.partitionOf(itemId);
   await world.clock.run(life.log.append("transactions", partition, [record]), "append");
   await world.clock.advance(100);
-  const { core } = life.worker.members[partition]!.processor;
+  const { core } = life.worker.partitions[partition]!.processor;
   // A fold that forgets to add to the sum.
   core.restoreScalars({ ...core.state, quantitySum: 4n });
   await world.clock.advance(3000);

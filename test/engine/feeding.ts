@@ -21,8 +21,8 @@ export async function feed(world: World, life: Life, random: Random, n: number):
 /** Waits until everything in the log is folded and committed. */
 export async function drain(world: World, { worker, log }: Life): Promise<void> {
   await world.clock.until(() => {
-    const { members } = worker;
-    return members.length === PARTITIONS && members.every(({ processor }) => {
+    const { partitions } = worker;
+    return partitions.length === PARTITIONS && partitions.every(({ processor }) => {
       const { end } = log.bounds("transactions", processor.partition);
       return processor.acknowledged.offset === end;
     });

@@ -6,7 +6,8 @@ import { type CommitOutcome, EmbeddedLog, type Log, type LogSession } from "../.
 import { FaultKv } from "../kv/fault_kv.ts";
 import { Random } from "../model/random.ts";
 import { drain, feed } from "./feeding.ts";
-import { type Life, PARTITIONS, World } from "./world.ts";
+import { LossyLog } from "./lossy_log.ts";
+import { type Life, line, PARTITIONS, World } from "./world.ts";
 
 /** A log whose claims end with notice when a test says so. */
 class NoticingLog implements Log {
@@ -70,7 +71,7 @@ async function open(): Promise<Scene> {
   return { world, life, log: log! };
 }
 
-const processorsOf = ({ worker }: Life) => worker.members.map(({ processor }) => processor);
+const processorsOf = ({ worker }: Life) => worker.partitions.map(({ processor }) => processor);
 
 /** Has the claim end while records are folded that are not committed, and waits for the next one. */
 async function next({ world, life, log }: Scene): Promise<void> {
@@ -115,6 +116,52 @@ for (const how of ["happened", "did not"] as const) {
   });
 }
 
+Deno.test("a commit that is lost concerns the partitions in it alone: the others go on where they stand", async () => {
+  for (const how of ["happened", "did not"] as const) {
+    const world = await World.open({ "checkpoint.interval.millis": "0" });
+    let armed = false;
+    const life = await world.start(() => null, {
+      wrapLog: (log) => new LossyLog(log, () => armed ? (armed = false, how) : null),
+    });
+    await feed(world, life, new Random(7), 60);
+    await drain(world, life);
+    const before = processorsOf(life);
+    armed = true;
+    await world.clock.run(
+      life.log.append("transactions", 0, [line(1, "x", 1, 5).record]),
+      "one more",
+    );
+    await world.clock.until(
+      () => life.worker.recoveries === 1 && life.job.isReady,
+      "the next claim",
+    );
+    const after = processorsOf(life);
+    assertEquals(after.map((p, i) => p === before[i]), [false, true], how);
+    await drain(world, life);
+    await world.stop(life);
+    await world.assertExactlyOnce();
+    world.close();
+  }
+});
+
+Deno.test("an instance that another fenced off in the store is not kept: its next checkpoint would be refused again", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  const before = processorsOf(life);
+  await feed(world, life, new Random(7), 60);
+  const epoch = ["epoch", "test", 0];
+  await world.stateKv.set(epoch, (await world.stateKv.get<number>(epoch)).value! + 1);
+  await world.clock.until(() => life.worker.recoveries > 0 && life.job.isReady, "it is recovered");
+  assert(!processorsOf(life).includes(before[0]!));
+  await feed(world, life, new Random(8), 60);
+  await drain(world, life);
+  await world.clock.advance(2000);
+  assertEquals(life.worker.recoveries, 1, "its checkpoints are its own again");
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
 Deno.test("an instance that somebody overtook before the next claim is not kept", async () => {
   const scene = await open();
   const { world, life, log } = scene;
@@ -122,7 +169,7 @@ Deno.test("an instance that somebody overtook before the next claim is not kept"
   const gate = Promise.withResolvers<void>();
   log.gate = gate.promise;
   log.giveNotice();
-  await world.clock.until(() => life.worker.members.length === 0, "the claim is over");
+  await world.clock.until(() => life.worker.partitions.length === 0, "the claim is over");
   const other = await world.start();
   await feed(world, other, new Random(8), 40);
   await drain(world, other);

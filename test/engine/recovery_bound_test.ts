@@ -19,12 +19,13 @@ Deno.test("a checkpoint falls due by its records, however long its interval is: 
   }
   life.kill();
   const next = await world.start();
-  for (const { recovery } of next.worker.members) {
+  for (const { recovery } of next.worker.partitions) {
+    assert(recovery !== null, "it was not recovered");
     assert(recovery.restored > 0, "no checkpoint was restored");
     // Two rounds bring it to be due, and one more may come before that is seen.
     assert(recovery.replayed <= 2 * most, `${recovery.replayed} records folded again`);
   }
-  assertEquals(next.worker.members.length, 2);
+  assertEquals(next.worker.partitions.length, 2);
   await world.assertExactlyOnce();
   next.kill();
   world.close();

@@ -130,7 +130,7 @@ Deno.test("a job that is asked to stop does not wait until all is folded again",
   await world.clock.run(next.job.stop(), "it stops");
   assertEquals(next.job.failure, null);
   const last = await world.start();
-  assert(last.worker.members.length > 0);
+  assert(last.worker.partitions.length > 0);
   await world.assertExactlyOnce();
   await world.stop(last);
   world.close();

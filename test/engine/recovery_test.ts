@@ -49,7 +49,7 @@ Deno.test("recovery from any checkpoint gives the state of the fold", async () =
   // Drop the newest, one after the other, down to none: each time the same state comes out.
   for (let drop = 0; drop <= most; drop++) {
     const again = await world.start(() => null, { flags: { "checkpoint.interval.millis": "0" } });
-    const hashes = again.worker.members.map((m) => hashOfCore(m.processor.core));
+    const hashes = again.worker.partitions.map((m) => hashOfCore(m.processor.core));
     assertEquals(hashes, expected, `without the ${drop} newest checkpoints`);
     again.kill();
     for (const [partition, list] of listed.entries()) {

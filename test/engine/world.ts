@@ -17,7 +17,7 @@ import {
   Partitioner,
 } from "../../src/types/mod.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
-import { TransactionWorker } from "../../src/engine/transaction_worker.ts";
+import { TransactionWorker } from "../../src/engine/worker.ts";
 import { Model } from "../model/model.ts";
 import { Random } from "../model/random.ts";
 import { ManualClock } from "./manual_clock.ts";

@@ -86,7 +86,9 @@ function closeAll(...worlds: World[]): void {
 /** Fails unless every partition has the state of its model: stock, windows, counters, position. */
 async function assertState(life: Life, models: readonly Model[]): Promise<void> {
   for (const [partition, model] of models.entries()) {
-    const { core } = life.worker.members.find((m) => m.claimed.partition === partition)!.processor;
+    const { core } = life.worker.partitions.find((m) =>
+      m.claimed.partition === partition
+    )!.processor;
     const { state, info } = core;
     assertEquals(Number(state.position), model.position);
     assertEquals(Number(state.items), model.stock.size);
@@ -115,7 +117,7 @@ Deno.test("restore gives stock, windows and counters of the savepoint, and the j
     assert(models.some((m) => m.windows.size > 0));
     const manifests = await life.job.store.savepoints.manifests(savepoint);
     assertEquals(
-      life.worker.members.map((m) => hashOfCore(m.processor.core)),
+      life.worker.partitions.map((m) => hashOfCore(m.processor.core)),
       manifests.map((m) => m!.stateHash),
     );
     assertEquals(
@@ -280,7 +282,7 @@ Deno.test("later checkpoints of the log before a restore never serve", async () 
   const random = new Random(13);
   for (let round = 0; round < 8; round++) await feed(second, life, random, 60);
   await drain(second, life);
-  const offset = life.worker.members[0]!.processor.acknowledged.offset;
+  const offset = life.worker.partitions[0]!.processor.acknowledged.offset;
   const foreign = (await life.job.store.list(0))[0]!.manifest!;
   assert(foreign.scalars.position < offset && foreign.logId !== life.log.id);
   life.kill();

@@ -186,7 +186,7 @@ Deno.test("planted: counts that disagree make the verdict broken, and a conditio
   await world.clock.run(life.log.append("transactions", partition, [record]), "append");
   await world.clock.advance(100);
   assertEquals(life.job.status().verdict.level, "ok");
-  const { core } = life.worker.members[partition]!.processor;
+  const { core } = life.worker.partitions[partition]!.processor;
   const sound = core.state;
   core.restoreScalars({ ...sound, accepted: 2n });
   const { verdict, partitions } = life.job.status();

@@ -38,7 +38,7 @@ Deno.test("savepoints and checkpoints by time take their turns", async () => {
   const folded: number[] = [];
   for (let round = 0; round < 12; round++) {
     await feed(world, life, random, 20);
-    folded.push(life.worker.members[0]!.processor.position);
+    folded.push(life.worker.partitions[0]!.processor.position);
     taken.push(life.job.takeSavepoint(`s${round}`));
     await world.clock.advance(300);
   }

@@ -1,7 +1,7 @@
 // Holds every commit, every recovery and every answer against the model, as it happens.
 
 import type { Commit, CommittedPosition } from "../../src/log/mod.ts";
-import type { LocalOwner } from "../../src/engine/owners.ts";
+import type { Partition } from "../../src/engine/partition.ts";
 import type { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import { batchInfo, decodeBatch, encodeUtf8, type LogRecord } from "../../src/types/mod.ts";
 import {
@@ -96,7 +96,7 @@ export class Auditor {
   // ---- what a process does ----
 
   /** A processor stands at its claim's position: its counters are those of the model there. */
-  onOwner(process: SimProcess, partition: number, owner: LocalOwner): void {
+  onOwner(process: SimProcess, partition: number, owner: Partition): void {
     const { processor } = owner;
     this.recoveries++;
     this.sim.trace(process.name, () => `owns ${partition}@${processor.position}`);
@@ -141,7 +141,7 @@ export class Auditor {
   }
 
   /** Looks an item up; the log ended at `from` when the partition was claimed, and at `to` now. */
-  lookUp(owner: LocalOwner, partition: number, itemId: string, from: number, to: number): void {
+  lookUp(owner: Partition, partition: number, itemId: string, from: number, to: number): void {
     const [stock] = owner.processor.core.lookUp([encodeUtf8(itemId)]);
     this.#lookUps.push({ partition, itemId, stock: stock!, from, to });
   }

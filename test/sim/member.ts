@@ -2,9 +2,9 @@
 
 import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
-import type { LocalOwner } from "../../src/engine/owners.ts";
+import type { Partition } from "../../src/engine/partition.ts";
 import { newestCheckpoints } from "../../src/service/restore.ts";
-import { TransactionWorker } from "../../src/engine/transaction_worker.ts";
+import { TransactionWorker } from "../../src/engine/worker.ts";
 import { CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
 import type { OpenedLog } from "./kafka_port.ts";
 import type { KvFile } from "./kv_file.ts";
@@ -42,7 +42,7 @@ export interface Machine {
 export class Member {
   readonly process: SimProcess;
   readonly #stop = new AbortController();
-  readonly owners = new Map<number, LocalOwner>();
+  readonly owners = new Map<number, Partition>();
   /** The log's end when a partition was claimed last. */
   readonly logEnds = new Map<number, number>();
   /** When it was claimed last, in virtual ms. */
@@ -234,7 +234,7 @@ export class Member {
     }
   }
 
-  #onOwner(partition: number, owner: LocalOwner | null): void {
+  #onOwner(partition: number, owner: Partition | null): void {
     if (!this.process.alive) return;
     if (!owner) return void this.owners.delete(partition);
     this.owners.set(partition, owner);

@@ -26,11 +26,10 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "outputs are dropped when a partition is recovered",
-    file: "src/engine/recover_partition.ts",
-    find: "  await replay(recovering, claimed, processor, async () => {",
-    replace:
-      "  await replay(recovering, { ...claimed, committed: { ...claimed.committed, offset: " +
-      "Math.max(processor.position, claimed.logEnd) } }, processor, async () => {",
+    file: "src/engine/recover.ts",
+    find: "  const { processor, checkpointer, claimed: { committed } } = partition;\n",
+    replace: "  const { processor, checkpointer, claimed } = partition;\n" +
+      "  const committed = { ...claimed.committed, offset: Math.max(processor.position, claimed.logEnd) };\n",
   },
   {
     bug: "the first dead letter of a batch is lost",
@@ -46,7 +45,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "a partition that stands still for memory goes on behind the batch",
-    file: "src/engine/transaction_worker.ts",
+    file: "src/engine/worker.ts",
     find: "if (stopped || signal.aborted) break;",
     replace: "if (signal.aborted) break;",
   },
@@ -58,19 +57,19 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "a checkpoint tells the position behind its encoding, not that of its cut",
-    file: "src/engine/checkpointer.ts",
+    file: "src/engine/checkpoint.ts",
     find: "        scalars,\n        lastBatch,\n",
     replace: "        scalars: processor.core.state,\n        lastBatch,\n",
   },
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
-    file: "src/engine/checkpointer.ts",
+    file: "src/engine/checkpoint.ts",
     find: "while (this.#cutActive) await this.#pieces.wait(never());",
     replace: "",
   },
   {
     bug: "a checkpoint waits for the commit of its offset, not of its watermark",
-    file: "src/engine/checkpointer.ts",
+    file: "src/engine/checkpoint.ts",
     find: "acknowledged.offset >= offset && acknowledged.watermark >= watermark",
     replace: "acknowledged.offset >= offset",
   },

@@ -2,9 +2,9 @@
 // world, or a method of the engine for the time of one run; none is in src.
 
 import { zstdDecompressSync } from "node:zlib";
-import { Checkpointer } from "../../src/engine/checkpointer.ts";
+import { Checkpointer } from "../../src/engine/checkpoint.ts";
 import { Committer } from "../../src/engine/committer.ts";
-import type { LocalOwner } from "../../src/engine/owners.ts";
+import type { Partition } from "../../src/engine/partition.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import type { Commit } from "../../src/log/mod.ts";
 import { CheckpointDraft } from "../../src/state/checkpoint_draft.ts";
@@ -18,7 +18,7 @@ export interface PlantedBug {
   readonly log?: Partial<SimLogHooks>;
   readonly kv?: Partial<SimKvOptions>;
   /** Changes an owner before anything is done with it. */
-  readonly onOwner?: (owner: LocalOwner) => void;
+  readonly onOwner?: (owner: Partition) => void;
   /** Changes the engine's own classes; returns what undoes it. */
   readonly patch?: () => () => void;
 }

@@ -8,9 +8,9 @@ import { BufferPool, warmUp } from "../../wasm/mod.ts";
 import { LostError } from "../../log/mod.ts";
 import { standardError } from "../line_output.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
-import type { LocalOwner } from "../owners.ts";
+import type { Partition } from "../partition.ts";
 import { StateMemory } from "../state_memory.ts";
-import { TransactionWorker } from "../transaction_worker.ts";
+import { TransactionWorker } from "../worker.ts";
 import { Activity } from "./activity.ts";
 import { remoteConditions } from "./remote_conditions.ts";
 import { RemoteKv } from "./remote_kv.ts";
@@ -28,7 +28,7 @@ const scope = self as unknown as {
 };
 
 const stop = new AbortController();
-const owners = new Map<number, LocalOwner>();
+const owners = new Map<number, Partition>();
 let worker: TransactionWorker | null = null;
 
 const rpc = new Rpc(scope, {
@@ -106,7 +106,7 @@ async function run(spec: WorkerSpec): Promise<void> {
   }
 }
 
-function onOwner(partition: number, owner: LocalOwner | null): void {
+function onOwner(partition: number, owner: Partition | null): void {
   if (owner) owners.set(partition, owner);
   else owners.delete(partition);
   rpc.notify("owner", [partition, owner !== null]);

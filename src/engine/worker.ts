@@ -1,29 +1,30 @@
+// A worker: claims partitions of the transaction topic, recovers them, and then
+//
+//   read -> fold -> write -> commit
+//
+// until it is asked to stop, or the claim is over. Each partition has a loop that reads and folds; one committer
+// for all of them writes and commits (committer.ts). Whatever fails ends the claim, and the next one begins: the
+// one recovery path (supervise.ts, recover.ts). What stands at the next claim goes on without being recovered.
+
 import { getLogger } from "@logtape/logtape";
 import type { ClaimedPartition, LogSession } from "../log/mod.ts";
-import { isNoRoom } from "../kv/mod.ts";
 import { FencedError } from "../state/mod.ts";
-import { type CommitSource, Committer } from "./committer.ts";
+import { Committer } from "./committer.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../log/mod.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
+import { Partition } from "./partition.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
-import {
-  addCause,
-  type PartitionFigures,
-  type RecoveryCause,
-  type WorkerFigures,
-} from "./figures.ts";
+import { addCause, type RecoveryCause, type WorkerFigures } from "./figures.ts";
 import type { HotItemFigures } from "./hot_items.ts";
 import { hottestOf } from "./hot_items.ts";
-import { keepPartition, KEPT, type Member, recoverPartition } from "./recover_partition.ts";
-import { StaleClaimError } from "./recovery.ts";
+import { recover, StaleClaimError } from "./recover.ts";
 import { TimeShares } from "./time_shares.ts";
 import { never } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
-import { NO_TIME } from "../wasm/mod.ts";
-import { supervise, together } from "./supervise.ts";
+import { Loops, supervise, together } from "./supervise.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -42,7 +43,10 @@ const MEMORY_LOOK_MS = 1000;
 
 /** Folds partitions of the transaction topic: claim, recover, then fold and commit until it stops. */
 export class TransactionWorker implements JobWorker {
-  members: readonly Member[] = [];
+  /** Those that run, by their numbers. */
+  partitions: readonly Partition[] = [];
+  /** Those of the claim before: what stands at the next one is kept. */
+  #left: readonly Partition[] = [];
   /** The session of the last claim. */
   #reading: LogSession | null = null;
   commits = 0;
@@ -68,7 +72,7 @@ export class TransactionWorker implements JobWorker {
 
   /** Records folded with outputs since the start. */
   get recordsIn(): number {
-    return this.members.reduce((n, m) => n + m.processor.recordsIn, this.#recordsBefore);
+    return this.partitions.reduce((n, p) => n + p.processor.recordsIn, this.#recordsBefore);
   }
 
   figures(): WorkerFigures {
@@ -85,21 +89,23 @@ export class TransactionWorker implements JobWorker {
       summariesOut: this.#summariesOut,
       linesDropped: 0, // its thread counts them, if it has one
       shares: this.#shares.take(),
-      partitions: this.members.map((member) =>
-        figuresOf(member, this.#reading?.endOf?.(member.claimed.partition) ?? null)
+      partitions: this.partitions.map((p) =>
+        p.figures(this.#reading?.endOf?.(p.partition) ?? null)
       ),
     };
   }
 
   hotItems(count: number): Promise<HotItemFigures> {
-    return Promise.resolve(hottestOf(this.members.map((m) => m.processor.hot.top(count)), count));
+    return Promise.resolve(
+      hottestOf(this.partitions.map((p) => p.processor.hot.top(count)), count),
+    );
   }
 
   async checkpointNow(partition: number): Promise<number | null> {
-    const member = this.members.find((m) => m.claimed.partition === partition);
+    const found = this.partitions.find((p) => p.partition === partition);
     // Before it is ready, it has not folded all that was answered.
-    if (!member?.owner.isReady) throw new LostError(`Partition ${partition} is being recovered`);
-    return await member.checkpointer.now(this.#over.signal).catch(lostIfFenced);
+    if (!found?.isReady) throw new LostError(`Partition ${partition} is being recovered`);
+    return await found.checkpointer.now(this.#over.signal).catch(lostIfFenced);
   }
 
   /**
@@ -126,64 +132,86 @@ export class TransactionWorker implements JobWorker {
   }
 
   async #session(stop: AbortSignal, begun: () => void): Promise<void> {
-    let left: readonly Member[] = [];
-    do left = await this.#claim(stop, left, begun); while (!stop.aborted);
+    do await this.#claim(stop, begun); while (!stop.aborted);
   }
 
+  // ---- a claim ----
+
   /**
-   * One claim, until it is asked to stop, or the claim is about to be over.
+   * One claim, until it is asked to stop, or the claim is over, or about to be.
    *
-   * @param left members that the claim before has left in good order
-   * @param begun is called once all partitions are recovered
-   * @returns the same of this one
+   * @param begun is called once all partitions run
    */
-  async #claim(
-    stop: AbortSignal,
-    left: readonly Member[],
-    begun: () => void,
-  ): Promise<readonly Member[]> {
+  async #claim(stop: AbortSignal, begun: () => void): Promise<void> {
     const { context } = this;
     const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions, stop);
     this.#reading = session;
-    const progress = new ProgressReporter(
-      `partitions ${session.partitions.map((p) => p.partition)}`,
-      session.partitions.length,
-      context.clock,
-      context.onProgress ?? (() => {}),
-    );
+    const progress = this.#progressOf(session.partitions);
+    const from = context.clock.monotonic();
     try {
-      const from = context.clock.monotonic();
       // Side by side: while one waits for the store or the log, another folds.
-      await together(session.partitions.map((claimed) => async (failed) => {
-        const before = left.find((member) => member.claimed.partition === claimed.partition);
-        const given = AbortSignal.any([stop, failed]);
-        const member = (before && keepPartition(session, claimed, before)) ??
-          await recoverPartition(context, session, claimed, given, progress)
-            .catch((error) => this.#again(error, claimed));
-        if (given.aborted) return;
-        this.members = [...this.members, member].toSorted(byPartition);
-        context.onOwner(claimed.partition, member.owner);
-        this.#memory.report(member.processor, null);
-        this.#lookReady(member);
-      }));
-      if (stop.aborted) return [];
+      await together(
+        session.partitions.map((claimed) => (failed) =>
+          this.#begin(session, claimed, AbortSignal.any([stop, failed]), progress)
+        ),
+      );
+      for (const left of this.#left) left.drop();
+      this.#left = [];
+      if (stop.aborted) return;
       progress.end();
-      this.#tellRecovered(context.clock.monotonic() - from);
+      this.#reportRecovered(context.clock.monotonic() - from);
       begun();
       await this.#work(session, stop);
-      return this.members;
     } finally {
       progress.end();
       over.abort("over"); // without a reason an error with a stack is made
-      this.#recordsBefore = this.recordsIn;
-      for (const { claimed } of this.members) {
-        context.onOwner(claimed.partition, null);
-        this.#memory.leave(claimed.partition);
-      }
-      this.members = [];
+      this.#left = [...this.#left, ...this.partitions];
+      for (const partition of this.partitions) this.#release(partition);
       session.close?.();
     }
+  }
+
+  #progressOf(claimed: readonly ClaimedPartition[]): ProgressReporter {
+    const { clock, onProgress } = this.context;
+    return new ProgressReporter(
+      `partitions ${claimed.map((p) => p.partition)}`,
+      claimed.length,
+      clock,
+      onProgress ?? (() => {}),
+    );
+  }
+
+  /** Brings a claimed partition to where it runs, unless the signal is aborted before. */
+  async #begin(
+    session: LogSession,
+    claimed: ClaimedPartition,
+    signal: AbortSignal,
+    progress: ProgressReporter,
+  ): Promise<void> {
+    const { context } = this;
+    const partition = new Partition(claimed, (pending) => this.#onAcknowledged(pending));
+    if (!this.#keep(session, partition)) {
+      await recover(context, session, partition, signal, progress)
+        .catch((error) => this.#again(error, claimed));
+    }
+    if (signal.aborted) return partition.release();
+    this.partitions = [...this.partitions, partition].toSorted(byNumber);
+    context.onOwner(claimed.partition, partition);
+    this.#memory.report(partition.processor, null);
+  }
+
+  /** Whether a partition goes on with what the claim before has left of it; else that is forgotten. */
+  #keep(session: LogSession, partition: Partition): boolean {
+    const left = this.#left.find((p) => p.partition === partition.partition);
+    if (!left) return false;
+    this.#left = this.#left.filter((p) => p !== left);
+    if (partition.keep(left)) {
+      if (session.producer) partition.processor.produceAs(session.producer, 0);
+      return true;
+    }
+    left.drop();
+    return false;
   }
 
   /** A claim that looks stale is made again; one that is no newer then is as it is. */
@@ -194,12 +222,39 @@ export class TransactionWorker implements JobWorker {
     throw new LostError(error.message, { cause: error });
   }
 
+  #release(partition: Partition): void {
+    this.#recordsBefore += partition.processor.recordsIn;
+    partition.release();
+    this.partitions = this.partitions.filter((p) => p !== partition);
+    this.context.onOwner(partition.partition, null);
+    this.#memory.leave(partition.partition);
+  }
+
+  #reportRecovered(durationMs: number): void {
+    const recoveries = this.partitions.map((p) => p.recovery).filter((r) => r !== null);
+    const kept = this.partitions.length - recoveries.length;
+    if (kept > 0) log.info("{kept} partitions go on where they were left", { kept });
+    const sum = (of: "items" | "restored" | "replayed") =>
+      recoveries.reduce((n, recovery) => n + recovery[of], 0);
+    if (sum("items") === 0 && sum("replayed") === 0) return;
+    log.info(
+      "Recovered {items} items in {ms} ms: {restored} from checkpoints, {replayed} records folded again",
+      {
+        items: sum("items"),
+        ms: Math.round(durationMs),
+        restored: sum("restored"),
+        replayed: sum("replayed"),
+      },
+    );
+  }
+
+  // ---- its work ----
+
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
     const { settings, clock, pendingLimits } = this.context;
-    const sources = this.members.map((member) => this.#sourceOf(member));
     const committer = new Committer(
       session,
-      sources,
+      this.partitions,
       settings.commitIntervalMs,
       clock,
       this.#committed,
@@ -210,60 +265,34 @@ export class TransactionWorker implements JobWorker {
     const ending = session.ending ?? never();
     await together([
       async (failed) => {
-        const signal = AbortSignal.any([stop, failed, ending]);
-        await together([
-          ...this.members.map((member) => (sibling: AbortSignal) =>
-            this.#foldLoop(session, member, committer, AbortSignal.any([signal, sibling]))
-          ),
-          (sibling) => {
-            const given = AbortSignal.any([failed, sibling, ending]);
-            return this.#checkpointLoop(AbortSignal.any([signal, sibling]), given);
-          },
-        ]);
+        const loops = new Loops();
+        const signal = AbortSignal.any([stop, failed, ending, loops.failed]);
+        for (const partition of this.partitions) {
+          void loops.add(() => this.#fold(session, partition, committer, signal));
+        }
+        const given = AbortSignal.any([failed, ending, loops.failed]);
+        void loops.add(() => this.#checkpoints(signal, given));
+        await loops.ended();
         done.abort("done");
       },
       (failed) => committer.run(AbortSignal.any([failed, done.signal]), stop),
     ]);
     await committer.commit();
     if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
-    for (const { checkpointer } of this.members) {
+    for (const { checkpointer } of this.partitions) {
       await checkpointer.take(never(), false, "stop").catch(lostIfFenced);
     }
   }
 
-  #tellRecovered(durationMs: number): void {
-    const recovered = this.members.filter((m) => m.recovery !== KEPT);
-    const kept = this.members.length - recovered.length;
-    if (kept > 0) log.info("{kept} partitions go on where they were left", { kept });
-    const sum = (of: (m: Member) => number) => recovered.reduce((n, m) => n + of(m), 0);
-    const items = sum((m) => m.recovery.items);
-    const replayed = sum((m) => m.recovery.replayed);
-    if (items === 0 && replayed === 0) return;
-    log.info(
-      "Recovered {items} items in {ms} ms: {restored} from checkpoints, {replayed} records folded again",
-      {
-        items,
-        ms: Math.round(durationMs),
-        restored: sum((m) => m.recovery.restored),
-        replayed,
-      },
-    );
-  }
-
-  #lookReady({ processor, claimed, owner }: Member): void {
-    if (!owner.isReady && processor.position >= claimed.logEnd) owner.setReady();
-  }
-
-  // ---- loops ----
-
-  async #foldLoop(
+  /** Reads and folds one partition. */
+  async #fold(
     session: LogSession,
-    member: Member,
+    partition: Partition,
     committer: Committer,
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, settings } = this.context;
-    const { processor } = member;
+    const { processor } = partition;
     const shares = this.#shares;
     let idleSince: number | null = null;
     let turn = clock.monotonic();
@@ -272,7 +301,7 @@ export class TransactionWorker implements JobWorker {
       while (!committer.hasRoom && !signal.aborted) {
         await shares.measure("backPressured", () => committer.room(signal));
       }
-      const waitMs = member.owner.isReady && processor.core.openWindows === 0
+      const waitMs = partition.isReady && processor.core.openWindows === 0
         ? IDLE_WAIT_MS
         : READ_WAIT_MS;
       const options = { maxBytes: READ_BYTES, waitMs, signal };
@@ -293,7 +322,7 @@ export class TransactionWorker implements JobWorker {
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== highWatermark) continue;
         // What the log held at the claim may have ended in offsets that readers skip.
-        if (!member.owner.isReady) member.owner.setReady();
+        if (!partition.isReady) partition.setReady();
         idleSince ??= clock.monotonic();
         const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
         if (idle && processor.core.openWindows > 0) await processor.fireIdle();
@@ -301,15 +330,7 @@ export class TransactionWorker implements JobWorker {
       }
       idleSince = null;
       for (const [index, batch] of batches.entries()) {
-        this.context.onStep?.("folding", processor.partition);
-        const { memory, holdsBack } = this.context;
-        const knownItems = holdsBack && memory.roomIn(processor.partition) < 1;
-        const stopped = await shares.measure("busy", () => processor.fold(batch, knownItems));
-        this.context.onStep?.("waiting", processor.partition);
-        this.#memory.report(processor, stopped);
-        // What is behind stays unknown for as long as this lasts; what is known is told.
-        if (stopped && !member.owner.isReady) member.owner.setReady();
-        this.#lookReady(member);
+        const stopped = await this.#foldBatch(partition, batch);
         if (stopped) await shares.measure("idle", () => clock.sleep(MEMORY_LOOK_MS, signal));
         if (stopped || signal.aborted) break;
         if (index === batches.length - 1 || clock.monotonic() - turn < TURN_MS) continue;
@@ -319,81 +340,45 @@ export class TransactionWorker implements JobWorker {
     }
   }
 
+  /** Folds a batch; whether it stopped before a new item, for which there is no memory. */
+  async #foldBatch(partition: Partition, batch: Uint8Array): Promise<boolean> {
+    const { memory, holdsBack, onStep } = this.context;
+    const { processor } = partition;
+    onStep?.("folding", processor.partition);
+    const knownItems = holdsBack && memory.roomIn(processor.partition) < 1;
+    const stopped = await this.#shares.measure("busy", () => processor.fold(batch, knownItems));
+    onStep?.("waiting", processor.partition);
+    this.#memory.report(processor, stopped);
+    // What is behind stays unknown for as long as this lasts; what is known is answered.
+    if (stopped) partition.setReady();
+    else partition.folded();
+    return stopped !== null;
+  }
+
   /** Takes checkpoints as they fall due; the one under way is finished unless something failed. */
-  async #checkpointLoop(stop: AbortSignal, failed: AbortSignal): Promise<void> {
+  async #checkpoints(stop: AbortSignal, failed: AbortSignal): Promise<void> {
     const { clock } = this.context;
     while (!stop.aborted) {
-      for (const member of this.members) {
-        const { checkpointer, chain } = member;
+      for (const { checkpointer } of this.partitions) {
         if (stop.aborted || !checkpointer.due) continue;
         const manifest = await checkpointer.take(failed).catch(lostIfFenced);
-        if (!manifest || !checkpointer.hasLeftovers) continue;
-        // Behind the first checkpoint, what a crash left; behind a later one, what a full disk did.
-        checkpointer.hasLeftovers = false;
-        await chain.sweep().catch((error) => {
-          checkpointer.hasLeftovers = true;
-          if (!isNoRoom(error)) lostIfFenced(error);
-        });
+        if (manifest) await checkpointer.tidy().catch(lostIfFenced);
       }
       await clock.sleep(CHECKPOINT_LOOK_MS, stop);
     }
   }
 
-  // ---- commits ----
-
-  #sourceOf({ processor, checkpointer }: Member): CommitSource<PendingTransactions> {
-    return {
-      partition: processor.partition,
-      get pendingBytes() {
-        return processor.pendingBytes;
-      },
-      take: () => processor.take(),
-      acknowledge: (pending) => {
-        processor.acknowledge(pending);
-        this.commits++;
-        this.#recordsOut += pending.outputRecords;
-        this.#summariesOut += pending.summaryRecords;
-        checkpointer.onCommitted();
-        this.context.onCommitted(pending.results, pending.summaries);
-        for (const batch of pending.results) this.context.buffers?.give(batch);
-      },
-    };
+  #onAcknowledged(pending: PendingTransactions): void {
+    const { buffers, onCommitted } = this.context;
+    this.commits++;
+    this.#recordsOut += pending.outputRecords;
+    this.#summariesOut += pending.summaryRecords;
+    onCommitted(pending.results, pending.summaries);
+    for (const batch of pending.results) buffers?.give(batch);
   }
 }
 
-const byPartition = (a: Member, b: Member) => a.claimed.partition - b.claimed.partition;
-
-function figuresOf(
-  { processor, checkpointer, claimed, owner }: Member,
-  logEnd: number | null,
-): PartitionFigures {
-  const { core, position } = processor;
-  const { state, info } = core;
-  return {
-    partition: claimed.partition,
-    position,
-    logEnd,
-    items: Number(state.items),
-    accepted: Number(state.accepted),
-    rejected: Number(state.rejected),
-    late: Number(state.late),
-    farAhead: Number(state.farAhead),
-    invalid: state.invalid.map(Number),
-    stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
-    openWindows: info.openWindows,
-    alerts: info.alerts,
-    checkpointMs: checkpointer.lastMs,
-    checkpointAt: checkpointer.newest?.publishedAt ?? null,
-    checkpointFailure: checkpointer.lastFailure,
-    checkpointFailures: checkpointer.failures,
-    recordsIn: processor.recordsIn,
-    firingMs: processor.firingMs,
-    watermark: core.watermark === NO_TIME ? null : Number(core.watermark),
-    isReady: owner.isReady,
-    records: processor.recordCheck(),
-    stocks: processor.stockCheck,
-  };
-}
+const byNumber = (a: Partition, b: Partition) => a.partition - b.partition;
 
 /** Who is fenced off by the store takes the recovery path, like one whose commit was lost. */
 function lostIfFenced(error: unknown): never {

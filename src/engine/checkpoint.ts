@@ -1,4 +1,8 @@
+// Checkpoints of one partition: cut -> encode piece by piece between batches -> wait until the position of the cut is
+// committed -> publish.
+
 import { getLogger } from "@logtape/logtape";
+import { isNoRoom } from "../kv/mod.ts";
 import {
   type CheckpointChain,
   type CheckpointTrigger,
@@ -37,10 +41,7 @@ export interface NewestCheckpoint {
   readonly publishedAt: number;
 }
 
-/**
- * Takes checkpoints of one partition: cut, encode piece by piece between batches, wait until the cut's
- * position is committed, publish.
- */
+/** Takes the checkpoints of one partition. */
 export class Checkpointer implements CutGate {
   #lastAt: number;
   #newest: NewestCheckpoint | null;
@@ -52,7 +53,9 @@ export class Checkpointer implements CutGate {
   /** Why the last one was not taken. */
   #failure = "";
   /** Chunks may lie in the store that no checkpoint needs: of a crash, or of one that failed. A sweep removes them. */
-  hasLeftovers = true;
+  #hasLeftovers = true;
+  /** Someone else owns the partition in the store: nothing more is published. */
+  isFenced = false;
   /** Why the last one failed, unless its partition was given up; null = it was taken. */
   lastFailure: string | null = null;
   failures = 0;
@@ -144,8 +147,33 @@ export class Checkpointer implements CutGate {
     });
   }
 
+  /**
+   * Removes chunks that no checkpoint needs, if there may be any: behind the first checkpoint, what a crash left; behind
+   * a later one, what a full disk did.
+   *
+   * @throws {FencedError} when another owns the partition
+   */
+  tidy(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#hasLeftovers) return;
+      this.#hasLeftovers = false;
+      await this.chain.sweep().catch((error) => {
+        this.#hasLeftovers = true;
+        if (!isNoRoom(error)) throw error;
+      });
+    });
+  }
+
+  /** Resolves when no checkpoint is under way. */
+  async atRest(): Promise<void> {
+    await this.#turn;
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
+    const done = this.#turn.then(work).catch((error) => {
+      this.isFenced ||= error instanceof FencedError;
+      throw error;
+    });
     this.#turn = done.catch(() => {});
     return done;
   }
@@ -232,7 +260,7 @@ export class Checkpointer implements CutGate {
           reason,
         });
       }
-      await draft.abandon().catch(() => this.hasLeftovers = true);
+      await draft.abandon().catch(() => this.#hasLeftovers = true);
       return null;
     } finally {
       timeout.abort("over"); // without a reason an error with a stack is made

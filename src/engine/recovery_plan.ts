@@ -1,0 +1,214 @@
+// From a claim and the checkpoints that there are to what is to be loaded and folded. Pure: who executes it
+// (recover.ts) reads and writes.
+//
+//   the newest usable checkpoint at or below (offset, watermark), else the start of the partition
+
+import { type ClaimedPartition, type RestoredFrom, StopError } from "../log/mod.ts";
+import {
+  type FoldParameters,
+  foldParametersDiff,
+  foldParametersHash,
+  type ListedCheckpoint,
+  type Manifest,
+} from "../state/mod.ts";
+
+/** What a plan depends on, beside the claim. */
+export interface RecoveryFacts {
+  readonly logId: string;
+  /** Id of the topic, where topics have one. */
+  readonly topicId: string | null;
+  /** The savepoint that the log was created from, if any. */
+  readonly restoredFrom: RestoredFrom | null;
+  readonly parameters: FoldParameters;
+}
+
+/** A checkpoint that does not serve, and why. */
+export interface Unusable {
+  readonly sequence: number;
+  readonly reason: string;
+}
+
+/** One that is tried, one that is damaged, or one at which only a person can decide. */
+export type Candidate =
+  | { readonly kind: "load"; readonly manifest: Manifest }
+  | { readonly kind: "damaged"; readonly of: Unusable }
+  | { readonly kind: "stop"; readonly error: StopError };
+
+/** Where folding begins without a checkpoint, or why it cannot. */
+export type Start =
+  | { readonly kind: "offset"; readonly offset: number }
+  | { readonly kind: "none"; readonly reason: string; readonly remedy: string };
+
+export interface RecoveryPlan {
+  /** Tried one after the other, the newest first, until one can be loaded. */
+  readonly candidates: readonly Candidate[];
+  /** When none could. */
+  readonly start: Start;
+  /** Checkpoints that are left out. */
+  readonly unusable: readonly Unusable[];
+  /** One of them is ahead of the claim: someone else may have committed since. */
+  readonly isBehind: boolean;
+}
+
+/**
+ * What leads to the committed position of a claim.
+ *
+ * @param listed the checkpoints of the partition, the newest first
+ */
+export function planRecovery(
+  claimed: ClaimedPartition,
+  listed: readonly ListedCheckpoint[],
+  facts: RecoveryFacts,
+): RecoveryPlan {
+  const impossible = whyImpossible(claimed);
+  if (impossible) {
+    const candidates = [{ kind: "stop", error: impossible }] as const;
+    return { candidates, start: startOf(claimed, facts), unusable: [], isBehind: false };
+  }
+  const candidates: Candidate[] = [];
+  const unusable: Unusable[] = [];
+  let isBehind = false;
+  for (const { sequence, manifest, damage } of listed) {
+    if (!manifest) {
+      candidates.push({ kind: "damaged", of: { sequence, reason: damage! } });
+      continue;
+    }
+    const why = whyNot(claimed, manifest, facts);
+    if (why === null) candidates.push({ kind: "load", manifest });
+    else if (typeof why === "string") unusable.push({ sequence, reason: why });
+    else candidates.push({ kind: "stop", error: why });
+    isBehind ||= typeof why === "string" && isAhead(manifest, claimed);
+  }
+  return { candidates, start: startOf(claimed, facts), unusable, isBehind };
+}
+
+/** Why no checkpoint helps, whichever there are. */
+function whyImpossible(
+  { partition, committed, logStart, logEnd }: ClaimedPartition,
+): StopError | null {
+  if (committed.offset > logEnd) {
+    return new StopError(
+      `Partition ${partition} was committed up to offset ${committed.offset}, but its log ends at ${logEnd}`,
+      "the log lost records: restore it from a copy, or start with --accept-offset (Kafka), which goes on " +
+        "at its end",
+    );
+  }
+  if (logStart <= committed.offset) return null;
+  return new StopError(
+    `The records of partition ${partition} from offset ${committed.offset} to ${
+      logStart - 1
+    } were removed ` +
+      `from the log before they were read: it begins at ${logStart} now`,
+    "restore the log from a copy that has them, or give them up: start with an empty file for the state and, " +
+      "on Kafka, another kafka.group.id; raise the log's retention above the longest time for which the job stands",
+  );
+}
+
+/** Offset and watermark of a checkpoint. */
+export function positionOf(manifest: Manifest): { offset: number; watermark: bigint } {
+  return { offset: Number(manifest.scalars.position), watermark: manifest.scalars.watermark };
+}
+
+function isAhead(manifest: Manifest, { committed }: ClaimedPartition): boolean {
+  const { offset, watermark } = positionOf(manifest);
+  return offset > committed.offset || watermark > committed.watermark;
+}
+
+/** Whether a checkpoint stands exactly where a claim does. */
+function standsAt(manifest: Manifest, { committed }: ClaimedPartition): boolean {
+  const { offset, watermark } = positionOf(manifest);
+  return offset === committed.offset && watermark === committed.watermark;
+}
+
+/**
+ * Whether a checkpoint is of a log's past: it was made from the log, or the log was created from it.
+ * Other checkpoints of the store that a savepoint came from describe another future, at the same offsets.
+ */
+export function isOfLog(
+  manifest: Manifest,
+  logId: string,
+  restoredFrom: RestoredFrom | null,
+): boolean {
+  if (manifest.logId === logId) return true;
+  const base = restoredFrom?.checkpoints[manifest.partition];
+  return base?.sequence === manifest.sequence && base.stateHash === manifest.stateHash;
+}
+
+/**
+ * A topic that was created anew has another id than the one that a checkpoint was made from.
+ *
+ * @throws {StopError}
+ */
+export function checkTopicId(manifest: Manifest, now: string | null): void {
+  const error = whyOtherTopic(manifest, now);
+  if (error) throw error;
+}
+
+function whyOtherTopic(
+  { topicId, logId, sequence, partition }: Manifest,
+  now: string | null,
+): StopError | null {
+  if (!topicId || now === null || topicId === now) return null;
+  return new StopError(
+    `The topic of ${logId} was deleted and created anew: its id is ${now}, and checkpoint ${sequence} of ` +
+      `partition ${partition} was made from ${topicId}`,
+    "start with another kafka.group.id and an empty file for the state (state.kv), which folds the new topic " +
+      "from its first record",
+  );
+}
+
+/** Why a checkpoint may not serve; an error where only a person can decide; null = it may. */
+function whyNot(
+  claimed: ClaimedPartition,
+  manifest: Manifest,
+  { logId, topicId, restoredFrom, parameters }: RecoveryFacts,
+): string | StopError | null {
+  const { partition, committed } = claimed;
+  const { offset } = positionOf(manifest);
+  if (!isOfLog(manifest, logId, restoredFrom)) {
+    if (restoredFrom) return "it belongs to another log";
+    return new StopError(
+      `Checkpoint ${manifest.sequence} of partition ${partition} belongs to another log ` +
+        `(${manifest.logId}; this one is ${logId})`,
+      "put the log's file back, or start with empty files for both log and state",
+    );
+  }
+  const otherTopic = whyOtherTopic(manifest, topicId);
+  if (otherTopic) return otherTopic;
+  if (isAhead(manifest, claimed)) {
+    return `its offset ${offset} is ahead of the committed ${committed.offset}`;
+  }
+  if (offset < claimed.logStart) {
+    return `the log begins at ${claimed.logStart}, behind its offset ${offset}`;
+  }
+  const same = foldParametersHash(manifest.parameters) === foldParametersHash(parameters);
+  if (same || standsAt(manifest, claimed)) return null;
+  return new StopError(
+    `The fold parameters differ from those of checkpoint ${manifest.sequence} of partition ${partition}: ` +
+      foldParametersDiff(manifest.parameters, parameters),
+    "start with the old parameters, stop by SIGTERM, which leaves a checkpoint, and change them then",
+  );
+}
+
+/** The start of the partition, if the log still holds every record from there. */
+function startOf(
+  { partition, committed, logStart }: ClaimedPartition,
+  facts: RecoveryFacts,
+): Start {
+  const { start, offset, parameters } = committed;
+  const remedy = "put a copy of the state's file back";
+  const none = `Partition ${partition} has no usable checkpoint, and`;
+  if (start === null) {
+    return { kind: "none", reason: `${none} its state did not begin in this log`, remedy };
+  }
+  if (logStart > start) {
+    const reason =
+      `${none} its log begins at offset ${logStart}, behind ${start} where its state began`;
+    return { kind: "none", reason, remedy };
+  }
+  if (offset > start && parameters !== foldParametersHash(facts.parameters)) {
+    const reason = `${none} was folded with other fold parameters before`;
+    return { kind: "none", reason, remedy: `start with the old parameters, or ${remedy}` };
+  }
+  return { kind: "offset", offset: start };
+}
