@@ -1,6 +1,6 @@
 import type { Log } from "../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
-import { LostError, StandByError } from "../log/mod.ts";
+import { LostError, StandByError, UnavailableError } from "../log/mod.ts";
 
 /** Who can tell the stock of a partition's items, in this thread or another. */
 export interface ItemOwner {
@@ -25,6 +25,8 @@ const LOG_LOOK_MS = 50;
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
   readonly #owners: (ItemOwner | null)[];
+  /** Partitions that nobody can claim now, by why. */
+  readonly #offline = new Map<number, string>();
   #changed = Promise.withResolvers<void>();
 
   constructor(readonly options: OwnersOptions) {
@@ -33,13 +35,26 @@ export class Owners {
 
   set(partition: number, owner: ItemOwner | null): void {
     this.#owners[partition] = owner;
+    this.#offline.delete(partition);
+    this.#change();
+  }
+
+  /** Nobody can claim a partition now; holds until the next word of its owner. */
+  setOffline(partition: number, reason: string): void {
+    this.#owners[partition] = null;
+    this.#offline.set(partition, reason);
+    this.#change();
+  }
+
+  #change(): void {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
 
-  /** Whether every partition has folded what there was when it was taken over. */
+  /** Whether every partition that can be claimed has folded what there was when it was taken over. */
   get allReady(): boolean {
-    return this.options.log.isClaimed !== false && this.#owners.every((owner) => owner?.isReady);
+    return this.options.log.isClaimed !== false && this.#owners.some((owner) => owner?.isReady) &&
+      this.#owners.every((owner, partition) => owner?.isReady || this.#offline.has(partition));
   }
 
   partitionOf(itemId: string): number {
@@ -63,13 +78,19 @@ export class Owners {
    * ready"), and as long as the log does not answer, or is not claimed again: another process may be the
    * owner meanwhile.
    *
+   * @param waits whether a partition that is offline is waited for, too
    * @throws {StandByError} at once when another process is the owner
+   * @throws {UnavailableError} at once when a partition is offline, unless that is waited for
    * @throws {LostError} when the signal is aborted meanwhile
    */
-  async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+  async lookUp(
+    itemIds: readonly string[],
+    signal: AbortSignal,
+    waits = true,
+  ): Promise<(bigint | null)[]> {
     while (true) {
       if (this.#areCurrent) {
-        const stocks = await this.#stocks(itemIds, signal);
+        const stocks = await this.#stocks(itemIds, signal, waits);
         if (this.#areCurrent) return stocks;
       }
       const { standsBy } = this.options.log;
@@ -79,12 +100,16 @@ export class Owners {
     }
   }
 
-  async #stocks(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+  async #stocks(
+    itemIds: readonly string[],
+    signal: AbortSignal,
+    waits: boolean,
+  ): Promise<(bigint | null)[]> {
     const stocks: (bigint | null)[] = new Array(itemIds.length).fill(null);
     const ids = itemIds.map((id) => encodeUtf8(id));
     const byPartition = Map.groupBy(ids.keys(), (i) => this.partitionOfBytes(ids[i]!));
     await Promise.all([...byPartition].map(async ([partition, indexes]) => {
-      const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal);
+      const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal, waits);
       indexes.forEach((i, k) => stocks[i] = found[k]!);
     }));
     return stocks;
@@ -95,8 +120,13 @@ export class Owners {
     partition: number,
     ids: readonly Uint8Array[],
     signal: AbortSignal,
+    waits: boolean,
   ): Promise<(bigint | null)[]> {
     while (true) {
+      const offline = waits ? undefined : this.#offline.get(partition);
+      if (offline !== undefined) {
+        throw new UnavailableError(`The item cannot be looked up now: ${offline}`);
+      }
       const owner = this.#owners[partition] ?? null;
       if (owner?.isReady) {
         try {

@@ -102,6 +102,10 @@ export class TransactionWorker implements JobWorker {
   }
 
   async checkpointNow(partition: number): Promise<number | null> {
+    const offline = this.#reading?.offline?.get(partition);
+    if (offline !== undefined) {
+      throw new LostError(`Partition ${partition} is left out: ${offline}`);
+    }
     const found = this.partitions.find((p) => p.partition === partition);
     // Before it is ready, it has not folded all that was answered.
     if (!found?.isReady) throw new LostError(`Partition ${partition} is being recovered`);
@@ -147,6 +151,8 @@ export class TransactionWorker implements JobWorker {
     const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions, stop);
     this.#reading = session;
+    const offline = session.offline ?? new Map();
+    for (const [partition, reason] of offline) context.onOffline?.(partition, reason);
     const progress = this.#progressOf(session.partitions);
     const from = context.clock.monotonic();
     try {
@@ -168,6 +174,7 @@ export class TransactionWorker implements JobWorker {
       over.abort("over"); // without a reason an error with a stack is made
       this.#left = [...this.#left, ...this.partitions];
       for (const partition of this.partitions) this.#release(partition);
+      for (const partition of offline.keys()) context.onOwner(partition, null);
       session.close?.();
     }
   }

@@ -55,6 +55,8 @@ export interface WorkerContext {
   readonly onProgress?: OnProgress | undefined;
   /** Is told that a partition is owned, or no longer. */
   onOwner(partition: number, owner: Partition | null): void;
+  /** Is told why a partition cannot be claimed now; holds until the next word of its owner. */
+  onOffline?(partition: number, reason: string): void;
   /** Is given the result and summary batches of a commit. */
   onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }

@@ -16,6 +16,7 @@ import { KafkaSession, logEnds, type SessionFacts, toJobError } from "./kafka_se
 import type { SharedFacts } from "./member_facts.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
+import { OfflinePartitions } from "./offline_partitions.ts";
 import { OutputForm } from "./output_form.ts";
 import { TopicWatch } from "./topic_watch.ts";
 import type { JobTopics } from "./topics.ts";
@@ -71,6 +72,7 @@ export class KafkaLog implements Log {
   readonly watch: TopicWatch;
   readonly #form: OutputForm;
   readonly #queryForm: OutputForm;
+  readonly #offlinePartitions: OfflinePartitions;
   readonly #waits: Waits;
   readonly #closed = new AbortController();
 
@@ -78,6 +80,7 @@ export class KafkaLog implements Log {
     const { facts, topics, view, conditions } = options;
     const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
     this.#waits = new Waits(conditions, clock);
+    this.#offlinePartitions = new OfflinePartitions(this.#waits, clock);
     this.#form = new OutputForm(topics.deadLetters);
     this.#queryForm = new OutputForm(topics.deadLetters);
     this.watch = new TopicWatch({
@@ -147,6 +150,7 @@ export class KafkaLog implements Log {
       facts,
       view,
       form: input === queries ? this.#queryForm : this.#form,
+      offlinePartitions: this.#offlinePartitions,
       clock,
       input,
       partitions: wanted,

@@ -14,19 +14,13 @@ import { checkBatch, type InputTopic } from "./log_identity.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { Producer } from "./batches.ts";
-import {
-  ErrorCode,
-  errorCodeOf,
-  isFenced,
-  isUnavailable,
-  reasonOf,
-  stopErrorOf,
-} from "./client/errors.ts";
+import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { type BatchCrc, encodeMetadata } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
+import type { OfflinePartitions } from "./offline_partitions.ts";
 import type { TopicsView } from "./topics_view.ts";
 import { type OutputForm, OutputRefusedError } from "./output_form.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
@@ -55,6 +49,8 @@ export interface SessionOptions {
   readonly view: TopicsView;
   /** Outlives sessions: it remembers what outputs refused. */
   readonly form: OutputForm;
+  /** Outlives sessions: it remembers which partitions have no leader. */
+  readonly offlinePartitions: OfflinePartitions;
   readonly clock: Clock;
   readonly transactionalId: string;
   readonly input: string;
@@ -88,6 +84,9 @@ export function toJobError(error: unknown): Error {
 export class KafkaSession implements LogSession {
   readonly #fetcher: Fetcher;
   readonly #ended = new AbortController();
+  /** Aborted when a partition that was left out can be claimed. */
+  readonly #claimable = new AbortController();
+  readonly ending: AbortSignal;
   #over: Error | null = null;
   /** Next offset by partition as of the last commit. */
   readonly #committed: Map<number, number>;
@@ -97,8 +96,11 @@ export class KafkaSession implements LogSession {
     readonly client: KafkaClient,
     readonly transactions: TransactionalProducer,
     readonly partitions: readonly KafkaPartition[],
+    readonly offline: ReadonlyMap<number, string>,
   ) {
     const { clock } = options;
+    this.ending = AbortSignal.any([options.ending, this.#claimable.signal]);
+    if (offline.size > 0) void this.#watchOffline();
     const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
     this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends });
     this.#committed = new Map(partitions.map((p) => [p.partition, p.committed.offset]));
@@ -126,17 +128,10 @@ export class KafkaSession implements LogSession {
         compression: facts.compression,
         form,
       });
-      const partitions = await claimed(options, client).catch((error) => {
-        if (errorCodeOf(error) === ErrorCode.LeaderNotAvailable) {
-          options.waits.failed(options.input, "input", {
-            reason: reasonOf(error),
-            blocks: "nothing",
-          });
-        }
-        throw error;
-      });
-      options.waits.over(options.input);
-      return new KafkaSession(options, client, transactions, partitions);
+      const { offlinePartitions, input, partitions } = options;
+      const offline = await offlinePartitions.find(client, input, partitions);
+      const led = await claimed(options, client, partitions.filter((p) => !offline.has(p)));
+      return new KafkaSession(options, client, transactions, led, offline);
     } catch (error) {
       void client.close().catch(() => {});
       options.onClosed();
@@ -148,8 +143,13 @@ export class KafkaSession implements LogSession {
     return this.options.input;
   }
 
-  get ending(): AbortSignal {
-    return this.options.ending;
+  /** A claim of all partitions takes the place of this one, in good order, when there is more to claim. */
+  async #watchOffline(): Promise<void> {
+    const { facts: { connection }, offlinePartitions, input, partitions } = this.options;
+    const { offline, ended } = this;
+    if (await offlinePartitions.untilLed(connection, input, partitions, offline, ended)) {
+      this.#claimable.abort("a leader is there");
+    }
   }
 
   get producer(): Producer {
@@ -282,8 +282,12 @@ function topicOf({ facts: { groupId }, view, input, isQueries }: SessionOptions)
   return { name: input, id: view.topics[input]?.id ?? null, groupId, isQueries };
 }
 
-async function claimed(options: SessionOptions, client: KafkaClient): Promise<KafkaPartition[]> {
-  const { facts: { groupId }, view, clock, input, partitions, isQueries } = options;
+async function claimed(
+  options: SessionOptions,
+  client: KafkaClient,
+  partitions: readonly number[],
+): Promise<KafkaPartition[]> {
+  const { facts: { groupId }, view, clock, input, isQueries } = options;
   const entries = await fetchCommitted(client, clock, {
     groupId,
     topics: [{ topic: input, partitions }],

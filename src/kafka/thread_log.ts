@@ -1,6 +1,7 @@
 import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
 import { Waits } from "../engine/mod.ts";
 import { remoteConditions } from "../engine/threads/remote_conditions.ts";
+import { OfflinePartitions } from "./offline_partitions.ts";
 import { OutputForm } from "./output_form.ts";
 import type { ConfirmedClaim } from "./kafka_log.ts";
 import type { TopicsView } from "./topics_view.ts";
@@ -28,11 +29,13 @@ export class KafkaThreadLog implements Log {
   /** As of the newest claim. */
   #view: TopicsView;
   readonly #form: OutputForm;
+  readonly #offlinePartitions: OfflinePartitions;
 
   constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
     this.#waits = new Waits(remoteConditions(rpc), clock);
     this.#view = facts.view;
     this.#form = new OutputForm(facts.deadLetters);
+    this.#offlinePartitions = new OfflinePartitions(this.#waits, clock);
   }
 
   get id(): string {
@@ -63,6 +66,7 @@ export class KafkaThreadLog implements Log {
       facts: this.facts.session,
       view,
       form: this.#form,
+      offlinePartitions: this.#offlinePartitions,
       clock: this.clock,
       input,
       partitions,

@@ -70,6 +70,11 @@ export interface LogSession {
   readonly input: string;
   readonly partitions: readonly ClaimedPartition[];
   /**
+   * Partitions that were asked for and are left out, because nobody can read them now, by why; `ending` is aborted
+   * when one of them can be claimed. Absent: none.
+   */
+  readonly offline?: ReadonlyMap<number, string>;
+  /**
    * Batches from `offset` on; none when there are none within waitMs.
    *
    * @throws {OffsetOutOfRangeError} when the log does not hold the offset

@@ -130,9 +130,9 @@ export class RunningJob {
     return configurationOf(this.params);
   }
 
-  /** The stock of items: see Owners.lookUp. */
+  /** The stock of items: see Owners.lookUp; a partition that is offline is not waited for. */
   lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
-    return this.context.owners.lookUp(itemIds, signal);
+    return this.context.owners.lookUp(itemIds, signal, false);
   }
 
   get store(): CheckpointStore {

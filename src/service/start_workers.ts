@@ -52,6 +52,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       onOutcomes: options.onOutcomes,
       onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
+      onOffline: (partition, reason) => owners.setOffline(partition, reason),
       onCommitted: deliver,
     }),
   ];
@@ -102,6 +103,7 @@ function threadWorker(
     onOutcomes,
     onProgress,
     onOwner: (partition, owner) => owners.set(partition, owner),
+    onOffline: (partition, reason) => owners.setOffline(partition, reason),
     onCommitted,
   });
 }

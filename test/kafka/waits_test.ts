@@ -3,7 +3,6 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { freePort } from "./broker.ts";
 import { Loader } from "./load.ts";
 import { Stage } from "./scene.ts";
@@ -103,67 +102,6 @@ stage.test("a broker that goes while the job runs is told, and told to be back",
   await untilAnswered(`${service.url}/metrics`, 'stockflow_unavailable{what="group"} 0');
   await stopInGoodOrder(service);
 });
-
-stage.test("a partition without a leader is waited for with its name, and read when it has one", async () => {
-  const scene = await stage.scene(1);
-  // The coordinators' own topics are made before the second broker is there, so that they stay on the first.
-  const before = await (await stage.scene(1)).start();
-  await waitReady(before);
-  await stopInGoodOrder(before);
-  const results = `spread-${scene.topics["transaction.output.topic"]}`;
-  await broker.createTopics([results], 2);
-  const second = await broker.startSecond();
-  try {
-    const topic = `spread-${scene.topics["transaction.input.topic"]}`;
-    await createSpread(topic);
-    const loader = await Loader.open(broker.bootstrap, topic);
-    const items = [0, 1].map((p) => itemOf(p, 2));
-    const at = (partition: number, id: number) =>
-      loader.appendTo(partition, [loader.recordOf(`${id}\t1\t${items[partition]}\t1`, id)]);
-    await Promise.all([at(0, 1), at(1, 2)]);
-    const use = { "transaction.input.topic": topic, "transaction.output.topic": results };
-    const service = await scene.start(use);
-    await waitReady(service);
-    await second.kill();
-    await untilAnswered(`${service.url}/readyz`, `Partitions 1 of ${topic} have no leader`);
-    await untilAnswered(`${service.url}/metrics`, 'stockflow_unavailable{what="input"} 1');
-    assertOneLine(service, "input");
-    await at(0, 3);
-    await second.restart();
-    await untilAnswered(`${service.url}/metrics`, 'stockflow_unavailable{what="input"} 0');
-    await at(1, 4);
-    await stage.untilCommittedOf(topic, scene, 4, service);
-    await stopInGoodOrder(service);
-    await loader.close();
-  } finally {
-    await second.remove();
-  }
-});
-
-/** An item that belongs to a partition. */
-function itemOf(partition: number, partitions: number): string {
-  for (let n = 0;; n++) {
-    const key = encodeUtf8(`item_${n}`);
-    if (partitionOf(Partitioner.Murmur2, key, partitions) === partition) return `item_${n}`;
-  }
-}
-
-/** A topic of two partitions, one on each of two brokers. */
-async function createSpread(topic: string): Promise<void> {
-  await stage.withAdmin((admin) =>
-    until(`${topic} is created`, () =>
-      admin.createTopics({
-        topics: [{
-          topic,
-          replicaAssignment: [
-            { partition: 0, replicas: [1] },
-            { partition: 1, replicas: [2] },
-          ],
-        }],
-        waitForLeaders: true,
-      }).then(() => true, () => false))
-  );
-}
 
 poor.test("a transaction coordinator that cannot be made is told within seconds", async () => {
   const scene = await poor.scene(1);

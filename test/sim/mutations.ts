@@ -164,6 +164,13 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug: "Kafka: a partition that was left out of a claim is never claimed",
+    file: "src/kafka/kafka_session.ts",
+    find: 'this.#claimable.abort("a leader is there");',
+    replace: "",
+    kafka: true,
+  },
+  {
     bug: "Kafka topics: one is fetched by its name, not by its id",
     file: "src/kafka/client/kafka_client.ts",
     find: "fetchExchange({ name, id: this.fetchesById ? id : null }, from, options)",

@@ -83,6 +83,8 @@ export const KAFKA_CLUSTER_FAULTS = {
   "connections break": 1,
   "output limits change": 2,
   "output grows": 1,
+  // For a while a partition of the input has no leader.
+  "partition offline": 2,
 } as const;
 
 /** What ends a run on Kafka in another way: a rate is a share of the seeds that may have it. */

@@ -91,6 +91,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     onStep: (step, partition) => activity.set(step, partition),
     onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,
+    onOffline: (partition, reason) => rpc.notify("offline", [partition, reason]),
     onCommitted: (results, summaries) => {
       if (spec.committed) rpc.notify("committed", [results, summaries]);
     },

@@ -52,6 +52,7 @@ export interface ThreadWorkerOptions {
   readonly onOutcomes: OnOutcomes | null;
   readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
+  onOffline?(partition: number, reason: string): void;
   onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }
 
@@ -211,6 +212,7 @@ export class ThreadWorker implements JobWorker {
         if (owner) owners.set(partition, owner);
         onOwner(partition, owner);
       },
+      offline: ([partition, reason]) => this.options.onOffline?.(partition, reason),
       ready: ([partition]) => owners.get(partition)?.setReady(),
     };
   }

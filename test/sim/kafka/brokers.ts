@@ -185,6 +185,8 @@ export class Brokers {
         return this.#changeLimits(sim.pick([TOPICS.results, TOPICS.summaries, TOPICS.deadLetters]));
       case "output grows":
         return this.#grow(sim.pick([TOPICS.summaries, TOPICS.deadLetters]));
+      case "partition offline":
+        return this.#takeOffline(sim.pick(this.storage.topic(TOPICS.input)));
       case "broker restarts":
         return this.#restart(sim.pick(this.nodes));
     }
@@ -200,6 +202,13 @@ export class Brokers {
       afterMs: any ? Infinity : sim.pick([Infinity, 2000, 60_000]),
       needsKey: topic === TOPICS.deadLetters && sim.chance(0.5),
     });
+  }
+
+  #takeOffline(tp: BrokerPartition): void {
+    const { sim } = this;
+    const ms = sim.between(500, 8000);
+    this.#leaders.get(tp)!.readyAt = sim.now + ms;
+    sim.trace("broker", () => `partition ${tp.partition} has no leader for ${ms.toFixed(0)} ms`);
   }
 
   #grow(topic: string): void {
