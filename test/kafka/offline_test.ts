@@ -28,6 +28,8 @@ function spreadTest(
       await test(second, plain);
     } finally {
       await second.remove();
+      // For two seconds clients are still sent to it.
+      await until("nobody is sent to it", () => stage.scene(1).then(() => true, () => false));
     }
   });
 }

@@ -67,6 +67,7 @@ export class Brokers {
       this.group,
       onCommit,
       (topic) => this.limits.get(topic) ?? NO_LIMITS,
+      (name) => this.#isLed(name),
     );
     const seat = () => ({ node: sim.pick(this.nodes), readyAt: 0 });
     this.#coordinators = { group: seat(), transaction: seat() };
@@ -142,6 +143,11 @@ export class Brokers {
     return this.#ready(this.#leaders.get(this.storage.topic(topic)[partition]!)!);
   }
 
+  #isLed(name: string): boolean {
+    const [topic, partition] = name.split("/") as [string, string];
+    return this.leader(topic, Number(partition)) !== null;
+  }
+
   /** Where a coordinator lives, ready or not. */
   coordinatorNode(kind: CoordinatorKind): Node {
     return this.#coordinators[kind].node;
@@ -186,7 +192,7 @@ export class Brokers {
       case "output grows":
         return this.#grow(sim.pick([TOPICS.summaries, TOPICS.deadLetters]));
       case "partition offline":
-        return this.#takeOffline(sim.pick(this.storage.topic(TOPICS.input)));
+        return this.#takeOffline(sim.pick(this.#partitions));
       case "broker restarts":
         return this.#restart(sim.pick(this.nodes));
     }

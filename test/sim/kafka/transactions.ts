@@ -15,6 +15,8 @@ import type { OffsetCommitRequest } from "./wire_answers.ts";
 
 const TRANSACTIONAL = 0x10;
 const BATCH_BYTES_MAX = 1024 * 1024;
+/** How often a coordinator looks for the leader of a partition that lacks its marker. */
+const MARKER_LOOK_MS = 50;
 
 /** Why a topic refuses a batch; 0 = it takes it. */
 function refusalBy(limits: OutputLimits, batch: Uint8Array, now: number): number {
@@ -81,6 +83,8 @@ export class Transactions {
     /** A transaction is decided to be committed. */
     readonly onCommit: (process: SimProcess, committed: CommittedTransaction) => void,
     readonly limitsOf: (topic: string) => OutputLimits,
+    /** Whether a partition, `topic/partition`, has a leader. */
+    readonly isLed: (name: string) => boolean,
   ) {}
 
   init(transactionalId: string, timeoutMs: number): { producerId: string; producerEpoch: number } {
@@ -185,8 +189,14 @@ export class Transactions {
       storage.end(open.transaction, commits ? "committed" : "aborted");
       if (commits) { for (const [name, offset] of open.offsets) group.offsets.set(name, offset); }
       producer.open = null;
-      producer.state = "ended";
+      this.#endWhenLed(producer, open);
     });
+  }
+
+  /** A transaction has ended when its markers are in all its partitions: one without a leader takes none. */
+  #endWhenLed(producer: Producer, open: Open): void {
+    if ([...open.partitions].every((name) => this.isLed(name))) producer.state = "ended";
+    else this.sim.scheduler.after(MARKER_LOOK_MS, () => this.#endWhenLed(producer, open));
   }
 
   /** Writes a batch into the open transaction; an error code, 0 = done. */
