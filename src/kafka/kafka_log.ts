@@ -12,18 +12,30 @@ import type { KafkaClient } from "./client/kafka_client.ts";
 import { encodeMetadata, type LogIdentity, UNKNOWN_LOG } from "./committed_metadata.ts";
 import { type CommittedEntries, fetchCommitted, positionsOf } from "./committed_offsets.ts";
 import type { ActiveGeneration } from "./active_generation.ts";
-import { KafkaSession, logEnds, type SessionFacts, toJobError } from "./kafka_session.ts";
+import {
+  KafkaSession,
+  logEnds,
+  type PartitionOutputs,
+  type SessionFacts,
+  toJobError,
+} from "./kafka_session.ts";
 import type { SharedFacts } from "./member_facts.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
 import { OutputForm } from "./output_form.ts";
 import { TopicWatch } from "./topic_watch.ts";
-import type { JobTopics } from "./topics.ts";
+import { type JobTopics, outputsOf } from "./topics.ts";
 import type { TopicsView } from "./topics_view.ts";
+import { isBlocked, TransactionalIds } from "./transactional_ids.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
+
+/** How long a take-over waits for an id whose transaction cannot end while an output has no leader. */
+const BLOCKED_MS_MAX = 1000;
+
+const NO_OUTPUTS: PartitionOutputs = { always: [], rarely: [] };
 
 export interface KafkaLogOptions {
   readonly facts: SessionFacts;
@@ -62,6 +74,16 @@ export function logIdOf(clusterId: string, topic: string): string {
   return `${clusterId}/${topic}`;
 }
 
+/** What partitions of transactions write to. */
+export function outputsOfPartitions(
+  { results, summaries, deadLetters }: JobTopics,
+): PartitionOutputs {
+  return {
+    always: [results, summaries].filter((topic) => topic !== null),
+    rarely: deadLetters === null ? [] : [deadLetters],
+  };
+}
+
 export function queryTransactionalId(groupId: string): string {
   return `${groupId}-q-0`;
 }
@@ -73,6 +95,7 @@ export class KafkaLog implements Log {
   readonly #form: OutputForm;
   readonly #queryForm: OutputForm;
   readonly #offlinePartitions: OfflinePartitions;
+  readonly #ids = new TransactionalIds();
   readonly #waits: Waits;
   readonly #closed = new AbortController();
 
@@ -151,6 +174,8 @@ export class KafkaLog implements Log {
       view,
       form: input === queries ? this.#queryForm : this.#form,
       offlinePartitions: this.#offlinePartitions,
+      ids: this.#ids,
+      outputs: input === queries ? NO_OUTPUTS : outputsOfPartitions(this.options.topics),
       clock,
       input,
       partitions: wanted,
@@ -184,26 +209,39 @@ export class KafkaLog implements Log {
     // One who has stood by may know the topics as they were long ago.
     await this.watch.look();
     const ids = numbers(this.partitionsOf(transactions)).map((n) => transactionalId(groupId, n));
-    const [first] = await Promise.all(
+    const { view } = this.watch;
+    const mayBlock = outputsOf(this.options.topics)
+      .some((topic) => (view.topics[topic]?.offline.length ?? 0) > 0);
+    // One that is blocked can commit nothing that the group's offsets do not show when they are stable.
+    const patience = mayBlock ? { giveUpMs: BLOCKED_MS_MAX } : {};
+    const opened = await Promise.all(
       [...ids, queryTransactionalId(groupId)].map((transactionalId) =>
-        TransactionalProducer.open(client, clock, { transactionalId, timeoutMs, groupId })
+        TransactionalProducer.open(client, clock, {
+          transactionalId,
+          timeoutMs,
+          groupId,
+          ...patience,
+        }).catch((error) => {
+          if (!mayBlock || !isBlocked(error)) throw error;
+          return null;
+        })
       ),
     );
+    const first = opened.find((producer) => producer !== null);
     const topics = [transactions, queries].map((topic) => ({
       topic,
       partitions: numbers(this.partitionsOf(topic)),
     }));
-    const { view } = this.watch;
     const committed = await fetchCommitted(client, clock, {
       groupId,
       topics,
       view,
       isQueries: (topic) => topic === queries,
     });
-    if (isEmpty(committed)) await this.#firstStart(client, first!, member);
-    else if (this.options.acceptOffset) {
-      await this.#acceptEnds(client, first!, member, positionsOf(committed.get(transactions)));
-    }
+    if (!isEmpty(committed) && !this.options.acceptOffset) return;
+    if (!first) throw new LostError("Outputs have no leaders: no transaction can be begun");
+    if (isEmpty(committed)) await this.#firstStart(client, first, member);
+    else await this.#acceptEnds(client, first, member, positionsOf(committed.get(transactions)));
   }
 
   /**

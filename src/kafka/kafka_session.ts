@@ -15,15 +15,21 @@ import { NO_TIME } from "../wasm/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { Producer } from "./batches.ts";
 import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
-import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
+import { type ConnectionOptions, KafkaClient, unwrittenOf } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
 import { type BatchCrc, encodeMetadata } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
-import type { OfflinePartitions } from "./offline_partitions.ts";
+import {
+  nameOf,
+  type OfflinePartitions,
+  type Place,
+  reasonOfOffline,
+} from "./offline_partitions.ts";
 import type { TopicsView } from "./topics_view.ts";
 import { type OutputForm, OutputRefusedError } from "./output_form.ts";
-import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
+import type { TransactionalIds } from "./transactional_ids.ts";
+import type { GroupMember, TransactionalProducer } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
@@ -51,6 +57,10 @@ export interface SessionOptions {
   readonly form: OutputForm;
   /** Outlives sessions: it remembers which partitions have no leader. */
   readonly offlinePartitions: OfflinePartitions;
+  /** Outlives sessions: it remembers which ids are blocked. */
+  readonly ids: TransactionalIds;
+  /** What partitions write to; of queries, nothing is known before. */
+  readonly outputs: PartitionOutputs;
   readonly clock: Clock;
   readonly transactionalId: string;
   readonly input: string;
@@ -64,6 +74,13 @@ export interface SessionOptions {
   readonly waits: Waits;
   /** Is told that the session is closed. */
   readonly onClosed: () => void;
+}
+
+/** Output topics of partitions: partition p writes to partition p of them, modulo their partitions. */
+export interface PartitionOutputs {
+  readonly always: readonly string[];
+  /** From time to time. */
+  readonly rarely: readonly string[];
 }
 
 /**
@@ -96,11 +113,11 @@ export class KafkaSession implements LogSession {
     readonly client: KafkaClient,
     readonly transactions: TransactionalProducer,
     readonly partitions: readonly KafkaPartition[],
-    readonly offline: ReadonlyMap<number, string>,
+    readonly offlinePlaces: ReadonlyMap<number, Place>,
   ) {
     const { clock } = options;
     this.ending = AbortSignal.any([options.ending, this.#claimable.signal]);
-    if (offline.size > 0) void this.#watchOffline();
+    if (offlinePlaces.size > 0) void this.#watchOffline();
     const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
     this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends });
     this.#committed = new Map(partitions.map((p) => [p.partition, p.committed.offset]));
@@ -121,15 +138,16 @@ export class KafkaSession implements LogSession {
     form.use(view.limits);
     try {
       await client.connect(facts.topics);
-      const transactions = await TransactionalProducer.open(client, clock, {
+      const { offlinePartitions, input, partitions } = options;
+      const offline = await offlinePartitions.find(client, input, partitions, outputsOf(options));
+      const outputs = facts.topics.filter((topic) => topic in view.limits);
+      const transactions = await options.ids.open(client, clock, {
         transactionalId,
         timeoutMs: facts.transactionTimeoutMs,
         groupId: facts.groupId,
         compression: facts.compression,
         form,
-      });
-      const { offlinePartitions, input, partitions } = options;
-      const offline = await offlinePartitions.find(client, input, partitions);
+      }, client.hasOffline(outputs));
       const led = await claimed(options, client, partitions.filter((p) => !offline.has(p)));
       return new KafkaSession(options, client, transactions, led, offline);
     } catch (error) {
@@ -143,11 +161,16 @@ export class KafkaSession implements LogSession {
     return this.options.input;
   }
 
+  /** Partitions that were left out of the claim, by why. */
+  get offline(): ReadonlyMap<number, string> {
+    return new Map([...this.offlinePlaces].map(([p, place]) => [p, reasonOfOffline(place)]));
+  }
+
   /** A claim of all partitions takes the place of this one, in good order, when there is more to claim. */
   async #watchOffline(): Promise<void> {
     const { facts: { connection }, offlinePartitions, input, partitions } = this.options;
-    const { offline, ended } = this;
-    if (await offlinePartitions.untilLed(connection, input, partitions, offline, ended)) {
+    const { offlinePlaces, ended } = this;
+    if (await offlinePartitions.untilLed(connection, input, partitions, offlinePlaces, ended)) {
       this.#claimable.abort("a leader is there");
     }
   }
@@ -195,8 +218,14 @@ export class KafkaSession implements LogSession {
     }
   }
 
+  /** Next claims leave out what writes where nobody can. */
+  #noteUnwritten(error: unknown): void {
+    for (const name of unwrittenOf(error)) this.options.offlinePartitions.needed.add(name);
+  }
+
   /** One that an output's refusal is the cause of names the output, and where its input stands. */
   #jobError(error: unknown): Error {
+    this.#noteUnwritten(error);
     if (!(error instanceof OutputRefusedError)) return toJobError(error);
     const from = [...this.#committed].map(([partition, offset]) =>
       `${partition} from offset ${offset}`
@@ -276,6 +305,20 @@ export async function logEnds(
 /** A claimed partition, with the last batch below its offset where topics have no ids. */
 interface KafkaPartition extends ClaimedPartition {
   readonly last: BatchCrc | null;
+}
+
+/** What a partition writes to, as far as it is known to. */
+function outputsOf(
+  { outputs: { always, rarely }, offlinePartitions: { needed }, view }: SessionOptions,
+): (partition: number) => Place[] {
+  const placeOf = (topic: string, partition: number): Place => ({
+    topic,
+    partition: partition % (view.topics[topic]?.partitions ?? 1),
+  });
+  return (partition) => [
+    ...always.map((topic) => placeOf(topic, partition)),
+    ...rarely.map((topic) => placeOf(topic, partition)).filter((p) => needed.has(nameOf(p))),
+  ];
 }
 
 function topicOf({ facts: { groupId }, view, input, isQueries }: SessionOptions): InputTopic {

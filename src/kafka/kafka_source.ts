@@ -15,7 +15,7 @@ import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
 import { partitionerByHash, partitionerOf } from "./find_partitioner.ts";
 import { firstItems } from "./first_items.ts";
-import { claimMethods, KafkaLog, logIdOf } from "./kafka_log.ts";
+import { claimMethods, KafkaLog, logIdOf, outputsOfPartitions } from "./kafka_log.ts";
 import type { SharedFacts } from "./member_facts.ts";
 import type { MemberIds } from "./membership.ts";
 import { connectionOf } from "./security.ts";
@@ -146,6 +146,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       topicId: opened.topicId,
       view,
       deadLetters: topics.deadLetters,
+      outputs: outputsOfPartitions(topics),
       session: facts,
     };
     this.threads = {

@@ -8,56 +8,94 @@ const LOOK_MS = 500;
 const MOVES_MAX = 5;
 const MOVE_MS = 100;
 
+/** A partition of any topic. */
+export interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export function nameOf({ topic, partition }: Place): string {
+  return `${topic}-${partition}`;
+}
+
+/** Why a partition is left out that needs another one. */
+export function reasonOfOffline({ topic, partition }: Place): string {
+  return `partition ${partition} of ${topic} has no leader`;
+}
+
 /** What is looked at for leaders. */
 type Leaders = Pick<KafkaClient, "leaderOf" | "refresh">;
 
 /**
- * Partitions of inputs that have no leader, which Kafka calls offline: the brokers with their replicas are down. A
- * claim leaves them out, so that the others go on, and is made again when one has a leader. Outlives sessions.
+ * Partitions that have no leader, which Kafka calls offline: the brokers with their replicas are down. A claim
+ * leaves out those of its input, and those that write to one, so that the others go on; it is made again when one
+ * has a leader. Outlives sessions.
  */
 export class OfflinePartitions {
-  /** Those that were left out of the last claims, as `topic-partition`. */
+  /** Those for which partitions were left out of the last claims, as `topic-partition`. */
   readonly #known = new Set<string>();
+  /** Those that are written to from time to time, and were to be written to in vain. */
+  readonly needed = new Set<string>();
 
   constructor(readonly waits: Waits, readonly clock: Clock) {}
 
-  /** Which of some partitions have no leader; a new one is given a moment to have one. */
+  /**
+   * Which of some partitions are to be left out, by the partition that has no leader; a new one is given a moment
+   * to have one.
+   *
+   * @param outputsOf what a partition writes to
+   */
   async find(
     client: Leaders,
     topic: string,
     partitions: readonly number[],
-  ): Promise<ReadonlyMap<number, string>> {
-    const find = () => partitions.filter((p) => client.leaderOf(topic, p) === NO_LEADER);
+    outputsOf: (partition: number) => readonly Place[],
+  ): Promise<ReadonlyMap<number, Place>> {
+    const isOffline = (place: Place) => client.leaderOf(place.topic, place.partition) === NO_LEADER;
+    const places = partitions.map((partition) => [{ topic, partition }, ...outputsOf(partition)]);
+    const find = () =>
+      new Map(
+        partitions.map((p, i) => [p, places[i]!.find(isOffline)] as const)
+          .filter((entry): entry is [number, Place] => entry[1] !== undefined),
+      );
     let offline = find();
     for (let look = 0; look < MOVES_MAX; look++) {
-      if (offline.every((p) => this.#known.has(nameOf(topic, p)))) break;
+      if ([...offline.values()].every((place) => this.#known.has(nameOf(place)))) break;
       await this.clock.sleep(MOVE_MS);
       await client.refresh();
       offline = find();
     }
-    for (const p of partitions) this.#known.delete(nameOf(topic, p));
-    for (const p of offline) this.#known.add(nameOf(topic, p));
-    if (offline.length === 0) this.waits.over(waitOf(topic, partitions));
-    return new Map(offline.map((p) => [p, `partition ${p} of ${topic} has no leader`]));
+    for (const name of places.flat().filter((place) => !isOffline(place)).map(nameOf)) {
+      this.#known.delete(name);
+      this.needed.delete(name);
+    }
+    for (const place of offline.values()) this.#known.add(nameOf(place));
+    if (offline.size === 0) this.waits.over(waitOf(topic, partitions));
+    return offline;
   }
 
   /**
-   * Waits until one of the partitions that were left out has a leader that answers.
+   * Waits until one of the partitions that have no leader has one that answers.
    *
    * @param partitions all of the claim
-   * @param offline those that were left out of it
+   * @param offline those that were left out of it, by the partition that has no leader
    * @returns false when the signal was aborted before
    */
   async untilLed(
     connection: ConnectionOptions,
     topic: string,
     partitions: readonly number[],
-    offline: ReadonlyMap<number, string>,
+    offline: ReadonlyMap<number, Place>,
     signal: AbortSignal,
   ): Promise<boolean> {
+    const places = [...new Map([...offline.values()].map((p) => [nameOf(p), p])).values()];
+    const writing = [...offline].filter(([, place]) => place.topic !== topic).map(([p]) => p);
+    const who = writing.length === 0
+      ? "it"
+      : `partition ${writing.join(", ")} of ${topic}, which writes to it,`;
     const reason = `${
-      [...offline.values()].join(", ")
-    }; it is left out, and claimed when it has one`;
+      places.map(reasonOfOffline).join(", ")
+    }; ${who} is left out until there is one`;
     // A client of its own: one that fails must not take the session with it.
     let client: KafkaClient | null = null;
     try {
@@ -67,13 +105,17 @@ export class OfflinePartitions {
         if (signal.aborted) return false;
         try {
           if (client) await client.refresh();
-          else await (client = new KafkaClient(connection, this.clock)).connect([topic]);
-          const led = [...offline.keys()].filter((p) => client!.leaderOf(topic, p) !== NO_LEADER);
-          if (led.length === 0) continue;
-          await client.offsets(topic, led, "latest");
+          else {
+            client = new KafkaClient(connection, this.clock);
+            await client.connect([...new Set(places.map((p) => p.topic))]);
+          }
+          const led = places.filter((p) => client!.leaderOf(p.topic, p.partition) !== NO_LEADER);
+          for (const { topic, partition } of led) {
+            await client.offsets(topic, [partition], "latest");
+          }
           // Should another broker not know the leader yet, the claim gives it a moment.
-          for (const p of led) this.#known.delete(nameOf(topic, p));
-          return !signal.aborted;
+          for (const place of led) this.#known.delete(nameOf(place));
+          if (led.length > 0) return !signal.aborted;
         } catch {
           void client?.close().catch(() => {});
           client = null;
@@ -86,11 +128,7 @@ export class OfflinePartitions {
   }
 }
 
-function nameOf(topic: string, partition: number): string {
-  return `${topic}-${partition}`;
-}
-
 /** Workers of one thread claim different partitions of a topic. */
 function waitOf(topic: string, partitions: readonly number[]): string {
-  return `offline ${nameOf(topic, partitions[0] ?? 0)}`;
+  return `offline ${nameOf({ topic, partition: partitions[0] ?? 0 })}`;
 }

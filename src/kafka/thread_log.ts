@@ -8,7 +8,8 @@ import type { TopicsView } from "./topics_view.ts";
 import type { Rpc } from "../engine/threads/rpc.ts";
 import type { Clock } from "../types/mod.ts";
 import { transactionalId } from "./kafka_log.ts";
-import { KafkaSession, type SessionFacts } from "./kafka_session.ts";
+import { KafkaSession, type PartitionOutputs, type SessionFacts } from "./kafka_session.ts";
+import { TransactionalIds } from "./transactional_ids.ts";
 
 /** What a worker thread is told of the log. */
 export interface KafkaThreadFacts {
@@ -17,6 +18,7 @@ export interface KafkaThreadFacts {
   /** The topics as they were when the process started. */
   readonly view: TopicsView;
   readonly deadLetters: string | null;
+  readonly outputs: PartitionOutputs;
   readonly session: SessionFacts;
 }
 
@@ -30,6 +32,7 @@ export class KafkaThreadLog implements Log {
   #view: TopicsView;
   readonly #form: OutputForm;
   readonly #offlinePartitions: OfflinePartitions;
+  readonly #ids = new TransactionalIds();
 
   constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
     this.#waits = new Waits(remoteConditions(rpc), clock);
@@ -67,6 +70,8 @@ export class KafkaThreadLog implements Log {
       view,
       form: this.#form,
       offlinePartitions: this.#offlinePartitions,
+      ids: this.#ids,
+      outputs: this.facts.outputs,
       clock: this.clock,
       input,
       partitions,

@@ -12,6 +12,8 @@ export interface TopicFacts {
   /** The topic's id (KIP-516); null where brokers have none. */
   readonly id: string | null;
   readonly partitions: number;
+  /** Partitions without a leader. */
+  readonly offline: readonly number[];
 }
 
 /** The topics of a job by name; can be cloned for another thread. */
@@ -41,8 +43,8 @@ export async function lookAt(client: KafkaClient, topics: JobTopics): Promise<Lo
   const missing: string[] = [];
   const facts: Record<string, TopicFacts> = {};
   for (const name of names) {
-    const { errorCode, id, partitions } = found.get(name) ?? ABSENT;
-    if (errorCode === 0 && partitions > 0) facts[name] = { id, partitions };
+    const { errorCode, id, partitions, offline } = found.get(name) ?? ABSENT;
+    if (errorCode === 0 && partitions > 0) facts[name] = { id, partitions, offline };
     else if (errorCode === ErrorCode.TopicAuthorizationFailed) {
       throw new StopError(
         `The job's user may not see topic ${settingOf(topics, name)}`,
@@ -62,7 +64,12 @@ export async function lookAt(client: KafkaClient, topics: JobTopics): Promise<Lo
   return { view: { topics: facts, limits }, missing, settings };
 }
 
-const ABSENT = { errorCode: ErrorCode.UnknownTopicOrPartition, id: null, partitions: 0 };
+const ABSENT = {
+  errorCode: ErrorCode.UnknownTopicOrPartition,
+  id: null,
+  partitions: 0,
+  offline: [],
+};
 
 /** A topic with the parameter that names it. */
 export function settingOf(topics: JobTopics, name: string): string {

@@ -23,6 +23,8 @@ export interface TransactionOptions {
   readonly compression?: CodecName;
   /** Brings outputs into the form that their topics take; without it they go out as they are. */
   readonly form?: OutputForm;
+  /** How long its id is tried to be initialised while its last transaction ends; see callCoordinator. */
+  readonly giveUpMs?: number;
 }
 
 /** A member of the group, as it commits offsets. */
@@ -92,6 +94,7 @@ export class TransactionalProducer {
       "transaction",
       transactionalId,
       (c) => c.initProducerId({ transactionalId, transactionTimeout: timeoutMs }),
+      options.giveUpMs,
     );
     const producer = { id: BigInt(producerId), epoch: producerEpoch };
     return new TransactionalProducer(client, clock, options, producer);

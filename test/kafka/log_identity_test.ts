@@ -42,7 +42,7 @@ class Topic {
   }
 
   describe([topic]: readonly string[]): Promise<Map<string, TopicMetadata>> {
-    const facts = { topic: topic!, errorCode: 0, id: this.id, partitions: 1 };
+    const facts = { topic: topic!, errorCode: 0, id: this.id, partitions: 1, offline: [] };
     return Promise.resolve(new Map([[topic!, facts]]));
   }
 

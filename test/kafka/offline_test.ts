@@ -16,21 +16,21 @@ const INPUT = "transaction.input.topic";
 const QUERIES = "query.input.topic";
 const ITEMS = [itemOf(0), itemOf(1)] as const;
 
-/** A test with a second broker, which holds nothing but one partition of two of the topics that are spread. */
+/** Scenes whose topics are all on the first broker, and the second one, which comes after them. */
+const cluster = stage.skipped ? null! : await (async () => {
+  const plain = await Promise.all(Array.from({ length: 4 }, () => stage.scene(2)));
+  const second = await secondBroker(stage);
+  Deno.test.afterAll(() => second.remove());
+  return { plain, second };
+})();
+
+/** A test with a second broker, which holds one partition of two of the topics that are spread. */
 function spreadTest(
   name: string,
   test: (second: SecondBroker, plain: Scene) => Promise<void>,
 ): void {
   stage.test(name, async () => {
-    const plain = await stage.scene(2);
-    const second = await secondBroker(stage);
-    try {
-      await test(second, plain);
-    } finally {
-      await second.remove();
-      // For two seconds clients are still sent to it.
-      await until("nobody is sent to it", () => stage.scene(1).then(() => true, () => false));
-    }
+    await test(cluster.second, cluster.plain.pop()!);
   });
 }
 
@@ -166,5 +166,42 @@ spreadTest(
     await loader.close();
     const answers = await witness(broker.bootstrap, scene.topics["query.output.topic"]);
     assertEquals(answers.flat().length, 2);
+  },
+);
+
+spreadTest(
+  "an output's partition that has no leader stops only what writes to it, though its transaction cannot end",
+  async (second, plain) => {
+    const scene = await spread(stage, plain, "transaction.output.topic");
+    const topic = scene.topics[INPUT];
+    const results = scene.topics["transaction.output.topic"];
+    const { at, close } = await appender(topic);
+    await at(0);
+    await at(1);
+    let service = await scene.start(scene.use);
+    await waitReady(service);
+    await stage.untilCommittedOf(topic, scene, 2, service);
+    await second.kill();
+    // Without anything to write nobody notices.
+    await at(0);
+    await at(1);
+    await untilLeftOut(service, results);
+    await untilStock(service, ITEMS[0], 2);
+    assertEquals((await ask(service, `/items/${ITEMS[1]}`)).status, 503);
+    await stage.untilCommittedOf(topic, scene, 3, service);
+    // The same after a kill, of a process that takes the group over.
+    await service.kill();
+    service = await scene.start(scene.use);
+    await untilLeftOut(service, results);
+    await at(0);
+    await stage.untilCommittedOf(topic, scene, 4, service);
+    await second.restart();
+    await untilStock(service, ITEMS[1], 2);
+    await at(0);
+    await stage.untilCommittedOf(topic, scene, 6, service);
+    await stopInGoodOrder(service);
+    await close();
+    const read = await witness(broker.bootstrap, results);
+    assertEquals(read.map((r) => r.length), [4, 2]);
   },
 );

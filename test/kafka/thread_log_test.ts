@@ -12,7 +12,7 @@ import { ManualClock } from "../engine/manual_clock.ts";
 import { connectionTo } from "./connection.ts";
 
 const TOPIC = "transactions";
-const view = { topics: { [TOPIC]: { id: null, partitions: 1 } }, limits: {} };
+const view = { topics: { [TOPIC]: { id: null, partitions: 1, offline: [] } }, limits: {} };
 const member = { memberId: "me", generation: 7 };
 
 /** A broker with one empty partition, at whose start the group stands. */
@@ -50,6 +50,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
     },
   });
   const clock = new ManualClock();
+  const outputs = { always: [], rarely: [] };
   const session = {
     connection: connectionTo(emptyBroker()),
     groupId: "group",
@@ -59,7 +60,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
     inputBatchBytesMax: 1000,
   } as const;
   const log = new KafkaThreadLog(
-    { id: "log", topicId: null, view, deadLetters: null, session },
+    { id: "log", topicId: null, view, deadLetters: null, outputs, session },
     near,
     clock,
   );

@@ -214,6 +214,14 @@ export class KafkaClient {
     return String(found?.leader ?? -1);
   }
 
+  /** Whether a partition of the topics has no leader; their metadata must be loaded. */
+  hasOffline(topics: readonly string[]): boolean {
+    return topics.some((topic) =>
+      Array.from({ length: this.topics.get(topic) ?? 0 }, (_, p) => this.leaderOf(topic, p))
+        .includes(NO_LEADER)
+    );
+  }
+
   broker(nodeId: string): Promise<BrokerInternals> {
     if (nodeId === NO_LEADER) return Promise.reject(noLeader("A partition has"));
     return this.call(() => this.#cluster.findBroker({ nodeId }), `connecting to node ${nodeId}`);
@@ -282,7 +290,7 @@ export class KafkaClient {
   ): Promise<{ readonly acknowledged: Promise<ProduceAnswer> }> {
     if (nodeId === NO_LEADER) {
       const names = batches.map(({ topic, partition }) => `${topic}-${partition}`);
-      throw noLeader(`${names.join(", ")} have`);
+      throw noLeader(`${names.join(", ")} have`, names);
     }
     const broker = await this.broker(nodeId);
     const connection = await this.call(async () => {
@@ -372,8 +380,17 @@ export class KafkaClient {
   }
 }
 
-function noLeader(who: string): Error {
-  return Object.assign(protocolError(ErrorCode.LeaderNotAvailable), {
-    message: `${who} no leader now`,
-  });
+interface NoLeaderError extends Error {
+  /** Partitions that could not be written to, as `topic-partition`. */
+  readonly unwritten: readonly string[];
+}
+
+function noLeader(who: string, unwritten: readonly string[] = []): NoLeaderError {
+  const message = `${who} no leader now`;
+  return Object.assign(protocolError(ErrorCode.LeaderNotAvailable), { message, unwritten });
+}
+
+/** Partitions, as `topic-partition`, that an error says have no leader to write to. */
+export function unwrittenOf(error: unknown): readonly string[] {
+  return (error as Partial<NoLeaderError>).unwritten ?? [];
 }

@@ -23,13 +23,18 @@ const BUSY: readonly number[] = [
   ErrorCode.UnstableOffsetCommit,
 ];
 
-/** Calls a coordinator; again while it is busy with the transaction before, moves or loads. */
+/**
+ * Calls a coordinator; again while it is busy with the transaction before, moves or loads.
+ *
+ * @param giveUpMs how long it is tried; who gives up sooner than usual has another way to go
+ */
 export async function callCoordinator<T>(
   client: KafkaClient,
   clock: Clock,
   kind: CoordinatorKind,
   id: string,
   call: (coordinator: BrokerInternals) => Promise<T>,
+  giveUpMs = GIVE_UP_MS,
 ): Promise<T> {
   const from = clock.monotonic();
   const key = `${kind} ${id}`;
@@ -49,7 +54,10 @@ export async function callCoordinator<T>(
       if (!moved && !BUSY.includes(code)) throw error;
       const reason = `The coordinator of ${key} does not take requests: ${reasonOf(error)}`;
       client.waits?.failed(key, "coordinator", { reason, blocks: "nothing" });
-      if (clock.monotonic() - from > GIVE_UP_MS) throw error;
+      if (clock.monotonic() - from > giveUpMs) {
+        if (giveUpMs < GIVE_UP_MS) client.waits?.over(key);
+        throw error;
+      }
       if (moved) client.forgetCoordinator(kind, id);
       const waits = moved ? MOVED_MS : BUSY_MS;
       await clock.sleep(waits[Math.min(attempt, waits.length - 1)]!);

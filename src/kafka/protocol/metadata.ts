@@ -19,6 +19,8 @@ export interface TopicMetadata {
   /** The topic's id as Kafka's tools write it (base64url); null where the broker has none. */
   readonly id: string | null;
   readonly partitions: number;
+  /** Partitions without a leader. */
+  readonly offline: readonly number[];
 }
 
 export interface MetadataAnswer {
@@ -67,10 +69,11 @@ function topicOf(r: Reader, withIds: boolean): TopicMetadata {
   const topic = r.compactString() ?? "";
   const id = withIds ? topicIdText(r.bytes(UUID_BYTES)) : ZERO;
   r.int8(); // internal
+  const offline: number[] = [];
   const partitions = r.compactArray(() => {
     r.int16(); // error
     const partition = r.int32();
-    r.int32(); // leader
+    if (r.int32() < 0) offline.push(partition); // its leader
     r.int32(); // its epoch
     for (let lists = 0; lists < 3; lists++) r.compactArray(() => r.int32()); // replicas
     r.tags();
@@ -78,7 +81,7 @@ function topicOf(r: Reader, withIds: boolean): TopicMetadata {
   });
   r.int32(); // rights
   r.tags();
-  return { topic, errorCode, id: id === ZERO ? null : id, partitions: partitions.length };
+  return { topic, errorCode, id: id === ZERO ? null : id, partitions: partitions.length, offline };
 }
 
 /** The text of a topic id, 22 characters. */

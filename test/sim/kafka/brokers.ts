@@ -124,7 +124,9 @@ export class Brokers {
     const id = isKnown && this.sim.plan.kafka.topicIds !== "none" ? this.idOf(topic) : null;
     const errorCode = isKnown ? 0 : ErrorCode.UnknownTopicOrPartition;
     const partitions = isKnown ? this.storage.topic(topic).length : 0;
-    return { topic, errorCode, id, partitions };
+    const offline = Array.from({ length: partitions }, (_, p) => p)
+      .filter((p) => this.leader(topic, p) === null);
+    return { topic, errorCode, id, partitions, offline };
   }
 
   get #partitions(): BrokerPartition[] {

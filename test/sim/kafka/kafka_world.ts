@@ -109,7 +109,7 @@ export class KafkaWorld implements KafkaPort {
     const names = Object.keys(this.#brokers.topics);
     const facts = names.map((name) => {
       const { id, partitions } = this.#brokers.describe(name, true); // without them it would not start
-      return [name, { id, partitions }];
+      return [name, { id, partitions, offline: [] }];
     });
     const limits = Object.fromEntries(this.#brokers.limits);
     return { topics: Object.fromEntries(facts), limits };

@@ -112,11 +112,11 @@ export function readMetadata(body: Uint8Array, version: number): string[] {
 export function metadataAnswer(topics: readonly TopicMetadata[], version: number): Uint8Array {
   const w = new Writer().noTags().int32(0).compactArray([], () => {});
   w.compactString("simulated").int32(0);
-  w.compactArray(topics, ({ errorCode, topic, id, partitions }) => {
+  w.compactArray(topics, ({ errorCode, topic, id, partitions, offline }) => {
     w.int16(errorCode).compactString(topic);
     if (version >= METADATA_VERSIONS.withIds) w.bytes(id ? topicIdBytes(id) : new Uint8Array(16));
     w.int8(0).compactArray(Array.from({ length: partitions }, (_, p) => p), (partition) => {
-      w.int16(0).int32(partition).int32(0).int32(0);
+      w.int16(0).int32(partition).int32(offline.includes(partition) ? -1 : 0).int32(0);
       for (let lists = 0; lists < 3; lists++) w.compactArray([], () => {});
       w.noTags();
     }).int32(0).noTags();

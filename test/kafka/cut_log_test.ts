@@ -1,0 +1,113 @@
+// Logs that lose their last records and grow again past what was committed, as after the unclean election of a leader
+// that lacked them: the topic is the same, and holds other records at the offsets that were folded. Also on the oldest
+// version, whose topics have no ids. Starts brokers of its own (test/kafka/broker.ts).
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { Loader } from "./load.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { exitCode, until } from "./until.ts";
+import { witness } from "./witness.ts";
+
+const INPUT = "transaction.input.topic";
+
+const newest = await Stage.open({}, [], { version: "4.1.0" });
+/** Its topics have no ids. */
+const oldest = await Stage.open({}, [], { version: "2.5.1" });
+
+for (const [version, stage] of [["4.1.0", newest], ["2.5.1", oldest]] as const) {
+  const test = (name: string, fn: () => Promise<void>) =>
+    stage.test(`Apache Kafka ${version}: ${name}`, fn);
+
+  const append = async (topic: string, from: number, count: number) => {
+    const loader = await Loader.open(stage.broker.bootstrap, topic);
+    for (let id = from; id < from + count; id++) {
+      await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
+    }
+    await loader.close();
+  };
+
+  /** Lets the job commit 5 records, of which no checkpoint is kept. */
+  const foldFive = async (scene: Scene) => {
+    const service = await scene.start({ "checkpoint.interval.millis": "0" });
+    await waitReady(service);
+    await append(scene.topics[INPUT], 1, 5);
+    await stage.untilCommitted(scene, 5, service);
+    return service;
+  };
+
+  /** The input is empty afterwards, and still the same topic. */
+  const loseRecords = async (topic: string) => {
+    await stage.broker.stop();
+    await Deno.remove(`${stage.broker.folder}/logs/${topic}-0`, { recursive: true });
+    await stage.broker.restart();
+  };
+
+  const resultsOf = async ({ topics }: Scene) => {
+    const results = await witness(stage.broker.bootstrap, topics["transaction.output.topic"]);
+    return results.flat().map(({ value }) => value);
+  };
+
+  test("a log that holds other records at the committed offset, while the job is stopped: exit 2", async () => {
+    const scene = await stage.scene(1);
+    await (await foldFive(scene)).kill();
+    await loseRecords(scene.topics[INPUT]);
+    await append(scene.topics[INPUT], 101, 9);
+    const text = await scene.refused();
+    assertStringIncludes(text, `partition 0 holds another batch at offset 4 than was read there`);
+    assertStringIncludes(text, "empty file for the state");
+    assertEquals((await resultsOf(scene)).length, 5);
+  });
+
+  test("a log that loses its records while the job runs, and grows again: exit 2", async () => {
+    const scene = await stage.scene(1);
+    const service = await foldFive(scene);
+    const topic = scene.topics[INPUT];
+    await loseRecords(topic);
+    await append(topic, 101, 9);
+    assertEquals(await exitCode(service), 2, service.log());
+    assertEquals((await resultsOf(scene)).length, 5);
+  });
+
+  test("a log that has lost nothing goes on over restarts of its broker", async () => {
+    const scene = await stage.scene(1);
+    const service = await foldFive(scene);
+    await stage.broker.stop();
+    await stage.broker.restart();
+    await append(scene.topics[INPUT], 6, 3);
+    await stage.untilCommitted(scene, 8, service);
+    await service.kill();
+    const again = await scene.start();
+    await waitReady(again);
+    await append(scene.topics[INPUT], 9, 1);
+    await stage.untilCommitted(scene, 9, again);
+    await stopInGoodOrder(again);
+    assertEquals((await resultsOf(scene)).length, 9);
+  });
+}
+
+oldest.test("Apache Kafka 2.5.1: a topic that is created anew, and as long as before, is told by the CRC of its last batch", async () => {
+  const scene = await oldest.scene(1);
+  const topic = scene.topics[INPUT];
+  const append = async (from: number, count: number) => {
+    const loader = await Loader.open(oldest.broker.bootstrap, topic);
+    for (let id = from; id < from + count; id++) {
+      await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
+    }
+    await loader.close();
+  };
+  const service = await scene.start({ "kafka.partition.discovery.interval.ms": "300" });
+  await waitReady(service);
+  await append(1, 5);
+  await oldest.untilCommitted(scene, 5, service);
+  await oldest.withAdmin((admin) => admin.deleteTopics({ topics: [topic] }));
+  await until(
+    `${topic} is created`,
+    () => oldest.broker.createTopics([topic], 1).then(() => true, () => false),
+    service,
+  );
+  await append(101, 9);
+  assertEquals(await exitCode(service), 2, service.log());
+  const results = await witness(oldest.broker.bootstrap, scene.topics["transaction.output.topic"]);
+  assertEquals(results.flat().length, 5);
+});
