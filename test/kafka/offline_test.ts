@@ -61,8 +61,7 @@ async function appender(topic: string) {
 }
 
 spreadTest(
-  "an offline partition is left out of claims: the others go on, its look-ups say why, and it is claimed when it " +
-    "has a leader",
+  "an offline partition is left out of claims: the others go on, its look-ups say why, and it is claimed when it has a leader",
   async (second, plain) => {
     const scene = await spread(stage, plain, INPUT);
     const topic = scene.topics[INPUT];
@@ -140,8 +139,7 @@ spreadTest(
 );
 
 spreadTest(
-  "an offline partition of the query topic is left out: queries of the others are answered, and its own once it has " +
-    "a leader",
+  "an offline partition of the query topic is left out: queries of the others are answered, and its own once it has a leader",
   async (second, plain) => {
     const scene = await spread(stage, plain, QUERIES);
     const topic = scene.topics[QUERIES];
