@@ -49,7 +49,6 @@ export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint
 /** What a partition has ready to be committed. */
 export interface PendingTransactions extends Pending {
   readonly results: readonly Uint8Array<ArrayBuffer>[];
-  readonly summaries: readonly Uint8Array[];
   /** Records in the summaries; a commit may take the batches themselves away to another thread. */
   readonly summaryRecords: number;
   /** Records in all outputs. */
@@ -347,7 +346,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.#taken = position;
     const summaryRecords = recordsOf(summaries);
     const outputRecords = outputs.reduce((n, output) => n + recordsOf(output.batches), 0);
-    return { position, outputs, results, summaries, summaryRecords, outputRecords };
+    return { position, outputs, results, summaryRecords, outputRecords };
   }
 
   /** Takes over what another processor of the partition had pending; its core is not used any more. */

@@ -376,11 +376,10 @@ export class TransactionWorker implements JobWorker {
   }
 
   #onAcknowledged(pending: PendingTransactions): void {
-    const { buffers, onCommitted } = this.context;
+    const { buffers } = this.context;
     this.commits++;
     this.#recordsOut += pending.outputRecords;
     this.#summariesOut += pending.summaryRecords;
-    onCommitted(pending.results, pending.summaries);
     for (const batch of pending.results) buffers?.give(batch);
   }
 }

@@ -33,7 +33,7 @@ export interface WorkerContext {
   readonly parameters: FoldParameters;
   readonly coreOptions: (partition: number) => CoreOptions;
   readonly topics: OutputTopics;
-  /** Gets the result batches back once they are committed and told; the cores take their buffers from it. */
+  /** Gets the result batches back once they are committed; the cores take their buffers from it. */
   readonly buffers?: BufferPool | null;
   /** The partitions that this worker folds; all by default. */
   readonly partitions?: readonly number[];
@@ -57,6 +57,4 @@ export interface WorkerContext {
   onOwner(partition: number, owner: Partition | null): void;
   /** Is told why a partition cannot be claimed now; holds until the next word of its owner. */
   onOffline?(partition: number, reason: string): void;
-  /** Is given the result and summary batches of a commit. */
-  onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }

@@ -12,6 +12,7 @@ import { logRoutes } from "./logs.ts";
 import { answerOtherMethods, wellFormedOnly } from "./methods.ts";
 import { JobMetrics } from "./metrics.ts";
 import { answerReadiness } from "./readiness.ts";
+import { addSinkFigures } from "./sink_metrics.ts";
 import { savepointRoutes } from "./savepoints.ts";
 import { statusRoutes, StatusStreams } from "./status.ts";
 
@@ -38,6 +39,7 @@ export function createApi(
   const metrics = new JobMetrics(() => job.status());
   const streams = new StatusStreams(limits.streamsMax);
   addHttpFigures(metrics.registry, reader, connections, streams);
+  addSinkFigures(metrics.registry, job);
 
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));

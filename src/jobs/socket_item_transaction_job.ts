@@ -12,7 +12,7 @@ import { addressOf } from "../service/instance.ts";
 import { type Dialer, tcpDialer } from "./socket/dial.ts";
 import { standardOutput } from "../engine/line_output.ts";
 import { SocketQueries } from "./socket/socket_queries.ts";
-import type { InputStream, OutputStream } from "../service/streams.ts";
+import { forEach, type InputStream, type OutputStream } from "../service/streams.ts";
 import { MACHINE, type Surroundings } from "../service/surroundings.ts";
 
 /** Queries of a socket go to one partition, so that they are answered in the order of their lines. */
@@ -74,10 +74,10 @@ export class SocketItemTransactionJob extends EmbeddedItemTransactionJob {
 
   override writeQueryOutput(params: Parameters, results: OutputStream<QueryResult>): void {
     super.writeQueryOutput(params, results);
-    results.addSink({
-      kind: "callback",
-      accept: (answers) => answers.forEach((a) => this.#machine.print(showQueryResult(a))),
-      room: async (signal) => await this.#machine.room?.(signal),
-    });
+    // Answers to queries of an earlier life of the log are not printed.
+    results.addSink(forEach(async (answers, { signal }) => {
+      for (const answer of answers) this.#machine.print(showQueryResult(answer));
+      await this.#machine.room?.(signal);
+    }, { name: "console", offsetReset: "latest" }));
   }
 }

@@ -6,11 +6,14 @@
 //   ["batch", topic, partition, base]    a record batch of up to 65,000 bytes
 //   ["committed", input, partition]      CommittedPosition
 //   ["epoch", input, partition]          number of claims
+//   ["consumed", name, topic, partition] next offset of a consumer in the process, see consumer.ts
 //   ["note", name, n]                    what belongs to the log and is not records, see notes
 //
 // What lies at or above a topic's end is not there for any reader: outputs that are too large for one
 // atomic commit are written there first, and become visible when one small commit moves the ends.
 
+import type { ConsumableLog, ConsumerSpec, TopicConsumer } from "./consumer.ts";
+import { EmbeddedConsumer } from "./embedded_consumer.ts";
 import { type Chance, type Clock, Deadlines, type NewRecord, randomId } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
@@ -73,7 +76,7 @@ interface Identity {
   readonly restoredFrom?: RestoredFrom;
 }
 
-export class EmbeddedLog implements Log {
+export class EmbeddedLog implements Log, ConsumableLog {
   readonly #writer: LogWriter;
   /** Of those who wait for more records. */
   readonly #deadlines: Deadlines;
@@ -322,6 +325,15 @@ export class EmbeddedLog implements Log {
     bound: number,
   ): Promise<number> {
     return this.#writer.retain(this.#partition(topic, partition), limits, bound);
+  }
+
+  async prepareConsumer(spec: ConsumerSpec): Promise<void> {
+    await this.consume(spec);
+  }
+
+  /** One process writes to the log, so it is the one that consumes: where a consumer is new, it begins now. */
+  consume(spec: ConsumerSpec): Promise<TopicConsumer> {
+    return EmbeddedConsumer.open(this, this.#writer, spec);
   }
 
   /** The notes of a name, in the order in which they were added. */

@@ -26,6 +26,8 @@ export interface RetentionLimits {
   readonly before: number;
   /** The oldest batches, as long as so many bytes are left; Infinity = none for that. */
   readonly bytes: number;
+  /** Whatever is removed by age or bytes, so many bytes are left. */
+  readonly bytesKept?: number;
 }
 
 function writePositions(
@@ -269,6 +271,16 @@ export class LogWriter {
     return this.#exclusively(async () => void await this.commits.commit(() => {}));
   }
 
+  /** Sets values that belong to no commit of a session, all or none of them. */
+  set(entries: readonly (readonly [key: Deno.KvKey, value: unknown])[]): Promise<void> {
+    return this.#exclusively(async () => {
+      const ok = await this.commits.commit((atomic) => {
+        for (const [key, value] of entries) atomic.set(key, value);
+      });
+      if (!ok) throw new WriteFailedError("The log was written by another process");
+    });
+  }
+
   /** Adds a value behind those that were added under the name before. */
   addNote(name: string, value: unknown): Promise<void> {
     return this.#exclusively(async () => {
@@ -322,10 +334,10 @@ export class LogWriter {
   /** See EmbeddedLog.retain. */
   async retain(
     tp: TopicPartition,
-    { before, bytes: bytesMin }: RetentionLimits,
+    { before, bytes: bytesMin, bytesKept = 0 }: RetentionLimits,
     bound: number,
   ): Promise<number> {
-    if (bytesMin !== Infinity) await this.#countBytes(tp);
+    if (bytesMin !== Infinity || bytesKept > 0) await this.#countBytes(tp);
     return await this.#exclusively(async () => {
       const prefix = ["batch", tp.topic, tp.partition];
       const end = Math.min(bound, tp.end);
@@ -340,6 +352,7 @@ export class LogWriter {
         const { lastOffset, maxTimestamp } = batchInfo(value);
         const isOld = maxTimestamp < before || left - value.length >= bytesMin;
         if (!isOld || lastOffset >= end) break;
+        if (bytesKept > 0 && left - value.length < bytesKept) break;
         start = lastOffset + 1;
         left -= value.length;
       }

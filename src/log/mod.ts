@@ -8,6 +8,7 @@
 // them in batches and commits positions together with outputs.
 
 export * from "./port.ts";
+export * from "./consumer.ts";
 export {
   EmbeddedLog,
   type EmbeddedLogOptions,

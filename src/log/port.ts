@@ -168,7 +168,17 @@ export interface StandBy {
 export class OffsetOutOfRangeError extends RangeError {
   override readonly name = "OffsetOutOfRangeError";
 
-  constructor(topic: string, partition: number, offset: number, start: number, end: number) {
+  /**
+   * @param start first offset that the log holds
+   * @param end next offset that it will give
+   */
+  constructor(
+    topic: string,
+    partition: number,
+    offset: number,
+    readonly start: number,
+    readonly end: number,
+  ) {
     super(`Offset ${offset} of ${topic}-${partition} is outside ${start}..${end}`);
   }
 }

@@ -73,6 +73,26 @@ export const PARAMETERS = {
     "bytes of a partition of the embedded log from which its oldest records are removed; never what a " +
       "checkpoint needs; 0 = keep all",
   ),
+  "sink.attempts": integer(
+    0,
+    1_000_000,
+    0,
+    "calls in a row of a sink in the process that may fail with the same values before the job stops; " +
+      "0 = tried without end",
+  ),
+  "sink.retention.bytes": integer(
+    0,
+    2 ** 53 - 1,
+    1024 * 1024 * 1024,
+    "bytes of a partition of the embedded log that are kept while a sink in the process is behind, whatever " +
+      "log.retention says; older ones are removed, and the sink reports them",
+  ),
+  "sink.drain.timeout.ms": integer(
+    0,
+    600_000,
+    5000,
+    "how long a stop waits for sinks in the process; what they have not taken comes after the next start",
+  ),
   "disk.free.bytes.min": integer(
     0,
     2 ** 53 - 1,

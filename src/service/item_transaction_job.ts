@@ -41,9 +41,9 @@ export abstract class ItemTransactionJob {
     const wiring = {
       transactions: this.readTransactionStream(params),
       queries: this.readQueryStream(params),
-      results: new OutputStream<TransactionResult>(),
-      queryResults: new OutputStream<QueryResult>(),
-      summaries: new OutputStream<TransactionSummary>(),
+      results: new OutputStream<TransactionResult>("transaction-results"),
+      queryResults: new OutputStream<QueryResult>("query-results"),
+      summaries: new OutputStream<TransactionSummary>("summaries"),
       deadLetterTopic: this.deadLetterTopic(params),
     };
     this.writeTransactionResults(params, wiring.results);

@@ -6,6 +6,7 @@ import type { Disk } from "./disk.ts";
 import type { OffsetWaiters } from "./offset_waiters.ts";
 import type { StateMemory } from "../engine/state_memory.ts";
 import type { QueryOutcome } from "./query_processor.ts";
+import type { SinkWorker } from "./sink_worker.ts";
 import type { Wiring } from "./streams.ts";
 import type { Owners } from "../engine/owners.ts";
 import type { OutputTopics } from "../engine/partition_processor.ts";
@@ -21,6 +22,8 @@ export interface JobContext {
   readonly codec: Codec;
   readonly topics: OutputTopics;
   readonly owners: Owners;
+  /** The topic of the answers to queries; null = they are not written. */
+  readonly queryResults: string | null;
   /** What is not as it should be now. */
   readonly conditions: Conditions;
   /** The disks of the files that the job writes. */
@@ -30,4 +33,8 @@ export interface JobContext {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly queryWaiters: OffsetWaiters<QueryOutcome> | null;
+  /** Sinks in this process. */
+  readonly sinks: readonly SinkWorker[];
+  /** How long a stop waits for them. */
+  readonly sinkDrainMs: number;
 }

@@ -25,13 +25,17 @@ export type { RunningJob } from "./running_job.ts";
 export type * from "./status.ts";
 export type { SeriesPoint, StatusHistory } from "./status_history.ts";
 export {
-  type CallbackSink,
+  type Delivery,
+  forEach,
+  type ForEachOptions,
   type InputStream,
   type LogSource,
   type LogUser,
   OutputStream,
+  type ProcessSink,
   type Sink,
   type TopicSink,
   type Wiring,
 } from "./streams.ts";
+export type { SinkFigures } from "./sink_worker.ts";
 export { lookAtFiles, MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";

@@ -19,6 +19,7 @@ import { QueryWorker } from "./query_worker.ts";
 import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
+import { openSinks } from "./sinks.ts";
 import type { Wiring } from "./streams.ts";
 import { MACHINE, openWatchedKv, type Surroundings } from "./surroundings.ts";
 import { tellThroughput } from "./throughput.ts";
@@ -93,6 +94,19 @@ export class Pipeline {
         conditions: conditions.reporter("gateway"),
       })
       : null;
+    const sinks = await openSinks({
+      wiring,
+      transactionLog: outputLogOf(transactionLog),
+      queryLog,
+      codec,
+      params,
+      conditions,
+      clock,
+      chance,
+    }).catch(async (error) => {
+      await this.#close(store, transactionLog, queryLog);
+      throw error;
+    });
     const context: JobContext = {
       settings: settingsOf(params),
       wiring,
@@ -102,14 +116,17 @@ export class Pipeline {
       codec,
       topics: {
         input: wiring.transactions.topic,
-        results: wiring.results.topic,
-        summaries: wiring.summaries.topic,
+        results: wiring.results.writtenTopic,
+        summaries: wiring.summaries.writtenTopic,
         deadLetters: wiring.deadLetterTopic,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
         batchBytesMax,
         deadLetterBytesMax: wiring.transactions.source.deadLetterBytesMax ?? batchBytesMax,
         discardResults: wiring.results.sinks.length === 0,
       },
+      queryResults: wiring.queryResults.writtenTopic,
+      sinks,
+      sinkDrainMs: params.get("sink.drain.timeout.ms"),
       owners,
       conditions,
       disks: embedded ? [logDisk, stateDisk] : [stateDisk],
@@ -124,7 +141,11 @@ export class Pipeline {
       ? new Retention(
         embedded,
         context,
-        { ms: params.get("log.retention.ms"), bytes: params.get("log.retention.bytes") },
+        {
+          ms: params.get("log.retention.ms"),
+          bytes: params.get("log.retention.bytes"),
+          sinkBytes: params.get("sink.retention.bytes"),
+        },
         (partition) => queries.processors[partition]?.acknowledged.offset ?? 0,
       )
       : null;
@@ -163,12 +184,14 @@ export class Pipeline {
       (stop: AbortSignal) => wiring.transactions.feed?.(transactionLog, stop) ?? Promise.resolve(),
       (stop: AbortSignal) => wiring.queries.feed?.(queryLog, stop) ?? Promise.resolve(),
     ];
-    const close = async () => {
-      await wiring.transactions.source.close();
-      if (queryLog !== transactionLog) await wiring.queries.source.close();
-      store.close();
-    };
+    const close = () => this.#close(store, transactionLog, queryLog);
     return new RunningJob(name, context, gateway, workers, queries, companions, close, known);
+  }
+
+  async #close(store: CheckpointStore, transactionLog: Log, queryLog: Log): Promise<void> {
+    await this.wiring.transactions.source.close();
+    if (queryLog !== transactionLog) await this.wiring.queries.source.close();
+    store.close();
   }
 
   /** The disk of one of our files: without room for the log nothing new is taken. */
@@ -216,6 +239,11 @@ export class Pipeline {
     });
     return { transactionLog, queryLog };
   }
+}
+
+/** The log that takes the outputs of transactions. */
+function outputLogOf(log: Log): Log {
+  return log instanceof GeneratorLog ? log.beneath : log;
 }
 
 /** The bound of the state's memory: as it is set, else half of what the machine or its container gives. */

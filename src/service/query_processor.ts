@@ -35,10 +35,6 @@ export interface QueryTopics {
   readonly deadLetterBytesMax?: number;
 }
 
-export interface PendingQueries extends Pending {
-  readonly answers: readonly QueryResult[];
-}
-
 /** What became of a query record: its result, or why it is invalid. */
 export type QueryOutcome = QueryResult | InvalidRecordError;
 
@@ -51,12 +47,11 @@ interface ReadQuery {
 }
 
 /** Answers the queries of one partition of the query topic. */
-export class QueryProcessor implements CommitSource<PendingQueries> {
+export class QueryProcessor implements CommitSource {
   position: number;
   acknowledged: CommittedPosition;
   #results: { partition: number; record: NewRecord }[] = [];
   #deadLetters: NewRecord[] = [];
-  #answers: QueryResult[] = [];
   #largestTimestamp = 0;
   pendingBytes = 0;
   answered = 0;
@@ -153,7 +148,6 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
     const itemInfo = quantity === null ? null : { itemId: query.itemId, quantity };
     const result: QueryResult = { queryId: query.queryId, itemInfo };
     this.answered++;
-    this.#answers.push(result);
     if (topics.results !== null) {
       const key = encodeUtf8(String(query.queryId));
       const value = encodeUtf8(this.codec.formatQueryResult(result));
@@ -164,7 +158,7 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
     return result;
   }
 
-  take(): PendingQueries | null {
+  take(): Pending | null {
     if (this.position === this.acknowledged.offset) return null;
     const { topics } = this;
     const outputs: TopicOutput[] = [];
@@ -182,15 +176,13 @@ export class QueryProcessor implements CommitSource<PendingQueries> {
         batches: splitIntoBatches(this.#deadLetters, topics.batchBytesMax),
       });
     }
-    const answers = this.#answers;
     this.#results = [];
     this.#deadLetters = [];
-    this.#answers = [];
     this.pendingBytes = 0;
-    return { position: { ...this.acknowledged, offset: this.position }, outputs, answers };
+    return { position: { ...this.acknowledged, offset: this.position }, outputs };
   }
 
-  acknowledge({ position }: PendingQueries): void {
+  acknowledge({ position }: Pending): void {
     this.acknowledged = position;
   }
 }

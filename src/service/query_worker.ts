@@ -5,7 +5,7 @@ import type { Reason } from "../types/mod.ts";
 import { CommitStatistics, Durations } from "../engine/durations.ts";
 import { addCause, type RecoveryCause } from "../engine/figures.ts";
 import type { JobContext } from "./job_context.ts";
-import { type PendingQueries, QueryProcessor } from "./query_processor.ts";
+import { QueryProcessor } from "./query_processor.ts";
 import { never } from "../engine/waiters.ts";
 import { supervise, together } from "../engine/supervise.ts";
 
@@ -91,7 +91,12 @@ export class QueryWorker {
         partition,
         job.codec,
         job.owners,
-        { ...topics, input: wiring.queries.topic, results: wiring.queryResults.topic },
+        {
+          ...topics,
+          input: wiring.queries.topic,
+          results: job.queryResults,
+          partitionsOf: (topic) => job.queryLog.partitionsOf(topic),
+        },
         committed,
         (p, first, outcomes) => job.queryWaiters?.deliver(p, first, outcomes),
       )
@@ -123,7 +128,6 @@ export class QueryWorker {
   ): Promise<void> {
     while (!signal.aborted) {
       await committer.room(signal);
-      await this.job.wiring.queryResults.room(signal);
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
       const { batches } = await session.read(processor.partition, processor.position, options);
       for (const batch of batches) {
@@ -141,7 +145,7 @@ export class QueryWorker {
     return answered;
   }
 
-  #sourceOf(processor: QueryProcessor): CommitSource<PendingQueries> {
+  #sourceOf(processor: QueryProcessor): CommitSource {
     let underWay: Answered[] = [];
     return {
       partition: processor.partition,
@@ -159,7 +163,6 @@ export class QueryWorker {
         underWay = [];
         processor.acknowledge(pending);
         this.commits++;
-        this.job.wiring.queryResults.deliver(pending.answers);
       },
     };
   }

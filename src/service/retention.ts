@@ -14,8 +14,8 @@ export class Retention {
   constructor(
     readonly embedded: EmbeddedLog,
     readonly job: JobContext,
-    /** By age, and by the bytes of a partition; 0 = not by that. */
-    readonly limits: { readonly ms: number; readonly bytes: number },
+    /** By age, and by the bytes of a partition; 0 = not by that. And bytes that a sink which is behind keeps. */
+    readonly limits: { readonly ms: number; readonly bytes: number; readonly sinkBytes: number },
     /** First offset of a query partition that is not answered and committed yet. */
     readonly queriesFrom: (partition: number) => number,
   ) {}
@@ -37,7 +37,7 @@ export class Retention {
 
   /** Removes what is old enough now. */
   async look(): Promise<void> {
-    const { embedded, job, limits: { ms, bytes } } = this;
+    const { embedded, job, limits: { ms, bytes, sinkBytes } } = this;
     const limits = {
       before: ms === 0 ? -Infinity : job.clock.now() - ms,
       bytes: bytes === 0 ? Infinity : bytes,
@@ -45,16 +45,29 @@ export class Retention {
     for (const [topic, partitions] of embedded.topics) {
       for (const { partition } of partitions) {
         const bound = await this.#bound(topic, partition);
-        await embedded.retain(topic, partition, limits, bound);
+        const needed = this.#neededBySinks(topic, partition);
+        await embedded.retain(topic, partition, limits, Math.min(bound, needed));
+        if (needed >= Math.min(bound, embedded.bounds(topic, partition).end)) continue;
+        // A sink that is far behind is not waited for: it reports what it was not given.
+        await embedded.retain(topic, partition, { ...limits, bytesKept: sinkBytes }, bound);
       }
     }
+  }
+
+  /** First offset that a sink in the process was not given. */
+  #neededBySinks(topic: string, partition: number): number {
+    const sinks = this.job.sinks.filter((sink) => sink.topic === topic);
+    return sinks.reduce((min, sink) => Math.min(min, sink.neededFrom(partition)), Infinity);
   }
 
   /** First offset that must stay readable. */
   async #bound(topic: string, partition: number): Promise<number> {
     const { wiring, store } = this.job;
     if (topic === wiring.queries.topic) return this.queriesFrom(partition);
-    if (topic !== wiring.transactions.topic) return Infinity;
+    if (topic !== wiring.transactions.topic) {
+      // An input that this job does not read is that of another, whose checkpoints may need it.
+      return this.embedded.options.inputs.includes(topic) ? 0 : Infinity;
+    }
     // Without a checkpoint the state is folded from the start; a damaged one may leave the one before it.
     // Savepoints beyond the retained checkpoints need no log: they are restored into one of their own.
     const { transactionLog, settings } = this.job;

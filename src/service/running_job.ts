@@ -9,6 +9,7 @@ import { LogReader } from "./log_reader.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "../engine/job_worker.ts";
 import { reportStop } from "./report_stop.ts";
+import type { SinkWorker } from "./sink_worker.ts";
 import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "../engine/figures.ts";
 import { type HotItemFigures, hottestOf } from "../engine/mod.ts";
@@ -56,6 +57,10 @@ export class RunningJob {
     };
     const queryStop = AbortSignal.any([this.#stop.signal, failed.signal]);
     const ended = () => this.#failure ?? new Error("The job has ended");
+    const sinksStop = new AbortController();
+    const sinks = this.sinks.map((sink) =>
+      sink.run(AbortSignal.any([sinksStop.signal, failed.signal])).catch(fail)
+    );
     await Promise.all([
       ...this.companions.map((run) => run(queryStop).catch(fail)),
       this.#status.run(queryStop).catch(fail),
@@ -70,9 +75,27 @@ export class RunningJob {
     ]);
     this.gateway?.transactionWaiters.end(ended());
     this.gateway?.queryWaiters.end(ended());
+    await this.#drain(sinks);
+    sinksStop.abort("stop"); // without a reason an error with a stack is made
+    await Promise.all(sinks);
     if (!this.#failure) await reportStop(this, this.#askedAt);
     await this.close();
     if (this.#failure) throw this.#failure;
+  }
+
+  /** Lets sinks in the process take what was committed; what they do not take in time comes after the next start. */
+  async #drain(sinks: readonly Promise<void>[]): Promise<void> {
+    if (sinks.length === 0 || this.#failure) return;
+    for (const sink of this.sinks) sink.drain();
+    const drained = new AbortController();
+    const late = this.context.clock.sleep(this.context.sinkDrainMs, drained.signal);
+    await Promise.race([Promise.all(sinks), late]);
+    drained.abort("drained");
+  }
+
+  /** Sinks in this process. */
+  get sinks(): readonly SinkWorker[] {
+    return this.context.sinks;
   }
 
   /** Why the job ended, if it failed. */

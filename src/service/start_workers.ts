@@ -1,6 +1,5 @@
 import { GeneratorLog } from "../log/mod.ts";
 import { foldParametersOf } from "../state/mod.ts";
-import { decodeBatch, decodeUtf8 } from "../types/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
 import type { JobWorker } from "../engine/job_worker.ts";
@@ -29,10 +28,8 @@ export interface WorkerOptions {
 /** Builds the workers that fold the transactions of a job. */
 export function startWorkers(context: JobContext, options: WorkerOptions): JobWorker[] {
   const { core, threads } = options;
-  const deliver = (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) =>
-    deliverTo(context, results, summaries);
   if (threads > 0) {
-    return Array.from({ length: threads }, (_, n) => threadWorker(context, options, n, deliver));
+    return Array.from({ length: threads }, (_, n) => threadWorker(context, options, n));
   }
   warmUp(core);
   const { settings, transactionLog, store, topics, clock, chance, owners, conditions } = context;
@@ -53,7 +50,6 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
       onOffline: (partition, reason) => owners.setOffline(partition, reason),
-      onCommitted: deliver,
     }),
   ];
 }
@@ -62,12 +58,10 @@ function threadWorker(
   context: JobContext,
   { job, core, threads, logs, watchdogMs, holdsBack, onOutcomes, onProgress }: WorkerOptions,
   n: number,
-  onCommitted: (results: readonly Uint8Array[], summaries: readonly Uint8Array[]) => void,
 ): JobWorker {
   const { settings, transactionLog, store, topics, clock, chance, owners, wiring } = context;
   const { partitionsOf, ...names } = topics;
   const ownLog = wiring.transactions.source.threads;
-  const committed = wiring.results.hasCallbacks || wiring.summaries.hasCallbacks;
   const outputs = [topics.results, topics.summaries, topics.deadLetters].filter((t) => t !== null);
   const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
     .filter((p) => p % threads === n);
@@ -84,13 +78,11 @@ function threadWorker(
         restoredFrom: transactionLog.restoredFrom ?? null,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
         generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
-        keepOutputs: committed,
       } satisfies LogFacts,
       memory: context.memory.shared,
       memoryBytesMax: context.memory.bytesMax,
       holdsBack,
       outcomes: onOutcomes !== null,
-      committed,
       logs,
     },
     log: transactionLog instanceof GeneratorLog ? transactionLog.beneath : transactionLog,
@@ -104,24 +96,5 @@ function threadWorker(
     onProgress,
     onOwner: (partition, owner) => owners.set(partition, owner),
     onOffline: (partition, reason) => owners.setOffline(partition, reason),
-    onCommitted,
   });
-}
-
-/** Gives committed values to the sinks in this process. */
-function deliverTo(
-  { wiring, codec }: JobContext,
-  results: readonly Uint8Array[],
-  summaries: readonly Uint8Array[],
-): void {
-  if (wiring.results.hasCallbacks && results.length > 0) {
-    wiring.results.deliver(valuesOf(results).map((v) => codec.parseTransactionResult(v)));
-  }
-  if (wiring.summaries.hasCallbacks && summaries.length > 0) {
-    wiring.summaries.deliver(valuesOf(summaries).map((v) => codec.parseSummary(v)));
-  }
-}
-
-function valuesOf(batches: readonly Uint8Array[]): string[] {
-  return batches.flatMap((batch) => decodeBatch(batch)).map((record) => decodeUtf8(record.value!)!);
 }

@@ -1,4 +1,4 @@
-import type { CommittedPosition, Log, Restoration, RestoredFrom } from "../log/mod.ts";
+import type { CommittedPosition, Log, OffsetReset, Restoration, RestoredFrom } from "../log/mod.ts";
 import type { PartitionerName } from "../state/mod.ts";
 import type { Disk } from "./disk.ts";
 import type { ThreadedLog } from "../log/threaded_log.ts";
@@ -62,54 +62,103 @@ export interface InputStream<T, L extends Log = Log> {
   readonly records?: T;
 }
 
-/** A sink that is a topic of the log which the stream's input comes from: its records are part of the commits. */
+/** A sink that is a topic of the job's log: its records are part of the commits, so they are there exactly once. */
 export interface TopicSink {
   readonly kind: "topic";
   readonly topic: string;
 }
 
-/** A sink inside the process: it is given what was committed. */
-export interface CallbackSink<T> {
-  readonly kind: "callback";
-  accept(values: readonly T[]): void;
-  /** Resolves when it may be given more, or the signal is aborted; without it, it always may. */
-  room?(signal: AbortSignal): Promise<void>;
+/** Where the values of one call of a sink in the process stand in its topic. */
+export interface Delivery {
+  readonly partition: number;
+  /** Of the first value; the others follow without a gap. */
+  readonly offset: number;
+  /** Aborted when the job no longer waits for the call. */
+  readonly signal: AbortSignal;
 }
 
-export type Sink<T> = TopicSink | CallbackSink<T>;
+/**
+ * A sink in this process: a consumer of the stream's topic with a committed offset of its own. It is given what was
+ * committed, at least once, in the order of each partition, one call of a partition at a time. A call that fails is
+ * made again with the same values.
+ */
+export interface ProcessSink<T> {
+  readonly kind: "process";
+  /** Under which its offset is kept; by default the name of the stream, and its number if there are several. */
+  readonly name?: string;
+  /** Where it begins when no offset of it was ever committed. */
+  readonly offsetReset?: OffsetReset;
+  accept(values: readonly T[], at: Delivery): void | Promise<void>;
+}
+
+export type Sink<T> = TopicSink | ProcessSink<T>;
+
+export interface ForEachOptions {
+  /** Letters, digits, `.`, `_` and `-`; another name begins anew. */
+  readonly name?: string;
+  /** By default earliest: with the first record that the topic holds. */
+  readonly offsetReset?: OffsetReset;
+}
+
+/** A sink that calls a function with what was committed; see ProcessSink. */
+export function forEach<T>(
+  accept: (values: readonly T[], at: Delivery) => void | Promise<void>,
+  options: ForEachOptions = {},
+): ProcessSink<T> {
+  return { kind: "process", accept, ...options };
+}
+
+/** A process sink with everything that is left away filled in. */
+export interface NamedSink<T> extends ProcessSink<T> {
+  readonly name: string;
+  readonly offsetReset: OffsetReset;
+}
+
+const SINK_NAME = /^[A-Za-z0-9._-]{1,100}$/;
 
 /** A stream of records that a job puts out. */
 export class OutputStream<T> {
   readonly sinks: Sink<T>[] = [];
 
-  /** Resolves when every sink may be given more, or the signal is aborted. */
-  async room(signal: AbortSignal): Promise<void> {
-    for (const sink of this.sinks) if (sink.kind === "callback") await sink.room?.(signal);
-  }
+  /** @param name of the stream, such as transaction-results */
+  constructor(readonly name: string) {}
 
-  /** Adds a sink. A stream may have one topic and any number of callbacks. */
+  /** Adds a sink. A stream may have one topic and any number of sinks in the process. */
   addSink(sink: Sink<T>): this {
     if (sink.kind === "topic" && this.topic !== null) {
       throw new Error(`The stream goes to topic ${this.topic} already: ${sink.topic}`);
+    }
+    if (sink.kind === "process" && sink.name !== undefined && !SINK_NAME.test(sink.name)) {
+      throw new RangeError(
+        `The name of a sink has 1 to 100 characters of A-Z, a-z, 0-9 and ._-, not ${
+          JSON.stringify(sink.name)
+        }`,
+      );
     }
     this.sinks.push(sink);
     return this;
   }
 
-  /** The topic that the stream goes to, if any. */
+  /** The topic that the stream was given, if any. */
   get topic(): string | null {
     for (const sink of this.sinks) if (sink.kind === "topic") return sink.topic;
     return null;
   }
 
-  /** Gives values to the callbacks. */
-  deliver(values: readonly T[]): void {
-    for (const sink of this.sinks) if (sink.kind === "callback") sink.accept(values);
+  /** Its sinks in the process. */
+  get processSinks(): NamedSink<T>[] {
+    return this.sinks.filter((sink) => sink.kind === "process").map((sink, n) => ({
+      kind: sink.kind,
+      name: sink.name ?? (n === 0 ? this.name : `${this.name}-${n + 1}`),
+      offsetReset: sink.offsetReset ?? "earliest",
+      accept: (values, at) => sink.accept(values, at),
+    }));
   }
 
-  /** Whether anyone wants the values themselves. */
-  get hasCallbacks(): boolean {
-    return this.sinks.some((sink) => sink.kind === "callback");
+  /** Where its records go: to the topic that it was given, or to an internal one for its sinks; null = nowhere. */
+  get writtenTopic(): string | null {
+    if (this.topic !== null) return this.topic;
+    return this.processSinks.length > 0 ? `internal-${this.name}` : null;
   }
 }
 

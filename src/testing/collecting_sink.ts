@@ -1,4 +1,4 @@
-import type { CallbackSink } from "../service/mod.ts";
+import type { ProcessSink } from "../service/mod.ts";
 import { type Clock, systemClock } from "../types/mod.ts";
 import { JobEndedError, JobFailedError, TimeoutError } from "./errors.ts";
 
@@ -15,8 +15,8 @@ interface Waiter<T> {
 }
 
 /** A sink that keeps what the job committed until a test takes it. */
-export class CollectingSink<T> implements CallbackSink<T> {
-  readonly kind = "callback";
+export class CollectingSink<T> implements ProcessSink<T> {
+  readonly kind = "process";
   readonly #clock: Clock;
   readonly #values: T[] = [];
   readonly #waiting: Waiter<T>[] = [];
@@ -70,9 +70,14 @@ export class CollectingSink<T> implements CallbackSink<T> {
     }
   }
 
-  /** Whether nothing is left to be taken. Tells all only after the job has ended. */
+  /** Whether nothing is left to be taken: final behind JobTester.settle, and when the job has ended. */
   isEmpty(): boolean {
     return this.#values.length === 0;
+  }
+
+  /** Values that are there to be taken. */
+  get size(): number {
+    return this.#values.length;
   }
 
   /** Tells whoever waits how a job ended, or will wait: JobTester calls it. */

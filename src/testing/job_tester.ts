@@ -3,6 +3,7 @@ import { Pipeline, type RunningJob } from "../service/mod.ts";
 import { openKvInMemory } from "../kv/mod.ts";
 import { type Chance, type Clock, codecOf, systemChance, systemClock } from "../types/mod.ts";
 import { CollectingSink } from "./collecting_sink.ts";
+import { JobFailedError, TimeoutError } from "./errors.ts";
 import { ManualLog } from "./manual_log.ts";
 
 export interface TestOptions {
@@ -11,10 +12,13 @@ export interface TestOptions {
   readonly chance?: Chance;
 }
 
+const TIMEOUT_MS = 10_000;
+
 /** A test waits for commits, and wants to be told of the first error. */
 const TEST_PARAMETERS: Partial<Record<ParameterKey, string>> = {
   "commit.interval.ms": "1",
   "restart.attempts": "0",
+  "sink.attempts": "1",
 };
 
 /**
@@ -72,7 +76,8 @@ export class JobTester {
     const { transactions, queries, results, queryResults, summaries, deadLetterTopic } = wiring;
     const sources = [...new Set([transactions.source, queries.source])]
       .filter((source) => source instanceof ManualLog);
-    const outputs = [results.topic, queryResults.topic, summaries.topic, deadLetterTopic]
+    const written = [results, queryResults, summaries].map((stream) => stream.writtenTopic);
+    const outputs = [...written, deadLetterTopic]
       .filter((topic) => topic !== null);
     const codec = codecOf(formatOf(params));
     for (const source of sources) source.configure({ codec, clock, chance, outputs });
@@ -89,10 +94,35 @@ export class JobTester {
     return this.job.finished;
   }
 
+  /**
+   * Resolves when everything that was sent is committed, and given to the sinks: what a sink does not have now, does
+   * not come.
+   *
+   * @throws {TimeoutError} when that takes longer than `timeoutMs`
+   * @throws {JobFailedError} when the job failed instead
+   */
+  async settle(timeoutMs: number = TIMEOUT_MS): Promise<void> {
+    const over = new AbortController();
+    let failed: JobFailedError | null = null;
+    this.finished.catch((cause) => {
+      failed = new JobFailedError(`The job has failed: ${(cause as Error).message}`, { cause });
+      over.abort("failed"); // without a reason an error with a stack is made
+    });
+    let isLate = false;
+    void this.clock.sleep(timeoutMs, over.signal).then(() => {
+      isLate = !over.signal.aborted;
+      over.abort("late");
+    });
+    // Sources first: what they brought is in the topics of the sinks then.
+    await Promise.all(this.sources.map((source) => source.settled(over.signal)));
+    await Promise.all(this.job.sinks.map((sink) => sink.settled(over.signal)));
+    over.abort("settled");
+    if (failed) throw failed;
+    if (isLate) throw new TimeoutError(`The job did not come to rest within ${timeoutMs} ms`);
+  }
+
   async #endWhenDrained(): Promise<void> {
     await Promise.all(this.sources.map((source) => source.drained));
-    // What was committed last is given to the sinks in this turn.
-    await this.clock.yield();
     await this.job.stop();
   }
 

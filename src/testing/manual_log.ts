@@ -1,4 +1,10 @@
-import { EmbeddedLog, type Log } from "../log/mod.ts";
+import {
+  type ConsumableLog,
+  type ConsumerSpec,
+  EmbeddedLog,
+  type Log,
+  type TopicConsumer,
+} from "../log/mod.ts";
 import { openKvInMemory } from "../kv/mod.ts";
 import type { Commit, CommitOutcome, LogSession, ReadAnswer, ReadOptions } from "../log/mod.ts";
 import type { LogSource } from "../service/mod.ts";
@@ -24,7 +30,7 @@ export interface ManualLogOptions {
 }
 
 /** A log in memory with one input topic, whose watermarks stand between its records. */
-export class ManualLog implements Log, LogSource {
+export class ManualLog implements Log, LogSource, ConsumableLog {
   #log: EmbeddedLog | null = null;
   #options: ManualLogOptions | null = null;
   readonly #marks: readonly Mark[][];
@@ -34,6 +40,8 @@ export class ManualLog implements Log, LogSource {
   /** Sends wait for the one before, so that no batch reaches over a watermark. */
   #sent: Promise<unknown> = Promise.resolve();
   #finished = false;
+  /** Those who wait until everything is committed. */
+  readonly #settling = new Set<() => void>();
   readonly #drained = Promise.withResolvers<void>();
 
   constructor(
@@ -86,6 +94,30 @@ export class ManualLog implements Log, LogSource {
     return this.#drained.promise;
   }
 
+  /** Resolves when everything that was sent before is committed, or the signal is aborted. */
+  async settled(signal: AbortSignal): Promise<void> {
+    await this.#sent;
+    const committed = new Promise<void>((resolve) => {
+      const look = () => {
+        if (!signal.aborted && !this.#isCommitted(this.watermarkAt)) return;
+        this.#settling.delete(look);
+        resolve();
+      };
+      this.#settling.add(look);
+      signal.addEventListener("abort", look);
+      look();
+    });
+    await committed;
+  }
+
+  #isCommitted(watermarkAt: (partition: number, offset: number) => bigint): boolean {
+    return this.#committed.every(({ offset, watermark }, partition) => {
+      const { end } = this.#log!.bounds(this.topic, partition);
+      const isFired = !this.hasTime || watermark >= watermarkAt.call(this, partition, end);
+      return offset === end && isFired;
+    });
+  }
+
   #next(
     send: (log: EmbeddedLog, options: ManualLogOptions) => void | Promise<void>,
   ): Promise<void> {
@@ -133,6 +165,14 @@ export class ManualLog implements Log, LogSource {
     return this.#log!.partitionsOf(topic);
   }
 
+  async prepareConsumer(spec: ConsumerSpec): Promise<void> {
+    await this.#log!.prepareConsumer(spec);
+  }
+
+  consume(spec: ConsumerSpec): Promise<TopicConsumer> {
+    return this.#log!.consume(spec);
+  }
+
   async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
     return new ManualSession(this, await this.#log!.claim(input, partitions));
   }
@@ -162,12 +202,8 @@ export class ManualLog implements Log, LogSource {
   }
 
   #look(): void {
-    const done = this.#finished &&
-      this.#committed.every(({ offset, watermark }, partition) =>
-        offset === this.#log!.bounds(this.topic, partition).end &&
-        (!this.hasTime || watermark === END_OF_TIME)
-      );
-    if (done) this.#drained.resolve();
+    for (const look of this.#settling) look();
+    if (this.#finished && this.#isCommitted(() => END_OF_TIME)) this.#drained.resolve();
   }
 }
 

@@ -6,7 +6,7 @@ import { toKv } from "../../src/kv/mod.ts";
 import { channel } from "./channel.ts";
 import { batch, openLog, position, records, TOPICS, valuesOf } from "../log/log_fixture.ts";
 
-async function remoteLog(keepOutputs: boolean) {
+async function remoteLog() {
   const kv = await Deno.openKv(":memory:");
   const log = await openLog(kv);
   const { near } = channel(logMethods(log));
@@ -15,13 +15,12 @@ async function remoteLog(keepOutputs: boolean) {
     restoredFrom: null,
     partitions: TOPICS,
     generator: null,
-    keepOutputs,
   });
   return { kv, log, remote, near };
 }
 
 Deno.test("a log in another thread is claimed, read and committed as one in this thread", async () => {
-  const { kv, log, remote } = await remoteLog(false);
+  const { kv, log, remote } = await remoteLog();
   await log.append("transactions", 1, records(["a", "b"]));
   const session = await remote.claim("transactions", [1]);
   assertEquals(session.partitions[0]!.logEnd, 2);
@@ -39,19 +38,8 @@ Deno.test("a log in another thread is claimed, read and committed as one in this
   kv.close();
 });
 
-Deno.test("outputs that are told after their commit are not moved away by it", async () => {
-  const { kv, remote } = await remoteLog(true);
-  const session = await remote.claim("transactions", [0]);
-  const result = batch(["r"]);
-  const outputs = [{ topic: "results", partition: 0, batches: [result] }];
-  const positions = [{ partition: 0, ...position(0) }];
-  assertEquals(await session.commit({ positions, outputs }), "committed");
-  assert(result.length > 0);
-  kv.close();
-});
-
 Deno.test("a read in another thread ends when its signal is aborted", async () => {
-  const { kv, remote } = await remoteLog(false);
+  const { kv, remote } = await remoteLog();
   const session = await remote.claim("transactions", [0]);
   const stop = new AbortController();
   const read = session.read(0, 0, { maxBytes: 1, waitMs: 1e9, signal: stop.signal });

@@ -238,7 +238,6 @@ function workerOf(clock: ManualClock, startThread: () => Thread, gone: number[])
     startThread,
     onOutcomes: null,
     onOwner: (partition) => gone.push(partition),
-    onCommitted: () => {},
   });
 }
 

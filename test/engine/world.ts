@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
 import { formatOf, type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import type { OnProgress } from "../../src/engine/mod.ts";
-import type { RunningJob } from "../../src/service/mod.ts";
+import type { ProcessSink, RunningJob } from "../../src/service/mod.ts";
 import { EmbeddedLog, type Log } from "../../src/log/mod.ts";
 import {
   type Chance,
@@ -15,6 +15,7 @@ import {
   encodeUtf8,
   type LogRecord,
   Partitioner,
+  type TransactionResult,
 } from "../../src/types/mod.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 import { TransactionWorker } from "../../src/engine/worker.ts";
@@ -39,6 +40,8 @@ export interface StartOptions {
   readonly freeBytes?: (path: string) => Promise<number>;
   /** Bytes within a file that are free. */
   readonly unusedBytes?: (path: string) => number;
+  /** A further sink of results, in the process. */
+  readonly sink?: ProcessSink<TransactionResult>;
 }
 
 /** One life of the process. */
@@ -88,6 +91,7 @@ export class World {
       onProgress = () => {},
       freeBytes,
       unusedBytes,
+      sink,
     }: StartOptions = {},
   ): Promise<Life> {
     const logKv = new FaultKv(this.logKv, (n) => plan("log", n));
@@ -106,6 +110,7 @@ export class World {
     };
     const pipeline = new EmbeddedItemTransactionJob(surroundings)
       .createApplicationPipeline(Parameters.of({ ...this.flags, ...flags }));
+    if (sink) pipeline.wiring.results.addSink(sink);
     const { source } = pipeline.wiring.transactions;
     const open = source.open.bind(source);
     source.open = async (user, restoration) =>

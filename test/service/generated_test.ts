@@ -6,7 +6,8 @@ import { GeneratorLog } from "../../src/log/mod.ts";
 import { codecOf, decodeBatch, Format } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
 import { ManualClock } from "../engine/manual_clock.ts";
-import { type Life, PARTITIONS, type StartOptions, World } from "../engine/world.ts";
+import { drain } from "../engine/feeding.ts";
+import { type Life, line, PARTITIONS, type StartOptions, World } from "../engine/world.ts";
 
 const FLAGS = {
   "generate.transactions": "true",
@@ -178,4 +179,30 @@ Deno.test("how much is generated of what was asked for is reported until it is d
     [400, false],
     [1000, true],
   ]);
+});
+
+Deno.test("while transactions are generated, the posted ones that another job may need are not removed", async () => {
+  const world = await World.open({
+    "log.retention.ms": "60000",
+    "checkpoint.interval.millis": "0",
+    "num.items": "10",
+  });
+  const posted = await world.start();
+  for (let i = 0; i < 5; i++) {
+    const { itemId, record } = line(i, `item_${i}`, 1, world.clock.now());
+    const partition = posted.job.context.owners.partitionOf(itemId);
+    await posted.log.append("transactions", partition, [record]);
+  }
+  await drain(world, posted);
+  posted.kill();
+  const flags = { ...FLAGS, "generate.count": "10" } as const;
+  const { life } = await start(world, { flags });
+  await world.clock.advance(3_600_000);
+  for (let look = 0; look < 3; look++) await world.clock.advance(60_000);
+  await world.stop(life);
+  // The job that has no checkpoint folds them again.
+  const again = await world.start();
+  assertEquals(again.job.figures()[0]!.partitions.reduce((n, p) => n + p.items, 0), 5);
+  await world.stop(again);
+  world.close();
 });

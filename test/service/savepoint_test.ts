@@ -372,7 +372,8 @@ Deno.test("a savepoint beyond the retained checkpoints does not hold the log; wh
   await second.clock.advance(3_600_000);
   await second.clock.advance(120_000);
   await second.clock.run(
-    new Retention(life.log, life.job.context, { ms: 60_000, bytes: 0 }, () => 0).look(),
+    new Retention(life.log, life.job.context, { ms: 60_000, bytes: 0, sinkBytes: 0 }, () => 0)
+      .look(),
     "retention looks",
   );
   for (let p = 0; p < PARTITIONS; p++) {

@@ -222,7 +222,6 @@ export class Member {
       onOutcomes: (partition, first, outcomes) =>
         process.alive && world.auditor.onOutcomes(partition, first, outcomes),
       onOwner: (partition, owner) => this.#onOwner(partition, owner),
-      onCommitted: () => {},
     });
   }
 

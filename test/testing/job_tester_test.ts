@@ -191,3 +191,41 @@ Deno.test("a manual source works with values in JSON", async () => {
   assertEquals(await job.queryResults.poll(), { queryId: 1n, itemInfo });
   await tester.stop();
 });
+
+Deno.test("behind settle, what a sink does not have does not come", async () => {
+  const job = new KitJob(2);
+  await using tester = await job.start();
+  await tester.settle();
+  assert(job.results.isEmpty());
+  for (let round = 0; round < 20; round++) {
+    // Neither is awaited: settle waits for them.
+    for (let i = 0; i < 5; i++) void job.transactions.sendRecord(purchase(i, round, `item_${i}`));
+    void job.queries.sendRecord({ queryId: BigInt(round), itemId: "item_1" });
+    await tester.settle();
+    assertEquals([job.results.size, job.queryResults.size], [5, 1]);
+    while (!job.results.isEmpty()) await job.results.poll();
+    await job.queryResults.poll();
+    assert(job.summaries.isEmpty());
+  }
+  void job.transactions.sendWatermark(MINUTE_MS);
+  await tester.settle();
+  assertEquals(job.summaries.size, 5);
+  await tester.stop();
+});
+
+Deno.test("settle says so when a sink does not take what is committed, and when the job has failed", async () => {
+  const hung = new KitJob();
+  hung.onResults = () => new Promise(() => {});
+  {
+    await using tester = await hung.start();
+    await hung.transactions.sendRecord(purchase(1, 1));
+    await assertRejects(() => tester.settle(20), TimeoutError, "within 20 ms");
+  }
+  const broken = new KitJob();
+  broken.onResults = () => {
+    throw new Error("The sink broke");
+  };
+  await using tester = await broken.start();
+  await broken.transactions.sendRecord(purchase(1, 1));
+  await assertRejects(() => tester.settle(), JobFailedError, "The sink broke");
+});

@@ -1,6 +1,6 @@
 // A job with manual sources and collecting sinks on all its streams.
 
-import { type CallbackSink, ItemTransactionJob, type OutputStream } from "../../src/service/mod.ts";
+import { ItemTransactionJob, type OutputStream, type ProcessSink } from "../../src/service/mod.ts";
 import { type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import { CollectingSink, JobTester, ManualSource } from "../../src/testing/mod.ts";
 import type {
@@ -17,7 +17,7 @@ export class KitJob extends ItemTransactionJob {
   readonly queryResults = new CollectingSink<QueryResult>();
   readonly summaries = new CollectingSink<TransactionSummary>();
   /** A further sink for results. */
-  onResults: CallbackSink<TransactionResult>["accept"] = () => {};
+  onResults: ProcessSink<TransactionResult>["accept"] = () => {};
 
   constructor(partitions = 1) {
     super();
@@ -33,7 +33,7 @@ export class KitJob extends ItemTransactionJob {
   }
 
   override writeTransactionResults(_: Parameters, results: OutputStream<TransactionResult>) {
-    results.addSink({ kind: "callback", accept: (values) => this.onResults(values) });
+    results.addSink({ kind: "process", accept: (values, at) => this.onResults(values, at) });
     results.addSink(this.results);
   }
 

@@ -25,8 +25,6 @@ export interface LogFacts {
   readonly partitions: Readonly<Record<string, number>>;
   /** The transactions are generated in the thread; null = they come from the log. */
   readonly generator: GeneratorFacts | null;
-  /** What is committed is looked at afterwards: it is copied instead of moved. */
-  readonly keepOutputs: boolean;
 }
 
 /** A log on the other side of a channel. */
@@ -52,7 +50,7 @@ export class RemoteLog implements Log {
   ): Promise<LogSession> {
     const options = signal ? { signal } : {};
     const claimed = await this.rpc.call<ClaimedSession>("claim", [input, partitions], options);
-    return new RemoteSession(this.rpc, input, claimed, this.facts.keepOutputs);
+    return new RemoteSession(this.rpc, input, claimed);
   }
 }
 
@@ -68,7 +66,6 @@ class RemoteSession implements LogSession {
     readonly rpc: Rpc,
     readonly input: string,
     readonly claimed: ClaimedSession,
-    readonly keepOutputs: boolean,
   ) {
     this.partitions = claimed.partitions;
   }
@@ -80,7 +77,7 @@ class RemoteSession implements LogSession {
   }
 
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
-    const batches = this.keepOutputs ? [] : commit.outputs.flatMap((o) => o.batches);
+    const batches = commit.outputs.flatMap((o) => o.batches);
     const transfer = batches.map((b) => b.buffer as ArrayBuffer);
     const args = [this.claimed.session, commit, signal !== undefined];
     return this.rpc.call("commit", args, signal ? { transfer, signal } : { transfer });

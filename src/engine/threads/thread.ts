@@ -68,14 +68,13 @@ async function run(spec: WorkerSpec): Promise<void> {
   });
   const activity = new Activity(spec.activity);
   warmUp(spec.core);
-  // Where outputs are told after their commit, whoever is told may keep them.
-  const buffers = spec.committed ? null : new BufferPool(BUFFER_BYTES_MAX);
+  const buffers = new BufferPool(BUFFER_BYTES_MAX);
   worker = new TransactionWorker({
     settings: spec.settings,
     log,
     store,
     parameters: foldParametersOf(spec.core),
-    coreOptions: (partition) => ({ ...spec.core, partition, ...(buffers ? { buffers } : {}) }),
+    coreOptions: (partition) => ({ ...spec.core, partition, buffers }),
     buffers,
     topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
     partitions: spec.partitions,
@@ -92,9 +91,6 @@ async function run(spec: WorkerSpec): Promise<void> {
     onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,
     onOffline: (partition, reason) => rpc.notify("offline", [partition, reason]),
-    onCommitted: (results, summaries) => {
-      if (spec.committed) rpc.notify("committed", [results, summaries]);
-    },
   });
   const ended = new AbortController();
   void tellFigures(worker, ended.signal);

@@ -53,7 +53,6 @@ export interface ThreadWorkerOptions {
   readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
   onOffline?(partition: number, reason: string): void;
-  onCommitted(results: readonly Uint8Array[], summaries: readonly Uint8Array[]): void;
 }
 
 /** A transaction worker in a thread of its own: started, watched, and started again when it crashes. */
@@ -196,7 +195,7 @@ export class ThreadWorker implements JobWorker {
 
   #methods(): Record<string, Method> {
     const { name, log, ownLog, store, conditions } = this.options;
-    const { onOutcomes, onOwner, onCommitted } = this.options;
+    const { onOutcomes, onOwner } = this.options;
     const owners = new Map<number, RemoteOwner>();
     return {
       ...(ownLog?.methods ?? logMethods(log)),
@@ -206,7 +205,6 @@ export class ThreadWorker implements JobWorker {
       progress: ([progress]) => this.#tellProgress(progress),
       figures: ([figures]) => void (this.#figures = figures),
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
-      committed: ([results, summaries]) => onCommitted(results, summaries),
       owner: ([partition, owned]) => {
         const owner = owned ? new RemoteOwner(this.#rpc!, partition) : null;
         if (owner) owners.set(partition, owner);

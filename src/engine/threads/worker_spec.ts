@@ -29,8 +29,6 @@ export interface WorkerSpec {
   readonly holdsBack: boolean;
   /** Tell the outcome of every record. */
   readonly outcomes: boolean;
-  /** Hand over the result and summary batches of every commit. */
-  readonly committed: boolean;
   /** How to write logs; null = not at all. */
   readonly logs: LogOptions | null;
 }
