@@ -217,7 +217,7 @@ Deno.test("settle says so when a sink does not take what is committed, and when 
   const hung = new KitJob();
   hung.onResults = () => new Promise(() => {});
   {
-    await using tester = await hung.start();
+    await using tester = await hung.start({ "sink.drain.timeout.ms": "0" });
     await hung.transactions.sendRecord(purchase(1, 1));
     await assertRejects(() => tester.settle(20), TimeoutError, "within 20 ms");
   }
