@@ -143,7 +143,7 @@ export class Committer {
 
   /** Writes what waits ahead of its commit; false if a commit is to be made instead. */
   #writeAhead(): boolean {
-    if (!this.session.write || this.#aheadBytes >= AHEAD_BYTES_MAX) return false;
+    if (!this.session.ahead || this.#aheadBytes >= AHEAD_BYTES_MAX) return false;
     const taken = this.#take();
     this.#ahead.push(...taken);
     const outputs = outputsOf(taken);
@@ -151,7 +151,7 @@ export class Committer {
     const bytes = bytesOf(outputs);
     this.#aheadBytes += bytes;
     this.#unacknowledged += bytes;
-    void this.session.write(outputs).then(() => {
+    void this.session.ahead.write(outputs).then(() => {
       this.#unacknowledged -= bytes;
       this.#room.wake();
     }, () => {}); // the commit tells

@@ -53,7 +53,7 @@ export class Owners {
 
   /** Whether every partition that can be claimed has folded what there was when it was taken over. */
   get allReady(): boolean {
-    return this.options.log.isClaimed !== false && this.#owners.some((owner) => owner?.isReady) &&
+    return this.options.log.isClaimed && this.#owners.some((owner) => owner?.isReady) &&
       this.#owners.every((owner, partition) => owner?.isReady || this.#offline.has(partition));
   }
 
@@ -70,7 +70,7 @@ export class Owners {
   /** Whether the owners that are known are those of the log, as far as this process can know. */
   get #areCurrent(): boolean {
     const { log } = this.options;
-    return log.isAvailable !== false && log.isClaimed !== false;
+    return log.isAvailable && log.isClaimed;
   }
 
   /**

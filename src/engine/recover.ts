@@ -86,8 +86,8 @@ export async function recover(
   const { store, clock, parameters, log: { id, topicId, restoredFrom } } = context;
   const facts: RecoveryFacts = {
     logId: id,
-    topicId: topicId ?? null,
-    restoredFrom: restoredFrom ?? null,
+    topicId,
+    restoredFrom,
     parameters,
   };
   const recovering: Recovering = { context, session, partition, facts, progress, signal };

@@ -89,9 +89,7 @@ export class TransactionWorker implements JobWorker {
       summariesOut: this.#summariesOut,
       linesDropped: 0, // its thread counts them, if it has one
       shares: this.#shares.take(),
-      partitions: this.partitions.map((p) =>
-        p.figures(this.#reading?.endOf?.(p.partition) ?? null)
-      ),
+      partitions: this.partitions.map((p) => p.figures(this.#reading?.endOf(p.partition) ?? null)),
     };
   }
 
@@ -102,7 +100,7 @@ export class TransactionWorker implements JobWorker {
   }
 
   async checkpointNow(partition: number): Promise<number | null> {
-    const offline = this.#reading?.offline?.get(partition);
+    const offline = this.#reading?.offline.get(partition);
     if (offline !== undefined) {
       throw new LostError(`Partition ${partition} is left out: ${offline}`);
     }
@@ -151,7 +149,7 @@ export class TransactionWorker implements JobWorker {
     const over = this.#over = new AbortController();
     const session = await context.log.claim(context.topics.input, context.partitions, stop);
     this.#reading = session;
-    const offline = session.offline ?? new Map();
+    const offline = session.offline;
     for (const [partition, reason] of offline) context.onOffline?.(partition, reason);
     const progress = this.#progressOf(session.partitions);
     const from = context.clock.monotonic();
@@ -175,7 +173,7 @@ export class TransactionWorker implements JobWorker {
       this.#left = [...this.#left, ...this.partitions];
       for (const partition of this.partitions) this.#release(partition);
       for (const partition of offline.keys()) context.onOwner(partition, null);
-      session.close?.();
+      session.close();
     }
   }
 
@@ -269,7 +267,7 @@ export class TransactionWorker implements JobWorker {
     );
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();
-    const ending = session.ending ?? never();
+    const ending = session.ending;
     await together([
       async (failed) => {
         const loops = new Loops();

@@ -2,6 +2,7 @@ import {
   EmbeddedLog,
   type EmbeddedLogOptions,
   LogFormatError,
+  type LogSource,
   type Restoration,
   type RestoredFrom,
 } from "../log/mod.ts";
@@ -12,7 +13,7 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
-import type { Disk } from "../service/disk.ts";
+import type { FileDisk } from "../kv/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { GENERATED_TOPIC, generatedStream } from "../service/generated_stream.ts";
 import { ItemTransactionJob } from "../service/item_transaction_job.ts";
@@ -23,7 +24,7 @@ import {
   openWatchedKv,
   type Surroundings,
 } from "../service/surroundings.ts";
-import type { InputStream, LogSource, OutputStream } from "../service/streams.ts";
+import type { InputStream, OutputStream } from "../service/streams.ts";
 
 /** Topics of the embedded log. */
 export const EMBEDDED_TOPICS = {
@@ -102,7 +103,7 @@ export function embeddedLogSource(
 ): LogSource<EmbeddedLog> {
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
-  const open = async (disk: Disk | undefined, restoration?: Restoration) => {
+  const open = async (disk: FileDisk | null, restoration: Restoration | null) => {
     const { clock, chance } = surroundings;
     const path = params.get("log.kv");
     const timeoutMs = params.get("watchdog.timeout.ms");
@@ -127,7 +128,7 @@ export function embeddedLogSource(
   return {
     open: ({ logDisk }, restoration) => opened ??= open(logDisk, restoration),
     existing: () => restoredLog(params, surroundings),
-    ...(surroundings.moveKv ? { moveAway: () => surroundings.moveKv!(params.get("log.kv")) } : {}),
+    moveAway: async () => await surroundings.moveKv?.(params.get("log.kv")) ?? null,
     close: async () => {
       const log = await opened?.catch(() => null);
       opened = null;

@@ -7,7 +7,8 @@ import type {
 } from "../types/mod.ts";
 import { ItemTransactionJob } from "../service/item_transaction_job.ts";
 import type { Parameters } from "../parameters/parameters.ts";
-import type { InputStream, LogSource, OutputStream } from "../service/streams.ts";
+import type { LogSource } from "../log/mod.ts";
+import type { InputStream, OutputStream } from "../service/streams.ts";
 
 /** Reads and writes topics of Apache Kafka. Whoever creates it brings their log. */
 export class KafkaItemTransactionJob extends ItemTransactionJob {

@@ -1,11 +1,17 @@
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, Log, LogSession, StandBy } from "../log/mod.ts";
-import { LostError, StopError } from "../log/mod.ts";
+import type {
+  BatchLimits,
+  CommittedPosition,
+  LogSession,
+  LogUser,
+  Method,
+  StandBy,
+  ThreadedLog,
+} from "../log/mod.ts";
+import { LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import type { Instance } from "../service/mod.ts";
-import type { LogUser } from "../service/streams.ts";
-import type { Method } from "../log/threaded_log.ts";
-import type { Clock } from "../types/mod.ts";
+import type { Clock, PartitionerName } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Ask } from "./active_watch.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
@@ -58,6 +64,10 @@ export interface KafkaLogOptions {
   readonly retries: number;
   /** Goes on although the group has lost its offsets, or a log its records. */
   readonly acceptOffset: boolean;
+  /** Largest output batch. */
+  readonly batchBytesMax: number;
+  /** What its records show; null = what parameters say. */
+  readonly partitioner: PartitionerName | null;
   readonly user: LogUser;
 }
 
@@ -89,7 +99,7 @@ export function queryTransactionalId(groupId: string): string {
 }
 
 /** Topics of Apache Kafka, read and written by the active member of a consumer group. */
-export class KafkaLog implements Log {
+export class KafkaLog extends PlainLog {
   readonly membership: Membership;
   readonly watch: TopicWatch;
   readonly #form: OutputForm;
@@ -98,8 +108,10 @@ export class KafkaLog implements Log {
   readonly #ids = new TransactionalIds();
   readonly #waits: Waits;
   readonly #closed = new AbortController();
+  #threads: ThreadedLog | null = null;
 
   constructor(readonly options: KafkaLogOptions) {
+    super();
     const { facts, topics, view, conditions } = options;
     const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
     this.#waits = new Waits(conditions, clock);
@@ -133,25 +145,47 @@ export class KafkaLog implements Log {
     if (options.discoveryMs > 0) void this.#discover();
   }
 
-  get id(): string {
+  override get id(): string {
     return logIdOf(this.options.clusterId, this.options.topics.transactions);
   }
 
-  get topicId(): string | null {
+  override get topicId(): string | null {
     const { topics, view } = this.options;
     return view.topics[topics.transactions]?.id ?? null;
   }
 
-  get isAvailable(): boolean {
+  override get threads(): ThreadedLog | null {
+    return this.#threads;
+  }
+
+  /** They call the log that is opened. */
+  override set threads(threads: ThreadedLog) {
+    this.#threads = threads;
+  }
+
+  /** Dead letters stay whole until they are written. */
+  override get limits(): BatchLimits {
+    return { batchBytesMax: this.options.batchBytesMax, deadLetterBytesMax: Infinity };
+  }
+
+  override get partitioner(): PartitionerName | null {
+    return this.options.partitioner;
+  }
+
+  override get reportsThroughput(): boolean {
+    return true;
+  }
+
+  override get isAvailable(): boolean {
     return this.membership.isFresh;
   }
 
-  get standsBy(): StandBy | null {
+  override get standsBy(): StandBy | null {
     return this.membership.standsBy;
   }
 
   /** Whoever claims has dropped the instances of its claim before. */
-  get isClaimed(): boolean {
+  override get isClaimed(): boolean {
     const partitions = this.partitionsOf(this.options.topics.transactions);
     return this.membership.active?.hasClaimed(partitions) ?? false;
   }

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type {
+  AheadWriter,
   ClaimedPartition,
   Commit,
   CommitOutcome,
@@ -206,6 +207,11 @@ export class KafkaSession implements LogSession {
 
   endOf(partition: number): number | null {
     return this.#fetcher.endOf(partition);
+  }
+
+  /** Outputs go into the open transaction. */
+  get ahead(): AheadWriter {
+    return this;
   }
 
   async write(outputs: readonly TopicOutput[]): Promise<void> {

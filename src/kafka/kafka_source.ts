@@ -1,11 +1,9 @@
 import { getLogger } from "@logtape/logtape";
-import type { Restoration } from "../log/mod.ts";
+import type { LogSource, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
-import { foldParametersFor, type Instance, type LogSource } from "../service/mod.ts";
+import { foldParametersFor, type Instance } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import { StopError } from "../log/mod.ts";
-import type { LogUser } from "../service/streams.ts";
-import type { ThreadedLog } from "../log/threaded_log.ts";
 import { foldParametersHash, type PartitionerName } from "../state/mod.ts";
 import { type Clock, codecOf } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";
@@ -83,12 +81,6 @@ export function topicsOf(params: Parameters): JobTopics {
 /** The log of a Kafka job; streams of transactions and of queries share it. */
 export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
-  threads: ThreadedLog | undefined;
-  batchBytesMax = BATCH_BYTES_MAX;
-  partitioner: PartitionerName | undefined;
-  readonly tellsThroughput = true;
-  /** They stay whole until they are written. */
-  readonly deadLetterBytesMax = Infinity;
 
   /** @param instance this process, whose address others are told */
   constructor(
@@ -103,7 +95,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
    *
    * @throws {StopError} when topics are missing or unfit
    */
-  async open(user: LogUser, restoration?: Restoration): Promise<KafkaLog> {
+  async open(user: LogUser, restoration: Restoration | null): Promise<KafkaLog> {
     if (restoration) {
       throw new StopError(
         "A savepoint cannot be restored into Kafka's log yet",
@@ -112,8 +104,11 @@ export class KafkaSource implements LogSource<KafkaLog> {
     }
     const { params, clock } = this;
     const { groupId, connection, topics } = this.checkParameters();
-    const { clusterId, view, partitioner } = await this.#look(connection, topics, user);
-    if (partitioner) this.partitioner = partitioner;
+    const { clusterId, view, batchBytesMax, partitioner } = await this.#look(
+      connection,
+      topics,
+      user,
+    );
     const known = partitioner ? params.with({ "transaction.partitioner": partitioner }) : params;
     const facts = {
       connection,
@@ -138,6 +133,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
       conditions: this.conditions,
       retries: params.get("kafka.retries"),
       acceptOffset: params.get("accept.offset"),
+      batchBytesMax,
+      partitioner,
       user,
     });
     this.#log = opened;
@@ -149,7 +146,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       outputs: outputsOfPartitions(topics),
       session: facts,
     };
-    this.threads = {
+    opened.threads = {
       entry: new URL("./thread.ts", import.meta.url),
       facts: threadFacts,
       methods: claimMethods(opened),
@@ -228,6 +225,15 @@ export class KafkaSource implements LogSource<KafkaLog> {
     return { groupId, connection, topics };
   }
 
+  /** It is not created by the job: no savepoint can begin it. */
+  existing(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  moveAway(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   async close(): Promise<void> {
     const log = this.#log;
     this.#log = null;
@@ -242,10 +248,11 @@ export class KafkaSource implements LogSource<KafkaLog> {
       try {
         await client.connect();
         const found = await this.#check(client, topics);
-        const partitioner = this.params.get("transaction.partitioner") === "auto"
+        const isAuto = this.params.get("transaction.partitioner") === "auto";
+        const partitioner = isAuto
           ? await this.#findPartitioner(client, topics.transactions, found.view, user)
-          : undefined;
-        if (partitioner === null) throw new NoRecordsError(topics.transactions);
+          : null;
+        if (isAuto && !partitioner) throw new NoRecordsError(topics.transactions);
         waits.allOver();
         return { ...found, partitioner };
       } catch (error) {
@@ -273,7 +280,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
   async #findPartitioner(client: KafkaClient, topic: string, view: TopicsView, user: LogUser) {
     const { params, clock } = this;
     const { id, partitions } = view.topics[topic]!;
-    const before = await user.partitionerOf?.(logIdOf(client.clusterId, topic));
+    const before = await user.partitionerOf(logIdOf(client.clusterId, topic));
     if (before) return before;
     const groupId = params.get("kafka.group.id");
     const numbers = Array.from({ length: partitions }, (_, p) => p);
@@ -325,8 +332,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
     const batches = outputsOf({ ...topics, deadLetters: null }).map((o) =>
       view.limits[o]!.batchBytes
     );
-    this.batchBytesMax = Math.min(BATCH_BYTES_MAX, ...batches);
-    return { clusterId: client.clusterId, view };
+    const batchBytesMax = Math.min(BATCH_BYTES_MAX, ...batches);
+    return { clusterId: client.clusterId, view, batchBytesMax };
   }
 
   /** Says what is not known of the topics that there are, and which outputs will not take every record as it is. */

@@ -1,4 +1,4 @@
-import { type Log, type LogSession, ofTopic } from "../log/mod.ts";
+import { type LogSession, ofTopic, PlainLog } from "../log/mod.ts";
 import { Waits } from "../engine/mod.ts";
 import { remoteConditions } from "../engine/threads/remote_conditions.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
@@ -26,7 +26,7 @@ export interface KafkaThreadFacts {
  * The log in a worker thread: records go over connections of its own; membership of the group, and so
  * the right to claim, is a call to the control plane.
  */
-export class KafkaThreadLog implements Log {
+export class KafkaThreadLog extends PlainLog {
   readonly #waits: Waits;
   /** As of the newest claim. */
   #view: TopicsView;
@@ -35,17 +35,18 @@ export class KafkaThreadLog implements Log {
   readonly #ids = new TransactionalIds();
 
   constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
+    super();
     this.#waits = new Waits(remoteConditions(rpc), clock);
     this.#view = facts.view;
     this.#form = new OutputForm(facts.deadLetters);
     this.#offlinePartitions = new OfflinePartitions(this.#waits, clock);
   }
 
-  get id(): string {
+  override get id(): string {
     return this.facts.id;
   }
 
-  get topicId(): string | null {
+  override get topicId(): string | null {
     return this.facts.topicId;
   }
 

@@ -13,6 +13,7 @@ export {
   limitsOf,
   toKv,
 } from "./kv.ts";
+export type { FileDisk } from "./file_disk.ts";
 export {
   KvFileError,
   lookAtKvFile,

@@ -24,7 +24,6 @@ import {
   type Commit,
   type CommitOutcome,
   type CommittedPosition,
-  type Log,
   type LogSession,
   OffsetOutOfRangeError,
   ofTopic,
@@ -33,6 +32,8 @@ import {
   type Restoration,
   type RestoredFrom,
 } from "./port.ts";
+import type { AppendableLog } from "./capabilities.ts";
+import { PlainLog, PlainSession } from "./plain.ts";
 import { TopicPartition } from "./topic_partition.ts";
 import { NoRoomError } from "../kv/mod.ts";
 import type { AppendOptions } from "./write_queue.ts";
@@ -76,19 +77,20 @@ interface Identity {
   readonly restoredFrom?: RestoredFrom;
 }
 
-export class EmbeddedLog implements Log, ConsumableLog {
+export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLog {
   readonly #writer: LogWriter;
   /** Of those who wait for more records. */
   readonly #deadlines: Deadlines;
 
   private constructor(
-    readonly id: string,
-    readonly restoredFrom: RestoredFrom | null,
+    override readonly id: string,
+    readonly began: RestoredFrom | null,
     readonly kv: Kv,
     readonly options: EmbeddedLogOptions,
     readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
     commits: MarkedCommits,
   ) {
+    super();
     this.#deadlines = new Deadlines(options.clock);
     this.#writer = new LogWriter(
       kv,
@@ -150,6 +152,14 @@ export class EmbeddedLog implements Log, ConsumableLog {
     const found = this.#partitions(topic)[partition];
     if (!found) throw new RangeError(`Topic ${topic} has no partition ${partition}`);
     return found;
+  }
+
+  get inputs(): readonly string[] {
+    return this.options.inputs;
+  }
+
+  override get restoredFrom(): RestoredFrom | null {
+    return this.began;
   }
 
   /** First offset held and next offset to be given. */
@@ -389,13 +399,15 @@ function createTopic(
   }
 }
 
-class EmbeddedSession implements LogSession {
+class EmbeddedSession extends PlainSession {
   constructor(
     readonly log: EmbeddedLog,
     readonly input: string,
     readonly partitions: readonly ClaimedPartition[],
     readonly epochs: readonly Deno.AtomicCheck[],
-  ) {}
+  ) {
+    super();
+  }
 
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     return this.log.read(this.input, partition, offset, options);

@@ -8,15 +8,9 @@
 
 import type { Clock } from "../types/mod.ts";
 import { Generator, type GeneratorOptions } from "../wasm/mod.ts";
-import type {
-  ClaimedPartition,
-  Commit,
-  CommitOutcome,
-  Log,
-  LogSession,
-  ReadAnswer,
-  ReadOptions,
-} from "./port.ts";
+import type { ComputedLog } from "./capabilities.ts";
+import { ForwardingLog, ForwardingSession } from "./forwarding.ts";
+import type { ClaimedPartition, Log, LogSession, ReadAnswer, ReadOptions } from "./port.ts";
 
 /** Records of a batch cover about so much time, and are so many at the most. */
 const BATCH_MS = 10;
@@ -46,27 +40,34 @@ export interface GeneratorFacts {
   readonly spans: readonly GeneratorSpan[];
 }
 
-export class GeneratorLog implements Log {
+export class GeneratorLog extends ForwardingLog implements ComputedLog {
   readonly #generators = new Map<number, Generator>();
 
   /** @param beneath keeps positions and takes outputs */
-  constructor(readonly beneath: Log, readonly facts: GeneratorFacts, readonly clock: Clock) {}
-
-  get id(): string {
-    return this.facts.id;
+  constructor(beneath: Log, readonly computedFrom: GeneratorFacts, readonly clock: Clock) {
+    super(beneath);
   }
 
-  partitionsOf(topic: string): number {
-    return this.beneath.partitionsOf(topic);
+  override get id(): string {
+    return this.computedFrom.id;
   }
 
-  async claim(
+  /** It has none of the embedded log's: its records did not begin there. */
+  override get restoredFrom(): null {
+    return null;
+  }
+
+  override get reportsThroughput(): boolean {
+    return true;
+  }
+
+  override async claim(
     input: string,
     partitions?: readonly number[],
     signal?: AbortSignal,
   ): Promise<LogSession> {
     const session = await this.beneath.claim(input, partitions, signal);
-    if (input !== this.facts.topic) return session;
+    if (input !== this.computedFrom.topic) return session;
     const claimed = session.partitions.map((claimed): ClaimedPartition => {
       const { partition, committed } = claimed;
       // What is generated flat out has no end to catch up with.
@@ -77,13 +78,13 @@ export class GeneratorLog implements Log {
   }
 
   get #newest(): GeneratorSpan {
-    return this.facts.spans.at(-1)!;
+    return this.computedFrom.spans.at(-1)!;
   }
 
   generator(partition: number): Generator {
     const built = this.#generators.get(partition);
     if (built) return built;
-    const generator = new Generator({ ...this.facts.options, partition });
+    const generator = new Generator({ ...this.computedFrom.options, partition });
     this.#generators.set(partition, generator);
     return generator;
   }
@@ -135,7 +136,7 @@ export class GeneratorLog implements Log {
     partition: number,
     offset: number,
   ): { first: number; count: number; span: GeneratorSpan } {
-    const { spans } = this.facts;
+    const { spans } = this.computedFrom;
     let i = spans.length - 1;
     while (i > 0 && spans[i]!.offsets[partition]! > offset) i--;
     const span = spans[i]!;
@@ -153,22 +154,20 @@ function recordsPerBatch({ msPerRecord }: GeneratorSpan): number {
   return 2 ** Math.floor(Math.log2(records));
 }
 
-class GeneratorSession implements LogSession {
+class GeneratorSession extends ForwardingSession {
   constructor(
     readonly log: GeneratorLog,
-    readonly beneath: LogSession,
-    readonly partitions: readonly ClaimedPartition[],
-  ) {}
-
-  get input(): string {
-    return this.beneath.input;
+    beneath: LogSession,
+    readonly claimed: readonly ClaimedPartition[],
+  ) {
+    super(beneath);
   }
 
-  read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+  override get partitions(): readonly ClaimedPartition[] {
+    return this.claimed;
+  }
+
+  override read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     return this.log.read(partition, offset, options);
-  }
-
-  commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
-    return this.beneath.commit(commit, signal);
   }
 }

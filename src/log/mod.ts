@@ -1,7 +1,8 @@
 // log: where records come from and where results go.
 //
-// What lives here: the port of a log (claim, read, commit), and the embedded log, which keeps topics in
-// Deno KV for a job without Kafka; the generator, a log that is computed.
+// What lives here: the port of a log (claim, read, commit), where one comes from (source.ts), what some can do besides
+// (capabilities.ts), its errors; the embedded log, which keeps topics in Deno KV for a job without Kafka; the generator,
+// a log that is computed.
 // What may not: the fold, checkpoints, HTTP, Kafka (src/kafka implements the same port).
 //
 // Records enter by EmbeddedLog.append, which answers when they are durable; a session of the port reads
@@ -9,6 +10,11 @@
 
 export * from "./port.ts";
 export * from "./consumer.ts";
+export * from "./source.ts";
+export * from "./capabilities.ts";
+export { PlainLog, PlainSession } from "./plain.ts";
+export { ForwardingLog, ForwardingSession } from "./forwarding.ts";
+export type { Method, ThreadedLog } from "./threaded_log.ts";
 export {
   EmbeddedLog,
   type EmbeddedLogOptions,

@@ -1,4 +1,8 @@
-// The port of a log: what a job needs of it, whatever keeps it.
+// The port of a log: what a job needs of it, whatever keeps it. No member is optional: what not every log has is
+// null. What few logs can do besides is a capability of its own (capabilities.ts).
+
+import type { PartitionerName } from "../types/mod.ts";
+import type { ThreadedLog } from "./threaded_log.ts";
 
 /** Where the state of a partition stood at the last commit. */
 export interface CommittedPosition {
@@ -71,9 +75,9 @@ export interface LogSession {
   readonly partitions: readonly ClaimedPartition[];
   /**
    * Partitions that were asked for and are left out, because nobody can read them now, by why; `ending` is aborted
-   * when one of them can be claimed. Absent: none.
+   * when one of them can be claimed.
    */
-  readonly offline?: ReadonlyMap<number, string>;
+  readonly offline: ReadonlyMap<number, string>;
   /**
    * Batches from `offset` on; none when there are none within waitMs.
    *
@@ -87,23 +91,34 @@ export interface LogSession {
    * is lost and what was folded stays; without it such a commit is lost at once
    */
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome>;
-  /**
-   * Writes outputs ahead of the commit that they belong to, which is the next one: no reader sees them
-   * before. Resolves when the log has them; what fails is told by that commit. Absent: the log writes
-   * outputs with their commit alone.
-   */
-  write?(outputs: readonly TopicOutput[]): Promise<void>;
-  /** The producer that result batches carry inside their CRC; without it the log wants none. */
-  readonly producer?: { readonly id: bigint; readonly epoch: number };
+  /** Takes outputs ahead of their commit; null = the log takes them with their commit alone. */
+  readonly ahead: AheadWriter | null;
+  /** The producer that result batches carry inside their CRC; null = the log wants none. */
+  readonly producer: Producer | null;
   /**
    * Aborted when the claim is about to be over: what is committed before the session is closed, soon, is
-   * not lost. Absent: a claim ends without notice.
+   * not lost. Never aborted where a claim ends without notice.
    */
-  readonly ending?: AbortSignal;
-  /** Where the log of a partition ended when it was last read from; null = not known. Absent: never. */
-  endOf?(partition: number): number | null;
+  readonly ending: AbortSignal;
+  /** Where the log of a partition ended when it was last read from; null = not known. */
+  endOf(partition: number): number | null;
   /** Ends the session; what is under way is lost. */
-  close?(): void;
+  close(): void;
+}
+
+/** A log that takes outputs before their commit. */
+export interface AheadWriter {
+  /**
+   * Writes outputs that belong to the next commit: no reader sees them before. Resolves when the log has them; what
+   * fails, that commit reports.
+   */
+  write(outputs: readonly TopicOutput[]): Promise<void>;
+}
+
+/** Who writes record batches, as Kafka knows producers. */
+export interface Producer {
+  readonly id: bigint;
+  readonly epoch: number;
 }
 
 /** The savepoint that a log was created from: its state began there, not in a log. */
@@ -125,16 +140,25 @@ export interface Restoration {
   readonly positions: readonly CommittedPosition[];
 }
 
+/** What keeps topics. PlainLog has the members that most logs have none of. */
 export interface Log {
   /** Identity of the log, which checkpoints remember. */
   readonly id: string;
-  /** The savepoint that the log was created from, if any. */
-  readonly restoredFrom?: RestoredFrom | null;
+  /** The savepoint that the log was created from; null = none. */
+  readonly restoredFrom: RestoredFrom | null;
   /**
-   * The id of the topic of transactions, where topics have one: a topic that is created anew under the
-   * same name has another. Checkpoints remember it.
+   * The id of the topic of transactions: a topic that is created anew under the same name has another.
+   * Checkpoints remember it. Null where topics have none.
    */
-  readonly topicId?: string | null;
+  readonly topicId: string | null;
+  /** Largest batches that the log takes. */
+  readonly limits: BatchLimits;
+  /** Which partitioner its records show; null = what parameters say. */
+  readonly partitioner: PartitionerName | null;
+  /** Whether its records come by themselves, so that the job reports how fast it folds them. */
+  readonly reportsThroughput: boolean;
+  /** How worker threads open the log by themselves; null = they call this thread. */
+  readonly threads: ThreadedLog | null;
   /** Number of partitions of a topic. */
   partitionsOf(topic: string): number;
   /**
@@ -144,18 +168,22 @@ export interface Log {
    */
   claim(input: string, partitions?: readonly number[], signal?: AbortSignal): Promise<LogSession>;
   /** Whether the log answers; a log in this process always does. */
-  readonly isAvailable?: boolean;
+  readonly isAvailable: boolean;
   /**
    * Whether all partitions of transactions were claimed since this process last became the one that may
-   * claim them; undefined where no other ever does. Instances of earlier claims may still stand meanwhile,
-   * though another process may have gone on.
+   * claim them; always where no other process ever does. Instances of earlier claims may still stand
+   * meanwhile, though another process may have gone on.
    */
-  readonly isClaimed?: boolean;
-  /**
-   * While another process may claim the transactions and this one waits to take over: where the other is
-   * reached (host:port; null = it says nowhere). Undefined where no other ever does.
-   */
-  readonly standsBy?: StandBy | null;
+  readonly isClaimed: boolean;
+  /** While another process may claim the transactions and this one waits to take over; null = it does not. */
+  readonly standsBy: StandBy | null;
+}
+
+/** Bytes of a batch at the most. */
+export interface BatchLimits {
+  readonly batchBytesMax: number;
+  /** Of a dead letter alone. */
+  readonly deadLetterBytesMax: number;
 }
 
 /** This process stands by for another. */

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import type { FileDisk } from "../kv/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { Blocked, Conditions } from "../engine/conditions.ts";
 
@@ -38,7 +39,7 @@ export interface DiskOptions {
  * checkpoint, still have room; and a write for which there was none is reported here, so that whoever has something
  * to write waits.
  */
-export class Disk {
+export class Disk implements FileDisk {
   /** As of the last look; null = not known. */
   freeBytes: number | null = null;
   /** Of the file itself, as of the last look; looked at only when the disk alone has too little. */

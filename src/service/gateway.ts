@@ -1,4 +1,4 @@
-import { AppendTimeoutError, type EmbeddedLog } from "../log/mod.ts";
+import { type AppendableLog, AppendTimeoutError } from "../log/mod.ts";
 import { WriteFailedError } from "../kv/mod.ts";
 import {
   type Clock,
@@ -42,7 +42,7 @@ const WAITING_MAX = 200_000;
 const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
 export interface GatewayOptions {
-  readonly log: EmbeddedLog;
+  readonly log: AppendableLog;
   /** Null: transactions come from elsewhere. */
   readonly transactionTopic: string | null;
   readonly queryTopic: string;

@@ -3,6 +3,7 @@ import {
   type GeneratorFacts,
   GeneratorLog,
   type GeneratorSpan,
+  type LogSource,
 } from "../log/mod.ts";
 import { PARTITIONERS } from "../state/mod.ts";
 import type { Chance, Clock, ItemTransaction, Query } from "../types/mod.ts";
@@ -10,7 +11,7 @@ import type { GeneratorOptions } from "../wasm/mod.ts";
 import { StopError } from "../log/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import { formatOf, type Parameters, partitionerNameOf } from "../parameters/parameters.ts";
-import type { InputStream, LogSource } from "./streams.ts";
+import type { InputStream } from "./streams.ts";
 
 /** Topic whose records the generator computes; the embedded log keeps the positions in it. */
 export const GENERATED_TOPIC = "generated";
@@ -46,12 +47,13 @@ function generatorSource(
           "start without --restore, or without generated transactions",
         );
       }
-      const log = await embedded.open(user);
+      const log = await embedded.open(user, null);
       await beginSpan(log, params, clock);
       return await openGeneratorLog(log, clock);
     },
     // A log that began with a savepoint goes on, whatever is generated beside it.
-    ...(embedded.existing ? { existing: () => embedded.existing!() } : {}),
+    existing: () => embedded.existing(),
+    moveAway: () => Promise.resolve(null),
     close: () => embedded.close(),
   };
 }

@@ -1,4 +1,4 @@
-import type { EmbeddedLog } from "../log/mod.ts";
+import type { AppendableLog } from "../log/mod.ts";
 import { decodeBatch, type LogRecord } from "../types/mod.ts";
 
 /** Bytes that are read of the log at a time, and from which a page is full. */
@@ -18,7 +18,7 @@ export interface LogPage {
 
 /** Looks into the embedded log, for people and tools. */
 export class LogReader {
-  constructor(readonly log: EmbeddedLog) {}
+  constructor(readonly log: AppendableLog) {}
 
   /** Topics with the bounds of their partitions. */
   topics(): { topic: string; partitions: { start: number; end: number }[] }[] {

@@ -21,6 +21,7 @@ export { ItemTransactionJob } from "./item_transaction_job.ts";
 export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
 export type { LogPage, LogReader } from "./log_reader.ts";
 export { foldParametersFor, Pipeline } from "./pipeline.ts";
+export type { LogSource, LogUser } from "../log/mod.ts";
 export type { RunningJob } from "./running_job.ts";
 export type * from "./status.ts";
 export type { SeriesPoint, StatusHistory } from "./status_history.ts";
@@ -29,8 +30,6 @@ export {
   forEach,
   type ForEachOptions,
   type InputStream,
-  type LogSource,
-  type LogUser,
   OutputStream,
   type ProcessSink,
   type Sink,

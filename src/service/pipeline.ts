@@ -1,4 +1,4 @@
-import { EmbeddedLog, GeneratorLog, type Log } from "../log/mod.ts";
+import { appendable, computed, type Log } from "../log/mod.ts";
 import {
   CheckpointStore,
   type FoldParameters,
@@ -26,9 +26,6 @@ import { tellThroughput } from "./throughput.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import { startWorkers } from "./start_workers.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
-
-/** Largest output batch of a log that says nothing else: a value of Deno KV holds one. */
-const BATCH_BYTES_MAX = 65_000;
 
 /** More than a block of records may put out at once. */
 const OUTPUT_ROOM_BYTES = 128 * 1024;
@@ -71,16 +68,16 @@ export class Pipeline {
         store.close();
         throw error;
       });
-    const batchBytesMax = wiring.transactions.source.batchBytesMax ?? BATCH_BYTES_MAX;
+    const { batchBytesMax, deadLetterBytesMax } = transactionLog.limits;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const { partitioner: found = partitionerNameOf(params) } = wiring.transactions.source;
+    const found = transactionLog.partitioner ?? partitionerNameOf(params);
     const known = params.with({ "transaction.partitioner": found });
     const core = { ...coreOptionsOf(known, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
     const { partitioner } = core;
     const owners = new Owners({ partitioner, partitions, log: transactionLog, clock });
     const memory = StateMemory.of(partitions, memoryBytesMax(params, surroundings));
-    const embedded = queryLog instanceof EmbeddedLog ? queryLog : null;
+    const embedded = appendable(queryLog);
     const gateway = embedded
       ? new Gateway({
         log: embedded,
@@ -121,7 +118,7 @@ export class Pipeline {
         deadLetters: wiring.deadLetterTopic,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
         batchBytesMax,
-        deadLetterBytesMax: wiring.transactions.source.deadLetterBytesMax ?? batchBytesMax,
+        deadLetterBytesMax,
         discardResults: wiring.results.sinks.length === 0,
       },
       queryResults: wiring.queryResults.writtenTopic,
@@ -162,7 +159,7 @@ export class Pipeline {
           gateway.transactionWaiters.deliver(partition, first, outcomes)
         : null,
     });
-    const generated = transactionLog instanceof GeneratorLog;
+    const generated = computed(transactionLog) !== null;
     const figures = () => workers.map((worker) => worker.figures());
     const throughput = {
       figures,
@@ -175,7 +172,7 @@ export class Pipeline {
       ...(embedded ? [(stop: AbortSignal) => logDisk.run(stop, () => embedded.probe())] : []),
       ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
       (stop: AbortSignal) => warnOfMemory(memory, conditions.reporter("job"), clock, stop),
-      ...(generated || wiring.transactions.source.tellsThroughput
+      ...(transactionLog.reportsThroughput
         ? [(stop: AbortSignal) => tellThroughput(throughput, stop)]
         : []),
       ...(gateway && params.get("generate.queries")
@@ -224,7 +221,7 @@ export class Pipeline {
     };
     const transactionLog = restoring
       ? await openRestored(source, user, store, this.params)
-      : await source.open(user);
+      : await source.open(user, null);
     const { restoredFrom } = transactionLog;
     if (restoredFrom) {
       await adoptBase(store, restoredFrom).catch(async (error) => {
@@ -233,7 +230,7 @@ export class Pipeline {
       });
     }
     if (queries.source === source) return { transactionLog, queryLog: transactionLog };
-    const queryLog = await queries.source.open(user).catch(async (error) => {
+    const queryLog = await queries.source.open(user, null).catch(async (error) => {
       await source.close();
       throw error;
     });
@@ -243,7 +240,7 @@ export class Pipeline {
 
 /** The log that takes the outputs of transactions. */
 function outputLogOf(log: Log): Log {
-  return log instanceof GeneratorLog ? log.beneath : log;
+  return computed(log)?.beneath ?? log;
 }
 
 /** The bound of the state's memory: as it is set, else half of what the machine or its container gives. */

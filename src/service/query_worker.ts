@@ -6,7 +6,6 @@ import { CommitStatistics, Durations } from "../engine/durations.ts";
 import { addCause, type RecoveryCause } from "../engine/figures.ts";
 import type { JobContext } from "./job_context.ts";
 import { QueryProcessor } from "./query_processor.ts";
-import { never } from "../engine/waiters.ts";
 import { supervise, together } from "../engine/supervise.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -76,7 +75,7 @@ export class QueryWorker {
       try {
         await this.#answerAll(session, stop);
       } finally {
-        session.close?.();
+        session.close();
       }
     } while (!stop.aborted);
   }
@@ -107,7 +106,7 @@ export class QueryWorker {
     const read = new AbortController();
     await together([
       async (failed) => {
-        const signal = AbortSignal.any([stop, failed, session.ending ?? never()]);
+        const signal = AbortSignal.any([stop, failed, session.ending]);
         await together(
           this.processors.map((p) => (sibling) =>
             this.#answerLoop(session, p, committer, AbortSignal.any([signal, sibling]))

@@ -1,7 +1,7 @@
 // Restoring: a new log begins with a savepoint of the store.
 
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, Log, RestoredFrom } from "../log/mod.ts";
+import type { CommittedPosition, Log, LogSource, LogUser, RestoredFrom } from "../log/mod.ts";
 import {
   CheckpointStore,
   chunksOf,
@@ -18,7 +18,6 @@ import { StopError } from "../log/mod.ts";
 import { JOB_NAME } from "./job_names.ts";
 import { checkTopicId } from "../engine/recovery_plan.ts";
 import type { Parameters } from "../parameters/parameters.ts";
-import type { LogSource, LogUser } from "./streams.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -35,10 +34,10 @@ export async function openRestored(
   params: Parameters,
 ): Promise<Log> {
   const name = params.get("restore");
-  const existing = await source.existing?.() ?? null;
+  const existing = await source.existing();
   if (existing?.restoredFrom?.savepoint === name) {
     await reportGoingOn(store, existing.restoredFrom, params);
-    return await source.open(user);
+    return await source.open(user, null);
   }
   const savepoint = await findSavepoint(store, params);
   const manifests = await readWhole(store, savepoint);
@@ -87,8 +86,8 @@ async function makeRoom(
   params: Parameters,
 ): Promise<void> {
   const path = params.get("log.kv");
-  if (params.get("replace.log") && source.moveAway) {
-    const to = await source.moveAway();
+  const to = params.get("replace.log") ? await source.moveAway() : null;
+  if (to !== null) {
     log.warn("The log {path} was moved to {to}, for a new one begins with savepoint {name}", {
       path,
       to,

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { EmbeddedLog } from "../log/mod.ts";
+import type { AppendableLog } from "../log/mod.ts";
 import type { JobContext } from "./job_context.ts";
 import { isOfLog, positionOf } from "../engine/recovery_plan.ts";
 
@@ -12,7 +12,7 @@ const LOOK_BYTES_MS = 5000;
 /** Removes old batches of the embedded log, except what a checkpoint or the job itself still needs. */
 export class Retention {
   constructor(
-    readonly embedded: EmbeddedLog,
+    readonly embedded: AppendableLog,
     readonly job: JobContext,
     /** By age, and by the bytes of a partition; 0 = not by that. And bytes that a sink which is behind keeps. */
     readonly limits: { readonly ms: number; readonly bytes: number; readonly sinkBytes: number },
@@ -66,12 +66,12 @@ export class Retention {
     if (topic === wiring.queries.topic) return this.queriesFrom(partition);
     if (topic !== wiring.transactions.topic) {
       // An input that this job does not read is that of another, whose checkpoints may need it.
-      return this.embedded.options.inputs.includes(topic) ? 0 : Infinity;
+      return this.embedded.inputs.includes(topic) ? 0 : Infinity;
     }
     // Without a checkpoint the state is folded from the start; a damaged one may leave the one before it.
     // Savepoints beyond the retained checkpoints need no log: they are restored into one of their own.
     const { transactionLog, settings } = this.job;
-    const { id, restoredFrom = null } = transactionLog;
+    const { id, restoredFrom } = transactionLog;
     let bound = Infinity;
     let retained = 0;
     for (const { manifest } of await store.list(partition)) {

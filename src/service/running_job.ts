@@ -117,12 +117,12 @@ export class RunningJob {
 
   /** Whether the log answers, and this process may commit to it. */
   get isLogAvailable(): boolean {
-    return this.context.transactionLog.isAvailable !== false;
+    return this.context.transactionLog.isAvailable;
   }
 
   /** Set while another process is active, and this one waits to take over. */
   get standsBy(): StandBy | null {
-    return this.context.transactionLog.standsBy ?? null;
+    return this.context.transactionLog.standsBy;
   }
 
   /** Whether it was asked to stop. */

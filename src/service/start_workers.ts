@@ -1,4 +1,4 @@
-import { GeneratorLog } from "../log/mod.ts";
+import { computed } from "../log/mod.ts";
 import { foldParametersOf } from "../state/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
@@ -59,9 +59,10 @@ function threadWorker(
   { job, core, threads, logs, watchdogMs, holdsBack, onOutcomes, onProgress }: WorkerOptions,
   n: number,
 ): JobWorker {
-  const { settings, transactionLog, store, topics, clock, chance, owners, wiring } = context;
+  const { settings, transactionLog, store, topics, clock, chance, owners } = context;
   const { partitionsOf, ...names } = topics;
-  const ownLog = wiring.transactions.source.threads;
+  const ownLog = transactionLog.threads;
+  const generated = computed(transactionLog);
   const outputs = [topics.results, topics.summaries, topics.deadLetters].filter((t) => t !== null);
   const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
     .filter((p) => p % threads === n);
@@ -75,9 +76,9 @@ function threadWorker(
       topics: names,
       log: ownLog?.facts ?? {
         id: transactionLog.id,
-        restoredFrom: transactionLog.restoredFrom ?? null,
+        restoredFrom: transactionLog.restoredFrom,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
-        generator: transactionLog instanceof GeneratorLog ? transactionLog.facts : null,
+        generator: generated?.computedFrom ?? null,
       } satisfies LogFacts,
       memory: context.memory.shared,
       memoryBytesMax: context.memory.bytesMax,
@@ -85,7 +86,7 @@ function threadWorker(
       outcomes: onOutcomes !== null,
       logs,
     },
-    log: transactionLog instanceof GeneratorLog ? transactionLog.beneath : transactionLog,
+    log: generated?.beneath ?? transactionLog,
     ...(ownLog ? { ownLog } : {}),
     store,
     conditions: context.conditions,

@@ -1,7 +1,4 @@
-import type { CommittedPosition, Log, OffsetReset, Restoration, RestoredFrom } from "../log/mod.ts";
-import type { PartitionerName } from "../state/mod.ts";
-import type { Disk } from "./disk.ts";
-import type { ThreadedLog } from "../log/threaded_log.ts";
+import type { Log, LogSource, OffsetReset } from "../log/mod.ts";
 import type {
   ItemTransaction,
   Query,
@@ -9,48 +6,6 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
-
-/** Something that brings a log when the job starts, and closes it when the job has ended. */
-export interface LogSource<L extends Log = Log> {
-  /**
-   * @param restoration creates the log at the positions of a savepoint; its `restoredFrom` tells that
-   * @throws {StopError} when it cannot be opened, or is to be created and is there already
-   */
-  open(job: LogUser, restoration?: Restoration): Promise<L>;
-  /**
-   * Before open: what a log that is there already was created from; null = there is none, or it cannot be created
-   * from a savepoint.
-   */
-  existing?(): Promise<{ readonly restoredFrom: RestoredFrom | null } | null>;
-  /** Before open: moves the log away; answers where it is now. */
-  moveAway?(): Promise<string>;
-  close(): Promise<void>;
-  /** After open: how worker threads open the log by themselves; without it they call this thread. */
-  readonly threads?: ThreadedLog | undefined;
-  /** Whether the job is to tell how fast it folds: its records come from elsewhere. */
-  readonly tellsThroughput?: boolean;
-  /** After open: largest batch that the log takes; without it, what a value of Deno KV holds. */
-  readonly batchBytesMax?: number;
-  /** After open: which partitioner its records show, if transaction.partitioner=auto left that open. */
-  readonly partitioner?: PartitionerName | undefined;
-  /** Largest batch of a dead letter alone, if that is another. */
-  readonly deadLetterBytesMax?: number;
-}
-
-/** What a log may ask of the job that opens it. */
-export interface LogUser {
-  /** Whether the job has a checkpoint. */
-  hasCheckpoints(): Promise<boolean>;
-  /** The disk of log.kv, for a log that is kept there. */
-  readonly logDisk?: Disk;
-  /** Where the newest checkpoints of a log stand, by partition. */
-  newestCheckpoints(
-    logId: string,
-    topicId: string | null,
-  ): Promise<ReadonlyMap<number, CommittedPosition>>;
-  /** Which partitioner the checkpoints of a log were made with; null if there are none. */
-  partitionerOf?(logId: string): Promise<PartitionerName | null>;
-}
 
 /** A stream of records that a job reads: a topic of a log. T tells what its records are. */
 export interface InputStream<T, L extends Log = Log> {

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import process from "node:process";
 import { getLogger } from "@logtape/logtape";
 import {
+  type FileDisk,
   HungError,
   isNoRoom,
   type Kv,
@@ -16,7 +17,6 @@ import {
 } from "../kv/mod.ts";
 import { type Chance, type Clock, systemChance, systemClock } from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
-import type { Disk } from "./disk.ts";
 import { StopError } from "../log/mod.ts";
 import type { LogOptions } from "../engine/logging.ts";
 import type { OnProgress } from "../engine/progress.ts";
@@ -54,7 +54,7 @@ export interface KvFileOptions {
   /** Do not create it. */
   readonly mustExist?: boolean;
   /** Is told of writes for which there was no room; with it, a full disk is waited for when the file is opened. */
-  readonly disk?: Disk | undefined;
+  readonly disk?: FileDisk | null;
 }
 
 /** How often it is tried again to open a file on a full disk. */
@@ -135,7 +135,7 @@ function damagedFile(path: string, error: unknown): StopError | null {
 async function noRoom(
   path: string,
   error: unknown,
-  disk: Disk | undefined,
+  disk: FileDisk | null | undefined,
 ): Promise<NoRoomError | null> {
   const message = error instanceof Error ? error.message : "";
   if (!UNREADABLE.test(message) || !await disk?.isFull()) return null;

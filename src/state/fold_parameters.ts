@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { Format, Partitioner } from "../types/mod.ts";
+import { Format, type Partitioner, PARTITIONERS } from "../types/mod.ts";
 import { type CoreOptions, FOLD_VERSION } from "../wasm/mod.ts";
 
 /** The parameters that the state depends on: with other ones the same log gives another state. */
@@ -49,18 +49,6 @@ export function coreOptionsOf(
     partitioner: PARTITIONERS[partitioner as keyof typeof PARTITIONERS],
   };
 }
-
-/** Partitioners by their names in parameters. */
-export const PARTITIONERS = {
-  "none": Partitioner.None,
-  "murmur2": Partitioner.Murmur2,
-  "java-hash": Partitioner.JavaHash,
-  "consistent": Partitioner.Consistent,
-  "fnv1a": Partitioner.Fnv1a,
-} as const;
-
-/** A partitioner that assigns partitions, by its name in parameters. */
-export type PartitionerName = Exclude<keyof typeof PARTITIONERS, "none">;
 
 const NAMES = [
   "foldVersion",

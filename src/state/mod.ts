@@ -8,6 +8,7 @@
 // round. What is damaged is recognised by its hash.
 
 export * from "./fold_parameters.ts";
+export { type PartitionerName, PARTITIONERS } from "../types/mod.ts";
 export {
   type BatchMark,
   DamagedCheckpointError,

@@ -4,7 +4,7 @@ import { openKvInMemory } from "../kv/mod.ts";
 import { type Chance, type Clock, codecOf, systemChance, systemClock } from "../types/mod.ts";
 import { CollectingSink } from "./collecting_sink.ts";
 import { JobFailedError, TimeoutError } from "./errors.ts";
-import { ManualLog } from "./manual_log.ts";
+import { isManual, type ManualLog } from "./manual_log.ts";
 
 export interface TestOptions {
   /** The job's time; the machine's by default. */
@@ -75,7 +75,7 @@ export class JobTester {
   ): Promise<JobTester> {
     const { transactions, queries, results, queryResults, summaries, deadLetterTopic } = wiring;
     const sources = [...new Set([transactions.source, queries.source])]
-      .filter((source) => source instanceof ManualLog);
+      .filter(isManual);
     const written = [results, queryResults, summaries].map((stream) => stream.writtenTopic);
     const outputs = [...written, deadLetterTopic]
       .filter((topic) => topic !== null);

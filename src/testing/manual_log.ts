@@ -2,12 +2,14 @@ import {
   type ConsumableLog,
   type ConsumerSpec,
   EmbeddedLog,
+  ForwardingSession,
   type Log,
+  type LogSource,
+  PlainLog,
   type TopicConsumer,
 } from "../log/mod.ts";
 import { openKvInMemory } from "../kv/mod.ts";
 import type { Commit, CommitOutcome, LogSession, ReadAnswer, ReadOptions } from "../log/mod.ts";
-import type { LogSource } from "../service/mod.ts";
 import { batchInfo, type Chance, type Clock, type Codec, type NewRecord } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 
@@ -29,8 +31,15 @@ export interface ManualLogOptions {
   readonly outputs: readonly string[];
 }
 
+const MANUAL = new WeakSet<LogSource>();
+
+/** Whether a source is one that a test feeds. */
+export function isManual(source: LogSource): source is ManualLog {
+  return MANUAL.has(source);
+}
+
 /** A log in memory with one input topic, whose watermarks stand between its records. */
-export class ManualLog implements Log, LogSource, ConsumableLog {
+export class ManualLog extends PlainLog implements LogSource, ConsumableLog {
   #log: EmbeddedLog | null = null;
   #options: ManualLogOptions | null = null;
   readonly #marks: readonly Mark[][];
@@ -50,6 +59,8 @@ export class ManualLog implements Log, LogSource, ConsumableLog {
     /** Whether positions carry a watermark: those of transactions do. */
     readonly hasTime: boolean,
   ) {
+    super();
+    MANUAL.add(this);
     this.#marks = Array.from({ length: partitions }, () => []);
     this.#committed = Array.from(
       { length: partitions },
@@ -157,7 +168,15 @@ export class ManualLog implements Log, LogSource, ConsumableLog {
     await this.#log?.close();
   }
 
-  get id(): string {
+  existing(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  moveAway(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  override get id(): string {
     return this.#log!.id;
   }
 
@@ -208,21 +227,19 @@ export class ManualLog implements Log, LogSource, ConsumableLog {
 }
 
 /** Reads stop at the next watermark, so that it is in force exactly between two records. */
-class ManualSession implements LogSession {
+class ManualSession extends ForwardingSession {
   /** The watermark that was told last, by partition. */
   readonly #told = new Map<number, bigint>();
 
-  constructor(readonly log: ManualLog, readonly session: LogSession) {}
-
-  get input(): string {
-    return this.session.input;
+  constructor(readonly log: ManualLog, session: LogSession) {
+    super(session);
   }
 
-  get partitions(): LogSession["partitions"] {
-    return this.session.partitions;
-  }
-
-  async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
+  override async read(
+    partition: number,
+    offset: number,
+    options: ReadOptions,
+  ): Promise<ReadAnswer> {
     const marked = new AbortController();
     const forget = this.log.onMark(() => marked.abort());
     const watermark = this.log.watermarkAt(partition, offset);
@@ -230,7 +247,7 @@ class ManualSession implements LogSession {
     this.#told.set(partition, watermark);
     const signals = options.signal ? [options.signal, marked.signal] : [marked.signal];
     try {
-      const answer = await this.session.read(partition, offset, {
+      const answer = await super.read(partition, offset, {
         ...options,
         waitMs: news ? 0 : options.waitMs,
         signal: AbortSignal.any(signals),
@@ -243,8 +260,8 @@ class ManualSession implements LogSession {
     }
   }
 
-  async commit(commit: Commit): Promise<CommitOutcome> {
-    const outcome = await this.session.commit(commit);
+  override async commit(commit: Commit): Promise<CommitOutcome> {
+    const outcome = await super.commit(commit);
     if (outcome === "committed") this.log.onCommitted(commit);
     return outcome;
   }

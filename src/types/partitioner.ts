@@ -2,6 +2,18 @@ import { Partitioner } from "../../wasm/contract.ts";
 
 export { Partitioner };
 
+/** Partitioners by their names in parameters. */
+export const PARTITIONERS = {
+  "none": Partitioner.None,
+  "murmur2": Partitioner.Murmur2,
+  "java-hash": Partitioner.JavaHash,
+  "consistent": Partitioner.Consistent,
+  "fnv1a": Partitioner.Fnv1a,
+} as const;
+
+/** A partitioner that assigns partitions, by its name in parameters. */
+export type PartitionerName = Exclude<keyof typeof PARTITIONERS, "none">;
+
 /**
  * MurmurHash2 with Kafka's seed (org.apache.kafka.common.utils.Utils.murmur2).
  *

@@ -1,7 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { LostError } from "../../src/log/mod.ts";
+import { type AheadWriter, LostError } from "../../src/log/mod.ts";
 import { type CommitSource, Committer, type Pending } from "../../src/engine/committer.ts";
-import type { Commit, CommitOutcome, LogSession, TopicOutput } from "../../src/log/mod.ts";
+import type { Commit, CommitOutcome, TopicOutput } from "../../src/log/mod.ts";
+import { sessionOf, sessionOver } from "../log/log_doubles.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 /** A source of which so many bytes wait, in one batch; each time all are taken. */
@@ -33,22 +34,19 @@ class Source implements CommitSource {
 function heldSession() {
   const commits: (Commit & PromiseWithResolvers<CommitOutcome>)[] = [];
   const writes: ({ outputs: readonly TopicOutput[] } & PromiseWithResolvers<void>)[] = [];
-  const session: LogSession = {
-    input: "transactions",
-    partitions: [],
-    read: () => Promise.reject(new Error("Nothing is read")),
+  const session = sessionOf({
     commit: (commit) => {
       commits.push({ ...commit, ...Promise.withResolvers<CommitOutcome>() });
       return commits.at(-1)!.promise;
     },
-  };
-  const writing: LogSession = {
-    ...session,
+  });
+  const ahead: AheadWriter = {
     write: (outputs) => {
       writes.push({ outputs, ...Promise.withResolvers<void>() });
       return writes.at(-1)!.promise;
     },
   };
+  const writing = sessionOver(session, { ahead });
   return { commits, writes, session, writing };
 }
 

@@ -2,7 +2,13 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { embeddedTopics } from "../../src/jobs/mod.ts";
-import { type CommitOutcome, EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
+import {
+  type CommitOutcome,
+  EmbeddedLog,
+  ForwardingLog,
+  type LogSession,
+} from "../../src/log/mod.ts";
+import { sessionOver } from "../log/log_doubles.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { Random } from "../model/random.ts";
 import { drain, feed } from "./feeding.ts";
@@ -10,23 +16,15 @@ import { LossyLog } from "./lossy_log.ts";
 import { type Life, line, PARTITIONS, World } from "./world.ts";
 
 /** A log whose claims end with notice when a test says so. */
-class NoticingLog implements Log {
+class NoticingLog extends ForwardingLog {
   claims = 0;
   /** What becomes of commits of transactions once the notice was given. */
   lateCommits: "committed" | "happened" | "did not" = "committed";
   /** Claims wait for it. */
   gate = Promise.resolve();
   #ending = new AbortController();
-
-  constructor(public log: Log) {}
-
-  get id(): string {
-    return this.log.id;
-  }
-
-  partitionsOf(topic: string): number {
-    return this.log.partitionsOf(topic);
-  }
+  /** What it is over; it may be opened anew. */
+  now = this.beneath;
 
   giveNotice(): void {
     const before = this.#ending;
@@ -34,17 +32,14 @@ class NoticingLog implements Log {
     before.abort("ending");
   }
 
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
     await this.gate;
-    const session = await this.log.claim(input, partitions);
+    const session = await this.now.claim(input, partitions);
     if (input !== "transactions") return session;
     this.claims++;
     const ending = this.#ending.signal;
-    return {
-      input,
+    return sessionOver(session, {
       ending,
-      partitions: session.partitions,
-      read: (partition, offset, options) => session.read(partition, offset, options),
       commit: async (commit): Promise<CommitOutcome> => {
         if (!ending.aborted || this.lateCommits === "committed") {
           return await session.commit(commit);
@@ -52,7 +47,7 @@ class NoticingLog implements Log {
         if (this.lateCommits === "happened") await session.commit(commit);
         return "lost";
       },
-    };
+    });
   }
 }
 
@@ -175,7 +170,7 @@ Deno.test("an instance that somebody overtook before the next claim is not kept"
   await drain(world, other);
   await world.stop(other);
   // As the log is now: it was written to past the one that is open here.
-  log.log = await EmbeddedLog.open(new FaultKv(world.logKv, () => null), {
+  log.now = await EmbeddedLog.open(new FaultKv(world.logKv, () => null), {
     ...embeddedTopics(PARTITIONS),
     clock: world.clock,
     chance: world.chance,

@@ -27,7 +27,7 @@ function newOwners(): Owners {
   return new Owners({
     partitioner: Partitioner.Murmur2,
     partitions: PARTITIONS,
-    log: {},
+    log: { isAvailable: true, isClaimed: true, standsBy: null },
     clock: systemClock,
   });
 }

@@ -3,7 +3,6 @@ import { type CommitSource, Committer, type Pending } from "../../src/engine/com
 import { LostError } from "../../src/log/mod.ts";
 import { OffsetWaiters } from "../../src/service/offset_waiters.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
-import type { CommitOutcome, LogSession } from "../../src/log/mod.ts";
 import {
   batchInfo,
   decodeBatch,
@@ -15,6 +14,7 @@ import {
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import { assertRejects } from "@std/assert";
 import { Random } from "../model/random.ts";
+import { sessionOf } from "../log/log_doubles.ts";
 import { PLAIN } from "../wasm/driver.ts";
 import { ManualClock } from "./manual_clock.ts";
 
@@ -219,20 +219,18 @@ function source(): FakeSource {
   };
 }
 
-function sessionOf(commit: () => Promise<CommitOutcome>): LogSession {
-  return { input: "in", partitions: [], read: () => Promise.reject(new Error()), commit };
-}
-
 Deno.test("processor never has two commits under way", async () => {
   const clock = new ManualClock();
   let underWay = 0;
   let commits = 0;
-  const session = sessionOf(async () => {
-    assertEquals(++underWay, 1);
-    commits++;
-    await clock.sleep(70);
-    underWay--;
-    return "committed";
+  const session = sessionOf({
+    commit: async () => {
+      assertEquals(++underWay, 1);
+      commits++;
+      await clock.sleep(70);
+      underWay--;
+      return "committed";
+    },
   });
   const fake = source();
   const committer = new Committer(session, [fake], 10, clock);
@@ -252,9 +250,14 @@ Deno.test("processor never has two commits under way", async () => {
 Deno.test("a commit that is not known to have happened ends the session", async () => {
   const clock = new ManualClock();
   const fake = source();
-  const committer = new Committer(sessionOf(() => Promise.resolve("lost")), [fake], 10, clock);
+  const committer = new Committer(
+    sessionOf({ commit: () => Promise.resolve("lost") }),
+    [fake],
+    10,
+    clock,
+  );
   fake.value = 1;
-  await assertRejects(() => committer.commit(), LostError, "A commit of in was lost");
+  await assertRejects(() => committer.commit(), LostError, "A commit of transactions was lost");
 });
 
 Deno.test("folding waits while too much is pending, and goes on after the commit", async () => {
@@ -262,7 +265,12 @@ Deno.test("folding waits while too much is pending, and goes on after the commit
   const fake = source();
   let pendingBytes = 9 * 1024 * 1024;
   Object.defineProperty(fake, "pendingBytes", { get: () => pendingBytes });
-  const committer = new Committer(sessionOf(() => Promise.resolve("committed")), [fake], 10, clock);
+  const committer = new Committer(
+    sessionOf({ commit: () => Promise.resolve("committed") }),
+    [fake],
+    10,
+    clock,
+  );
   let room = false;
   void committer.room(new AbortController().signal).then(() => room = true);
   await clock.settle();
@@ -278,7 +286,7 @@ Deno.test("waiting for room leaves nobody behind who listens to the signal", asy
   const fake = source();
   let pendingBytes = 0;
   Object.defineProperty(fake, "pendingBytes", { get: () => pendingBytes });
-  const session = sessionOf(() => Promise.resolve("committed"));
+  const session = sessionOf({ commit: () => Promise.resolve("committed") });
   const committer = new Committer(session, [fake], 10, new ManualClock());
   const { signal } = new AbortController();
   let listeners = 0;

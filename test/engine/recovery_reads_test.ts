@@ -1,31 +1,16 @@
 // Recovery when reads of the log or of a checkpoint give less than expected.
 
 import { assert, assertEquals } from "@std/assert";
-import { type Log, type LogSession, OffsetOutOfRangeError } from "../../src/log/mod.ts";
+import { type Log, OffsetOutOfRangeError } from "../../src/log/mod.ts";
 import { Random } from "../model/random.ts";
-import { LossyLog } from "./lossy_log.ts";
+import { OtherSessions } from "../log/log_doubles.ts";
 import { drain, feed } from "./feeding.ts";
 import { type Life, PARTITIONS, World } from "./world.ts";
-
-/** A log whose sessions are others. */
-class OtherLog extends LossyLog {
-  constructor(
-    log: Log,
-    readonly other: (session: LogSession) => Partial<LogSession>,
-  ) {
-    super(log, () => null);
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await super.claim(input, partitions);
-    return { ...session, ...this.other(session) };
-  }
-}
 
 /** Reads give nothing once in a while, as a fetch may. */
 function sparing(log: Log): Log {
   let reads = 0;
-  return new OtherLog(log, (session) => ({
+  return new OtherSessions(log, (session) => ({
     read: async (p, offset, options) => {
       const answer = await session.read(p, offset, options);
       return reads++ % 3 < 2 ? { ...answer, batches: [] } : answer;
@@ -36,9 +21,10 @@ function sparing(log: Log): Log {
 /** The log has removed the batch folded last since the claim: the first read says so. */
 function forgetting(log: Log): Log {
   let reads = 0;
-  return new OtherLog(log, ({ input, read }) => ({
+  return new OtherSessions(log, (session) => ({
     read: (p, offset, options) => {
-      if (input !== "transactions" || reads++ > 0) return read(p, offset, options);
+      const { input } = session;
+      if (input !== "transactions" || reads++ > 0) return session.read(p, offset, options);
       const end = offset + 1;
       return Promise.reject(new OffsetOutOfRangeError(input, p, offset, end, end));
     },
@@ -47,7 +33,7 @@ function forgetting(log: Log): Log {
 
 /** The log gives nothing below its end, as long as nobody gives up. */
 function withholding(log: Log): Log {
-  return new OtherLog(log, () => ({
+  return new OtherSessions(log, () => ({
     read: (_partition, _offset, { signal }) =>
       new Promise((resolve) => {
         const giveUp = () => resolve({ batches: [], highWatermark: -1 });
@@ -61,7 +47,7 @@ function withholding(log: Log): Log {
 function gathering(log: Log): Log {
   const read = new Set<number>();
   const all = Promise.withResolvers<void>();
-  return new OtherLog(log, (session) => ({
+  return new OtherSessions(log, (session) => ({
     read: async (p, offset, options) => {
       if (session.input === "transactions" && read.add(p).size === PARTITIONS) all.resolve();
       if (session.input === "transactions") await all.promise;
@@ -72,7 +58,7 @@ function gathering(log: Log): Log {
 
 /** The log ends in offsets which readers skip, as behind a transaction of Kafka's producers. */
 function marked(log: Log): Log {
-  return new OtherLog(log, ({ partitions }) => ({
+  return new OtherSessions(log, ({ partitions }) => ({
     partitions: partitions.map((p) => ({ ...p, logEnd: p.logEnd + 1 })),
   }));
 }

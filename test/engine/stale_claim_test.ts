@@ -1,38 +1,33 @@
 import { assert } from "@std/assert";
-import { StopError } from "../../src/log/mod.ts";
-import type { ClaimedPartition, Log, LogSession } from "../../src/log/mod.ts";
+import {
+  type ClaimedPartition,
+  ForwardingLog,
+  type Log,
+  type LogSession,
+  StopError,
+} from "../../src/log/mod.ts";
+import { sessionOver } from "../log/log_doubles.ts";
 import { Random } from "../model/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { World } from "./world.ts";
 
 /** A log whose first so many claims tell a committed position that another moved on meanwhile. */
-class StaleLog implements Log {
+class StaleLog extends ForwardingLog {
   claims = 0;
 
-  constructor(readonly log: Log, readonly stale: number) {}
-
-  get id(): string {
-    return this.log.id;
+  constructor(log: Log, readonly stale: number) {
+    super(log);
   }
 
-  partitionsOf(topic: string): number {
-    return this.log.partitionsOf(topic);
-  }
-
-  async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const session = await this.log.claim(input, partitions);
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
     if (input !== "transactions" || this.claims++ >= this.stale) return session;
     const before = ({ committed, ...rest }: ClaimedPartition): ClaimedPartition => ({
       ...rest,
       logStart: 1,
       committed: { ...committed, offset: committed.offset - 1 },
     });
-    return {
-      input,
-      partitions: session.partitions.map(before),
-      read: (p, offset, options) => session.read(p, offset, options),
-      commit: (commit) => session.commit(commit),
-    };
+    return sessionOver(session, { partitions: session.partitions.map(before) });
   }
 }
 

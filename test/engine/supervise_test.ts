@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DamagedBatchError, LostError, RefusedError, StopError } from "../../src/log/mod.ts";
 import { supervise } from "../../src/engine/supervise.ts";
 import type { Log, LogSession } from "../../src/log/mod.ts";
+import { sessionOver } from "../log/log_doubles.ts";
 import { TestClock } from "../log/log_fixture.ts";
 import { Random } from "../model/random.ts";
 import { drain, feed } from "./feeding.ts";
@@ -64,8 +65,7 @@ class DamagingLog extends LossyLog {
 
   override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
     const session = await super.claim(input, partitions);
-    return {
-      ...session,
+    return sessionOver(session, {
       read: async (p, offset, options) => {
         const answer = await session.read(p, offset, options);
         if (input !== "transactions" || answer.batches.length === 0) return answer;
@@ -75,7 +75,7 @@ class DamagingLog extends LossyLog {
         wrong[wrong.length - 1]! ^= 1;
         return { ...answer, batches: [wrong, ...others] };
       },
-    };
+    });
   }
 }
 

@@ -318,7 +318,7 @@ Deno.test("a request whose body does not come is answered when the job stops, an
 
 Deno.test("a look-up that waits for the log ends when its client has gone", async () => {
   const client = await Client.open();
-  Object.assign(client.life.log, { isAvailable: false });
+  Object.defineProperty(client.life.log, "isAvailable", { value: false });
   const gone = new AbortController();
   const asked = client.request("GET", "/items/a", { signal: gone.signal });
   gone.abort();

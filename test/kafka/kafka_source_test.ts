@@ -15,9 +15,11 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
   await assertRejects(
     () =>
       new KafkaSource(params, systemClock, new Instance("0"), new Conditions(systemClock)).open({
+        logDisk: null,
         hasCheckpoints: () => Promise.resolve(false),
         newestCheckpoints: () => Promise.resolve(new Map()),
-      }),
+        partitionerOf: () => Promise.resolve(null),
+      }, null),
     ParameterError,
     "kafka.transaction.timeout.ms=1999 must be at least twice commit.interval.ms=1000",
   );

@@ -152,6 +152,22 @@ Deno.test("imports point one way: only src/kv opens Deno KV, only src/wasm knows
   assert(looked > 500, `${looked} imports were looked at`);
 });
 
+Deno.test("the port of a log is whole: no optional members, and nobody asks which log it is", () => {
+  const PORT = ["Log", "LogSession", "LogSource", "LogUser", "AheadWriter", "AppendableLog"];
+  const texts = ["port", "source", "capabilities"].map((name) => read(`src/log/${name}.ts`));
+  for (const name of PORT) {
+    const body = new RegExp(`export interface ${name}\\b[^{]*{\n([\\s\\S]*?)\n}\n`);
+    const found = texts.flatMap((text) => body.exec(text)?.[1] ?? []);
+    assertEquals(found.length, 1, name);
+    const optional = /^ {2}(?:readonly )?(\w+)\?/m.exec(found[0]!)?.[1];
+    assert(optional === undefined, `${name}.${optional} is optional`);
+  }
+  for (const file of filesBelow("src/")) {
+    const asked = file.endsWith(".ts") && /instanceof \w*(?:Log|Session|Source)\b/.exec(read(file));
+    assert(!asked, `${file} has ${asked}`);
+  }
+});
+
 /** Time, timers and chance of the machine. */
 const MACHINE_TIME_AND_CHANCE = [
   /\bDate\.now\b/,

@@ -15,7 +15,7 @@ Deno.test("a query that ends in a carriage return is answered as the line that i
     const owners = new Owners({
       partitioner: Partitioner.Murmur2,
       partitions: 1,
-      log: {},
+      log: { isAvailable: true, isClaimed: true, standsBy: null },
       clock: new ManualClock(),
     });
     const asked: string[] = [];

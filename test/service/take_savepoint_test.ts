@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnavailableError } from "../../src/log/mod.ts";
 import type { Commit, CommitOutcome, Log } from "../../src/log/mod.ts";
 import { type Savepoint, SavepointExistsError } from "../../src/state/mod.ts";
+import { OtherSessions } from "../log/log_doubles.ts";
 import { Random } from "../model/random.ts";
 import { drain, feed } from "../engine/feeding.ts";
 import { NAME, take } from "./savepoint_fixture.ts";
@@ -73,20 +74,11 @@ Deno.test("a savepoint that cannot be written is refused, and its name stays fre
 Deno.test("a savepoint is given up when its partitions are lost, and taken when they are back", async () => {
   const world = await World.open({ "checkpoint.interval.millis": "0" });
   let lose = false;
-  const wrapLog = (log: Log): Log => ({
-    id: log.id,
-    partitionsOf: (topic) => log.partitionsOf(topic),
-    claim: async (input, partitions) => {
-      const session = await log.claim(input, partitions);
-      return {
-        input,
-        partitions: session.partitions,
-        read: (p, offset, options) => session.read(p, offset, options),
-        commit: (commit: Commit): Promise<CommitOutcome> =>
-          lose && input === "transactions" ? Promise.resolve("lost") : session.commit(commit),
-      };
-    },
-  });
+  const wrapLog = (log: Log): Log =>
+    new OtherSessions(log, (session) => ({
+      commit: (commit: Commit): Promise<CommitOutcome> =>
+        lose && session.input === "transactions" ? Promise.resolve("lost") : session.commit(commit),
+    }));
   const life = await world.start(() => null, { wrapLog });
   lose = true;
   await feed(world, life, new Random(9), 20);

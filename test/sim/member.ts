@@ -1,5 +1,6 @@
 // A process of the cluster from the inside: the real workers, store and log on simulated surroundings.
 
+import { OtherSessions } from "../log/log_doubles.ts";
 import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import type { Partition } from "../../src/engine/partition.ts";
@@ -126,6 +127,8 @@ export class Member {
       this.kafka = world.kafka.open(process, {
         name: this.machine.name,
         user: {
+          logDisk: null,
+          partitionerOf: () => Promise.resolve(null),
           hasCheckpoints: async () => (await store.partitions()).length > 0,
           newestCheckpoints: (logId, topicId) => newestCheckpoints(store, logId, topicId),
         },
@@ -150,30 +153,19 @@ export class Member {
   /** A log whose claims, reads and commits are told to the world. */
   #watched(log: Log): Log {
     const { world, process } = this;
-    return {
-      id: log.id,
-      topicId: log.topicId ?? null,
-      partitionsOf: (topic) => log.partitionsOf(topic),
-      claim: async (input, wanted, signal) => {
-        const session = await log.claim(input, wanted, signal);
-        this.onClaim(session);
-        const read: LogSession["read"] = (partition, offset, options) => {
+    return new OtherSessions(log, (session) => {
+      this.onClaim(session);
+      return {
+        read: (partition, offset, options) => {
           world.onRead(process, session.partitions, options);
           return session.read(partition, offset, options);
-        };
-        const commit: LogSession["commit"] = (commit, signal) => {
+        },
+        commit: (commit, signal) => {
           world.auditor.onSend(process, commit);
           return session.commit(commit, signal);
-        };
-        const watched: Record<PropertyKey, unknown> = { read, commit };
-        return new Proxy(session, {
-          get: (_, name) => {
-            const value = watched[name] ?? Reflect.get(session, name, session);
-            return typeof value === "function" ? value.bind(session) : value;
-          },
-        });
-      },
-    };
+        },
+      };
+    });
   }
 
   /** Whether it may answer questions: it knows no better than that it is the owner. */

@@ -1,13 +1,14 @@
 // The broker as one process reaches it, through the port of src/log: every call takes time, may be
 // lost on its way there or back, and may arrive after its sender has died.
 
-import type {
-  Commit,
-  CommitOutcome,
-  Log,
-  LogSession,
-  ReadAnswer,
-  ReadOptions,
+import {
+  type Commit,
+  type CommitOutcome,
+  type LogSession,
+  PlainLog,
+  PlainSession,
+  type ReadAnswer,
+  type ReadOptions,
 } from "../../src/log/mod.ts";
 import { batchInfo } from "../../src/types/mod.ts";
 import type { Broker, Claim } from "./broker.ts";
@@ -40,14 +41,16 @@ export interface SimLogHooks {
   readonly change?: (commit: Commit) => Commit | null;
 }
 
-export class SimLog implements Log {
+export class SimLog extends PlainLog {
   constructor(
     readonly broker: Broker,
     readonly process: SimProcess,
     readonly hooks: SimLogHooks,
-  ) {}
+  ) {
+    super();
+  }
 
-  get id(): string {
+  override get id(): string {
     return this.broker.id;
   }
 
@@ -89,13 +92,15 @@ export class SimLog implements Log {
   }
 }
 
-class SimSession implements LogSession {
+class SimSession extends PlainSession {
   constructor(
     readonly log: SimLog,
     readonly input: string,
     readonly claim: Claim,
     readonly partitions: LogSession["partitions"],
-  ) {}
+  ) {
+    super();
+  }
 
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     const { process, hooks } = this.log;

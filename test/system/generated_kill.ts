@@ -130,7 +130,7 @@ async function compare(folder: string): Promise<GeneratedVerdict> {
   const log = await openLog(folder, PARTITIONS);
   const generated = await openGeneratorLog(log, systemClock);
   const store = await openStore(folder, JOB);
-  const { partitions } = await generated.claim(generated.facts.topic);
+  const { partitions } = await generated.claim(generated.computedFrom.topic);
   const verdict = {
     inputs: 0,
     results: 0,

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { OutputStream } from "../../src/service/mod.ts";
 import type { Commit, LogSession } from "../../src/log/mod.ts";
 import { decodeBatch, decodeUtf8, type TransactionSummary } from "../../src/types/mod.ts";
+import { sessionOver } from "../log/log_doubles.ts";
 import { KitJob, purchase } from "./kit.ts";
 
 /** A commit that happens or not, and of which the job is told that it is lost. */
@@ -20,10 +21,7 @@ class LossyJob extends KitJob {
   }
 
   #lossy(session: LogSession, loss: Loss): LogSession {
-    return {
-      input: session.input,
-      partitions: session.partitions,
-      read: (partition, offset, options) => session.read(partition, offset, options),
+    return sessionOver(session, {
       commit: async (commit) => {
         const lost = ++this.commits === loss.commit;
         if (lost && !loss.happens) return "lost";
@@ -31,7 +29,7 @@ class LossyJob extends KitJob {
         if (outcome === "committed") this.committed.push(commit);
         return lost ? "lost" : outcome;
       },
-    };
+    });
   }
 
   override writeTransactionSummaries(_: unknown, summaries: OutputStream<TransactionSummary>) {

@@ -8,6 +8,8 @@ import {
   type Log,
   type LogSession,
   ofTopic,
+  PlainLog,
+  PlainSession,
   type ReadAnswer,
   type ReadOptions,
   type RestoredFrom,
@@ -28,14 +30,16 @@ export interface LogFacts {
 }
 
 /** A log on the other side of a channel. */
-export class RemoteLog implements Log {
-  constructor(readonly rpc: Rpc, readonly facts: LogFacts) {}
+export class RemoteLog extends PlainLog {
+  constructor(readonly rpc: Rpc, readonly facts: LogFacts) {
+    super();
+  }
 
-  get id(): string {
+  override get id(): string {
     return this.facts.id;
   }
 
-  get restoredFrom(): RestoredFrom | null {
+  override get restoredFrom(): RestoredFrom | null {
     return this.facts.restoredFrom;
   }
 
@@ -59,14 +63,15 @@ interface ClaimedSession {
   readonly partitions: readonly ClaimedPartition[];
 }
 
-class RemoteSession implements LogSession {
-  readonly partitions: readonly ClaimedPartition[];
+class RemoteSession extends PlainSession {
+  override readonly partitions: readonly ClaimedPartition[];
 
   constructor(
     readonly rpc: Rpc,
-    readonly input: string,
+    override readonly input: string,
     readonly claimed: ClaimedSession,
   ) {
+    super();
     this.partitions = claimed.partitions;
   }
 

@@ -99,6 +99,8 @@ export class KafkaWorld implements KafkaPort {
       clock: process.clock,
       retries: 5,
       acceptOffset: false,
+      batchBytesMax: BATCH_BYTES_MAX,
+      partitioner: null,
       user: machine.user,
     });
     return log;
