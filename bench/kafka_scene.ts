@@ -52,7 +52,7 @@ export class KafkaScene implements AsyncDisposable {
 
   static async open(options: SceneOptions): Promise<KafkaScene> {
     const { partitions, properties = {}, configsOf = () => ({}) } = options;
-    const scene = new KafkaScene(await startTestBroker(properties));
+    const scene = new KafkaScene(await startTestBroker(properties, [], { shortLived: false }));
     try {
       for (const topic of Object.values(TOPICS)) {
         await scene.broker.createTopics([topic], partitions, configsOf(topic));

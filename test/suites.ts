@@ -69,8 +69,8 @@ export const SUITES: readonly Suite[] = [
   },
   { name: "fuzz", args: ["test", "--no-check", "test/fuzz"], kind: "tests" },
   {
-    name: "the core against the model, 24 times the cases",
-    args: ["test", "--no-check", "test/wasm/model_test.ts", "--", "--times=24"],
+    name: "the core against the model, 48 times the cases",
+    args: ["test", "--no-check", "test/wasm/model_test.ts", "--", "--times=48"],
     kind: "tests",
   },
   {

@@ -59,12 +59,13 @@ export function freePort(): number {
  *
  * @param properties lines for server.properties
  * @param protocols of further listeners, such as SASL_SSL
- * @param more version of Apache Kafka, such as 2.8.2; host:port at which clients are to reach a listener
+ * @param more version of Apache Kafka, such as 2.8.2; host:port at which clients are to reach a listener; false for
+ *   shortLived, where its speed is looked at
  */
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
   protocols: readonly string[] = [],
-  more: Pick<BrokerOptions, "advertised" | "version"> = {},
+  more: Pick<BrokerOptions, "advertised" | "version" | "shortLived"> = {},
 ): Promise<TestBroker> {
   const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
@@ -75,6 +76,7 @@ export async function startTestBroker(
     // Records of tests have timestamps of long ago: after half a minute the broker would remove them.
     properties: { "log.retention.ms": "-1", ...properties },
     listeners,
+    shortLived: true,
     ...more,
   };
   let broker = await startBroker(options).catch(async (error) => {

@@ -1,7 +1,7 @@
 // Apache Kafka's own command-line tools as stock clients, from the jars of the broker.
 
 import { encodeUtf8 } from "../../src/types/mod.ts";
-import { KAFKA_VERSION, libraries } from "../../tools/kafka/libraries.ts";
+import { KAFKA_VERSION, libraries, QUICK_JAVA } from "../../tools/kafka/libraries.ts";
 
 /**
  * Runs a tool until it ends.
@@ -15,7 +15,7 @@ export async function runTool(
   input = "",
 ): Promise<string> {
   const child = new Deno.Command("java", {
-    args: ["-cp", `${await libraries(KAFKA_VERSION)}/*`, main, ...args],
+    args: [...QUICK_JAVA, "-cp", `${await libraries(KAFKA_VERSION)}/*`, main, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { batch, openLog, position, records, valuesOf } from "./log_fixture.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
+import { casesOfTest } from "../model/random.ts";
 
 const LARGE = "x".repeat(50_000);
 
@@ -36,8 +37,9 @@ async function countWrites(): Promise<number> {
 Deno.test("commit is all or nothing at every write", async () => {
   const writes = await countWrites();
   assert(writes > 8, `${writes}`);
-  for (const fault of ["dies before", "dies after", "answer lost", "fails"] as Fault[]) {
-    for (let at = 1; at <= writes; at++) {
+  const faults: Fault[] = ["dies before", "dies after", "answer lost", "fails"];
+  for (const [row, fault] of faults.entries()) {
+    for (const at of casesOfTest(1, writes, 3, row)) {
       const real = await Deno.openKv(":memory:");
       const kv = new FaultKv(real, (n) => n === at ? fault : null);
       const acknowledged = await work(kv).catch(() => null);

@@ -59,9 +59,14 @@ export function timesOfTest(n: number): number {
   return Math.ceil(n * Number(argument("times") ?? 1));
 }
 
-/** Of a row of cases, `deno test` tries every n-th; with `--times=N` so many times as many, up to each of them. */
-export function strideOfTest(n: number): number {
-  return Math.max(1, Math.floor(n / timesOfTest(1)));
+/**
+ * Of cases numbered `from` to `to`, `deno test` tries every n-th, and each of them with `--times=N` above 1.
+ *
+ * @param row of several rows of the same cases: each begins one case later, so that together they try all
+ */
+export function* casesOfTest(from: number, to: number, n: number, row = 0): Generator<number> {
+  const step = timesOfTest(1) > 1 ? 1 : n;
+  for (let at = from + row % step; at <= to; at += step) yield at;
 }
 
 function argument(name: string): string | undefined {

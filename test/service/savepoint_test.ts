@@ -11,7 +11,7 @@ import {
 } from "../../src/state/mod.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { Model } from "../model/model.ts";
-import { Random } from "../model/random.ts";
+import { casesOfTest, Random } from "../model/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import type { Fault } from "../kv/fault_kv.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";
@@ -153,9 +153,10 @@ Deno.test("restore commits the savepoint's position first: a crash at any write 
   const { first, second: unused, models } = await saved();
   unused.close();
   const outcomes = { noLog: 0, log: 0 };
-  for (const fault of ["dies before", "dies after", "answer lost", "fails"] as Fault[]) {
+  const faults: Fault[] = ["dies before", "dies after", "answer lost", "fails"];
+  for (const [row, fault] of faults.entries()) {
     for (const file of ["log", "state"] as const) {
-      for (let at = 1; at <= 4; at++) {
+      for (const at of casesOfTest(1, 4, 2, row)) {
         const world = await World.open({ "time.intervals.in.minutes": "60" });
         await move(first, world);
         const plan: Plan = (f, n) => f === file && n === at ? fault : null;

@@ -4,6 +4,7 @@ import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/
 import { toKv } from "../../src/kv/mod.ts";
 import { fromHex } from "../../src/state/segment_index.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
+import { casesOfTest } from "../model/random.ts";
 import { facts, load, noise, openStore, publish } from "./state_fixture.ts";
 
 const memory = () => Deno.openKv(":memory:");
@@ -185,8 +186,9 @@ Deno.test("a crash at any write leaves the checkpoint before or after whole, and
   await run(dry);
   dry.kv.close();
   assert(dry.commits > 10);
-  for (const fault of ["dies before", "dies after", "answer lost", "fails"] as Fault[]) {
-    for (let at = 1; at <= dry.commits; at++) {
+  const faults: Fault[] = ["dies before", "dies after", "answer lost", "fails"];
+  for (const [row, fault] of faults.entries()) {
+    for (const at of casesOfTest(1, dry.commits, 4, row)) {
       const kv = await memory();
       await run(new FaultKv(kv, (n) => n === at ? fault : null)).catch(() => {});
       const store = await openStore(new FaultKv(kv));

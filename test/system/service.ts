@@ -29,10 +29,22 @@ export interface Service {
   kill(): Promise<void>;
 }
 
-/** The flags for V8 of `deno task start`. */
-const V8_FLAGS = config.tasks.start.command.split(" ").filter((arg) =>
-  arg.startsWith("--v8-flags")
-);
+/** The flags for V8 and the main module in the command of `deno task start`. */
+function startOf(command: string): { v8Flags: string[]; main: string } {
+  const words = command.split(" ");
+  return {
+    v8Flags: words.filter((word) => word.startsWith("--v8-flags")),
+    main: words.find((word) => word.endsWith(".ts"))!,
+  };
+}
+
+const OWN_START = startOf(config.tasks.start.command);
+
+/** The same of another checkout, which may be of before. */
+async function startOfCheckout(folder: string | URL): Promise<typeof OWN_START> {
+  const text = await Deno.readTextFile(`${folder}/deno.json`);
+  return startOf((JSON.parse(text) as typeof config).tasks.start.command);
+}
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -40,6 +52,7 @@ const ROOT = new URL("../../", import.meta.url);
 export function serviceArguments(
   folder: string,
   flags: Readonly<Record<string, string>> = {},
+  { v8Flags, main } = OWN_START,
 ): string[] {
   const all = {
     "http.port": "0",
@@ -51,31 +64,32 @@ export function serviceArguments(
   const coverage = Deno.env.get("STOCKFLOW_COVERAGE");
   return [
     "run",
-    ...V8_FLAGS,
+    ...v8Flags,
     "--allow-all",
     // A folder of its own: Deno empties it at the start.
     ...(coverage ? [`--coverage=${coverage}/${crypto.randomUUID()}`] : []),
-    "src/cli/main.ts",
+    main,
     ...Object.entries(all).map(([key, value]) => `--${key}=${value}`),
   ];
 }
 
 /** Starts the service and waits until it listens. */
 export async function startService(
-  { flags, folder, env, openFilesMax, cgroup, checkout = ROOT }: ServiceOptions = {},
+  { flags, folder, env, openFilesMax, cgroup, checkout }: ServiceOptions = {},
 ): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
   const enter = cgroup === undefined ? "" : `echo $$ > '${cgroup}' && `;
+  const start = checkout === undefined ? OWN_START : await startOfCheckout(checkout);
   const child = new Deno.Command("sh", {
     args: [
       "-c",
       `${limit}${enter}exec "$@"`,
       "sh",
       Deno.execPath(),
-      ...serviceArguments(data, flags),
+      ...serviceArguments(data, flags, start),
     ],
-    cwd: checkout,
+    cwd: checkout ?? ROOT,
     env: { ...env },
     stdin: "null",
     stdout: "piped",

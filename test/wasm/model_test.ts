@@ -8,8 +8,8 @@ import { seedOfTest, timesOfTest } from "../model/random.ts";
 import { assertSame, assertSameState, outcomeByte, readStrictly } from "./against_model.ts";
 import { contents, Driver } from "./driver.ts";
 
-/** `deno task test` runs 24 times as many, `deno task fuzz:tests` more, with a seed of its own. */
-const RUNS = timesOfTest(420);
+/** `deno task test` runs 48 times as many, `deno task fuzz:tests` more, with a seed of its own. */
+const RUNS = timesOfTest(210);
 
 /** Runs a property with the seed of the tests, which it prints. */
 function check<T>(arbitrary: fc.Arbitrary<T>, numRuns: number, test: (value: T) => void): void {

@@ -2,7 +2,15 @@
 // from Maven Central's jars, for development and tests.
 // It listens on 127.0.0.1 alone.
 
-import { BrokerError, exists, KAFKA_VERSION, libraries, needsZooKeeper, run } from "./libraries.ts";
+import {
+  BrokerError,
+  exists,
+  KAFKA_VERSION,
+  libraries,
+  needsZooKeeper,
+  QUICK_JAVA,
+  run,
+} from "./libraries.ts";
 
 export { BrokerError } from "./libraries.ts";
 
@@ -28,6 +36,8 @@ export interface BrokerOptions {
   /** Goes on when this process has ended. */
   readonly detached?: boolean;
   readonly heapMb?: number;
+  /** It lives for a few minutes: its code is compiled quickly rather than well (see QUICK_JAVA). */
+  readonly shortLived?: boolean;
 }
 
 export interface Broker {
@@ -128,7 +138,7 @@ async function format(libs: string, config: string): Promise<void> {
   const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: "base64url" })
     .replaceAll("=", "").replace(/^-/, "A");
   const tool = ["-cp", `${libs}/*`, "kafka.tools.StorageTool"];
-  await run("java", [...tool, "format", "-t", id, "-c", config]);
+  await run("java", [...QUICK_JAVA, ...tool, "format", "-t", id, "-c", config]);
 }
 
 /** Starts ZooKeeper, unless that of the broker's life before still runs; answers its pid. */
@@ -150,7 +160,7 @@ async function startZooKeeper(options: BrokerOptions, libs: string): Promise<num
   return child.pid;
 }
 
-interface Java extends Pick<BrokerOptions, "heapMb" | "detached"> {
+interface Java extends Pick<BrokerOptions, "heapMb" | "detached" | "shortLived"> {
   readonly libs: string;
   /** Main class and its arguments. */
   readonly program: readonly string[];
@@ -159,14 +169,14 @@ interface Java extends Pick<BrokerOptions, "heapMb" | "detached"> {
 }
 
 function startJava(
-  { libs, program, log, heapMb = 512, detached = false }: Java,
+  { libs, program, log, heapMb = 512, detached = false, shortLived = false }: Java,
 ): { readonly child: Deno.ChildProcess; readonly hasEnded: boolean } {
   const java = [
     "java",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     `-Xms${heapMb}m`,
     `-Xmx${heapMb}m`,
-    "-XX:+UseG1GC",
+    ...(shortLived ? QUICK_JAVA : ["-XX:+UseG1GC"]),
     "-cp",
     `'${libs}/*'`,
     ...program.map((part) => `'${part}'`),
