@@ -59,13 +59,13 @@ export function freePort(): number {
  *
  * @param properties lines for server.properties
  * @param protocols of further listeners, such as SASL_SSL
- * @param more version of Apache Kafka, such as 2.8.2; host:port at which clients are to reach a listener; false for
- *   shortLived, where its speed is looked at
+ * @param more version of Apache Kafka, such as 2.8.2; host:port at which clients are to reach a listener; users; false
+ *   for shortLived, where its speed is looked at
  */
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
   protocols: readonly string[] = [],
-  more: Pick<BrokerOptions, "advertised" | "version" | "shortLived"> = {},
+  more: Pick<BrokerOptions, "advertised" | "version" | "users" | "shortLived"> = {},
 ): Promise<TestBroker> {
   const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });

@@ -3,18 +3,24 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { serviceArguments } from "../system/service.ts";
-import { runTool } from "./java_tools.ts";
+import { setRights } from "./rights.ts";
 import { Stage } from "./scene.ts";
 
 const PASSWORD = "Tr0ub4dor&3";
 const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
-const stage = await Stage.open({
-  "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-  "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
-  "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-  "super.users": "User:ANONYMOUS",
-}, ["SASL_PLAINTEXT"]);
+const stage = await Stage.open(
+  {
+    "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+    "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+  },
+  ["SASL_PLAINTEXT"],
+  {
+    users: [{ name: "carol", password: PASSWORD, mechanism: "SCRAM-SHA-256" }],
+  },
+);
 
 async function check(folder: string, flags: Readonly<Record<string, string>>) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -24,11 +30,6 @@ async function check(folder: string, flags: Readonly<Record<string, string>>) {
   const decoder = new TextDecoder();
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
-
-const allow = (...what: string[]) =>
-  // deno-fmt-ignore
-  runTool("org.apache.kafka.tools.AclCommand", ["--bootstrap-server", stage.broker.bootstrap, "--add",
-    "--allow-principal", "User:carol", ...what]);
 
 stage.test("--check looks at topics and rights, and joins, creates and commits nothing", async () => {
   const { bootstrap } = stage.broker;
@@ -54,9 +55,6 @@ stage.test("--check looks at topics and rights, and joins, creates and commits n
     assertEquals(created.code, 0, created.err);
     assertStringIncludes(created.out, "a start would create not-there");
 
-    // deno-fmt-ignore
-    await runTool("kafka.admin.ConfigCommand", ["--bootstrap-server", bootstrap, "--alter", "--add-config",
-      `SCRAM-SHA-256=[password=${PASSWORD}]`, "--entity-type", "users", "--entity-name", "carol"]);
     const asCarol = {
       ...flags,
       "kafka.bootstrap.servers": stage.broker.addressOf("SASL_PLAINTEXT"),
@@ -64,16 +62,10 @@ stage.test("--check looks at topics and rights, and joins, creates and commits n
       "kafka.sasl.username": "carol",
       "kafka.sasl.password": PASSWORD,
     };
-    await allow("--operation", "Describe", "--topic", "*");
-    await allow("--operation", "Describe", "--group", group);
-    await allow(
-      "--operation",
-      "Describe",
-      "--transactional-id",
-      group,
-      "--resource-pattern-type",
-      "prefixed",
-    );
+    const allow = setRights.bind(null, bootstrap, "carol", "allow");
+    await allow(["Describe"], { topic: "*" });
+    await allow(["Describe"], { group });
+    await allow(["Describe"], { transactionalIds: group });
     const few = await check(folder, asCarol);
     assertEquals(few.code, 2, few.out);
     for (const key of ["transaction.input.topic", "query.input.topic"] as const) {
@@ -81,8 +73,8 @@ stage.test("--check looks at topics and rights, and joins, creates and commits n
     }
     assertStringIncludes(few.err, "(query.output.topic)");
     assertStringIncludes(few.err, `Read on group ${group} (kafka.group.id)`);
-    await allow("--operation", "All", "--topic", "*");
-    await allow("--operation", "Read", "--group", group);
+    await allow(["All"], { topic: "*" });
+    await allow(["Read"], { group });
     const enough = await check(folder, asCarol);
     assertEquals(enough.code, 0, enough.err);
 

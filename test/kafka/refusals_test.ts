@@ -5,8 +5,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { serviceArguments, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { freePort } from "./broker.ts";
 import { Certificates } from "./certificates.ts";
-import { runTool } from "./java_tools.ts";
 import { Loader } from "./load.ts";
+import { setRights } from "./rights.ts";
 import { Stage } from "./scene.ts";
 import { exitCode, stockOf, until } from "./until.ts";
 
@@ -36,17 +36,16 @@ const stage = await Stage.open(
     "super.users": "User:ANONYMOUS;User:alice",
   },
   ["SSL", "SASL_PLAINTEXT", "SASL_SSL"],
-  { advertised: { SSL: DEAD } },
+  {
+    advertised: { SSL: DEAD },
+    users: ["alice", "carol"].map((name) => ({
+      name,
+      password: PASSWORD,
+      mechanism: "SCRAM-SHA-256",
+    })),
+  },
 );
 const { broker } = stage;
-
-if (!stage.skipped) {
-  for (const user of ["alice", "carol"]) {
-    // deno-fmt-ignore
-    await runTool("kafka.admin.ConfigCommand", ["--bootstrap-server", broker.bootstrap, "--alter", "--add-config",
-      `SCRAM-SHA-256=[password=${PASSWORD}]`, "--entity-type", "users", "--entity-name", user]);
-  }
-}
 
 const at = (protocol: string) => ({ "kafka.bootstrap.servers": broker.addressOf(protocol) });
 const tls = {
@@ -128,18 +127,17 @@ stage.test("SASL sessions too short to be renewed: exit 2", async () => {
   assertStringIncludes(line, "connections.max.reauth.ms");
 });
 
+/** Gives carol all that a job needs but to see settings of topics. */
+async function allowWork(group: string): Promise<void> {
+  const allow = setRights.bind(null, broker.bootstrap, "carol", "allow");
+  await allow(["Read", "Write", "Describe"], { topic: "*" });
+  await allow(["Read"], { group });
+  await allow(["Write", "Describe"], { transactionalIds: group });
+}
+
 stage.test("a user without the right to see settings of topics: a warning, and the job works", async () => {
   const scene = await stage.scene(1);
-  const allow = (...what: string[]) =>
-    // deno-fmt-ignore
-    runTool("org.apache.kafka.tools.AclCommand", ["--bootstrap-server", broker.bootstrap, "--add",
-      "--allow-principal", "User:carol", ...what]);
-  // deno-fmt-ignore
-  await allow("--operation", "Read", "--operation", "Write", "--operation", "Describe", "--topic", "*");
-  await allow("--operation", "Read", "--group", scene.group);
-  // deno-fmt-ignore
-  await allow("--operation", "Write", "--operation", "Describe", "--transactional-id", scene.group,
-    "--resource-pattern-type", "prefixed");
+  await allowWork(scene.group);
   const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
   await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
   await loader.close();
@@ -151,32 +149,19 @@ stage.test("a user without the right to see settings of topics: a warning, and t
 });
 
 stage.test("the right to write to an output, or to see it, that is withdrawn while the job runs: exit 2, naming it", async () => {
-  const acls = (...what: string[]) =>
-    runTool("org.apache.kafka.tools.AclCommand", [
-      "--bootstrap-server",
-      broker.bootstrap,
-      "--add",
-      ...what,
-    ]);
   for (
     const [right, says] of [["Write", "to write to"], ["Describe", "may not see topic"]] as const
   ) {
     const scene = await stage.scene(1);
     const topic = scene.topics["transaction.output.topic"];
-    const allow = (...what: string[]) => acls("--allow-principal", "User:carol", ...what);
-    // deno-fmt-ignore
-    await allow("--operation", "Read", "--operation", "Write", "--operation", "Describe", "--topic", "*");
-    await allow("--operation", "Read", "--group", scene.group);
-    // deno-fmt-ignore
-    await allow("--operation", "Write", "--operation", "Describe", "--transactional-id", scene.group,
-      "--resource-pattern-type", "prefixed");
+    await allowWork(scene.group);
     const service = await scene.start({
       ...at("SASL_PLAINTEXT"),
       ...scram("carol"),
       "kafka.partition.discovery.interval.ms": "300",
     });
     await waitReady(service);
-    await acls("--deny-principal", "User:carol", "--operation", right, "--topic", topic);
+    await setRights(broker.bootstrap, "carol", "deny", [right], { topic });
     const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
     await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
     await loader.close();

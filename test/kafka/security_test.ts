@@ -4,8 +4,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
 import { Certificates } from "./certificates.ts";
-import { runTool } from "./java_tools.ts";
 import { Loader } from "./load.ts";
+import { setRights } from "./rights.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { untilStock } from "./until.ts";
 
@@ -22,19 +22,29 @@ await certificates.makeCertificate("broker", "authority");
 await certificates.makeCertificate("client", "authority");
 await Deno.writeTextFile(file("password"), `${PASSWORD}\n`);
 
-const stage = await Stage.open({
-  "ssl.keystore.type": "PEM",
-  "ssl.keystore.location": await certificates.makeStore("broker"),
-  "ssl.truststore.type": "PEM",
-  "ssl.truststore.location": file("authority.pem"),
-  "listener.name.ssl.ssl.client.auth": "required",
-  "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
-  "listener.name.sasl_ssl.plain.sasl.jaas.config": `${PLAIN} required user_alice="${PASSWORD}";`,
-  "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
-  "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": `${SCRAM} required;`,
-  "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-  "super.users": "User:ANONYMOUS;User:alice;User:CN=client",
-}, ["SSL", "SASL_SSL"]);
+const stage = await Stage.open(
+  {
+    "ssl.keystore.type": "PEM",
+    "ssl.keystore.location": await certificates.makeStore("broker"),
+    "ssl.truststore.type": "PEM",
+    "ssl.truststore.location": file("authority.pem"),
+    "listener.name.ssl.ssl.client.auth": "required",
+    "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+    "listener.name.sasl_ssl.plain.sasl.jaas.config": `${PLAIN} required user_alice="${PASSWORD}";`,
+    "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
+    "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": `${SCRAM} required;`,
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS;User:alice;User:CN=client",
+  },
+  ["SSL", "SASL_SSL"],
+  {
+    users: [
+      { name: "alice", password: PASSWORD, mechanism: "SCRAM-SHA-256" },
+      { name: "alice", password: PASSWORD, mechanism: "SCRAM-SHA-512" },
+      { name: "bob", password: PASSWORD, mechanism: "SCRAM-SHA-256" },
+    ],
+  },
+);
 
 /** Parameters for TLS, with the certificate of a client or without. */
 const tls = (protocol: string, more: Record<string, string> = {}) => ({
@@ -85,12 +95,6 @@ stage.test("a broker that wants a certificate of the client: exit 2", async () =
 
 for (const mechanism of ["plain", "scram-sha-256", "scram-sha-512"]) {
   stage.test(`SASL ${mechanism} by TLS: a wrong password is exit 2, and is told nowhere`, async () => {
-    const upper = mechanism.toUpperCase();
-    if (mechanism !== "plain") {
-      // deno-fmt-ignore
-      await runTool("kafka.admin.ConfigCommand", ["--bootstrap-server", stage.broker.bootstrap, "--alter",
-        "--add-config", `${upper}=[password=${PASSWORD}]`, "--entity-type", "users", "--entity-name", "alice"]);
-    }
     const scene = await stage.scene(1);
     const text = await scene.refused({
       ...sasl(mechanism),
@@ -106,24 +110,18 @@ for (const mechanism of ["plain", "scram-sha-256", "scram-sha-512"]) {
 
 stage.test("a user without rights: exit 2, with the right that is missing", async () => {
   const { bootstrap } = stage.broker;
-  // deno-fmt-ignore
-  await runTool("kafka.admin.ConfigCommand", ["--bootstrap-server", bootstrap, "--alter", "--add-config",
-    `SCRAM-SHA-256=[password=${PASSWORD}]`, "--entity-type", "users", "--entity-name", "bob"]);
   const scene = await stage.scene(1);
   const asBob = sasl("scram-sha-256", { "kafka.sasl.username": "bob" });
   // Topics without the right to describe them are not to be seen.
   assertStringIncludes(await scene.refused(asBob), "the right to");
-  const allow = (...what: string[]) =>
-    // deno-fmt-ignore
-    runTool("org.apache.kafka.tools.AclCommand", ["--bootstrap-server", bootstrap, "--add",
-      "--allow-principal", "User:bob", "--operation", "All", ...what]);
-  await allow("--topic", "*");
+  const allow = setRights.bind(null, bootstrap, "bob", "allow", ["All"]);
+  await allow({ topic: "*" });
   const group = await scene.refused(asBob);
   assertStringIncludes(group, "read with its consumer group");
-  await allow("--group", scene.group);
+  await allow({ group: scene.group });
   const transactions = await scene.refused(asBob);
   assertStringIncludes(transactions, "transactional ids that begin with its group id");
-  await allow("--transactional-id", scene.group, "--resource-pattern-type", "prefixed");
+  await allow({ transactionalIds: scene.group });
   await works(scene, await scene.start(asBob));
 });
 

@@ -33,11 +33,19 @@ export interface BrokerOptions {
   readonly listeners?: Readonly<Record<string, number>>;
   /** host:port at which clients are to reach a listener, by its security protocol; by default where it is. */
   readonly advertised?: Readonly<Record<string, string>>;
+  /** Users that it knows from its first start on (KRaft). */
+  readonly users?: readonly ScramUser[];
   /** Goes on when this process has ended. */
   readonly detached?: boolean;
   readonly heapMb?: number;
   /** It lives for a few minutes: its code is compiled quickly rather than well (see QUICK_JAVA). */
   readonly shortLived?: boolean;
+}
+
+export interface ScramUser {
+  readonly name: string;
+  readonly password: string;
+  readonly mechanism: string;
 }
 
 export interface Broker {
@@ -112,7 +120,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const config = `${folder}/server.properties`;
   await Deno.writeTextFile(config, serverProperties(options));
   const zooKeeper = needsZooKeeper(version) ? await startZooKeeper(options, libs) : null;
-  if (!zooKeeper && !await exists(`${folder}/logs/meta.properties`)) await format(libs, config);
+  if (!zooKeeper && !await exists(`${folder}/logs/meta.properties`)) {
+    await format(libs, config, options.users);
+  }
   const java = { ...options, libs, program: ["kafka.Kafka", config], log: `${folder}/broker.log` };
   const from = performance.now();
   let broker = startJava(java);
@@ -134,11 +144,19 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 }
 
 /** Prepares the folder of a broker that keeps its metadata itself (KRaft). */
-async function format(libs: string, config: string): Promise<void> {
+async function format(
+  libs: string,
+  config: string,
+  users: readonly ScramUser[] = [],
+): Promise<void> {
   const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: "base64url" })
     .replaceAll("=", "").replace(/^-/, "A");
   const tool = ["-cp", `${libs}/*`, "kafka.tools.StorageTool"];
-  await run("java", [...QUICK_JAVA, ...tool, "format", "-t", id, "-c", config]);
+  const scram = users.flatMap(({ name, password, mechanism }) => [
+    "--add-scram",
+    `${mechanism}=[name=${name},password=${password}]`,
+  ]);
+  await run("java", [...QUICK_JAVA, ...tool, "format", "-t", id, "-c", config, ...scram]);
 }
 
 /** Starts ZooKeeper, unless that of the broker's life before still runs; answers its pid. */
