@@ -32,7 +32,10 @@ const FAILURE_LINES = 12;
 /** Files that take so long are named. */
 const SLOW_SECONDS = 10;
 
-/** Suites at one time: most of the real ones wait more than they compute, so two cores serve two. */
+/**
+ * Suites at one time. Of those whose files wait more than they compute, two files run at a time as well (jobs), so
+ * that the processors are busy.
+ */
 const SIDE_BY_SIDE = Math.min(2, navigator.hardwareConcurrency);
 
 /** Runs a suite; what it says is printed in one piece when it has ended. */
@@ -42,14 +45,19 @@ async function run(suite: Suite): Promise<Outcome> {
   const said = `${folder}/output`;
   const file = suite.kind === "tests" ? `${folder}/report.xml` : null;
   const [command, ...rest] = suite.args;
-  const args = [command!, ...(file ? [`--junit-path=${file}`] : []), ...rest];
+  const args = [
+    command!,
+    ...(file ? [`--junit-path=${file}`] : []),
+    ...(suite.jobs ? ["--parallel"] : []),
+    ...rest,
+  ];
   console.log(`-- ${suite.name}: what it says meanwhile is in ${said}`);
   const shared = suite.broker ? await brokerOfSuite() : null;
   // A shell puts both streams into one file, in the order in which they were written.
   const { code } = await new Deno.Command("sh", {
     args: ["-c", 'exec "$@" > "$0" 2>&1', said, Deno.execPath(), ...args],
     stdin: "null",
-    env: shared?.env ?? {},
+    env: { ...shared?.env, ...(suite.jobs ? { DENO_JOBS: String(suite.jobs) } : {}) },
   }).output();
   await shared?.remove();
   const report = file

@@ -6,6 +6,8 @@ export interface Suite {
   readonly args: readonly string[];
   /** Tests are counted one by one; a check is one. */
   readonly kind: "check" | "tests";
+  /** Files that run at one time, in an order of Deno's; one after the other by default. */
+  readonly jobs?: number;
   /** Its files share a plain broker of Apache Kafka, which is removed behind it. */
   readonly broker?: true;
   /** Part of `deno task check`. */
@@ -28,10 +30,11 @@ export const SUITES: readonly Suite[] = [
     name: "Apache Kafka",
     args: ["test", "--no-check", "--allow-all", "--ignore=test/kafka/unit", "test/kafka"],
     kind: "tests",
+    jobs: 2,
     broker: true,
   },
   // No flag and no permission: what a newcomer types first.
-  { name: "unit tests", args: ["test", "--no-check"], kind: "tests", quick: true },
+  { name: "unit tests", args: ["test", "--no-check"], kind: "tests", jobs: 2, quick: true },
   { name: "format", args: ["fmt", "--check"], kind: "check", quick: true },
   { name: "lint", args: ["lint"], kind: "check", quick: true },
   {
@@ -56,11 +59,13 @@ export const SUITES: readonly Suite[] = [
     name: "real faults",
     args: ["test", "--no-check", "--allow-all", "test/faults"],
     kind: "tests",
+    jobs: 2,
   },
   {
     name: "the real service",
     args: ["test", "--no-check", "--allow-all", "test/system"],
     kind: "tests",
+    jobs: 2,
   },
   {
     name: "simulation",
@@ -74,7 +79,7 @@ export const SUITES: readonly Suite[] = [
     kind: "tests",
   },
   {
-    name: "crashes at every write, checkpoints and floods, four times the cases",
+    name: "crashes at every write, damage, checkpoints and floods, four times the cases",
     args: [
       "test",
       "--no-check",
@@ -82,6 +87,11 @@ export const SUITES: readonly Suite[] = [
       "test/wasm/fold_test.ts",
       "test/wasm/flood_test.ts",
       "test/engine/recovery_test.ts",
+      "test/log/embedded_crash_test.ts",
+      "test/service/savepoint_test.ts",
+      "test/state/checkpoint_store_test.ts",
+      "test/state/damage_test.ts",
+      "test/testing/watermark_recovery_test.ts",
       "--",
       "--times=4",
     ],
