@@ -89,6 +89,7 @@ export const SUITES: readonly Suite[] = [
       "test/engine/recovery_test.ts",
       "test/log/embedded_crash_test.ts",
       "test/service/savepoint_test.ts",
+      "test/service/sinks_test.ts",
       "test/state/checkpoint_store_test.ts",
       "test/state/damage_test.ts",
       "test/testing/watermark_recovery_test.ts",
