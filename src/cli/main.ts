@@ -12,11 +12,11 @@ import {
   addressOf,
   Instance,
   type ItemTransactionJob,
-  lookAtFiles,
   MACHINE,
   machineMemory,
   type RunningJob,
 } from "../service/mod.ts";
+import { lookAtFiles } from "../kv/mod.ts";
 import { Conditions, flushOutputs, standardError, standardOutput } from "../engine/mod.ts";
 import {
   environmentName,

@@ -13,17 +13,12 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
-import type { FileDisk } from "../kv/mod.ts";
+import { type FileDisk, MissingFileError, openWatchedKv } from "../kv/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { GENERATED_TOPIC, generatedStream } from "../service/generated_stream.ts";
 import { ItemTransactionJob } from "../service/item_transaction_job.ts";
 import type { Parameters } from "../parameters/parameters.ts";
-import {
-  MACHINE,
-  MissingFileError,
-  openWatchedKv,
-  type Surroundings,
-} from "../service/surroundings.ts";
+import { MACHINE, type Surroundings } from "../service/surroundings.ts";
 import type { InputStream, OutputStream } from "../service/streams.ts";
 
 /** Topics of the embedded log. */

@@ -5,16 +5,7 @@ import { existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { checkIsFile, knownTrouble, pathTrouble } from "../types/mod.ts";
 import { type Kv, toKv } from "./kv.ts";
-
-/** A KV file that cannot be used, and why. */
-export class KvFileError extends Error {
-  override readonly name = "KvFileError";
-
-  /** @param remedy what the user may do, a sentence without full stop; null = look at the file and its disk */
-  constructor(message: string, readonly remedy: string | null = null, options?: ErrorOptions) {
-    super(message, options);
-  }
-}
+import { KvFileError } from "./kv_file_error.ts";
 
 /** Stock, and who bought it: for their user alone. SQLite gives the files beside it the same mode. */
 const FILE_MODE = 0o600;

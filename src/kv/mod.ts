@@ -1,6 +1,7 @@
 // kv: Deno KV.
 //
-// What lives here: opening a file of Deno KV, its lock, watching its calls, its damage, and what its errors mean.
+// What lives here: opening a file of Deno KV, its lock, watching its calls, its damage, what its errors mean, room on its
+// disk. The only room that opens Deno KV.
 // What may not: what a log or a store keeps in it.
 //
 // Keys and values go in and come out as they are; only their calls are watched.
@@ -14,14 +15,17 @@ export {
   toKv,
 } from "./kv.ts";
 export type { FileDisk } from "./file_disk.ts";
+export { freeBytes } from "./free_bytes.ts";
+export { openKvFile, openKvFileToRead, openKvInMemory, unusedBytes } from "./kv_file.ts";
+export { KvFileError } from "./kv_file_error.ts";
 export {
-  KvFileError,
-  lookAtKvFile,
-  moveKvFile,
-  openKvFile,
-  openKvFileToRead,
-  openKvInMemory,
-  unusedBytes,
-} from "./kv_file.ts";
+  type KvFileOptions,
+  type KvOpener,
+  lookAtFiles,
+  MissingFileError,
+  moveMachineKv,
+  openMachineKv,
+  openWatchedKv,
+} from "./open_watched.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
 export { isNoRoom, NoRoomError, WriteFailedError } from "./write_errors.ts";

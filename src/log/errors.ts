@@ -1,12 +1,6 @@
-/** The job cannot go on by itself: exit 2 with what is wrong and what to do. */
-export class StopError extends Error {
-  override readonly name = "StopError";
+import { StopError } from "../types/mod.ts";
 
-  /** @param remedy what the user may do, a sentence without full stop */
-  constructor(message: string, readonly remedy: string, options?: ErrorOptions) {
-    super(message, options);
-  }
-}
+export { StopError };
 
 /** A batch of the log cannot be read. It is read once more, from its log, before the job stops. */
 export class DamagedBatchError extends StopError {

@@ -37,4 +37,4 @@ export {
   type Wiring,
 } from "./streams.ts";
 export type { SinkFigures } from "./sink_worker.ts";
-export { lookAtFiles, MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";
+export { MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";

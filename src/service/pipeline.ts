@@ -1,4 +1,5 @@
 import { appendable, computed, type Log } from "../log/mod.ts";
+import { openWatchedKv } from "../kv/mod.ts";
 import {
   CheckpointStore,
   type FoldParameters,
@@ -21,7 +22,7 @@ import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import { openSinks } from "./sinks.ts";
 import type { Wiring } from "./streams.ts";
-import { MACHINE, openWatchedKv, type Surroundings } from "./surroundings.ts";
+import { MACHINE, type Surroundings } from "./surroundings.ts";
 import { tellThroughput } from "./throughput.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import { startWorkers } from "./start_workers.ts";

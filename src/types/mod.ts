@@ -18,6 +18,7 @@ export * from "./record_batch.ts";
 export { type Chance, type Clock, randomId, systemChance, systemClock } from "./clock.ts";
 export { escapeAllControls, escapeControls } from "./controls.ts";
 export { Deadlines } from "./deadlines.ts";
+export { StopError } from "./stop_error.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { Slices, Turns } from "./slices.ts";
 export { assertThat, BrokenPromiseError } from "./assertions.ts";

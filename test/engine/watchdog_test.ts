@@ -11,7 +11,7 @@ import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
 import { StopError } from "../../src/log/mod.ts";
 import { HungError, toKv, watchKv } from "../../src/kv/mod.ts";
-import { openWatchedKv } from "../../src/service/surroundings.ts";
+import { openWatchedKv } from "../../src/kv/mod.ts";
 import { NO_FIGURES } from "../../src/engine/figures.ts";
 import { systemClock } from "../../src/types/mod.ts";
 import { Random } from "../model/random.ts";
@@ -80,7 +80,7 @@ Deno.test("a damaged KV file stops the job at once, with its path and what to do
     const error = await assertRejects(
       () =>
         openWatchedKv(
-          { clock, chance: () => 0.5, openKv },
+          { clock, openKv },
           { path: "data/state.kv", timeoutMs: 1000 },
           (kv) => kv.get(["a"]),
         ),

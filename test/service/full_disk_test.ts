@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Conditions } from "../../src/engine/mod.ts";
 import type { RunningJob } from "../../src/service/mod.ts";
 import { Disk } from "../../src/service/disk.ts";
-import { openWatchedKv } from "../../src/service/surroundings.ts";
+import { openWatchedKv } from "../../src/kv/mod.ts";
 import { NoRoomError } from "../../src/kv/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { Random } from "../model/random.ts";

@@ -9,7 +9,8 @@ import {
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { ParameterError, readSmallFile, SMALL_FILE_BYTES_MAX } from "../../src/parameters/mod.ts";
-import { KvFileError, moveKvFile, openKvFile, openKvFileToRead } from "../../src/kv/mod.ts";
+import { KvFileError, openKvFile, openKvFileToRead } from "../../src/kv/mod.ts";
+import { moveKvFile } from "../../src/kv/kv_file.ts";
 import { mountSmall } from "./small_disk.ts";
 
 const ROOT = new URL("../../", import.meta.url);
