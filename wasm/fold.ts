@@ -42,6 +42,7 @@ import {
   movedSegment,
   segmentOf,
 } from "./table";
+import { LINE_BYTES } from "./layout";
 import { copyCount, cutActive, preserveSlot } from "./copies";
 import { count, linked, windowMs } from "./windows";
 import { firing, followLog, recordTimestamp, windowFor, windowsDue } from "./time";
@@ -63,6 +64,7 @@ import { belongsHere } from "./partition";
 import { hasRoom, nextByte, setNextByte } from "./output";
 import { putJsonResult, putTextResult } from "./results";
 import {
+  AHEAD,
   CODE,
   HASH,
   ID,
@@ -94,6 +96,9 @@ export let outcomeCount: u32 = 0;
 
 /** Whether the block ended before a record that would add an item. */
 let stoppedAtNew: bool = false;
+
+/** Equal to no slot's code. */
+const NO_CODE: u64 = u64.MAX_VALUE;
 
 /** Loads that only warm the cache end up here, so that the compiler keeps them. */
 let touched: u32 = 0;
@@ -128,12 +133,16 @@ export function runBatch(): i32 {
     const wait = whatFirst();
     if (wait) return wait;
     let end = readBlock();
-    touchLines(end);
-    end = applyBlock(end);
+    findHomes(end);
+    touch(end);
+    findSlots(end);
+    touch(end);
     if (windowMs) {
-      touchAccumulators(end);
-      countBlock(end);
+      findAccumulators(end);
+      touch(end);
     }
+    end = applyBlock(end);
+    if (windowMs) countBlock(end);
     if (flags & EMIT) {
       if (flags & DISCARD_RESULTS) emitSides(end);
       else format == Format.Json ? emitJson(end) : emitText(end);
@@ -168,23 +177,54 @@ function whatFirst(): i32 {
   return growFull() && ensure(bytes) ? Code.Done : Code.OutOfMemory;
 }
 
-/** Loads the line of every item: in a loop this short many loads wait for memory together. */
-function touchLines(end: usize): void {
+// ---- between the passes: what the next one needs is found, and loaded into the cache ----
+
+/** Loads what stands AHEAD of each record: in a loop this short many loads wait for memory together. */
+function touch(end: usize): void {
   let sum: u32 = 0;
-  for (let r = block; r < end; r += RECORD_BYTES) {
-    if (!load<u32>(r, REASON)) sum += load<u32>(homeAddress(load<u64>(r, HASH)));
-  }
+  for (let r = block; r < end; r += RECORD_BYTES) sum += load<u32>(<usize> load<u32>(r, AHEAD));
   touched += sum;
 }
 
-/** Loads the newest accumulator of every item that a window counts. */
-function touchAccumulators(end: usize): void {
-  let sum: u32 = 0;
+/** Where the search for each item begins. A record without one has the hash of whatever stood there before. */
+function findHomes(end: usize): void {
   for (let r = block; r < end; r += RECORD_BYTES) {
-    if (load<u32>(r, REASON) || !load<u32>(r, WINDOW)) continue;
-    sum += load<u32>(linked(linkAddress(<usize> load<u32>(r, SLOT))));
+    store<u32>(r, <u32> homeAddress(load<u64>(r, HASH)), AHEAD);
   }
-  touched += sum;
+}
+
+/**
+ * Finds the slots of items that stand in their home lines; of the others the next line is ahead. Without
+ * branches, as none of it can be foretold.
+ */
+function findSlots(end: usize): void {
+  for (let r = block; r < end; r += RECORD_BYTES) {
+    const known = load<u64>(r, CODE), code = select(known, NO_CODE, known != 0);
+    const home = <usize> load<u32>(r, AHEAD);
+    const second = load<u64>(home, 8) == code, third = load<u64>(home, 16) == code;
+    const found = (load<u64>(home) == code) | second | third;
+    const slot = home + (<usize> second << 3) + (<usize> third << 4);
+    store<u32>(r, found ? <u32> slot : 0, SLOT);
+    const isLast = (home & (PAGE_BYTES - 1)) == PAGE_BYTES - LINE_BYTES;
+    store<u32>(r, <u32> (home + <usize> !(found | isLast) * LINE_BYTES), AHEAD);
+  }
+}
+
+/** Finds the slots that are left, and the newest accumulator of every item. */
+function findAccumulators(end: usize): void {
+  for (let r = block; r < end; r += RECORD_BYTES) {
+    store<u32>(r, 0, AHEAD);
+    if (load<u32>(r, REASON)) continue;
+    let slot = <usize> load<u32>(r, SLOT);
+    if (!slot) {
+      const code = load<u64>(r, CODE);
+      if (!code) continue;
+      slot = find(code, load<u64>(r, HASH));
+      store<u32>(r, <u32> slot, SLOT);
+      if (!slot) continue;
+    }
+    store<u32>(r, <u32> linked(linkAddress(slot)), AHEAD);
+  }
 }
 
 // ---- pass 2: apply ----
@@ -214,7 +254,7 @@ function applyBlock(end: usize): usize {
     setPosition(baseOffset + <i64> load<u32>(r, OFFSET_DELTA) + 1);
     const reason = load<u32>(r, REASON);
     if (reason) countInvalid(reason);
-    else applyRecord(r, timestamp, replay);
+    else applyRecord(r, end, timestamp, replay);
     if (windowMs && !replay && windowsDue() && r + RECORD_BYTES < end) {
       readAgain(r + RECORD_BYTES, end);
       end = r + RECORD_BYTES;
@@ -234,9 +274,12 @@ function addsItem(r: usize): bool {
 
 /** Executes one valid transaction. */
 @inline
-function applyRecord(r: usize, timestamp: i64, replay: bool): void {
+function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   const code = load<u64>(r, CODE), hash = load<u64>(r, HASH);
-  let slot = code ? find(code, hash) : findId(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
+  let slot = <usize> load<u32>(r, SLOT);
+  if (!slot) {
+    slot = code ? find(code, hash) : findId(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
+  }
   if (!slot && !belongsHere(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH))) {
     store<u32>(r, Reason.WrongPartition, REASON);
     countInvalid(Reason.WrongPartition);
@@ -246,7 +289,7 @@ function applyRecord(r: usize, timestamp: i64, replay: bool): void {
   const quantity = load<i64>(r, QUANTITY), before = slot ? stockOf(slot) : ABSENT;
   const after = apply(before == ABSENT ? 0 : before, quantity), succeeded = after != REJECTED;
   // An unseen item whose transaction fails stays in the table only as long as a window counts it.
-  if (!slot && (succeeded || window)) slot = insertOf(r);
+  if (!slot && (succeeded || window)) slot = insertOf(r, end);
   if (succeeded) {
     if (cutActive) preserveSlot(<u32> (hash >> 56), slot);
     setStock(slot, after);
@@ -260,13 +303,14 @@ function applyRecord(r: usize, timestamp: i64, replay: bool): void {
   store<u32>(r, <u32> window, WINDOW);
 }
 
-/** Inserts the record's item; when that moved its segment, looks up the slots of the records before it again. */
-function insertOf(r: usize): usize {
+/** Inserts the record's item; when that moved its segment, looks up the slots of the others again. */
+function insertOf(r: usize, end: usize): usize {
   const slot = insert(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
   if (!movedSegment) return slot;
-  for (let q = block; q < r; q += RECORD_BYTES) {
+  for (let q = block; q < end; q += RECORD_BYTES) {
     if (
-      load<u32>(q, REASON) || !load<u32>(q, SLOT) || segmentOf(load<u64>(q, HASH)) != movedSegment
+      q == r || load<u32>(q, REASON) || !load<u32>(q, SLOT) ||
+      segmentOf(load<u64>(q, HASH)) != movedSegment
     ) continue;
     store<u32>(q, <u32> findId(<usize> load<u32>(q, ID), load<u32>(q, ID_LENGTH)), SLOT);
   }

@@ -10,7 +10,7 @@ export const ID: usize = 40; // u32: address of the item id's bytes
 export const ID_LENGTH: usize = 44; // u32
 export const VALUE: usize = 48; // u32: address
 export const VALUE_LENGTH: usize = 52; // u32
-export const SLOT: usize = 56; // u32: slot of the item, 0 = not in the table
+export const SLOT: usize = 56; // u32: slot of the item, 0 = not in the table, or not found yet
 export const WINDOW: usize = 60; // u32: window to count in, 0 = none
 export const REASON: usize = 64; // u32: Reason
 export const SUCCEEDED: usize = 68; // u32: 0 or 1
@@ -22,6 +22,7 @@ export const JSON_ID: usize = 84;
 export const JSON_TS: usize = 92;
 export const JSON_QUANTITY: usize = 100;
 export const JSON_ESCAPED: usize = 108; // u32: 1 when the item id was written with escapes
+export const AHEAD: usize = 112; // u32: address that the next pass needs
 
 /** Reason or outcome of reading one value. */
 @inline

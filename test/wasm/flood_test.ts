@@ -125,6 +125,21 @@ Deno.test("a segment with most of the items is encoded and restored in slices, w
   assertEquals(segmentsOf(restored), segments);
 });
 
+Deno.test("items of a block in which their segment grows keep what is booked on them", () => {
+  const all = floodOf("inline, one segment");
+  const ids = all.slice(0, 250);
+  for (const options of [PLAIN, WINDOWS]) {
+    // Known items before and behind the ones that make the segment grow, in the same block.
+    const order = ids.flatMap((id, i) => [id, ids[i * 7 % (i + 1)]!, id, ids[i * 11 % (i + 1)]!]);
+    const core = new Core(options, systemChance);
+    fold(core, order, () => 0, 1);
+    fold(core, [...order].reverse(), () => 0, 1);
+    const expected = ids.map((id) => 2n * BigInt(order.filter((other) => other === id).length));
+    assertEquals(core.lookUp(ids.map((id) => encodeUtf8(id))), expected);
+    assert(core.info.growths > 3);
+  }
+});
+
 Deno.test("unseen items leave a segment that was cut into shards", () => {
   const ids = FLOODS["stored, one hash"](70_000);
   const driver = new Driver(WINDOWS);
