@@ -2,19 +2,7 @@
 
 import { cpuSeconds, peakResidentBytes } from "../process_figures.ts";
 import type { Job } from "./engines.ts";
-
-/** Of one run. CPU is that of all threads of the process. */
-export interface Figures {
-  /** CPU-seconds per million records in the steady state: from 30 % of the records on. */
-  readonly cpu: number;
-  /** The same of the broker; 0 without one. */
-  readonly brokerCpu: number;
-  /** CPU-seconds per million records from the start of the process to the last record. */
-  readonly wholeCpu: number;
-  /** Records a second in the steady state. */
-  readonly rate: number;
-  readonly peakBytes: number;
-}
+import type { Figures } from "./figures.ts";
 
 const STEADY_FROM = 0.3;
 const LOOK_MS = 100;
@@ -64,10 +52,22 @@ export async function measureRecords(
   return await figuresOf(job, first, last);
 }
 
+export interface Period {
+  /** The warm-up takes so long, and goes on until so much CPU was used: on a busy machine time alone warms nothing. */
+  readonly warmUpSeconds: number;
+  readonly warmUpCpuSeconds: number;
+  readonly seconds: number;
+}
+
 /** Measures a job that has no end for some seconds, behind a warm-up. */
-export async function measureSeconds(job: Job, warmUp: number, seconds: number): Promise<Figures> {
-  await sleep(1000 * warmUp);
-  const first = await sampleOf(job, null);
+export async function measureSeconds(job: Job, period: Period): Promise<Figures> {
+  const { warmUpSeconds, warmUpCpuSeconds, seconds } = period;
+  await sleep(1000 * warmUpSeconds);
+  let first = await sampleOf(job, null);
+  while (first.cpu < warmUpCpuSeconds) {
+    await sleep(LOOK_MS);
+    first = await sampleOf(job, null);
+  }
   await sleep(1000 * seconds);
   return await figuresOf(job, first, await sampleOf(job, null));
 }

@@ -1,0 +1,195 @@
+// The figures as tables and charts. Nothing here reads or writes a file.
+
+import type { Measurement, Row, Spread } from "./figures.ts";
+import { rowsOf } from "./figures.ts";
+import { KEY_SETS, type KeySet } from "./input.ts";
+import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
+
+export const ENGINE_TITLES: Readonly<Record<EngineName, string>> = {
+  stockflow: "stockflow",
+  flink: "Apache Flink 2.2.1",
+  streams: "Kafka Streams 4.1.0",
+};
+
+const KEY_TITLES: Readonly<Record<KeySet, string>> = {
+  item: "`item_<n>`, all about as frequent",
+  uuid: "UUIDs, all about as frequent",
+  pareto: "`item_<n>`, drawn from the seed's Pareto distribution (shape 15)",
+};
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+/** A table of Markdown; `deno fmt` aligns it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map(line).join("\n");
+}
+
+const fixed = (digits: number) => (n: number) => n.toFixed(digits);
+const gibibytes = (n: number) => `${(n / 2 ** 30).toFixed(2)} GiB`;
+const perSecond = (n: number) =>
+  n >= 1e6 ? `${(n / 1e6).toFixed(2)} M` : `${Math.round(n / 1e3)} k`;
+
+/** The median, and from where to where the rounds reach. */
+function show({ median, min, max }: Spread, text: (n: number) => string): string {
+  return min === max ? text(median) : `${text(median)} (${text(min)} to ${text(max)})`;
+}
+
+/** How many times as much a peer takes as stockflow. */
+function times(row: Row, rows: readonly Row[]): string {
+  const ours = rows.find((r) => r.work === row.work && r.engine === "stockflow");
+  if (!ours || row.engine === "stockflow") return "";
+  return `${(row.of.cpu.median / ours.of.cpu.median).toFixed(1)} times ours`;
+}
+
+function tableOf(rows: readonly Row[]): string {
+  const head = [
+    "work",
+    "engine",
+    "CPU-s per million records",
+    "compared",
+    "with start and warm-up",
+    "the broker's",
+    "records/s",
+    "peak RSS",
+  ];
+  return table(
+    head,
+    rows.map((row) => [
+      row.work,
+      ENGINE_TITLES[row.engine],
+      show(row.of.cpu, fixed(2)),
+      times(row, rows),
+      show(row.of.wholeCpu, fixed(2)),
+      DESCRIPTIONS[row.work].generated ? "" : show(row.of.brokerCpu, fixed(2)),
+      show(row.of.rate, perSecond),
+      show(row.of.peakBytes, gibibytes),
+    ]),
+  );
+}
+
+/** One line for each work: what a million records cost in each engine. */
+export function shortTable(rows: readonly Row[]): string {
+  const works = [...new Set(rows.map(({ work }) => work))];
+  const cell = (work: Work, engine: EngineName) => {
+    const row = rows.find((r) => r.work === work && r.engine === engine);
+    if (!row) return "";
+    const compared = times(row, rows);
+    return row.of.cpu.median.toFixed(2) + (compared === "" ? "" : ` (${compared})`);
+  };
+  return table(
+    ["CPU-seconds per million records", ...Object.values(ENGINE_TITLES)],
+    works.map((work) => [
+      `${work}: ${DESCRIPTIONS[work].title}`,
+      ...(Object.keys(ENGINE_TITLES) as EngineName[]).map((engine) => cell(work, engine)),
+    ]),
+  );
+}
+
+/** A specification of Vega-Lite: a bar for each engine, by work. */
+export function chartOf(rows: readonly Row[], what: "cpu" | "peakBytes"): unknown {
+  const values = rows.map(({ work, engine, of }) => ({
+    work: `${work}: ${DESCRIPTIONS[work].title}`,
+    engine: ENGINE_TITLES[engine],
+    value: what === "cpu" ? of.cpu.median : of.peakBytes.median / 2 ** 30,
+  }));
+  const order = Object.values(ENGINE_TITLES);
+  return {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    title: what === "cpu"
+      ? "CPU-seconds per million records (less is better)"
+      : "Peak memory in GiB (less is better)",
+    data: { values },
+    facet: {
+      row: {
+        field: "work",
+        title: null,
+        header: { labelAngle: 0, labelAlign: "left", labelOrient: "top", labelAnchor: "start" },
+      },
+    },
+    spec: {
+      width: 480,
+      height: { step: 18 },
+      encoding: {
+        y: { field: "engine", type: "nominal", sort: order, title: null },
+        x: { field: "value", type: "quantitative", title: null, axis: { grid: false } },
+      },
+      layer: [
+        {
+          mark: "bar",
+          encoding: {
+            color: {
+              field: "engine",
+              type: "nominal",
+              sort: order,
+              legend: null,
+              scale: { domain: order, range: ["#1b7837", "#e6843a", "#5b7db1"] },
+            },
+          },
+        },
+        {
+          mark: { type: "text", align: "left", dx: 4 },
+          encoding: { text: { field: "value", type: "quantitative", format: ".2f" } },
+        },
+      ],
+    },
+    resolve: { scale: { y: "independent" } },
+  };
+}
+
+export interface ReportOptions {
+  readonly all: readonly Measurement[];
+  readonly machine: string;
+  /** Files of the charts, by key set, as the page names them. */
+  readonly charts: Readonly<Partial<Record<KeySet, readonly string[]>>>;
+}
+
+/** bench/RESULTS.md */
+export function pageOf({ all, machine, charts }: ReportOptions): string {
+  const parts = [
+    "# stockflow beside Apache Flink and Kafka Streams",
+    "Written by `deno task bench:peers`; do not edit. One run on one machine: the same topics, the " +
+    "same work, and the same answers, which are compared. [peers/README.md](peers/README.md) has every " +
+    "setting of the peers with its reason, and says what stockflow saves by not doing it.",
+    `Machine: ${machine}. The broker (Apache Kafka 4.1.0) and the client that loads and measures are on the ` +
+    "same cores. Machines are noisy: compare ratios, within one table.",
+    "CPU is that of all threads of a process, as the kernel counts it, in the steady state: from 30 % of the " +
+    "records on (d and e: behind a warm-up). In parentheses: the smallest and the largest of the rounds.",
+    table(
+      ["work", "what"],
+      Object.entries(DESCRIPTIONS).map(([work, { title }]) => [work, title]),
+    ),
+  ];
+  for (const keys of KEY_SETS) {
+    const rows = rowsOf(all, keys);
+    if (rows.length === 0) continue;
+    parts.push(`## Items: ${KEY_TITLES[keys]}`, conditionsOf(all.filter((m) => m.keys === keys)));
+    parts.push(...(charts[keys] ?? []).map((file) => `![${KEY_TITLES[keys]}](${file})`));
+    parts.push(tableOf(rows));
+  }
+  return `${parts.join("\n\n")}\n`;
+}
+
+function conditionsOf(mine: readonly Measurement[]): string {
+  const distinct = (values: readonly number[]) =>
+    [...new Set(values)].filter((n) => n > 0).map((n) => `${n / 1e6} M`).join(" or ");
+  const rounds = Math.max(...mine.map(({ round }) => round));
+  const from = mine.map(({ at }) => at).sort()[0];
+  return `${distinct(mine.map(({ records }) => records))} records of ${
+    distinct(mine.map(({ items }) => items))
+  } items, ${
+    rounds === 1 ? "one round" : `${rounds} rounds, the engines in turn`
+  }, from ${from} on.`;
+}
+
+const MARK = "<!-- peers: written by deno task bench:peers -->";
+const END = "<!-- end of peers -->";
+
+/** The README with the part between its two marks written anew. */
+export function withPeers(readme: string, part: string): string {
+  const from = readme.indexOf(MARK);
+  const to = readme.indexOf(END);
+  if (from < 0 || to < from) throw new Error(`README.md has no ${MARK} and ${END}`);
+  return `${readme.slice(0, from + MARK.length)}\n\n${part}\n\n${readme.slice(to)}`;
+}
