@@ -18,6 +18,9 @@ import { StopError } from "../log/mod.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
+/** A line, which may be held back, says what the first so many have in common. */
+const LOOKED_AT_MAX = 20;
+
 /** A partition stops when more than this many ... */
 export const STRAYS_MAX = 100;
 /** ... of this many offsets in a row are stray; its first records are no exception. */
@@ -102,7 +105,7 @@ export class StrayGuard {
         topic,
         partition,
         offset: Number(letters[0]!.offset),
-        fits: whatFits(letters, this.place),
+        fits: whatFits(letters.slice(0, LOOKED_AT_MAX), this.place),
       },
     );
   }

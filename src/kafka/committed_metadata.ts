@@ -19,7 +19,7 @@ export interface BatchCrc {
 export interface LogIdentity {
   /** The topic's id (KIP-516); null where brokers have none, or it was not kept. */
   readonly topicId: string | null;
-  /** The last batch below the offset, where there is no topic id; null where it is not known. */
+  /** The last batch below the offset; null where it is not known. */
   readonly last: BatchCrc | null;
 }
 

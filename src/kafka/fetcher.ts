@@ -49,6 +49,8 @@ interface Buffer {
   /** End of the log as of the last fetch that found nothing behind the position; -1 = not known. */
   idleAt: number;
   failure: Error | null;
+  /** Something failed since the log was last known to be the same. */
+  isDoubtful: boolean;
   wake: (() => void) | null;
 }
 
@@ -76,9 +78,7 @@ export class Fetcher {
   #failures = 0;
   /** Answers in a row by which the topic is not there. */
   #gone = 0;
-  /** Something failed since the topic was last known to be the same. */
-  #doubtful = false;
-  /** Where topics have no ids: what was read. */
+  /** What was read. */
   readonly lastBatches = new LastBatches();
 
   constructor(readonly options: FetcherOptions) {}
@@ -111,6 +111,7 @@ export class Fetcher {
       isFollowed: false,
       idleAt: -1,
       failure: null,
+      isDoubtful: false,
       wake: null,
     };
     this.#buffers.set(partition, buffer);
@@ -171,7 +172,7 @@ export class Fetcher {
     while (buffer.batches.length > 0 && (bytes === 0 || bytes < maxBytes)) {
       const batch = this.#drop(buffer);
       batches.push(batch.bytes);
-      if (this.options.topic.id === null) this.lastBatches.add(buffer.partition, batch);
+      this.lastBatches.add(buffer.partition, batch);
       bytes += batch.bytes.length;
     }
     return { batches, highWatermark: buffer.idleAt };
@@ -237,7 +238,7 @@ export class Fetcher {
       }
       const waitMs = wanted.length < mine.length ? SHORT_WAIT_MS : WAIT_MS;
       try {
-        if (this.#doubtful) await this.#checkTopic();
+        await this.#checkLogs(mine.filter((buffer) => buffer.isDoubtful));
         await this.#fetchOnce(nodeId, wanted, waitMs);
         this.#failures = this.#gone = 0;
         this.options.client.waits?.over(this.#waitOf(nodeId));
@@ -270,18 +271,24 @@ export class Fetcher {
   }
 
   /**
-   * Whether it is the topic that was read before. A fetch by id needs no look.
+   * Whether logs are those that were read before.
    *
-   * @throws {StopError} when it was created anew
+   * @throws {StopError} when the topic was created anew, or records that were read have gone
    */
-  async #checkTopic(): Promise<void> {
+  async #checkLogs(doubtful: readonly Buffer[]): Promise<void> {
+    if (doubtful.length === 0) return;
     const { client, topic } = this.options;
-    if (topic.id === null) {
-      for (const { partition, last } of this.#buffers.values()) {
+    // What fails meanwhile brings new doubts.
+    for (const buffer of doubtful) buffer.isDoubtful = false;
+    try {
+      if (topic.id !== null && !client.fetchesById) await checkId(client, topic);
+      for (const { partition, last } of doubtful) {
         if (last) await checkBatch(client, topic, partition, last);
       }
-    } else if (!client.fetchesById) await checkId(client, topic);
-    this.#doubtful = false;
+    } catch (error) {
+      for (const buffer of doubtful) buffer.isDoubtful = true;
+      throw error;
+    }
   }
 
   /** Order of the partitions in the next request: the answer's bytes go to the first ones. */
@@ -384,7 +391,8 @@ export class Fetcher {
   /** The leader moves, or is not there: nothing is known of the end of the log meanwhile. */
   async #backOff(wanted: readonly Buffer[]): Promise<void> {
     const { client, clock } = this.options;
-    this.#doubtful = true;
+    // The leaders of others may have moved, too.
+    for (const buffer of this.#buffers.values()) buffer.isDoubtful = true;
     for (const buffer of wanted) buffer.idleAt = -1;
     const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** this.#failures++);
     await clock.sleep(wait, this.#closed.signal);

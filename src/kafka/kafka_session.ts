@@ -244,7 +244,7 @@ export class KafkaSession implements LogSession {
     if (this.#over) return this.#lost(this.#over);
     const { lastBatches, options: { topic: { id: topicId } } } = this.#fetcher;
     const offsets = positions.map(({ partition, offset, ...rest }) => {
-      const last = topicId === null ? lastBatches.below(partition, offset) : null;
+      const last = lastBatches.below(partition, offset);
       return { partition, offset, metadata: encodeMetadata(rest, { topicId, last }) };
     });
     try {
@@ -308,7 +308,7 @@ export async function logEnds(
   }
 }
 
-/** A claimed partition, with the last batch below its offset where topics have no ids. */
+/** A claimed partition, with the last batch below its offset, as far as it is known. */
 interface KafkaPartition extends ClaimedPartition {
   readonly last: BatchCrc | null;
 }
@@ -348,10 +348,12 @@ async function claimed(
   const committedOf = (partition: number) => entryOf(partition)?.position;
   const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
   const topic = topicOf(options);
-  for (const partition of topic.id === null ? partitions : []) {
-    const last = entryOf(partition)?.identity.last;
-    if (last) await checkBatch(client, topic, partition, last);
-  }
+  await Promise.all(partitions.map(async (partition) => {
+    const entry = entryOf(partition);
+    // Recovery stops at a log that ends before what was committed.
+    if (!entry?.identity.last || entry.position.offset > ends.get(partition)!) return;
+    await checkBatch(client, topic, partition, entry.identity.last);
+  }));
   return partitions.map((partition): KafkaPartition => {
     const logStart = starts.get(partition)!;
     const committed = committedOf(partition);

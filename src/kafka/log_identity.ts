@@ -1,5 +1,6 @@
-// Whether a topic is still the one that was read before. Where brokers have topic ids (KIP-516), those
-// say it; else the last batch does: a topic that was created anew has another one at its offset, or none.
+// Whether a log is still the one that was read before. Where brokers have topic ids (KIP-516), those say whether the
+// topic is; and the last batch that was read says whether its records are, everywhere: a topic that was created anew,
+// or has lost records and was written to since, has another one at its offset, or none.
 
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
@@ -8,7 +9,7 @@ import type { FetchedBatch } from "./batches.ts";
 import { readFetched } from "./batches.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
 import type { FetchedTopic } from "./protocol/fetch.ts";
-import { createdAnew } from "./topics_view.ts";
+import { createdAnew, logCut } from "./topics_view.ts";
 
 /** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
 const ONE_BATCH = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 } as const;
@@ -26,8 +27,8 @@ export interface InputTopic extends FetchedTopic {
 /**
  * Looks whether a partition holds a batch.
  *
- * @throws {StopError} when it holds another one at that offset; nothing is said of one that retention has
- * removed, or that the leader does not show at the moment
+ * @throws {StopError} when it holds another one at that offset; nothing is said of one that retention has removed, or
+ * that lies behind the end of the log
  */
 export async function checkBatch(
   client: TopicReader,
@@ -43,13 +44,18 @@ export async function checkBatch(
   if (errorCode === ErrorCode.OffsetOutOfRange) return;
   if (errorCode) throw protocolError(errorCode);
   const [found] = fetched ? readFetched(fetched.records, []) : [];
-  if (!found || found.baseOffset === baseOffset && found.crc === crc) return;
-  throw createdAnew(
-    topic.name,
-    `partition ${partition} holds another batch at offset ${baseOffset} than was read there`,
-    null,
-    topic,
-  );
+  if (!found) {
+    if (fetched && fetched.highWatermark > baseOffset) {
+      throw protocolError(ErrorCode.OffsetNotAvailable); // its leader does not show it yet
+    }
+    return;
+  }
+  if (found.baseOffset === baseOffset && found.crc === crc) return;
+  const what =
+    `partition ${partition} holds another batch at offset ${baseOffset} than was read there`;
+  throw topic.id === null
+    ? createdAnew(topic.name, what, null, topic)
+    : logCut(topic.name, what, topic);
 }
 
 /** @throws {StopError} when the topic has another id now; one that is not there is not told here */

@@ -1,7 +1,8 @@
 import { systemClock } from "../types/mod.ts";
 import { ParameterError } from "../parameters/mod.ts";
 import { StopError } from "../log/mod.ts";
-import { ErrorCode, errorCodeOf, isUnavailable, reasonOf } from "./client/errors.ts";
+import { protocolError } from "./client/internals.ts";
+import { ErrorCode, errorCodeOf, isTopicGone, isUnavailable, reasonOf } from "./client/errors.ts";
 import type { ConnectionOptions } from "./client/kafka_client.ts";
 import type { Settings } from "./output_limits.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
@@ -90,6 +91,10 @@ function checkCollisions(wanted: readonly string[], existing: readonly string[])
   }
 }
 
+/** How often it is looked whether new topics have leaders. */
+const LED_LOOK_MS = 50;
+const LED_LOOKS_MAX = 100;
+
 /** Creates topics with a client for this alone, and waits until they have leaders. */
 export async function createTopicsAt(
   connection: ConnectionOptions,
@@ -107,18 +112,25 @@ export async function createTopicsAt(
   }
 }
 
-/** Refreshes the metadata until every partition of the topics has a leader. */
+/**
+ * Refreshes the metadata until every partition of the topics has a leader.
+ *
+ * @throws when that takes long: a topic that was still being deleted is gone now, and is to be created once more
+ */
 export async function untilLed(client: KafkaClient, topics: readonly string[]): Promise<void> {
-  while (true) {
-    const led = topics.every((topic) => {
-      const partitions = client.topics.get(topic) ?? 0;
-      return partitions > 0 &&
-        Array.from({ length: partitions }, (_, p) => p).every((p) =>
-          Number(client.leaderOf(topic, p)) >= 0
-        );
+  const isLed = (topic: string) => client.topics.has(topic) && !client.hasOffline([topic]);
+  for (let look = 0; !topics.every(isLed); look++) {
+    if (look === LED_LOOKS_MAX) {
+      const names = topics.filter((topic) => !isLed(topic)).join(", ");
+      throw Object.assign(protocolError(ErrorCode.UnknownTopicOrPartition), {
+        message: `${names} cannot be used yet`,
+      });
+    }
+    // Brokers hear of a new topic one after the other; those with ZooKeeper take a moment.
+    await client.refresh().catch((error) => {
+      if (!isTopicGone(error)) throw error;
     });
-    if (led) return;
-    await client.refresh();
+    await client.clock.sleep(LED_LOOK_MS);
   }
 }
 

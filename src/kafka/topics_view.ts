@@ -82,17 +82,36 @@ export function createdAnew(
   topic: string,
   was: string,
   is: string | null,
-  { groupId, isQueries }: { readonly groupId: string; readonly isQueries: boolean },
+  whose: Whose,
 ): StopError {
   const now = is === null ? "" : `, and its id is ${is} now`;
   return new StopError(
     `Topic ${topic} was deleted and created anew: ${was}${now}`,
-    isQueries
-      ? `remove the offsets of group ${groupId} for it (kafka-consumer-groups.sh --delete-offsets --group ` +
-        `${groupId} --topic ${topic}), after which its queries are answered from the first one on`
-      : "start with another kafka.group.id and an empty file for the state (state.kv), which folds the new " +
-        "topic from its first record; or restore the old one from a copy",
+    remedyOf(topic, whose),
   );
+}
+
+/** The error for a log that has lost its last records and grown again: the topic is the same. */
+export function logCut(topic: string, what: string, whose: Whose): StopError {
+  return new StopError(
+    `Topic ${topic} has lost records that were read, and was written to since: ${what}; a leader may have been ` +
+      "elected that lacked them (unclean.leader.election.enable), or files of a broker were lost",
+    remedyOf(topic, whose),
+  );
+}
+
+/** Whose input a topic is. */
+interface Whose {
+  readonly groupId: string;
+  readonly isQueries: boolean;
+}
+
+function remedyOf(topic: string, { groupId, isQueries }: Whose): string {
+  return isQueries
+    ? `remove the offsets of group ${groupId} for it (kafka-consumer-groups.sh --delete-offsets --group ` +
+      `${groupId} --topic ${topic}), after which its queries are answered from the first one on`
+    : "start with another kafka.group.id and an empty file for the state (state.kv), which folds the new " +
+      "topic from its first record; or restore the old one from a copy";
 }
 
 /**

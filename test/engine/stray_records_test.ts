@@ -9,6 +9,7 @@ import {
   whatFits,
 } from "../../src/engine/stray_records.ts";
 import {
+  type Codec,
   codecOf,
   encodeBatch,
   encodeUtf8,
@@ -186,6 +187,17 @@ Deno.test("whatFits names the partitioner that puts all stray records where they
     assertEquals(letters.length, 20);
     assertEquals(whatFits(letters, PLACE), `transaction.partitioner=${name} fits`);
   }
+});
+
+Deno.test("a line about stray records looks at the first of them alone: it may be held back", async () => {
+  const letters = await lettersOf(straysOf(ids(Partitioner.JavaHash, true), 60), encodeUtf8);
+  let parsed = 0;
+  const codec: Codec = {
+    ...PLACE.codec,
+    parseTransactionBytes: (bytes) => (parsed++, PLACE.codec.parseTransactionBytes(bytes)),
+  };
+  new StrayGuard({ ...PLACE, codec }, false, []).check(letters, false);
+  assert(parsed > 0 && parsed <= 20, `${parsed} of 60 were looked at`);
 });
 
 Deno.test("whatFits says when records have no keys, or keys that are not their items", async () => {

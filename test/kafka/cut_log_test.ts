@@ -86,7 +86,7 @@ for (const [version, stage] of [["4.1.0", newest], ["2.5.1", oldest]] as const) 
   });
 }
 
-oldest.test("Apache Kafka 2.5.1: a topic that is created anew, and as long as before, is told by the CRC of its last batch", async () => {
+oldest.test("Apache Kafka 2.5.1: a topic that is created anew, and as long as before, is known by the CRC of its last batch", async () => {
   const scene = await oldest.scene(1);
   const topic = scene.topics[INPUT];
   const append = async (from: number, count: number) => {

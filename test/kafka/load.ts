@@ -12,6 +12,7 @@ import {
 } from "../../src/types/mod.ts";
 
 const BATCH_BYTES_MAX = 200_000;
+const CONNECT_MS_MAX = 30_000;
 
 /** Appends records to partitions of one topic, and waits until they are there. */
 export class Loader {
@@ -23,7 +24,7 @@ export class Loader {
   ) {}
 
   static async open(bootstrap: string, topic: string): Promise<Loader> {
-    const client = await connect(bootstrap, topic);
+    const client = await untilConnected(bootstrap, topic);
     return new Loader(bootstrap, topic, client.topics.get(topic)!, client);
   }
 
@@ -109,8 +110,24 @@ export class Loader {
   }
 }
 
+/** A broker that was just started, or that another has just left, does not know its topics yet. */
+async function untilConnected(bootstrap: string, topic: string): Promise<KafkaClient> {
+  const deadline = performance.now() + CONNECT_MS_MAX;
+  while (true) {
+    try {
+      return await connect(bootstrap, topic);
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
 async function connect(bootstrap: string, topic: string): Promise<KafkaClient> {
   const client = new KafkaClient({ brokers: [bootstrap], clientId: "loader" }, systemClock);
-  await client.connect([topic]);
+  await client.connect([topic]).catch((error) => {
+    void client.close().catch(() => {});
+    throw error;
+  });
   return client;
 }

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError, StopError } from "../../src/log/mod.ts";
-import { ErrorCode } from "../../src/kafka/client/errors.ts";
+import { ErrorCode, isUnavailable } from "../../src/kafka/client/errors.ts";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
 import { checkBatch, LastBatches } from "../../src/kafka/log_identity.ts";
 import type { FetchAnswer, FetchedFrom, FetchedTopic } from "../../src/kafka/protocol/fetch.ts";
@@ -30,6 +30,8 @@ class Topic {
   id: string | null = null;
   /** Error codes that the next fetches get. */
   failures: number[] = [];
+  /** Records at the end that the leader does not show yet. */
+  hidden = 0;
   readonly isBroken = false;
   readonly fetchesById = false;
 
@@ -51,7 +53,7 @@ class Topic {
     const end = this.values.length;
     const outside = offset > end ? ErrorCode.OffsetOutOfRange : 0;
     const errorCode = this.failures.shift() ?? outside;
-    const held = errorCode === 0 && offset < end;
+    const held = errorCode === 0 && offset < end - this.hidden;
     if (!held) await new Promise((resolve) => setTimeout(resolve, 5));
     const records = held ? batchAt(offset, this.values[offset]!) : new Uint8Array();
     const facts = { highWatermark: end, lastStableOffset: end, logStart: 0, aborted: [] };
@@ -113,7 +115,7 @@ Deno.test("a topic that stays away ends the session: the next claim waits for it
   fetcher.close(new Error("over"));
 });
 
-Deno.test("checkBatch says nothing of a batch that is not there any more, or not yet shown", async () => {
+Deno.test("checkBatch says nothing of a batch that is not there any more, or lies behind the end of the log", async () => {
   const client = new Topic();
   client.values = ["a"];
   const { crc } = batchInfo(batchAt(0, "a"));
@@ -121,6 +123,34 @@ Deno.test("checkBatch says nothing of a batch that is not there any more, or not
   await checkBatch(client, named, 0, { baseOffset: 1, crc: 7 });
   await checkBatch(client, named, 0, { baseOffset: 5, crc: 7 });
   await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc: 7 }), StopError);
+});
+
+Deno.test("checkBatch waits for a batch that lies below the end of the log and is not shown yet", async () => {
+  const client = new Topic();
+  client.values = ["a"];
+  client.hidden = 1;
+  const { crc } = batchInfo(batchAt(0, "a"));
+  const error = await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc }));
+  assertEquals(isUnavailable(error), true);
+  client.hidden = 0;
+  await checkBatch(client, named, 0, { baseOffset: 0, crc });
+});
+
+Deno.test("with topic ids, too, a log that lost records and grew again is not read on behind a failure", async () => {
+  const client = new Topic();
+  client.id = ID;
+  client.values = ["a", "b"];
+  const topic = { ...named, id: ID };
+  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 2);
+  client.values = ["a", "B", "C"];
+  client.failures = [ErrorCode.NotLeader];
+  await assertRejects(
+    () => fetcher.read(0, 2, OPTIONS),
+    StopError,
+    "has lost records that were read",
+  );
+  fetcher.close(new Error("over"));
 });
 
 Deno.test("LastBatches gives the last batch below an offset, also when batches are read again", () => {

@@ -36,6 +36,8 @@ export interface KafkaPort {
   befall(kind: KafkaClusterFault): void;
   /** Deletes the input's topic, and creates it anew under its name. */
   createAnew(): void;
+  /** The input loses its records. */
+  cut(): void;
 }
 
 export type MakeKafka = (

@@ -185,10 +185,10 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
-    bug: "Kafka topics: without ids, the last batch is not compared",
+    bug: "Kafka topics: the last batch is not compared",
     file: "src/kafka/log_identity.ts",
-    find: "if (!found || found.baseOffset === baseOffset && found.crc === crc) return;",
-    replace: "if (!found || found.baseOffset === baseOffset || found.crc === crc) return;",
+    find: "if (found.baseOffset === baseOffset && found.crc === crc) return;",
+    replace: "if (found.baseOffset === baseOffset || found.crc === crc) return;",
     kafka: true,
   },
   {

@@ -90,6 +90,8 @@ export const KAFKA_CLUSTER_FAULTS = {
 /** What ends a run on Kafka in another way: a rate is a share of the seeds that may have it. */
 export const KAFKA_ENDS = {
   "input created anew": 0.3,
+  // It keeps its identity and loses its records, as after the unclean election of a leader.
+  "input cut": 0.3,
 } as const;
 
 /** What clients do to the input; a rate is a share of their writes. */

@@ -80,6 +80,7 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
   const cluster = new Cluster(sim, world);
   cluster.assign();
   const anew = sim.chance(sim.plan.rates["input created anew"] ?? 0);
+  const cut = sim.chance(sim.plan.rates["input cut"] ?? 0);
   if (anew) {
     sim.scheduler.after(sim.between(0, sim.plan.durationMs), () => {
       if (world.mayCreateAnew) world.createAnew();
@@ -96,11 +97,12 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
     sim,
   );
   if (anew && world.mayCreateAnew) world.createAnew();
+  else if (cut && world.mayCut) world.cut();
   const last = cluster.startLast();
   if (world.createdAnew) {
     return await until(
       cluster,
-      "the last process stops, as its topic was created anew",
+      "the last process stops, as its topic was created anew, or cut",
       () => last.ended,
       sim,
     );

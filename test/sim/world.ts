@@ -40,6 +40,7 @@ function saysCreatedAnew({ message }: StopError): boolean {
     "has no committed offset for",
     "but its log ends at",
     "holds another batch",
+    "has lost records that were read",
   ]
     .some((text) => message.includes(text));
 }
@@ -55,7 +56,7 @@ export class World {
   readonly auditor: Auditor;
   readonly workload: Workload;
   readonly members: Member[] = [];
-  /** The input's topic was created anew: no process may go on, and nothing of the new one is executed. */
+  /** The input was created anew, or cut: no process may go on, and nothing of the new one is executed. */
   createdAnew = false;
   /** Who took a partition over last, by state file and partition. */
   readonly #storeOwners = new Map<string, SimProcess>();
@@ -106,10 +107,28 @@ export class World {
     return this.auditor.commits > 0;
   }
 
+  /** Whether the input can lose its records so that it must be noticed by who claims next. */
+  get mayCut(): boolean {
+    if (!this.kafka || this.createdAnew || this.liveMembers.length > 0) return false;
+    return this.auditor.partitions.every((p) => p.offset > 0);
+  }
+
+  cut(): void {
+    this.sim.count("input cut");
+    this.createdAnew = true;
+    this.kafka!.cut();
+    this.#goOn();
+  }
+
   createAnew(): void {
     this.sim.count("input created anew");
     this.createdAnew = true;
     this.kafka!.createAnew();
+    this.#goOn();
+  }
+
+  /** Clients write to the input that was created anew, or cut. */
+  #goOn(): void {
     // The new log may be as long as what was committed of the one before: its end says nothing then.
     if (this.sim.chance(0.3)) return;
     for (const { partition, end } of this.broker!.topic(TOPICS.input)) {

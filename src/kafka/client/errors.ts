@@ -36,6 +36,7 @@ export const ErrorCode = {
   TransactionalIdAuthorizationFailed: 53,
   OperationNotAttempted: 55,
   UnknownProducerId: 59,
+  OffsetNotAvailable: 78,
   MemberIdRequired: 79,
   InvalidRecord: 87,
   UnstableOffsetCommit: 88,

@@ -107,15 +107,20 @@ export class Brokers {
   /** Deletes a topic, and creates it anew after a moment; its offsets in the group may go. */
   createAnew(topic: string): void {
     const { sim } = this;
-    for (const tp of this.storage.topic(topic)) this.#leaders.delete(tp);
-    for (const tp of this.storage.createAnew(topic)) {
-      this.#leaders.set(tp, { node: sim.pick(this.nodes), readyAt: 0 });
-    }
+    this.cut(topic);
     this.#ids.set(topic, this.#newId());
     this.#gone.add(topic);
     sim.scheduler.after(sim.between(0, 2000), () => this.#gone.delete(topic));
     // A transaction that is under way may bring them back.
     if (sim.chance(0.3)) this.group.forgetOffsets(topic);
+  }
+
+  /** Its partitions lose their records. */
+  cut(topic: string): void {
+    for (const tp of this.storage.topic(topic)) this.#leaders.delete(tp);
+    for (const tp of this.storage.createAnew(topic)) {
+      this.#leaders.set(tp, { node: this.sim.pick(this.nodes), readyAt: 0 });
+    }
   }
 
   /** What a metadata request gives of a topic. */

@@ -54,6 +54,10 @@ export class KafkaWorld implements KafkaPort {
     this.#brokers.createAnew(this.input);
   }
 
+  cut(): void {
+    this.#brokers.cut(this.input);
+  }
+
   open(process: SimProcess, machine: KafkaMachine): OpenedLog {
     const { kafka } = this.sim.plan;
     const connection: ConnectionOptions = {

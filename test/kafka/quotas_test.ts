@@ -1,0 +1,55 @@
+// A job that brokers throttle: it becomes slow, and nothing else. Starts a broker of its own (test/kafka/broker.ts).
+
+import { assertEquals } from "@std/assert";
+import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { runTool } from "./java_tools.ts";
+import { Loader } from "./load.ts";
+import { type Scene, Stage } from "./scene.ts";
+import { witness } from "./witness.ts";
+
+const stage = await Stage.open();
+const { broker } = stage;
+const INPUT = "transaction.input.topic";
+
+/** Sets quotas of the job, by its client id; null takes them away. */
+async function setQuotas(quotas: Readonly<Record<string, number | null>>): Promise<void> {
+  const names = Object.entries(quotas);
+  const added = names.filter(([, value]) => value !== null).map(([name, value]) =>
+    `${name}=${value}`
+  );
+  const deleted = names.filter(([, value]) => value === null).map(([name]) => name);
+  await runTool("kafka.admin.ConfigCommand", [
+    "--bootstrap-server",
+    broker.bootstrap,
+    "--alter",
+    "--entity-type",
+    "clients",
+    "--entity-name",
+    "stockflow",
+    ...(added.length > 0 ? ["--add-config", added.join(",")] : []),
+    ...(deleted.length > 0 ? ["--delete-config", deleted.join(",")] : []),
+  ]);
+}
+
+/** Appends so many records. */
+async function append({ topics }: Scene, from: number, count: number): Promise<void> {
+  const loader = await Loader.open(broker.bootstrap, topics[INPUT]);
+  const record = (id: number) => loader.recordOf(`${id}\t1\titem_${id % 50}\t1`, id);
+  await loader.append(Array.from({ length: count }, (_, i) => record(from + i)));
+  await loader.close();
+}
+
+stage.test("throttled reads and writes are waited for: one result of each record, and no session is lost", async () => {
+  const scene = await stage.scene(1);
+  await append(scene, 1, 30_000);
+  await setQuotas({ consumer_byte_rate: 20_000, producer_byte_rate: 20_000 });
+  const service = await scene.start();
+  await waitReady(service);
+  await new Promise((resolve) => setTimeout(resolve, 45_000));
+  await setQuotas({ consumer_byte_rate: null, producer_byte_rate: null });
+  await stage.untilCommitted(scene, 30_000, service);
+  await stopInGoodOrder(service);
+  console.log(service.log());
+  const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);
+  assertEquals(results.flat().length, 30_000);
+});
