@@ -9,7 +9,7 @@ import { ITEMS, sleep, TS_STEP_MS } from "./scene.ts";
 
 const CHUNK = 1000;
 
-/** Appends transactions, one in a hundred of them malformed, a thousand at a time, until it is told to stop. */
+/** Appends transactions, one in a hundred of them malformed, a thousand at a time, until it is asked to stop. */
 export class Load {
   #stopped = false;
   #nextId = 1;
@@ -43,7 +43,7 @@ export class Load {
   }
 }
 
-/** Asks for items by records without a key, as a console producer does, until it is told to stop. */
+/** Asks for items by records without a key, as a console producer does, until it is asked to stop. */
 export class QueryLoad {
   #asked = 0;
   #stopped = false;
@@ -51,15 +51,17 @@ export class QueryLoad {
   async run(bootstrap: string): Promise<void> {
     const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING });
     const producer = kafka.producer({ idempotent: true });
-    await producer.connect();
+    // A broker that is killed meanwhile is there again soon.
+    let connected = false;
     while (!this.#stopped) {
+      connected ||= await producer.connect().then(() => true, () => false);
       const value = `${this.#asked + 1} item_${this.#asked % ITEMS}`;
       // What is sent again after an error may come twice: the log of the queries tells.
       const message = { topic: TOPICS["query.input.topic"], messages: [{ value }] };
-      await producer.send(message).then(() => this.#asked++, () => {});
+      if (connected) await producer.send(message).then(() => this.#asked++, () => {});
       await sleep(50);
     }
-    await producer.disconnect();
+    await producer.disconnect().catch(() => {}); // its broker may be down
   }
 
   stop(): void {
