@@ -36,7 +36,7 @@ export class ActiveGeneration implements GroupMember {
     if (--this.#claims === 0) this.#allReleased?.();
   }
 
-  /** Tells that the generation is about to be over; resolves when all sessions are closed, or in time. */
+  /** Announces that the generation is about to be over; resolves when all sessions are closed, or in time. */
   async wind(clock: Clock, msMax: number): Promise<void> {
     const all = new AbortController();
     this.#allReleased = () => all.abort("released");

@@ -1,4 +1,4 @@
-// What the active process tells those that stand by, as user data of their assignments.
+// What the active process gives to those that stand by, as user data of their assignments.
 
 import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 
@@ -19,7 +19,7 @@ export function encodeActive({ memberId, instance, address }: ActiveProcess): Ui
   );
 }
 
-/** The active process that user data tells of; null when they are not ours. */
+/** The active process that user data name; null when they are not ours. */
 export function decodeActive(userData: Uint8Array): ActiveProcess | null {
   const [, instance, address, memberId] = PATTERN.exec(decodeUtf8(userData) ?? "") ?? [];
   if (memberId === undefined) return null;

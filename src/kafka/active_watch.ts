@@ -5,7 +5,7 @@ import type { ActiveProcess } from "./active_process.ts";
 const log = getLogger(["stockflow", "kafka"]);
 
 /**
- * What asking an address tells: which instance answers there; that nobody listens; that this process may
+ * What asking an address shows: which instance answers there; that nobody listens; that this process may
  * not ask; or nothing that is sure (a time-out, a reset, an answer of something else).
  */
 export type Answer = { readonly instance: string } | "refused" | "denied" | "unclear";
@@ -26,7 +26,7 @@ const REFUSALS = 2;
 
 /**
  * Asks the active process whether it lives, and takes it out of its group when it is gone; again, until
- * the signal tells that the group has another, because a coordinator that moves may forget who was taken
+ * the signal says that the group has another, because a coordinator that moves may forget who was taken
  * out.
  *
  * Gone is who has answered at its address before and now refuses connections, twice in a row: the kernel

@@ -1,4 +1,4 @@
-// Over node:http, because it tells a refused connection by a code, and goes past no proxy.
+// Over node:http, because it marks a refused connection by a code, and goes past no proxy.
 
 import { get } from "node:http";
 import { INSTANCE_HEADER } from "../service/mod.ts";

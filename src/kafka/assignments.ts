@@ -44,7 +44,7 @@ export function encodeAssignment(
   });
 }
 
-/** What the leader tells with an assignment. */
+/** What the leader says with an assignment. */
 export function userDataIn(assignment: Uint8Array): Uint8Array {
   const decoded = AssignerProtocol.MemberAssignment.decode(assignment as never);
   return decoded?.userData ?? new Uint8Array();

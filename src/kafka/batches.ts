@@ -130,7 +130,7 @@ function markerOf(batch: Uint8Array): number {
  * A batch without records that covers offsets; compaction leaves such batches too (KIP-98).
  *
  * @param crc of the batch that it stands for; takes the place of the sequence number, which is under the
- * CRC of this one, so that a checkpoint tells one marker from another
+ * CRC of this one, so that a checkpoint knows one marker from another
  */
 export function emptyBatch(
   baseOffset: number,

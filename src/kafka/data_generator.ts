@@ -75,7 +75,7 @@ export class KafkaDataGeneratorJob {
   async run(stop: AbortSignal): Promise<void> {
     const over = new AbortController();
     const beside = AbortSignal.any([stop, over.signal]);
-    const telling = this.#tell(beside);
+    const reporting = this.#report(beside);
     const ends: number[] = [];
     try {
       while (!stop.aborted) {
@@ -98,7 +98,7 @@ export class KafkaDataGeneratorJob {
       }
     } finally {
       over.abort();
-      await telling;
+      await reporting;
     }
   }
 
@@ -134,7 +134,7 @@ export class KafkaDataGeneratorJob {
     const over = new AbortController();
     const signal = AbortSignal.any([stop, over.signal]);
     const asking = this.params.get("generate.queries") ? this.#ask(client, signal) : null;
-    asking?.catch(() => {}); // a broken connection is told by the loops
+    asking?.catch(() => {}); // a broken connection is reported by the loops
     try {
       await Promise.all(
         Array.from({ length: LOOPS }, (_, k) =>
@@ -212,7 +212,7 @@ export class KafkaDataGeneratorJob {
     }
   }
 
-  async #tell(stop: AbortSignal): Promise<void> {
+  async #report(stop: AbortSignal): Promise<void> {
     let before = 0;
     let at = this.clock.monotonic();
     const total = this.params.get("generate.count");

@@ -93,7 +93,7 @@ export class Fetcher {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(reason);
     for (const buffer of this.#buffers.values()) buffer.wake?.();
-    this.#tellRoom();
+    this.#reportRoom();
   }
 
   #buffer(partition: number, position: number): Buffer {
@@ -127,7 +127,7 @@ export class Fetcher {
     this.#seek(buffer, offset);
     buffer.isFollowed ||= offset >= buffer.stableEnd;
     this.#pump(this.#leaderOf(buffer));
-    this.#tellRoom(); // whoever fetches may have waited because nothing was wanted
+    this.#reportRoom(); // whoever fetches may have waited because nothing was wanted
     while (buffer.batches.length === 0) {
       this.#closed.signal.throwIfAborted();
       if (buffer.failure) {
@@ -157,12 +157,12 @@ export class Fetcher {
     buffer.jumps++;
   }
 
-  /** Takes the first batch out of a buffer, and tells when that makes room. */
+  /** Takes the first batch out of a buffer, and reports when that makes room. */
   #drop(buffer: Buffer): FetchedBatch {
     const batch = buffer.batches.shift()!;
     const full = buffer.bytes >= BUFFER_BYTES_MAX;
     buffer.bytes -= batch.bytes.length;
-    if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#tellRoom();
+    if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#reportRoom();
     return batch;
   }
 
@@ -203,8 +203,8 @@ export class Fetcher {
     return this.options.client.leaderOf(this.options.topic.name, partition);
   }
 
-  #tellRoom(): void {
-    for (const tell of this.#roomMade.splice(0)) tell();
+  #reportRoom(): void {
+    for (const wake of this.#roomMade.splice(0)) wake();
   }
 
   // ---- fetching ----
@@ -246,7 +246,7 @@ export class Fetcher {
         if (signal.aborted) return;
         const stop = stopErrorOf(error);
         if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
-        this.#tellWait(nodeId, mine, error);
+        this.#reportWait(nodeId, mine, error);
         if (isTopicGone(error) && ++this.#gone >= GONE_MAX) {
           const { name } = this.options.topic;
           this.options.client.waits?.over(this.#waitOf(nodeId)); // whoever claims next waits for it
@@ -262,7 +262,7 @@ export class Fetcher {
     return `fetch ${this.options.topic.name} ${nodeId}`;
   }
 
-  #tellWait(nodeId: string, mine: readonly Buffer[], error: unknown): void {
+  #reportWait(nodeId: string, mine: readonly Buffer[], error: unknown): void {
     const { topic, client } = this.options;
     const partitions = mine.map((b) => b.partition).toSorted((a, b) => a - b).join(", ");
     const why = nodeId === NO_LEADER ? "they have no leader" : reasonOf(error);
@@ -334,7 +334,7 @@ export class Fetcher {
   }
 
   /**
-   * The batches of an answer; none if they cannot be told apart, of which its reader hears.
+   * The batches of an answer; none if they cannot be separated, which its reader is given as an error.
    *
    * @throws {StopError} when they are of a format that is not read
    */

@@ -54,7 +54,7 @@ export interface KafkaLogOptions {
   readonly memberIds: MemberIds;
   /** What all members of the group must share, by name. */
   readonly shared: SharedFacts;
-  /** This process, as those that stand by are told of it. */
+  /** This process, as those that stand by know it. */
   readonly instance: Pick<Instance, "id" | "address">;
   readonly ask: Ask;
   readonly clock: Clock;

@@ -73,7 +73,7 @@ export interface SessionOptions {
   readonly ending: AbortSignal;
   /** Where it is reported that something is waited for. */
   readonly waits: Waits;
-  /** Is told that the session is closed. */
+  /** Is called when the session is closed. */
   readonly onClosed: () => void;
 }
 
@@ -269,7 +269,7 @@ export class KafkaSession implements LogSession {
     return "lost";
   }
 
-  /** Aborted when the session is over: nobody needs to tell it then. */
+  /** Aborted when the session is over: nobody needs to end it then. */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }

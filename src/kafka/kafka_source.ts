@@ -82,7 +82,7 @@ export function topicsOf(params: Parameters): JobTopics {
 export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
 
-  /** @param instance this process, whose address others are told */
+  /** @param instance this process, whose address others are given */
   constructor(
     readonly params: Parameters,
     readonly clock: Clock,

@@ -1,4 +1,4 @@
-// How long a frame of lz4 is decompressed, found without decompressing it. Its header need not tell,
+// How long a frame of lz4 is decompressed, found without decompressing it. Its header need not say it,
 // and a batch may hold 255 times its own bytes.
 
 const MAGIC = 0x184d2204;

@@ -48,7 +48,7 @@ export interface MembershipOptions {
   /** Partitions by input topic. */
   readonly inputs: () => ReadonlyMap<string, number>;
   readonly memberIds: MemberIds;
-  /** This process, as those that stand by are told of it. */
+  /** This process, as those that stand by know it. */
   readonly instance: Pick<Instance, "id" | "address">;
   /** What all members must share. */
   readonly shared?: SharedFacts;
@@ -175,7 +175,7 @@ export class Membership {
     done.abort();
   }
 
-  #tell(): void {
+  #announce(): void {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
@@ -184,7 +184,7 @@ export class Membership {
     this.#standsBy = null;
     this.#active?.end(reason);
     this.#active = null;
-    this.#tell();
+    this.#announce();
   }
 
   async #run(): Promise<void> {
@@ -235,7 +235,7 @@ export class Membership {
           group: this.options.groupId,
           generation,
         });
-        this.#tell();
+        this.#announce();
       } else {
         log.info("Another process of group {group} is active; this one stands by", {
           group: this.options.groupId,
@@ -275,10 +275,10 @@ export class Membership {
       if (errorCodeOf(error) === ErrorCode.UnknownMember || this.#stop.signal.aborted) return;
       log.info("It could not be taken out: {reason}", { reason: reasonOf(error) });
     });
-    this.#beatNow?.(); // which tells that there is a new generation to join
+    this.#beatNow?.(); // which shows that there is a new generation to join
   }
 
-  /** Watches over the active process that an assignment tells of, as before if it is the same. */
+  /** Watches over the active process that an assignment names, as before if it is the same. */
   #watch(active: ActiveProcess | null): void {
     const before = this.#watched;
     if (before && active && isSame(before.active, active)) return;
@@ -318,12 +318,12 @@ export class Membership {
           groupAssignment: joined.leaderId === joined.memberId ? this.#assign(joined) : [],
         })
       );
-      const told = userDataIn(memberAssignment);
-      const refused = decodeRefusal(told);
+      const userData = userDataIn(memberAssignment);
+      const refused = decodeRefusal(userData);
       if (refused !== null) throw refusal(groupId, refused);
       if (this.#since === 0) this.#since = joined.generationId;
       // Until here the watch went on: a join may be waiting for the one that is gone.
-      this.#watch(joined.leaderId === joined.memberId ? null : decodeActive(told));
+      this.#watch(joined.leaderId === joined.memberId ? null : decodeActive(userData));
       return joined;
     } catch (error) {
       const code = errorCodeOf(error);
@@ -346,7 +346,7 @@ export class Membership {
   }
 
   /**
-   * All partitions for the leader, none for the others, who are told of it, or why they are refused.
+   * All partitions for the leader, none for the others, who are given its address, or why they are refused.
    *
    * @throws {StopError} when the leader itself differs from who was there before it
    */
@@ -394,7 +394,7 @@ export class Membership {
       }
       await this.#heartbeat(memberId, groupGenerationId);
       this.#refusals = 0;
-      this.#tell();
+      this.#announce();
     }
   }
 
@@ -408,7 +408,7 @@ export class Membership {
     this.#connection.answered();
   }
 
-  /** Tells the coordinator that this process goes; a broker that does not answer is not waited for. */
+  /** Reports to the coordinator that this process goes; a broker that does not answer is not waited for. */
   async #leave(): Promise<void> {
     const client = this.#connection.current;
     const { groupId, clock, memberIds } = this.options;

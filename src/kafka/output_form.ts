@@ -218,12 +218,12 @@ function withinWindow(record: NewRecord, { earliest, latest }: Window): NewRecor
 
 /** A dead letter with topic-partition-offset of its origin as its key. */
 function withKey(record: LogRecord): LogRecord {
-  const told = (name: string) => {
+  const valueOf = (name: string) => {
     const value = record.headers.findLast((h) => h.key === name)?.value;
     return value ? decodeUtf8(value) : "";
   };
   const { topic, partition, offset } = DEAD_LETTER_HEADERS;
-  const key = encodeUtf8(`${told(topic)}-${told(partition)}-${told(offset)}`);
+  const key = encodeUtf8(`${valueOf(topic)}-${valueOf(partition)}-${valueOf(offset)}`);
   const original = { key: ORIGINAL_HEADERS.key, value: null };
   return { ...record, key, headers: [...record.headers, original] };
 }

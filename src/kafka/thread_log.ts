@@ -11,7 +11,7 @@ import { transactionalId } from "./kafka_log.ts";
 import { KafkaSession, type PartitionOutputs, type SessionFacts } from "./kafka_session.ts";
 import { TransactionalIds } from "./transactional_ids.ts";
 
-/** What a worker thread is told of the log. */
+/** What a worker thread knows of the log. */
 export interface KafkaThreadFacts {
   readonly id: string;
   readonly topicId: string | null;

@@ -60,11 +60,11 @@ export class TopicWatch {
     const { topics, first, groupId, client } = this.options;
     const { view, missing } = await lookAt(await client(), topics);
     checkView(topics, first, view, groupId);
-    this.#tell(view, missing);
+    this.#report(view, missing);
     this.#view = { ...view, topics: { ...this.#view.topics, ...view.topics } };
   }
 
-  #tell(view: TopicsView, missing: readonly string[]): void {
+  #report(view: TopicsView, missing: readonly string[]): void {
     const { topics, conditions } = this.options;
     for (const [topic, { id, partitions }] of Object.entries(view.topics)) {
       const before = this.#view.topics[topic]!;
@@ -102,8 +102,8 @@ export class TopicWatch {
   /**
    * Looks from time to time, until the signal is aborted.
    *
-   * @param onChange is told that topics have more or fewer partitions
-   * @param onStop is told why the job cannot go on
+   * @param onChange is called when topics have more or fewer partitions
+   * @param onStop is given why the job cannot go on
    */
   async run(
     intervalMs: number,

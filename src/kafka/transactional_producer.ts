@@ -42,7 +42,7 @@ const AHEAD_MS_MAX = 5000;
 /** A reason for an abort: without one an error with a stack is made each time. */
 const USED = "used";
 
-/** A transaction that the coordinator was told of. */
+/** A transaction that the coordinator knows. */
 interface OpenTransaction {
   /** Partitions that the coordinator knows, as `topic-partition`. */
   readonly partitions: Set<string>;

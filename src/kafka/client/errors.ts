@@ -3,7 +3,7 @@ import { shownAddress } from "./addresses.ts";
 import { Mismatch } from "./probe.ts";
 import { OLDEST_BROKER } from "./versions.ts";
 
-/** Error codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes) that we tell apart. */
+/** Error codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes) that we distinguish. */
 export const ErrorCode = {
   OffsetOutOfRange: 1,
   CorruptMessage: 2,
@@ -141,7 +141,7 @@ export function isConnectionError(error: unknown): boolean {
   return UNAVAILABLE.includes(unwrap(error).name);
 }
 
-/** Whether kafkajs found no coordinator; why, it does not tell. */
+/** Whether kafkajs found no coordinator; why, it does not say. */
 export function isCoordinatorNotFound(error: unknown): boolean {
   return unwrap(error).name === "KafkaJSGroupCoordinatorNotFound";
 }

@@ -242,7 +242,7 @@ export class KafkaClient {
         return await this.#cluster.findGroupCoordinator(wanted);
       } catch (error) {
         if (!isCoordinatorNotFound(error)) throw error;
-        // kafkajs keeps the reason to itself; a broker that is asked here tells it.
+        // kafkajs keeps the reason to itself; a broker that is asked here says it.
         await (await this.#cluster.findControllerBroker()).findGroupCoordinator(wanted);
         throw error;
       }

@@ -13,7 +13,7 @@ export const Mismatch = {
   Sasl: "STOCKFLOW_LISTENER_SASL",
 } as const;
 
-/** An error that tells how a listener is used wrongly. */
+/** An error that says how a listener is used wrongly. */
 export class MismatchError extends Error {
   override readonly name = "MismatchError";
 
