@@ -247,7 +247,7 @@ export const SAMPLE_EVERY: u32 = 64;
 export const SAMPLE_BYTES: usize = 256;
 export const SAMPLES_MAX: u32 = 64;
 
-// A look-up: per key u32 length and the bytes, padded to 4; answers: i64 stock, smallest i64 = unseen.
+// A look-up: per key u32 length and the bytes, together padded to 8; answers: i64 stock, smallest i64 = unseen.
 export const LOOKUP_BYTES: usize = 65536;
 
 // ---- the generator, a module of its own (generator.ts) ----

@@ -58,7 +58,7 @@ import {
   takeBatch,
 } from "./batch";
 import { countInvalid, countItem, countOutcomes, setPosition } from "./state";
-import { apply, REJECTED } from "./rule";
+import { apply, isRejected } from "./rule";
 import { sample } from "./sample";
 import { belongsHere } from "./partition";
 import { hasRoom, nextByte, setNextByte } from "./output";
@@ -267,7 +267,7 @@ function applyBlock(end: usize): usize {
 /** Whether a record would add an item to the table. Changes nothing. */
 function addsItem(r: usize): bool {
   if (load<u32>(r, REASON)) return false;
-  if (!windowMs && apply(0, load<i64>(r, QUANTITY)) == REJECTED) return false;
+  if (!windowMs && isRejected(apply(0, load<i64>(r, QUANTITY)))) return false;
   const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH);
   return !findId(id, n) && belongsHere(id, n);
 }
@@ -287,7 +287,7 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   }
   const window = windowMs ? windowFor(load<i64>(r, TS), timestamp, replay) : 0;
   const quantity = load<i64>(r, QUANTITY), before = slot ? stockOf(slot) : ABSENT;
-  const after = apply(before == ABSENT ? 0 : before, quantity), succeeded = after != REJECTED;
+  const after = apply(before == ABSENT ? 0 : before, quantity), succeeded = !isRejected(after);
   // An unseen item whose transaction fails stays in the table only as long as a window counts it.
   if (!slot && (succeeded || window)) slot = insertOf(r, end);
   if (succeeded) {

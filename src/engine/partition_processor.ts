@@ -6,6 +6,7 @@ import {
   batchInfo,
   type Clock,
   decodeBatch,
+  decodeUtf8,
   type NewRecord,
   Reason,
   reasonName,
@@ -236,6 +237,17 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     );
   }
 
+  /** Summaries without a topic stand in the log of the program alone; repeats are held back there. */
+  #logSummaries({ summaries }: Output): void {
+    for (const { value } of summaries.flatMap(({ bytes }) => decodeBatch(bytes))) {
+      log.info("Summary of {topic}-{partition}: {summary}", {
+        topic: this.topics.input,
+        partition: this.partition,
+        summary: decodeUtf8(value!),
+      });
+    }
+  }
+
   /** Keeps what the core finished, and tells outcomes. */
   #keep(output: Output): void {
     for (const { bytes } of output.results) {
@@ -246,6 +258,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.#pending.summaries.push(bytes);
       this.pendingBytes += bytes.length;
     }
+    if (this.topics.summaries === null) this.#logSummaries(output);
     this.#tellInvalid(output.deadLetters);
     for (const letter of output.deadLetters) {
       if (this.topics.deadLetters === null) continue;

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "52ef39ae4b5c4e51d288e5badf90ac18ece7df23526bccfedbfed7d4a8cf5a62";
+export const CORE_HASH = "2e8c842548ae37e497a24a5a144c5a1f215b5fee96b69f6a86f231d6d06c9644";

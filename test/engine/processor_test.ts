@@ -16,6 +16,7 @@ import { assertRejects } from "@std/assert";
 import { Random } from "../model/random.ts";
 import { sessionOf } from "../log/log_doubles.ts";
 import { PLAIN } from "../wasm/driver.ts";
+import { capturingLogs } from "./captured_logs.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "p" };
@@ -24,11 +25,12 @@ function processorOf(
   core: Core,
   deadLetters: string | null = "dead",
   clock = new ManualClock(),
+  summaries: string | null = "sums",
 ): PartitionProcessor {
   const topics = {
     input: "in",
     results: "out",
-    summaries: "sums",
+    summaries,
     deadLetters,
     partitionsOf: () => 1,
     batchBytesMax: 4000,
@@ -141,6 +143,20 @@ Deno.test("firing ends also when an output batch may be larger than the area it 
   const summaries = outputs.find((o) => o.topic === "sums")!.batches.flatMap((b) => decodeBatch(b));
   assertEquals(summaries.length, 100);
 });
+
+Deno.test("summaries without a topic are logged", () =>
+  capturingLogs(async (logged) => {
+    const core = new Core(
+      { ...PLAIN, windowMs: 60_000, alertTotalMin: 0, alertRateMin: 0, batchBytesMax: 4000 },
+      systemChance,
+    );
+    const processor = processorOf(core, null, new ManualClock(), null);
+    const value = encodeUtf8("1\t1\titem_7\t-5");
+    await processor.fold(encodeBatch([{ timestamp: 1000, key: null, value }]));
+    await processor.fireIdle();
+    assertEquals(processor.take()!.outputs.map((o) => o.topic), ["out"]);
+    assertEquals(logged, ["info Summary of in-0: item_7\t0\t60000\t0\t1\t5"]);
+  }));
 
 Deno.test("outcomes are told with their offsets, also when windows fire in the middle of a batch", async () => {
   const random = new Random(9);
