@@ -1,12 +1,11 @@
 // The command line of what a user starts: arguments, parameters, signals.
 
 import config from "../../deno.json" with { type: "json" };
-import { fileURLToPath } from "node:url";
-import { JOB_KINDS } from "../jobs/mod.ts";
 import {
+  type None,
   ParameterError,
-  PARAMETERS,
   Parameters,
+  type ParameterTable,
   readSmallFile,
   showKey,
 } from "../parameters/mod.ts";
@@ -17,7 +16,6 @@ import { closeLogs, withoutSecrets } from "../engine/logging.ts";
 
 const EXIT_UNFORESEEN = 1;
 const EXIT_WRONG = 2;
-const DEFAULT_JOB = PARAMETERS.job.default;
 
 /** The version of this program. */
 export const VERSION = config.version;
@@ -75,20 +73,21 @@ export function enterFolder(folder: string | null): void {
   }
 }
 
-/** The file that is read by default, one of those that come with the program, wherever its user stands. */
-function configOf(job: string): string {
-  const kind = job === "kafka" ? "job" : Object.hasOwn(JOB_KINDS, job) ? job : DEFAULT_JOB;
-  return fileURLToPath(new URL(`../../config/${kind}.properties`, import.meta.url));
-}
-
-/** @throws {ParameterError} for a file that cannot be read, or a parameter that is wrong */
-export function readParameters({ config, flags }: Arguments): Parameters {
-  const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
-  // Of a job that does not exist the parameters are to tell.
-  const name = config ?? configOf(job);
-  const text = readSmallFile(name, name);
+/**
+ * @param fallback file that is read where none was named; null = none
+ * @param own parameters that a job adds
+ * @throws {ParameterError} for a file that cannot be read, or a parameter that is wrong
+ */
+export function readParameters<Own extends ParameterTable = None>(
+  { config, flags }: Arguments,
+  fallback: string | null,
+  own?: Own,
+): Parameters<Own> {
+  const name = config ?? fallback;
   const environment = (variable: string) => Deno.env.get(variable);
-  return Parameters.from({ flags, environment, file: { name, text } });
+  if (name === null) return Parameters.from({ flags, environment }, own);
+  const text = readSmallFile(name, name);
+  return Parameters.from({ flags, environment, file: { name, text } }, own);
 }
 
 /** Resolves at the first signal that asks to stop; a second one ends the process at once. */

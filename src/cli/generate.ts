@@ -2,6 +2,7 @@
 //
 //   deno task generate [--config=config/job.properties] [--generate.count=<n>] [--<key>=<value> ...]
 
+import { fileURLToPath } from "node:url";
 import {
   enterFolder,
   exitCodeOf,
@@ -26,7 +27,10 @@ async function main(): Promise<void> {
   if (args.help) return console.log(USAGE);
   if (args.version) return console.log(`stockflow ${VERSION}`);
   enterFolder(args.folder);
-  const params = readParameters({ ...args, flags: { ...args.flags, job: "kafka" } });
+  const params = readParameters(
+    { ...args, flags: { ...args.flags, job: "kafka" } },
+    fileURLToPath(new URL("../../config/job.properties", import.meta.url)),
+  );
   const secrets = [...params.secrets, ...secretsOfFiles(params)];
   await configureLogs({ level: params.get("log.level"), secrets });
   const stop = new AbortController();

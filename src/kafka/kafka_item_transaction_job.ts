@@ -5,50 +5,52 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
+import { ParameterError, type Parameters } from "../parameters/mod.ts";
 import { ItemTransactionJob } from "../service/item_transaction_job.ts";
-import type { Parameters } from "../parameters/parameters.ts";
-import type { LogSource } from "../log/mod.ts";
-import type { InputStream, OutputStream } from "../service/streams.ts";
+import { JOB_NAME } from "../service/job_names.ts";
+import { type InputStream, type LogKind, type OutputStream, topic } from "../service/streams.ts";
 
-/** Reads and writes topics of Apache Kafka. Whoever creates it brings their log. */
+/** Reads and writes topics of Apache Kafka that parameters name. */
 export class KafkaItemTransactionJob extends ItemTransactionJob {
-  #source: LogSource | null = null;
+  static override readonly jobName: string = JOB_NAME;
 
-  /** @param openSource gives the log that parameters describe */
-  constructor(readonly openSource: (params: Parameters) => LogSource) {
-    super();
+  override log(): LogKind {
+    return "kafka";
   }
 
-  #log(params: Parameters): LogSource {
-    return this.#source ??= this.openSource(params);
-  }
-
+  /** @throws {ParameterError} when transactions are to be generated, which come from the topic */
   override readTransactionStream(params: Parameters): InputStream<ItemTransaction> {
-    return { source: this.#log(params), topic: params.get("transaction.input.topic") };
+    if (params.get("generate.transactions")) {
+      throw new ParameterError(
+        "generate.transactions=true does not go with job=kafka: its transactions come from " +
+          "transaction.input.topic",
+      );
+    }
+    return topic(params.get("transaction.input.topic"));
   }
 
   override readQueryStream(params: Parameters): InputStream<Query> {
-    return { source: this.#log(params), topic: params.get("query.input.topic") };
+    return topic(params.get("query.input.topic"));
   }
 
   override writeTransactionResults(
     params: Parameters,
     results: OutputStream<TransactionResult>,
   ): void {
-    const topic = params.get("transaction.output.topic");
-    if (topic) results.addSink({ kind: "topic", topic });
+    const name = params.get("transaction.output.topic");
+    if (name) results.addSink(topic(name));
   }
 
   override writeQueryOutput(params: Parameters, results: OutputStream<QueryResult>): void {
-    results.addSink({ kind: "topic", topic: params.get("query.output.topic") });
+    results.addSink(topic(params.get("query.output.topic")));
   }
 
   override writeTransactionSummaries(
     params: Parameters,
     summaries: OutputStream<TransactionSummary>,
   ): void {
-    const topic = params.get("summary.output.topic");
-    if (topic) summaries.addSink({ kind: "topic", topic });
+    const name = params.get("summary.output.topic");
+    if (name) summaries.addSink(topic(name));
   }
 
   override deadLetterTopic(params: Parameters): string | null {

@@ -82,12 +82,16 @@ export function topicsOf(params: Parameters): JobTopics {
 export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
 
-  /** @param instance this process, whose address others are given */
+  /**
+   * @param instance this process, whose address others are given
+   * @param topics of the job; those that parameters name by default
+   */
   constructor(
     readonly params: Parameters,
     readonly clock: Clock,
     readonly instance: Instance,
     readonly conditions: ConditionReporter,
+    readonly topics: JobTopics = topicsOf(params),
   ) {}
 
   /**
@@ -209,12 +213,11 @@ export class KafkaSource implements LogSource<KafkaLog> {
 
   /** What can be said before brokers are asked. @throws {ParameterError} */
   checkParameters() {
-    const { params } = this;
+    const { params, topics } = this;
     const groupId = params.get("kafka.group.id");
     if (groupId === "") throw new ParameterError("kafka.group.id is missing: a group's name");
     checkTimes(params);
     const connection = connectionOf(params);
-    const topics = topicsOf(params);
     checkDifferent(topics);
     try {
       checkInternals();

@@ -88,6 +88,8 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     readonly kv: Kv,
     readonly options: EmbeddedLogOptions,
     readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
+    /** Topics that this job or another claims. */
+    readonly inputs: readonly string[],
     commits: MarkedCommits,
   ) {
     super();
@@ -128,8 +130,10 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
       }
       topics.set(topic, Array.from({ length: partitions }, (_, p) => new TopicPartition(topic, p)));
     }
+    await readOthers(kv, topics);
+    const inputs = await readInputs(kv, commits, topics, options);
     const { id, restoredFrom = null } = identity;
-    const log = new EmbeddedLog(id, restoredFrom, kv, options, topics, commits);
+    const log = new EmbeddedLog(id, restoredFrom, kv, options, topics, inputs, commits);
     await log.#writer.reload([...topics.values()].flat());
     return log;
   }
@@ -152,10 +156,6 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     const found = this.#partitions(topic)[partition];
     if (!found) throw new RangeError(`Topic ${topic} has no partition ${partition}`);
     return found;
-  }
-
-  get inputs(): readonly string[] {
-    return this.options.inputs;
   }
 
   override get restoredFrom(): RestoredFrom | null {
@@ -363,6 +363,42 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     this.#deadlines.close();
     this.kv.close();
   }
+}
+
+/** Adds the topics of other jobs on the log: they can be looked into, and old records of their outputs are removed. */
+async function readOthers(kv: Kv, topics: Map<string, TopicPartition[]>): Promise<void> {
+  for await (const { key, value } of kv.list<{ partitions: number }>({ prefix: ["topic"] })) {
+    const topic = key[1] as string;
+    if (topics.has(topic)) continue;
+    const all = Array.from({ length: value.partitions }, (_, p) => new TopicPartition(topic, p));
+    topics.set(topic, all);
+  }
+}
+
+/** The topics that have positions; an output that becomes an input gets them, at its first record. */
+async function readInputs(
+  kv: Kv,
+  commits: MarkedCommits,
+  topics: ReadonlyMap<string, readonly TopicPartition[]>,
+  options: EmbeddedLogOptions,
+): Promise<string[]> {
+  const inputs: string[] = [];
+  for (const [topic, { length }] of topics) {
+    const { value } = await kv.get(["committed", topic, 0]);
+    if (!value && !options.inputs.includes(topic)) continue;
+    inputs.push(topic);
+    if (value) continue;
+    const starts = await Promise.all(
+      Array.from({ length }, (_, p) => kv.get<number>(["start", topic, p])),
+    );
+    await commits.commit((atomic) => {
+      for (const [p, { value: start }] of starts.entries()) {
+        const offset = start ?? 0;
+        atomic.set(["committed", topic, p], { ...FIRST, offset, start: offset });
+      }
+    });
+  }
+  return inputs;
 }
 
 /** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */

@@ -7,6 +7,17 @@
 // Text goes in, checked values come out.
 
 export { ParameterError } from "./errors.ts";
+export {
+  boolean,
+  decimal,
+  integer,
+  list,
+  oneOf,
+  optional,
+  type Parameter,
+  secret,
+  text,
+} from "./parameter_kinds.ts";
 export { readSmallBytes, readSmallFile, SMALL_FILE_BYTES_MAX } from "./files.ts";
 export { FOREIGN_KEYS } from "./foreign_keys.ts";
 export {
@@ -21,9 +32,13 @@ export {
   configurationOf,
   formatOf,
   isSecret,
+  type KeyOf,
+  type None,
   parameterHelp,
   Parameters,
   type ParameterSources,
+  type ParameterTable,
   partitionerNameOf,
   showKey,
+  type ValueOf,
 } from "./parameters.ts";

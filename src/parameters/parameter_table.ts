@@ -35,6 +35,11 @@ export const PARAMETERS = {
     "embedded",
     "which job runs: fed by HTTP, by the lines of a socket too, or by Kafka",
   ),
+  "log": oneOf(
+    ["embedded", "kafka"],
+    "embedded",
+    "where the topics of a job of one's own are (docs/jobs.md); the kinds of job above know where theirs are",
+  ),
   "format": oneOf(["text", "json"], "text", "how record values are written"),
   "transaction.partitioner": oneOf(
     ["murmur2", "java-hash", "consistent", "fnv1a", "auto"],

@@ -28,9 +28,28 @@ export interface ParameterSources {
   readonly file?: { readonly name: string; readonly text: string };
 }
 
-/** The validated parameters of a job. */
-export class Parameters {
-  private constructor(readonly values: ReadonlyMap<ParameterKey, unknown>) {}
+/** Parameters by their keys. */
+export type ParameterTable = Readonly<Record<string, Parameter<unknown>>>;
+
+/** A key of the program's parameters, or of a job's own. */
+export type KeyOf<Own extends ParameterTable> = ParameterKey | (keyof Own & string);
+
+/** The type of the value of a key. */
+export type ValueOf<Own extends ParameterTable, K extends KeyOf<Own>> = K extends ParameterKey
+  ? ParameterValue<K>
+  : Own[K] extends Parameter<infer T> ? T
+  : never;
+
+/** A table with nothing in it. */
+// deno-lint-ignore ban-types -- no key is known
+export type None = {};
+
+/** The validated parameters of a job; `Own` are those that it adds. */
+export class Parameters<Own extends ParameterTable = None> {
+  private constructor(
+    readonly values: ReadonlyMap<string, unknown>,
+    readonly table: ParameterTable,
+  ) {}
 
   /**
    * Parameters with all defaults but those given; what tests and own jobs use.
@@ -42,25 +61,33 @@ export class Parameters {
    * assertEquals(params.get("transaction.num.min"), 100);
    * ```
    */
-  static of(flags: Readonly<Partial<Record<ParameterKey, string>>> = {}): Parameters {
-    return Parameters.from({ flags });
+  static of<Own extends ParameterTable = None>(
+    flags?: Readonly<Partial<Record<KeyOf<Own>, string>>>,
+    own?: Own,
+  ): Parameters<Own> {
+    return Parameters.from({ flags: { ...flags } as Record<string, string> }, own);
   }
 
   /**
    * Reads and validates parameters: a flag before the environment before the file before the default.
    *
+   * @param own parameters that a job adds
    * @throws {ParameterError} for the first key that is unknown or has a bad value
    */
-  static from(sources: ParameterSources): Parameters {
-    const given = givenValues(sources);
-    const values = new Map<ParameterKey, unknown>();
-    for (const key of PARAMETER_KEYS) {
-      const { text, source } = given.find((own) => own.has(key))?.get(key) ??
-        { text: PARAMETERS[key].default, source: `the default of ${key}` };
-      values.set(key, parseValue(key, text, source));
+  static from<Own extends ParameterTable = None>(
+    sources: ParameterSources,
+    own?: Own,
+  ): Parameters<Own> {
+    const table = tableWith(own ?? {});
+    const given = givenValues(sources, table);
+    const values = new Map<string, unknown>();
+    for (const [key, parameter] of Object.entries(table)) {
+      const { text, source } = given.find((some) => some.has(key))?.get(key) ??
+        { text: parameter.default, source: `the default of ${key}` };
+      values.set(key, parseValue(table, key, text, source));
     }
     checkProtocol(sources, values);
-    return new Parameters(values);
+    return new Parameters<Own>(values, table);
   }
 
   /**
@@ -68,24 +95,27 @@ export class Parameters {
    *
    * @throws {ParameterError} when a value is not allowed
    */
-  with(flags: Readonly<Partial<Record<ParameterKey, string>>>): Parameters {
+  with(flags: Readonly<Partial<Record<KeyOf<Own>, string>>>): Parameters<Own> {
     const values = new Map(this.values);
-    for (const [key, text] of Object.entries(flags)) {
-      checkKey(key, "the program");
-      values.set(key as ParameterKey, parseValue(key as ParameterKey, text, `--${key}`));
+    for (const [key, text] of Object.entries<string | undefined>(flags)) {
+      if (text === undefined) continue;
+      checkKey(this.table, key, "the program");
+      values.set(key, parseValue(this.table, key, text, `--${key}`));
     }
-    return new Parameters(values);
+    return new Parameters<Own>(values, this.table);
   }
 
   /** Values that no log and no error may show. */
   get secrets(): string[] {
-    const secret = [...this.values].filter(([key, value]) => isSecret(key) && value !== "");
+    const secret = [...this.values].filter(([key, value]) =>
+      isSecret(key, this.table) && value !== ""
+    );
     return secret.map(([, value]) => String(value));
   }
 
   /** The value of a parameter. */
-  get<K extends ParameterKey>(key: K): ParameterValue<K> {
-    return this.values.get(key) as ParameterValue<K>;
+  get<K extends KeyOf<Own>>(key: K): ValueOf<Own, K> {
+    return this.values.get(key) as ValueOf<Own, K>;
   }
 }
 
@@ -106,30 +136,56 @@ interface Given {
   readonly source: string;
 }
 
+const OWN_KEY = /^[a-z][a-z0-9]*([.-][a-z0-9]+)+$/;
+
+/** All parameters, with those that a job adds. */
+function tableWith(own: ParameterTable): ParameterTable {
+  for (const key of Object.keys(own)) {
+    if (Object.hasOwn(PARAMETERS, key) || Object.hasOwn(FOREIGN_KEYS, key)) {
+      throw new ParameterError(`The job's own parameter ${key} is one of the program already`);
+    }
+    if (!OWN_KEY.test(key)) {
+      throw new ParameterError(
+        `The key of a job's own parameter is words with dots between them, such as shop.limit, not ${
+          JSON.stringify(shorten(key))
+        }`,
+      );
+    }
+  }
+  return { ...PARAMETERS, ...own };
+}
+
 /** What each source says, the one that counts first: foreign keys as the parameters that they are taken for. */
 function givenValues(
   { flags = {}, environment = () => undefined, file }: ParameterSources,
-): ReadonlyMap<ParameterKey, Given>[] {
-  const variables = [...PARAMETER_KEYS, ...Object.keys(FOREIGN_KEYS)].flatMap((key) => {
+  table: ParameterTable,
+): ReadonlyMap<string, Given>[] {
+  const variables = [...Object.keys(table), ...Object.keys(FOREIGN_KEYS)].flatMap((key) => {
     const text = environment(environmentName(key));
     return text === undefined ? [] : [[key, text] as const];
   });
   const properties = file ? parseProperties(file.text, file.name) : {};
   return [
-    ownValues(Object.entries(flags), (key) => `--${key}`, "the command line"),
-    ownValues(variables, (key) => `environment variable ${environmentName(key)}`, ""),
-    ownValues(Object.entries(properties), (key) => `${key} in ${file?.name}`, file?.name ?? ""),
+    valuesOf(table, Object.entries(flags), (key) => `--${key}`, "the command line"),
+    valuesOf(table, variables, (key) => `environment variable ${environmentName(key)}`, ""),
+    valuesOf(
+      table,
+      Object.entries(properties),
+      (key) => `${key} in ${file?.name}`,
+      file?.name ?? "",
+    ),
   ];
 }
 
 /** @param where is named when it has a key that does not exist */
-function ownValues(
+function valuesOf(
+  table: ParameterTable,
   entries: readonly (readonly [key: string, text: string])[],
   sourceOf: (key: string) => string,
   where: string,
-): ReadonlyMap<ParameterKey, Given> {
-  const own = new Map<ParameterKey, Given>();
-  const put = (key: ParameterKey, given: Given) => {
+): ReadonlyMap<string, Given> {
+  const own = new Map<string, Given>();
+  const put = (key: string, given: Given) => {
     const other = own.get(key);
     if (other && other.text !== given.text) {
       throw new ParameterError(`${other.source} and ${given.source} do not say the same`);
@@ -138,12 +194,12 @@ function ownValues(
   };
   for (const [key, text] of entries) {
     const source = sourceOf(key);
-    if (Object.hasOwn(PARAMETERS, key)) put(key as ParameterKey, { text, source });
+    if (Object.hasOwn(table, key)) put(key, { text, source });
     else if (Object.hasOwn(FOREIGN_KEYS, key)) {
       for (const [name, value] of Object.entries(foreignValues(key, text, source))) {
-        put(name as ParameterKey, { text: value, source });
+        put(name, { text: value, source });
       }
-    } else checkKey(key, where);
+    } else checkKey(table, key, where);
   }
   return own;
 }
@@ -165,7 +221,7 @@ const PROTOCOL = "kafka.security.protocol";
 /** A protocol says whether SASL is used, as kafka.sasl.mechanism does. */
 function checkProtocol(
   { flags = {}, environment = () => undefined, file }: ParameterSources,
-  values: ReadonlyMap<ParameterKey, unknown>,
+  values: ReadonlyMap<string, unknown>,
 ): void {
   const protocol = flags[PROTOCOL] ?? environment(environmentName(PROTOCOL)) ??
     (file ? parseProperties(file.text, file.name)[PROTOCOL] : undefined);
@@ -212,8 +268,8 @@ export function showKey(key: string): string {
 
 const KEY_CHARACTERS_MAX = 100;
 
-function checkKey(key: string, source: string): void {
-  if (Object.hasOwn(PARAMETERS, key)) return;
+function checkKey(table: ParameterTable, key: string, source: string): void {
+  if (Object.hasOwn(table, key)) return;
   const replacement = replacementOf(key);
   if (replacement !== null) {
     throw new ParameterError(`${key} in ${source} is not a parameter: ${replacement}`);
@@ -221,18 +277,18 @@ function checkKey(key: string, source: string): void {
   // What is much longer than any key is none that was mistyped, and would take long to compare.
   const similar = key.length > KEY_CHARACTERS_MAX
     ? []
-    : PARAMETER_KEYS.filter((known) =>
+    : Object.keys(table).filter((known) =>
       known === `kafka.${key}` || distance(known, key) <= Math.max(2, key.length / 4)
     );
   const hint = similar.length > 0 ? `; did you mean ${similar[0]}?` : "; --help lists all keys";
   throw new ParameterError(`Unknown parameter ${showKey(key)} in ${source}${hint}`);
 }
 
-function parseValue(key: ParameterKey, text: string, source: string): unknown {
-  const { schema, allowed }: Parameter<unknown> = PARAMETERS[key];
+function parseValue(table: ParameterTable, key: string, text: string, source: string): unknown {
+  const { schema, allowed } = table[key]!;
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
-  const found = isSecret(key)
+  const found = isSecret(key, table)
     ? `${text.length} characters that are not shown`
     : JSON.stringify(shorten(text));
   throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
@@ -240,7 +296,7 @@ function parseValue(key: ParameterKey, text: string, source: string): unknown {
 
 /** A parameter as it counts, for people; the value of a secret is left out. */
 export interface ConfigurationEntry {
-  readonly key: ParameterKey;
+  readonly key: string;
   /** As it would be written; null = a secret that is set. */
   readonly value: string | null;
   readonly default: string;
@@ -250,23 +306,21 @@ export interface ConfigurationEntry {
 
 /** All parameters in the order of --help. */
 export function configurationOf(params: Parameters): ConfigurationEntry[] {
-  return PARAMETER_KEYS.map((key) => {
-    const { default: fallback, help, allowed } = PARAMETERS[key];
-    const value = params.get(key);
-    const isHidden = isSecret(key) && value !== "";
+  return Object.entries(params.table).map(([key, { default: fallback, help, allowed }]) => {
+    const value = params.values.get(key);
+    const isHidden = isSecret(key, params.table) && value !== "";
     return { key, value: isHidden ? null : String(value), default: fallback, help, allowed };
   });
 }
 
 /** Whether a key's value is a secret. */
-export function isSecret(key: ParameterKey): boolean {
-  const { secret = false }: Parameter<unknown> = PARAMETERS[key];
-  return secret;
+export function isSecret(key: string, table: ParameterTable = PARAMETERS): boolean {
+  return table[key]?.secret ?? false;
 }
 
 /** The longest first: one may be the beginning of another. */
 const SECRET_NAMES: readonly string[] = [
-  ...PARAMETER_KEYS.filter(isSecret),
+  ...PARAMETER_KEYS.filter((key) => isSecret(key)),
   ...Object.keys(FOREIGN_KEYS).filter(isForeignSecret),
 ]
   .toSorted((a, b) => b.length - a.length);
@@ -288,10 +342,9 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** A line per parameter: key, default, what is allowed, meaning. */
-export function parameterHelp(): string {
-  return PARAMETER_KEYS.map((key) => {
-    const { default: fallback, allowed, help } = PARAMETERS[key];
+/** A line per parameter: key, default, what is allowed, meaning; by default those of the program. */
+export function parameterHelp(table: ParameterTable = PARAMETERS): string {
+  return Object.entries(table).map(([key, { default: fallback, allowed, help }]) => {
     return `  ${`--${key}=${fallback}`.padEnd(42)} ${help} (${allowed})`;
   }).join("\n");
 }

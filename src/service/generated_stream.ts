@@ -25,16 +25,16 @@ export const QUERY_INTERVAL_MS = 100;
 /** Name under which the embedded log keeps what a generated log depends on. */
 const NOTES = "generator";
 
-/** The transactions that the generator makes instead of callers. */
-export function generatedStream(
-  params: Parameters,
-  embedded: LogSource<EmbeddedLog>,
-  clock: Clock,
-): InputStream<ItemTransaction> {
-  return { source: generatorSource(params, embedded, clock), topic: GENERATED_TOPIC };
+/**
+ * The transactions that the generator makes instead of callers: computed where they are folded, and the same again
+ * after a crash, so only positions are stored, in an embedded log. The parameters of the generator decide them.
+ */
+export function generated(): InputStream<ItemTransaction> {
+  return { topic: GENERATED_TOPIC, generated: true };
 }
 
-function generatorSource(
+/** The log of generated transactions, above the embedded one. */
+export function generatorSource(
   params: Parameters,
   embedded: LogSource<EmbeddedLog>,
   clock: Clock,

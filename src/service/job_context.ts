@@ -7,6 +7,8 @@ import type { OffsetWaiters } from "./offset_waiters.ts";
 import type { StateMemory } from "../engine/state_memory.ts";
 import type { QueryOutcome } from "./query_processor.ts";
 import type { SinkWorker } from "./sink_worker.ts";
+import type { CoreOptions } from "../wasm/mod.ts";
+import type { Parameters } from "../parameters/parameters.ts";
 import type { Wiring } from "./streams.ts";
 import type { Owners } from "../engine/owners.ts";
 import type { OutputTopics } from "../engine/partition_processor.ts";
@@ -15,6 +17,10 @@ import type { JobSettings } from "../engine/worker_context.ts";
 /** What the parts of a job on the control plane share. */
 export interface JobContext {
   readonly settings: JobSettings;
+  /** As they count: what the log showed is filled in. */
+  readonly params: Parameters;
+  /** Options of the cores; the partition is replaced by whoever folds it. */
+  readonly core: CoreOptions;
   readonly wiring: Wiring;
   readonly transactionLog: Log;
   readonly queryLog: Log;

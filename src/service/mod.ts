@@ -9,6 +9,7 @@
 export { MemoryFullError } from "./admission.ts";
 export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
 export {
+  generated,
   generatorOptionsOf,
   openGeneratorLog,
   QUERY_INTERVAL_MS,
@@ -17,24 +18,36 @@ export {
   shareOf,
 } from "./generated_stream.ts";
 export { addressOf, Instance, INSTANCE_HEADER } from "./instance.ts";
-export { ItemTransactionJob } from "./item_transaction_job.ts";
+export { ItemTransactionJob, type JobClass } from "./item_transaction_job.ts";
 export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
 export type { LogPage, LogReader } from "./log_reader.ts";
-export { foldParametersFor, Pipeline } from "./pipeline.ts";
+export { foldParametersFor } from "./core_options.ts";
+export { embeddedLogSource, type LogRequest } from "./embedded_source.ts";
+export { Pipeline } from "./pipeline.ts";
 export type { LogSource, LogUser } from "../log/mod.ts";
 export type { RunningJob } from "./running_job.ts";
 export type * from "./status.ts";
 export type { SeriesPoint, StatusHistory } from "./status_history.ts";
 export {
   type Delivery,
+  type Feed,
+  type FeedTarget,
   forEach,
   type ForEachOptions,
   type InputStream,
+  type LogKind,
   OutputStream,
   type ProcessSink,
   type Sink,
+  topic,
   type TopicSink,
+  topicsOf,
+  type WiredInput,
+  type WiredTopics,
   type Wiring,
 } from "./streams.ts";
+export { fromLines, type FromOptions } from "./sources/from_lines.ts";
+export { fromRecords } from "./sources/from_records.ts";
+export { type LineEndpoint, tcp } from "./sources/tcp.ts";
 export type { SinkFigures } from "./sink_worker.ts";
 export { MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";

@@ -1,42 +1,45 @@
-import { appendable, computed, type Log } from "../log/mod.ts";
-import { openWatchedKv } from "../kv/mod.ts";
-import {
-  CheckpointStore,
-  type FoldParameters,
-  foldParametersOf,
-  PARTITIONERS,
-} from "../state/mod.ts";
+import { appendable, type AppendableLog, computed, type Log, StopError } from "../log/mod.ts";
 import { codecOf } from "../types/mod.ts";
-import type { CoreOptions } from "../wasm/mod.ts";
 import { Conditions } from "../engine/conditions.ts";
-import { Disk } from "./disk.ts";
-import { StopError } from "../log/mod.ts";
+import { Owners } from "../engine/owners.ts";
+import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
+import type { JobSettings } from "../engine/worker_context.ts";
+import { type Parameters, partitionerNameOf } from "../parameters/parameters.ts";
+import { areasOf, coreOptionsOf } from "./core_options.ts";
+import { feedsOf } from "./feeds.ts";
 import { Gateway } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
 import type { JobContext } from "./job_context.ts";
-import { Owners } from "../engine/owners.ts";
-import { formatOf, type Parameters, partitionerNameOf } from "../parameters/parameters.ts";
+import { type OpenedFiles, openFiles } from "./open_files.ts";
 import { QueryWorker } from "./query_worker.ts";
-import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import { openSinks } from "./sinks.ts";
-import type { Wiring } from "./streams.ts";
+import { startWorkers } from "./start_workers.ts";
+import { topicsOf, type Wiring } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
 import { tellThroughput } from "./throughput.ts";
-import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
-import { startWorkers } from "./start_workers.ts";
-import type { JobSettings } from "../engine/worker_context.ts";
 
-/** More than a block of records may put out at once. */
-const OUTPUT_ROOM_BYTES = 128 * 1024;
+/** What runs beside the workers until the job is asked to stop. */
+type Companion = (stop: AbortSignal) => Promise<void>;
+
+/** What the parts of a pipeline are made from. */
+interface Parts {
+  readonly files: OpenedFiles;
+  readonly context: JobContext;
+  readonly gateway: Gateway | null;
+  /** The log of the job's own that posted records go into; null = it is elsewhere. */
+  readonly embedded: AppendableLog | null;
+  readonly surroundings: Surroundings;
+}
 
 /** A wired job; runs when it is executed. */
 export class Pipeline {
-  constructor(readonly params: Parameters, readonly wiring: Wiring) {}
+  /** @param name under which the store keeps its checkpoints */
+  constructor(readonly params: Parameters, readonly wiring: Wiring, readonly name: string = "") {}
 
   /** Runs the job until it is stopped by its signal. */
-  async execute(name: string, stop?: AbortSignal): Promise<void> {
+  async execute(name: string = this.name, stop?: AbortSignal): Promise<void> {
     const running = await this.start(name);
     stop?.addEventListener("abort", () => void running.stop());
     if (stop?.aborted) void running.stop();
@@ -48,82 +51,107 @@ export class Pipeline {
    *
    * @throws {StopError} when its logs or its store cannot be opened
    */
-  async start(name: string, surroundings: Surroundings = MACHINE): Promise<RunningJob> {
+  async start(
+    name: string = this.name,
+    surroundings: Surroundings = MACHINE,
+  ): Promise<RunningJob> {
     const { params, wiring } = this;
-    const { clock, chance, conditions = new Conditions(clock) } = surroundings;
-    const restoring = params.get("restore") !== "";
-    const stateDisk = this.#disk("state", surroundings, conditions);
-    const logDisk = this.#disk("log", surroundings, conditions);
-    const store = await openWatchedKv(
-      surroundings,
-      {
-        path: params.get("state.kv"),
-        timeoutMs: params.get("watchdog.timeout.ms"),
-        mustExist: restoring,
-        disk: stateDisk,
-      },
-      (kv) => CheckpointStore.open(kv, { job: name, clock, chance }),
-    );
-    const { transactionLog, queryLog } = await this.#openLogs(store, logDisk, restoring)
-      .catch((error) => {
-        store.close();
-        throw error;
-      });
-    const { batchBytesMax, deadLetterBytesMax } = transactionLog.limits;
+    const conditions = surroundings.conditions ?? new Conditions(surroundings.clock);
+    const files = await openFiles({ name, params, wiring, surroundings, conditions });
+    try {
+      const parts = await this.#parts(files, surroundings, conditions);
+      const { context, gateway } = parts;
+      checkPartitions(context);
+      const queries = new QueryWorker(context);
+      const workers = this.#workers(name, parts);
+      const companions = [
+        ...disks(parts),
+        ...this.#retention(parts, queries),
+        memoryWatch(parts),
+        ...this.#throughput(parts, workers),
+        ...this.#generatedQueries(parts),
+        ...feedsOf({ ...context, wiring }),
+      ];
+      return new RunningJob(
+        name,
+        context,
+        gateway,
+        workers,
+        queries,
+        companions,
+        files.close,
+        context.params,
+      );
+    } catch (error) {
+      await files.close();
+      throw error;
+    }
+  }
+
+  async #parts(
+    files: OpenedFiles,
+    surroundings: Surroundings,
+    conditions: Conditions,
+  ): Promise<Parts> {
+    const { params, wiring } = this;
+    const { clock, chance } = surroundings;
+    const { transactionLog, queryLog, stateDisk, logDisk } = files;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
+    const { batchBytesMax, deadLetterBytesMax } = transactionLog.limits;
     const found = transactionLog.partitioner ?? partitionerNameOf(params);
     const known = params.with({ "transaction.partitioner": found });
     const core = { ...coreOptionsOf(known, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
-    const { partitioner } = core;
-    const owners = new Owners({ partitioner, partitions, log: transactionLog, clock });
+    const owners = new Owners({
+      partitioner: core.partitioner,
+      partitions,
+      log: transactionLog,
+      clock,
+    });
     const memory = StateMemory.of(partitions, memoryBytesMax(params, surroundings));
     const embedded = appendable(queryLog);
-    const gateway = embedded
-      ? new Gateway({
-        log: embedded,
-        transactionTopic: transactionLog === embedded ? wiring.transactions.topic : null,
-        queryTopic: wiring.queries.topic,
-        codec,
-        owners,
-        clock,
-        appendTimeoutMs: params.get("append.timeout.ms"),
-        memory,
-        conditions: conditions.reporter("gateway"),
-      })
-      : null;
-    const sinks = await openSinks({
-      wiring,
-      transactionLog: outputLogOf(transactionLog),
-      queryLog,
+    const gateway = embedded && new Gateway({
+      log: embedded,
+      transactionTopic: transactionLog === embedded ? wiring.transactions.topic : null,
+      queryTopic: wiring.queries.topic,
       codec,
-      params,
-      conditions,
+      owners,
       clock,
-      chance,
-    }).catch(async (error) => {
-      await this.#close(store, transactionLog, queryLog);
-      throw error;
+      appendTimeoutMs: params.get("append.timeout.ms"),
+      memory,
+      conditions: conditions.reporter("gateway"),
     });
+    const { results, summaries, queryResults, deadLetters } = topicsOf(wiring);
     const context: JobContext = {
       settings: settingsOf(params),
+      params: known,
+      core,
       wiring,
       transactionLog,
       queryLog,
-      store,
+      store: files.store,
       codec,
       topics: {
         input: wiring.transactions.topic,
-        results: wiring.results.writtenTopic,
-        summaries: wiring.summaries.writtenTopic,
-        deadLetters: wiring.deadLetterTopic,
+        results,
+        summaries,
+        deadLetters,
         partitionsOf: (topic) => transactionLog.partitionsOf(topic),
         batchBytesMax,
         deadLetterBytesMax,
         discardResults: wiring.results.sinks.length === 0,
       },
-      queryResults: wiring.queryResults.writtenTopic,
-      sinks,
+      queryResults,
+      sinks: await openSinks({
+        wiring,
+        transactionLog: outputLogOf(transactionLog),
+        queryLog,
+        codec,
+        params,
+        conditions,
+        clock,
+        chance,
+      }),
       sinkDrainMs: params.get("sink.drain.timeout.ms"),
       owners,
       conditions,
@@ -133,110 +161,67 @@ export class Pipeline {
       chance,
       queryWaiters: gateway?.queryWaiters ?? null,
     };
-    checkPartitions(context, transactionLog, partitions);
-    const queries = new QueryWorker(context);
-    const retention = embedded
-      ? new Retention(
-        embedded,
-        context,
-        {
-          ms: params.get("log.retention.ms"),
-          bytes: params.get("log.retention.bytes"),
-          sinkBytes: params.get("sink.retention.bytes"),
-        },
-        (partition) => queries.processors[partition]?.acknowledged.offset ?? 0,
-      )
-      : null;
-    const workers = startWorkers(context, {
+    return { files, context, gateway, embedded, surroundings };
+  }
+
+  #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {
+    const { params, wiring } = this;
+    const posted = gateway !== null && context.transactionLog === embedded;
+    const { transactionWaiters } = gateway ?? {};
+    return startWorkers(context, {
       job: name,
-      core,
-      threads: surroundings.threads ? threadsOf(params, partitions) : 0,
+      core: context.core,
+      threads: surroundings.threads ? threadsOf(params, context.core.partitions) : 0,
       logs: surroundings.logs ?? null,
       onProgress: surroundings.onProgress,
       watchdogMs: params.get("watchdog.timeout.ms"),
-      holdsBack: !gateway || transactionLog !== embedded,
-      onOutcomes: gateway && transactionLog === embedded
-        ? (partition, first, outcomes) =>
-          gateway.transactionWaiters.deliver(partition, first, outcomes)
+      // Nobody refuses what a feed brings.
+      holdsBack: !posted || wiring.transactions.feed !== undefined,
+      onOutcomes: posted
+        ? (partition, first, outcomes) => transactionWaiters!.deliver(partition, first, outcomes)
         : null,
     });
-    const generated = computed(transactionLog) !== null;
-    const figures = () => workers.map((worker) => worker.figures());
+  }
+
+  #retention({ embedded, context }: Parts, queries: QueryWorker): Companion[] {
+    if (!embedded) return [];
+    const limits = {
+      ms: this.params.get("log.retention.ms"),
+      bytes: this.params.get("log.retention.bytes"),
+      sinkBytes: this.params.get("sink.retention.bytes"),
+    };
+    const queriesFrom = (partition: number) =>
+      queries.processors[partition]?.acknowledged.offset ?? 0;
+    const retention = new Retention(embedded, context, limits, queriesFrom);
+    return [(stop) => retention.run(stop)];
+  }
+
+  #throughput({ context, surroundings }: Parts, workers: RunningJob["workers"]): Companion[] {
+    if (!context.transactionLog.reportsThroughput) return [];
+    const generated = computed(context.transactionLog) !== null;
     const throughput = {
-      figures,
-      clock,
-      count: generated ? params.get("generate.count") : 0,
+      figures: () => workers.map((worker) => worker.figures()),
+      clock: context.clock,
+      count: generated ? this.params.get("generate.count") : 0,
       onProgress: surroundings.onProgress ?? (() => {}),
     };
-    const companions = [
-      (stop: AbortSignal) => stateDisk.run(stop),
-      ...(embedded ? [(stop: AbortSignal) => logDisk.run(stop, () => embedded.probe())] : []),
-      ...(retention ? [(stop: AbortSignal) => retention.run(stop)] : []),
-      (stop: AbortSignal) => warnOfMemory(memory, conditions.reporter("job"), clock, stop),
-      ...(transactionLog.reportsThroughput
-        ? [(stop: AbortSignal) => tellThroughput(throughput, stop)]
-        : []),
-      ...(gateway && params.get("generate.queries")
-        ? [(stop: AbortSignal) => generateQueries(gateway, params, surroundings, stop)]
-        : []),
-      (stop: AbortSignal) => wiring.transactions.feed?.(transactionLog, stop) ?? Promise.resolve(),
-      (stop: AbortSignal) => wiring.queries.feed?.(queryLog, stop) ?? Promise.resolve(),
-    ];
-    const close = () => this.#close(store, transactionLog, queryLog);
-    return new RunningJob(name, context, gateway, workers, queries, companions, close, known);
+    return [(stop) => tellThroughput(throughput, stop)];
   }
 
-  async #close(store: CheckpointStore, transactionLog: Log, queryLog: Log): Promise<void> {
-    await this.wiring.transactions.source.close();
-    if (queryLog !== transactionLog) await this.wiring.queries.source.close();
-    store.close();
+  #generatedQueries({ gateway, surroundings }: Parts): Companion[] {
+    const { params } = this;
+    if (!gateway || !params.get("generate.queries")) return [];
+    return [(stop) => generateQueries(gateway, params, surroundings, stop)];
   }
+}
 
-  /** The disk of one of our files: without room for the log nothing new is taken. */
-  #disk(file: "log" | "state", surroundings: Surroundings, conditions: Conditions): Disk {
-    const { clock, freeBytes, unusedBytes } = surroundings;
-    return new Disk({
-      file,
-      path: this.params.get(`${file}.kv`),
-      bytesMin: this.params.get("disk.free.bytes.min"),
-      freeBytes: freeBytes ?? null,
-      ...(unusedBytes ? { unusedBytes } : {}),
-      blocks: file === "log" ? "writes" : "nothing",
-      conditions,
-      clock,
-    });
-  }
+function disks({ files: { stateDisk, logDisk }, embedded }: Parts): Companion[] {
+  const state: Companion = (stop) => stateDisk.run(stop);
+  return embedded ? [state, (stop) => logDisk.run(stop, () => embedded.probe())] : [state];
+}
 
-  async #openLogs(
-    store: CheckpointStore,
-    logDisk: Disk,
-    restoring: boolean,
-  ): Promise<{ transactionLog: Log; queryLog: Log }> {
-    const { transactions: { source }, queries } = this.wiring;
-    const user = {
-      logDisk,
-      hasCheckpoints: async () => (await store.partitions()).length > 0,
-      newestCheckpoints: (logId: string, topicId: string | null) =>
-        newestCheckpoints(store, logId, topicId),
-      partitionerOf: (logId: string) => partitionerOfCheckpoints(store, logId),
-    };
-    const transactionLog = restoring
-      ? await openRestored(source, user, store, this.params)
-      : await source.open(user, null);
-    const { restoredFrom } = transactionLog;
-    if (restoredFrom) {
-      await adoptBase(store, restoredFrom).catch(async (error) => {
-        await source.close();
-        throw error;
-      });
-    }
-    if (queries.source === source) return { transactionLog, queryLog: transactionLog };
-    const queryLog = await queries.source.open(user, null).catch(async (error) => {
-      await source.close();
-      throw error;
-    });
-    return { transactionLog, queryLog };
-  }
+function memoryWatch({ context: { memory, conditions, clock } }: Parts): Companion {
+  return (stop) => warnOfMemory(memory, conditions.reporter("job"), clock, stop);
 }
 
 /** The log that takes the outputs of transactions. */
@@ -271,43 +256,13 @@ function threadsOf(params: Parameters, partitions: number): number {
 }
 
 /** Transaction results go to the partition with the number of their input's. */
-function checkPartitions({ topics }: JobContext, log: Log, partitions: number): void {
-  if (topics.results === null || log.partitionsOf(topics.results) >= partitions) return;
+function checkPartitions({ topics, core: { partitions } }: JobContext): void {
+  const { input, results } = topics;
+  if (results === null || topics.partitionsOf(results) >= partitions) return;
   throw new StopError(
-    `Topic ${topics.results} has ${
-      log.partitionsOf(topics.results)
-    } partitions, its input ${topics.input} ` +
-      `has ${partitions}`,
-    `give ${topics.results} at least ${partitions} partitions`,
+    `Topic ${results} has ${
+      topics.partitionsOf(results)
+    } partitions, its input ${input} has ${partitions}`,
+    `give ${results} at least ${partitions} partitions`,
   );
-}
-
-/** Areas of a core that hold an open batch of the largest size, and room for a block of records behind it. */
-function areasOf(batchBytesMax: number) {
-  return {
-    batchBytesMax,
-    resultBytes: 2 * batchBytesMax + OUTPUT_ROOM_BYTES,
-    summaryBytes: batchBytesMax + OUTPUT_ROOM_BYTES,
-  };
-}
-
-/** What the state depends on, of a job with these parameters. */
-export function foldParametersFor(params: Parameters, partitions: number): FoldParameters {
-  return foldParametersOf(coreOptionsOf(params, partitions));
-}
-
-/** Options of a core; the partition is replaced by whoever folds it. */
-function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
-  return {
-    format: formatOf(params),
-    partitioner: PARTITIONERS[partitionerNameOf(params)],
-    partition: 0,
-    partitions,
-    windowMs: params.get("enable.summaries") ? 60_000 * params.get("time.intervals.in.minutes") : 0,
-    eventTime: params.get("event.time"),
-    outOfOrderMs: params.get("watermark.out.of.orderness.ms"),
-    maxAheadMs: params.get("event.time.max.ahead.ms"),
-    alertTotalMin: params.get("transaction.num.min"),
-    alertRateMin: params.get("transaction.failure.rate.min"),
-  };
 }

@@ -1,5 +1,8 @@
-import type { Log, LogSource, OffsetReset } from "../log/mod.ts";
+import type { LogSource, OffsetReset } from "../log/mod.ts";
+import { TOPIC, TOPIC_ALLOWED } from "../parameters/parameter_kinds.ts";
 import type {
+  Chance,
+  Clock,
   ItemTransaction,
   Query,
   QueryResult,
@@ -7,20 +10,76 @@ import type {
   TransactionSummary,
 } from "../types/mod.ts";
 
-/** A stream of records that a job reads: a topic of a log. T tells what its records are. */
-export interface InputStream<T, L extends Log = Log> {
-  readonly source: LogSource<L>;
-  readonly topic: string;
-  /** Brings records into the topic while the job runs, if it is the job that does; ends by the signal. */
-  feed?(log: L, stop: AbortSignal): Promise<void>;
+/** Where the topics of a job are. */
+export type LogKind = "embedded" | "kafka";
+
+/** Where a feed brings its records. */
+export interface FeedTarget<T> {
+  /**
+   * Resolves when the records are durable. While the log does not take them it waits, and reports that; what is not
+   * known to be written is written again.
+   *
+   * @param from what brings them, for messages
+   */
+  append(records: readonly T[], from: string, stop: AbortSignal): Promise<void>;
+  /**
+   * Reads a record of text.
+   *
+   * @throws {InvalidRecordError}
+   */
+  parseLine(line: Uint8Array): T;
+  /** What a record is called, for messages. */
+  readonly what: string;
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** What brings records into a topic while the job runs. */
+export interface Feed<T> {
+  /** Where they come from, such as host:port, for people. */
+  readonly from: string;
+  /** What its user may type to try it. */
+  readonly hint?: string;
+  /** Runs until it has no more records, or the signal is aborted; an error stops the job. */
+  run(target: FeedTarget<T>, stop: AbortSignal): Promise<void>;
+}
+
+/** A stream of records that a job reads: a topic of its log. T says what its records are. */
+export interface InputStream<T> {
+  /** Left away: transactions or queries, by what it is read as. */
+  readonly topic?: string;
+  /** Brings records into the topic while the job runs, if it is the job that does. */
+  readonly feed?: Feed<T>;
+  /** Its records are computed; see generated. */
+  readonly generated?: true;
+  /** A log of its own instead of the job's, which tests bring. */
+  readonly source?: LogSource;
   /** Never set: makes streams of different records different types. */
   readonly records?: T;
 }
+
+/** An input whose topic is known. */
+export type WiredInput<T> = InputStream<T> & { readonly topic: string };
 
 /** A sink that is a topic of the job's log: its records are part of the commits, so they are there exactly once. */
 export interface TopicSink {
   readonly kind: "topic";
   readonly topic: string;
+}
+
+const TOPIC_NAME = new RegExp(TOPIC);
+
+/**
+ * A topic of the job's log: as a source, for records that others bring (posted over HTTP, or written by any client of
+ * Kafka); as a sink, with its records in it exactly once.
+ *
+ * @throws {RangeError} when it cannot be a topic's name
+ */
+export function topic(name: string): TopicSink & InputStream<never> {
+  if (!TOPIC_NAME.test(name)) {
+    throw new RangeError(`${TOPIC_ALLOWED} is expected, not ${JSON.stringify(name)}`);
+  }
+  return { kind: "topic", topic: name };
 }
 
 /** Where the values of one call of a sink in the process stand in its topic. */
@@ -75,8 +134,11 @@ const SINK_NAME = /^[A-Za-z0-9._-]{1,100}$/;
 export class OutputStream<T> {
   readonly sinks: Sink<T>[] = [];
 
-  /** @param name of the stream, such as transaction-results */
-  constructor(readonly name: string) {}
+  /**
+   * @param name of the stream, such as transaction-results
+   * @param internal what the name of a topic begins with that is for its sinks alone
+   */
+  constructor(readonly name: string, readonly internal = "internal-") {}
 
   /** Adds a sink. A stream may have one topic and any number of sinks in the process. */
   addSink(sink: Sink<T>): this {
@@ -113,17 +175,39 @@ export class OutputStream<T> {
   /** Where its records go: to the topic that it was given, or to an internal one for its sinks; null = nowhere. */
   get writtenTopic(): string | null {
     if (this.topic !== null) return this.topic;
-    return this.processSinks.length > 0 ? `internal-${this.name}` : null;
+    return this.processSinks.length > 0 ? this.internal + this.name : null;
   }
 }
 
 /** Everything that a job reads and writes, as its methods wired it. */
 export interface Wiring {
-  readonly transactions: InputStream<ItemTransaction>;
-  readonly queries: InputStream<Query>;
+  readonly log: LogKind;
+  readonly transactions: WiredInput<ItemTransaction>;
+  readonly queries: WiredInput<Query>;
   readonly results: OutputStream<TransactionResult>;
   readonly queryResults: OutputStream<QueryResult>;
   readonly summaries: OutputStream<TransactionSummary>;
   /** Topic for invalid records; null = they are counted and logged. */
   readonly deadLetterTopic: string | null;
+}
+
+/** Topics of a job by their roles; null = not used. */
+export interface WiredTopics {
+  readonly transactions: string;
+  readonly queries: string;
+  readonly results: string | null;
+  readonly queryResults: string | null;
+  readonly summaries: string | null;
+  readonly deadLetters: string | null;
+}
+
+export function topicsOf(wiring: Wiring): WiredTopics {
+  return {
+    transactions: wiring.transactions.topic,
+    queries: wiring.queries.topic,
+    results: wiring.results.writtenTopic,
+    queryResults: wiring.queryResults.writtenTopic,
+    summaries: wiring.summaries.writtenTopic,
+    deadLetters: wiring.deadLetterTopic,
+  };
 }

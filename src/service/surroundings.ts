@@ -2,6 +2,8 @@ import process from "node:process";
 import { freeBytes, type KvOpener, moveMachineKv, openMachineKv, unusedBytes } from "../kv/mod.ts";
 import { type Chance, systemChance, systemClock } from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
+import type { LogSource } from "../log/mod.ts";
+import type { LogRequest } from "./embedded_source.ts";
 import type { LogOptions } from "../engine/logging.ts";
 import type { OnProgress } from "../engine/progress.ts";
 
@@ -22,6 +24,8 @@ export interface Surroundings extends KvOpener {
   readonly conditions?: Conditions;
   /** Memory that the machine, or the container in it, gives to this process; without bound if left away. */
   readonly memoryBytes?: number;
+  /** Where the log of a job is that is not embedded; jobs that have one need it. */
+  readonly kafka?: (request: LogRequest) => LogSource;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
 }

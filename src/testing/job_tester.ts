@@ -75,7 +75,7 @@ export class JobTester {
   ): Promise<JobTester> {
     const { transactions, queries, results, queryResults, summaries, deadLetterTopic } = wiring;
     const sources = [...new Set([transactions.source, queries.source])]
-      .filter(isManual);
+      .filter((source) => source !== undefined).filter(isManual);
     const written = [results, queryResults, summaries].map((stream) => stream.writtenTopic);
     const outputs = [...written, deadLetterTopic]
       .filter((topic) => topic !== null);

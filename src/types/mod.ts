@@ -11,7 +11,7 @@
 export * from "./records.ts";
 export * from "./invalid_record.ts";
 export * from "./format.ts";
-export { parseQueryTextBytes } from "./text_format.ts";
+export { parseQueryTextBytes, parseTransactionTextBytes } from "./text_format.ts";
 export { showQueryResult } from "./console_format.ts";
 export * from "./partitioner.ts";
 export * from "./record_batch.ts";

@@ -109,7 +109,7 @@ Deno.test("a file that cannot be read when the job starts stops it, with its pat
     };
     const surroundings = { clock: systemClock, chance: () => 0.5, openKv };
     const params = Parameters.of({ "state.kv": "data/state.kv", "log.kv": "data/log.kv" });
-    const starting = new EmbeddedItemTransactionJob(surroundings)
+    const starting = new EmbeddedItemTransactionJob()
       .createApplicationPipeline(params).start("test", surroundings);
     const message = `Cannot read ${broken}: disk I/O error`;
     const error = await assertRejects(() => starting, StopError, message);

@@ -5,7 +5,15 @@ import { assertEquals } from "@std/assert";
 import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
 import { formatOf, type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import type { OnProgress } from "../../src/engine/mod.ts";
-import type { ProcessSink, RunningJob } from "../../src/service/mod.ts";
+import {
+  embeddedLogSource,
+  type LogSource,
+  Pipeline,
+  type ProcessSink,
+  type RunningJob,
+  topicsOf,
+} from "../../src/service/mod.ts";
+import { generatorSource } from "../../src/service/generated_stream.ts";
 import { EmbeddedLog, type Log } from "../../src/log/mod.ts";
 import {
   type Chance,
@@ -108,13 +116,23 @@ export class World {
       ...(unusedBytes ? { unusedBytes } : {}),
       openKv: (path: string) => Promise.resolve(path.includes("log") ? logKv : stateKv),
     };
-    const pipeline = new EmbeddedItemTransactionJob(surroundings)
-      .createApplicationPipeline(Parameters.of({ ...this.flags, ...flags }));
-    if (sink) pipeline.wiring.results.addSink(sink);
-    const { source } = pipeline.wiring.transactions;
-    const open = source.open.bind(source);
-    source.open = async (user, restoration) =>
-      wrapLog(log = await open(user, restoration) as EmbeddedLog);
+    const params = Parameters.of({ ...this.flags, ...flags });
+    const wired = new EmbeddedItemTransactionJob().createApplicationPipeline(params).wiring;
+    if (sink) wired.results.addSink(sink);
+    const generated = wired.transactions.generated === true;
+    const topics = topicsOf(wired);
+    const own = embeddedLogSource({ kind: "embedded", params, topics, generated, surroundings });
+    const above = generated ? generatorSource(params, own, this.clock) : own;
+    const source: LogSource = {
+      ...above,
+      open: async (user, restoration) =>
+        wrapLog(log = await above.open(user, restoration) as EmbeddedLog),
+    };
+    const pipeline = new Pipeline(params, {
+      ...wired,
+      transactions: { ...wired.transactions, source },
+      queries: { ...wired.queries, source: generated ? own : source },
+    });
     const job = await this.clock.run(pipeline.start(name, surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");
     const worker = job.workers[0] as TransactionWorker;

@@ -192,7 +192,7 @@ const MACHINE_TIME_AND_CHANCE = [
 /** Who may use them all the same. */
 const EXCEPTIONS: Record<string, string> = {
   "src/types/clock.ts": "is the machine's clock and chance, which everything else is given",
-  "src/cli/main.ts": "ends the process by force when a stop in good order takes too long",
+  "src/cli/run.ts": "ends the process by force when a stop in good order takes too long",
 };
 
 Deno.test("time, timers and chance come in through Clock and Chance alone", () => {

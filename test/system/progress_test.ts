@@ -23,7 +23,7 @@ function start(
   onProgress: OnProgress,
 ): Promise<RunningJob> {
   const surroundings = { ...MACHINE, openKv, onProgress };
-  return new EmbeddedItemTransactionJob(surroundings)
+  return new EmbeddedItemTransactionJob()
     .createApplicationPipeline(Parameters.of({ "log.partitions": "2", "parallelism": "2" }))
     .start("test", surroundings);
 }

@@ -1,16 +1,8 @@
 import { getLogger } from "@logtape/logtape";
-import {
-  type Chance,
-  type Clock,
-  InvalidRecordError,
-  parseQueryTextBytes,
-  type Query,
-  reasonName,
-  shorten,
-  showUtf8,
-} from "../../types/mod.ts";
-import type { Connection, Dial } from "./dial.ts";
+import { InvalidRecordError, reasonName, shorten, showUtf8 } from "../../types/mod.ts";
+import type { Connection, Dial } from "./tcp.ts";
 import { type Line, LineSplitter } from "./line_splitter.ts";
+import type { FeedTarget } from "../streams.ts";
 
 const log = getLogger(["stockflow", "socket"]);
 
@@ -21,14 +13,11 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const BACK_OFF_FIRST_MS = 200;
 const BACK_OFF_MAX_MS = 10_000;
 
-export interface SocketQueriesOptions {
+export interface LineReaderOptions<T> {
   /** For messages. */
   readonly address: string;
   readonly dial: Dial;
-  /** Resolves when the queries are durable. */
-  readonly append: (queries: readonly Query[]) => Promise<void>;
-  readonly clock: Clock;
-  readonly chance: Chance;
+  readonly target: FeedTarget<T>;
 }
 
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
@@ -39,12 +28,12 @@ function withoutMark(line: Line): Line {
   return line.subarray(BYTE_ORDER_MARK.length);
 }
 
-/** Reads query lines from a socket that it connects to, again and again, and appends them to a log. */
-export class SocketQueries {
+/** Reads lines from a socket that it connects to, again and again, and brings them into a topic. */
+export class LineReader<T> {
   /** Attempts in a row that brought nothing. */
   #vain = 0;
 
-  constructor(readonly options: SocketQueriesOptions) {}
+  constructor(readonly options: LineReaderOptions<T>) {}
 
   /** Runs until the signal is aborted; no error of the other side ends it. */
   async run(stop: AbortSignal): Promise<void> {
@@ -72,7 +61,7 @@ export class SocketQueries {
   }
 
   async #connect(stop: AbortSignal): Promise<Connection> {
-    const { dial, clock } = this.options;
+    const { dial, target: { clock } } = this.options;
     const over = new AbortController();
     const timeout = new AbortController();
     void clock.sleep(CONNECT_TIMEOUT_MS, over.signal).then(() => timeout.abort());
@@ -88,7 +77,7 @@ export class SocketQueries {
 
   /** Waits exponentially longer while nothing comes, by chance half as long or half as long again. */
   async #backOff(stop: AbortSignal): Promise<void> {
-    const { clock, chance } = this.options;
+    const { clock, chance } = this.options.target;
     const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** this.#vain++);
     await clock.sleep(wait * (0.5 + chance()), stop);
   }
@@ -115,8 +104,10 @@ export class SocketQueries {
           lines[0] = withoutMark(lines[0]!);
           isFirst = false;
         }
-        const queries = this.#parse(lines);
-        if (queries.length > 0) await this.#append(queries, stop);
+        const records = this.#parse(lines);
+        const { address, target } = this.options;
+        // Nothing more is read before they are in the log.
+        if (records.length > 0) await target.append(records, address, stop);
       }
     } catch (error) {
       reason = (error as Error).message;
@@ -130,15 +121,15 @@ export class SocketQueries {
     return reason;
   }
 
-  #parse(lines: readonly (Uint8Array | "too long")[]): Query[] {
-    const queries: Query[] = [];
+  #parse(lines: readonly (Uint8Array | "too long")[]): T[] {
+    const records: T[] = [];
     for (const line of lines) {
       if (line === "too long") {
         this.#tellBad("too_long", `it has more than ${LINE_BYTES_MAX} bytes`);
         continue;
       }
       try {
-        queries.push(parseQueryTextBytes(line));
+        records.push(this.options.target.parseLine(line));
       } catch (error) {
         if (!(error instanceof InvalidRecordError)) throw error;
         const { message } = error;
@@ -149,31 +140,17 @@ export class SocketQueries {
         );
       }
     }
-    return queries;
+    return records;
   }
 
   #tellBad(reason: string, detail: string): void {
-    const { address } = this.options;
-    log.warn("A line of {address} is no query ({reason}): {detail}", { address, reason, detail });
-  }
-
-  /** Appends queries; while the log refuses them, nothing more is read. */
-  async #append(queries: readonly Query[], stop: AbortSignal): Promise<void> {
-    for (let attempt = 0; !stop.aborted; attempt++) {
-      try {
-        return await this.options.append(queries);
-      } catch (error) {
-        if (stop.aborted) return;
-        const reason = (error as Error).message;
-        log.error("{count} queries of {address} wait, the log does not take them: {reason}", {
-          count: queries.length,
-          address: this.options.address,
-          reason,
-        });
-        const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** attempt);
-        await this.options.clock.sleep(wait * (0.5 + this.options.chance()), stop);
-      }
-    }
+    const { address, target: { what } } = this.options;
+    log.warn("A line of {address} is not a {what} ({reason}): {detail}", {
+      address,
+      what,
+      reason,
+      detail,
+    });
   }
 }
 

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { StopError } from "../../../src/log/mod.ts";
-import { type Connection, type Dial, tcpDialer } from "../../../src/jobs/socket/dial.ts";
-import { SocketQueries } from "../../../src/jobs/socket/socket_queries.ts";
-import { encodeUtf8, type Query } from "../../../src/types/mod.ts";
+import { type Connection, type Dial, tcp } from "../../../src/service/sources/tcp.ts";
+import { appendOrWait } from "../../../src/service/sources/append.ts";
+import type { FeedTarget } from "../../../src/service/streams.ts";
+import { LineReader } from "../../../src/service/sources/line_reader.ts";
+import { encodeUtf8, parseQueryTextBytes, type Query } from "../../../src/types/mod.ts";
 import { capturingLogs } from "../../engine/captured_logs.ts";
 import { ManualClock } from "../../engine/manual_clock.ts";
 
@@ -67,7 +69,15 @@ function play(chance: number, test: (f: Fixture) => Promise<void>): Promise<void
     };
     const stop = new AbortController();
     const address = "there:1";
-    const socket = new SocketQueries({ address, dial, append, clock, chance: () => chance });
+    const target: FeedTarget<Query> = {
+      what: "query",
+      parseLine: parseQueryTextBytes,
+      clock,
+      chance: () => chance,
+      append: (queries, from, stop) =>
+        appendOrWait(() => append(queries), { from, count: queries.length, target, stop }),
+    };
+    const socket = new LineReader({ address, dial, target });
     // The test has its first connection ready, if it wants one.
     const tested = test(f);
     const running = socket.run(stop.signal);
@@ -103,7 +113,7 @@ Deno.test("the socket's lines become queries, and bad ones are told", () =>
     connection.send("x\n4 item_4\n");
     await f.clock.settle();
     assertEquals(f.taken.slice(2).map((q) => q.itemId), ["item_333", "item_4"]);
-    const bad = f.logged.filter((line) => line.includes("is no query"));
+    const bad = f.logged.filter((line) => line.includes("is not a query"));
     assertEquals(bad.length, 3);
     assertStringIncludes(
       bad[0]!,
@@ -132,7 +142,7 @@ Deno.test("a line that the end of the connection cut is told, and not taken", ()
     await f.clock.settle();
     assertEquals(f.taken.map((q) => q.itemId), ["item_1"]);
     assert(connection.closed);
-    assert(f.logged.some((l) => l.endsWith('is no query (cut): no newline behind "2 item_2"')));
+    assert(f.logged.some((l) => l.endsWith('is not a query (cut): no newline behind "2 item_2"')));
     // Nor does its beginning spoil the first line of the next connection.
     const next = await open(f);
     next.send("3 item_3\n");
@@ -204,16 +214,16 @@ Deno.test("queries that the log refuses wait, and are not lost", () =>
     await f.clock.until(() => f.taken.length === 3, "the log has them");
     assertEquals(f.taken.map((q) => q.queryId), [1n, 2n, 3n]);
     assert(
-      f.logged.includes("error 2 queries of there:1 wait, the log does not take them: disk full"),
+      f.logged.includes("error 2 records of there:1 wait, the log does not take them: disk full"),
     );
   }));
 
 Deno.test("a socket that Deno does not allow is an error with its remedy", () => {
   // Unit tests run without permissions.
-  const error = assertThrows(() => tcpDialer("example.org", 9999), StopError, "example.org:9999");
+  const error = assertThrows(() => tcp("example.org", 9999), StopError, "example.org:9999");
   assertEquals(
     error.remedy,
     "start by deno task start, which allows all hosts, or add example.org:9999 to --allow-net of the command",
   );
-  assertThrows(() => tcpDialer("fe80::1", 1), StopError, "[fe80::1]:1");
+  assertThrows(() => tcp("fe80::1", 1), StopError, "[fe80::1]:1");
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { LineSplitter } from "../../../src/jobs/socket/line_splitter.ts";
+import { LineSplitter } from "../../../src/service/sources/line_splitter.ts";
 import { decodeUtf8, encodeUtf8 } from "../../../src/types/mod.ts";
 import { seedOfTest } from "../../model/random.ts";
 

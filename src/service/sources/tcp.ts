@@ -1,5 +1,5 @@
 import { StopError } from "../../log/mod.ts";
-import { addressOf } from "../../service/instance.ts";
+import { addressOf } from "../instance.ts";
 
 /** A stream of bytes from another process. */
 export interface Connection {
@@ -11,21 +11,31 @@ export interface Connection {
 /** Connects, unless the signal is aborted before. */
 export type Dial = (signal: AbortSignal) => Promise<Connection>;
 
-/** Makes what connects to an address. */
-export type Dialer = (hostname: string, port: number) => Dial;
+/** Where lines come from. */
+export interface LineEndpoint {
+  /** For messages, such as host:port. */
+  readonly address: string;
+  readonly dial: Dial;
+  /** What its user may type to play the server. */
+  readonly hint?: string;
+}
 
 /**
- * Connects by TCP.
+ * A server that is connected to by TCP, again and again.
  *
  * @throws {StopError} when Deno does not allow the address
  */
-export const tcpDialer: Dialer = (hostname, port) => {
+export function tcp(hostname: string, port: number): LineEndpoint {
   const host = addressOf(hostname, port);
   if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
     throw new StopError(
-      `Deno does not allow a connection to ${host} (socket.host, socket.port)`,
+      `Deno does not allow a connection to ${host}`,
       `start by deno task start, which allows all hosts, or add ${host} to --allow-net of the command`,
     );
   }
-  return (signal) => Deno.connect({ hostname, port, signal });
-};
+  return {
+    address: host,
+    dial: (signal) => Deno.connect({ hostname, port, signal }),
+    hint: `nc -lk ${port}    in another terminal, and there the line: 123 item_2`,
+  };
+}

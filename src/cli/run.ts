@@ -1,0 +1,196 @@
+// run: starts a job and its HTTP API, and stops them when asked. Of a job of one's own as of those that come with the
+// program.
+
+import { resolve } from "node:path";
+import { accessOf, checkAccess, limitsOf, startServer } from "../http/mod.ts";
+import {
+  Instance,
+  type JobClass,
+  type LogRequest,
+  MACHINE,
+  machineMemory,
+  type Pipeline,
+  type RunningJob,
+  topicsOf,
+} from "../service/mod.ts";
+import { lookAtFiles } from "../kv/mod.ts";
+import { Conditions, flushOutputs, standardError, standardOutput } from "../engine/mod.ts";
+import {
+  parameterHelp,
+  PARAMETERS,
+  type Parameters,
+  type ParameterTable,
+} from "../parameters/mod.ts";
+import { connectionOf, KafkaSource, secretsOfFiles } from "../kafka/mod.ts";
+import { randomId } from "../types/mod.ts";
+import { configureLogs, type LogOptions } from "../engine/logging.ts";
+import {
+  type Arguments,
+  enterFolder,
+  exitCodeOf,
+  parseArguments,
+  readParameters,
+  VERSION,
+  whenAskedToStop,
+} from "./arguments.ts";
+import { greeting } from "./greeting.ts";
+import { displayOrLog } from "./progress_display.ts";
+
+const EXIT_TIMEOUT = 3;
+
+/** What is run: which job, and how it is called. */
+export interface Program {
+  /** What --version says before the version. */
+  readonly name: string;
+  /** Behind "Usage: " and up to the list of parameters. */
+  readonly usage: string;
+  /** Parameters beside those of the program. */
+  readonly parameters: ParameterTable;
+  jobOf(params: Parameters): JobClass;
+  /** The file of parameters that is read without --config; null = none. */
+  configOf(args: Arguments): string | null;
+}
+
+/**
+ * Runs a job until it is asked to stop (SIGINT, SIGTERM), and ends the process: with 0 when it has stopped in good
+ * order, 2 when only its user can help, 3 when a stop took too long (shutdown.timeout.ms), else 1.
+ *
+ * @param args as they were typed: `--key=value` for every parameter, `--config=<file>`, `--check`, `--help`
+ *
+ * @example
+ * if (import.meta.main) await run(ShopJob, Deno.args);
+ */
+export async function run(job: JobClass, args: readonly string[] = Deno.args): Promise<never> {
+  const name = job.jobName ?? job.name;
+  return await runProgram({
+    name: `${name} on stockflow`,
+    usage: `${name} [--config=<file>] [--check] [--help] [--version] [--<key>=<value> ...]
+
+  --config=<file>   a Java properties file with parameters
+`,
+    parameters: job.parameters,
+    jobOf: () => job,
+    configOf: () => null,
+  }, args);
+}
+
+/** The same of a program that chooses its job. */
+export async function runProgram(program: Program, args: readonly string[]): Promise<never> {
+  Deno.exit(await exitCodeOf(() => main(program, args)));
+}
+
+async function main(program: Program, given: readonly string[]): Promise<void> {
+  const args = parseArguments(given);
+  if (args.help) return console.log(helpOf(program));
+  if (args.version) return console.log(`${program.name} ${VERSION}`);
+  enterFolder(args.folder);
+  const params = readParameters(args, program.configOf(args), program.parameters);
+  checkAccess(params);
+  const Job = program.jobOf(params);
+  const job = new Job();
+  const isKafka = job.log(params) === "kafka";
+  if (isKafka) connectionOf(params);
+  const secrets = [...params.secrets, ...secretsOfFiles(params)];
+  const queueBytesMax = params.get("output.queue.bytes.max");
+  const logs = { level: params.get("log.level"), secrets, queueBytesMax };
+  await configureLogs(logs);
+  const pipeline = job.createApplicationPipeline(params);
+  if (args.check) await check(pipeline);
+  else await runPipeline(pipeline, logs);
+}
+
+function helpOf({ usage, parameters }: Program): string {
+  const own = Object.keys(parameters).length > 0
+    ? `Parameters of the job's own:\n${parameterHelp(parameters)}\n\n`
+    : "";
+  return `Usage: ${usage}  --check           check parameters, files and, with Kafka, brokers, topics and rights; nothing is started,
+                    created or joined
+  --folder=<path>   relative paths are relative to it; deno task gives the folder where it was typed
+  -h, --help        this text
+  --version         the version of the program
+
+A flag comes before the environment (http.port: HTTP_PORT), that before the file, that before the default.
+
+${own}Parameters:
+${parameterHelp(PARAMETERS)}
+`;
+}
+
+async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> {
+  const { params } = pipeline;
+  const stop = whenAskedToStop();
+  const display = displayOrLog();
+  const instance = new Instance(randomId(MACHINE.chance));
+  const conditions = new Conditions(MACHINE.clock);
+  // First: a job that waits for its brokers says so there.
+  const server = startServer({
+    conditions,
+    hostname: params.get("http.host"),
+    port: params.get("http.port"),
+    limits: limitsOf(params),
+    access: accessOf(params),
+    instance,
+  });
+  const advertised = params.get("http.advertised.host") || params.get("http.host");
+  instance.listensAt(advertised, server.port);
+  let job: RunningJob | void = undefined;
+  try {
+    const starting = pipeline.start(pipeline.name, {
+      ...MACHINE,
+      ...machineMemory(),
+      logs,
+      onProgress: display.onProgress,
+      conditions,
+      kafka: (request) => kafkaSource(request, instance, conditions),
+    });
+    // A job whose log is not there waits for it, perhaps until it is asked to stop.
+    job = await Promise.race([starting, stop]);
+    if (!job) return;
+    server.serve(job);
+    standardOutput.print(`${greeting(server.url, pipeline)}\n`);
+    await Promise.race([stop, job.finished]);
+    exitAfter(params.get("shutdown.timeout.ms"));
+    await server.drain();
+  } finally {
+    display.hide();
+    await job?.stop();
+    // Last: until it has left its group, the process is not to seem gone.
+    await server.stop();
+  }
+  await job.finished;
+}
+
+function kafkaSource(
+  { params, topics }: Pick<LogRequest, "params" | "topics">,
+  instance: Instance,
+  conditions: Conditions,
+): KafkaSource {
+  return new KafkaSource(params, MACHINE.clock, instance, conditions, topics);
+}
+
+/**
+ * Looks at all that a start would look at, and leaves everything as it is.
+ *
+ * @throws {StopError} when the job would not start
+ */
+async function check({ params, wiring }: Pipeline): Promise<void> {
+  const conditions = new Conditions(MACHINE.clock);
+  const instance = new Instance(randomId(MACHINE.chance));
+  const source = wiring.log === "kafka"
+    ? kafkaSource({ params, topics: topicsOf(wiring) }, instance, conditions)
+    : null;
+  source?.checkParameters();
+  console.log("The parameters are valid.");
+  const files = source ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
+  console.log(`${await lookAtFiles(files.map((key) => resolve(params.get(key))))}.`);
+  if (source) console.log(`${await source.lookOnce()}.`);
+}
+
+/** Ends the process when a stop takes too long. */
+function exitAfter(ms: number): void {
+  const timer = setTimeout(() => {
+    standardError.print(`The job did not stop within ${ms} ms (shutdown.timeout.ms); exiting\n`);
+    void flushOutputs().finally(() => Deno.exit(EXIT_TIMEOUT));
+  }, ms);
+  Deno.unrefTimer(timer);
+}

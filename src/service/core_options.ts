@@ -1,0 +1,36 @@
+import { type FoldParameters, foldParametersOf, PARTITIONERS } from "../state/mod.ts";
+import type { CoreOptions } from "../wasm/mod.ts";
+import { formatOf, type Parameters, partitionerNameOf } from "../parameters/parameters.ts";
+
+/** More than a block of records may put out at once. */
+const OUTPUT_ROOM_BYTES = 128 * 1024;
+
+/** Areas of a core that hold an open batch of the largest size, and room for a block of records behind it. */
+export function areasOf(batchBytesMax: number) {
+  return {
+    batchBytesMax,
+    resultBytes: 2 * batchBytesMax + OUTPUT_ROOM_BYTES,
+    summaryBytes: batchBytesMax + OUTPUT_ROOM_BYTES,
+  };
+}
+
+/** What the state depends on, of a job with these parameters. */
+export function foldParametersFor(params: Parameters, partitions: number): FoldParameters {
+  return foldParametersOf(coreOptionsOf(params, partitions));
+}
+
+/** Options of a core; the partition is replaced by whoever folds it. */
+export function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
+  return {
+    format: formatOf(params),
+    partitioner: PARTITIONERS[partitionerNameOf(params)],
+    partition: 0,
+    partitions,
+    windowMs: params.get("enable.summaries") ? 60_000 * params.get("time.intervals.in.minutes") : 0,
+    eventTime: params.get("event.time"),
+    outOfOrderMs: params.get("watermark.out.of.orderness.ms"),
+    maxAheadMs: params.get("event.time.max.ahead.ms"),
+    alertTotalMin: params.get("transaction.num.min"),
+    alertRateMin: params.get("transaction.failure.rate.min"),
+  };
+}

@@ -1,0 +1,141 @@
+import { type Log, type LogSource, StopError } from "../log/mod.ts";
+import { type Kv, openWatchedKv } from "../kv/mod.ts";
+import { CheckpointStore } from "../state/mod.ts";
+import type { Conditions } from "../engine/conditions.ts";
+import type { Parameters } from "../parameters/parameters.ts";
+import { Disk } from "./disk.ts";
+import { embeddedLogSource, type LogRequest } from "./embedded_source.ts";
+import { generatorSource } from "./generated_stream.ts";
+import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
+import { topicsOf, type Wiring } from "./streams.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/** What is opened of a job, and closed when it has ended. */
+export interface OpenedFiles {
+  readonly store: CheckpointStore;
+  readonly transactionLog: Log;
+  readonly queryLog: Log;
+  readonly logDisk: Disk;
+  readonly stateDisk: Disk;
+  close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Of the job, under which the store keeps its checkpoints. */
+  readonly name: string;
+  readonly params: Parameters;
+  readonly wiring: Wiring;
+  readonly surroundings: Surroundings;
+  readonly conditions: Conditions;
+}
+
+/**
+ * Opens the store of checkpoints and the logs of a job.
+ *
+ * @throws {StopError} when one of them cannot be opened; the others are closed then
+ */
+export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
+  const { name, params, surroundings } = options;
+  const stateDisk = diskOf("state", options);
+  const logDisk = diskOf("log", options);
+  const { clock, chance } = surroundings;
+  const file = {
+    path: params.get("state.kv"),
+    timeoutMs: params.get("watchdog.timeout.ms"),
+    mustExist: params.get("restore") !== "",
+    disk: stateDisk,
+  };
+  const open = (kv: Kv) => CheckpointStore.open(kv, { job: name, clock, chance });
+  const store = await openWatchedKv(surroundings, file, open);
+  const sources = sourcesOf(options);
+  const close = async () => {
+    await sources.transactions.close();
+    if (sources.queries !== sources.transactions) await sources.queries.close();
+    store.close();
+  };
+  try {
+    const logs = await openLogs(options, sources, store, logDisk);
+    return { store, ...logs, logDisk, stateDisk, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The disk of one of our files: without room for the log nothing new is taken. */
+function diskOf(file: "log" | "state", { params, surroundings, conditions }: OpenOptions): Disk {
+  const { clock, freeBytes, unusedBytes } = surroundings;
+  return new Disk({
+    file,
+    path: params.get(`${file}.kv`),
+    bytesMin: params.get("disk.free.bytes.min"),
+    freeBytes: freeBytes ?? null,
+    ...(unusedBytes ? { unusedBytes } : {}),
+    blocks: file === "log" ? "writes" : "nothing",
+    conditions,
+    clock,
+  });
+}
+
+interface Sources {
+  readonly transactions: LogSource;
+  readonly queries: LogSource;
+}
+
+/** The job's log, which both inputs share, unless an input brings one of its own. */
+function sourcesOf({ params, wiring, surroundings }: OpenOptions): Sources {
+  const { transactions, queries } = wiring;
+  const generated = transactions.generated === true;
+  const request: LogRequest = {
+    kind: wiring.log,
+    params,
+    topics: topicsOf(wiring),
+    generated,
+    surroundings,
+  };
+  const { kafka } = surroundings;
+  if (wiring.log === "kafka") {
+    if (generated) {
+      throw new StopError(
+        "Generated transactions need a log of the job's own, which keeps their positions",
+        "deno task generate fills a topic of Kafka; or start with log=embedded",
+      );
+    }
+    if (!kafka) throw new StopError("The job's log is Kafka's", "start it by run");
+    const ofKafka = once(() => kafka(request));
+    return { transactions: transactions.source ?? ofKafka(), queries: queries.source ?? ofKafka() };
+  }
+  const embedded = once(() => embeddedLogSource(request));
+  const computed = () => generatorSource(params, embedded(), surroundings.clock);
+  return {
+    transactions: transactions.source ?? (generated ? computed() : embedded()),
+    queries: queries.source ?? embedded(),
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
+}
+
+async function openLogs(
+  { params }: OpenOptions,
+  { transactions, queries }: Sources,
+  store: CheckpointStore,
+  logDisk: Disk,
+): Promise<{ transactionLog: Log; queryLog: Log }> {
+  const user = {
+    logDisk,
+    hasCheckpoints: async () => (await store.partitions()).length > 0,
+    newestCheckpoints: (logId: string, topicId: string | null) =>
+      newestCheckpoints(store, logId, topicId),
+    partitionerOf: (logId: string) => partitionerOfCheckpoints(store, logId),
+  };
+  const transactionLog = params.get("restore") !== ""
+    ? await openRestored(transactions, user, store, params)
+    : await transactions.open(user, null);
+  const { restoredFrom } = transactionLog;
+  if (restoredFrom) await adoptBase(store, restoredFrom);
+  const queryLog = queries === transactions ? transactionLog : await queries.open(user, null);
+  return { transactionLog, queryLog };
+}
