@@ -7,6 +7,8 @@ import { answerInPieces } from "./answer_stream.ts";
 import { fail, setRetryAfter, tellRefused } from "./answers.ts";
 import { type BodyForm, formOf } from "./bodies.ts";
 import { BodyError } from "./body_error.ts";
+import { SMALL_BYTES } from "./byte_budget.ts";
+import { freeBytes } from "./free_bytes.ts";
 import { type Body, type BodyReader, busy } from "./body_reader.ts";
 import { RecordReader } from "./records.ts";
 
@@ -36,6 +38,7 @@ export async function answerEach<T, R>(
   const form = formOf(c.req.header("content-type"));
   const body = await reader.read(c, form.tellsItsEnd);
   try {
+    const frame = form.frame(body.bytes);
     const things = await parseEach(body, form, reader, handling);
     const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
     const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];
@@ -50,7 +53,7 @@ export async function answerEach<T, R>(
       setRetryAfter(c);
       tellRefused(c, failed[0]!.message);
     }
-    const text = outcomesOf(form, body.bytes, things, results, handling);
+    const text = outcomesOf(form, frame, things, results, handling);
     const { contentType } = form;
     return await answerInPieces(c, reader, { status, contentType, text, share: body.share });
   } catch (error) {
@@ -59,8 +62,21 @@ export async function answerEach<T, R>(
   }
 }
 
-/** Reads each record on its own: a value or the error that it is refused with. */
+/** Reads each record on its own: a value or the error that it is refused with. The bytes are gone afterwards. */
 async function parseEach<T, R>(
+  body: Body,
+  form: BodyForm,
+  reader: BodyReader,
+  handling: Handling<T, R>,
+): Promise<(T | InvalidRecordError)[]> {
+  try {
+    return await parseAll(body, form, reader, handling);
+  } finally {
+    if (body.bytes.length >= SMALL_BYTES) freeBytes(body.bytes);
+  }
+}
+
+async function parseAll<T, R>(
   { bytes, share }: Body,
   form: BodyForm,
   { options: { limits }, turns, budget }: BodyReader,
@@ -97,12 +113,11 @@ function parse<T, R>(
 /** The text of an answer, outcome by outcome. */
 function* outcomesOf<T, R>(
   form: BodyForm,
-  request: Uint8Array,
+  [before, between, behind]: ReturnType<BodyForm["frame"]>,
   things: readonly (T | InvalidRecordError)[],
   results: readonly (R | Error)[],
   { format }: Handling<T, R>,
 ): Generator<string> {
-  const [before, between, behind] = form.frame(request);
   let next = 0;
   for (const [index, thing] of things.entries()) {
     const separator = index === 0 ? before : between;

@@ -25,7 +25,7 @@ export interface BodyReaderOptions {
 
 /** A body, and what its request holds of the budget until it is answered. */
 export interface Body {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly share: Share;
 }
 
@@ -106,7 +106,11 @@ export class BodyReader {
     return { length, isGzip };
   }
 
-  async #readAtOnce({ req }: Context, length: number, share: Share): Promise<Uint8Array> {
+  async #readAtOnce(
+    { req }: Context,
+    length: number,
+    share: Share,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const ended = Promise.withResolvers<never>();
     const transfer = new Transfer((why) => ended.reject(this.#ended(why)));
     this.transfers.add(transfer);
@@ -120,7 +124,11 @@ export class BodyReader {
     }
   }
 
-  async #readStream({ req }: Context, { length, isGzip }: Told, share: Share): Promise<Uint8Array> {
+  async #readStream(
+    { req }: Context,
+    { length, isGzip }: Told,
+    share: Share,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const collector = new ByteCollector();
     const slices = this.turns.begin();
     const collect = (bytes: Uint8Array) => {
@@ -157,6 +165,7 @@ export class BodyReader {
     } catch (error) {
       reader.cancel();
       await gunzip?.abort();
+      collector.free();
       throw error;
     } finally {
       this.transfers.delete(transfer);

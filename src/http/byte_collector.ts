@@ -1,3 +1,5 @@
+import { freeBytes } from "./free_bytes.ts";
+
 const BLOCK_BYTES_MIN = 4096;
 const BLOCK_BYTES_MAX = 262_144;
 
@@ -46,8 +48,15 @@ export class ByteCollector {
       const part = block.subarray(0, Math.min(block.length, this.#length - at));
       all.set(part, at);
       at += part.length;
+      freeBytes(block);
     }
     this.#blocks.length = 0;
     return all;
+  }
+
+  /** Gives up what it has; it is not to be used again. */
+  free(): void {
+    for (const block of this.#blocks) freeBytes(block);
+    this.#blocks.length = this.#length = 0;
   }
 }

@@ -1,4 +1,5 @@
 import type { Slices } from "../types/mod.ts";
+import { freeBytes } from "./free_bytes.ts";
 
 /** What is inflated at once: deflate makes at most 1032 bytes of one. */
 const SLICE_BYTES = 1024;
@@ -20,7 +21,7 @@ export class Gunzip {
   #failure: unknown = null;
 
   constructor(
-    /** Takes what was inflated; what it throws ends everything. */
+    /** Takes what was inflated, which is valid until it returns; what it throws ends everything. */
     readonly onBytes: (bytes: Uint8Array) => void,
     readonly slices: Slices,
   ) {
@@ -32,7 +33,11 @@ export class Gunzip {
   async #readAll(): Promise<void> {
     try {
       for (let r = await this.#reader.read(); !r.done; r = await this.#reader.read()) {
-        this.onBytes(r.value);
+        try {
+          this.onBytes(r.value);
+        } finally {
+          freeBytes(r.value);
+        }
       }
     } catch (error) {
       this.#failure ??= error;
