@@ -150,4 +150,16 @@ export async function importFrom(store: CheckpointStore, exported: Exported): Pr
   await importCheckpoints(store, exported);
   const names = exported.savepoints.map((s) => `, savepoint ${s.name}`).join("");
   console.log(`${exported.manifests.length} checkpoints${names} imported`);
+  const other = exported.manifests.find(({ job }) => job !== store.job);
+  if (other) explainOtherJob(other.job, store.job);
+}
+
+/** Each kind of job sees its own checkpoints alone, and generated transactions have theirs. */
+function explainOtherJob(was: string, is: string): void {
+  console.log(
+    `In the file they are of ${JSON.stringify(was)}; they are imported for ${
+      JSON.stringify(is)
+    }, which alone sees ` +
+      "them. Another --job=<kind>, or --generated for generated transactions, imports them for another, into a new file.",
+  );
 }

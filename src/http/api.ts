@@ -9,7 +9,7 @@ import { addHttpFigures, type ConnectionFigures } from "./http_metrics.ts";
 import { itemRoutes } from "./items.ts";
 import type { HttpLimits } from "./limits.ts";
 import { logRoutes } from "./logs.ts";
-import { answerOtherMethods, wellFormedOnly } from "./methods.ts";
+import { answerOtherMethods, headLengths, wellFormedOnly } from "./methods.ts";
 import { JobMetrics } from "./metrics.ts";
 import { answerReadiness } from "./readiness.ts";
 import { addSinkFigures } from "./sink_metrics.ts";
@@ -41,6 +41,7 @@ export function createApi(
   addHttpFigures(metrics.registry, reader, connections, streams);
   addSinkFigures(metrics.registry, job);
 
+  app.use(headLengths);
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
   if (access.token !== "") app.use(bearerToken(access.token));

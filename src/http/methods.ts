@@ -19,6 +19,16 @@ export function answerOtherMethods(app: Hono): void {
   }
 }
 
+/** Says in the answer to HEAD how long that to GET is; without this it would say that there is nothing. */
+export const headLengths: MiddlewareHandler = async (c, next) => {
+  await next();
+  if (c.req.method !== "HEAD" || c.res.body === null) return;
+  let length = 0;
+  for await (const piece of c.res.body) length += piece.length;
+  c.res = new Response(null, c.res);
+  c.header("content-length", String(length));
+};
+
 /** The path and the query of a request as they were sent. */
 export function targetOf(c: Context): string {
   return c.req.raw.url.replace(/^[a-z]+:\/\/[^/?#]*/i, "");

@@ -6,6 +6,7 @@ import type { Conditions } from "../engine/mod.ts";
 import { INSTANCE_HEADER } from "../service/mod.ts";
 import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { fail } from "./answers.ts";
+import { headLengths } from "./methods.ts";
 import { answerReadiness } from "./readiness.ts";
 import { addConditions, statesOf } from "./metrics.ts";
 
@@ -32,6 +33,7 @@ export function createStartingApi(
   });
   ready.set(0);
 
+  app.use(headLengths);
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
   if (access.token !== "") app.use(bearerToken(access.token));

@@ -35,6 +35,17 @@ Deno.test("a method that a path does not take is answered 405 with Allow, HEAD a
   await client.close();
 });
 
+Deno.test("HEAD says how long the answer to GET is", async () => {
+  const client = await Client.open();
+  for (const path of ["/livez", "/", "/items/a", "/logs", "/checkpoints"]) {
+    const [head, get] = [await client.request("HEAD", path), await client.request("GET", path)];
+    const bytes = new TextEncoder().encode(get.text).length;
+    assertEquals([head.status, head.text], [get.status, ""]);
+    assertEquals(head.headers.get("content-length"), String(bytes), path);
+  }
+  await client.close();
+});
+
 Deno.test("one fault has one reason, in a path, in a query and in a body", async () => {
   const client = await Client.open();
   const cases: [string, string, string][] = [

@@ -247,6 +247,11 @@ Deno.test("checkpoints are listed, inspected, verified, exported and imported", 
     );
     assertEquals((await state("verify", to)).code, 0);
     assertStringIncludes((await state("import", file, to)).err, "already");
+    const generated = await state("import", file, "--generated", `--state.kv=${folder}/gen.kv`);
+    assertMatch(
+      generated.out,
+      /^In the file they are of "[^"(]+"; they are imported for "[^"]+ \(generated\)", which alone/m,
+    );
     await Deno.writeFile(file, (await Deno.readFile(file)).slice(0, -1));
     assertStringIncludes(
       (await state("import", file, `--state.kv=${folder}/third.kv`)).err,
