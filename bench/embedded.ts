@@ -4,7 +4,7 @@
 //   deno task bench:embedded [--items=1000000] [--seconds=15]
 
 import { parseArgs } from "node:util";
-import { startService } from "../test/system/service.ts";
+import { startService } from "../tools/kit/service.ts";
 import { cpuSeconds } from "./process_figures.ts";
 import { scrape } from "./service_metrics.ts";
 

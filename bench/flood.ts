@@ -4,7 +4,7 @@
 //   deno task bench:flood [--items=150000]
 
 import { parseArgs } from "node:util";
-import { type Flood, FLOODS, ORDINARY } from "../test/model/floods.ts";
+import { type Flood, FLOODS, ORDINARY } from "../tools/kit/floods.ts";
 import { Format, systemChance } from "../src/types/mod.ts";
 import { Code, Core, warmUp } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";

@@ -4,8 +4,8 @@
 //   deno task bench:http [--seconds=10] [--format=text|json]
 
 import { parseArgs } from "node:util";
-import { Random } from "../test/model/random.ts";
-import { startService } from "../test/system/service.ts";
+import { Random } from "../tools/kit/random.ts";
+import { startService } from "../tools/kit/service.ts";
 
 const { values } = parseArgs({
   args: Deno.args,

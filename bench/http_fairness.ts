@@ -6,7 +6,7 @@
 //
 // The clients of large bodies run in threads of their own, so that they do not hold up the singles'.
 
-import { startService, waitReady } from "../test/system/service.ts";
+import { startService, waitReady } from "../tools/kit/service.ts";
 import { readOptions } from "./options.ts";
 import { cpuSeconds } from "./process_figures.ts";
 

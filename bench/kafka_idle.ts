@@ -1,7 +1,7 @@
 // What does a Kafka job cost that has nothing to do? CPU of the job's process without any load, in percent
 // of one core.
 
-import { waitReady } from "../test/system/service.ts";
+import { waitReady } from "../tools/kit/service.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
 import { CpuMeter, residentBytes } from "./process_figures.ts";

@@ -5,9 +5,9 @@
 // a collection, or for a core that one is using, would be counted as latency of the job. Without it p99 was
 // 76 to 139 ms, with it 40 to 46 ms, in turn on one machine.
 
-import { type Service, waitReady } from "../test/system/service.ts";
-import { TOPICS } from "../test/kafka/job_process.ts";
-import { Loader } from "../test/kafka/load.ts";
+import { type Service, waitReady } from "../tools/kit/service.ts";
+import { TOPICS } from "../tools/kit/job_process.ts";
+import { Loader } from "../tools/kit/load.ts";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";

@@ -5,9 +5,9 @@
 //
 // each until /readyz answers 200, and until a record that is produced then has its committed result.
 
-import { GROUP, TOPICS } from "../test/kafka/job_process.ts";
-import { GroupView } from "../test/kafka/group_view.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../test/system/service.ts";
+import { GROUP, TOPICS } from "../tools/kit/job_process.ts";
+import { GroupView } from "../tools/kit/group_view.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../tools/kit/service.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
 

@@ -9,9 +9,9 @@
 // The first result is the first record that a reader under read_committed sees of a producer that it saw
 // nothing of before: every incarnation writes as a new producer, or in a new epoch.
 
-import { GROUP, TOPICS } from "../test/kafka/job_process.ts";
-import { GroupView } from "../test/kafka/group_view.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../test/system/service.ts";
+import { GROUP, TOPICS } from "../tools/kit/job_process.ts";
+import { GroupView } from "../tools/kit/group_view.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../tools/kit/service.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
 

@@ -4,9 +4,9 @@
 import { Parameters } from "../src/parameters/mod.ts";
 import { KafkaDataGeneratorJob } from "../src/kafka/mod.ts";
 import { systemChance, systemClock } from "../src/types/mod.ts";
-import { startTestBroker, type TestBroker } from "../test/kafka/broker.ts";
-import { startJob, TOPICS } from "../test/kafka/job_process.ts";
-import type { Service } from "../test/system/service.ts";
+import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
+import { startJob, TOPICS } from "../tools/kit/job_process.ts";
+import type { Service } from "../tools/kit/service.ts";
 import { CommittedReader } from "./committed_reader.ts";
 import { scrape } from "./service_metrics.ts";
 

@@ -1,7 +1,7 @@
 // The Kafka job under the generator's load, as bench/soak.ts watches it.
 
-import { GroupView } from "../test/kafka/group_view.ts";
-import { GROUP, TOPICS } from "../test/kafka/job_process.ts";
+import { GroupView } from "../tools/kit/group_view.ts";
+import { GROUP, TOPICS } from "../tools/kit/job_process.ts";
 import { KafkaScene } from "./kafka_scene.ts";
 import type { Soaked } from "./soaked.ts";
 

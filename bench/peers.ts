@@ -11,7 +11,7 @@
 
 import { statfs } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { startTestBroker, type TestBroker } from "../test/kafka/broker.ts";
+import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { refuse } from "./options.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { startEngine } from "./peers/engines.ts";

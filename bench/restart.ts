@@ -4,7 +4,7 @@
 //   deno task bench:restart [--items=1000000,10000000]
 
 import { parseArgs } from "node:util";
-import { type Service, startService, waitReady } from "../test/system/service.ts";
+import { type Service, startService, waitReady } from "../tools/kit/service.ts";
 import { scrape } from "./service_metrics.ts";
 
 const { values } = parseArgs({

@@ -1,4 +1,4 @@
-import { type Service, startService } from "../test/system/service.ts";
+import { type Service, startService } from "../tools/kit/service.ts";
 import { scrape } from "./service_metrics.ts";
 
 /** A service under a load that goes on. */

@@ -1,7 +1,7 @@
 // The records that the core's benchmarks fold: transactions as the generator makes them, ids of 63
 // bits, items drawn uniformly from item_0 .. item_<n - 1>.
 
-import { Random } from "../test/model/random.ts";
+import { Random } from "../tools/kit/random.ts";
 import { BatchBuilder, type Codec, codecOf, encodeUtf8, type Format } from "../src/types/mod.ts";
 
 const START_MS = 1_700_000_000_000;

@@ -5,7 +5,7 @@
 //   --suite=TEXT       only the suites whose name contains the text
 
 import { whyNoBroker } from "../tools/kafka/broker.ts";
-import type { SharedBroker } from "./kafka/broker.ts";
+import type { SharedBroker } from "../tools/kit/test_broker.ts";
 import { type Suite, SUITES } from "./suites.ts";
 
 interface Counts {
@@ -81,7 +81,7 @@ async function run(suite: Suite): Promise<Outcome> {
 
 /** A broker for the files of a suite; null if none can be started here: its tests report why. */
 async function brokerOfSuite(): Promise<SharedBroker | null> {
-  const { shareBroker } = await import("./kafka/broker.ts");
+  const { shareBroker } = await import("../tools/kit/test_broker.ts");
   return await whyNoBroker() === null ? await shareBroker() : null;
 }
 

@@ -1,6 +1,6 @@
 // The engines as child processes: stockflow as `deno task start` runs it, the peers as a user with care would.
 
-import { startService } from "../../test/system/service.ts";
+import { startService } from "../../tools/kit/service.ts";
 import { scrape } from "../service_metrics.ts";
 import type { PeerJars } from "./build.ts";
 import { JavaProcess } from "./java_process.ts";

@@ -2,8 +2,8 @@
 
 import { Kafka, logLevel } from "kafkajs";
 import { encodeUtf8, type NewRecord } from "../../src/types/mod.ts";
-import type { TestBroker } from "../../test/kafka/broker.ts";
-import { Loader } from "../../test/kafka/load.ts";
+import type { TestBroker } from "../../tools/kit/test_broker.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { digestOf } from "./answers.ts";
 import type { PeerJars } from "./build.ts";
 import { type Job, type JobOptions, startEngine, TOPIC_KEYS, type Topics } from "./engines.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../src/types/mod.ts";
 import { crc32c } from "../../src/types/crc32c.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { PLAIN } from "../wasm/driver.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { line, World } from "./world.ts";

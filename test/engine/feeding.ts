@@ -1,5 +1,5 @@
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
-import type { Random } from "../model/random.ts";
+import type { Random } from "../../tools/kit/random.ts";
 import { type Life, line, PARTITIONS, type World } from "./world.ts";
 
 /** Appends transactions of a few items, some of them invalid, at the clock's time. */

@@ -10,7 +10,7 @@ import {
 } from "../../src/log/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { LossyLog } from "./lossy_log.ts";
 import { type Life, line, PARTITIONS, World } from "./world.ts";

@@ -1,5 +1,5 @@
 import type { Fault } from "../kv/fault_kv.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import type { Life, World } from "./world.ts";
 

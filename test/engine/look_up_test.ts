@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError } from "../../src/log/mod.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { LossyLog } from "./lossy_log.ts";
 import { World } from "./world.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../src/types/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import { assertRejects } from "@std/assert";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { sessionOf } from "../log/log_doubles.ts";
 import { PLAIN } from "../wasm/driver.ts";
 import { capturingLogs } from "./captured_logs.ts";

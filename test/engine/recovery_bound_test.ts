@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { World } from "./world.ts";
 

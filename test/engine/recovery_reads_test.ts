@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type Log, OffsetOutOfRangeError } from "../../src/log/mod.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { OtherSessions } from "../log/log_doubles.ts";
 import { drain, feed } from "./feeding.ts";
 import { type Life, PARTITIONS, World } from "./world.ts";

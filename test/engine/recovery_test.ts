@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { StopError } from "../../src/log/mod.ts";
 import { decodeUtf8 } from "../../src/types/mod.ts";
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
-import { casesOfTest, Random } from "../model/random.ts";
+import { casesOfTest, Random } from "../../tools/kit/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import type { Fault } from "../kv/fault_kv.ts";
 import { drain, feed } from "./feeding.ts";

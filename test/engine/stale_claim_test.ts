@@ -7,7 +7,7 @@ import {
   StopError,
 } from "../../src/log/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { World } from "./world.ts";
 

@@ -4,7 +4,7 @@ import { supervise } from "../../src/engine/supervise.ts";
 import type { Log, LogSession } from "../../src/log/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
 import { TestClock } from "../log/log_fixture.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { LossyLog } from "./lossy_log.ts";
 import { World } from "./world.ts";

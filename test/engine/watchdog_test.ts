@@ -14,7 +14,7 @@ import { HungError, toKv, watchKv } from "../../src/kv/mod.ts";
 import { openWatchedKv } from "../../src/kv/mod.ts";
 import { NO_FIGURES } from "../../src/engine/figures.ts";
 import { systemClock } from "../../src/types/mod.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { openLog, records, valuesOf } from "../log/log_fixture.ts";
 import { drain, feed } from "./feeding.ts";

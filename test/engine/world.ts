@@ -28,7 +28,7 @@ import {
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 import { TransactionWorker } from "../../src/engine/worker.ts";
 import { Model } from "../model/model.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 export const PARTITIONS = 2;

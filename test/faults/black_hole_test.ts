@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { waitReady } from "../system/service.ts";
+import { waitReady } from "../../tools/kit/service.ts";
 import { BlackHoleProxy } from "./proxy.ts";
 import { Scene, sleep } from "./scene.ts";
 import { assertGood, faultTest } from "./with_broker.ts";

@@ -1,8 +1,8 @@
 // Faults of the disk under the Kafka job's data folder.
 
 import { assert, assertEquals } from "@std/assert";
-import { Random } from "../model/random.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { Random } from "../../tools/kit/random.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { fill, mountSmall } from "../system/small_disk.ts";
 import { Scene, sleep, until } from "./scene.ts";
 import { assertGood, faultTest } from "./with_broker.ts";

@@ -6,10 +6,10 @@
 //     [--broker-version=4.1.0] [--seed=<n>]
 
 import { parseArgs } from "node:util";
-import { newSeed } from "../model/random.ts";
+import { newSeed } from "../../tools/kit/random.ts";
 import { KAFKA_VERSION } from "../../tools/kafka/libraries.ts";
 import { checkpointUnderWay } from "../system/evidence.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Scene, sleep, until } from "./scene.ts";
 import { storm } from "./storm.ts";
 import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";

@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { faultRun } from "./faults.ts";
-import { whySkipped } from "../kafka/broker.ts";
+import { whySkipped } from "../../tools/kit/test_broker.ts";
 import { assertGood, faultTest } from "./with_broker.ts";
 
 /** The oldest line of brokers that is tried each time: ZooKeeper, no topic ids in a fetch. */

@@ -2,9 +2,9 @@
 
 import { Kafka, logLevel } from "kafkajs";
 import { encodeUtf8, type NewRecord } from "../../src/types/mod.ts";
-import { TOPICS } from "../kafka/job_process.ts";
-import type { Loader } from "../kafka/load.ts";
-import type { Random } from "../model/random.ts";
+import { TOPICS } from "../../tools/kit/job_process.ts";
+import type { Loader } from "../../tools/kit/load.ts";
+import type { Random } from "../../tools/kit/random.ts";
 import { ITEMS, sleep, TS_STEP_MS } from "./scene.ts";
 
 const CHUNK = 1000;

@@ -1,11 +1,16 @@
 // A broker, the job as a process with a data folder, and load: what faults happen to.
 
 import { Kafka, logLevel } from "kafkajs";
-import { newSeed, Random } from "../model/random.ts";
-import { EVERY_SUMMARY, type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { startTestBroker, type TestBroker } from "../kafka/broker.ts";
-import { startJob, TOPICS } from "../kafka/job_process.ts";
-import { Loader } from "../kafka/load.ts";
+import { newSeed, Random } from "../../tools/kit/random.ts";
+import {
+  EVERY_SUMMARY,
+  type Service,
+  stopInGoodOrder,
+  waitReady,
+} from "../../tools/kit/service.ts";
+import { startTestBroker, type TestBroker } from "../../tools/kit/test_broker.ts";
+import { startJob, TOPICS } from "../../tools/kit/job_process.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Load, QueryLoad } from "./load.ts";
 import { compare, isGood, type Verdict } from "./verdict.ts";
 

@@ -1,4 +1,4 @@
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { type Scene, sleep } from "./scene.ts";
 
 const EVERY_MS = 3000;

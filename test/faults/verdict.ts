@@ -4,7 +4,7 @@
 import { codecOf, encodeBatch, encodeUtf8, Format, setBaseOffset } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
 import { newestCheckpoint, openStore, stateHashOf } from "../system/evidence.ts";
-import { TOPICS } from "../kafka/job_process.ts";
+import { TOPICS } from "../../tools/kit/job_process.ts";
 import { witness, type WitnessedRecord } from "../kafka/witness.ts";
 
 export interface Verdict {

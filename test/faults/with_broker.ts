@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
-import { seedOfTest } from "../model/random.ts";
-import { whySkipped } from "../kafka/broker.ts";
+import { seedOfTest } from "../../tools/kit/random.ts";
+import { whySkipped } from "../../tools/kit/test_broker.ts";
 import { detailLine, isGood, type Verdict, verdictLine } from "./verdict.ts";
 
 const noBroker = await whySkipped();

@@ -10,7 +10,7 @@ import {
   decompressBatch,
 } from "../../src/kafka/codecs.ts";
 import { BATCH_HEADER_BYTES, batchInfo, crc32c } from "../../src/types/mod.ts";
-import { FastRandom, seedOfTest, timesOfTest } from "../model/random.ts";
+import { FastRandom, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { plainBatch as good } from "../kafka/plain_batch.ts";
 
 const RUNS = timesOfTest(8000);

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { BATCH_HEADER_BYTES, Format } from "../../src/types/mod.ts";
 import { Code, CoreError } from "../../src/wasm/mod.ts";
 import { recordValue } from "../model/arbitraries.ts";
-import { FastRandom } from "../model/random.ts";
+import { FastRandom } from "../../tools/kit/random.ts";
 import { CanaryError, GUARDED_RECORDS_MAX, type GuardedOptions } from "./guarded_core.ts";
 import { BatchMutator, type MutatedBatch } from "./mutated_batch.ts";
 import { ModelSession } from "./model_session.ts";

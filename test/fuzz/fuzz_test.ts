@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { seedOfTest, timesOfTest } from "../model/random.ts";
+import { seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { fuzz, Tally } from "./fuzz.ts";
 import { CanaryError, GuardedCore, type GuardedOptions } from "./guarded_core.ts";
 import { PLAIN } from "../wasm/driver.ts";

@@ -18,7 +18,7 @@ import { Buffer } from "node:buffer";
 import { Core, type CoreOptions } from "../../src/wasm/mod.ts";
 import type { Chance } from "../../src/types/mod.ts";
 import type { Exports } from "../../src/wasm/core_types.ts";
-import type { FastRandom } from "../model/random.ts";
+import type { FastRandom } from "../../tools/kit/random.ts";
 
 /** Before and behind the areas that the core reads in steps of 16 bytes (wasm/core.ts). */
 const PADDING_BYTES = 512;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { encodeUtf8, Format } from "../../src/types/mod.ts";
 import { Client, NO_LENGTH } from "../http/client.ts";
 import { recordValue } from "../model/arbitraries.ts";
-import { seedOfTest, timesOfTest } from "../model/random.ts";
+import { seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 
 const RUNS = timesOfTest(10_000);
 const CUT_RUNS = timesOfTest(1000);

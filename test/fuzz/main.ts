@@ -1,7 +1,7 @@
 // deno task fuzz [--batches=10000000] [--seed=N]   exits 1 if a promise was broken
 
 import { parseArgs } from "node:util";
-import { newSeed } from "../model/random.ts";
+import { newSeed } from "../../tools/kit/random.ts";
 import { fuzz, Tally } from "./fuzz.ts";
 
 const PROGRESS_MS = 10_000;

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import { Model, type ModelRecord } from "../model/model.ts";
-import type { FastRandom } from "../model/random.ts";
+import type { FastRandom } from "../../tools/kit/random.ts";
 import { assertSame, assertSameState, outcomeByte, readStrictly } from "../wasm/against_model.ts";
 import { Driver } from "../wasm/driver.ts";
 import type { Session, Tally } from "./fuzz.ts";

@@ -2,7 +2,7 @@
 // fields say something else. The CRC is mostly right afterwards, so that the parser is reached.
 
 import { BATCH_HEADER_BYTES, crc32c } from "../../src/types/mod.ts";
-import type { FastRandom } from "../model/random.ts";
+import type { FastRandom } from "../../tools/kit/random.ts";
 
 /** What a mutation changes. */
 export const MUTATIONS = [

@@ -7,7 +7,7 @@ import {
   PARAMETERS,
   Parameters,
 } from "../../src/parameters/mod.ts";
-import { seedOfTest, timesOfTest } from "../model/random.ts";
+import { seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 
 const RUNS = timesOfTest(20_000);
 /** Nobody reads a longer error. */

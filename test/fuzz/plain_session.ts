@@ -13,7 +13,7 @@ import {
   type OutputBatch,
   Reason,
 } from "../../src/wasm/mod.ts";
-import type { FastRandom } from "../model/random.ts";
+import type { FastRandom } from "../../tools/kit/random.ts";
 import type { Session, Tally } from "./fuzz.ts";
 import { GuardedCore, type GuardedOptions, noise, plausible } from "./guarded_core.ts";
 import type { MutatedBatch } from "./mutated_batch.ts";

@@ -1,8 +1,8 @@
 // --check against a real broker: it looks at topics and rights, and leaves no trace. Starts a broker of its own
-// (test/kafka/broker.ts).
+// (tools/kit/test_broker.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { serviceArguments } from "../system/service.ts";
+import { serviceArguments } from "../../tools/kit/service.ts";
 import { setRights } from "./rights.ts";
 import { Stage } from "./scene.ts";
 

@@ -1,13 +1,13 @@
 // Topics that are deleted and created anew under their names, while the job runs and while it is stopped:
-// it never goes on in the middle of another log. Starts a broker of its own (test/kafka/broker.ts).
+// it never goes on in the middle of another log. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
 import type { CommittedOffset } from "../../src/kafka/protocol/offsets.ts";
 import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts";
 import { systemClock } from "../../src/types/mod.ts";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { exitCode, until, untilAnswered } from "./until.ts";
 import { witness } from "./witness.ts";

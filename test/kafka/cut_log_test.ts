@@ -1,10 +1,10 @@
 // Logs that lose their last records and grow again past what was committed, as after the unclean election of a leader
 // that lacked them: the topic is the same, and holds other records at the offsets that were folded. Also on the oldest
-// version, whose topics have no ids. Starts brokers of its own (test/kafka/broker.ts).
+// version, whose topics have no ids. Starts brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { exitCode, until } from "./until.ts";
 import { witness } from "./witness.ts";

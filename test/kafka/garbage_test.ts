@@ -1,5 +1,5 @@
 // Records that are malformed in every way, among good ones: each is a dead letter, as it came, and
-// nothing else is touched. Starts a broker of its own (test/kafka/broker.ts).
+// nothing else is touched. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assert, assertEquals } from "@std/assert";
 import type { IHeaders } from "kafkajs";
@@ -14,8 +14,8 @@ import {
   REASONS,
 } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { stockOf } from "./until.ts";
 import { witness, type WitnessedRecord } from "./witness.ts";

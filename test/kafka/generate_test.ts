@@ -3,8 +3,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { decodeBatch, decodeUtf8, Format, Partitioner } from "../../src/types/mod.ts";
 import { Generator } from "../../src/wasm/mod.ts";
-import { sharedBroker, whySkipped } from "./broker.ts";
-import { TOPICS } from "./job_process.ts";
+import { sharedBroker, whySkipped } from "../../tools/kit/test_broker.ts";
+import { TOPICS } from "../../tools/kit/job_process.ts";
 import { witness } from "./witness.ts";
 
 const PARTITIONS = 3;

@@ -1,5 +1,5 @@
 // The Kafka job against a real broker, with stock clients as witnesses. Starts a broker of its own
-// (test/kafka/broker.ts).
+// (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { stamp } from "../../src/kafka/batches.ts";
@@ -7,9 +7,9 @@ import { checkInternals, type Cluster, RequestQueue } from "../../src/kafka/clie
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
 import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts";
 import { encodeBatch, encodeUtf8, systemClock } from "../../src/types/mod.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { consoleConsume, consoleProduce } from "./java_tools.ts";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";

@@ -1,11 +1,11 @@
 // Members of a group that cannot take over from each other: the one that joins is refused. Starts a broker of
-// its own (test/kafka/broker.ts).
+// its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { KAFKA_VERSION, libraries } from "../../tools/kafka/libraries.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { GroupView } from "./group_view.ts";
-import { Loader } from "./load.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { GroupView } from "../../tools/kit/group_view.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { stockOf, until } from "./until.ts";
 

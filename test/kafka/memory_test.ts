@@ -1,11 +1,16 @@
 // The memory of the state is full: reading stops before the record that would need more, and goes on once the
-// bound is raised. Starts a broker of its own (test/kafka/broker.ts).
+// bound is raised. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { compare, detailLine, isGood, verdictLine } from "../faults/verdict.ts";
-import { EVERY_SUMMARY, type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { GROUP, startJob, TOPICS } from "./job_process.ts";
-import { Loader } from "./load.ts";
+import {
+  EVERY_SUMMARY,
+  type Service,
+  stopInGoodOrder,
+  waitReady,
+} from "../../tools/kit/service.ts";
+import { GROUP, startJob, TOPICS } from "../../tools/kit/job_process.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { stockOf, until, untilAnswered } from "./until.ts";
 

@@ -1,10 +1,10 @@
 // Partitions without a leader, which Kafka calls offline, are left out of claims, and claimed when they have one.
-// Starts brokers of its own (test/kafka/broker.ts).
+// Starts brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import type { SecondBroker } from "./broker.ts";
-import { Loader } from "./load.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import type { SecondBroker } from "../../tools/kit/test_broker.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { itemOf, secondBroker, spread } from "./spread.ts";
 import { stockOf, until, untilStock } from "./until.ts";

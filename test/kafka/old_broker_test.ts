@@ -1,7 +1,7 @@
-// Brokers that are too old, and records of old formats. Starts brokers of its own (test/kafka/broker.ts).
+// Brokers that are too old, and records of old formats. Starts brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 
 /** The last release that does not offer what is needed. */

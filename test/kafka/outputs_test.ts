@@ -1,11 +1,11 @@
 // Output topics that do not take every record as it is, and that change while the job runs: no record ends
-// the job, and each change has its clear end or wait. Starts a broker of its own (test/kafka/broker.ts).
+// the job, and each change has its clear end or wait. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ConfigResourceTypes } from "kafkajs";
 import { encodeUtf8, type NewRecord, Partitioner, partitionOf } from "../../src/types/mod.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { exitCode, until, untilAnswered } from "./until.ts";
 import { witness, type WitnessedRecord } from "./witness.ts";

@@ -2,9 +2,9 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { freePort } from "./broker.ts";
-import { Loader } from "./load.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { freePort } from "../../tools/kit/test_broker.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { stockOf } from "./until.ts";
 import { witness } from "./witness.ts";

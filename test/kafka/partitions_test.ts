@@ -1,8 +1,8 @@
-// What the job does when topics get more partitions. Starts a broker of its own (test/kafka/broker.ts).
+// What the job does when topics get more partitions. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { exitCode, stockOf, untilAnswered } from "./until.ts";
 import { witness } from "./witness.ts";

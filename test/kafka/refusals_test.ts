@@ -1,11 +1,11 @@
 // What a broker refuses, or a listener takes otherwise, ends the job with exit 2 and one line that says
-// what to do. Starts a broker of its own (test/kafka/broker.ts).
+// what to do. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { serviceArguments, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { freePort } from "./broker.ts";
+import { serviceArguments, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { freePort } from "../../tools/kit/test_broker.ts";
 import { Certificates } from "./certificates.ts";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { setRights } from "./rights.ts";
 import { Stage } from "./scene.ts";
 import { exitCode, stockOf, until } from "./until.ts";

@@ -3,9 +3,14 @@
 
 import { assertEquals } from "@std/assert";
 import { type Admin, Kafka, logLevel } from "kafkajs";
-import { type Service, serviceArguments } from "../system/service.ts";
-import { sharedBroker, startTestBroker, type TestBroker, whySkipped } from "./broker.ts";
-import { startJob, TOPICS } from "./job_process.ts";
+import { type Service, serviceArguments } from "../../tools/kit/service.ts";
+import {
+  sharedBroker,
+  startTestBroker,
+  type TestBroker,
+  whySkipped,
+} from "../../tools/kit/test_broker.ts";
+import { startJob, TOPICS } from "../../tools/kit/job_process.ts";
 import { until } from "./until.ts";
 
 const REFUSED_MS_MAX = 180_000;

@@ -1,10 +1,10 @@
 // TLS and SASL against a real broker, whose certificates openssl makes. Starts a broker of its own
-// (test/kafka/broker.ts).
+// (tools/kit/test_broker.ts).
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Certificates } from "./certificates.ts";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { setRights } from "./rights.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { untilStock } from "./until.ts";

@@ -2,8 +2,8 @@
 // down.
 
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import type { SecondBroker } from "./broker.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import type { SecondBroker } from "../../tools/kit/test_broker.ts";
 import type { Scene, Stage } from "./scene.ts";
 import { until } from "./until.ts";
 

@@ -1,9 +1,9 @@
 // A stand-by takes over from a process that was killed, long before the group would notice. Starts a broker
-// of its own (test/kafka/broker.ts).
+// of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";

@@ -1,14 +1,14 @@
 // Where the position of the job cannot be known, or going on would lose records, it exits 2 and says
-// what to do. Starts brokers of its own (test/kafka/broker.ts).
+// what to do. Starts brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ConfigResourceTypes } from "kafkajs";
 import { encodeUtf8 } from "../../src/types/mod.ts";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { startTestBroker } from "./broker.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { startTestBroker } from "../../tools/kit/test_broker.ts";
 import { consoleConsume } from "./java_tools.ts";
-import { startJob } from "./job_process.ts";
-import { Loader } from "./load.ts";
+import { startJob } from "../../tools/kit/job_process.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { exitCode, stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";

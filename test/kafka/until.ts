@@ -1,6 +1,6 @@
 // Waits that have an end: what a test waits for comes, or the test fails with what the services said.
 
-import type { Service } from "../system/service.ts";
+import type { Service } from "../../tools/kit/service.ts";
 
 const WAIT_MS_MAX = 120_000;
 const LOOK_MS = 50;

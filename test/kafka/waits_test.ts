@@ -1,10 +1,10 @@
 // Whatever the job waits for longer than a moment is told: by one line, by /readyz and by a metric. Starts
-// brokers of its own (test/kafka/broker.ts).
+// brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
-import { freePort } from "./broker.ts";
-import { Loader } from "./load.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { freePort } from "../../tools/kit/test_broker.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { stockOf, until } from "./until.ts";
 

@@ -1,5 +1,5 @@
 // Summaries are fired once over take-overs, also on an idle partition. Starts a broker of its own
-// (test/kafka/broker.ts).
+// (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import {
@@ -11,9 +11,9 @@ import {
   partitionOf,
 } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../system/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { runTool } from "./java_tools.ts";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { until } from "./until.ts";
 import { witness } from "./witness.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { batch, openLog, position, records, valuesOf } from "./log_fixture.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
-import { casesOfTest } from "../model/random.ts";
+import { casesOfTest } from "../../tools/kit/random.ts";
 
 const LARGE = "x".repeat(50_000);
 

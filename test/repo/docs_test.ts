@@ -155,6 +155,16 @@ Deno.test("imports point one way: only src/kv opens Deno KV, only src/wasm knows
   assert(looked > 500, `${looked} imports were looked at`);
 });
 
+Deno.test("bench and tools import nothing of the tests: what they share is in tools/kit", () => {
+  for (const folder of ["bench/", "tools/"]) {
+    for (const file of filesBelow(folder)) {
+      if (!file.endsWith(".ts")) continue;
+      const ofTests = importsOf(file).filter((to) => to.startsWith("test/"));
+      assertEquals(ofTests, [], file);
+    }
+  }
+});
+
 Deno.test("the port of a log is whole: no optional members, and nobody asks which log it is", () => {
   const PORT = ["Log", "LogSession", "LogSource", "LogUser", "AheadWriter", "AppendableLog"];
   const texts = ["port", "source", "capabilities"].map((name) => read(`src/log/${name}.ts`));

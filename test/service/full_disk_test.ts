@@ -7,7 +7,7 @@ import { Disk } from "../../src/service/disk.ts";
 import { openWatchedKv } from "../../src/kv/mod.ts";
 import { NoRoomError } from "../../src/kv/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";
 import { drain, feed } from "../engine/feeding.ts";
 import { ManualClock } from "../engine/manual_clock.ts";

@@ -11,7 +11,7 @@ import {
 } from "../../src/state/mod.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { Model } from "../model/model.ts";
-import { casesOfTest, Random } from "../model/random.ts";
+import { casesOfTest, Random } from "../../tools/kit/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import type { Fault } from "../kv/fault_kv.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";

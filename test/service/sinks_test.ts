@@ -6,7 +6,7 @@ import type { TransactionResult } from "../../src/types/mod.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";
 import { drain, feed } from "../engine/feeding.ts";
 import { type Life, line, PARTITIONS, World } from "../engine/world.ts";
-import { casesOfTest, Random } from "../model/random.ts";
+import { casesOfTest, Random } from "../../tools/kit/random.ts";
 
 const RESULTS = "transaction-results";
 

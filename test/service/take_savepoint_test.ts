@@ -3,7 +3,7 @@ import { UnavailableError } from "../../src/log/mod.ts";
 import type { Commit, CommitOutcome, Log } from "../../src/log/mod.ts";
 import { type Savepoint, SavepointExistsError } from "../../src/state/mod.ts";
 import { OtherSessions } from "../log/log_doubles.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "../engine/feeding.ts";
 import { NAME, take } from "./savepoint_fixture.ts";
 import { World } from "../engine/world.ts";

@@ -5,7 +5,7 @@ import type { PendingLimits } from "../../src/engine/committer.ts";
 import type { JobSettings } from "../../src/engine/worker_context.ts";
 import type { KvLimits } from "../../src/kv/mod.ts";
 import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";
-import type { Random } from "../model/random.ts";
+import type { Random } from "../../tools/kit/random.ts";
 
 /** Faults by the operation that they befall: a rate is a share of these operations. */
 export const OPERATION_FAULTS = {

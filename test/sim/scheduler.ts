@@ -1,6 +1,6 @@
 // Virtual time: events wait in a queue, and one after the other happens.
 
-import type { Random } from "../model/random.ts";
+import type { Random } from "../../tools/kit/random.ts";
 
 /**
  * Microtasks that follow an event before the next one. What takes longer goes on beside the next event:

@@ -1,6 +1,6 @@
 // What all parts of one simulation share: seed, chance, virtual time, faults, trace, violations.
 
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { type FaultKind, type Plan, planOf } from "./plan.ts";
 import { Scheduler } from "./scheduler.ts";
 

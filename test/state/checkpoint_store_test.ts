@@ -4,7 +4,7 @@ import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/
 import { toKv } from "../../src/kv/mod.ts";
 import { fromHex } from "../../src/state/segment_index.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
-import { casesOfTest } from "../model/random.ts";
+import { casesOfTest } from "../../tools/kit/random.ts";
 import { facts, load, noise, openStore, publish } from "./state_fixture.ts";
 
 const memory = () => Deno.openKv(":memory:");

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { timesOfTest } from "../model/random.ts";
+import { timesOfTest } from "../../tools/kit/random.ts";
 import { damageDecoders, damageLine, damageRun, type DamageVerdict } from "./damage.ts";
 
 function assertNoneUsed(verdict: DamageVerdict, atLeast: number): void {

@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import { makeCgroup } from "./cgroup.ts";
 import type { ProbeReport } from "./livez_probe.ts";
-import { type Service, startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { type Service, startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
 const MIB = 1024 * 1024;
 /** As many as http.body.records.max allows. */

@@ -1,7 +1,7 @@
 // A damaged log.kv: the embedded job cannot do without it, so it stops, names the file and leaves it alone.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type Service, startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { type Service, startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
 /** Behind the first page, which tells SQLite what the file is. */
 const SECOND_PAGE = 4096;

@@ -3,9 +3,9 @@
 //   deno task faults:disk [--rounds=20] [--seed=<n>]
 
 import { parseArgs } from "node:util";
-import { newSeed, Random } from "../model/random.ts";
+import { newSeed, Random } from "../../tools/kit/random.ts";
 import { compare, FLAGS, Load, type Verdict, verdictLine } from "./kill.ts";
-import { type Service, startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { type Service, startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { fill, mountSmall } from "./small_disk.ts";
 
 export interface FullDiskOptions {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { seedOfTest } from "../model/random.ts";
+import { seedOfTest } from "../../tools/kit/random.ts";
 import { fullDiskRun, fullDiskVerdictLine } from "./full_disk.ts";
 
 Deno.test("disks that are full and free again, at random moments under load, lose nothing and stop no look-up", async (t) => {

@@ -10,7 +10,7 @@ import { Parameters } from "../../src/parameters/mod.ts";
 import { ThreadWorker } from "../../src/engine/threads/thread_worker.ts";
 import { decodeBatch, systemClock } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
-import { newSeed, Random } from "../model/random.ts";
+import { newSeed, Random } from "../../tools/kit/random.ts";
 import {
   newestCheckpoint,
   openLog,
@@ -19,7 +19,12 @@ import {
   stateHashOf,
   valuesOf,
 } from "./evidence.ts";
-import { EVERY_SUMMARY, startService, stopInGoodOrder, waitReady } from "./service.ts";
+import {
+  EVERY_SUMMARY,
+  startService,
+  stopInGoodOrder,
+  waitReady,
+} from "../../tools/kit/service.ts";
 
 export interface GeneratedVerdict {
   readonly inputs: number;

@@ -1,8 +1,8 @@
 // Bytes on the socket that are no requests, or lie about themselves, to the real process.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { FastRandom, seedOfTest } from "../model/random.ts";
-import { startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { FastRandom, seedOfTest } from "../../tools/kit/random.ts";
+import { startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
 const CONNECTIONS = 400;
 /** Queries of one request. */

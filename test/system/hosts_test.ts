@@ -2,7 +2,7 @@
 
 import { connect as connectHttp2 } from "node:http2";
 import { assertEquals } from "@std/assert";
-import { startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
 const BODY = "1\t1\ta\t1";
 

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import http2 from "node:http2";
 import { gzipSync } from "node:zlib";
 import { encodeUtf8 } from "../../src/types/mod.ts";
-import { startService, stopInGoodOrder, waitReady } from "./service.ts";
+import { startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL } = http2.constants;
 const TEXT = "1\t1\tk\t5\n2\t1\tk\t1000\n";

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { EMBEDDED_TOPICS } from "../../src/jobs/mod.ts";
 import { codecOf, decodeBatch, decodeUtf8, Format } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
-import { newSeed, Random } from "../model/random.ts";
+import { newSeed, Random } from "../../tools/kit/random.ts";
 import {
   batchesOf,
   checkpointUnderWay,
@@ -17,7 +17,12 @@ import {
   stateHashOf,
   valuesOf,
 } from "./evidence.ts";
-import { EVERY_SUMMARY, startService, stopInGoodOrder, waitReady } from "./service.ts";
+import {
+  EVERY_SUMMARY,
+  startService,
+  stopInGoodOrder,
+  waitReady,
+} from "../../tools/kit/service.ts";
 
 export interface KillOptions {
   readonly kills: number;

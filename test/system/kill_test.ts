@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { seedOfTest } from "../model/random.ts";
+import { seedOfTest } from "../../tools/kit/random.ts";
 import { generatedKillRun, generatedVerdictLine } from "./generated_kill.ts";
 import { killRun, verdictLine } from "./kill.ts";
 

@@ -1,7 +1,7 @@
 // What the real service does when the memory of its state is full: a small bound makes that quick.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type Service, startService, waitReady } from "./service.ts";
+import { type Service, startService, waitReady } from "../../tools/kit/service.ts";
 
 async function post(
   service: Service,

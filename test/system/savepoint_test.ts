@@ -1,7 +1,12 @@
 // A savepoint's way through real processes: taken, exported, imported, restored, and gone on with.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type Service, serviceArguments, startService, waitReady } from "./service.ts";
+import {
+  type Service,
+  serviceArguments,
+  startService,
+  waitReady,
+} from "../../tools/kit/service.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const decoder = new TextDecoder();

@@ -2,7 +2,12 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { PARAMETER_KEYS } from "../../src/parameters/mod.ts";
-import { type Service, serviceArguments, startService, waitReady } from "./service.ts";
+import {
+  type Service,
+  serviceArguments,
+  startService,
+  waitReady,
+} from "../../tools/kit/service.ts";
 import { mountSmall } from "./small_disk.ts";
 
 const ROOT = new URL("../../", import.meta.url);

@@ -1,7 +1,7 @@
 // The real service, whose standard error nobody reads.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { serviceArguments } from "./service.ts";
+import { serviceArguments } from "../../tools/kit/service.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 

@@ -3,7 +3,7 @@ import type { OutputStream } from "../../src/service/mod.ts";
 import type { Commit, LogSession } from "../../src/log/mod.ts";
 import { decodeBatch, decodeUtf8, type TransactionSummary } from "../../src/types/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
-import { casesOfTest } from "../model/random.ts";
+import { casesOfTest } from "../../tools/kit/random.ts";
 import { KitJob, purchase } from "./kit.ts";
 
 /** A commit that happens or not, and of which the job is told that it is lost. */

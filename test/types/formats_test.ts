@@ -10,7 +10,7 @@ import {
   reasonName,
   REASONS,
 } from "../../src/types/mod.ts";
-import { seedOfTest } from "../model/random.ts";
+import { seedOfTest } from "../../tools/kit/random.ts";
 
 const FORMATS = [Format.Text, Format.Json];
 

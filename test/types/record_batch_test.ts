@@ -10,7 +10,7 @@ import {
   setBaseOffset,
   splitBatches,
 } from "../../src/types/mod.ts";
-import { seedOfTest } from "../model/random.ts";
+import { seedOfTest } from "../../tools/kit/random.ts";
 
 const field = fc.option(fc.uint8Array({ maxLength: 200 }).map((b) => Uint8Array.from(b)));
 const record: fc.Arbitrary<NewRecord> = fc.record({

@@ -3,7 +3,7 @@ import { encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
 import { Code, CoreError } from "../../src/wasm/mod.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { mutate } from "../model/arbitraries.ts";
-import { Random, seedOfTest, timesOfTest } from "../model/random.ts";
+import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { contents, Driver, PLAIN } from "./driver.ts";
 
 const EVENT: ModelOptions = {

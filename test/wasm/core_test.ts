@@ -9,7 +9,7 @@ import {
   systemChance,
 } from "../../src/types/mod.ts";
 import { Code, Core, CoreError, Partitioner, Reason } from "../../src/wasm/mod.ts";
-import { Random, seedOfTest } from "../model/random.ts";
+import { Random, seedOfTest } from "../../tools/kit/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
 const text = (value: string, timestamp = 0): NewRecord => ({

@@ -10,7 +10,7 @@ import {
   SEGMENTS,
 } from "../../src/wasm/mod.ts";
 import { assert, assertEquals } from "@std/assert";
-import { FastRandom, seedOfTest } from "../model/random.ts";
+import { FastRandom, seedOfTest } from "../../tools/kit/random.ts";
 import type { Counts, ModelOptions } from "../model/model.ts";
 import { decodeSegment } from "../model/segments.ts";
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { BatchBuilder, encodeUtf8, setBaseOffset, systemChance } from "../../src/types/mod.ts";
 import { Code, Core } from "../../src/wasm/mod.ts";
-import { type Flood, FLOODS } from "../model/floods.ts";
-import { timesOfTest } from "../model/random.ts";
+import { type Flood, FLOODS } from "../../tools/kit/floods.ts";
+import { timesOfTest } from "../../tools/kit/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import { Driver, PLAIN } from "./driver.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, Format, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import type { ModelOptions } from "../model/model.ts";
-import { Random, seedOfTest, timesOfTest } from "../model/random.ts";
+import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
 const ALERTS = { ...PLAIN, alertTotalMin: 0, alertRateMin: 0 };

@@ -4,7 +4,7 @@ import { encodeBatch, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import { anyCase, type Case, mutate, type RawRecord } from "../model/arbitraries.ts";
 import { Model } from "../model/model.ts";
-import { seedOfTest, timesOfTest } from "../model/random.ts";
+import { seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { assertSame, assertSameState, outcomeByte, readStrictly } from "./against_model.ts";
 import { contents, Driver } from "./driver.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
 /** A batch of transactions of text form, given as item and quantity. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { FrameSocket, type Wire } from "../../../src/kafka/client/frame_socket.ts";
-import { Random } from "../../model/random.ts";
+import { Random } from "../../../tools/kit/random.ts";
 
 /** A wire that gives bytes in pieces, and takes a few bytes at a time. */
 class FakeWire implements Wire {

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { LineSplitter } from "../../../src/service/sources/line_splitter.ts";
 import { decodeUtf8, encodeUtf8 } from "../../../src/types/mod.ts";
-import { seedOfTest } from "../../model/random.ts";
+import { seedOfTest } from "../../../tools/kit/random.ts";
 
 const MAX = 8;
 

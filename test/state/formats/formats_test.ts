@@ -19,7 +19,7 @@ import { NO_TIME, SEGMENT_FORMAT } from "../../../src/wasm/mod.ts";
 import { drain, feed } from "../../engine/feeding.ts";
 import { type Life, World } from "../../engine/world.ts";
 import { Model } from "../../model/model.ts";
-import { Random } from "../../model/random.ts";
+import { Random } from "../../../tools/kit/random.ts";
 import { fill, type Kept, type KeptFiles, SAVEPOINT } from "./kept.ts";
 import first from "./40ccbf3.json" with { type: "json" };
 import exports1 from "./7c20101.json" with { type: "json" };

@@ -1,6 +1,6 @@
 // The Kafka job as a child process, as `deno task start --job=kafka` runs it.
 
-import { type Service, startService } from "../system/service.ts";
+import { type Service, startService } from "./service.ts";
 
 export const TOPICS = {
   "transaction.input.topic": "transactions",

@@ -1,12 +1,7 @@
 // A broker of its own for a test: on free ports, in a temporary folder.
 
-import {
-  type Broker,
-  type BrokerOptions,
-  startBroker,
-  whyNoBroker,
-} from "../../tools/kafka/broker.ts";
-import { stopBroker, whenEnded } from "../../tools/kafka/running.ts";
+import { type Broker, type BrokerOptions, startBroker, whyNoBroker } from "../kafka/broker.ts";
+import { stopBroker, whenEnded } from "../kafka/running.ts";
 import { createTopicsAt } from "../../src/kafka/mod.ts";
 
 export interface TestBroker extends Broker {
