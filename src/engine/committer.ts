@@ -1,5 +1,5 @@
 import type { CommittedPosition, LogSession, TopicOutput } from "../log/mod.ts";
-import type { Clock } from "../types/mod.ts";
+import { assertThat, type Clock } from "../types/mod.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../log/mod.ts";
 import { never, Waiters } from "./waiters.ts";
@@ -74,6 +74,20 @@ export class Committer {
   ) {
     this.#sources = new Set(sources);
     this.#begunAt = clock.monotonic();
+  }
+
+  /** Commits what one more partition has, too. */
+  add(source: CommitSource): void {
+    this.#sources.add(source);
+  }
+
+  /** A partition is given up; all that it had is committed. */
+  remove(source: CommitSource): void {
+    assertThat(
+      source.pendingBytes === 0 && !this.#ahead.some((taken) => taken.source === source),
+      `all of partition ${source.partition} is committed when it is given up`,
+    );
+    this.#sources.delete(source);
   }
 
   get #pendingBytes(): number {

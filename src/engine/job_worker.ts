@@ -10,6 +10,21 @@ export interface JobWorker {
    */
   run(stop: AbortSignal): Promise<void>;
   figures(): WorkerFigures;
+  /**
+   * Takes one more partition up while the others go on. No other worker of the process may have it: see revoke.
+   *
+   * @param signal ends the waiting; the partition stays assigned
+   * @throws {LostError} when the signal was aborted before the partition runs
+   */
+  assign(partition: number, signal?: AbortSignal): Promise<void>;
+  /**
+   * Gives a partition up while the others go on: folding ends, what was folded is committed. Resolves once no commit
+   * of it by this worker can happen any more; from then on another may take it up.
+   *
+   * @param signal ends the waiting; the partition stays revoked
+   * @throws {LostError} when the signal was aborted before
+   */
+  revoke(partition: number, signal?: AbortSignal): Promise<void>;
   /** The items that most of the records are of, as of now, by samples. */
   hotItems(count: number): Promise<HotItemFigures>;
   /**

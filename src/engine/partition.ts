@@ -56,6 +56,7 @@ export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
   #recovery: Recovery | null = null;
   readonly #ready = Promise.withResolvers<void>();
   #isReady = false;
+  readonly #leaving = new AbortController();
 
   /** @param onAcknowledged is given what was committed of it */
   constructor(
@@ -126,6 +127,16 @@ export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
     this.processor.recordsIn = 0; // the worker has counted them
     this.#lookReady();
     return true;
+  }
+
+  /** Aborted when it is revoked: folding ends, and what was folded is committed before the release. */
+  get leaving(): AbortSignal {
+    return this.#leaving.signal;
+  }
+
+  /** Asks for that. */
+  leave(): void {
+    this.#leaving.abort("revoked"); // without a reason an error with a stack is made
   }
 
   /** It is given up: nothing is folded, committed or answered here from now on. */

@@ -378,6 +378,14 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     return !this.#busy && folded && known && same;
   }
 
+  /** Where its results go; null = nowhere. */
+  get resultsTo(): { readonly topic: string; readonly partition: number } | null {
+    const { results, partitionsOf } = this.topics;
+    return results === null
+      ? null
+      : { topic: results, partition: this.partition % partitionsOf(results) };
+  }
+
   /** The result batches carry a producer, and sequence numbers from this one on. */
   produceAs(
     { id, epoch }: { readonly id: bigint; readonly epoch: number },

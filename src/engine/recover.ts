@@ -277,7 +277,7 @@ async function build(
   const processor = changed
     ? await changeParameters(context, make(core), (rebuilt) => make(rebuilt))
     : make(core, manifest?.strays);
-  if (session.producer) processor.produceAs(session.producer, 0);
+  await produceFor(processor, session);
   processor.lastBatch = manifest?.lastBatch ?? null;
   const base = changed ? null : manifest;
   const chain = await whileOwned(
@@ -298,6 +298,18 @@ async function build(
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }
   partition.replay(processor, checkpointer);
+}
+
+/** Hands the session's producer over, with the sequence number behind all that it has written for the partition. */
+export async function produceFor(
+  processor: PartitionProcessor,
+  session: LogSession,
+): Promise<void> {
+  const { producer } = session;
+  const output = processor.resultsTo;
+  if (!producer) return;
+  const next = output ? await session.nextSequence(output.topic, output.partition) : 0;
+  processor.produceAs(producer, next);
 }
 
 function newProcessor(

@@ -5,10 +5,13 @@
 // until it is asked to stop, or the claim is over. Each partition has a loop that reads and folds; one committer
 // for all of them writes and commits (committer.ts). Whatever fails ends the claim, and the next one begins: the
 // one recovery path (supervise.ts, recover.ts). What stands at the next claim goes on without being recovered.
+//
+// Partitions are assigned and revoked at run time while the others go on (assignments.ts).
 
 import { getLogger } from "@logtape/logtape";
 import type { ClaimedPartition, LogSession } from "../log/mod.ts";
 import { FencedError } from "../state/mod.ts";
+import { Assignments } from "./assignments.ts";
 import { Committer } from "./committer.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../log/mod.ts";
@@ -20,9 +23,9 @@ import type { PendingTransactions } from "./partition_processor.ts";
 import { addCause, type RecoveryCause, type WorkerFigures } from "./figures.ts";
 import type { HotItemFigures } from "./hot_items.ts";
 import { hottestOf } from "./hot_items.ts";
-import { recover, StaleClaimError } from "./recover.ts";
+import { produceFor, recover, StaleClaimError } from "./recover.ts";
 import { TimeShares } from "./time_shares.ts";
-import { never } from "./waiters.ts";
+import { never, Waiters } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { Loops, supervise, together } from "./supervise.ts";
 
@@ -40,6 +43,17 @@ const TURN_MS = 4;
 const CHECKPOINT_LOOK_MS = 250;
 /** How often it is looked whether there is memory again. */
 const MEMORY_LOOK_MS = 1000;
+
+/** What the loops of one claim share. */
+interface Work {
+  readonly session: LogSession;
+  readonly committer: Committer;
+  readonly loops: Loops;
+  /** Settles when a partition is folded no more. */
+  readonly folding: Map<Partition, Promise<void>>;
+  /** Aborted when folding is to end. */
+  readonly signal: AbortSignal;
+}
 
 /** Folds partitions of the transaction topic: claim, recover, then fold and commit until it stops. */
 export class TransactionWorker implements JobWorker {
@@ -63,11 +77,15 @@ export class TransactionWorker implements JobWorker {
   readonly #committed = new CommitStatistics();
   #recordsOut = 0;
   #summariesOut = 0;
+  /** Is woken by every commit. */
+  readonly #commits = new Waiters();
   #causes: readonly RecoveryCause[] = [];
+  readonly #assignments: Assignments;
 
   constructor(readonly context: WorkerContext) {
     this.#shares = new TimeShares(context.clock);
     this.#memory = new MemoryWatch(context.memory, context.conditions);
+    this.#assignments = new Assignments(context.partitions ?? null);
   }
 
   /** Records folded with outputs since the start. */
@@ -106,7 +124,9 @@ export class TransactionWorker implements JobWorker {
     }
     const found = this.partitions.find((p) => p.partition === partition);
     // Before it is ready, it has not folded all that was answered.
-    if (!found?.isReady) throw new LostError(`Partition ${partition} is being recovered`);
+    if (!found?.isReady || found.leaving.aborted) {
+      throw new LostError(`Partition ${partition} is being recovered`);
+    }
     return await found.checkpointer.now(this.#over.signal).catch(lostIfFenced);
   }
 
@@ -137,6 +157,14 @@ export class TransactionWorker implements JobWorker {
     do await this.#claim(stop, begun); while (!stop.aborted);
   }
 
+  assign(partition: number, signal: AbortSignal = never()): Promise<void> {
+    return this.#assignments.assign(partition, signal);
+  }
+
+  revoke(partition: number, signal: AbortSignal = never()): Promise<void> {
+    return this.#assignments.revoke(partition, signal);
+  }
+
   // ---- a claim ----
 
   /**
@@ -147,11 +175,12 @@ export class TransactionWorker implements JobWorker {
   async #claim(stop: AbortSignal, begun: () => void): Promise<void> {
     const { context } = this;
     const over = this.#over = new AbortController();
-    const session = await context.log.claim(context.topics.input, context.partitions, stop);
+    const session = await this.#claimed(stop);
     this.#reading = session;
     const offline = session.offline;
     for (const [partition, reason] of offline) context.onOffline?.(partition, reason);
-    const progress = this.#progressOf(session.partitions);
+    let sent: "acknowledged" | "not acknowledged" | null = null;
+    const progress = this.#progressOf(session.partitions.map((p) => p.partition));
     const from = context.clock.monotonic();
     try {
       // Side by side: while one waits for the store or the log, another folds.
@@ -166,22 +195,37 @@ export class TransactionWorker implements JobWorker {
       progress.end();
       this.#reportRecovered(context.clock.monotonic() - from);
       begun();
+      sent = "not acknowledged";
       await this.#work(session, stop);
+      sent = "acknowledged";
     } finally {
       progress.end();
       over.abort("over"); // without a reason an error with a stack is made
       this.#left = [...this.#left, ...this.partitions];
       for (const partition of this.partitions) this.#release(partition);
-      for (const partition of offline.keys()) context.onOwner(partition, null);
+      for (const partition of session.offline.keys()) context.onOwner(partition, null);
       session.close();
+      this.#assignments.ended(sent);
     }
   }
 
-  #progressOf(claimed: readonly ClaimedPartition[]): ProgressReporter {
+  async #claimed(stop: AbortSignal): Promise<LogSession> {
+    const { log, topics, partitions, worker = partitions?.[0] ?? 0 } = this.context;
+    try {
+      const session = await log.claim(topics.input, this.#assignments.claiming(), stop, worker);
+      this.#assignments.begun(session.partitions.map((p) => p.partition));
+      return session;
+    } catch (error) {
+      this.#assignments.ended(null);
+      throw error;
+    }
+  }
+
+  #progressOf(partitions: readonly number[]): ProgressReporter {
     const { clock, onProgress } = this.context;
     return new ProgressReporter(
-      `partitions ${claimed.map((p) => p.partition)}`,
-      claimed.length,
+      `partitions ${partitions}`,
+      partitions.length,
       clock,
       onProgress ?? (() => {}),
     );
@@ -196,23 +240,26 @@ export class TransactionWorker implements JobWorker {
   ): Promise<void> {
     const { context } = this;
     const partition = new Partition(claimed, (pending) => this.#onAcknowledged(pending));
-    if (!this.#keep(session, partition)) {
-      await recover(context, session, partition, signal, progress)
-        .catch((error) => this.#again(error, claimed));
+    if (!await this.#keep(session, partition)) {
+      await recover(context, session, partition, signal, progress).catch((error) => {
+        partition.release();
+        this.#again(error, claimed);
+      });
     }
     if (signal.aborted) return partition.release();
     this.partitions = [...this.partitions, partition].toSorted(byNumber);
+    this.#assignments.runs(claimed.partition);
     context.onOwner(claimed.partition, partition);
     this.#memory.report(partition.processor, null);
   }
 
   /** Whether a partition goes on with what the claim before has left of it; else that is forgotten. */
-  #keep(session: LogSession, partition: Partition): boolean {
+  async #keep(session: LogSession, partition: Partition): Promise<boolean> {
     const left = this.#left.find((p) => p.partition === partition.partition);
     if (!left) return false;
     this.#left = this.#left.filter((p) => p !== left);
     if (partition.keep(left)) {
-      if (session.producer) partition.processor.produceAs(session.producer, 0);
+      await produceFor(partition.processor, session);
       return true;
     }
     left.drop();
@@ -231,6 +278,7 @@ export class TransactionWorker implements JobWorker {
     this.#recordsBefore += partition.processor.recordsIn;
     partition.release();
     this.partitions = this.partitions.filter((p) => p !== partition);
+    this.#assignments.released(partition.partition);
     this.context.onOwner(partition.partition, null);
     this.#memory.leave(partition.partition);
   }
@@ -272,11 +320,11 @@ export class TransactionWorker implements JobWorker {
       async (failed) => {
         const loops = new Loops();
         const signal = AbortSignal.any([stop, failed, ending, loops.failed]);
-        for (const partition of this.partitions) {
-          void loops.add(() => this.#fold(session, partition, committer, signal));
-        }
         const given = AbortSignal.any([failed, ending, loops.failed]);
+        const work: Work = { session, committer, loops, folding: new Map(), signal };
+        for (const partition of this.partitions) this.#go(work, partition);
         void loops.add(() => this.#checkpoints(signal, given));
+        void loops.add(() => this.#follow(work));
         await loops.ended();
         done.abort("done");
       },
@@ -287,6 +335,12 @@ export class TransactionWorker implements JobWorker {
     for (const { checkpointer } of this.partitions) {
       await checkpointer.take(never(), false, "stop").catch(lostIfFenced);
     }
+  }
+
+  /** A partition that runs is folded from now on. */
+  #go({ session, committer, loops, folding, signal }: Work, partition: Partition): void {
+    const until = AbortSignal.any([signal, partition.leaving]);
+    folding.set(partition, loops.add(() => this.#fold(session, partition, committer, until)));
   }
 
   /** Reads and folds one partition. */
@@ -364,18 +418,87 @@ export class TransactionWorker implements JobWorker {
   async #checkpoints(stop: AbortSignal, failed: AbortSignal): Promise<void> {
     const { clock } = this.context;
     while (!stop.aborted) {
-      for (const { checkpointer } of this.partitions) {
-        if (stop.aborted || !checkpointer.due) continue;
-        const manifest = await checkpointer.take(failed).catch(lostIfFenced);
+      for (const partition of this.partitions) {
+        // One that came before it may have taken long.
+        if (stop.aborted || partition.state !== "running" || partition.leaving.aborted) continue;
+        const { checkpointer, leaving } = partition;
+        if (!checkpointer.due) continue;
+        const manifest = await checkpointer.take(AbortSignal.any([failed, leaving]))
+          .catch(lostIfFenced);
         if (manifest) await checkpointer.tidy().catch(lostIfFenced);
       }
       await clock.sleep(CHECKPOINT_LOOK_MS, stop);
     }
   }
 
+  // ---- assignments ----
+
+  /** Takes partitions up and gives them up, each while the others go on. */
+  async #follow(work: Work): Promise<void> {
+    while (!work.signal.aborted) {
+      for (let next = this.#assignments.next(); next; next = this.#assignments.next()) {
+        const { partition, move } = next;
+        void work.loops.add(() =>
+          move === "assign" ? this.#join(work, partition) : this.#leave(work, partition)
+        );
+      }
+      await this.#assignments.changed(work.signal);
+    }
+  }
+
+  /** Claims and recovers one more partition, and folds it. */
+  async #join(work: Work, number: number): Promise<void> {
+    const { session, committer, signal } = work;
+    const progress = this.#progressOf([number]);
+    try {
+      for (const claimed of await session.add([number], signal)) {
+        await this.#begin(session, claimed, signal, progress);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error; // else the session ends in good order without it
+    } finally {
+      progress.end();
+    }
+    const partition = this.partitions.find((p) => p.partition === number);
+    if (!partition) {
+      const offline = session.offline.get(number);
+      if (offline !== undefined) this.context.onOffline?.(number, offline);
+      return this.#assignments.leftOut(number);
+    }
+    log.info("Partition {partition} is taken up at offset {offset}", {
+      partition: number,
+      offset: partition.processor.position,
+    });
+    committer.add(partition);
+    this.#go(work, partition);
+  }
+
+  /** Stops folding a partition, commits what was folded, and releases it. */
+  async #leave({ session, committer, folding, signal }: Work, number: number): Promise<void> {
+    const partition = this.partitions.find((p) => p.partition === number)!;
+    partition.leave();
+    await folding.get(partition);
+    await partition.checkpointer.atRest();
+    while (!partition.isCommitted && !signal.aborted) {
+      committer.ask();
+      await this.#commits.wait(signal);
+    }
+    if (!partition.isCommitted) return; // the session ends, and commits it or not like the others
+    log.info("Partition {partition} is given up at offset {offset}", {
+      partition: number,
+      offset: partition.processor.position,
+    });
+    committer.remove(partition);
+    folding.delete(partition);
+    session.remove([number]);
+    this.#release(partition);
+    partition.drop();
+  }
+
   #onAcknowledged(pending: PendingTransactions): void {
     const { buffers } = this.context;
     this.commits++;
+    this.#commits.wake();
     this.#recordsOut += pending.outputRecords;
     this.#summariesOut += pending.summaryRecords;
     for (const batch of pending.results) buffers?.give(batch);

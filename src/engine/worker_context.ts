@@ -35,8 +35,10 @@ export interface WorkerContext {
   readonly topics: OutputTopics;
   /** Gets the result batches back once they are committed; the cores take their buffers from it. */
   readonly buffers?: BufferPool | null;
-  /** The partitions that this worker folds; all by default. */
+  /** The partitions that this worker folds at first; all by default. */
   readonly partitions?: readonly number[];
+  /** Which of the process's workers it is; by default the number of its first partition. */
+  readonly worker?: number;
   /** Bounds of what waits for a commit; those of Committer by default. */
   readonly pendingLimits?: PendingLimits;
   /** Where it reports what is not as it should be. */

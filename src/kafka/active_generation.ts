@@ -24,6 +24,11 @@ export class ActiveGeneration implements GroupMember {
   /** A session of such partitions of transactions begins, which is to be released when it is closed. */
   claim(partitions: readonly number[]): void {
     this.#claims++;
+    this.add(partitions);
+  }
+
+  /** A session has further partitions. */
+  add(partitions: readonly number[]): void {
     for (const partition of partitions) this.#claimed.add(partition);
   }
 

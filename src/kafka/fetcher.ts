@@ -81,11 +81,28 @@ export class Fetcher {
   /** What was read. */
   readonly lastBatches = new LastBatches();
 
-  constructor(readonly options: FetcherOptions) {}
+  readonly #ends: Map<number, number>;
+
+  constructor(readonly options: FetcherOptions) {
+    this.#ends = new Map(options.ends);
+  }
+
+  /** A partition may be read from now on; up to its end there are records for certain. */
+  add(partition: number, end: number): void {
+    this.#ends.set(partition, end);
+  }
+
+  /** A partition is read no more: what was fetched of it is forgotten. */
+  remove(partition: number): void {
+    this.#ends.delete(partition);
+    this.#buffers.delete(partition);
+    this.lastBatches.forget(partition);
+    this.#tellRoom();
+  }
 
   /** End of a partition's log as of the last fetch, or of the claim before the first. */
   endOf(partition: number): number | null {
-    return this.#buffers.get(partition)?.end ?? this.options.ends.get(partition) ?? null;
+    return this.#buffers.get(partition)?.end ?? this.#ends.get(partition) ?? null;
   }
 
   /** Ends all reading; whoever waits gets the reason. */
@@ -106,7 +123,7 @@ export class Fetcher {
       bytes: 0,
       last: null,
       jumps: 0,
-      stableEnd: this.options.ends.get(partition) ?? 0,
+      stableEnd: this.#ends.get(partition) ?? 0,
       end: null,
       isFollowed: false,
       idleAt: -1,

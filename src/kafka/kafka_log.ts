@@ -72,8 +72,8 @@ export interface KafkaLogOptions {
 }
 
 /**
- * Transactional ids of a group. Whoever folds partition n first of its partitions writes with the n-th;
- * one process is active, so that its first act is to fence all of them.
+ * Transactional ids of a group. The n-th worker of the active process writes with the n-th, whatever partitions it
+ * has; there are as many as partitions, and the first act of a process that becomes active is to fence all of them.
  */
 export function transactionalId(groupId: string, n: number): string {
   return `${groupId}-t-${n}`;
@@ -198,6 +198,7 @@ export class KafkaLog extends PlainLog {
     input: string,
     partitions?: readonly number[],
     signal?: AbortSignal,
+    worker?: number,
   ): Promise<LogSession> {
     const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
     const { facts, clock, topics: { queries } } = this.options;
@@ -217,9 +218,10 @@ export class KafkaLog extends PlainLog {
       member,
       transactionalId: input === queries
         ? queryTransactionalId(facts.groupId)
-        : transactionalId(facts.groupId, wanted[0]!),
+        : transactionalId(facts.groupId, worker ?? wanted[0]!),
       isQueries: input === queries,
       ending: member.ending,
+      onAdded: (added) => member.add(added),
       onClosed: () => member.release(),
     });
     const end = () => session.end(member.ended.reason);
@@ -415,6 +417,7 @@ export function claimMethods({ membership, watch }: KafkaLog): Record<string, Me
       member.claim(partitions);
       return { member: { memberId: member.memberId, generation: member.generation }, view };
     },
+    kafkaAdded: ([generation, partitions]) => membership.generation(generation)?.add(partitions),
     kafkaReleased: ([generation]) => membership.generation(generation)?.release(),
     /** Resolves when the generation is about to be over. */
     kafkaEnding: ([generation], signal): Promise<void> => {

@@ -10,7 +10,7 @@ import type {
   TopicOutput,
 } from "../log/mod.ts";
 import { DamagedBatchError, LostError, RefusedError, StopError } from "../log/mod.ts";
-import { batchInfo, type Clock } from "../types/mod.ts";
+import { assertThat, batchInfo, type Clock } from "../types/mod.ts";
 import { checkBatch, type InputTopic } from "./log_identity.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Waits } from "../engine/mod.ts";
@@ -73,6 +73,8 @@ export interface SessionOptions {
   readonly ending: AbortSignal;
   /** Where it is reported that something is waited for. */
   readonly waits: Waits;
+  /** Is called when the session has further partitions. */
+  readonly onAdded: (partitions: readonly number[]) => void;
   /** Is called when the session is closed. */
   readonly onClosed: () => void;
 }
@@ -106,25 +108,19 @@ export class KafkaSession implements LogSession {
   readonly #claimable = new AbortController();
   readonly ending: AbortSignal;
   #over: Error | null = null;
+  #partitions: readonly KafkaPartition[] = [];
+  readonly #offline = new Map<number, Place>();
   /** Next offset by partition as of the last commit. */
-  readonly #committed: Map<number, number>;
+  readonly #committed = new Map<number, number>();
 
   private constructor(
     readonly options: SessionOptions,
     readonly client: KafkaClient,
     readonly transactions: TransactionalProducer,
-    readonly partitions: readonly KafkaPartition[],
-    readonly offlinePlaces: ReadonlyMap<number, Place>,
   ) {
     const { clock } = options;
     this.ending = AbortSignal.any([options.ending, this.#claimable.signal]);
-    if (offlinePlaces.size > 0) void this.#watchOffline();
-    const ends = new Map(partitions.map((p) => [p.partition, p.logEnd]));
-    this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends });
-    this.#committed = new Map(partitions.map((p) => [p.partition, p.committed.offset]));
-    for (const { partition, committed, last } of partitions) {
-      if (last) this.#fetcher.lastBatches.set(partition, committed.offset, last);
-    }
+    this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends: new Map() });
   }
 
   /**
@@ -139,8 +135,7 @@ export class KafkaSession implements LogSession {
     form.use(view.limits);
     try {
       await client.connect(facts.topics);
-      const { offlinePartitions, input, partitions } = options;
-      const offline = await offlinePartitions.find(client, input, partitions, outputsOf(options));
+      const offline = await findOffline(options, client, options.partitions);
       const outputs = facts.topics.filter((topic) => topic in view.limits);
       const transactions = await options.ids.open(client, clock, {
         transactionalId,
@@ -149,8 +144,9 @@ export class KafkaSession implements LogSession {
         compression: facts.compression,
         form,
       }, client.hasOffline(outputs));
-      const led = await claimed(options, client, partitions.filter((p) => !offline.has(p)));
-      return new KafkaSession(options, client, transactions, led, offline);
+      const session = new KafkaSession(options, client, transactions);
+      session.#take(await claimed(options, client, options.partitions, offline), offline);
+      return session;
     } catch (error) {
       void client.close().catch(() => {});
       options.onClosed();
@@ -162,16 +158,61 @@ export class KafkaSession implements LogSession {
     return this.options.input;
   }
 
+  get partitions(): readonly ClaimedPartition[] {
+    return this.#partitions;
+  }
+
+  #take(partitions: readonly KafkaPartition[], offline: ReadonlyMap<number, Place>): void {
+    this.#partitions = [...this.#partitions, ...partitions];
+    for (const { partition, committed, logEnd, last } of partitions) {
+      this.#fetcher.add(partition, logEnd);
+      this.#committed.set(partition, committed.offset);
+      if (last) this.#fetcher.lastBatches.set(partition, committed.offset, last);
+    }
+    for (const [partition, place] of offline) this.#offline.set(partition, place);
+    if (offline.size > 0) void this.#watchOffline(offline);
+  }
+
+  /**
+   * Reads where the partitions stand, and nothing else: to initialise the transactional id would end the transaction of
+   * those that the session has.
+   */
+  async add(partitions: readonly number[]): Promise<readonly ClaimedPartition[]> {
+    if (this.#over) throw this.#over;
+    const { options, client } = this;
+    try {
+      options.onAdded(partitions);
+      const offline = await findOffline(options, client, partitions);
+      const added = await claimed(options, client, partitions, offline);
+      if (this.#over) throw this.#over;
+      this.#take(added, offline);
+      return added;
+    } catch (error) {
+      throw this.#over ?? toJobError(error);
+    }
+  }
+
+  remove(partitions: readonly number[]): void {
+    this.#partitions = this.#partitions.filter((p) => !partitions.includes(p.partition));
+    for (const partition of partitions) {
+      this.#fetcher.remove(partition);
+      this.#committed.delete(partition);
+    }
+  }
+
+  nextSequence(topic: string, partition: number): Promise<number> {
+    return Promise.resolve(this.transactions.nextSequence(topic, partition));
+  }
+
   /** Partitions that were left out of the claim, by why. */
   get offline(): ReadonlyMap<number, string> {
-    return new Map([...this.offlinePlaces].map(([p, place]) => [p, reasonOfOffline(place)]));
+    return new Map([...this.#offline].map(([p, place]) => [p, reasonOfOffline(place)]));
   }
 
   /** A claim of all partitions takes the place of this one, in good order, when there is more to claim. */
-  async #watchOffline(): Promise<void> {
+  async #watchOffline(offline: ReadonlyMap<number, Place>): Promise<void> {
     const { facts: { connection }, offlinePartitions, input, partitions } = this.options;
-    const { offlinePlaces, ended } = this;
-    if (await offlinePartitions.untilLed(connection, input, partitions, offlinePlaces, ended)) {
+    if (await offlinePartitions.untilLed(connection, input, partitions, offline, this.ended)) {
       this.#claimable.abort("a leader is there");
     }
   }
@@ -242,6 +283,13 @@ export class KafkaSession implements LogSession {
 
   async commit({ positions, outputs }: Commit): Promise<CommitOutcome> {
     if (this.#over) return this.#lost(this.#over);
+    // Kafka takes offsets of any partition from a member: that nobody else commits these is ours to keep.
+    for (const { partition } of positions) {
+      assertThat(
+        this.#committed.has(partition),
+        `partition ${partition} is committed by the session that has it`,
+      );
+    }
     const { lastBatches, options: { topic: { id: topicId } } } = this.#fetcher;
     const offsets = positions.map(({ partition, offset, ...rest }) => {
       const last = lastBatches.below(partition, offset);
@@ -331,12 +379,26 @@ function topicOf({ facts: { groupId }, view, input, isQueries }: SessionOptions)
   return { name: input, id: view.topics[input]?.id ?? null, groupId, isQueries };
 }
 
-async function claimed(
+/** Which of some partitions are to be left out, by the partition that has no leader. */
+async function findOffline(
   options: SessionOptions,
   client: KafkaClient,
   partitions: readonly number[],
+): Promise<ReadonlyMap<number, Place>> {
+  const { offlinePartitions, input } = options;
+  return await offlinePartitions.find(client, input, partitions, outputsOf(options));
+}
+
+/** Where partitions stand, except those that are offline. */
+async function claimed(
+  options: SessionOptions,
+  client: KafkaClient,
+  wanted: readonly number[],
+  offline: ReadonlyMap<number, Place>,
 ): Promise<KafkaPartition[]> {
   const { facts: { groupId }, view, clock, input, isQueries } = options;
+  const partitions = wanted.filter((p) => !offline.has(p));
+  if (partitions.length === 0) return [];
   const entries = await fetchCommitted(client, clock, {
     groupId,
     topics: [{ topic: input, partitions }],

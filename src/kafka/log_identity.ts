@@ -83,6 +83,10 @@ export class LastBatches {
     this.#read.set(partition, read);
   }
 
+  forget(partition: number): void {
+    this.#read.delete(partition);
+  }
+
   /** The last batch below an offset; those before it are forgotten. */
   below(partition: number, offset: number): BatchCrc | null {
     const read = this.#read.get(partition) ?? [];

@@ -58,6 +58,7 @@ export class KafkaThreadLog extends PlainLog {
     input: string,
     partitions: readonly number[] = [],
     signal?: AbortSignal,
+    worker = partitions[0] ?? 0,
   ): Promise<LogSession> {
     const { member, view } = await this.rpc.call<ConfirmedClaim>(
       "kafkaClaim",
@@ -78,9 +79,10 @@ export class KafkaThreadLog extends PlainLog {
       partitions,
       waits: this.#waits,
       member,
-      transactionalId: transactionalId(this.facts.session.groupId, partitions[0]!),
+      transactionalId: transactionalId(this.facts.session.groupId, worker),
       isQueries: false,
       ending: ending.signal,
+      onAdded: (added) => this.rpc.notify("kafkaAdded", [member.generation, added]),
       onClosed: () => this.rpc.notify("kafkaReleased", [member.generation]),
     });
     // Both calls end with the session, which they would keep until its generation is over.

@@ -1,7 +1,14 @@
 import type { Clock } from "../types/mod.ts";
-import { isStamped, type Producer, recordsOf, sequenceBehind, stamp } from "./batches.ts";
+import {
+  isStamped,
+  type Producer,
+  recordsOf,
+  sequenceBehind,
+  sequenceOf,
+  stamp,
+} from "./batches.ts";
 import { type CodecName, compressBatch } from "./codecs.ts";
-import { StopError } from "../log/mod.ts";
+import { LostError, StopError } from "../log/mod.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
@@ -61,8 +68,10 @@ interface OpenTransaction {
  * the producer useless: the next one with the id ends it.
  */
 export class TransactionalProducer {
-  /** Next sequence number by topic and partition, of batches that are stamped here. */
+  /** Next sequence number by topic and partition, behind all batches that were sent, whoever stamped them. */
   readonly #sequences = new Map<string, number>();
+  /** Base offset of the batch that was acknowledged last, by topic and partition. */
+  readonly #baseOffsets = new Map<string, number>();
   /** The transaction that is open, also ahead of its first output; null = there is none. */
   #open: OpenTransaction | null = null;
   /** Settles when no end of an idle transaction is under way. */
@@ -107,6 +116,11 @@ export class TransactionalProducer {
       producerId: String(this.producer.id),
       producerEpoch: this.producer.epoch,
     };
+  }
+
+  /** The sequence number behind all that was sent to a partition. */
+  nextSequence(topic: string, partition: number): number {
+    return this.#sequences.get(nameOf({ topic, partition })) ?? 0;
   }
 
   /**
@@ -254,10 +268,34 @@ export class TransactionalProducer {
       const byLeader = Map.groupBy(frame, (b) => this.client.leaderOf(b.topic, b.partition));
       for (const [nodeId, batches] of byLeader) {
         const sent = await this.client.produce(nodeId, this.options.transactionalId, batches);
-        answers.push(sent.acknowledged);
+        const answer = sent.acknowledged.then((answer) => {
+          for (const produced of answer.partitions) this.#checkAppended(produced);
+          return answer;
+        });
+        answer.catch(() => {}); // whoever commits awaits it
+        answers.push(answer);
       }
     }
     return answers;
+  }
+
+  /**
+   * A broker acknowledges a batch whose sequence number it has seen, and does not append it: its base offset is that of
+   * the one before.
+   *
+   * @throws {LostError} for such a batch
+   */
+  #checkAppended({ topic, partition, errorCode, baseOffset }: ProducedPartition): void {
+    if (errorCode !== 0) return;
+    const name = nameOf({ topic, partition });
+    const before = this.#baseOffsets.get(name) ?? -1;
+    if (baseOffset <= before) {
+      throw new LostError(
+        `A batch of ${name} was acknowledged at offset ${baseOffset}, not behind the one before at ${before}: ` +
+          "it was not appended",
+      );
+    }
+    this.#baseOffsets.set(name, baseOffset);
   }
 
   /** Frames with at most one batch of a partition each, in the order of its batches. */
@@ -295,11 +333,11 @@ export class TransactionalProducer {
   }
 
   #stamp(topic: string, partition: number, batch: Uint8Array): void {
-    if (isStamped(batch, this.producer)) return;
-    const key = `${topic}-${partition}`;
-    const sequence = this.#sequences.get(key) ?? 0;
-    stamp(batch, this.producer, sequence);
-    this.#sequences.set(key, sequenceBehind(sequence, recordsOf(batch)));
+    const key = nameOf({ topic, partition });
+    if (!isStamped(batch, this.producer)) {
+      stamp(batch, this.producer, this.#sequences.get(key) ?? 0);
+    }
+    this.#sequences.set(key, sequenceBehind(sequenceOf(batch), recordsOf(batch)));
   }
 }
 
@@ -319,7 +357,7 @@ function refusalOf({ topic, partition, errorCode, message }: ProducedPartition):
   return new OutputRefusedError({ topic, partition, errorCode, message: words });
 }
 
-function nameOf({ topic, partition }: TopicOutput): string {
+function nameOf({ topic, partition }: Pick<TopicOutput, "topic" | "partition">): string {
   return `${topic}-${partition}`;
 }
 

@@ -14,7 +14,14 @@
 
 import type { ConsumableLog, ConsumerSpec, TopicConsumer } from "./consumer.ts";
 import { EmbeddedConsumer } from "./embedded_consumer.ts";
-import { type Chance, type Clock, Deadlines, type NewRecord, randomId } from "../types/mod.ts";
+import {
+  assertThat,
+  type Chance,
+  type Clock,
+  Deadlines,
+  type NewRecord,
+  randomId,
+} from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
 import type { Kv } from "../kv/kv.ts";
@@ -206,9 +213,21 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     partitions?: readonly number[],
     signal?: AbortSignal,
   ): Promise<LogSession> {
+    const wanted = partitions ?? this.#partitions(input).map((p) => p.partition);
+    const session = new EmbeddedSession(this, input);
+    await session.add(wanted, signal);
+    return session;
+  }
+
+  /** Claims partitions for a session; see LogSession.add. */
+  async take(
+    input: string,
+    partitions: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<readonly EmbeddedClaim[]> {
     while (true) {
       try {
-        return await this.#claim(input, partitions);
+        return await this.#take(input, partitions);
       } catch (error) {
         if (!(error instanceof NoRoomError) || !signal || signal.aborted) throw error;
         await this.options.clock.sleep(ROOM_LOOK_MS, signal);
@@ -216,21 +235,20 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     }
   }
 
-  async #claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    const wanted = partitions ?? this.#partitions(input).map((p) => p.partition);
+  async #take(input: string, partitions: readonly number[]): Promise<EmbeddedClaim[]> {
     // Claims wait their turn behind the commits under way, so that they see what those left.
     await this.#writer.settle();
-    const epochs: Deno.AtomicCheck[] = [];
-    const claimed: ClaimedPartition[] = [];
-    for (const partition of wanted) {
-      epochs.push(await this.#writer.raiseEpoch(["epoch", input, partition]));
+    const claims: EmbeddedClaim[] = [];
+    for (const partition of partitions) {
+      const epoch = await this.#writer.raiseEpoch(["epoch", input, partition]);
       const { value } = await this.kv.get<CommittedPosition>(["committed", input, partition]);
       if (!value) throw new LogFormatError(`The log has no position of ${input}-${partition}`);
       // Last: an earlier session may commit what was just appended until its epoch is over.
       const { start, end } = this.#partition(input, partition);
-      claimed.push({ partition, committed: value, logStart: start, logEnd: end });
+      const claimed = { partition, committed: value, logStart: start, logEnd: end };
+      claims.push({ claimed, epoch });
     }
-    return new EmbeddedSession(this, input, claimed, epochs);
+    return claims;
   }
 
   async read(
@@ -435,14 +453,34 @@ function createTopic(
   }
 }
 
+/** A partition as it was claimed, and what fails once it is claimed again. */
+interface EmbeddedClaim {
+  readonly claimed: ClaimedPartition;
+  readonly epoch: Deno.AtomicCheck;
+}
+
 class EmbeddedSession extends PlainSession {
-  constructor(
-    readonly log: EmbeddedLog,
-    readonly input: string,
-    readonly partitions: readonly ClaimedPartition[],
-    readonly epochs: readonly Deno.AtomicCheck[],
-  ) {
+  readonly #claims = new Map<number, EmbeddedClaim>();
+
+  constructor(readonly log: EmbeddedLog, readonly input: string) {
     super();
+  }
+
+  get partitions(): readonly ClaimedPartition[] {
+    return [...this.#claims.values()].map(({ claimed }) => claimed);
+  }
+
+  async add(
+    partitions: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<readonly ClaimedPartition[]> {
+    const claims = await this.log.take(this.input, partitions, signal);
+    for (const claim of claims) this.#claims.set(claim.claimed.partition, claim);
+    return claims.map(({ claimed }) => claimed);
+  }
+
+  remove(partitions: readonly number[]): void {
+    for (const partition of partitions) this.#claims.delete(partition);
   }
 
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
@@ -450,6 +488,15 @@ class EmbeddedSession extends PlainSession {
   }
 
   commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome> {
-    return this.log.commit(this.input, commit, this.epochs, signal);
+    // Partitions that are not in it may be of another session by now.
+    const epochs = commit.positions.map(({ partition }) => {
+      const claim = this.#claims.get(partition);
+      assertThat(
+        claim !== undefined,
+        `partition ${partition} is committed by the session that has it`,
+      );
+      return claim.epoch;
+    });
+    return this.log.commit(this.input, commit, epochs, signal);
   }
 }

@@ -69,8 +69,9 @@ export class ForwardingLog implements Log {
     input: string,
     partitions?: readonly number[],
     signal?: AbortSignal,
+    worker?: number,
   ): Promise<LogSession> {
-    return this.beneath.claim(input, partitions, signal);
+    return this.beneath.claim(input, partitions, signal, worker);
   }
 }
 
@@ -100,6 +101,21 @@ export class ForwardingSession implements LogSession {
 
   get ending(): AbortSignal {
     return this.beneath.ending;
+  }
+
+  add(
+    partitions: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<readonly ClaimedPartition[]> {
+    return this.beneath.add(partitions, signal);
+  }
+
+  remove(partitions: readonly number[]): void {
+    this.beneath.remove(partitions);
+  }
+
+  nextSequence(topic: string, partition: number): Promise<number> {
+    return this.beneath.nextSequence(topic, partition);
   }
 
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {

@@ -65,16 +65,18 @@ export class GeneratorLog extends ForwardingLog implements ComputedLog {
     input: string,
     partitions?: readonly number[],
     signal?: AbortSignal,
+    worker?: number,
   ): Promise<LogSession> {
-    const session = await this.beneath.claim(input, partitions, signal);
-    if (input !== this.computedFrom.topic) return session;
-    const claimed = session.partitions.map((claimed): ClaimedPartition => {
-      const { partition, committed } = claimed;
-      // What is generated flat out has no end to catch up with.
-      const end = this.#newest.paced ? this.#end(partition) : committed.offset;
-      return { ...claimed, logStart: 0, logEnd: Math.max(committed.offset, end) };
-    });
-    return new GeneratorSession(this, session, claimed);
+    const session = await this.beneath.claim(input, partitions, signal, worker);
+    return input === this.computedFrom.topic ? new GeneratorSession(this, session) : session;
+  }
+
+  /** A partition that was claimed beneath, with the bounds of what is generated. */
+  claimed(beneath: ClaimedPartition): ClaimedPartition {
+    const { partition, committed } = beneath;
+    // What is generated flat out has no end to catch up with.
+    const end = this.#newest.paced ? this.#end(partition) : committed.offset;
+    return { ...beneath, logStart: 0, logEnd: Math.max(committed.offset, end) };
   }
 
   get #newest(): GeneratorSpan {
@@ -155,16 +157,20 @@ function recordsPerBatch({ msPerRecord }: GeneratorSpan): number {
 }
 
 class GeneratorSession extends ForwardingSession {
-  constructor(
-    readonly log: GeneratorLog,
-    beneath: LogSession,
-    readonly claimed: readonly ClaimedPartition[],
-  ) {
+  constructor(readonly log: GeneratorLog, beneath: LogSession) {
     super(beneath);
   }
 
+  override async add(
+    partitions: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<readonly ClaimedPartition[]> {
+    const claimed = await this.beneath.add(partitions, signal);
+    return claimed.map((one) => this.log.claimed(one));
+  }
+
   override get partitions(): readonly ClaimedPartition[] {
-    return this.claimed;
+    return this.beneath.partitions.map((one) => this.log.claimed(one));
   }
 
   override read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {

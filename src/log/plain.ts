@@ -29,6 +29,7 @@ export abstract class PlainLog implements Log {
     input: string,
     partitions?: readonly number[],
     signal?: AbortSignal,
+    worker?: number,
   ): Promise<LogSession>;
 
   get restoredFrom(): RestoredFrom | null {
@@ -80,6 +81,11 @@ export abstract class PlainSession implements LogSession {
     return NONE;
   }
 
+  abstract add(
+    partitions: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<readonly ClaimedPartition[]>;
+  abstract remove(partitions: readonly number[]): void;
   abstract read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer>;
   abstract commit(commit: Commit, signal?: AbortSignal): Promise<CommitOutcome>;
 
@@ -89,6 +95,10 @@ export abstract class PlainSession implements LogSession {
 
   get producer(): Producer | null {
     return null;
+  }
+
+  nextSequence(_topic: string, _partition: number): Promise<number> {
+    return Promise.resolve(0);
   }
 
   get ending(): AbortSignal {

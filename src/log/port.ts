@@ -79,6 +79,16 @@ export interface LogSession {
    */
   readonly offline: ReadonlyMap<number, string>;
   /**
+   * Claims further partitions for this session: every earlier claim of them is fenced off. Those that the session has
+   * go on meanwhile.
+   *
+   * @param signal gives up waiting
+   * @returns where they stand
+   */
+  add(partitions: readonly number[], signal?: AbortSignal): Promise<readonly ClaimedPartition[]>;
+  /** Gives up partitions of which every commit was acknowledged: no commit of this session may name them again. */
+  remove(partitions: readonly number[]): void;
+  /**
    * Batches from `offset` on; none when there are none within waitMs.
    *
    * @throws {OffsetOutOfRangeError} when the log does not hold the offset
@@ -95,6 +105,11 @@ export interface LogSession {
   readonly ahead: AheadWriter | null;
   /** The producer that result batches carry inside their CRC; null = the log wants none. */
   readonly producer: Producer | null;
+  /**
+   * The sequence number behind all that the producer has written to an output partition, which the next result batch
+   * there carries; 0 without a producer.
+   */
+  nextSequence(topic: string, partition: number): Promise<number>;
   /**
    * Aborted when the claim is about to be over: what is committed before the session is closed, soon, is
    * not lost. Never aborted where a claim ends without notice.
@@ -162,11 +177,19 @@ export interface Log {
   /** Number of partitions of a topic. */
   partitionsOf(topic: string): number;
   /**
-   * Claims partitions of an input topic (all by default); every earlier claim of them is fenced off.
+   * Claims partitions of an input topic (all by default); every earlier claim of them is fenced off, and so is
+   * every earlier session of the same worker.
    *
+   * @param partitions may be none: further ones are added later
    * @param signal gives up waiting for the claim: until the log answers, or its disk has room
+   * @param worker which of the process's workers claims; by default the number of its first partition
    */
-  claim(input: string, partitions?: readonly number[], signal?: AbortSignal): Promise<LogSession>;
+  claim(
+    input: string,
+    partitions?: readonly number[],
+    signal?: AbortSignal,
+    worker?: number,
+  ): Promise<LogSession>;
   /** Whether the log answers; a log in this process always does. */
   readonly isAvailable: boolean;
   /**

@@ -71,6 +71,7 @@ function threadWorker(
     spec: {
       job,
       partitions,
+      worker: n,
       settings,
       core,
       topics: names,

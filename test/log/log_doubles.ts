@@ -31,6 +31,8 @@ export function sessionOf(parts: Partial<LogSession>): LogSession {
   class Empty extends PlainSession {
     readonly input = "transactions";
     readonly partitions = [];
+    add = () => Promise.reject(new Error("Nothing is claimed"));
+    remove = () => {};
     read = () => Promise.reject(new Error("Nothing is read"));
     commit = () => Promise.reject(new Error("Nothing is committed"));
   }

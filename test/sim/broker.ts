@@ -174,7 +174,12 @@ export class Broker {
 
   claim(holder: string, partitions: readonly number[]): Claim {
     const claim = { id: ++this.#claimCount, holder };
-    for (const p of partitions) this.claims[p] = claim;
+    this.extend(claim, partitions);
     return claim;
+  }
+
+  /** Partitions are of a claim from now on. */
+  extend(claim: Claim, partitions: readonly number[]): void {
+    for (const p of partitions) this.claims[p] = claim;
   }
 }

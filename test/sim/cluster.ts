@@ -143,6 +143,8 @@ export class Cluster {
       case "rebalance":
         this.#rebalance();
         return true;
+      case "partition moved":
+        return member.move(sim.random.below(sim.plan.partitions), sim.random.below(100));
       case "clock jump":
         member.process.wallOffset += Math.floor(sim.between(-7_200_000, 7_200_000));
         return true;

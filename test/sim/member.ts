@@ -1,7 +1,7 @@
 // A process of the cluster from the inside: the real workers, store and log on simulated surroundings.
 
 import { OtherSessions } from "../log/log_doubles.ts";
-import { EmbeddedLog, type Log, type LogSession } from "../../src/log/mod.ts";
+import { type ClaimedPartition, EmbeddedLog, type Log } from "../../src/log/mod.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import type { Partition } from "../../src/engine/partition.ts";
 import { newestCheckpoints } from "../../src/service/restore.ts";
@@ -55,6 +55,8 @@ export class Member {
   embedded: EmbeddedLog | null = null;
   kafka: OpenedLog | null = null;
   workers: TransactionWorker[] = [];
+  /** The worker of each of its partitions. */
+  readonly #workerOf = new Map<number, number>();
   /** Of all its workers. */
   readonly memory: SimMemory;
 
@@ -66,6 +68,7 @@ export class Member {
     readonly groups: readonly (readonly number[])[],
   ) {
     this.process = new SimProcess(world.sim, name);
+    groups.forEach((group, worker) => group.forEach((p) => this.#workerOf.set(p, worker)));
     this.memory = new SimMemory(this, world.sim.plan.partitions);
     world.sim.trace(name, () => `starts on ${machine.name} with ${JSON.stringify(groups)}`);
     void this.#run();
@@ -94,7 +97,7 @@ export class Member {
     try {
       const store = await this.#openStore();
       const log = await this.#openLog(store);
-      this.workers = this.groups.map((partitions) => this.#worker(log, store, partitions));
+      this.workers = this.groups.map((partitions, i) => this.#worker(log, store, partitions, i));
       await Promise.all(this.workers.map((worker) => worker.run(this.#stop.signal)));
       await this.embedded?.close();
       await this.kafka?.close();
@@ -105,6 +108,31 @@ export class Member {
     }
     this.ended = true;
     process.kill();
+  }
+
+  /** Partitions that are on their way from one worker to another. */
+  readonly #moving = new Set<number>();
+
+  /** Moves a partition to one of the workers, if it is this process's and stands still; whether it could. */
+  move(partition: number, to: number): boolean {
+    const from = this.#workerOf.get(partition);
+    if (from === undefined || this.#moving.has(partition) || this.workers.length === 0) {
+      return false;
+    }
+    void this.#move(partition, from, to % this.workers.length);
+    return true;
+  }
+
+  async #move(partition: number, from: number, to: number): Promise<void> {
+    const { process, world } = this;
+    this.#moving.add(partition);
+    world.sim.trace(process.name, `moves ${partition} from worker ${from} to ${to}`);
+    await this.workers[from]!.revoke(partition);
+    world.sim.trace(process.name, `worker ${from} has released ${partition}`);
+    if (world.sim.chance(0.3)) await process.clock.sleep(world.sim.between(0, 300));
+    this.#workerOf.set(partition, to);
+    await this.workers[to]!.assign(partition);
+    this.#moving.delete(partition);
   }
 
   /** Whether it stands at the committed positions of all its partitions. */
@@ -154,8 +182,13 @@ export class Member {
   #watched(log: Log): Log {
     const { world, process } = this;
     return new OtherSessions(log, (session) => {
-      this.onClaim(session);
+      this.onClaim(session.partitions);
       return {
+        add: async (partitions, signal) => {
+          const claimed = await session.add(partitions, signal);
+          this.onClaim(claimed);
+          return claimed;
+        },
         read: (partition, offset, options) => {
           world.onRead(process, session.partitions, options);
           return session.read(partition, offset, options);
@@ -190,7 +223,12 @@ export class Member {
     return store;
   }
 
-  #worker(log: Log, store: CheckpointStore, partitions: readonly number[]): TransactionWorker {
+  #worker(
+    log: Log,
+    store: CheckpointStore,
+    partitions: readonly number[],
+    worker: number,
+  ): TransactionWorker {
     const { world, process } = this;
     const { plan } = world.sim;
     return new TransactionWorker({
@@ -205,6 +243,7 @@ export class Member {
         batchBytesMax: plan.outputBatchBytes,
       },
       partitions,
+      worker,
       pendingLimits: plan.pendingLimits,
       conditions: new Conditions(process.clock),
       memory: this.memory,
@@ -217,8 +256,8 @@ export class Member {
     });
   }
 
-  onClaim(session: LogSession): void {
-    for (const { partition, logEnd } of session.partitions) {
+  onClaim(claimed: readonly ClaimedPartition[]): void {
+    for (const { partition, logEnd } of claimed) {
       this.logEnds.set(partition, logEnd);
       this.claimedAt.set(partition, this.world.sim.now);
       this.memory.held.delete(partition);

@@ -38,6 +38,8 @@ export const CLUSTER_FAULTS = {
   "pause": 2,
   "zombie": 2,
   "rebalance": 2,
+  // It goes from one worker of a process to another, or comes back to the same one.
+  "partition moved": 4,
   "clock jump": 1,
   "chunk altered": 1,
   "chunk missing": 1,
@@ -189,7 +191,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     sidePartitions: pick(1, partitions),
     machines: log === "embedded" ? 1 : pick(1, 2, 3),
     sharedStore: log !== "kafka" && pick(true, false),
-    workers: pick(1, 1, 2),
+    workers: pick(1, 2, 2, 3),
     settings: {
       commitIntervalMs: pick(20, 50, 100, 400),
       checkpointIntervalMs: pick(300, 300, 1000, 3000, 0),

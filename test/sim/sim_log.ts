@@ -2,6 +2,7 @@
 // lost on its way there or back, and may arrive after its sender has died.
 
 import {
+  type ClaimedPartition,
   type Commit,
   type CommitOutcome,
   type LogSession,
@@ -22,7 +23,7 @@ const COMMIT_TIMEOUT_MS = 1500;
 export interface SimLogHooks {
   /** Whether the group lets a process claim partitions now. */
   mayClaim(process: SimProcess, partitions: readonly number[]): boolean;
-  onClaim(process: SimProcess, session: LogSession): void;
+  onClaim(process: SimProcess, claimed: readonly ClaimedPartition[]): void;
   /** More is asked for. */
   onRead(
     process: SimProcess,
@@ -67,39 +68,50 @@ export class SimLog extends PlainLog {
     const fails = sim.happens("claim fails");
     return await process.call(() => {
       if (fails) throw new Error(`Coordinator not available ${SIMULATED}`);
-      const claim = broker.claim(process.name, wanted);
-      const session = new SimSession(
-        this,
-        input,
-        claim,
-        wanted.map((partition) => ({
-          partition,
-          committed: broker.committed[partition]!,
-          logStart: broker.topic(input)[partition]!.start,
-          logEnd: broker.topic(input)[partition]!.stableEnd,
-        })),
-      );
-      sim.trace(
-        process.name,
-        () =>
-          `claim ${claim.id}: ${
-            session.partitions.map((p) => `${p.partition}@${p.committed.offset}`).join(" ")
-          }`,
-      );
-      hooks.onClaim(process, session);
+      const session = new SimSession(this, input, broker.claim(process.name, []));
+      session.take(wanted);
       return session;
     }, { latencyMs: sim.between(1, 20), answerMs: sim.between(0, 5), sent: true });
   }
 }
 
 class SimSession extends PlainSession {
-  constructor(
-    readonly log: SimLog,
-    readonly input: string,
-    readonly claim: Claim,
-    readonly partitions: LogSession["partitions"],
-  ) {
+  override partitions: LogSession["partitions"] = [];
+
+  constructor(readonly log: SimLog, readonly input: string, readonly claim: Claim) {
     super();
+  }
+
+  /** Partitions are of this session from now on. */
+  take(partitions: readonly number[]): readonly ClaimedPartition[] {
+    const { broker, process, hooks } = this.log;
+    broker.extend(this.claim, partitions);
+    const taken = partitions.map((partition) => ({
+      partition,
+      committed: broker.committed[partition]!,
+      logStart: broker.topic(this.input)[partition]!.start,
+      logEnd: broker.topic(this.input)[partition]!.stableEnd,
+    }));
+    this.partitions = [...this.partitions, ...taken];
+    const what = () => taken.map((p) => `${p.partition}@${p.committed.offset}`).join(" ");
+    process.sim.trace(process.name, () => `claim ${this.claim.id}: ${what()}`);
+    hooks.onClaim(process, taken);
+    return taken;
+  }
+
+  async add(partitions: readonly number[]): Promise<readonly ClaimedPartition[]> {
+    const { process, hooks } = this.log;
+    const { sim } = process;
+    while (!hooks.mayClaim(process, partitions)) await process.clock.sleep(500);
+    const fails = sim.happens("claim fails");
+    return await process.call(() => {
+      if (fails) throw new Error(`Coordinator not available ${SIMULATED}`);
+      return this.take(partitions);
+    }, { latencyMs: sim.between(1, 20), answerMs: sim.between(0, 5), sent: true });
+  }
+
+  remove(partitions: readonly number[]): void {
+    this.partitions = this.partitions.filter((p) => !partitions.includes(p.partition));
   }
 
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {

@@ -174,7 +174,7 @@ export class World {
     mayClaim: (process) =>
       !this.memberOf(process)!.replaced ||
       !this.sim.healed && this.sim.chance(this.sim.plan.zombieClaims),
-    onClaim: (process, session) => this.memberOf(process)!.onClaim(session),
+    onClaim: (process, claimed) => this.memberOf(process)!.onClaim(claimed),
     onRead: (process, partitions, options) => this.onRead(process, partitions, options),
     onSend: (process, commit) => this.auditor.onSend(process, commit),
     onCommit: (process, claim, { positions, outputs }) => {

@@ -75,6 +75,17 @@ class RemoteSession extends PlainSession {
     this.partitions = claimed.partitions;
   }
 
+  add(
+    partitions: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<readonly ClaimedPartition[]> {
+    return this.rpc.call("add", [this.claimed.session, partitions], signal ? { signal } : {});
+  }
+
+  remove(partitions: readonly number[]): void {
+    this.rpc.notify("remove", [this.claimed.session, partitions]);
+  }
+
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     const { signal, ...rest } = options;
     const args = [this.claimed.session, partition, offset, rest];
@@ -97,6 +108,8 @@ export function logMethods(log: Log): Record<string, Method> {
       const session = await log.claim(input, partitions, signal);
       return { session: sessions.push(session) - 1, partitions: session.partitions };
     },
+    add: ([session, partitions], signal) => sessions[session]!.add(partitions, signal),
+    remove: ([session, partitions]) => sessions[session]!.remove(partitions),
     read: async ([session, partition, offset, options], signal) => {
       const answer = await sessions[session]!.read(partition, offset, { ...options, signal });
       // The log may keep its batches: they are copied.

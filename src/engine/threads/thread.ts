@@ -30,10 +30,14 @@ const scope = self as unknown as {
 const stop = new AbortController();
 const owners = new Map<number, Partition>();
 let worker: TransactionWorker | null = null;
+/** Assignments may be asked for before it is built. */
+const built = Promise.withResolvers<TransactionWorker>();
 
 const rpc = new Rpc(scope, {
   run: ([spec]) => run(spec as WorkerSpec),
   stop: () => stop.abort(),
+  assign: async ([partition], signal) => (await built.promise).assign(partition, signal),
+  revoke: async ([partition], signal) => (await built.promise).revoke(partition, signal),
   lookUp: ([partition, ids]) => {
     const owner = owners.get(partition);
     if (!owner) throw new LostError(`Partition ${partition} is being recovered`);
@@ -78,6 +82,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     buffers,
     topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
     partitions: spec.partitions,
+    worker: spec.worker,
     conditions: remoteConditions(rpc),
     memory: new StateMemory(spec.memory, spec.memoryBytesMax),
     holdsBack: spec.holdsBack,
@@ -92,6 +97,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     onOwner,
     onOffline: (partition, reason) => rpc.notify("offline", [partition, reason]),
   });
+  built.resolve(worker);
   const ended = new AbortController();
   void tellFigures(worker, ended.signal);
   try {

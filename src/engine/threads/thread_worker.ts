@@ -6,6 +6,7 @@ import { LostError } from "../../log/mod.ts";
 import type { JobWorker } from "../job_worker.ts";
 import type { OnProgress, Progress, Work } from "../progress.ts";
 import { supervise } from "../supervise.ts";
+import { never, Waiters } from "../waiters.ts";
 import { addCause, addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
 import type { HotItemFigures } from "../hot_items.ts";
 import type { ItemOwner } from "../owners.ts";
@@ -64,8 +65,16 @@ export class ThreadWorker implements JobWorker {
   readonly #underWay = new Map<Work, Progress>();
   #rpc: Rpc | null = null;
   #thread: Thread | null = null;
+  /** Those that it folds, or is to fold. */
+  readonly #partitions: Set<number>;
+  /** Those that the thread says it folds. */
+  readonly #owned = new Set<number>();
+  /** Is woken when a thread has started. */
+  readonly #starts = new Waiters();
 
-  constructor(readonly options: ThreadWorkerOptions) {}
+  constructor(readonly options: ThreadWorkerOptions) {
+    this.#partitions = new Set(options.spec.partitions);
+  }
 
   figures(): WorkerFigures {
     return addFigures(this.#before, this.#figures);
@@ -94,6 +103,30 @@ export class ThreadWorker implements JobWorker {
   async checkpointNow(partition: number): Promise<number | null> {
     if (!this.#rpc) throw new LostError(`Partition ${partition} is being recovered`);
     return await this.#rpc.call("checkpoint", [partition]);
+  }
+
+  assign(partition: number, signal: AbortSignal = never()): Promise<void> {
+    this.#partitions.add(partition);
+    return this.#ask("assign", partition, signal);
+  }
+
+  revoke(partition: number, signal: AbortSignal = never()): Promise<void> {
+    this.#partitions.delete(partition);
+    return this.#ask("revoke", partition, signal);
+  }
+
+  /** Asks the thread; one that takes the place of it knows what is to be folded, and is asked again. */
+  async #ask(method: "assign" | "revoke", partition: number, signal: AbortSignal): Promise<void> {
+    while (true) {
+      const rpc = this.#rpc;
+      try {
+        if (rpc) return await rpc.call(method, [partition], { signal });
+      } catch (error) {
+        if (!(error instanceof LostError) || signal.aborted) throw error;
+      }
+      while (!signal.aborted && (this.#rpc === rpc || !this.#rpc)) await this.#starts.wait(signal);
+      if (signal.aborted) throw new LostError("The assignment was not waited for");
+    }
   }
 
   async hotItems(count: number): Promise<HotItemFigures> {
@@ -137,7 +170,9 @@ export class ThreadWorker implements JobWorker {
     const over = new AbortController();
     void this.#watch(over.signal, activity, () => silentMs += LOOK_MS).catch(crashed.reject);
     try {
-      const ended = rpc.call<void>("run", [{ ...spec, activity: activity.memory }]);
+      const partitions = [...this.#partitions].toSorted((a, b) => a - b);
+      const ended = rpc.call<void>("run", [{ ...spec, partitions, activity: activity.memory }]);
+      this.#starts.wake();
       ended.catch(() => {}); // whoever loses the race has nothing to say
       if (stop.aborted) askToStop();
       await Promise.race([ended, crashed.promise]);
@@ -149,7 +184,10 @@ export class ThreadWorker implements JobWorker {
       this.#keepFigures();
       this.#endProgress();
       this.options.conditions.clearAll(name);
-      for (const partition of spec.partitions) this.options.onOwner(partition, null);
+      for (const partition of new Set([...this.#partitions, ...this.#owned])) {
+        this.options.onOwner(partition, null);
+      }
+      this.#owned.clear();
     }
   }
 
@@ -207,6 +245,8 @@ export class ThreadWorker implements JobWorker {
       outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       owner: ([partition, owned]) => {
         const owner = owned ? new RemoteOwner(this.#rpc!, partition) : null;
+        if (owned) this.#owned.add(partition);
+        else this.#owned.delete(partition);
         if (owner) owners.set(partition, owner);
         onOwner(partition, owner);
       },

@@ -6,7 +6,10 @@ import type { JobSettings } from "../worker_context.ts";
 export interface WorkerSpec {
   /** Name of the job, under which the store keeps its checkpoints. */
   readonly job: string;
+  /** Those that it folds at first. */
   readonly partitions: readonly number[];
+  /** Which of the process's workers it is. */
+  readonly worker: number;
   readonly settings: JobSettings;
   /** Options of the core; the partition is replaced. */
   readonly core: CoreOptions;

@@ -441,10 +441,10 @@ export class SimCluster implements Cluster {
     const { transactionalId, batches } = readProduce(frame);
     return produceAnswer(batches.map(({ topic, partition, bytes }) => {
       const led = brokers.leader(topic, partition) === node;
-      const errorCode = led
+      const written = led
         ? brokers.transactions.write(transactionalId, { topic, partition, bytes })
-        : refusal;
-      return { topic, partition, errorCode, baseOffset: -1 };
+        : { errorCode: refusal, baseOffset: -1 };
+      return { topic, partition, ...written };
     }));
   }
 }

@@ -65,6 +65,14 @@ interface Producer {
   open: Open | null;
   /** Next sequence number by `topic/partition` of the epoch. */
   readonly sequences: Map<string, number>;
+  /** Offset of the batch that was appended last, by `topic/partition`. */
+  readonly baseOffsets: Map<string, number>;
+}
+
+/** What a broker says of a batch: an error code, 0 = it has it, and from which offset on. */
+export interface Written {
+  readonly errorCode: number;
+  readonly baseOffset: number;
 }
 
 export interface Identity {
@@ -99,6 +107,7 @@ export class Transactions {
         commits: false,
         open: null,
         sequences: new Map(),
+        baseOffsets: new Map(),
       };
       this.#producers.set(transactionalId, producer);
     }
@@ -199,8 +208,14 @@ export class Transactions {
     else this.sim.scheduler.after(MARKER_LOOK_MS, () => this.#endWhenLed(producer, open));
   }
 
-  /** Writes a batch into the open transaction; an error code, 0 = done. */
-  write(transactionalId: string, { topic, partition, bytes }: CommittedBatch): number {
+  /** Writes a batch into the open transaction. */
+  write(transactionalId: string, batch: CommittedBatch): Written {
+    const errorCode = this.#refusalOf(transactionalId, batch);
+    if (errorCode !== 0) return { errorCode, baseOffset: -1 };
+    return { errorCode, baseOffset: this.#append(this.#producers.get(transactionalId)!, batch) };
+  }
+
+  #refusalOf(transactionalId: string, { topic, partition, bytes }: CommittedBatch): number {
     const name = `${topic}/${partition}`;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const producer = this.#producers.get(transactionalId);
@@ -212,12 +227,25 @@ export class Transactions {
     if (view.getInt16(51) !== producer.epoch) return ErrorCode.InvalidProducerEpoch;
     const open = producer.state === "open" ? producer.open : null;
     if (!open?.partitions.has(name)) return ErrorCode.InvalidTransactionState;
+    const next = producer.sequences.get(name) ?? 0;
+    return view.getInt32(53) > next ? ErrorCode.OutOfOrderSequence : 0;
+  }
+
+  /** Appends a batch; one whose sequence number was seen is acknowledged, and not appended. */
+  #append(producer: Producer, { topic, partition, bytes }: CommittedBatch): number {
+    const name = `${topic}/${partition}`;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const sequence = view.getInt32(53);
-    if (sequence !== (producer.sequences.get(name) ?? 0)) return ErrorCode.OutOfOrderSequence;
+    if (sequence < (producer.sequences.get(name) ?? 0)) {
+      this.sim.violate("P2", `a batch of ${name} was acknowledged, and not appended`);
+      return producer.baseOffsets.get(name)!;
+    }
+    const open = producer.open!;
+    const baseOffset = this.storage.topic(topic)[partition]!.append(bytes, open.transaction);
     producer.sequences.set(name, sequence + view.getInt32(57));
-    this.storage.topic(topic)[partition]!.append(bytes, open.transaction);
+    producer.baseOffsets.set(name, baseOffset);
     open.batches.push({ topic, partition, bytes });
-    return 0;
+    return baseOffset;
   }
 
   /** Makes offsets part of the open transaction; an error code, 0 = done. */
