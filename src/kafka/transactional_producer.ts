@@ -76,6 +76,8 @@ export class TransactionalProducer {
   #open: OpenTransaction | null = null;
   /** Settles when no end of an idle transaction is under way. */
   #ended: Promise<unknown> = Promise.resolve();
+  /** Settles when the answers to what was sent so far were looked at, in its order. */
+  #checked: Promise<ProduceAnswer | null> = Promise.resolve(null);
   /** Settles when what was written so far is on its way: batches keep their order. */
   #sent: Promise<unknown> = Promise.resolve();
 
@@ -268,15 +270,20 @@ export class TransactionalProducer {
       const byLeader = Map.groupBy(frame, (b) => this.client.leaderOf(b.topic, b.partition));
       for (const [nodeId, batches] of byLeader) {
         const sent = await this.client.produce(nodeId, this.options.transactionalId, batches);
-        const answer = sent.acknowledged.then((answer) => {
-          for (const produced of answer.partitions) this.#checkAppended(produced);
-          return answer;
-        });
-        answer.catch(() => {}); // whoever commits awaits it
-        answers.push(answer);
+        const checked = this.#check(this.#checked, sent.acknowledged);
+        answers.push(checked);
+        this.#checked = checked;
+        checked.catch(() => {}); // whoever commits awaits it
       }
     }
     return answers;
+  }
+
+  /** Looks at an answer behind those to what was sent before. */
+  async #check(before: Promise<unknown>, coming: Promise<ProduceAnswer>): Promise<ProduceAnswer> {
+    const [answer] = await Promise.all([coming, before]);
+    for (const produced of answer.partitions) this.#checkAppended(produced);
+    return answer;
   }
 
   /**

@@ -1,6 +1,6 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EmbeddedLog, LogFormatError, OffsetOutOfRangeError } from "../../src/log/mod.ts";
-import { decodeBatch } from "../../src/types/mod.ts";
+import { BrokenPromiseError, decodeBatch } from "../../src/types/mod.ts";
 import {
   batch,
   FOREVER,
@@ -415,4 +415,26 @@ Deno.test("an append does not overtake what must not overlap with writes", async
   assertEquals(kinds, ["batch", "batch", "note", "batch"]);
   assertEquals(await valuesOf(log, "transactions", 1), ["small"]);
   kv.kv.close();
+});
+
+Deno.test("a session commits the partitions that it was given and has not given up, and no others", async () => {
+  const kv = await Deno.openKv(":memory:");
+  const log = await openLog(kv);
+  const session = await log.claim("transactions", [0]);
+  const commit = (partition: number, offset: number) =>
+    session.commit({ positions: [{ partition, ...position(offset) }], outputs: [] });
+  assertThrows(() => commit(1, 1), BrokenPromiseError);
+  const other = await log.claim("transactions", [1]);
+  const [added] = await session.add([1]);
+  assertEquals(added!.committed.offset, 0);
+  assertEquals(session.partitions.map((p) => p.partition), [0, 1]);
+  const late = other.commit({ positions: [{ partition: 1, ...position(5) }], outputs: [] });
+  assertEquals(await late, "lost");
+  assertEquals([await commit(0, 2), await commit(1, 3)], ["committed", "committed"]);
+  session.remove([1]);
+  assertThrows(() => commit(1, 4), BrokenPromiseError);
+  const next = await log.claim("transactions", [1]);
+  assertEquals(next.partitions[0]!.committed.offset, 3);
+  assertEquals(await commit(0, 4), "committed"); // the other partition is no concern of it
+  kv.close();
 });

@@ -91,6 +91,32 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "if (tooLarge && !await this.#stage(draft, group)) return",
     replace: "if (false) return",
   },
+  // ---- partitions that are assigned and revoked ----
+  {
+    bug: "move: a partition that comes back to a living producer begins at sequence number 0",
+    file: "src/engine/recover.ts",
+    find: "const next = output ? await session.nextSequence(output.topic, output.partition) : 0;",
+    replace: "const next = output ? 0 : 1;",
+    kafka: true,
+  },
+  {
+    bug: "move: a partition is released while its last commit is on its way",
+    file: "src/engine/partition.ts",
+    find: "return processor.standsAt(processor.acknowledged);",
+    replace: "return processor.pendingBytes === 0;",
+  },
+  {
+    bug: "move: what was folded is not committed before a partition is released",
+    file: "src/engine/partition.ts",
+    find: "return processor.standsAt(processor.acknowledged);",
+    replace: "return processor.atRest;",
+  },
+  {
+    bug: "move: folding goes on while the last commit is made",
+    file: "src/engine/worker.ts",
+    find: "    await folding.get(partition);\n",
+    replace: "",
+  },
   // ---- Kafka ----
   {
     bug: "Kafka: a transaction is ended although an output was refused",
