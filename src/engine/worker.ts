@@ -2,8 +2,8 @@
 //
 //   read -> fold -> write -> commit
 //
-// until it is asked to stop, or the claim is over. Each partition has a loop that reads and folds; one committer
-// for all of them writes and commits (committer.ts). Whatever fails ends the claim, and the next one begins: the
+// until it is asked to stop, or the claim is over. Each partition has a loop that reads and folds (fold_loop.ts); one
+// committer for all of them writes and commits (committer.ts). Whatever fails ends the claim, and the next one begins: the
 // one recovery path (supervise.ts, recover.ts). What stands at the next claim goes on without being recovered.
 //
 // Partitions are assigned and revoked at run time while the others go on (assignments.ts).
@@ -13,6 +13,7 @@ import type { ClaimedPartition, LogSession } from "../log/mod.ts";
 import { FencedError } from "../state/mod.ts";
 import { Assignments } from "./assignments.ts";
 import { Committer } from "./committer.ts";
+import { FoldLoop } from "./fold_loop.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../log/mod.ts";
 import type { JobWorker } from "./job_worker.ts";
@@ -31,18 +32,8 @@ import { Loops, supervise, together } from "./supervise.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
-/** Bytes that are read of a partition at a time. */
-const READ_BYTES = 256 * 1024;
-/** How long a read waits at the end of the log. */
-const READ_WAIT_MS = 500;
-/** Once a partition is ready, nothing but an idle firing hangs on the end of an empty read. */
-const IDLE_WAIT_MS = 2000;
-/** How long folding goes on before others have their turn. */
-const TURN_MS = 4;
 /** How often it is looked whether a checkpoint is due. */
 const CHECKPOINT_LOOK_MS = 250;
-/** How often it is looked whether there is memory again. */
-const MEMORY_LOOK_MS = 1000;
 
 /** What the loops of one claim share. */
 interface Work {
@@ -74,6 +65,7 @@ export class TransactionWorker implements JobWorker {
   /** Aborted when the partitions are given up. */
   #over = new AbortController();
   readonly #shares: TimeShares;
+  readonly #folding: FoldLoop;
   readonly #committed = new CommitStatistics();
   #recordsOut = 0;
   #summariesOut = 0;
@@ -85,6 +77,7 @@ export class TransactionWorker implements JobWorker {
   constructor(readonly context: WorkerContext) {
     this.#shares = new TimeShares(context.clock);
     this.#memory = new MemoryWatch(context.memory, context.conditions);
+    this.#folding = new FoldLoop(context, this.#shares, this.#memory);
     this.#assignments = new Assignments(context.partitions ?? null);
   }
 
@@ -340,78 +333,10 @@ export class TransactionWorker implements JobWorker {
   /** A partition that runs is folded from now on. */
   #go({ session, committer, loops, folding, signal }: Work, partition: Partition): void {
     const until = AbortSignal.any([signal, partition.leaving]);
-    folding.set(partition, loops.add(() => this.#fold(session, partition, committer, until)));
-  }
-
-  /** Reads and folds one partition. */
-  async #fold(
-    session: LogSession,
-    partition: Partition,
-    committer: Committer,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { clock, settings } = this.context;
-    const { processor } = partition;
-    const shares = this.#shares;
-    let idleSince: number | null = null;
-    let turn = clock.monotonic();
-    while (!signal.aborted) {
-      // Another partition may take the room before this one has its turn.
-      while (!committer.hasRoom && !signal.aborted) {
-        await shares.measure("backPressured", () => committer.room(signal));
-      }
-      const waitMs = partition.isReady && processor.core.openWindows === 0
-        ? IDLE_WAIT_MS
-        : READ_WAIT_MS;
-      const options = { maxBytes: READ_BYTES, waitMs, signal };
-      const isTurnOver = clock.monotonic() - turn >= TURN_MS;
-      // The read leaves before the turn ends, so that it reaches another thread with the outcomes before it.
-      const [{ batches, highWatermark, watermark }] = await shares.measure(
-        "idle",
-        () =>
-          Promise.all([
-            session.read(processor.partition, processor.position, options),
-            isTurnOver ? clock.yield() : null,
-          ]),
-      );
-      if (isTurnOver) turn = clock.monotonic();
-      if (watermark !== undefined && watermark > processor.core.watermark) {
-        await processor.fireUpTo(watermark);
-      }
-      if (batches.length === 0) {
-        if (signal.aborted || processor.position !== highWatermark) continue;
-        // What the log held at the claim may have ended in offsets that readers skip.
-        if (!partition.isReady) partition.setReady();
-        idleSince ??= clock.monotonic();
-        const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
-        if (idle && processor.core.openWindows > 0) await processor.fireIdle();
-        continue;
-      }
-      idleSince = null;
-      for (const [index, batch] of batches.entries()) {
-        const stopped = await this.#foldBatch(partition, batch);
-        if (stopped) await shares.measure("idle", () => clock.sleep(MEMORY_LOOK_MS, signal));
-        if (stopped || signal.aborted) break;
-        if (index === batches.length - 1 || clock.monotonic() - turn < TURN_MS) continue;
-        await clock.yield();
-        turn = clock.monotonic();
-      }
-    }
-  }
-
-  /** Folds a batch; whether it stopped before a new item, for which there is no memory. */
-  async #foldBatch(partition: Partition, batch: Uint8Array): Promise<boolean> {
-    const { memory, holdsBack, onStep } = this.context;
-    const { processor } = partition;
-    onStep?.("folding", processor.partition);
-    const knownItems = holdsBack && memory.roomIn(processor.partition) < 1;
-    const stopped = await this.#shares.measure("busy", () => processor.fold(batch, knownItems));
-    onStep?.("waiting", processor.partition);
-    this.#memory.report(processor, stopped);
-    // What is behind stays unknown for as long as this lasts; what is known is answered.
-    if (stopped) partition.setReady();
-    else partition.folded();
-    return stopped !== null;
+    folding.set(
+      partition,
+      loops.add(() => this.#folding.run(session, partition, committer, until)),
+    );
   }
 
   /** Takes checkpoints as they fall due; the one under way is finished unless something failed. */

@@ -97,7 +97,7 @@ export class Fetcher {
     this.#ends.delete(partition);
     this.#buffers.delete(partition);
     this.lastBatches.forget(partition);
-    this.#tellRoom();
+    this.#reportRoom();
   }
 
   /** End of a partition's log as of the last fetch, or of the claim before the first. */

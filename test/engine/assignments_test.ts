@@ -5,7 +5,7 @@ import { Assignments } from "../../src/engine/assignments.ts";
 import { TransactionWorker } from "../../src/engine/worker.ts";
 import { type CommitOutcome, type Log, LostError } from "../../src/log/mod.ts";
 import { OtherSessions } from "../log/log_doubles.ts";
-import { Random } from "../model/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 import { feed } from "./feeding.ts";
 import { type Life, line, PARTITIONS, World } from "./world.ts";
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";

@@ -45,7 +45,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "a partition that stands still for memory goes on behind the batch",
-    file: "src/engine/worker.ts",
+    file: "src/engine/fold_loop.ts",
     find: "if (stopped || signal.aborted) break;",
     replace: "if (signal.aborted) break;",
   },
