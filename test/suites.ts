@@ -44,6 +44,23 @@ export const SUITES: readonly Suite[] = [
     quick: true,
   },
   {
+    name: "the built page is that of src/dashboard, whose sources are formatted, linted and typed",
+    args: ["run", "--allow-all", "src/dashboard/build.ts", "--check"],
+    kind: "check",
+    quick: true,
+  },
+  {
+    name: "browser tests: format, lint and types",
+    args: ["run", "--allow-all", "test/browser/check.ts"],
+    kind: "check",
+    quick: true,
+  },
+  {
+    name: "the page in a browser",
+    args: ["test", "--no-check", "--allow-all", "--config=test/browser/deno.json", "test/browser"],
+    kind: "tests",
+  },
+  {
     name: "doc examples",
     args: ["test", "--doc", "src", "docs/testing.md"],
     kind: "tests",

@@ -9,6 +9,7 @@ export function greeting(url: string, { params, wiring }: Pipeline): string {
   const checkpoints = resolve(params.get("state.kv"));
   if (wiring.log === "kafka") {
     return `stockflow listens on ${url}
+Its page, for a browser: ${url}/
 It reads ${transactions.topic} and ${queries.topic} at ${
       params.get("kafka.bootstrap.servers")
     } as group ${params.get("kafka.group.id")}; its checkpoints are in ${checkpoints}.
@@ -18,6 +19,7 @@ Ctrl-C stops it and keeps everything.`;
   const generated = transactions.generated === true;
   const lines = [
     `stockflow listens on ${url}`,
+    `Its page, for a browser: ${url}/`,
     `Its log is ${resolve(params.get("log.kv"))}, its checkpoints are in ${checkpoints}.`,
     ...readsFrom("transactions", transactions),
     ...readsFrom("queries", queries),

@@ -78,6 +78,20 @@ export function addCause(
   return [cause, ...causes].slice(0, CAUSES_MAX);
 }
 
+/** An item that many records were of lately. */
+export interface HotItem {
+  readonly itemId: string;
+  /** Samples of it; those of a minute ago count half. */
+  readonly samples: number;
+}
+
+/** The hottest items of a worker, and how many samples there were of all items. */
+export interface HotItemFigures {
+  readonly samples: number;
+  /** The hottest first. */
+  readonly items: readonly HotItem[];
+}
+
 /** Shares of a worker's time, each from 0 to 1. */
 export interface Shares {
   /** Folding. */

@@ -1,18 +1,5 @@
 import type { Clock } from "../types/mod.ts";
-
-/** An item that many records were of lately. */
-export interface HotItem {
-  readonly itemId: string;
-  /** Samples of it; those of a minute ago count half. */
-  readonly samples: number;
-}
-
-/** The hottest items of a worker, and how many samples there were of all items. */
-export interface HotItemFigures {
-  readonly samples: number;
-  /** The hottest first. */
-  readonly items: readonly HotItem[];
-}
+import type { HotItemFigures } from "./figures.ts";
 
 /** Items that are counted at a time. */
 const KEPT = 512;

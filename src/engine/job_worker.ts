@@ -1,5 +1,5 @@
 import type { WorkerFigures } from "./figures.ts";
-import type { HotItemFigures } from "./hot_items.ts";
+import type { HotItemFigures } from "./figures.ts";
 
 /** A worker of transactions as the job sees it, in this thread or one of its own. */
 export interface JobWorker {

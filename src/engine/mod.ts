@@ -21,13 +21,15 @@ export {
   NO_DURATIONS,
 } from "./durations.ts";
 export type {
+  HotItem,
+  HotItemFigures,
   PartitionFigures,
   RecoveryCause,
   Shares,
   StockCheck,
   WorkerFigures,
 } from "./figures.ts";
-export { type HotItem, type HotItemFigures, hottestOf } from "./hot_items.ts";
+export { hottestOf } from "./hot_items.ts";
 export { flushOutputs, standardError, standardOutput } from "./line_output.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
 export { WAIT_MS_MIN, Waits } from "./waits.ts";

@@ -21,8 +21,12 @@ import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import { Partition } from "./partition.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
-import { addCause, type RecoveryCause, type WorkerFigures } from "./figures.ts";
-import type { HotItemFigures } from "./hot_items.ts";
+import {
+  addCause,
+  type HotItemFigures,
+  type RecoveryCause,
+  type WorkerFigures,
+} from "./figures.ts";
 import { hottestOf } from "./hot_items.ts";
 import { produceFor, recover, StaleClaimError } from "./recover.ts";
 import { TimeShares } from "./time_shares.ts";

@@ -5,6 +5,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { ParameterError, type Parameters } from "../parameters/mod.ts";
 import { shorten } from "../types/mod.ts";
 import { fail } from "./answers.ts";
+import { isPage } from "./page.ts";
 
 const LOOPBACK = /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/;
 
@@ -172,11 +173,11 @@ export function isProbe({ req }: Context): boolean {
 
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
-/** Asks for `Authorization: Bearer <token>` (RFC 6750) everywhere but for probes. */
+/** Asks for `Authorization: Bearer <token>` (RFC 6750) everywhere but for probes and the page, which carries no data. */
 export function bearerToken(token: string): MiddlewareHandler {
   const expected = digest(token);
   return async (c, next) => {
-    if (isProbe(c)) return await next();
+    if (isProbe(c) || isPage(c)) return await next();
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
     // Digests have one length, and are compared in a time that tells nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return await next();

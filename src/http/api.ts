@@ -10,7 +10,9 @@ import { itemRoutes } from "./items.ts";
 import type { HttpLimits } from "./limits.ts";
 import { logRoutes } from "./logs.ts";
 import { answerOtherMethods, headLengths, wellFormedOnly } from "./methods.ts";
+import { INDEX } from "./index.ts";
 import { JobMetrics } from "./metrics.ts";
+import { isPage, pageRoutes } from "./page.ts";
 import { answerReadiness } from "./readiness.ts";
 import { addSinkFigures } from "./sink_metrics.ts";
 import { savepointRoutes } from "./savepoints.ts";
@@ -46,7 +48,7 @@ export function createApi(
   app.use(knownOriginsOnly(access));
   if (access.token !== "") app.use(bearerToken(access.token));
   app.use(async (c, next) => {
-    if (!stopping.aborted || isProbe(c)) return await next();
+    if (!stopping.aborted || isProbe(c) || isPage(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
   app.use(wellFormedOnly);
@@ -76,24 +78,10 @@ export function createApi(
     const { contentType, body } = await metrics.scrape();
     return c.body(body, 200, { "content-type": contentType });
   });
-  app.get("/", (c) => c.text(INDEX));
+  app.route("/", pageRoutes(INDEX));
   answerOtherMethods(app);
   return app;
 }
-
-const INDEX = `stockflow
-
-POST /transactions   execute transactions: text/plain, application/json or application/x-ndjson
-POST /queries        ask for stocks, in the same forms
-GET  /items/{id}     the stock of one item
-GET  /summaries      the latest alerts: items with many failed transactions in a window
-GET  /savepoints     named states; POST {"name":...} takes one, DELETE /savepoints/{name} gives it up
-GET  /checkpoints    checkpoints and their history
-GET  /logs           topics; /logs/{topic}/{partition}?offset=&limit= reads one
-GET  /status         what the job says of itself; /status/stream as a line of JSON a second
-GET  /metrics        metrics for Prometheus
-GET  /livez /readyz  whether the process lives, and whether it is ready
-`;
 
 const TRANSACTIONS: Handling<ItemTransaction, boolean> = {
   parse: (codec, text) => codec.parseTransaction(text),

@@ -7,6 +7,8 @@ import { INSTANCE_HEADER } from "../service/mod.ts";
 import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { fail } from "./answers.ts";
 import { headLengths } from "./methods.ts";
+import { INDEX } from "./index.ts";
+import { pageRoutes } from "./page.ts";
 import { answerReadiness } from "./readiness.ts";
 import { addConditions, statesOf } from "./metrics.ts";
 
@@ -43,6 +45,7 @@ export function createStartingApi(
     "/metrics",
     async (c) => c.body(await registry.metrics(), 200, { "content-type": registry.contentType }),
   );
+  app.route("/", pageRoutes(INDEX));
   app.all("*", (c) => {
     const [first] = conditions.list();
     return fail(c, 503, "starting", `The job starts${first ? `; ${first.reason}` : ""}`);

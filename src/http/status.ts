@@ -43,10 +43,10 @@ export function statusRoutes({ job, reader, streams, stopping }: StatusOptions):
       const message = `There are ${streams.max} streams, which is the most (http.streams.max)`;
       return fail(c, 503, "busy", message);
     }
-    return c.body(streamOf(job, streams, stopping), 200, {
-      "content-type": "application/x-ndjson",
-      "cache-control": "no-store",
-    });
+    const headers = { "content-type": "application/x-ndjson", "cache-control": "no-store" };
+    // A stream has no length, and HEAD would wait for its end.
+    if (c.req.method === "HEAD") return c.body(null, 200, headers);
+    return c.body(streamOf(job, streams, stopping), 200, headers);
   });
   return app;
 }

@@ -27,7 +27,6 @@ export { Pipeline } from "./pipeline.ts";
 export type { LogSource, LogUser } from "../log/mod.ts";
 export type { RunningJob } from "./running_job.ts";
 export type * from "./status.ts";
-export type { SeriesPoint, StatusHistory } from "./status_history.ts";
 export {
   type Delivery,
   type Feed,

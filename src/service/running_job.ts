@@ -14,8 +14,7 @@ import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "../engine/figures.ts";
 import { type HotItemFigures, hottestOf } from "../engine/mod.ts";
 import { type ConfigurationEntry, configurationOf, type Parameters } from "../parameters/mod.ts";
-import type { JobStatus } from "./status.ts";
-import type { SeriesPoint, StatusHistory } from "./status_history.ts";
+import type { JobStatus, SeriesPoint, StatusHistory } from "./status.ts";
 import { StatusReader } from "./status_reader.ts";
 
 /** A job that runs. */

@@ -1,7 +1,10 @@
 // What the running job says of itself: plain data, read-only, all of it known already when it is asked for. The page,
 // /metrics and GET /status are made of it.
 
-import type { Blocked, Condition, DurationCounts, RecoveryCause, Shares } from "../engine/mod.ts";
+// This file imports types of leaves alone: the page is built from it, without what the service needs.
+
+import type { DurationCounts } from "../engine/durations.ts";
+import type { RecoveryCause, Shares } from "../engine/figures.ts";
 
 /** What the job does as a whole. */
 export type JobState = "recovering" | "running" | "standing_by" | "stopping" | "failed";
@@ -143,6 +146,16 @@ export interface DiskStatus {
   readonly bytesMin: number;
 }
 
+/** Something that is not as it should be; see Conditions. */
+export interface ConditionStatus {
+  /** A short name, such as "disk". */
+  readonly what: string;
+  readonly reason: string;
+  readonly blocks: "nothing" | "writes" | "lookups";
+  /** ms since the epoch at which it began. */
+  readonly since: number;
+}
+
 /** Histograms since the process started. */
 export interface DurationTotals {
   readonly commits: DurationCounts;
@@ -162,7 +175,7 @@ export interface JobStatus {
   readonly standsBy: { readonly active: string | null } | null;
   readonly isReady: boolean;
   readonly verdict: Verdict;
-  readonly conditions: readonly Condition[];
+  readonly conditions: readonly ConditionStatus[];
   /** Every condition that was ever set, and whether it stands now. */
   readonly conditionStates: Readonly<Record<string, boolean>>;
   readonly totals: Totals;
@@ -198,12 +211,41 @@ export interface JobStatus {
   };
 }
 
+/** Lines of charts: a value per point, null where there is none. */
+export interface SeriesPoint {
+  readonly at: number;
+  /** A second. */
+  readonly recordsIn: number;
+  readonly recordsOut: number;
+  readonly queries: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly invalid: number;
+  readonly lag: number | null;
+  readonly items: number;
+  readonly stateBytes: number;
+  /** Shares of the workers' time, 0 to 1. */
+  readonly busy: number;
+  readonly idle: number;
+  readonly backPressured: number;
+  readonly commitP50Ms: number | null;
+  readonly commitP99Ms: number | null;
+  readonly queryP50Ms: number | null;
+  readonly queryP99Ms: number | null;
+}
+
+/** Points of the last ten minutes, one a second, and of the last hour, one in ten seconds; the oldest first. */
+export interface StatusHistory {
+  readonly seconds: readonly SeriesPoint[];
+  readonly tens: readonly SeriesPoint[];
+}
+
 /** Flink's bounds (Monitoring Back Pressure): up to 10 % OK, up to 50 % LOW, above HIGH. */
 export function pressureOf(backPressured: number): Pressure {
   return backPressured <= 0.1 ? "OK" : backPressured <= 0.5 ? "LOW" : "HIGH";
 }
 
 /** How bad a condition is by what it blocks. */
-export function levelOf(blocks: Blocked): Exclude<Level, "ok"> {
+export function levelOf(blocks: ConditionStatus["blocks"]): Exclude<Level, "ok"> {
   return blocks === "nothing" ? "warning" : "broken";
 }

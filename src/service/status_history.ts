@@ -2,6 +2,7 @@
 
 import type { DurationCounts } from "../engine/mod.ts";
 import { durationsSince, quantileMs } from "./quantiles.ts";
+import type { SeriesPoint, StatusHistory } from "./status.ts";
 
 /** Figures of a moment; counters only grow, but for those of partitions that are recovered. */
 export interface Sample {
@@ -27,35 +28,6 @@ export interface Sample {
   readonly firingMs: number;
   /** Records folded by partition. */
   readonly byPartition: ReadonlyMap<number, number>;
-}
-
-/** Lines of charts: a value per point, null where there is none. */
-export interface SeriesPoint {
-  readonly at: number;
-  /** A second. */
-  readonly recordsIn: number;
-  readonly recordsOut: number;
-  readonly queries: number;
-  readonly accepted: number;
-  readonly rejected: number;
-  readonly invalid: number;
-  readonly lag: number | null;
-  readonly items: number;
-  readonly stateBytes: number;
-  /** Shares of the workers' time, 0 to 1. */
-  readonly busy: number;
-  readonly idle: number;
-  readonly backPressured: number;
-  readonly commitP50Ms: number | null;
-  readonly commitP99Ms: number | null;
-  readonly queryP50Ms: number | null;
-  readonly queryP99Ms: number | null;
-}
-
-/** Points of the last ten minutes, one a second, and of the last hour, one in ten seconds; the oldest first. */
-export interface StatusHistory {
-  readonly seconds: readonly SeriesPoint[];
-  readonly tens: readonly SeriesPoint[];
 }
 
 /** How often a sample is taken. */

@@ -18,17 +18,12 @@ import {
   type JobStatus,
   type PartitionStatus,
   pressureOf,
+  type SeriesPoint,
+  type StatusHistory,
   type Totals,
   type WorkerStatus,
 } from "./status.ts";
-import {
-  rateOf,
-  type Sample,
-  SAMPLE_MS,
-  Samples,
-  type SeriesPoint,
-  type StatusHistory,
-} from "./status_history.ts";
+import { rateOf, type Sample, SAMPLE_MS, Samples } from "./status_history.ts";
 import { verdictOf } from "./verdict.ts";
 
 /** Recoveries that are shown. */
@@ -48,6 +43,8 @@ export class StatusReader {
   readonly #samples = new Samples();
   readonly #checks: ConservationChecks;
   readonly #startedAt: number;
+  /** By partition: what was known of it first. */
+  readonly #first = new Map<number, PartitionFigures>();
   /** Failures of checkpoints: as they were counted by the owners before, and as the present ones count. */
   readonly #failures = new Map<number, { before: number; now: number }>();
 
@@ -90,6 +87,13 @@ export class StatusReader {
     return { figures, partitions: this.#known.all, owned };
   }
 
+  /** Outcomes over restarts are told from the first ones of this process on: a recovered partition brings no rate. */
+  #firstOf(figures: PartitionFigures): PartitionFigures {
+    let first = this.#first.get(figures.partition);
+    if (!first) this.#first.set(figures.partition, first = figures);
+    return first;
+  }
+
   #sampleOf(look: Look): Sample {
     const { clock } = this.job.context;
     const { figures, partitions } = look;
@@ -100,9 +104,9 @@ export class StatusReader {
       recordsIn: figures.reduce((n, w) => n + w.recordsIn, 0),
       recordsOut: figures.reduce((n, w) => n + w.recordsOut, 0),
       queries: this.job.queries.answered,
-      accepted: sum((p) => p.accepted),
-      rejected: sum((p) => p.rejected),
-      invalid: sum((p) => p.invalid.reduce((a, b) => a + b, 0)),
+      accepted: sum((p) => p.accepted - this.#firstOf(p).accepted),
+      rejected: sum((p) => p.rejected - this.#firstOf(p).rejected),
+      invalid: sum((p) => invalidOf(p) - invalidOf(this.#firstOf(p))),
       lag: this.#lagOf(partitions),
       items: sum((p) => p.items),
       stateBytes: sum((p) => p.stateBytes),
@@ -247,7 +251,7 @@ export class StatusReader {
         openWindows: p.openWindows,
         accepted: p.accepted,
         rejected: p.rejected,
-        invalid: p.invalid.reduce((a, b) => a + b, 0),
+        invalid: invalidOf(p),
         rate,
         skew: rate !== null && mean > 0 ? rate / mean : null,
         checkpointMs: p.checkpointMs,
@@ -289,6 +293,10 @@ export class StatusReader {
       { step: "sinks", busy: committing, idle: 1 - committing, backPressured: 0, pressure: "OK" },
     ];
   }
+}
+
+function invalidOf({ invalid }: PartitionFigures): number {
+  return invalid.reduce((a, b) => a + b, 0);
 }
 
 function meanShares(figures: readonly WorkerFigures[]): Shares {

@@ -35,7 +35,7 @@ export type { Savepoints } from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
 export { type CheckpointDraft, isEmptySegment } from "./checkpoint_draft.ts";
 export { chunksOf } from "./segment_index.ts";
-export type { CheckpointEvent, CheckpointTrigger } from "./history.ts";
+export type { CheckpointEvent, CheckpointTrigger } from "./checkpoint_event.ts";
 export { type Backup, backupOf } from "./backup.ts";
 export {
   exportCheckpoints,

@@ -82,10 +82,12 @@ Deno.test("streams are bounded by http.streams.max; one that ended makes room", 
   const refused = await openStream(client);
   assertEquals([refused.status, refused.headers.get("retry-after")], [503, "1"]);
   assertEquals((await refused.json()).error.reason, "busy");
-  const { text } = await client.request("GET", "/metrics");
-  assert(text.includes("stockflow_http_status_streams 2"));
-  assert(text.includes("stockflow_http_status_streams_refused_total 1"));
   await first.body!.cancel();
+  // HEAD takes none, and ends.
+  assertEquals((await client.request("HEAD", "/status/stream")).status, 200);
+  const { text } = await client.request("GET", "/metrics");
+  assert(text.includes("stockflow_http_status_streams 1"));
+  assert(text.includes("stockflow_http_status_streams_refused_total 1"));
   const third = await openStream(client);
   assertEquals(third.status, 200);
   for (const open of [second, third]) await open.body!.cancel();

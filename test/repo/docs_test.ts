@@ -5,7 +5,13 @@ import { environmentName, PARAMETER_KEYS } from "../../src/parameters/parameter_
 
 const ROOT = new URL("../../", import.meta.url);
 /** Each with a lock file of its own. */
-const DENO_JSONS = ["deno.json", "wasm/deno.json", "bench/charts/deno.json"];
+const DENO_JSONS = [
+  "deno.json",
+  "wasm/deno.json",
+  "bench/charts/deno.json",
+  "src/dashboard/deno.json",
+  "test/browser/deno.json",
+];
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 
 function* filesBelow(folder: string): Generator<string> {
@@ -92,7 +98,17 @@ Deno.test("deno.json: what only compiles or tests is not fetched by the first st
   const locked = Object.keys(JSON.parse(read("deno.lock")).npm).map((name) =>
     name.replace(/@[^@]*$/, "")
   );
-  const notFirst = ["assemblyscript", "binaryen", "long", "vega", "vega-lite"];
+  const notFirst = [
+    "assemblyscript",
+    "binaryen",
+    "long",
+    "vega",
+    "vega-lite",
+    "esbuild",
+    "uplot",
+    "playwright-core",
+    "axe-core",
+  ];
   assertEquals(locked.filter((name) => notFirst.includes(name)), []);
   for (const file of DENO_JSONS) {
     assertEquals(JSON.parse(read(file)).lock, { frozen: true }, file);
@@ -116,6 +132,23 @@ const ROOMS = [
   "cli",
 ];
 
+/** The page runs in a browser: the service has what is built of it alone. */
+const PAGE = "src/dashboard/";
+
+Deno.test("the page's sources are imported by nobody, and take types of leaves alone from the service", () => {
+  for (const file of filesBelow("src/")) {
+    if (!file.endsWith(".ts")) continue;
+    for (const to of importsOf(file)) {
+      if (!file.startsWith(PAGE)) assert(!to.startsWith(PAGE), `${file} imports ${to}`);
+      else if (!to.startsWith(PAGE)) {
+        const name = to.split("/").at(-1)!;
+        const imported = new RegExp(`import type [^;]*/${name.replace(".", "\\.")}"`);
+        assert(imported.test(read(file)), `${file} imports more than types of ${to}`);
+      }
+    }
+  }
+});
+
 /** Files that a module imports by a path, as they stand in the repository. */
 function importsOf(file: string): string[] {
   const source = read(file);
@@ -135,6 +168,7 @@ Deno.test("imports point one way: only src/kv opens Deno KV, only src/wasm knows
     if (!file.endsWith(".ts")) continue;
     const source = read(file);
     const room = file.split("/")[1]!;
+    if (room === "dashboard") continue; // see below
     assert(ROOMS.includes(room), `${file} is in no room`);
     for (const to of importsOf(file)) {
       if (!to.startsWith("src/")) {
@@ -207,7 +241,7 @@ const EXCEPTIONS: Record<string, string> = {
 
 Deno.test("time, timers and chance come in through Clock and Chance alone", () => {
   for (const file of filesBelow("src/")) {
-    if (!file.endsWith(".ts") || file in EXCEPTIONS) continue;
+    if (!file.endsWith(".ts") || file in EXCEPTIONS || file.startsWith(PAGE)) continue;
     const source = read(file).replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
     for (const pattern of MACHINE_TIME_AND_CHANCE) {
       assert(!pattern.test(source), `${file} uses the machine's ${pattern.source} directly`);

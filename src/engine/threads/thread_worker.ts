@@ -8,7 +8,7 @@ import type { OnProgress, Progress, Work } from "../progress.ts";
 import { supervise } from "../supervise.ts";
 import { never, Waiters } from "../waiters.ts";
 import { addCause, addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
-import type { HotItemFigures } from "../hot_items.ts";
+import type { HotItemFigures } from "../figures.ts";
 import type { ItemOwner } from "../owners.ts";
 import type { OnOutcomes } from "../partition_processor.ts";
 import { Activity } from "./activity.ts";

@@ -1,0 +1,64 @@
+import { badge, card, h, meter, Table } from "../dom.ts";
+import type { JobStatus } from "../api.ts";
+import * as format from "../format.ts";
+import type { Page } from "../page.ts";
+
+type Partition = JobStatus["partitions"][number];
+
+export function partitionsPage(): Page {
+  let largest = 1;
+  let now = 0;
+  const table = new Table<Partition>("Partitions of the transaction topic", [
+    { title: "Partition", cell: (p) => String(p.partition) },
+    {
+      title: "State",
+      cell: (p) => p.isReady ? badge("ready", "ok") : badge("recovering", "warning"),
+      key: (p) => String(p.isReady),
+    },
+    { title: "Owner", cell: (p) => `worker ${p.worker}` },
+    { title: "Offset", numeric: true, cell: (p) => format.integer(p.position) },
+    { title: "Lag", numeric: true, cell: (p) => format.integer(p.lag) },
+    {
+      title: "Watermark",
+      cell: (p) => format.moment(p.watermark),
+      key: (p) => String(p.watermark),
+    },
+    { title: "Items", numeric: true, cell: (p) => format.integer(p.items) },
+    { title: "Memory", numeric: true, cell: (p) => format.bytes(p.stateBytes) },
+    { title: "Records/s", numeric: true, cell: (p) => format.rate(p.rate) },
+    {
+      title: "Skew",
+      cell: (p) =>
+        h(
+          "span",
+          { class: "with-meter" },
+          meter(`${format.ratio(p.skew)} times the mean`, (p.skew ?? 0) / largest),
+          h("span", {}, p.skew === null ? "–" : `× ${format.ratio(p.skew)}`),
+        ),
+      key: (p) => `${p.skew} ${largest}`,
+    },
+    { title: "Checkpoint", cell: (p) => format.since(p.checkpointAt, now) },
+  ], "No partition is owned yet.");
+  return {
+    path: "partitions",
+    title: "Partitions",
+    element: h(
+      "div",
+      {},
+      card(
+        h(
+          "p",
+          { class: "hint" },
+          "Skew is a partition's rate divided by the mean of all: 1 is as much as the others.",
+        ),
+        table.element,
+      ),
+    ),
+    update: ({ status }) => {
+      if (!status) return;
+      now = status.at;
+      largest = Math.max(1, ...status.partitions.map(({ skew }) => skew ?? 0));
+      table.show(status.partitions, ({ partition }) => String(partition));
+    },
+  };
+}
