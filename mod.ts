@@ -24,7 +24,7 @@ export {
   type TopicSink,
 } from "./src/service/mod.ts";
 export { EmbeddedItemTransactionJob, SocketItemTransactionJob } from "./src/jobs/mod.ts";
-export { KafkaItemTransactionJob } from "./src/kafka/mod.ts";
+export { KafkaItemTransactionJob } from "./src/kafka/kafka_item_transaction_job.ts";
 export { run } from "./src/cli/run.ts";
 export {
   boolean,

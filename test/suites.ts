@@ -62,7 +62,7 @@ export const SUITES: readonly Suite[] = [
   },
   {
     name: "doc examples",
-    args: ["test", "--doc", "src", "docs/testing.md"],
+    args: ["test", "--doc", "src", "docs/testing.md", "docs/jobs.md"],
     kind: "tests",
     quick: true,
   },

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import type { JobClass } from "../service/mod.ts";
 import { PARAMETERS, type ParameterValue } from "../parameters/mod.ts";
 import { EmbeddedItemTransactionJob, SocketItemTransactionJob } from "../jobs/mod.ts";
-import { KafkaItemTransactionJob } from "../kafka/mod.ts";
+import { KafkaItemTransactionJob } from "../kafka/kafka_item_transaction_job.ts";
 import type { Arguments } from "./arguments.ts";
 import { runProgram } from "./run.ts";
 

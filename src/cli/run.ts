@@ -21,7 +21,8 @@ import {
   type Parameters,
   type ParameterTable,
 } from "../parameters/mod.ts";
-import { connectionOf, KafkaSource, secretsOfFiles } from "../kafka/mod.ts";
+import type { KafkaSource } from "../kafka/mod.ts";
+import { connectionOf, secretsOfFiles } from "../kafka/security.ts";
 import { randomId } from "../types/mod.ts";
 import { configureLogs, type LogOptions } from "../engine/logging.ts";
 import {
@@ -160,11 +161,13 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
   await job.finished;
 }
 
-function kafkaSource(
+async function kafkaSource(
   { params, topics }: Pick<LogRequest, "params" | "topics">,
   instance: Instance,
   conditions: Conditions,
-): KafkaSource {
+): Promise<KafkaSource> {
+  // Loaded where it is needed: kafkajs reads the environment then.
+  const { KafkaSource } = await import("../kafka/kafka_source.ts");
   return new KafkaSource(params, MACHINE.clock, instance, conditions, topics);
 }
 
@@ -177,7 +180,7 @@ async function check({ params, wiring }: Pipeline): Promise<void> {
   const conditions = new Conditions(MACHINE.clock);
   const instance = new Instance(randomId(MACHINE.chance));
   const source = wiring.log === "kafka"
-    ? kafkaSource({ params, topics: topicsOf(wiring) }, instance, conditions)
+    ? await kafkaSource({ params, topics: topicsOf(wiring) }, instance, conditions)
     : null;
   source?.checkParameters();
   console.log("The parameters are valid.");

@@ -47,7 +47,10 @@ export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
   };
   const open = (kv: Kv) => CheckpointStore.open(kv, { job: name, clock, chance });
   const store = await openWatchedKv(surroundings, file, open);
-  const sources = sourcesOf(options);
+  const sources = await sourcesOf(options).catch((error) => {
+    store.close();
+    throw error;
+  });
   const close = async () => {
     await sources.transactions.close();
     if (sources.queries !== sources.transactions) await sources.queries.close();
@@ -83,7 +86,7 @@ interface Sources {
 }
 
 /** The job's log, which both inputs share, unless an input brings one of its own. */
-function sourcesOf({ params, wiring, surroundings }: OpenOptions): Sources {
+async function sourcesOf({ params, wiring, surroundings }: OpenOptions): Promise<Sources> {
   const { transactions, queries } = wiring;
   const generated = transactions.generated === true;
   const request: LogRequest = {
@@ -102,8 +105,8 @@ function sourcesOf({ params, wiring, surroundings }: OpenOptions): Sources {
       );
     }
     if (!kafka) throw new StopError("The job's log is Kafka's", "start it by run");
-    const ofKafka = once(() => kafka(request));
-    return { transactions: transactions.source ?? ofKafka(), queries: queries.source ?? ofKafka() };
+    const own = await kafka(request);
+    return { transactions: transactions.source ?? own, queries: queries.source ?? own };
   }
   const embedded = once(() => embeddedLogSource(request));
   const computed = () => generatorSource(params, embedded(), surroundings.clock);

@@ -25,7 +25,7 @@ export interface Surroundings extends KvOpener {
   /** Memory that the machine, or the container in it, gives to this process; without bound if left away. */
   readonly memoryBytes?: number;
   /** Where the log of a job is that is not embedded; jobs that have one need it. */
-  readonly kafka?: (request: LogRequest) => LogSource;
+  readonly kafka?: (request: LogRequest) => Promise<LogSource>;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
 }

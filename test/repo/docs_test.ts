@@ -53,7 +53,14 @@ Deno.test("docs/dependencies.md: every dependency is named with its reason, and 
 Deno.test("README.md: every task that it names exists, and every file", () => {
   const { tasks } = JSON.parse(read("deno.json")) as { tasks: Record<string, unknown> };
   for (
-    const file of ["README.md", "docs/architecture.md", "docs/testing.md", "docs/reliability.md"]
+    const file of [
+      "README.md",
+      "CHANGELOG.md",
+      "docs/architecture.md",
+      "docs/jobs.md",
+      "docs/testing.md",
+      "docs/reliability.md",
+    ]
   ) {
     for (const [, task] of read(file).matchAll(/(?:deno(?:@[\d.]+)?) task ([\w:]+)/g)) {
       assert(task! in tasks, `${file} names the task ${task}`);
