@@ -1,7 +1,7 @@
 // Transaction results, behind the input's bytes: what was canonical stays as it was.
 
 import { allocate } from "./memory";
-import { copyFast, putAscii } from "./integers";
+import { copyFast, copyLong, putAscii } from "./integers";
 import { closeRecord, openRecord } from "./output";
 import {
   ID,
@@ -66,7 +66,7 @@ export function putTextResult(s: usize, o: usize, r: usize): usize {
     load<u32>(r, ID_LENGTH),
     length,
   );
-  o = copyFast(o, <usize> load<u32>(r, VALUE), n);
+  o = copyLong(o, <usize> load<u32>(r, VALUE), n);
   store<u64>(o, load<u64>(succeeded ? accepted : rejected));
   return closeRecord(o + length - n);
 }

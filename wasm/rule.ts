@@ -17,9 +17,9 @@ export enum Rejection {
  */
 @inline
 export function apply(stock: i64, quantity: i64): i64 {
-  if (quantity < 0 && stock < -quantity) return Rejection.InsufficientStock;
-  if (quantity > 0 && stock > i64.MAX_VALUE - quantity) return Rejection.Overflow;
-  return stock + quantity;
+  const after = stock + quantity; // a sum beyond 2^63 - 1 comes out below zero
+  if (after >= 0) return after;
+  return quantity < 0 ? Rejection.InsufficientStock : Rejection.Overflow;
 }
 
 /** Whether what apply answered is a Rejection. */

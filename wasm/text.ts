@@ -18,6 +18,7 @@ import { ID, ID_LENGTH, QUANTITY, TS } from "./record";
 const TAB: u8 = 9;
 const MINUS: u8 = 45;
 const ZERO: u8 = 48;
+const NINE: u8 = 57;
 const INT64_MAX: u64 = i64.MAX_VALUE;
 const INT32_MAX: u64 = i32.MAX_VALUE;
 
@@ -35,7 +36,8 @@ export function parseText(v: usize, n: u32, r: usize): u32 {
   if (!k || k > 19 || load<u8>(p + k) != TAB || (load<u8>(p) == ZERO && (k > 1 || p != v))) {
     return parseAny(v, end, r);
   }
-  if (k == 19 && digitsAt(p, 19) > INT64_MAX) return parseAny(v, end, r);
+  // Of 19 digits, only those that begin with a 9 may be beyond int64.
+  if (k == 19 && load<u8>(p) == NINE && digitsAt(p, 19) > INT64_MAX) return parseAny(v, end, r);
   // ts
   p += k + 1;
   k = digitRun(p);

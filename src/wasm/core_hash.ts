@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "2e8c842548ae37e497a24a5a144c5a1f215b5fee96b69f6a86f231d6d06c9644";
+export const CORE_HASH = "aec93bdcccf1d9718a6e4ad00ef6229caa72bedeb57a6e2f72a172c6f1238175";
