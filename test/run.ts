@@ -4,6 +4,7 @@
 //   deno task test     all of that, the simulation, and the tests of the real service
 //   --suite=TEXT       only the suites whose name contains the text
 
+import { parseArgs } from "node:util";
 import { whyNoBroker } from "../tools/kafka/broker.ts";
 import type { SharedBroker } from "../tools/kit/test_broker.ts";
 import { type Suite, SUITES } from "./suites.ts";
@@ -161,8 +162,9 @@ function unescapeXml(text: string): string {
   return text.replace(/&\w+;/g, (entity) => ENTITIES[entity] ?? entity);
 }
 
-const quickOnly = Deno.args.includes("--check");
-const only = Deno.args.find((arg) => arg.startsWith("--suite="))?.slice("--suite=".length) ?? "";
+const { values: { check: quickOnly, suite: only } } = parseArgs({
+  options: { check: { type: "boolean", default: false }, suite: { type: "string", default: "" } },
+});
 const chosen = SUITES.filter(({ name, quick }) => (quick || !quickOnly) && name.includes(only));
 const outcomes = [
   ...await runAll(chosen.filter((suite) => suite.first)),

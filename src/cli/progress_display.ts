@@ -1,8 +1,6 @@
 // progress_display: shows on a terminal how far long work has come; elsewhere a line every some seconds.
 
 import { getLogger } from "@logtape/logtape";
-// @ts-types="./cli_progress.d.ts"
-import { type Bar, MultiBar, type Stream } from "cli-progress";
 import { type Progress, standardError, type Work } from "../engine/mod.ts";
 import { type Clock, systemClock } from "../types/mod.ts";
 
@@ -23,20 +21,24 @@ const TITLES: Readonly<Record<Work, { readonly title: string; readonly unit: str
 };
 
 /** What a progress bar needs of a terminal. */
-export type Terminal = Stream;
+export interface Terminal {
+  /** Width in characters. */
+  readonly columns: number;
+  write(text: string): void;
+}
+
+// Of ECMA-48: to the first column; erase to the end of the line.
+const LINE_START = "\x1b[1G";
+const ERASE = "\x1b[K";
 
 /** Standard error as a terminal; null if it is none. */
 export function stderrTerminal(): Terminal | null {
   if (!Deno.stderr.isTerminal()) return null;
   return {
-    isTTY: true,
     get columns() {
       return Deno.consoleSize().columns;
     },
-    write: (text) => {
-      standardError.write(text);
-      return true;
-    },
+    write: (text) => void standardError.write(text),
   };
 }
 
@@ -68,8 +70,7 @@ interface Shown {
 /** Shows one work at a time: the one that began first. */
 export class ProgressDisplay {
   readonly #works = new Map<Work, Shown>();
-  #bars: MultiBar | null = null;
-  #bar: Bar | null = null;
+  #isDrawn = false;
 
   constructor(readonly options: DisplayOptions) {}
 
@@ -90,8 +91,8 @@ export class ProgressDisplay {
 
   /** Takes the bar away; it comes back with the next report. To be called before other output. */
   hide(): void {
-    this.#bars?.stop();
-    this.#bars = this.#bar = null;
+    if (this.#isDrawn) this.options.terminal!.write(LINE_START + ERASE);
+    this.#isDrawn = false;
   }
 
   #factsOf(work: Work, { since, parts }: Shown): ProgressFacts {
@@ -108,25 +109,16 @@ export class ProgressDisplay {
     const long = this.#works.entries().find(([, { since }]) => now - since >= SHOW_AFTER_MS);
     if (!long) return this.hide();
     const { title, unit, done, total, rate, left } = this.#factsOf(...long);
-    const payload = { title, rate: `${showCount(rate)} ${unit}/s`, left: showSeconds(left) };
-    if (!this.#bars) this.#create(total, done, payload);
-    this.#bar!.setTotal(total);
-    this.#bar!.update(done, payload);
-    this.#bars!.update();
-  }
-
-  #create(total: number, done: number, payload: object): void {
-    this.#bars = new MultiBar({
-      format: "{title} [{bar}] {percentage} % | {rate} | {left}",
-      barsize: BAR_CHARACTERS,
-      stream: this.options.terminal!,
-      clearOnComplete: true,
-      // Lines are cut at the terminal's width instead: a killed process must not leave its mode changed.
-      linewrap: true,
-      // A log line may have taken the bar's place.
-      forceRedraw: true,
-    });
-    this.#bar = this.#bars.create(total, done, payload);
+    const share = total > 0 ? Math.min(1, done / total) : 0;
+    const full = Math.round(BAR_CHARACTERS * share);
+    const bar = "=".repeat(full) + "-".repeat(BAR_CHARACTERS - full);
+    const text = `${title} [${bar}] ${Math.floor(100 * share)} % | ${showCount(rate)} ${unit}/s | ${
+      showSeconds(left)
+    }`;
+    const terminal = this.options.terminal!;
+    // In one line: what is too long for the terminal is cut.
+    terminal.write(LINE_START + text.slice(0, terminal.columns) + ERASE);
+    this.#isDrawn = true;
   }
 }
 

@@ -12,6 +12,7 @@
 // (embedded), --generated those of generated transactions. All but import may run while a job uses the file.
 // --folder=<path> is where the user stands: deno task gives it.
 
+import { parseArgs } from "node:util";
 import { enterFolder, exitCodeOf, VERSION } from "./arguments.ts";
 import { isJobKind, jobName } from "../jobs/mod.ts";
 import { ParameterError, PARAMETERS } from "../parameters/mod.ts";
@@ -193,39 +194,34 @@ function required(path: string | undefined): string {
   throw new ParameterError(`A file is missing\n${USAGE}`);
 }
 
-/** Flags with a value, and without one. */
-const VALUES = ["state.kv", "job", "folder", "savepoint"] as const;
-const SWITCHES = ["generated", "help", "version"] as const;
-
-interface StateArguments {
-  readonly values: Readonly<Partial<Record<(typeof VALUES)[number], string>>>;
-  readonly switches: ReadonlySet<string>;
-  /** The command and what it works on. */
-  readonly words: readonly string[];
-}
-
-/** @throws {ParameterError} for a flag that is not known, or of another form */
-function parse(args: readonly string[]): StateArguments {
-  const values: Record<string, string> = {};
-  const switches = new Set<string>();
-  const words: string[] = [];
-  for (const arg of args) {
-    const [, key = "", value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
-    if (arg === "-h") switches.add("help");
-    else if (!arg.startsWith("-")) words.push(arg);
-    else if (value !== undefined && (VALUES as readonly string[]).includes(key)) {
-      values[key] = value;
-    } else if (value === undefined && (SWITCHES as readonly string[]).includes(key)) {
-      switches.add(key);
-    } else throw new ParameterError(`Unknown flag ${JSON.stringify(shorten(arg))}\n${USAGE}`);
+/** The command and what it works on, and flags. @throws {ParameterError} for a flag that is not known, or of another form */
+function parse(args: readonly string[]) {
+  const value = { type: "string" } as const;
+  const flag = { type: "boolean" } as const;
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        "state.kv": value,
+        job: value,
+        folder: value,
+        savepoint: value,
+        generated: flag,
+        help: { ...flag, short: "h" },
+        version: flag,
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new ParameterError(`${shorten(error.message.split(". ")[0]!)}\n${USAGE}`);
   }
-  return { values, switches, words };
 }
 
 async function run(args: readonly string[]): Promise<boolean> {
-  const { values, switches, words: [command, first, second, ...rest] } = parse(args);
-  if (switches.has("help")) return console.log(USAGE), true;
-  if (switches.has("version")) return console.log(`stockflow ${VERSION}`), true;
+  const { values, positionals: [command, first, second, ...rest] } = parse(args);
+  if (values.help) return console.log(USAGE), true;
+  if (values.version) return console.log(`stockflow ${VERSION}`), true;
   enterFolder(values.folder ?? null);
   const { savepoint = null } = values;
   if (savepoint !== null && command !== "export") {
@@ -244,7 +240,7 @@ async function run(args: readonly string[]): Promise<boolean> {
   if (!execute || rest.length > 0) throw new ParameterError(USAGE);
   const store = await openStore({
     kind: values.job ?? PARAMETERS.job.default,
-    generated: switches.has("generated"),
+    generated: values.generated ?? false,
     path: values["state.kv"] ?? PARAMETERS["state.kv"].default,
     write: command === "import",
   });

@@ -1,3 +1,4 @@
+import { crc32 } from "node:zlib";
 import { Partitioner } from "../../wasm/contract.ts";
 
 export { Partitioner };
@@ -45,16 +46,6 @@ export function javaArraysHashCode(bytes: Uint8Array): number {
   return h;
 }
 
-/** CRC-32 (IEEE 802.3) as an unsigned integer; what librdkafka's `consistent` partitioner takes. */
-export function crc32(bytes: Uint8Array): number {
-  let c = -1;
-  for (const byte of bytes) {
-    c ^= byte;
-    for (let k = 0; k < 8; k++) c = (c >>> 1) ^ (c & 1 ? 0xedb88320 : 0);
-  }
-  return ~c >>> 0;
-}
-
 /** FNV-1a of 32 bits (draft-eastlake-fnv), as a signed 32-bit integer; Sarama's default takes it. */
 export function fnv1a(bytes: Uint8Array): number {
   let h = 0x811c9dc5;
@@ -82,6 +73,7 @@ export function partitionOf(kind: Partitioner, key: Uint8Array, partitions: numb
       return (h === -(2 ** 31) ? 0 : Math.abs(h)) % partitions;
     }
     case Partitioner.Consistent:
+      // CRC-32 of IEEE 802.3, as librdkafka takes it.
       return crc32(key) % partitions;
     case Partitioner.Fnv1a:
       return Math.abs(fnv1a(key)) % partitions;

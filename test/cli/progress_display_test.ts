@@ -11,12 +11,11 @@ import { ManualClock } from "../engine/manual_clock.ts";
 
 /** A terminal of one line: understands what a progress bar writes to it. */
 class FakeTerminal implements Terminal {
-  readonly isTTY = true;
   columns = 100;
   line = "";
   #column = 0;
 
-  write(text: string): boolean {
+  write(text: string): void {
     // deno-lint-ignore no-control-regex
     for (const [part, , code] of text.matchAll(/\x1b\[(\d*)([A-Za-z])|[^\x1b]+/g)) {
       if (code === "G") this.#column = 0;
@@ -28,7 +27,6 @@ class FakeTerminal implements Terminal {
         this.#column += part.length;
       } else throw new Error(`The terminal does not know ${JSON.stringify(part)}`);
     }
-    return true;
   }
 }
 

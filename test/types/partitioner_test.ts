@@ -1,6 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
-  crc32,
   encodeUtf8,
   fnv1a,
   javaArraysHashCode,
@@ -33,10 +32,6 @@ Deno.test("javaArraysHashCode gives the values of java.util.Arrays.hashCode", ()
     ["käse_1", 388607567],
   ];
   for (const [key, hash] of cases) assertEquals(javaArraysHashCode(encodeUtf8(key)), hash, key);
-});
-
-Deno.test("crc32 gives the check value of IEEE 802.3", () => {
-  assertEquals(crc32(encodeUtf8("123456789")), 0xcbf43926);
 });
 
 Deno.test("fnv1a gives the values of the reference vectors", () => {
