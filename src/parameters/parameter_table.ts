@@ -183,7 +183,8 @@ export const PARAMETERS = {
     0,
     256,
     0,
-    "worker threads; 0 = as many as processors, at most one per partition",
+    "worker threads, at most one per partition; 0 = as many as processors, but for posted records one, and one more " +
+      "for each million items at the start",
   ),
   "watchdog.timeout.ms": integer(
     1000,

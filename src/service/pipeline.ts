@@ -18,6 +18,7 @@ import { openSinks } from "./sinks.ts";
 import { startWorkers } from "./start_workers.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
+import { threadsOf } from "./thread_count.ts";
 import { tellThroughput } from "./throughput.ts";
 
 /** What runs beside the workers until the job is asked to stop. */
@@ -63,7 +64,7 @@ export class Pipeline {
       const { context, gateway } = parts;
       checkPartitions(context);
       const queries = new QueryWorker(context);
-      const workers = this.#workers(name, parts);
+      const workers = await this.#workers(name, parts);
       const companions = [
         ...disks(parts),
         ...this.#retention(parts, queries),
@@ -164,19 +165,21 @@ export class Pipeline {
     return { files, context, gateway, embedded, surroundings };
   }
 
-  #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {
+  async #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {
     const { params, wiring } = this;
     const posted = gateway !== null && context.transactionLog === embedded;
     const { transactionWaiters } = gateway ?? {};
+    const { core: { partitions }, store } = context;
+    const isPosted = posted && wiring.transactions.feed === undefined;
     return startWorkers(context, {
       job: name,
       core: context.core,
-      threads: surroundings.threads ? threadsOf(params, context.core.partitions) : 0,
+      threads: surroundings.threads ? await threadsOf(params, partitions, store, isPosted) : 0,
       logs: surroundings.logs ?? null,
       onProgress: surroundings.onProgress,
       watchdogMs: params.get("watchdog.timeout.ms"),
       // Nobody refuses what a feed brings.
-      holdsBack: !posted || wiring.transactions.feed !== undefined,
+      holdsBack: !isPosted,
       onOutcomes: posted
         ? (partition, first, outcomes) => transactionWaiters!.deliver(partition, first, outcomes)
         : null,
@@ -248,11 +251,6 @@ function settingsOf(params: Parameters): JobSettings {
     logRetries: params.get("kafka.retries"),
     stopsAtStrays: params.get("wrong.partition") === "stop",
   };
-}
-
-/** Threads that share the partitions. */
-function threadsOf(params: Parameters, partitions: number): number {
-  return Math.min(partitions, params.get("parallelism") || navigator.hardwareConcurrency);
 }
 
 /** Transaction results go to the partition with the number of their input's. */

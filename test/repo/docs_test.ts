@@ -276,3 +276,17 @@ Deno.test("every folder of the house says what lives in it", () => {
     assert(first!.includes("What lives here") && first!.includes("What may not"), room);
   }
 });
+
+Deno.test("deno.json: deno test runs every folder of tests that no suite of its own runs, and they exist", () => {
+  const { test: { include } } = JSON.parse(read("deno.json")) as { test: { include: string[] } };
+  const ofSuites = ["faults", "fuzz", "kafka", "repo", "sim", "system"].map((name) =>
+    `test/${name}`
+  );
+  const folders = new Set(
+    [...filesBelow("test/")].filter((path) => path.endsWith("_test.ts"))
+      .map((path) => path.split("/").slice(0, 2).join("/")),
+  );
+  const missing = [...folders].filter((folder) => ![...ofSuites, ...include].includes(folder));
+  assertEquals(missing, []);
+  for (const folder of include) assert(Deno.statSync(new URL(folder, ROOT)).isDirectory, folder);
+});
