@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { environmentName, PARAMETER_KEYS } from "../../src/parameters/parameter_table.ts";
+import { SUITES } from "../suites.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 /** Each with a lock file of its own. */
@@ -279,9 +280,7 @@ Deno.test("every folder of the house says what lives in it", () => {
 
 Deno.test("deno.json: deno test runs every folder of tests that no suite of its own runs, and they exist", () => {
   const { test: { include } } = JSON.parse(read("deno.json")) as { test: { include: string[] } };
-  const ofSuites = ["faults", "fuzz", "kafka", "repo", "sim", "system"].map((name) =>
-    `test/${name}`
-  );
+  const ofSuites = SUITES.flatMap(({ args }) => args);
   const folders = new Set(
     [...filesBelow("test/")].filter((path) => path.endsWith("_test.ts"))
       .map((path) => path.split("/").slice(0, 2).join("/")),
