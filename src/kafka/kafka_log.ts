@@ -2,11 +2,14 @@ import { getLogger } from "@logtape/logtape";
 import type {
   BatchLimits,
   CommittedPosition,
+  ConsumableLog,
+  ConsumerSpec,
   LogSession,
   LogUser,
   Method,
   StandBy,
   ThreadedLog,
+  TopicConsumer,
 } from "../log/mod.ts";
 import { LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
@@ -26,6 +29,7 @@ import {
   toJobError,
 } from "./kafka_session.ts";
 import type { SharedFacts } from "./member_facts.ts";
+import { KafkaConsumer } from "./topic_consumer.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
@@ -99,7 +103,7 @@ export function queryTransactionalId(groupId: string): string {
 }
 
 /** Topics of Apache Kafka, read and written by the active member of a consumer group. */
-export class KafkaLog extends PlainLog {
+export class KafkaLog extends PlainLog implements ConsumableLog {
   readonly membership: Membership;
   readonly watch: TopicWatch;
   readonly #form: OutputForm;
@@ -228,6 +232,18 @@ export class KafkaLog extends PlainLog {
     member.ended.addEventListener("abort", end, { signal: session.ended });
     if (member.ended.aborted) end();
     return session;
+  }
+
+  /** Nobody writes to the topics before this process is the active one. */
+  prepareConsumer(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async consume(spec: ConsumerSpec, signal: AbortSignal): Promise<TopicConsumer> {
+    const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
+    const { facts, clock } = this.options;
+    const { ended } = member;
+    return await KafkaConsumer.open({ facts, view, spec, clock, waits: this.#waits, ended });
   }
 
   async close(): Promise<void> {
