@@ -5,6 +5,7 @@
 //       [--keys=item|uuid|pareto] [--records=40000000] [--items=1000000] [--rounds=3] [--resume]
 //     --quick    10 M records, one round, into data/peers alone: ten minutes
 //     --resume   goes on with what was interrupted: rounds that were measured stay
+//     --flink=KEY=VALUE,... --streams=...   tries settings of a peer; what is measured so is not kept
 //   deno task bench:peers --report     writes the pages from the figures that are there
 //
 // It may be interrupted at any time: every round is kept once it is measured.
@@ -32,7 +33,7 @@ import {
 
 const USAGE =
   "deno task bench:peers [--quick] [--work=a,b,c,d,e] [--engine=stockflow,flink,streams] " +
-  "[--keys=item|uuid|pareto] [--records=40000000] [--items=1000000] [--rounds=3] [--resume] [--report]";
+  "[--keys=item|uuid|pareto] [--records=40000000] [--items=1000000] [--rounds=3] [--resume] [--report] [--flink=KEY=VALUE,...] [--streams=KEY=VALUE,...]";
 const PARTITIONS = 8;
 const PARALLELISM = 2;
 /** Input, results and changelog of a record, with room. */
@@ -58,6 +59,8 @@ function optionsOf() {
       records: { type: "string" },
       items: { type: "string", default: "1000000" },
       rounds: { type: "string" },
+      flink: { type: "string", default: "" },
+      streams: { type: "string", default: "" },
     },
   });
   if (values.help) {
@@ -74,8 +77,19 @@ function optionsOf() {
     /^[1-9]\d*$/.test(text)
       ? Number(text)
       : refuse(USAGE, `--${name} must be a positive integer, not ${JSON.stringify(text)}`);
+  const settings = (text: string): Record<string, string> =>
+    Object.fromEntries(
+      text.split(",").filter((pair) => pair !== "").map((pair) => {
+        const at = pair.indexOf("=");
+        if (at < 1) refuse(USAGE, `A setting must be KEY=VALUE, not ${JSON.stringify(pair)}`);
+        return [pair.slice(0, at), pair.slice(at + 1)];
+      }),
+    );
   return {
     quick,
+    settings: { flink: settings(values.flink), streams: settings(values.streams) },
+    /** What is tried is not kept. */
+    isTrial: values.flink !== "" || values.streams !== "",
     resume: values.resume,
     report: values.report,
     /** Without a choice the answers are compared first. */
@@ -161,7 +175,8 @@ function runOnKafka(
     readonly against: [EngineName, Answers][] | null;
   },
 ): Promise<Figures> {
-  return stage.run({ engine, work, parallelism: PARALLELISM, parameters }).then((run) =>
+  const { settings } = options;
+  return stage.run({ engine, work, parallelism: PARALLELISM, parameters, settings }).then((run) =>
     withEnd(run.end, async () => {
       const measured = await measureRecords(run.job, broker.pid, stage.records);
       say(work, engine, measured);
@@ -192,6 +207,7 @@ async function runGenerated(work: Work, engine: EngineName, jars: PeerJars): Pro
     folder,
     kafka: null,
     jars,
+    settings: options.settings,
   });
   const end = async () => {
     await job.kill();
@@ -247,7 +263,9 @@ async function measureAll(broker: TestBroker, jars: PeerJars): Promise<void> {
     : null;
   for (const round of rounds) {
     for (const work of left) {
-      if (!options.resume && round === 1) figures.forget(keys, work, chosen(work));
+      if (!options.isTrial && !options.resume && round === 1) {
+        figures.forget(keys, work, chosen(work));
+      }
       // Answers are compared in the first round: they cannot depend on the round.
       const against: [EngineName, Answers][] | null = round === 1 ? [] : null;
       for (const engine of chosen(work).filter((engine) => isLeft(work, engine, round))) {
@@ -255,7 +273,9 @@ async function measureAll(broker: TestBroker, jars: PeerJars): Promise<void> {
         const measured = DESCRIPTIONS[work].generated
           ? await runGenerated(work, engine, jars)
           : await runOnKafka(stage!, { broker, work, engine, against });
-        await figures.add({ ...wanted(work, engine, round), at, figures: measured });
+        if (!options.isTrial) {
+          await figures.add({ ...wanted(work, engine, round), at, figures: measured });
+        }
       }
     }
   }
@@ -269,6 +289,6 @@ await withEnd(() => broker.remove(), async () => {
   await measureAll(broker, jars);
 });
 printTable(figures.all, keys);
-if (!options.quick) await writePages(root, figures.all);
+if (!options.quick && !options.isTrial) await writePages(root, figures.all);
 console.log(`${((performance.now() - from) / 60_000).toFixed(0)} minutes`);
 Deno.exit(0);

@@ -9,19 +9,26 @@ const VEGA_LITE: string = "vega-lite";
 
 /** What we use of vega-lite. */
 interface VegaLite {
-  compile(specification: unknown): { readonly spec: unknown };
+  compile(specification: unknown, options: { readonly logger: unknown }): {
+    readonly spec: unknown;
+  };
 }
 
 /** What we use of vega. */
 interface Vega {
   parse(specification: unknown): unknown;
+  readonly Error: number;
+  /** Logs what is at least so serious. */
+  logger(level: number): unknown;
   readonly View: new (dataflow: unknown, options: { readonly renderer: "none" }) => {
     toSVG(): Promise<string>;
   };
 }
 
 const { compile }: VegaLite = await import(VEGA_LITE);
-const { parse, View }: Vega = await import(VEGA);
+const { parse, View, logger, Error: errors }: Vega = await import(VEGA);
 const specification = JSON.parse(await new Response(Deno.stdin.readable).text());
-const view = new View(parse(compile(specification).spec), { renderer: "none" });
+const view = new View(parse(compile(specification, { logger: logger(errors) }).spec), {
+  renderer: "none",
+});
 console.log(await view.toSVG());

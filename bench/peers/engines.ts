@@ -139,6 +139,7 @@ function startFlink(options: JobOptions): Promise<Job> {
   const parameters = {
     ...parametersOf(options),
     "folder": folder,
+    "windows.shuffle": "false",
     ...prefixed("producer.", PRODUCER),
     ...options.settings?.flink,
   };

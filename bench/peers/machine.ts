@@ -8,6 +8,6 @@ export async function machineOf(): Promise<string> {
   const java = /version "([^"]+)"/.exec(await run("java", ["-version"]))?.[1] ?? "?";
   const virtual = (await Deno.readTextFile("/proc/cpuinfo")).includes(" hypervisor");
   return `${navigator.hardwareConcurrency} cores of ${cpu}${virtual ? " (virtual)" : ""}, ` +
-    `${Math.round(Number(memory) / 2 ** 20)} GiB, Linux ${Deno.osRelease()}, ` +
+    `${Math.round(Number(memory) / 2 ** 20)} GiB, Linux ${/^[\d.]+/.exec(Deno.osRelease())}, ` +
     `Deno ${Deno.version.deno}, Java ${java}`;
 }

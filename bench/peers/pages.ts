@@ -1,6 +1,7 @@
 // Writes what report.ts makes of the figures: bench/RESULTS.md, the charts, and its part of README.md.
 
 import { type Measurement, rowsOf } from "./figures.ts";
+import { latencyChartOf, type LatencyMeasurement } from "./latencies.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
 import { machineOf } from "./machine.ts";
 import { chartOf, pageOf, shortTable, withPeers } from "./report.ts";
@@ -23,15 +24,38 @@ export async function writePages(root: URL, all: readonly Measurement[]): Promis
       await Deno.writeTextFile(new URL(`bench/${fileOf(keys, what)}`, root), svg);
     }
   }
+  const latencies = await latenciesOf(root);
+  const latencyCharts: string[] = [];
+  for (const what of latencies.length > 0 ? ["transactions", "queries"] as const : []) {
+    const file = `results/latency-${what}.svg`;
+    await Deno.writeTextFile(
+      new URL(`bench/${file}`, root),
+      await draw(root, latencyChartOf(latencies, what)),
+    );
+    latencyCharts.push(file);
+  }
   const page = new URL("bench/RESULTS.md", root);
   const readme = new URL("README.md", root);
-  await Deno.writeTextFile(page, pageOf({ all, machine: await machineOf(), charts }));
+  await Deno.writeTextFile(
+    page,
+    pageOf({ all, machine: await machineOf(), charts, latencies, latencyCharts }),
+  );
   const rows = rowsOf(all, "item");
   const part = rows.length === 0
     ? "(No figures yet.)"
     : `![CPU-seconds per million records](bench/${fileOf("item", "cpu")})\n\n${shortTable(rows)}`;
   await Deno.writeTextFile(readme, withPeers(await Deno.readTextFile(readme), part));
   await deno(["fmt", "-q", page.pathname, readme.pathname]);
+}
+
+/** The latencies that were measured, by `deno task bench:peers:latency`. */
+export async function latenciesOf(root: URL): Promise<LatencyMeasurement[]> {
+  try {
+    return JSON.parse(await Deno.readTextFile(new URL("bench/results/latency.json", root)));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return [];
+  }
 }
 
 export function printTable(all: readonly Measurement[], keys: KeySet): void {

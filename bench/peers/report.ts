@@ -3,6 +3,7 @@
 import type { Measurement, Row, Spread } from "./figures.ts";
 import { rowsOf } from "./figures.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
+import type { LatencyMeasurement } from "./latencies.ts";
 import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
 
 export const ENGINE_TITLES: Readonly<Record<EngineName, string>> = {
@@ -143,10 +144,13 @@ export interface ReportOptions {
   readonly machine: string;
   /** Files of the charts, by key set, as the page names them. */
   readonly charts: Readonly<Partial<Record<KeySet, readonly string[]>>>;
+  readonly latencies?: readonly LatencyMeasurement[];
+  readonly latencyCharts?: readonly string[];
 }
 
 /** bench/RESULTS.md */
-export function pageOf({ all, machine, charts }: ReportOptions): string {
+export function pageOf(options: ReportOptions): string {
+  const { all, machine, charts, latencies = [], latencyCharts = [] } = options;
   const parts = [
     "# stockflow beside Apache Flink and Kafka Streams",
     "Written by `deno task bench:peers`; do not edit. One run on one machine: the same topics, the " +
@@ -168,7 +172,31 @@ export function pageOf({ all, machine, charts }: ReportOptions): string {
     parts.push(...(charts[keys] ?? []).map((file) => `![${KEY_TITLES[keys]}](${file})`));
     parts.push(tableOf(rows));
   }
+  if (latencies.length > 0) {
+    parts.push(
+      "## Latency",
+      "Written by `deno task bench:peers:latency`. Work b, 8 partitions, 1 M items; from the moment when a " +
+        "transaction, or a query (100 a second), is due to be produced to the moment when a client sees its result, " +
+        "or answer, under read_committed. A setting that is missing at a rate does not hold it.",
+      ...latencyCharts.map((file) => `![Latency](${file})`),
+      latencyTable(latencies),
+    );
+  }
   return `${parts.join("\n\n")}\n`;
+}
+
+function latencyTable(all: readonly LatencyMeasurement[]): string {
+  const ms = (n: number) => n < 1000 ? n.toFixed(1) : Math.round(n).toString();
+  return table(
+    ["transactions/s", "engine", "of", "p50 (ms)", "p99", "p99.9", "max", "count"],
+    all.toSorted((a, b) => a.rate - b.rate).map((m) => [
+      String(m.rate),
+      m.setting,
+      m.what,
+      ...[m.p50, m.p99, m.p999, m.max].map(ms),
+      String(m.count),
+    ]),
+  );
 }
 
 function conditionsOf(mine: readonly Measurement[]): string {

@@ -74,14 +74,7 @@ export class PeerStage {
   async run({ engine, work, ...options }: RunOptions): Promise<Run> {
     const { broker: { bootstrap }, jars, input } = this;
     const group = `${this.#prefix}-${engine}-${work}-${++this.#runs}`;
-    const topics = Object.fromEntries(
-      TOPIC_KEYS.map((key) => [key, `${group}-${key.replace(/\.topic$/, "")}`]),
-    ) as Record<keyof Topics, string>;
-    topics["transaction.input.topic"] = this.inputTopic;
-    const made = TOPIC_KEYS.filter((key) => key !== "transaction.input.topic").map((k) =>
-      topics[k]
-    );
-    await this.broker.createTopics(made, this.partitions, { "file.delete.delay.ms": "1000" });
+    const topics = await createTopics(this.broker, group, this.partitions, this.inputTopic);
     const folder = await Deno.makeTempDir({ prefix: "stockflow-peers-" });
     const kafka = { bootstrap, topics, group };
     const job = await startEngine(engine, {
@@ -134,8 +127,27 @@ export class PeerStage {
   }
 }
 
+/**
+ * Creates the topics of a run, which all begin with the name of its group.
+ *
+ * @param input the topic of transactions, where it is there already
+ */
+export async function createTopics(
+  broker: Pick<TestBroker, "createTopics">,
+  group: string,
+  partitions: number,
+  input?: string,
+): Promise<Topics> {
+  const nameOf = (key: keyof Topics) => `${group}-${key.replace(/\.topic$/, "")}`;
+  const topics = Object.fromEntries(TOPIC_KEYS.map((key) => [key, nameOf(key)]));
+  if (input !== undefined) topics["transaction.input.topic"] = input;
+  const made = Object.values(topics).filter((topic) => topic !== input);
+  await broker.createTopics(made, partitions, { "file.delete.delay.ms": "1000" });
+  return topics as unknown as Topics;
+}
+
 /** Removes all topics of a run, those included that an engine made for itself. */
-async function deleteTopics(bootstrap: string, prefix: string): Promise<void> {
+export async function deleteTopics(bootstrap: string, prefix: string): Promise<void> {
   const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();

@@ -3,6 +3,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { FigureFile, type Measurement, rowsOf, spreadOf } from "../../bench/peers/figures.ts";
 import { Input, itemIdOf, KEY_SETS } from "../../bench/peers/input.ts";
+import { measurementOf, quantile } from "../../bench/peers/latencies.ts";
 import { differences, RecordSum } from "../../bench/peers/record_sum.ts";
 import { pageOf, shortTable, withPeers } from "../../bench/peers/report.ts";
 import {
@@ -154,4 +155,15 @@ Deno.test("a work that is measured anew replaces what it had, others stay", () =
   assertEquals(file.has({ ...measurement("flink", 2, 1), records: 1 }), false);
   file.forget("item", "b", ["flink"]);
   assertEquals(file.all.map(({ engine }) => engine), ["stockflow", "stockflow", "stockflow"]);
+});
+
+Deno.test("latencies: quantiles, and a curve that ends where there are no more of them", () => {
+  const all = Array.from({ length: 1000 }, (_, i) => 1000 - i);
+  const about = { setting: "x", rate: 10, what: "queries", at: "" } as const;
+  const { p50, p99, p999, max, count, curve } = measurementOf(about, all);
+  assertEquals([p50, p99, p999, max, count], [500, 990, 999, 1000, 1000]);
+  assertEquals(curve[0], { share: 0, ms: 1 });
+  assertEquals(curve.length, 32); // three nines in steps of ten, and the largest
+  assertEquals(curve.at(-1)!.ms, 1000);
+  assertEquals(quantile([7], 0.99), 7);
 });

@@ -2,8 +2,11 @@ package stockflow.peers.flink;
 
 import java.time.Duration;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamUtils;
+import org.apache.flink.streaming.api.datastream.KeyedStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
@@ -92,8 +95,12 @@ public final class ItemTransactionJob {
     long transactionsMin = parameters.getLong("transaction.num.min");
     double failureRateMin = parameters.getDouble("transaction.failure.rate.min");
     Duration length = Duration.ofMinutes(parameters.getLong("time.intervals.in.minutes"));
-    return results
-        .keyBy(result -> result.transaction.itemId, Types.STRING)
+    KeySelector<TransactionResult, String> itemId = result -> result.transaction.itemId;
+    // Results come out where their item's transactions went in: they need not be sent over the network again.
+    KeyedStream<TransactionResult, String> byItem = parameters.is("windows.shuffle")
+        ? results.keyBy(itemId, Types.STRING)
+        : DataStreamUtils.reinterpretAsKeyedStream(results, itemId, Types.STRING);
+    return byItem
         .window(windowsOf(length, parameters.is("event.time")))
         .aggregate(new TransactionSummaryAggregator(), new TransactionSummaryAggregator.WithWindow())
         .filter(summary -> summary.isAlert(transactionsMin, failureRateMin));
