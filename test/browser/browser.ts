@@ -1,7 +1,7 @@
 // Debian's chromium, driven by playwright-core, and the real service before it.
 
 import axe from "axe-core";
-import { assertEquals } from "@std/assert";
+import { assertEquals } from "../std/assert.ts";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { type Service, startService, waitReady } from "../../tools/kit/service.ts";
 

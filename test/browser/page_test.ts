@@ -2,7 +2,7 @@
 //
 // Needs Debian's chromium (apt-get install chromium); without it the tests are skipped, in CI that is a failure.
 
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "../std/assert.ts";
 import type { Browser } from "playwright-core";
 import { stopInGoodOrder } from "../../tools/kit/service.ts";
 import {
