@@ -7,20 +7,30 @@ type State = keyof Shares;
 export class TimeShares {
   readonly #sums: Record<State, number> = { busy: 0, idle: 0, backPressured: 0 };
 
+  /** What is being measured: a wait that lasts counts from its beginning, not only once it is over. */
+  readonly #open = new Set<{ readonly state: State; from: number }>();
+
   constructor(readonly clock: Clock) {}
 
   /** Measures a wait or a piece of work. */
   async measure<T>(state: State, work: () => Promise<T>): Promise<T> {
-    const from = this.clock.monotonic();
+    const open = { state, from: this.clock.monotonic() };
+    this.#open.add(open);
     try {
       return await work();
     } finally {
-      this.#sums[state] += this.clock.monotonic() - from;
+      this.#open.delete(open);
+      this.#sums[state] += this.clock.monotonic() - open.from;
     }
   }
 
   /** Shares since about the last calls of this. */
   take(): Shares {
+    const now = this.clock.monotonic();
+    for (const open of this.#open) {
+      this.#sums[open.state] += now - open.from;
+      open.from = now;
+    }
     const { busy, idle, backPressured } = this.#sums;
     const all = busy + idle + backPressured;
     for (const state of Object.keys(this.#sums) as State[]) this.#sums[state] /= 2;
