@@ -1,7 +1,7 @@
 // What some logs can do besides, each by its name. Ask for it by the function of that name.
 
 import type { NewRecord } from "../types/mod.ts";
-import type { GeneratorFacts } from "./generator_log.ts";
+import type { GeneratorFacts } from "./generator_facts.ts";
 import type { RetentionLimits } from "./log_writer.ts";
 import type { Log, ReadAnswer, ReadOptions } from "./port.ts";
 import type { AppendOptions } from "./write_queue.ts";

@@ -1,14 +1,18 @@
 import type { ConsumerSpec, TopicConsumer } from "./consumer.ts";
-import type { EmbeddedLog } from "./embedded_log.ts";
+import type { AppendableLog } from "./capabilities.ts";
+import type { Kv } from "../kv/mod.ts";
 import type { LogWriter } from "./log_writer.ts";
 import type { ReadAnswer, ReadOptions } from "./port.ts";
+
+/** The log, and the KV that it is kept in. */
+type StoredLog = AppendableLog & { readonly kv: Kv };
 
 /** Consumes a topic of the embedded log; its offsets stand beside the committed positions of the inputs. */
 export class EmbeddedConsumer implements TopicConsumer {
   readonly #ended = new AbortController();
 
   private constructor(
-    readonly log: EmbeddedLog,
+    readonly log: StoredLog,
     readonly writer: Pick<LogWriter, "set">,
     readonly spec: ConsumerSpec,
     readonly committed: ReadonlyMap<number, number>,
@@ -16,7 +20,7 @@ export class EmbeddedConsumer implements TopicConsumer {
 
   /** Offsets that were never committed are committed before anything can be read. */
   static async open(
-    log: EmbeddedLog,
+    log: StoredLog,
     writer: Pick<LogWriter, "set">,
     spec: ConsumerSpec,
   ): Promise<EmbeddedConsumer> {

@@ -7,7 +7,8 @@
 // the batch that the committed offset is in, so no batch that was read ever changes.
 
 import type { Clock } from "../types/mod.ts";
-import { Generator, type GeneratorOptions } from "../wasm/mod.ts";
+import { Generator } from "../wasm/mod.ts";
+import type { GeneratorFacts, GeneratorSpan } from "./generator_facts.ts";
 import type { ComputedLog } from "./capabilities.ts";
 import { ForwardingLog, ForwardingSession } from "./forwarding.ts";
 import type { ClaimedPartition, Log, LogSession, ReadAnswer, ReadOptions } from "./port.ts";
@@ -15,30 +16,6 @@ import type { ClaimedPartition, Log, LogSession, ReadAnswer, ReadOptions } from 
 /** Records of a batch cover about so much time, and are so many at the most. */
 const BATCH_MS = 10;
 const BATCH_RECORDS_MAX = 1024;
-
-/** Offsets from which on records come at a rate. */
-export interface GeneratorSpan {
-  /** First offset by partition. */
-  readonly offsets: readonly number[];
-  /** When the first record of each partition happened, ms since the epoch. */
-  readonly origin: number;
-  /** Time from one record of a partition to the next; it decides their timestamps. */
-  readonly msPerRecord: number;
-  /** Records wait for their time; else they are there at once. */
-  readonly paced: boolean;
-  /** First offset by partition that is not generated; null = it never ends. */
-  readonly ends: readonly number[] | null;
-}
-
-/** All that decides a generated log; it can be cloned to another thread. */
-export interface GeneratorFacts {
-  readonly id: string;
-  /** The input topic that is generated. */
-  readonly topic: string;
-  readonly options: Omit<GeneratorOptions, "partition">;
-  /** By rising offsets; at least one. */
-  readonly spans: readonly GeneratorSpan[];
-}
 
 export class GeneratorLog extends ForwardingLog implements ComputedLog {
   readonly #generators = new Map<number, Generator>();

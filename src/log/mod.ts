@@ -21,7 +21,8 @@ export {
   LogExistsError,
   LogFormatError,
 } from "./embedded_log.ts";
-export { type GeneratorFacts, GeneratorLog, type GeneratorSpan } from "./generator_log.ts";
+export type { GeneratorFacts, GeneratorSpan } from "./generator_facts.ts";
+export { GeneratorLog } from "./generator_log.ts";
 export type { RetentionLimits } from "./log_writer.ts";
 export { AppendTimeoutError } from "./write_queue.ts";
 export {

@@ -8,18 +8,7 @@ import {
 } from "../log/mod.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import { type FileDisk, MissingFileError, openWatchedKv } from "../kv/mod.ts";
-import type { LogKind, WiredTopics } from "./streams.ts";
-import type { Surroundings } from "./surroundings.ts";
-
-/** What is asked for when a job's log is opened. */
-export interface LogRequest {
-  readonly kind: LogKind;
-  readonly params: Parameters;
-  readonly topics: WiredTopics;
-  /** The transactions are computed. */
-  readonly generated: boolean;
-  readonly surroundings: Surroundings;
-}
+import type { LogRequest, Surroundings } from "./surroundings.ts";
 
 /** Opens the embedded log that parameters describe, with the topics of a job. */
 export function embeddedLogSource(request: LogRequest): LogSource<EmbeddedLog> {

@@ -4,11 +4,11 @@ import { CheckpointStore } from "../state/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import { Disk } from "./disk.ts";
-import { embeddedLogSource, type LogRequest } from "./embedded_source.ts";
+import { embeddedLogSource } from "./embedded_source.ts";
 import { generatorSource } from "./generated_stream.ts";
 import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { LogRequest, Surroundings } from "./surroundings.ts";
 
 /** What is opened of a job, and closed when it has ended. */
 export interface OpenedFiles {

@@ -1,8 +1,17 @@
 import { getLogger } from "@logtape/logtape";
 import { newestCheckpoints } from "./restore.ts";
-import type { RunningJob } from "./running_job.ts";
+import type { CheckpointStore } from "../state/mod.ts";
+import type { WorkerFigures } from "../engine/figures.ts";
+import type { JobContext } from "./job_context.ts";
 
 const log = getLogger(["stockflow", "job"]);
+
+/** A job that is about to end. */
+export interface StoppingJob {
+  readonly store: CheckpointStore;
+  readonly context: Pick<JobContext, "clock" | "transactionLog">;
+  figures(): readonly WorkerFigures[];
+}
 
 /**
  * Reports in one line what a stop did: what was folded, and where the checkpoints stand that the next start goes on
@@ -10,7 +19,7 @@ const log = getLogger(["stockflow", "job"]);
  *
  * @param askedAt when the stop was asked for, in ms of the monotonic clock; null = it was not
  */
-export async function reportStop(job: RunningJob, askedAt: number | null): Promise<void> {
+export async function reportStop(job: StoppingJob, askedAt: number | null): Promise<void> {
   if (askedAt === null) return;
   const { store, context: { clock, transactionLog } } = job;
   const records = job.figures().reduce((n, { recordsIn }) => n + recordsIn, 0);

@@ -1,3 +1,4 @@
+import type { StandBy } from "../log/mod.ts";
 import {
   addDurations,
   type DurationCounts,
@@ -11,7 +12,9 @@ import { reasonName, REASONS } from "../types/mod.ts";
 import { ConservationChecks } from "./conservation.ts";
 import { KnownPartitions } from "./known_partitions.ts";
 import { durationsSince, latencyOf } from "./quantiles.ts";
-import type { RunningJob } from "./running_job.ts";
+import type { Gateway } from "./gateway.ts";
+import type { JobContext } from "./job_context.ts";
+import type { QueryWorker } from "./query_worker.ts";
 import {
   type FlowStep,
   type JobState,
@@ -37,6 +40,20 @@ interface Look {
   readonly owned: ReadonlySet<number>;
 }
 
+/** The job whose status is read. */
+export interface ReadJob {
+  readonly name: string;
+  readonly context: JobContext;
+  readonly gateway: Gateway | null;
+  readonly queries: QueryWorker;
+  readonly failure: Error | null;
+  readonly isReady: boolean;
+  readonly isStopping: boolean;
+  readonly standsBy: StandBy | null;
+  readonly topics: JobStatus["topics"];
+  figures(): WorkerFigures[];
+}
+
 /** Reads the status of a running job; remembers what rates and checks need. */
 export class StatusReader {
   readonly #known = new KnownPartitions();
@@ -48,7 +65,7 @@ export class StatusReader {
   /** Failures of checkpoints: as they were counted by the owners before, and as the present ones count. */
   readonly #failures = new Map<number, { before: number; now: number }>();
 
-  constructor(readonly job: RunningJob) {
+  constructor(readonly job: ReadJob) {
     this.#startedAt = job.context.clock.now();
     this.#checks = new ConservationChecks(job.context.conditions.reporter("status"));
   }

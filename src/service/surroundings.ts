@@ -3,7 +3,8 @@ import { freeBytes, type KvOpener, moveMachineKv, openMachineKv, unusedBytes } f
 import { type Chance, systemChance, systemClock } from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
 import type { LogSource } from "../log/mod.ts";
-import type { LogRequest } from "./embedded_source.ts";
+import type { Parameters } from "../parameters/mod.ts";
+import type { LogKind, WiredTopics } from "./streams.ts";
 import type { LogOptions } from "../engine/logging.ts";
 import type { OnProgress } from "../engine/progress.ts";
 
@@ -28,6 +29,16 @@ export interface Surroundings extends KvOpener {
   readonly kafka?: (request: LogRequest) => Promise<LogSource>;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
+}
+
+/** What is asked for when a job's log is opened. */
+export interface LogRequest {
+  readonly kind: LogKind;
+  readonly params: Parameters;
+  readonly topics: WiredTopics;
+  /** The transactions are computed. */
+  readonly generated: boolean;
+  readonly surroundings: Surroundings;
 }
 
 /** The machine itself. */

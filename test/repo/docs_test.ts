@@ -23,6 +23,14 @@ function* filesBelow(folder: string): Generator<string> {
   }
 }
 
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(new URL(path, ROOT)).isFile;
+  } catch {
+    return false;
+  }
+}
+
 for (
   const [document, atLeast] of [["docs/architecture.md", 20], ["docs/reliability.md", 9]] as const
 ) {
@@ -197,6 +205,49 @@ Deno.test("imports point one way: only src/kv opens Deno KV, only src/wasm knows
   assert(looked > 500, `${looked} imports were looked at`);
 });
 
+Deno.test("no circles of imports: neither between files nor between folders", () => {
+  // The compiler itself reads what it has built.
+  const sources = [...filesBelow("src/"), ...filesBelow("wasm/")]
+    .filter((file) => file.endsWith(".ts") && file !== "wasm/build.ts");
+  const withEnding = (path: string) => /\.\w+$/.test(path) ? path : `${path}.ts`;
+  const files = new Map(sources.map((file) => [file, importsOf(file).map(withEnding)]));
+  const folderOf = (file: string) => file.slice(0, file.lastIndexOf("/"));
+  const folders = new Map<string, string[]>();
+  for (const [file, to] of files) {
+    // A folder within another one is a part of it.
+    const from = folderOf(file);
+    const others = to.map(folderOf)
+      .filter((t) => !`${t}/`.startsWith(`${from}/`) && !`${from}/`.startsWith(`${t}/`))
+      // An answer with an error code becomes kafkajs's error, by which both sides know it.
+      .filter((t) => !(from === "src/kafka/protocol" && t === "src/kafka/client"));
+    folders.set(from, [...folders.get(from) ?? [], ...others]);
+  }
+  for (const graph of [files, folders]) assertEquals(circleIn(graph), null);
+});
+
+/** Nodes that lead back to the first of them; null = there are none. */
+function circleIn(graph: ReadonlyMap<string, readonly string[]>): string[] | null {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const walk = (node: string): string[] | null => {
+    if (path.includes(node)) return [...path.slice(path.indexOf(node)), node];
+    if (done.has(node)) return null;
+    path.push(node);
+    for (const to of graph.get(node) ?? []) {
+      const circle = walk(to);
+      if (circle) return circle;
+    }
+    path.pop();
+    done.add(node);
+    return null;
+  };
+  for (const node of graph.keys()) {
+    const circle = walk(node);
+    if (circle) return circle;
+  }
+  return null;
+}
+
 Deno.test("bench and tools import nothing of the tests: what they share is in tools/kit", () => {
   for (const folder of ["bench/", "tools/"]) {
     for (const file of filesBelow(folder)) {
@@ -270,11 +321,16 @@ Deno.test("HTTP asks the running job, and does not reach into its insides", () =
 });
 
 Deno.test("every folder of the house says what lives in it", () => {
-  for (const room of ROOMS) {
-    // What a user types has no face for other rooms.
-    const face = room === "cli" ? "main" : "mod";
-    const [first] = read(`src/${room}/${face}.ts`).split("\n\n");
-    assert(first!.includes("What lives here") && first!.includes("What may not"), room);
+  const folders = new Set<string>();
+  for (const file of filesBelow("src/")) {
+    if (file.endsWith(".ts")) folders.add(file.slice(0, file.lastIndexOf("/") + 1));
+  }
+  assert(folders.size > ROOMS.length);
+  for (const folder of [...folders, "tools/kit/"]) {
+    const faces = ["mod.ts", "main.ts", "README.md"].map((name) => folder + name);
+    const said = faces.filter((face) => exists(face)).map((face) => read(face).slice(0, 2000));
+    const isSaid = said.some((text) => /What lives here/.test(text) && /What may not/.test(text));
+    assert(isSaid, `${folder} does not say what lives there, and what may not`);
   }
 });
 
