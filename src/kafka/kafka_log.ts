@@ -6,7 +6,7 @@ import type {
   ConsumerSpec,
   LogSession,
   LogUser,
-  Method,
+  Methods,
   StandBy,
   ThreadedLog,
   TopicConsumer,
@@ -425,8 +425,19 @@ function isEmpty(committed: CommittedEntries): boolean {
   return [...committed.values()].every((positions) => positions.size === 0);
 }
 
-/** The claims of worker threads, which open their sessions themselves. */
-export function claimMethods({ membership, watch }: KafkaLog): Record<string, Method> {
+/** What the control plane answers to worker threads, which open their sessions themselves. */
+export interface KafkaCalls {
+  kafkaClaim(partitions: readonly number[]): ConfirmedClaim;
+  kafkaAdded(generation: number, partitions: readonly number[]): void;
+  kafkaReleased(generation: number): void;
+  /** Answers when the generation is about to be over. */
+  kafkaEnding(generation: number): void;
+  /** Fails when the generation is over, with what its sessions are to end with, or when it is given up. */
+  kafkaEnded(generation: number): never;
+}
+
+/** The claims of worker threads. */
+export function claimMethods({ membership, watch }: KafkaLog): Methods<KafkaCalls> {
   return {
     kafkaClaim: async ([partitions], signal): Promise<ConfirmedClaim> => {
       const { member, view } = await confirmedClaim(membership, watch, signal);
@@ -435,7 +446,6 @@ export function claimMethods({ membership, watch }: KafkaLog): Record<string, Me
     },
     kafkaAdded: ([generation, partitions]) => membership.generation(generation)?.add(partitions),
     kafkaReleased: ([generation]) => membership.generation(generation)?.release(),
-    /** Resolves when the generation is about to be over. */
     kafkaEnding: ([generation], signal): Promise<void> => {
       const member = membership.generation(generation);
       if (!member) return Promise.resolve();
@@ -445,7 +455,6 @@ export function claimMethods({ membership, watch }: KafkaLog): Record<string, Me
         if (ending.aborted) resolve();
       });
     },
-    /** Fails when the generation is over, with what its sessions are to end with, or when it is given up. */
     kafkaEnded: ([generation], signal): Promise<never> => {
       const member = membership.generation(generation);
       if (!member) return Promise.reject(new LostError("The group has a new generation"));

@@ -3,9 +3,10 @@ import { Waits } from "../engine/mod.ts";
 import { remoteConditions } from "../engine/threads/remote_conditions.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
 import { OutputForm } from "./output_form.ts";
-import type { ConfirmedClaim } from "./kafka_log.ts";
+import type { KafkaCalls } from "./kafka_log.ts";
 import type { TopicsView } from "./topics_view.ts";
-import type { Rpc } from "../engine/threads/rpc.ts";
+import type { ConditionCalls } from "../engine/threads/remote_conditions.ts";
+import type { Caller } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { transactionalId } from "./kafka_log.ts";
 import { KafkaSession, type PartitionOutputs, type SessionFacts } from "./kafka_session.ts";
@@ -34,7 +35,11 @@ export class KafkaThreadLog extends PlainLog {
   readonly #offlinePartitions: OfflinePartitions;
   readonly #ids = new TransactionalIds();
 
-  constructor(readonly facts: KafkaThreadFacts, readonly rpc: Rpc, readonly clock: Clock) {
+  constructor(
+    readonly facts: KafkaThreadFacts,
+    readonly rpc: Caller<KafkaCalls & ConditionCalls>,
+    readonly clock: Clock,
+  ) {
     super();
     this.#waits = new Waits(remoteConditions(rpc), clock);
     this.#view = facts.view;
@@ -60,7 +65,7 @@ export class KafkaThreadLog extends PlainLog {
     signal?: AbortSignal,
     worker = partitions[0] ?? 0,
   ): Promise<LogSession> {
-    const { member, view } = await this.rpc.call<ConfirmedClaim>(
+    const { member, view } = await this.rpc.call(
       "kafkaClaim",
       [partitions],
       signal ? { signal } : {},
@@ -87,9 +92,9 @@ export class KafkaThreadLog extends PlainLog {
     });
     // Both calls end with the session, which they would keep until its generation is over.
     const { ended } = session;
-    void this.rpc.call<void>("kafkaEnding", [member.generation], { signal: ended })
+    void this.rpc.call("kafkaEnding", [member.generation], { signal: ended })
       .then(() => ending.abort("ending"), () => {});
-    void this.rpc.call<never>("kafkaEnded", [member.generation], { signal: ended })
+    void this.rpc.call("kafkaEnded", [member.generation], { signal: ended })
       .catch((reason: Error) => session.end(reason));
     return session;
   }

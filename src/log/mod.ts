@@ -14,7 +14,8 @@ export * from "./source.ts";
 export * from "./capabilities.ts";
 export { PlainLog, PlainSession } from "./plain.ts";
 export { ForwardingLog, ForwardingSession } from "./forwarding.ts";
-export type { Method, ThreadedLog } from "./threaded_log.ts";
+export type { ThreadedLog } from "./threaded_log.ts";
+export * from "./calls.ts";
 export {
   EmbeddedLog,
   type EmbeddedLogOptions,

@@ -1,6 +1,4 @@
-/** A method of a thread; the signal is aborted when the caller no longer wants the answer. */
-// deno-lint-ignore no-explicit-any -- arguments are what the other side sends
-export type Method = (args: any[], signal: AbortSignal) => unknown;
+import type { AnyMethods } from "./calls.ts";
 
 /** How worker threads open a log by themselves, so that records do not pass through the control plane. */
 export interface ThreadedLog {
@@ -9,5 +7,5 @@ export interface ThreadedLog {
   /** What that is given; it can be cloned. */
   readonly facts: unknown;
   /** What the thread may call of the control plane for it. */
-  readonly methods: Readonly<Record<string, Method>>;
+  readonly methods: AnyMethods;
 }

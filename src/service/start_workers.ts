@@ -77,6 +77,7 @@ function threadWorker(
       topics: names,
       log: ownLog?.facts ?? {
         id: transactionLog.id,
+        topicId: transactionLog.topicId,
         restoredFrom: transactionLog.restoredFrom,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
         generator: generated?.computedFrom ?? null,

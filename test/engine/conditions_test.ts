@@ -1,6 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { Conditions } from "../../src/engine/mod.ts";
-import { conditionMethods, remoteConditions } from "../../src/engine/threads/remote_conditions.ts";
+import {
+  type ConditionCalls,
+  conditionMethods,
+  remoteConditions,
+} from "../../src/engine/threads/remote_conditions.ts";
 import { systemClock } from "../../src/types/mod.ts";
 import { capturingLogs } from "./captured_logs.ts";
 import { channel } from "./channel.ts";
@@ -69,7 +73,7 @@ Deno.test("a condition that several parts report stands until all of them have c
 
 Deno.test("a thread's conditions arrive at the control plane", async () => {
   const conditions = new Conditions(new ManualClock());
-  const { near } = channel(conditionMethods(conditions.reporter("Worker 0")));
+  const { near } = channel<ConditionCalls>(conditionMethods(conditions.reporter("Worker 0")));
   const remote = remoteConditions(near);
   remote.set("memory", { reason: "full", blocks: "writes" });
   await systemClock.yield();

@@ -1,22 +1,37 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LostError, StopError } from "../../src/log/mod.ts";
-import { kvMethods, RemoteKv } from "../../src/engine/threads/remote_kv.ts";
-import { logMethods, RemoteLog } from "../../src/engine/threads/remote_log.ts";
+import {
+  type ClaimedPartition,
+  type CommitOutcome,
+  DamagedBatchError,
+  type Log,
+  LostError,
+  OffsetOutOfRangeError,
+  RefusedError,
+  StandByError,
+  StopError,
+  type TopicOutput,
+  UnavailableError,
+} from "../../src/log/mod.ts";
+import { OtherSessions } from "../log/log_doubles.ts";
+import { type KvCalls, kvMethods, RemoteKv } from "../../src/engine/threads/remote_kv.ts";
+import { type LogCalls, RemoteLog, ServedLog } from "../../src/engine/threads/remote_log.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { channel } from "./channel.ts";
 import { batch, openLog, position, records, TOPICS, valuesOf } from "../log/log_fixture.ts";
 
-async function remoteLog() {
+async function remoteLog(wrap: (log: Log) => Log = (log) => log) {
   const kv = await Deno.openKv(":memory:");
   const log = await openLog(kv);
-  const { near } = channel(logMethods(log));
+  const served = new ServedLog(wrap(log));
+  const { near } = channel<LogCalls>(served.methods);
   const remote = new RemoteLog(near, {
     id: log.id,
+    topicId: "topic",
     restoredFrom: null,
     partitions: TOPICS,
     generator: null,
   });
-  return { kv, log, remote, near };
+  return { kv, log, remote, near, served };
 }
 
 Deno.test("a log in another thread is claimed, read and committed as one in this thread", async () => {
@@ -50,7 +65,14 @@ Deno.test("a read in another thread ends when its signal is aborted", async () =
 
 Deno.test("whoever waits is told when the other side is gone, and errors keep their kind", async () => {
   let told = 0;
-  const { near, far } = channel({
+  interface Calls {
+    never(): void;
+    told(): number;
+    stop(): void;
+    lost(): void;
+    nothing(): void;
+  }
+  const { near, far } = channel<Calls>({
     never: () => new Promise(() => {}),
     told: () => told++,
     stop: () => {
@@ -76,7 +98,7 @@ Deno.test("whoever waits is told when the other side is gone, and errors keep th
 
 Deno.test("a KV in another thread answers as one in this thread", async () => {
   const kv = await Deno.openKv(":memory:");
-  const { near } = channel(kvMethods(toKv(kv)));
+  const { near } = channel<KvCalls>(kvMethods(toKv(kv)));
   const remote = new RemoteKv(near);
   for (let i = 0; i < 50; i++) await kv.set(["n", i], i);
   assertEquals((await remote.get(["n", 7])).value, 7);
@@ -107,21 +129,27 @@ Deno.test("a KV in another thread answers as one in this thread", async () => {
 
 Deno.test("messages that are sent together leave as one, in their order; one that cannot be cloned is refused alone", async () => {
   const posted: number[] = [];
-  const { near, far } = channel({
-    double: ([n]) => 2 * n,
+  interface Calls {
+    double(n: unknown): number;
+    odd(): unknown;
+  }
+  const { near, far } = channel<Calls>({
+    double: ([n]) => 2 * (n as number),
     odd: () => () => "a function cannot be cloned",
   }, (messages) => posted.push(messages.length));
-  const calls = [1, 2, 3].map((n) => near.call<number>("double", [n]));
+  const calls = [1, 2, 3].map((n) => near.call("double", [n]));
   assertEquals(await Promise.all(calls), [2, 4, 6]);
   // Three calls, three answers.
   assertEquals(posted, [3, 3]);
   const heard: unknown[] = [];
-  const { near: teller } = channel({ hear: ([what]) => heard.push(what) });
+  const { near: teller } = channel<{ hear(what: unknown): number }>({
+    hear: ([what]) => heard.push(what),
+  });
   for (let n = 0; n < 5; n++) teller.notify("hear", [n]);
   assertEquals(await teller.call("hear", ["last"]), 6);
   assertEquals(heard, [0, 1, 2, 3, 4, "last"]);
   const [answer, refused, unsent] = await Promise.allSettled([
-    near.call<number>("double", [4]),
+    near.call("double", [4]),
     near.call("odd", []),
     near.call("double", [() => 1]),
   ]);
@@ -129,4 +157,103 @@ Deno.test("messages that are sent together leave as one, in their order; one tha
   assertEquals([refused.status, unsent.status], ["rejected", "rejected"]);
   near.close("over");
   far.close("over");
+});
+
+Deno.test("errors that are told apart cross to another thread with all that they say", async () => {
+  const errors = [
+    new DamagedBatchError("t-0 at 5", "It is damaged", "restore it"),
+    new OffsetOutOfRangeError("t", 0, 5, 7, 9),
+    new RefusedError("no"),
+    new StandByError("host:1"),
+    new UnavailableError("not now"),
+  ];
+  const { near, far } = channel<{ fail(n: number): void }>({
+    fail: ([n]) => Promise.reject(errors[n]),
+  });
+  for (const [n, error] of errors.entries()) {
+    const came: Error = await near.call("fail", [n]).then(() => new Error(), (e) => e);
+    assert(came instanceof error.constructor, error.name);
+    assertEquals([came.name, came.message, { ...came }], [error.name, error.message, { ...error }]);
+  }
+  near.close("over");
+  far.close("over");
+});
+
+/** A log whose sessions have all that some logs have. */
+function rich(log: Log, seen: string[], ending: AbortSignal): Log {
+  const claimed = (partition: number): ClaimedPartition => ({
+    partition,
+    committed: position(partition),
+    logStart: 0,
+    logEnd: partition,
+  });
+  return new OtherSessions(log, () => ({
+    partitions: [claimed(0)],
+    offline: new Map([[1, "no leader"]]),
+    producer: { id: 7n, epoch: 3 },
+    ending,
+    ahead: {
+      write: (outputs: readonly TopicOutput[]) => {
+        seen.push(`write ${outputs[0]!.batches[0]!.length > 0}`);
+        return Promise.resolve();
+      },
+    },
+    add: (partitions) => {
+      seen.push(`add ${partitions}`);
+      return Promise.resolve(partitions.map(claimed));
+    },
+    remove: (partitions) => void seen.push(`remove ${partitions}`),
+    read: () => Promise.resolve({ batches: [], highWatermark: 0, watermark: 5n }),
+    commit: (): Promise<CommitOutcome> => Promise.resolve("committed"),
+    nextSequence: (topic, partition) => Promise.resolve(topic.length + partition),
+    endOf: (partition) => 40 + partition,
+    close: () => void seen.push("close"),
+  }));
+}
+
+Deno.test("a session in another thread has all that the log's session has", async () => {
+  const seen: string[] = [];
+  const ending = new AbortController();
+  const { kv, remote, near, served } = await remoteLog((log) => rich(log, seen, ending.signal));
+  assertEquals(remote.topicId, "topic");
+  const session = await remote.claim("transactions", [0, 1], undefined, 1);
+  assertEquals(session.partitions.map((p) => p.partition), [0]);
+  assertEquals([...session.offline], [[1, "no leader"]]);
+  assertEquals(session.producer, { id: 7n, epoch: 3 });
+  assertEquals((await session.add([2])).map((p) => p.partition), [2]);
+  assertEquals(session.partitions.map((p) => p.partition), [0, 2]);
+  session.remove([2]);
+  assertEquals(session.partitions.map((p) => p.partition), [0]);
+  assertEquals(await session.nextSequence("out", 4), 7);
+  assertEquals(session.endOf(0), null, "nothing was read yet");
+  assertEquals((await session.read(0, 0, { maxBytes: 1, waitMs: 0 })).watermark, 5n);
+  assertEquals(session.endOf(0), 40);
+  await session.ahead!.write([{ topic: "results", partition: 0, batches: [batch(["r"])] }]);
+  assertEquals(session.ending.aborted, false);
+  ending.abort();
+  await near.call("nextSequence", [1, "", 0]);
+  assertEquals(session.ending.aborted, true);
+  assertEquals(served.open, 1);
+  session.close();
+  session.close();
+  await assertRejects(() => session.nextSequence("out", 0), LostError, "The session was closed");
+  assertEquals(served.open, 0);
+  assertEquals(seen, ["add 2", "remove 2", "write true", "close"]);
+  kv.close();
+});
+
+Deno.test("the sessions of a thread are closed when it ends, also one whose claim was on its way", async () => {
+  const seen: string[] = [];
+  const { kv, remote, served } = await remoteLog((log) =>
+    rich(log, seen, new AbortController().signal)
+  );
+  await remote.claim("transactions", [0]);
+  await remote.claim("transactions", [0]);
+  const late = remote.claim("transactions", [0]);
+  await Promise.resolve();
+  assertEquals(served.open, 2);
+  served.close();
+  await late.catch(() => {});
+  assertEquals([served.open, seen], [0, ["close", "close", "close"]]);
+  kv.close();
 });

@@ -2,11 +2,12 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { LostError } from "../../src/log/mod.ts";
 import type { BrokerInternals, Exchange } from "../../src/kafka/client/internals.ts";
 import { encodeMetadata, UNKNOWN_LOG } from "../../src/kafka/committed_metadata.ts";
-import { claimMethods, type KafkaLog } from "../../src/kafka/kafka_log.ts";
+import { claimMethods, type KafkaCalls, type KafkaLog } from "../../src/kafka/kafka_log.ts";
 import { ActiveGeneration } from "../../src/kafka/active_generation.ts";
 import type { Membership } from "../../src/kafka/membership.ts";
 import { KafkaThreadLog } from "../../src/kafka/thread_log.ts";
 import { NO_TIME } from "../../src/wasm/mod.ts";
+import type { ConditionCalls } from "../../src/engine/threads/remote_conditions.ts";
 import { channel } from "../engine/channel.ts";
 import { ManualClock } from "../engine/manual_clock.ts";
 import { connectionTo } from "./connection.ts";
@@ -42,11 +43,11 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
   const membership: Partial<Membership> = { generation: () => active };
   const { kafkaEnded } = claimMethods({ membership } as KafkaLog);
   let waiting = 0;
-  const { near } = channel({
+  const { near } = channel<KafkaCalls & ConditionCalls>({
     kafkaClaim: () => ({ member, view }),
     kafkaEnded: async (args, signal) => {
       waiting++;
-      await Promise.resolve(kafkaEnded!(args, signal)).finally(() => waiting--);
+      return await Promise.resolve(kafkaEnded(args, signal)).finally(() => waiting--);
     },
   });
   const clock = new ManualClock();
@@ -68,7 +69,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
     const lost = await log.claim(TOPIC, [0]);
     await clock.settle();
     assertEquals(waiting, 1);
-    lost.close!();
+    lost.close();
     await clock.settle();
     assertEquals(waiting, 0, "closed sessions that wait for the end of the generation");
   }

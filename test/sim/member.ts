@@ -190,7 +190,7 @@ export class Member {
           return claimed;
         },
         read: (partition, offset, options) => {
-          world.onRead(process, session.partitions, options);
+          world.onRead(process, partition, session.partitions, options);
           return session.read(partition, offset, options);
         },
         commit: (commit, signal) => {

@@ -27,6 +27,7 @@ export interface SimLogHooks {
   /** More is asked for. */
   onRead(
     process: SimProcess,
+    partition: number,
     partitions: LogSession["partitions"],
     options: ReadOptions,
   ): void;
@@ -117,7 +118,7 @@ class SimSession extends PlainSession {
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     const { process, hooks } = this.log;
     const { clock } = process;
-    hooks.onRead(process, this.partitions, options);
+    hooks.onRead(process, partition, this.partitions, options);
     const first = await this.#fetch(partition, offset, options);
     if (first.batches.length > 0 || options.waitMs === 0 || options.signal?.aborted) return first;
     const more = new AbortController();

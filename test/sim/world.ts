@@ -175,7 +175,8 @@ export class World {
       !this.memberOf(process)!.replaced ||
       !this.sim.healed && this.sim.chance(this.sim.plan.zombieClaims),
     onClaim: (process, claimed) => this.memberOf(process)!.onClaim(claimed),
-    onRead: (process, partitions, options) => this.onRead(process, partitions, options),
+    onRead: (process, partition, partitions, options) =>
+      this.onRead(process, partition, partitions, options),
     onSend: (process, commit) => this.auditor.onSend(process, commit),
     onCommit: (process, claim, { positions, outputs }) => {
       for (const { partition } of positions) {
@@ -194,11 +195,13 @@ export class World {
   /** P7: who asks for more records has room for their outputs. */
   onRead(
     process: SimProcess,
+    partition: number,
     partitions: LogSession["partitions"],
     { signal }: ReadOptions,
   ): void {
     if (!process.alive || signal?.aborted) return;
     const { owners } = this.memberOf(process)!;
+    if (!owners.has(partition)) return; // what is folded again puts nothing out
     const pending = partitions.reduce(
       (n, { partition }) => n + (owners.get(partition)?.processor.pendingBytes ?? 0),
       0,

@@ -1,8 +1,7 @@
 // The store's KV as a worker thread sees it: the control plane alone writes to the file.
 
 import type { Kv } from "../../kv/mod.ts";
-import type { Method } from "../../log/threaded_log.ts";
-import type { Rpc } from "./rpc.ts";
+import type { Caller, Methods } from "../../log/mod.ts";
 
 /** Entries that one call brings. */
 const PAGE = 16;
@@ -13,13 +12,26 @@ interface Operation {
   readonly value?: unknown;
 }
 
+export interface KvCalls {
+  kvGet(key: Deno.KvKey): Deno.KvEntryMaybe<unknown>;
+  kvGetMany(keys: readonly Deno.KvKey[]): Deno.KvEntryMaybe<unknown>[];
+  kvList(selector: Deno.KvListSelector, options: Deno.KvListOptions): Page;
+  kvListKeys(selector: Deno.KvListSelector): Deno.KvKey[];
+  kvCommit(
+    checks: readonly Deno.AtomicCheck[],
+    operations: readonly Operation[],
+  ): Deno.KvCommitResult | Deno.KvCommitError;
+}
+
 /** A KV on the other side of a channel. */
 export class RemoteKv implements Kv {
-  constructor(readonly rpc: Rpc) {}
+  constructor(readonly rpc: Caller<KvCalls>) {}
 
-  get: Kv["get"] = (key) => this.rpc.call("kvGet", [key]);
+  // Whoever reads a key knows what is under it.
+  get: Kv["get"] = (key) => this.rpc.call("kvGet", [key]) as never;
 
-  getMany: Kv["getMany"] = (keys) => this.rpc.call("kvGetMany", [keys]);
+  getMany: Kv["getMany"] = (keys: readonly Deno.KvKey[]) =>
+    this.rpc.call("kvGetMany", [keys]) as never;
 
   list: Kv["list"] =
     ((selector: Deno.KvListSelector, options: Deno.KvListOptions = {}) =>
@@ -32,7 +44,7 @@ export class RemoteKv implements Kv {
     let cursor = "";
     for (let left = limit; left > 0;) {
       const options = { reverse, limit: Math.min(PAGE, left), ...(cursor ? { cursor } : {}) };
-      const page = await this.rpc.call<Page>("kvList", [selector, options]);
+      const page = await this.rpc.call("kvList", [selector, options]);
       yield* page.entries;
       left -= page.entries.length;
       cursor = page.cursor;
@@ -41,7 +53,7 @@ export class RemoteKv implements Kv {
   }
 
   async *listKeys(selector: Deno.KvListSelector): AsyncGenerator<Deno.KvKey> {
-    yield* await this.rpc.call<Deno.KvKey[]>("kvListKeys", [selector]);
+    yield* await this.rpc.call("kvListKeys", [selector]);
   }
 
   atomic(): Deno.AtomicOperation {
@@ -68,10 +80,10 @@ interface Page {
 }
 
 /** The methods by which a thread reaches a KV. */
-export function kvMethods(kv: Kv): Record<string, Method> {
+export function kvMethods(kv: Kv): Methods<KvCalls> {
   return {
     kvGet: ([key]) => kv.get(key),
-    kvGetMany: ([keys]) => kv.getMany(keys),
+    kvGetMany: ([keys]) => kv.getMany([...keys]),
     kvList: async ([selector, options]): Promise<Page> => {
       const iterator = kv.list(selector, options);
       const entries: Deno.KvEntry<unknown>[] = [];
@@ -85,7 +97,7 @@ export function kvMethods(kv: Kv): Record<string, Method> {
     },
     kvCommit: ([checks, operations]) => {
       const atomic = kv.atomic().check(...checks);
-      for (const { kind, key, value } of operations as Operation[]) {
+      for (const { kind, key, value } of operations) {
         if (kind === "set") atomic.set(key, value);
         else atomic.delete(key);
       }

@@ -1,8 +1,22 @@
 // Calls between threads: each side has methods that the other may call, and answers come back by number.
 
 import { NoRoomError } from "../../kv/mod.ts";
-import { LostError, StopError } from "../../log/mod.ts";
-import type { Method } from "../../log/threaded_log.ts";
+import {
+  type AnswerOf,
+  type AnyMethods,
+  type ArgumentsOf,
+  type Caller,
+  type CallOptions,
+  DamagedBatchError,
+  LostError,
+  OffsetOutOfRangeError,
+  RefusedError,
+  StandByError,
+  StopError,
+  Transferred,
+  UnavailableError,
+} from "../../log/mod.ts";
+import { BrokenPromiseError } from "../../types/mod.ts";
 
 /** One end of a channel: a Worker, or the global scope of one. */
 export interface Endpoint {
@@ -27,28 +41,42 @@ interface Leaving {
 }
 
 interface SentError {
+  /** Which of KINDS it is; null = another, of which nothing is known but that it can be shown. */
+  readonly kind: string | null;
   readonly name: string;
   readonly message: string;
   readonly stack?: string;
-  readonly remedy?: string;
+  /** Whatever else one of a kind says, such as a remedy. */
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** Buffers of answers and arguments that need not be copied. */
-export class Transferred<T> {
-  constructor(readonly value: T, readonly buffers: ArrayBuffer[]) {}
-}
+/** Errors that whoever catches them tells apart; a kind comes before the one that it extends. */
+const KINDS = {
+  BrokenPromiseError,
+  DamagedBatchError,
+  StopError,
+  StandByError,
+  LostError,
+  NoRoomError,
+  OffsetOutOfRangeError,
+  RefusedError,
+  UnavailableError,
+} as const;
 
 function send(error: unknown): SentError {
   const { name, message, stack } = error as Error;
-  const remedy = error instanceof StopError ? { remedy: error.remedy } : {};
-  return { name, message, ...(stack ? { stack } : {}), ...remedy };
+  const kind = Object.keys(KINDS).find((k) => error instanceof KINDS[k as keyof typeof KINDS]) ??
+    null;
+  const fields = kind ? { ...error as Error } : {};
+  return { kind, name, message, ...(stack ? { stack } : {}), fields };
 }
 
-function receive({ name, message, stack, remedy }: SentError): Error {
-  if (remedy !== undefined) return new StopError(message, remedy);
-  const Known = [LostError, NoRoomError].find((type) => type.name === name) ?? Error;
-  const error = new Known(message);
-  if (error.name !== name && name !== "Error") error.message = `${name}: ${message}`;
+function receive({ kind, name, message, stack, fields }: SentError): Error {
+  const error = new Error(kind || name === "Error" ? message : `${name}: ${message}`);
+  if (kind) {
+    const { prototype } = KINDS[kind as keyof typeof KINDS];
+    Object.setPrototypeOf(Object.assign(error, fields), prototype);
+  }
   if (stack) error.stack = stack;
   return error;
 }
@@ -59,7 +87,8 @@ function receive({ name, message, stack, remedy }: SentError): Error {
  */
 const GATHERING_HOPS = 16;
 
-export class Rpc {
+/** One side of a channel, which calls what the other side answers: Theirs. */
+export class Rpc<Theirs> implements Caller<Theirs> {
   readonly #waiting = new Map<
     number,
     { resolve(value: unknown): void; reject(error: unknown): void }
@@ -69,7 +98,7 @@ export class Rpc {
   #leaving: Leaving[] = [];
   #closed: Error | null = null;
 
-  constructor(readonly endpoint: Endpoint, readonly methods: Readonly<Record<string, Method>>) {}
+  constructor(readonly endpoint: Endpoint, readonly methods: AnyMethods) {}
 
   /**
    * To be called with all that arrives; what the other side said before its end may come late.
@@ -131,7 +160,7 @@ export class Rpc {
     try {
       const handler = this.methods[method];
       if (!handler) throw new Error(`There is no method ${method}`);
-      const answer = await handler(args, controller.signal);
+      const answer = await handler(args as never, controller.signal);
       if (id === 0 || this.#closed) return;
       if (answer instanceof Transferred) {
         this.#send({ kind: "answer", id, value: answer.value }, answer.buffers);
@@ -143,35 +172,33 @@ export class Rpc {
     }
   }
 
-  /**
-   * Calls a method of the other side.
-   *
-   * @param options transfer: buffers that need not be copied; signal: tells the other side to give up
-   * @throws {LostError} when the other side is gone
-   */
-  call<T>(
-    method: string,
-    args: unknown[],
-    options: { transfer?: ArrayBuffer[]; signal?: AbortSignal } = {},
-  ): Promise<T> {
+  call<K extends keyof Theirs & string>(
+    method: K,
+    args: ArgumentsOf<Theirs[K]>,
+    { transfer = [], signal }: CallOptions = {},
+  ): Promise<AnswerOf<Theirs[K]>> {
     if (this.#closed) return Promise.reject(this.#closed);
     const id = this.#nextId++;
-    return new Promise<T>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const cancel = () => this.#send({ kind: "cancel", id });
-      options.signal?.addEventListener("abort", cancel);
-      const done = () => options.signal?.removeEventListener("abort", cancel);
+      signal?.addEventListener("abort", cancel);
+      const done = () => signal?.removeEventListener("abort", cancel);
       this.#waiting.set(id, {
-        resolve: (value) => (done(), resolve(value as T)),
+        resolve: (value) => (done(), resolve(value as AnswerOf<Theirs[K]>)),
         reject: (error) => (done(), reject(error)),
       });
-      this.#send({ kind: "call", id, method, args }, options.transfer ?? []);
-      if (options.signal?.aborted) cancel();
+      this.#send({ kind: "call", id, method, args: args as unknown[] }, transfer);
+      if (signal?.aborted) cancel();
     });
   }
 
-  /** Tells the other side something without waiting. */
-  notify(method: string, args: unknown[], transfer: ArrayBuffer[] = []): void {
-    if (!this.#closed) this.#send({ kind: "call", id: 0, method, args }, transfer);
+  notify<K extends keyof Theirs & string>(
+    method: K,
+    args: ArgumentsOf<Theirs[K]>,
+    transfer: ArrayBuffer[] = [],
+  ): void {
+    if (this.#closed) return;
+    this.#send({ kind: "call", id: 0, method, args: args as unknown[] }, transfer);
   }
 
   /** The other side is gone: whoever waits is told. */

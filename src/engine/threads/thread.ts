@@ -1,7 +1,8 @@
 // A worker thread: folds its partitions. Its store is calls to the control plane; an entry module says
 // where its log is.
 
-import type { Log } from "../../log/mod.ts";
+import type { Caller, Log, Methods } from "../../log/mod.ts";
+import type { ControlCalls, ThreadCalls } from "./contract.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { systemChance, systemClock } from "../../types/mod.ts";
 import { BufferPool, warmUp } from "../../wasm/mod.ts";
@@ -33,11 +34,11 @@ let worker: TransactionWorker | null = null;
 /** Assignments may be asked for before it is built. */
 const built = Promise.withResolvers<TransactionWorker>();
 
-const rpc = new Rpc(scope, {
-  run: ([spec]) => run(spec as WorkerSpec),
+const methods: Methods<ThreadCalls> = {
+  run: ([spec]) => run(spec),
   stop: () => stop.abort(),
-  assign: async ([partition], signal) => (await built.promise).assign(partition, signal),
-  revoke: async ([partition], signal) => (await built.promise).revoke(partition, signal),
+  assign: async ([partition], signal) => await (await built.promise).assign(partition, signal),
+  revoke: async ([partition], signal) => await (await built.promise).revoke(partition, signal),
   lookUp: ([partition, ids]) => {
     const owner = owners.get(partition);
     if (!owner) throw new LostError(`Partition ${partition} is being recovered`);
@@ -48,16 +49,18 @@ const rpc = new Rpc(scope, {
     if (!worker) throw new LostError(`Partition ${partition} is being recovered`);
     return worker.checkpointNow(partition);
   },
-});
+};
 
-/** Opens the log that a worker's facts describe. */
-export type OpenLog = (facts: unknown, rpc: Rpc) => Log;
+const rpc = new Rpc<ControlCalls>(scope, methods);
+
+/** Opens the log that a worker's facts describe; C are the calls that are answered for such a log alone. */
+export type OpenLog<C = unknown> = (facts: unknown, rpc: Caller<ControlCalls & C>) => Log;
 
 let openLog: OpenLog;
 
 /** Begins to answer calls; what the entry module of a thread does. */
-export function serve(open: OpenLog): void {
-  openLog = open;
+export function serve<C>(open: OpenLog<C>): void {
+  openLog = open as OpenLog; // the control plane answers what the log that it has opened needs
   scope.onmessage = (event) => rpc.receive(event.data);
 }
 

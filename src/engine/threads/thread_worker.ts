@@ -14,9 +14,11 @@ import type { OnOutcomes } from "../partition_processor.ts";
 import { Activity } from "./activity.ts";
 import { conditionMethods } from "./remote_conditions.ts";
 import { kvMethods } from "./remote_kv.ts";
-import { logMethods } from "./remote_log.ts";
-import type { ThreadedLog } from "../../log/threaded_log.ts";
-import type { Method } from "../../log/threaded_log.ts";
+import { ServedLog } from "./remote_log.ts";
+import type { AnyMethods, Methods, ThreadedLog } from "../../log/mod.ts";
+import type { ConditionCalls } from "./remote_conditions.ts";
+import type { KvCalls } from "./remote_kv.ts";
+import type { ReportCalls, ThreadCalls } from "./contract.ts";
 import { Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
@@ -63,7 +65,7 @@ export class ThreadWorker implements JobWorker {
   #before: WorkerFigures = NO_FIGURES;
   /** Works that the thread has not ended. */
   readonly #underWay = new Map<Work, Progress>();
-  #rpc: Rpc | null = null;
+  #rpc: Rpc<ThreadCalls> | null = null;
   #thread: Thread | null = null;
   /** Those that it folds, or is to fold. */
   readonly #partitions: Set<number>;
@@ -151,7 +153,8 @@ export class ThreadWorker implements JobWorker {
     const crashed = Promise.withResolvers<never>();
     crashed.promise.catch(() => {});
     let silentMs = 0;
-    const rpc = new Rpc(thread, this.#methods());
+    const served = new ServedLog(this.options.log);
+    const rpc = new Rpc<ThreadCalls>(thread, this.#methods(served));
     thread.onmessage = (event) => {
       silentMs = 0;
       rpc.receive(event.data);
@@ -171,7 +174,7 @@ export class ThreadWorker implements JobWorker {
     void this.#watch(over.signal, activity, () => silentMs += LOOK_MS).catch(crashed.reject);
     try {
       const partitions = [...this.#partitions].toSorted((a, b) => a - b);
-      const ended = rpc.call<void>("run", [{ ...spec, partitions, activity: activity.memory }]);
+      const ended = rpc.call("run", [{ ...spec, partitions, activity: activity.memory }]);
       this.#starts.wake();
       ended.catch(() => {}); // whoever loses the race has nothing to say
       if (stop.aborted) askToStop();
@@ -181,6 +184,7 @@ export class ThreadWorker implements JobWorker {
       stop.removeEventListener("abort", askToStop);
       rpc.close("The thread has ended");
       thread.terminate();
+      served.close();
       this.#keepFigures();
       this.#endProgress();
       this.options.conditions.clearAll(name);
@@ -231,12 +235,11 @@ export class ThreadWorker implements JobWorker {
     }
   }
 
-  #methods(): Record<string, Method> {
-    const { name, log, ownLog, store, conditions } = this.options;
+  #methods(served: ServedLog): AnyMethods {
+    const { name, ownLog, store, conditions } = this.options;
     const { onOutcomes, onOwner } = this.options;
     const owners = new Map<number, RemoteOwner>();
-    return {
-      ...(ownLog?.methods ?? logMethods(log)),
+    const methods: Methods<KvCalls & ConditionCalls & ReportCalls> = {
       ...kvMethods(store.kv),
       ...conditionMethods(conditions.reporter(name)),
       addEvent: ([event]) => store.addEvent(event),
@@ -253,6 +256,7 @@ export class ThreadWorker implements JobWorker {
       offline: ([partition, reason]) => this.options.onOffline?.(partition, reason),
       ready: ([partition]) => owners.get(partition)?.setReady(),
     };
+    return { ...ownLog?.methods ?? served.methods, ...methods };
   }
 }
 
@@ -261,7 +265,7 @@ class RemoteOwner implements ItemOwner {
   readonly #ready = Promise.withResolvers<void>();
   isReady = false;
 
-  constructor(readonly rpc: Rpc, readonly partition: number) {}
+  constructor(readonly rpc: Rpc<ThreadCalls>, readonly partition: number) {}
 
   get ready(): Promise<void> {
     return this.#ready.promise;
