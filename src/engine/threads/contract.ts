@@ -1,8 +1,7 @@
 // What the two sides of a worker's thread call of each other.
 
 import type { CheckpointEvent } from "../../state/mod.ts";
-import type { WorkerFigures } from "../figures.ts";
-import type { HotItemFigures } from "../hot_items.ts";
+import type { HotItemFigures, WorkerFigures } from "../figures.ts";
 import type { Progress } from "../progress.ts";
 import type { ConditionCalls } from "./remote_conditions.ts";
 import type { KvCalls } from "./remote_kv.ts";
