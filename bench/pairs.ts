@@ -4,10 +4,11 @@
  * The median of ratios (own : other), and what lies between their quarters.
  *
  * @param ratios at least one
+ * @param of what was measured
  */
-export function describeRatios(ratios: readonly number[]): string {
+export function describeRatios(ratios: readonly number[], of = "CPU"): string {
   const sorted = [...ratios].sort((a, b) => a - b);
-  return `${ratios.length} pairs, CPU of this checkout : the other ${quantile(sorted, 0.5)} ` +
+  return `${ratios.length} pairs, ${of} of this checkout : the other ${quantile(sorted, 0.5)} ` +
     `(quarters ${quantile(sorted, 0.25)} to ${quantile(sorted, 0.75)})`;
 }
 
