@@ -125,6 +125,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
     this.watch = new TopicWatch({
       topics,
       groupId: facts.groupId,
+      clusterId: options.clusterId,
       first: view,
       clock,
       conditions,

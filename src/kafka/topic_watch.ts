@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import { LostError } from "../log/mod.ts";
+import { LostError, StopError } from "../log/mod.ts";
 import type { ConditionReporter } from "../engine/mod.ts";
 import { ofTopic } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
@@ -17,6 +17,8 @@ const TOPIC = "topic";
 export interface TopicWatchOptions {
   readonly topics: JobTopics;
   readonly groupId: string;
+  /** The cluster as it was when the process started. */
+  readonly clusterId: string;
   /** The topics as they were when the process started. */
   readonly first: TopicsView;
   readonly clock: Clock;
@@ -57,11 +59,26 @@ export class TopicWatch {
   }
 
   async #look(): Promise<void> {
-    const { topics, first, groupId, client } = this.options;
-    const { view, missing } = await lookAt(await client(), topics);
+    const { topics, first, groupId } = this.options;
+    const client = await this.options.client();
+    this.#checkCluster(client);
+    const { view, missing } = await lookAt(client, topics);
     checkView(topics, first, view, groupId);
     this.#report(view, missing);
     this.#view = { ...view, topics: { ...this.#view.topics, ...view.topics } };
+  }
+
+  /** Another cluster may answer at the address: one that was made anew, or is behind a name that was moved. */
+  #checkCluster(client: KafkaClient): void {
+    const { clusterId } = this.options;
+    if (client.clusterId === clusterId) return;
+    throw new StopError(
+      `Kafka at ${
+        client.options.brokers.join(",")
+      } is another cluster now: its id was ${clusterId} when this ` +
+        `process started, and is ${client.clusterId}`,
+      "see kafka.bootstrap.servers; a job on another cluster has a file for the state (state.kv) of its own",
+    );
   }
 
   #report(view: TopicsView, missing: readonly string[]): void {

@@ -39,17 +39,19 @@ async function append({ topics }: Scene, from: number, count: number): Promise<v
   await loader.close();
 }
 
-stage.test("throttled reads and writes are waited for: one result of each record, and no session is lost", async () => {
+stage.test("a client that a quota keeps from asking for longer than an answer may take: no session is lost", async () => {
   const scene = await stage.scene(1);
-  await append(scene, 1, 30_000);
-  await setQuotas({ consumer_byte_rate: 20_000, producer_byte_rate: 20_000 });
+  await append(scene, 1, 14_000);
+  // One fetch brings all of them, and then the broker hears the client for about a minute no more.
+  await setQuotas({ consumer_byte_rate: 4000 });
   const service = await scene.start();
   await waitReady(service);
-  await new Promise((resolve) => setTimeout(resolve, 45_000));
-  await setQuotas({ consumer_byte_rate: null, producer_byte_rate: null });
-  await stage.untilCommitted(scene, 30_000, service);
+  await append(scene, 14_001, 100);
+  await stage.untilCommitted(scene, 14_100, service);
+  await setQuotas({ consumer_byte_rate: null });
   await stopInGoodOrder(service);
-  console.log(service.log());
+  assertEquals(service.log().includes("gave no answer"), false, service.log());
+  assertEquals(service.log().includes("recovering"), false, service.log());
   const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);
-  assertEquals(results.flat().length, 30_000);
+  assertEquals(results.flat().length, 14_100);
 });

@@ -79,6 +79,8 @@ export class KafkaClient {
   /** Calls under way, by how they are made to fail. */
   readonly #calls = new Set<(error: Error) => void>();
   #broken: Error | null = null;
+  /** Until when a broker has asked for no further request, because of a quota; monotonic ms. */
+  #throttledUntil = 0;
 
   /** @param waits where it is reported that something is waited for */
   constructor(
@@ -161,7 +163,7 @@ export class KafkaClient {
         reject(error);
       };
       this.#calls.add(fail);
-      void this.clock.sleep(timeoutMs, over.signal).then(() => {
+      void this.#timeout(timeoutMs, over.signal).then(() => {
         if (!over.signal.aborted) {
           this.#break(new ClientClosedError(`Kafka gave no answer to ${what} in ${timeoutMs} ms`));
         }
@@ -174,6 +176,22 @@ export class KafkaClient {
         if (isConnectionError(error)) this.#break(error);
       });
     });
+  }
+
+  /** Resolves when so many ms are over in which no quota kept the client from asking. */
+  async #timeout(timeoutMs: number, over: AbortSignal): Promise<void> {
+    const { clock } = this;
+    let end = clock.monotonic() + timeoutMs;
+    while (clock.monotonic() < end && !over.aborted) {
+      await clock.sleep(end - clock.monotonic(), over);
+      if (this.#throttledUntil > 0) end = Math.max(end, this.#throttledUntil + timeoutMs);
+    }
+  }
+
+  #throttle({ clientSideThrottleTime: ms }: { readonly clientSideThrottleTime: number }): void {
+    if (ms > 0) {
+      this.#throttledUntil = Math.max(this.#throttledUntil, this.clock.monotonic() + ms);
+    }
   }
 
   get #metadata() {
@@ -273,10 +291,12 @@ export class KafkaClient {
     options: FetchOptions,
   ): Promise<FetchAnswer> {
     const broker = await this.broker(nodeId);
-    return await this.send(broker, {
+    const answer = await this.send(broker, {
       ...fetchExchange({ name, id: this.fetchesById ? id : null }, from, options),
       requestTimeout: options.maxWaitMs + REQUEST_TIMEOUT_MS,
     });
+    this.#throttle(answer);
+    return answer;
   }
 
   /**
@@ -329,6 +349,7 @@ export class KafkaClient {
     const acknowledged = this.call(write, "Produce").then(({ payload }) => {
       const answer = decodeProduce(payload);
       connection.requestQueue.maybeThrottle(answer.clientSideThrottleTime);
+      this.#throttle(answer);
       return answer;
     });
     acknowledged.catch(() => {}); // whoever commits awaits it
