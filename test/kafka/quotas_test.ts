@@ -1,9 +1,9 @@
-// A job that brokers throttle: it becomes slow, and nothing else. Starts a broker of its own (tools/kit/test_broker.ts).
+// A job that brokers throttle: it becomes slow, and nothing else. Starts a broker of its own (test/kafka/broker.ts).
 
 import { assertEquals } from "@std/assert";
-import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { stopInGoodOrder } from "../system/service.ts";
 import { runTool } from "./java_tools.ts";
-import { Loader } from "../../tools/kit/load.ts";
+import { Loader } from "./load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { witness } from "./witness.ts";
 
@@ -42,10 +42,10 @@ async function append({ topics }: Scene, from: number, count: number): Promise<v
 stage.test("a client that a quota keeps from asking for longer than an answer may take: no session is lost", async () => {
   const scene = await stage.scene(1);
   await append(scene, 1, 14_000);
-  // One fetch brings all of them, and then the broker hears the client for about a minute no more.
-  await setQuotas({ consumer_byte_rate: 4000 });
+  // One fetch brings many of them, and then the broker does not hear the client for more than half a minute.
+  await setQuotas({ consumer_byte_rate: 5000 });
   const service = await scene.start();
-  await waitReady(service);
+  await stage.untilCommitted(scene, 14_000, service);
   await append(scene, 14_001, 100);
   await stage.untilCommitted(scene, 14_100, service);
   await setQuotas({ consumer_byte_rate: null });
