@@ -256,9 +256,10 @@ export class Fetcher {
       const waitMs = wanted.length < mine.length ? SHORT_WAIT_MS : WAIT_MS;
       try {
         await this.#checkLogs(mine.filter((buffer) => buffer.isDoubtful));
-        await this.#fetchOnce(nodeId, wanted, waitMs);
+        const throttledMs = await this.#fetchOnce(nodeId, wanted, waitMs);
         this.#failures = this.#gone = 0;
-        this.options.client.waits?.over(this.#waitOf(nodeId));
+        if (throttledMs === 0) this.options.client.waits?.over(this.#waitOf(nodeId));
+        else this.#reportWait(nodeId, mine, heldBack(throttledMs));
       } catch (error) {
         if (signal.aborted) return;
         const stop = stopErrorOf(error);
@@ -311,7 +312,8 @@ export class Fetcher {
   /** Order of the partitions in the next request: the answer's bytes go to the first ones. */
   #turn = 0;
 
-  async #fetchOnce(nodeId: string, wanted: readonly Buffer[], maxWaitMs: number): Promise<void> {
+  /** @returns how many ms a broker wants to hear nothing, if it gave nothing for that; else 0 */
+  async #fetchOnce(nodeId: string, wanted: readonly Buffer[], maxWaitMs: number): Promise<number> {
     const { client, topic } = this.options;
     this.#turn++;
     const from = wanted.map((_, i) => wanted[(i + this.#turn) % wanted.length]!)
@@ -330,6 +332,7 @@ export class Fetcher {
       else failed ??= this.#refused(asked.buffer, fetched);
     }
     if (failed) throw failed;
+    return answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0;
   }
 
   #keep(buffer: Buffer, fetched: FetchedPartition): void {
@@ -416,6 +419,13 @@ export class Fetcher {
     await client.refresh().catch(() => {});
     for (const buffer of this.#buffers.values()) this.#pump(this.#leaderOf(buffer));
   }
+}
+
+/** A broker whose quota an answer would exceed gives an empty one, and its time (KIP-219). */
+function heldBack(ms: number): Error {
+  return new Error(
+    `a quota of the broker holds this client back for ${ms} ms (consumer_byte_rate, request_percentage)`,
+  );
 }
 
 /**

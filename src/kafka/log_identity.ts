@@ -87,10 +87,12 @@ export class LastBatches {
     this.#read.delete(partition);
   }
 
-  /** The last batch below an offset; those before it are forgotten. */
+  /**
+   * The last batch that begins below an offset, which may lie in the middle of it; those before it are forgotten.
+   */
   below(partition: number, offset: number): BatchCrc | null {
     const read = this.#read.get(partition) ?? [];
-    const at = read.findLastIndex(({ end }) => end <= offset);
+    const at = read.findLastIndex(({ batch }) => batch.baseOffset < offset);
     if (at < 0) return null;
     read.splice(0, at);
     return read[0]!.batch;

@@ -270,6 +270,6 @@ export class Member {
     this.owners.set(partition, owner);
     this.world.bug?.onOwner?.(owner);
     this.world.auditor.onOwner(this.process, partition, owner);
-    this.world.lookUp(this, partition);
+    if (this.mayAnswer) this.world.lookUp(this, partition);
   }
 }
