@@ -1,9 +1,9 @@
 // A broker in whose place another cluster is started, as in development or behind a name that is moved: the job does
-// not go on there. Starts a broker of its own (test/kafka/broker.ts).
+// not go on there. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { exitCode, until } from "./until.ts";
 

@@ -1,9 +1,9 @@
-// A job that brokers throttle: it becomes slow, and nothing else. Starts a broker of its own (test/kafka/broker.ts).
+// A job that brokers throttle: it becomes slow, and nothing else. Starts a broker of its own (tools/kit/test_broker.ts).
 
 import { assertEquals } from "@std/assert";
-import { stopInGoodOrder } from "../system/service.ts";
+import { stopInGoodOrder } from "../../tools/kit/service.ts";
 import { runTool } from "./java_tools.ts";
-import { Loader } from "./load.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { until } from "./until.ts";
 import { witness } from "./witness.ts";

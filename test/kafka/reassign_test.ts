@@ -1,9 +1,9 @@
 // Partitions of inputs and outputs that are moved to another broker and back while records come, as by
-// kafka-reassign-partitions. Starts brokers of its own (test/kafka/broker.ts).
+// kafka-reassign-partitions. Starts brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals } from "@std/assert";
-import { stopInGoodOrder, waitReady } from "../system/service.ts";
-import { Loader } from "./load.ts";
+import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
 import { secondBroker } from "./spread.ts";
 import { until } from "./until.ts";
