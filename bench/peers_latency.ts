@@ -17,7 +17,7 @@ import { type JobOptions, startEngine } from "./peers/engines.ts";
 import { FigureFile } from "./peers/figures.ts";
 import { type LatencyMeasurement, measurementOf } from "./peers/latencies.ts";
 import { sleep } from "./peers/measure.ts";
-import { latenciesOf, writePages } from "./peers/pages.ts";
+import { readResults, writePages } from "./peers/pages.ts";
 import { createTopics, deleteTopics } from "./peers/stage.ts";
 import type { EngineName } from "./peers/works.ts";
 
@@ -248,7 +248,7 @@ await Deno.mkdir(new URL("bench/results/", root), { recursive: true });
 /** Writes a measurement in the place of the one before. */
 async function keep(measured: LatencyMeasurement): Promise<void> {
   const { setting, rate, what } = measured;
-  const others = (await latenciesOf(root)).filter((m) =>
+  const others = (await readResults<LatencyMeasurement>(root, "latency")).filter((m) =>
     m.setting !== setting || m.rate !== rate || m.what !== what
   );
   const text = JSON.stringify([...others, measured]);

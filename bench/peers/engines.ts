@@ -25,6 +25,8 @@ export interface Job {
   /** @throws when it has ended, with what it said */
   check(): void;
   kill(): Promise<void>;
+  /** Bytes of the memory of its items, where the engine itself says so. */
+  stateBytes?(): Promise<number>;
 }
 
 export interface JobOptions {
@@ -131,6 +133,7 @@ async function startStockflow(options: JobOptions): Promise<Job> {
       if (ended) throw new Error(`stockflow has ended: ${service.log()}`);
     },
     kill: () => service.kill(),
+    stateBytes: async () => (await scrape(service)).sum("stockflow_state_bytes"),
   };
 }
 

@@ -14,6 +14,8 @@ export interface InputOptions {
   readonly refusedEvery?: number;
   /** Event time goes by as if so many records came in a second. */
   readonly recordsPerSecond?: number;
+  /** Item after item, each with stock that is added; by chance otherwise. */
+  readonly inTurn?: boolean;
 }
 
 /** Event time of the first record: the start of a minute, well before any broker's clock. */
@@ -77,7 +79,8 @@ export class Input {
 
   /** Record i of all partitions; has to be called with i = 0, 1, 2 ... */
   record(i: number): NewRecord {
-    const itemId = this.#itemId();
+    const { inTurn = false } = this.options;
+    const itemId = this.#idOf(inTurn ? 1 + i % this.options.items : this.#number());
     const ts = this.#timeOf(i);
     const id = this.#transactionId();
     const key = encodeUtf8(itemId);
@@ -85,7 +88,7 @@ export class Input {
       const refused = REFUSED[(i + 1) / this.#refusedEvery % REFUSED.length]!(id, ts, itemId);
       return { timestamp: ts, key, value: refused === null ? null : encodeUtf8(refused) };
     }
-    const value = encodeUtf8(`${id}\t${ts}\t${itemId}\t${this.#quantity()}`);
+    const value = encodeUtf8(`${id}\t${ts}\t${itemId}\t${inTurn ? 5 : this.#quantity()}`);
     return { timestamp: ts, key, value };
   }
 
@@ -107,12 +110,13 @@ export class Input {
     return BASE_MS + Math.floor(i * 1000 / recordsPerSecond);
   }
 
-  #itemId(): string {
-    const { keys } = this.options;
-    const n = keys === "pareto"
-      ? this.#pareto()
-      : 1 + Math.floor(this.#random() * this.options.items);
-    return this.#ids[n] ??= itemIdOf(keys, n);
+  #idOf(n: number): string {
+    return this.#ids[n] ??= itemIdOf(this.options.keys, n);
+  }
+
+  #number(): number {
+    if (this.options.keys === "pareto") return this.#pareto();
+    return 1 + Math.floor(this.#random() * this.options.items);
   }
 
   #pareto(): number {

@@ -4,6 +4,7 @@ import { type Measurement, rowsOf } from "./figures.ts";
 import { latencyChartOf, type LatencyMeasurement } from "./latencies.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
 import { machineOf } from "./machine.ts";
+import type { StateMeasurement } from "./state_figures.ts";
 import { chartOf, pageOf, shortTable, withPeers } from "./report.ts";
 
 /** The charts of a key set, by what they show. */
@@ -24,7 +25,8 @@ export async function writePages(root: URL, all: readonly Measurement[]): Promis
       await Deno.writeTextFile(new URL(`bench/${fileOf(keys, what)}`, root), svg);
     }
   }
-  const latencies = await latenciesOf(root);
+  const latencies = await readResults<LatencyMeasurement>(root, "latency");
+  const states = await readResults<StateMeasurement>(root, "state");
   const latencyCharts: string[] = [];
   for (const what of latencies.length > 0 ? ["transactions", "queries"] as const : []) {
     const file = `results/latency-${what}.svg`;
@@ -38,7 +40,7 @@ export async function writePages(root: URL, all: readonly Measurement[]): Promis
   const readme = new URL("README.md", root);
   await Deno.writeTextFile(
     page,
-    pageOf({ all, machine: await machineOf(), charts, latencies, latencyCharts }),
+    pageOf({ all, machine: await machineOf(), charts, latencies, latencyCharts, states }),
   );
   const rows = rowsOf(all, "item");
   const part = rows.length === 0
@@ -48,10 +50,10 @@ export async function writePages(root: URL, all: readonly Measurement[]): Promis
   await deno(["fmt", "-q", page.pathname, readme.pathname]);
 }
 
-/** The latencies that were measured, by `deno task bench:peers:latency`. */
-export async function latenciesOf(root: URL): Promise<LatencyMeasurement[]> {
+/** What was measured by `deno task bench:peers:latency`, or `:state`. */
+export async function readResults<T>(root: URL, name: "latency" | "state"): Promise<T[]> {
   try {
-    return JSON.parse(await Deno.readTextFile(new URL("bench/results/latency.json", root)));
+    return JSON.parse(await Deno.readTextFile(new URL(`bench/results/${name}.json`, root)));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     return [];

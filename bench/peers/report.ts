@@ -4,6 +4,7 @@ import type { Measurement, Row, Spread } from "./figures.ts";
 import { rowsOf } from "./figures.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
 import type { LatencyMeasurement } from "./latencies.ts";
+import { STATE_TITLE, type StateMeasurement } from "./state_figures.ts";
 import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
 
 export const ENGINE_TITLES: Readonly<Record<EngineName, string>> = {
@@ -146,11 +147,12 @@ export interface ReportOptions {
   readonly charts: Readonly<Partial<Record<KeySet, readonly string[]>>>;
   readonly latencies?: readonly LatencyMeasurement[];
   readonly latencyCharts?: readonly string[];
+  readonly states?: readonly StateMeasurement[];
 }
 
 /** bench/RESULTS.md */
 export function pageOf(options: ReportOptions): string {
-  const { all, machine, charts, latencies = [], latencyCharts = [] } = options;
+  const { all, machine, charts, latencies = [], latencyCharts = [], states = [] } = options;
   const parts = [
     "# stockflow beside Apache Flink and Kafka Streams",
     "Written by `deno task bench:peers`; do not edit. One run on one machine: the same topics, the " +
@@ -182,7 +184,38 @@ export function pageOf(options: ReportOptions): string {
       latencyTable(latencies),
     );
   }
+  if (states.length > 0) {
+    parts.push(
+      "## Memory per item",
+      `Written by \`deno task bench:peers:state\`. ${STATE_TITLE} stockflow: the memory of its items. Apache ` +
+        "Flink (heap state) and Kafka Streams (in-memory store): what is left in the heap behind a collection, less " +
+        "what is there with 1,000 items.",
+      stateTable(states),
+    );
+  }
   return `${parts.join("\n\n")}\n`;
+}
+
+function stateTable(all: readonly StateMeasurement[]): string {
+  const ours = (m: StateMeasurement) =>
+    all.find((o) => o.engine === "stockflow" && o.keys === m.keys && o.items === m.items);
+  const compared = (m: StateMeasurement) => {
+    const o = ours(m);
+    return !o || o === m ? "" : `${(m.bytes / o.bytes).toFixed(1)} times ours`;
+  };
+  return table(
+    ["items", "ids", "engine", "bytes per item", "compared", "peak RSS"],
+    all.toSorted((a, b) => a.keys < b.keys ? -1 : a.keys > b.keys ? 1 : a.items - b.items).map((
+      m,
+    ) => [
+      `${m.items / 1e6} M`,
+      KEY_TITLES[m.keys].split(",")[0]!,
+      ENGINE_TITLES[m.engine],
+      (m.bytes / m.items).toFixed(1),
+      compared(m),
+      gibibytes(m.peakBytes),
+    ]),
+  );
 }
 
 function latencyTable(all: readonly LatencyMeasurement[]): string {

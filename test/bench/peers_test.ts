@@ -2,6 +2,7 @@
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { FigureFile, type Measurement, rowsOf, spreadOf } from "../../bench/peers/figures.ts";
+import { usedOf } from "../../bench/peers/heap.ts";
 import { Input, itemIdOf, KEY_SETS } from "../../bench/peers/input.ts";
 import { measurementOf, quantile } from "../../bench/peers/latencies.ts";
 import { differences, RecordSum } from "../../bench/peers/record_sum.ts";
@@ -166,4 +167,26 @@ Deno.test("latencies: quantiles, and a curve that ends where there are no more o
   assertEquals(curve.length, 32); // three nines in steps of ten, and the largest
   assertEquals(curve.at(-1)!.ms, 1000);
   assertEquals(quantile([7], 0.99), 7);
+});
+
+Deno.test("usedOf adds both generations, and refuses another collector's", () => {
+  const info = `42:
+ PSYoungGen      total 76288K, used 6554K [0x1, 0x2, 0x3)
+  eden space 65536K, 10% used [0x1,0x2,0x3)
+ ParOldGen       total 175104K, used 1000K [0x4, 0x5, 0x6)
+  object space 175104K, 0% used [0x4,0x5,0x6)
+ Metaspace       used 300K, committed 448K, reserved 1114112K
+`;
+  assertEquals(usedOf(info), (6554 + 1000) * 1024);
+  assertThrows(() => usedOf(" garbage-first heap   total 262144K, used 5K"), Error, "ParallelGC");
+});
+
+Deno.test("items in turn: each item once, with stock that is added", () => {
+  const input = new Input({ records: 100, items: 100, keys: "item", inTurn: true });
+  const lines = Array.from({ length: 100 }, (_, i) => decodeUtf8(input.record(i).value!)!);
+  assertEquals(
+    lines.map((line) => line.split("\t")[2]),
+    Array.from({ length: 100 }, (_, i) => `item_${i + 1}`),
+  );
+  assertEquals(lines.every((line) => line.endsWith("\t5")), true);
 });
