@@ -1,6 +1,7 @@
+import { isNoRoom, type Kv } from "../kv/mod.ts";
 import type { ConsumerSpec, TopicConsumer } from "./consumer.ts";
 import type { AppendableLog } from "./capabilities.ts";
-import type { Kv } from "../kv/mod.ts";
+import { LostError } from "./errors.ts";
 import type { LogWriter } from "./log_writer.ts";
 import type { ReadAnswer, ReadOptions } from "./port.ts";
 
@@ -51,11 +52,20 @@ export class EmbeddedConsumer implements TopicConsumer {
     return this.log.bounds(this.spec.topic, partition).end;
   }
 
-  commit(offsets: ReadonlyMap<number, number>): Promise<void> {
+  /** @throws {NoRoomError} when the disk has no room */
+  async commit(offsets: ReadonlyMap<number, number>): Promise<void> {
     const { topic, name } = this.spec;
-    return this.writer.set(
-      [...offsets].map(([partition, offset]) => [["consumed", name, topic, partition], offset]),
-    );
+    try {
+      await this.writer.set(
+        [...offsets].map(([partition, offset]) => [["consumed", name, topic, partition], offset]),
+      );
+    } catch (error) {
+      // It happened or not: what is committed is read again, as after any commit that is lost.
+      if (isNoRoom(error)) throw error;
+      throw new LostError(`A commit of sink ${name} was lost: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
   }
 
   close(): void {}

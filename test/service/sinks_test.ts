@@ -1,8 +1,12 @@
 // Sinks in the process: what they are given over their own failures, crashes, stops and retention.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Conditions } from "../../src/engine/conditions.ts";
+import { type ConsumableLog, LostError } from "../../src/log/mod.ts";
 import { type Delivery, forEach } from "../../src/service/mod.ts";
-import type { TransactionResult } from "../../src/types/mod.ts";
+import { SinkWorker } from "../../src/service/sink_worker.ts";
+import { encodeBatch, encodeUtf8, type TransactionResult } from "../../src/types/mod.ts";
+import { ManualClock } from "../engine/manual_clock.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";
 import { drain, feed } from "../engine/feeding.ts";
 import { type Life, line, PARTITIONS, World } from "../engine/world.ts";
@@ -295,4 +299,65 @@ Deno.test("what somebody else wrote to the topic is left out, and the places of 
     await world.stop(life);
     world.close();
   });
+});
+
+Deno.test("a session that begins while a call of the one before is under way waits for it", async () => {
+  const clock = new ManualClock();
+  const batch = encodeBatch(
+    [0, 1].map((n) => ({ timestamp: n, key: null, value: encodeUtf8(`${n}`) })),
+  );
+  const ended = [new AbortController(), new AbortController()];
+  const reads: number[] = [];
+  let sessions = 0;
+  const log: ConsumableLog = {
+    prepareConsumer: () => Promise.resolve(),
+    consume: () => {
+      const session = sessions++;
+      return Promise.resolve({
+        committed: new Map([[0, 0]]),
+        ended: ended[session]!.signal,
+        read: async (_, offset, { signal }) => {
+          reads.push(offset);
+          if (offset === 0) return { batches: [batch], highWatermark: 2 };
+          await clock.sleep(1e9, signal);
+          return { batches: [], highWatermark: 2 };
+        },
+        endOf: () => 2,
+        commit: () => Promise.resolve(),
+        close: () => {},
+      });
+    },
+  };
+  const calls: PromiseWithResolvers<void>[] = [];
+  const accept = () => {
+    calls.push(Promise.withResolvers());
+    return calls.at(-1)!.promise;
+  };
+  const worker = new SinkWorker({
+    sink: { kind: "process", name: "s", offsetReset: "earliest", accept },
+    topic: "t",
+    log,
+    parse: (value) => value,
+    clock,
+    chance: () => 0.5,
+    conditions: new Conditions(clock),
+    commitIntervalMs: 10,
+    attempts: 0,
+    hangMs: 1000,
+    restartAttempts: 3,
+    logRetries: 3,
+  });
+  const stop = new AbortController();
+  const running = worker.run(stop.signal);
+  await clock.until(() => calls.length === 1, "the first call");
+  ended[0]!.abort(new LostError("Another process is active"));
+  await clock.until(() => sessions === 2, "the next session");
+  await clock.advance(5000);
+  assertEquals([calls.length, reads], [1, [0]], "nothing while the call is under way");
+  calls[0]!.resolve();
+  await clock.until(() => reads.length === 2, "it goes on");
+  // Behind what the call has taken, not at what was committed.
+  assertEquals([calls.length, reads], [1, [0, 2]]);
+  stop.abort("stop");
+  await clock.run(running, "it stops");
 });

@@ -21,6 +21,7 @@ export async function checkAll(world: World, clients: Clients, last: Member): Pr
   await checkCheckpoints(world, last, reader);
   if (world.archive) await checkReaders(world, last, reader);
   checkAcknowledged(world, clients);
+  world.sinks.checkAll();
   world.auditor.checkAnswers();
 }
 

@@ -12,6 +12,7 @@ import type { KvFile } from "./kv_file.ts";
 import { SimProcess } from "./process.ts";
 import { SimKv } from "./sim_kv.ts";
 import { SimLog, type SimLogHooks } from "./sim_log.ts";
+import { SINK_DRAIN_MS } from "./sinks.ts";
 import { SimMemory } from "./sim_memory.ts";
 import type { World } from "./world.ts";
 
@@ -98,7 +99,8 @@ export class Member {
       const store = await this.#openStore();
       const log = await this.#openLog(store);
       this.workers = this.groups.map((partitions, i) => this.#worker(log, store, partitions, i));
-      await Promise.all(this.workers.map((worker) => worker.run(this.#stop.signal)));
+      const workers = this.workers.map((worker) => worker.run(this.#stop.signal));
+      await this.#withSink(Promise.all(workers));
       await this.embedded?.close();
       await this.kafka?.close();
       world.sim.trace(process.name, "has ended");
@@ -108,6 +110,24 @@ export class Member {
     }
     this.ended = true;
     process.kill();
+  }
+
+  /** Runs the sink of a process beside its workers, and lets it take what they leave, for a while. */
+  async #withSink(workers: Promise<unknown>): Promise<void> {
+    const { world: { sinks }, process, embedded } = this;
+    if (!embedded || !sinks.isOn) return void await workers;
+    const sink = sinks.worker(process, embedded);
+    const stop = new AbortController();
+    const running = sink.run(stop.signal);
+    running.catch(() => {}); // awaited below
+    try {
+      await Promise.race([workers, running.then(() => workers)]);
+      sink.drain();
+      await Promise.race([running, process.clock.sleep(SINK_DRAIN_MS)]);
+    } finally {
+      stop.abort("stop");
+    }
+    await running;
   }
 
   /** Partitions that are on their way from one worker to another. */

@@ -12,7 +12,7 @@ import { PLANTED_BUGS } from "./planted_bugs.ts";
 import { run } from "./simulation.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const COPIED = ["src", "test", "wasm", "deno.json", "deno.lock"];
+const COPIED = ["src", "test", "tools", "wasm", "deno.json", "deno.lock"];
 
 const { values } = parseArgs({
   options: { only: { type: "string", default: "" }, seeds: { type: "string", default: "3000" } },

@@ -11,6 +11,27 @@ export interface Mutation {
 }
 
 export const MUTATIONS: readonly Mutation[] = [
+  // ---- sinks in the process ----
+  {
+    bug: "a sink's offset moves before its call has taken the values",
+    file: "src/service/sink_worker.ts",
+    find: "    const answer = sink.accept(values, { partition, offset, signal });\n",
+    replace: "    this.#advance(progress, offset + values.length);\n" +
+      "    const answer = sink.accept(values, { partition, offset, signal });\n",
+  },
+  {
+    bug: "a call of a sink that failed is not made again",
+    file: "src/service/sink_worker.ts",
+    find: "        await clock.sleep(wait * (0.5 + chance()), signal);\n",
+    replace: "        await clock.sleep(wait * (0.5 + chance()), signal);\n        return;\n",
+  },
+  {
+    bug: "a stop drops what a sink was not given, and keeps its end",
+    file: "src/log/embedded_consumer.ts",
+    find: "committed.set(key[3] as number, value);",
+    replace:
+      "committed.set(key[3] as number, Math.max(value, log.bounds(topic, key[3] as number).end));",
+  },
   // ---- the engine ----
   {
     bug: "a commit that is not known to have happened counts as done",

@@ -102,6 +102,10 @@ export const CLIENT_FAULTS = {
   "transaction left open": 0.2,
 } as const;
 
+/** Faults of a sink in the process; see sinks.ts, which draws them apart. */
+export const SINK_FAULTS = ["sink fails", "sink fails, done", "sink hangs"] as const;
+export type SinkFault = typeof SINK_FAULTS[number];
+
 const ALL_FAULTS = {
   ...OPERATION_FAULTS,
   ...CLUSTER_FAULTS,
@@ -113,7 +117,7 @@ const ALL_FAULTS = {
 
 export type KafkaClusterFault = keyof typeof KAFKA_CLUSTER_FAULTS;
 export type ClusterFault = keyof typeof CLUSTER_FAULTS | KafkaClusterFault;
-export type FaultKind = keyof typeof ALL_FAULTS;
+export type FaultKind = keyof typeof ALL_FAULTS | SinkFault;
 
 /** The logs that a run may be on: of the engine's own, or Kafka's real client code. */
 export type LogKind = "embedded" | "broker" | "kafka";
@@ -121,7 +125,8 @@ export type LogKind = "embedded" | "broker" | "kafka";
 /** Faults that runs on some of the logs may have. */
 export function faultKindsOf(logs: readonly LogKind[]): FaultKind[] {
   const kinds = Object.keys(ALL_FAULTS) as FaultKind[];
-  return kinds.filter((kind) => logs.some((log) => isPossible(kind, log)));
+  const possible = kinds.filter((kind) => logs.some((log) => isPossible(kind, log)));
+  return logs.includes("embedded") ? [...possible, ...SINK_FAULTS] : possible;
 }
 
 export interface Plan {

@@ -5,7 +5,17 @@ import { type FaultKind, type Plan, planOf } from "./plan.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** The promises of docs/architecture.md that a run is held against. */
-export type Promised = "P1" | "P2" | "P3" | "P4" | "P5" | "P7" | "P9" | "look-up" | "liveness";
+export type Promised =
+  | "P1"
+  | "P2"
+  | "P3"
+  | "P4"
+  | "P5"
+  | "P7"
+  | "P9"
+  | "P10"
+  | "look-up"
+  | "liveness";
 
 /** A promise that was broken, and how. */
 export interface Violation {

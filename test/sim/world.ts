@@ -13,6 +13,7 @@ import { type Machine, type Member, TOPICS, topicSizes } from "./member.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
 import type { SimProcess } from "./process.ts";
 import { type Sim, SIMULATED } from "./sim.ts";
+import { SimSinks } from "./sinks.ts";
 import type { SimLogHooks } from "./sim_log.ts";
 import { Workload } from "./workload.ts";
 
@@ -55,6 +56,7 @@ export class World {
   readonly archive: EmbeddedArchive | null;
   readonly auditor: Auditor;
   readonly workload: Workload;
+  readonly sinks: SimSinks;
   readonly members: Member[] = [];
   /** The input was created anew, or cut: no process may go on, and nothing of the new one is executed. */
   createdAnew = false;
@@ -86,6 +88,7 @@ export class World {
     const hasGrown = (topic: string) =>
       this.kafka !== null && this.broker!.topic(topic).length > sizes[topic]!;
     this.auditor = new Auditor(sim, input, TOPICS, hasGrown);
+    this.sinks = new SimSinks(sim, this.archive, TOPICS.results);
     this.workload = new Workload(sim, (p) => this.auditor.partitions[p]!.offset > 0);
   }
 
