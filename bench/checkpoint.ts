@@ -5,7 +5,12 @@
 
 import { parseArgs } from "node:util";
 import { openKvFile } from "../src/kv/mod.ts";
-import { CheckpointChain, CheckpointStore, foldParametersOf } from "../src/state/mod.ts";
+import {
+  CheckpointChain,
+  type CheckpointFacts,
+  CheckpointStore,
+  foldParametersOf,
+} from "../src/state/mod.ts";
 import { Format, systemChance, systemClock } from "../src/types/mod.ts";
 import { Code, Core, SEGMENTS, warmUp } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
@@ -19,6 +24,17 @@ const ITEMS = Number(values.items);
 const ROUNDS = 9;
 
 /** Writes a whole checkpoint and does not publish it; returns the longest piece in ms. */
+function facts(core: Core): CheckpointFacts {
+  return {
+    logId: "bench",
+    start: 0,
+    scalars: core.state,
+    lastBatch: null,
+    parameters: foldParametersOf(core.options),
+    cutAt: Date.now(),
+  };
+}
+
 async function takeCheckpoint(core: Core, round: number): Promise<number> {
   core.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
   let longest = 0;
@@ -28,22 +44,23 @@ async function takeCheckpoint(core: Core, round: number): Promise<number> {
   const cut = performance.now() - from;
   // A partition of its own, so that nothing is referenced from the checkpoint before.
   const chain = await CheckpointChain.open(store, await store.takeOver(round + 1), 3, null);
-  const draft = chain.begin();
+  chain.begin();
   while (true) {
     const start = performance.now();
     const next = core.encodeNext();
     if (!next) break;
-    draft.add(next.segment, next.bytes);
+    chain.add(next.segment, next.bytes);
     const piece = performance.now() - start;
     longest = Math.max(longest, piece);
     encoding += piece;
-    await draft.flush();
+    await chain.flush();
   }
   core.endCut(true);
-  await draft.flush(true);
+  await chain.flush(true);
   const whole = performance.now() - from;
+  const { totalBytes } = await chain.publish(facts(core));
   console.log(
-    `checkpoint of ${ITEMS} items: ${(draft.totalBytes / 1e6).toFixed(2)} MB, cut ${
+    `checkpoint of ${ITEMS} items: ${(totalBytes / 1e6).toFixed(2)} MB, cut ${
       cut.toFixed(2)
     } ms, ` +
       `${SEGMENTS} pieces of ${(encoding / SEGMENTS).toFixed(2)} ms, longest ${
@@ -86,19 +103,12 @@ try {
   );
   core.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
   core.cut();
-  const draft = chain.begin();
+  chain.begin();
   for (let next = core.encodeNext(); next; next = core.encodeNext()) {
-    draft.add(next.segment, next.bytes);
+    chain.add(next.segment, next.bytes);
   }
   core.endCut(true);
-  const manifest = await chain.publish(draft, {
-    logId: "bench",
-    start: 0,
-    scalars: core.state,
-    lastBatch: null,
-    parameters: foldParametersOf(options),
-    cutAt: Date.now(),
-  });
+  const manifest = await chain.publish(facts(core));
   for (let round = 0; round < ROUNDS; round++) {
     const from = performance.now();
     const restored = new Core(options, systemChance);

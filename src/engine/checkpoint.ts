@@ -4,6 +4,7 @@
 import { getLogger } from "@logtape/logtape";
 import { isNoRoom } from "../kv/mod.ts";
 import {
+  type BatchMark,
   type CheckpointChain,
   type CheckpointTrigger,
   FencedError,
@@ -11,7 +12,7 @@ import {
   type Manifest,
 } from "../state/mod.ts";
 import type { Clock } from "../types/mod.ts";
-import { Code } from "../wasm/mod.ts";
+import { Code, type StateScalars } from "../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
 import { never, Waiters } from "./waiters.ts";
 
@@ -39,6 +40,27 @@ export interface NewestCheckpoint {
   readonly watermark: bigint;
   /** ms since the epoch */
   readonly publishedAt: number;
+}
+
+/** The state that a checkpoint is made of, frozen while it is encoded. */
+interface Cut {
+  /** Clock.monotonic() at the cut. */
+  readonly from: number;
+  /** ms since the epoch */
+  readonly at: number;
+  readonly scalars: StateScalars;
+  readonly lastBatch: BatchMark | null;
+  readonly strays: readonly number[];
+  /** Segments that were encoded. */
+  readonly encoded: number[];
+}
+
+/** What the history says of a checkpoint. */
+interface About {
+  readonly partition: number;
+  readonly sequence: number;
+  readonly offset: number;
+  readonly trigger: CheckpointTrigger;
 }
 
 /** Takes the checkpoints of one partition. */
@@ -183,106 +205,126 @@ export class Checkpointer implements CutGate {
     uncommitted: boolean,
     trigger: CheckpointTrigger = this.#ripe ? "records" : "interval",
   ): Promise<Manifest | null> {
-    const { processor, chain, options } = this;
+    const { chain, options: { clock, timeoutMs } } = this;
     if (!this.#changed) return null;
     this.#failure = GIVEN_UP;
-    // A fold that failed never comes to rest; its worker gives up then.
-    while (!processor.atRest && !signal.aborted) await options.clock.yield();
-    if (signal.aborted || processor.core.cut() !== Code.Done) return null;
-    this.#cutActive = true;
-    const from = options.clock.monotonic();
-    const cutAt = options.clock.now();
-    const scalars = processor.core.state;
-    const { lastBatch } = processor;
-    const strays = processor.strays?.offsets ?? [];
-    const offset = Number(scalars.position);
-    const draft = chain.begin();
-    const about = { partition: chain.partition, sequence: draft.sequence, offset, trigger };
-    const { store } = chain;
-    processor.recordsSinceCheckpoint = 0;
-    this.#lastAt = from;
+    const cut = await this.#cut(signal);
+    if (!cut) return null;
+    const offset = Number(cut.scalars.position);
+    const about = { partition: chain.partition, sequence: chain.begin(), offset, trigger };
     const timeout = new AbortController();
     const giveUp = AbortSignal.any([signal, timeout.signal]);
-    void options.clock.sleep(options.timeoutMs, giveUp).then(() => timeout.abort("over"));
-    const encoded: number[] = [];
+    void clock.sleep(timeoutMs, giveUp).then(() => timeout.abort("over"));
     try {
-      await store.addEvent({ kind: "triggered", at: cutAt, ...about });
-      await this.#encode(draft, encoded, giveUp);
-      processor.checkStocks(scalars.quantitySum);
-      const encodedAt = options.clock.monotonic();
-      if (!uncommitted) await this.#waitCommitted(offset, scalars.watermark, giveUp);
-      const committedAt = options.clock.monotonic();
-      const manifest = await chain.publish(draft, {
-        logId: options.logId,
-        topicId: options.topicId,
-        start: processor.acknowledged.start,
-        scalars,
-        lastBatch,
-        ...(strays.length > 0 ? { strays } : {}),
-        parameters: options.parameters,
-        cutAt,
-      });
-      const publishedAtMs = options.clock.monotonic();
-      const durationMs = publishedAtMs - from;
-      const { sequence, publishedAt } = manifest;
-      this.lastMs = durationMs;
-      this.lastFailure = null;
-      this.#newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
-      await store.addEvent({
-        kind: "completed",
-        at: options.clock.now(),
-        ...about,
-        durationMs,
-        items: Number(scalars.items),
-        newBytes: manifest.newBytes,
-        totalBytes: manifest.totalBytes,
-        encodeMs: encodedAt - from,
-        commitMs: committedAt - encodedAt,
-        publishMs: publishedAtMs - committedAt,
-      });
-      return manifest;
+      await chain.store.addEvent({ kind: "triggered", at: cut.at, ...about });
+      return await this.#write(cut, about, uncommitted, giveUp);
     } catch (error) {
-      this.#endCut(false);
-      processor.core.markSegments(encoded);
       const reason = signal.aborted
         ? GIVEN_UP
         : giveUp.aborted
-        ? `given up after ${options.timeoutMs} ms`
+        ? `given up after ${timeoutMs} ms`
         : (error as Error).message;
-      this.#failure = reason;
-      await store.addEvent({ kind: "failed", at: options.clock.now(), ...about, reason });
+      await this.#failed(cut, about, reason, signal.aborted);
       if (error instanceof FencedError) throw error;
-      if (!signal.aborted) {
-        this.lastFailure = reason;
-        this.failures++;
-        log.error("Checkpoint {sequence} of partition {partition} failed: {reason}", {
-          ...about,
-          reason,
-        });
-      }
-      await draft.abandon().catch(() => this.#hasLeftovers = true);
       return null;
     } finally {
       timeout.abort("over"); // without a reason an error with a stack is made
     }
   }
 
-  async #encode(
-    draft: ReturnType<CheckpointChain["begin"]>,
-    encoded: number[],
+  /** Freezes the state once no batch is being folded; null when that cannot be, or is given up. */
+  async #cut(signal: AbortSignal): Promise<Cut | null> {
+    const { processor, options: { clock } } = this;
+    // A fold that failed never comes to rest; its worker gives up then.
+    while (!processor.atRest && !signal.aborted) await clock.yield();
+    if (signal.aborted || processor.core.cut() !== Code.Done) return null;
+    this.#cutActive = true;
+    processor.recordsSinceCheckpoint = 0;
+    this.#lastAt = clock.monotonic();
+    return {
+      from: this.#lastAt,
+      at: clock.now(),
+      scalars: processor.core.state,
+      lastBatch: processor.lastBatch,
+      strays: processor.strays?.offsets ?? [],
+      encoded: [],
+    };
+  }
+
+  /** Encodes what was cut, and publishes it when its position is committed. */
+  async #write(
+    { from, at, scalars, lastBatch, strays, encoded }: Cut,
+    about: About,
+    uncommitted: boolean,
     signal: AbortSignal,
-  ): Promise<void> {
-    const { processor, options } = this;
+  ): Promise<Manifest> {
+    const { processor, chain, options: { clock, logId, topicId, parameters } } = this;
+    await this.#encode(encoded, signal);
+    processor.checkStocks(scalars.quantitySum);
+    const encodedAt = clock.monotonic();
+    if (!uncommitted) await this.#waitCommitted(about.offset, scalars.watermark, signal);
+    const committedAt = clock.monotonic();
+    const manifest = await chain.publish({
+      logId,
+      topicId,
+      start: processor.acknowledged.start,
+      scalars,
+      lastBatch,
+      ...(strays.length > 0 ? { strays } : {}),
+      parameters,
+      cutAt: at,
+    });
+    const publishedAtMs = clock.monotonic();
+    const { sequence, publishedAt, newBytes, totalBytes } = manifest;
+    this.lastMs = publishedAtMs - from;
+    this.lastFailure = null;
+    const { offset } = about;
+    this.#newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
+    await chain.store.addEvent({
+      kind: "completed",
+      at: clock.now(),
+      ...about,
+      durationMs: this.lastMs,
+      items: Number(scalars.items),
+      newBytes,
+      totalBytes,
+      encodeMs: encodedAt - from,
+      commitMs: committedAt - encodedAt,
+      publishMs: publishedAtMs - committedAt,
+    });
+    return manifest;
+  }
+
+  /** What was cut is part of the next checkpoint; what was written of this one goes. */
+  async #failed(cut: Cut, about: About, reason: string, isGivenUp: boolean): Promise<void> {
+    const { processor, chain, options: { clock } } = this;
+    this.#endCut(false);
+    processor.core.markSegments(cut.encoded);
+    this.#failure = reason;
+    await chain.store.addEvent({ kind: "failed", at: clock.now(), ...about, reason });
+    if (!isGivenUp) {
+      this.lastFailure = reason;
+      this.failures++;
+      log.error("Checkpoint {sequence} of partition {partition} failed: {reason}", {
+        ...about,
+        reason,
+      });
+    }
+    await chain.abandon().catch(() => this.#hasLeftovers = true);
+  }
+
+  async #encode(encoded: number[], signal: AbortSignal): Promise<void> {
+    const { processor, chain, options } = this;
     while (true) {
       signal.throwIfAborted();
       const next = processor.core.encodeSome();
       if (!next) break;
       if (next !== "more") {
         encoded.push(next.segment);
-        draft.add(next.segment, next.bytes);
+        chain.add(next.segment, next.bytes);
       }
       this.#pieces.wake();
-      if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
+      if (chain.queuedBytes > QUEUE_BYTES_MAX) await chain.flush();
       else await options.clock.yield();
     }
     this.#endCut(true);

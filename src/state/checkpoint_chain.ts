@@ -1,3 +1,4 @@
+import { assertThat } from "../types/mod.ts";
 import { type KvLimits, limitsOf } from "../kv/mod.ts";
 import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
@@ -41,6 +42,8 @@ export class FencedError extends Error {
  */
 export class CheckpointChain implements ChunkTarget {
   #sequence = 0;
+  /** The checkpoint that is being written; null = none is. */
+  #draft: CheckpointDraft | null = null;
   /** Chunks that each retained checkpoint needs, by its sequence. */
   readonly #needed = new Map<number, ReadonlySet<string>>();
   /** Segments of the checkpoint that the core's changes count from. */
@@ -109,18 +112,54 @@ export class CheckpointChain implements ChunkTarget {
     return this.store.chunkKey(this.partition, hash);
   }
 
-  /** Begins the next checkpoint. Only one is written at a time. */
-  begin(): CheckpointDraft {
-    return new CheckpointDraft(this, this.#sequence + 1, this.#base);
+  // ---- the checkpoint that is being written ----
+
+  /** Begins the next checkpoint, and answers its sequence. Only one is written at a time. */
+  begin(): number {
+    assertThat(this.#draft === null, `one checkpoint of partition ${this.partition} is written`);
+    this.#draft = new CheckpointDraft(this, this.#sequence + 1, this.#base);
+    return this.#draft.sequence;
+  }
+
+  get #begun(): CheckpointDraft {
+    assertThat(this.#draft !== null, `a checkpoint of partition ${this.partition} was begun`);
+    return this.#draft;
+  }
+
+  /** Takes an encoded segment of it. */
+  add(segment: number, bytes: Uint8Array): void {
+    this.#begun.add(segment, bytes);
+  }
+
+  /** Compressed bytes of it that wait to be written. */
+  get queuedBytes(): number {
+    return this.#begun.queuedBytes;
   }
 
   /**
-   * Publishes a draft: writes what is left of it, and sets its manifest.
+   * Writes what waits, as far as it fills whole commits; all of it if told so.
    *
    * @throws {FencedError} when someone else owns the partition
    */
-  async publish(draft: CheckpointDraft, facts: CheckpointFacts): Promise<Manifest> {
+  flush(all = false): Promise<void> {
+    return this.#begun.flush(all);
+  }
+
+  /** Gives it up: removes what was written, unless a checkpoint refers to it. */
+  async abandon(): Promise<void> {
+    const draft = this.#begun;
+    this.#draft = null;
+    await draft.abandon();
+  }
+
+  /**
+   * Publishes it: writes what is left of it, and sets its manifest. When that fails it is to be abandoned.
+   *
+   * @throws {FencedError} when someone else owns the partition
+   */
+  async publish(facts: CheckpointFacts): Promise<Manifest> {
     const { store, owner } = this;
+    const draft = this.#begun;
     const { index, indexChunks } = await draft.finish();
     const hashes = new Map([...index].map(([segment, { hash }]) => [segment, hash]));
     const manifest: Manifest = {
@@ -141,6 +180,7 @@ export class CheckpointChain implements ChunkTarget {
     this.#base = index;
     this.#needed.set(draft.sequence, new Set([...chunksOf(index), ...indexChunks]));
     await this.#retire();
+    this.#draft = null;
     return manifest;
   }
 
@@ -152,7 +192,7 @@ export class CheckpointChain implements ChunkTarget {
     if (manifest.sequence <= this.#sequence) {
       throw new RangeError(`Checkpoint ${this.#sequence} is there already: ${manifest.sequence}`);
     }
-    const draft = this.begin();
+    const draft = new CheckpointDraft(this, manifest.sequence, new Map());
     const index = draft.adopt(manifest, chunks);
     await draft.flush(true);
     await this.#setManifest(manifest);

@@ -33,7 +33,7 @@ export {
 } from "./savepoints.ts";
 export type { Savepoints } from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
-export { type CheckpointDraft, isEmptySegment } from "./checkpoint_draft.ts";
+export { isEmptySegment } from "./checkpoint_draft.ts";
 export { chunksOf } from "./segment_index.ts";
 export type { CheckpointEvent, CheckpointTrigger } from "./checkpoint_event.ts";
 export { type Backup, backupOf } from "./backup.ts";

@@ -79,8 +79,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a checkpoint tells the position behind its encoding, not that of its cut",
     file: "src/engine/checkpoint.ts",
-    find: "        scalars,\n        lastBatch,\n",
-    replace: "        scalars: processor.core.state,\n        lastBatch,\n",
+    find: "      scalars,\n      lastBatch,\n",
+    replace: "      scalars: processor.core.state,\n      lastBatch,\n",
   },
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
@@ -192,7 +192,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka: the next transaction uses the sequence numbers of the one before",
     file: "src/kafka/transactional_producer.ts",
-    find: "this.#sequences.set(key, sequenceBehind(sequence, recordsOf(batch)));",
+    find: "this.#sequences.set(key, sequenceBehind(sequenceOf(batch), recordsOf(batch)));",
     replace: "",
     kafka: true,
   },
@@ -272,8 +272,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "core: a purchase of all that is left is refused",
     file: "wasm/rule.ts",
-    find: "quantity < 0 && stock < -quantity",
-    replace: "quantity < 0 && stock <= -quantity",
+    find: "if (after >= 0) return after;",
+    replace: "if (after > 0 || quantity >= 0 && after == 0) return after;",
   },
   {
     bug: "core: a window is fired one record late",

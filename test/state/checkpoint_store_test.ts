@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { encodeUtf8 } from "../../src/types/mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { BrokenPromiseError, encodeUtf8 } from "../../src/types/mod.ts";
 import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/state/mod.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { fromHex } from "../../src/state/segment_index.ts";
@@ -57,10 +57,10 @@ Deno.test("the state hash covers scalars and segments, but not the late counter"
   const kv = await memory();
   const { chain } = await open(new FaultKv(kv));
   const hash = async (change: Partial<ReturnType<typeof facts>["scalars"]>, segment: string) => {
-    const draft = chain.begin();
-    draft.add(0, encodeUtf8(segment));
+    chain.begin();
+    chain.add(0, encodeUtf8(segment));
     const f = facts(1);
-    return (await chain.publish(draft, { ...f, scalars: { ...f.scalars, ...change } })).stateHash;
+    return (await chain.publish({ ...f, scalars: { ...f.scalars, ...change } })).stateHash;
   };
   const one = await hash({}, "a");
   assertEquals(await hash({ late: 99n }, "a"), one);
@@ -141,11 +141,11 @@ Deno.test("publish fails after another owner took the epoch", async () => {
   const kv = await memory();
   const { store, chain } = await open(new FaultKv(kv));
   await publish(chain, 1, { 0: "a" });
-  const draft = chain.begin();
-  draft.add(0, encodeUtf8("zombie"));
+  chain.begin();
+  chain.add(0, encodeUtf8("zombie"));
   const successor = await CheckpointChain.open(store, await store.takeOver(0), 3, null);
   await assertRejects(
-    () => chain.publish(draft, facts(2)),
+    () => chain.publish(facts(2)),
     FencedError,
     "Partition 0 has another owner",
   );
@@ -214,16 +214,29 @@ Deno.test("a crash at any write leaves the checkpoint before or after whole, and
   }
 });
 
+Deno.test("a chain writes one checkpoint at a time, and takes segments of one that was begun alone", async () => {
+  const kv = await memory();
+  const { chain } = await open(new FaultKv(kv));
+  assertThrows(() => chain.add(0, noise(1, 10)), BrokenPromiseError);
+  assertEquals(chain.begin(), 1);
+  assertThrows(() => chain.begin(), BrokenPromiseError);
+  await chain.abandon();
+  assertEquals(chain.begin(), 1);
+  await chain.publish(facts(1));
+  assertEquals(chain.begin(), 2);
+  kv.close();
+});
+
 Deno.test("a checkpoint that is given up leaves no chunk and the next one is whole", async () => {
   const kv = await memory();
   const { store, chain } = await open(new FaultKv(kv));
   await publish(chain, 1, { 0: noise(1, 100_000) });
   const before = await count(kv, "chunk");
-  const draft = chain.begin();
-  draft.add(0, noise(2, 800_000));
-  draft.add(1, noise(1, 100_000)); // the same bytes as segment 0 of the checkpoint before
-  await draft.flush(true);
-  await draft.abandon();
+  chain.begin();
+  chain.add(0, noise(2, 800_000));
+  chain.add(1, noise(1, 100_000)); // the same bytes as segment 0 of the checkpoint before
+  await chain.flush(true);
+  await chain.abandon();
   assertEquals(await count(kv, "chunk"), before);
   const next = await publish(chain, 2, { 0: noise(3, 1000) });
   assertEquals((await load(store, next)).get(0), noise(3, 1000));

@@ -79,12 +79,12 @@ export async function publish(
   position: number,
   segments: Record<number, Uint8Array | string>,
 ): Promise<Manifest> {
-  const draft = chain.begin();
+  chain.begin();
   for (const [i, bytes] of Object.entries(segments)) {
-    draft.add(Number(i), typeof bytes === "string" ? encodeUtf8(bytes) : bytes);
-    await draft.flush();
+    chain.add(Number(i), typeof bytes === "string" ? encodeUtf8(bytes) : bytes);
+    await chain.flush();
   }
-  return await chain.publish(draft, facts(position));
+  return await chain.publish(facts(position));
 }
 
 /** All segments of a checkpoint, by number. */
