@@ -218,13 +218,6 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
-    bug: "Kafka topics: one is fetched by its name, not by its id",
-    file: "src/kafka/client/kafka_client.ts",
-    find: "fetchExchange({ name, id: this.fetchesById ? id : null }, from, options)",
-    replace: "fetchExchange({ name, id: null && id }, from, options)",
-    kafka: true,
-  },
-  {
     bug: "Kafka topics: an offset that was committed of another topic of the name is gone on from",
     file: "src/kafka/committed_offsets.ts",
     find: "if (was !== null && is !== null && was !== is) {",

@@ -246,7 +246,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     kafka: {
       brokers: pick(1, 2, 3),
       sessionTimeoutMs: pick(800, 2000, 6000),
-      transactionTimeoutMs: pick(1500, 10_000, 60_000),
+      transactionTimeoutMs: pick(4000, 10_000, 60_000),
       markersMs: pick(1, 10, 60),
       compression: pick("none", "none", "gzip", "zstd"),
       topicIds: pick("fetch", "fetch", "metadata", "none"),
