@@ -43,7 +43,8 @@ export class FoldLoop {
       const waitMs = partition.isReady && processor.core.openWindows === 0
         ? IDLE_WAIT_MS
         : READ_WAIT_MS;
-      const options = { maxBytes: READ_BYTES, waitMs, signal };
+      // All are folded before the next read.
+      const options = { maxBytes: READ_BYTES, waitMs, signal, borrows: true };
       const isTurnOver = clock.monotonic() - turn >= TURN_MS;
       // The read leaves before the turn ends, so that it reaches another thread with the outcomes before it.
       const [{ batches, highWatermark, watermark }] = await shares.measure(

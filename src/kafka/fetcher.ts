@@ -52,6 +52,8 @@ interface Buffer {
   /** Something failed since the log was last known to be the same. */
   isDoubtful: boolean;
   wake: (() => void) | null;
+  /** What its reader has borrowed until its next read. */
+  lent: Uint8Array[];
 }
 
 export interface FetcherOptions {
@@ -60,7 +62,7 @@ export interface FetcherOptions {
   readonly client:
     & TopicReader
     & Pick<KafkaClient, "fetchesById" | "isBroken" | "refresh">
-    & Partial<Pick<KafkaClient, "waits">>;
+    & Partial<Pick<KafkaClient, "waits" | "frames">>;
   readonly topic: InputTopic;
   readonly clock: Clock;
 }
@@ -130,6 +132,7 @@ export class Fetcher {
       failure: null,
       isDoubtful: false,
       wake: null,
+      lent: [],
     };
     this.#buffers.set(partition, buffer);
     return buffer;
@@ -138,9 +141,10 @@ export class Fetcher {
   async read(
     partition: number,
     offset: number,
-    { maxBytes, waitMs, signal }: ReadOptions,
+    { maxBytes, waitMs, signal, borrows }: ReadOptions,
   ): Promise<ReadAnswer> {
     const buffer = this.#buffer(partition, offset);
+    for (const batch of buffer.lent.splice(0)) this.options.client.frames?.release(batch);
     this.#seek(buffer, offset);
     buffer.isFollowed ||= offset >= buffer.stableEnd;
     this.#pump(this.#leaderOf(buffer));
@@ -157,17 +161,19 @@ export class Fetcher {
       const came = await this.#wait(buffer, atEnd ? waitMs : Infinity, signal);
       if (!came || signal?.aborted) break;
     }
-    return this.#take(buffer, maxBytes);
+    const answer = this.#take(buffer, maxBytes);
+    if (borrows) buffer.lent.push(...answer.batches);
+    return answer;
   }
 
   /** Goes on at an offset; what is buffered stays if it begins there. */
   #seek(buffer: Buffer, offset: number): void {
     const { batches } = buffer;
-    while (batches.length > 0 && batches[0]!.lastOffset < offset) this.#drop(buffer);
+    while (batches.length > 0 && batches[0]!.lastOffset < offset) this.#forget(buffer);
     const next = batches[0] ?? null;
     const first = next ? firstOffsetOf(next) : buffer.position;
     if (first === offset || (next && first < offset)) return;
-    while (batches.length > 0) this.#drop(buffer);
+    while (batches.length > 0) this.#forget(buffer);
     buffer.position = offset;
     buffer.idleAt = -1;
     buffer.failure = null;
@@ -181,6 +187,11 @@ export class Fetcher {
     buffer.bytes -= batch.bytes.length;
     if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#reportRoom();
     return batch;
+  }
+
+  /** Drops a batch that nobody has read. */
+  #forget(buffer: Buffer): void {
+    this.options.client.frames?.release(this.#drop(buffer).bytes);
   }
 
   #take(buffer: Buffer, maxBytes: number): ReadAnswer {
@@ -343,6 +354,7 @@ export class Fetcher {
       // The first batch may begin, or even end, below the offset that was asked for.
       if (batch.lastOffset < from) continue;
       buffer.batches.push(batch);
+      this.options.client.frames?.hold(batch.bytes);
       buffer.bytes += batch.bytes.length;
       buffer.last = batch;
       buffer.position = batch.lastOffset + 1;

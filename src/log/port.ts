@@ -51,6 +51,8 @@ export interface ReadOptions {
   /** At the end of the log: how long to wait for more. */
   readonly waitMs: number;
   readonly signal?: AbortSignal;
+  /** The batches are borrowed: from the next read of the partition on, their memory may be used for others. */
+  readonly borrows?: boolean;
 }
 
 export interface ReadAnswer {

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Frames } from "../../src/kafka/client/frames.ts";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
 import type {
   FetchAnswer,
@@ -146,4 +147,31 @@ Deno.test("a partition without a leader is told once that has lasted, and no mor
   assertEquals((await reading).batches.length, 1);
   assertEquals(conditions.list(), []);
   fetcher.close(new Error("over"));
+});
+
+Deno.test("batches that a reader borrows are given back by its next read, others stay", async () => {
+  for (const borrows of [true, false]) {
+    const frames = new Frames();
+    const broker = Object.assign(new QuietBroker(), { frames });
+    // A frame that holds the batches of two partitions, as an answer does.
+    const batch = batchAt0();
+    const frame = frames.take(300_000);
+    const at = [1000, 2000].map((from) => frame.subarray(from, from + batch.length));
+    for (const bytes of at) {
+      bytes.set(batch);
+      broker.instead.push(bytes);
+    }
+    const ends = new Map([[0, 1], [1, 1]]);
+    const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock: systemClock, ends });
+    const options = { ...OPTIONS, borrows, waitMs: 0 };
+    const answers = await Promise.all([0, 1].map((p) => fetcher.read(p, 0, options)));
+    const batches = answers.flatMap((answer) => answer.batches);
+    assertEquals(batches.map((bytes) => bytes.length), [batch.length, batch.length]);
+    await fetcher.read(0, 1, options);
+    assertEquals(batches[1]!.length, batch.length, "the other partition still holds the frame");
+    await fetcher.read(1, 1, options);
+    const length = borrows ? 0 : batch.length;
+    assertEquals(batches.map((bytes) => bytes.length), [length, length]);
+    fetcher.close(new Error("over"));
+  }
 });

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 import { systemClock } from "../../types/mod.ts";
 import { hostOf } from "./addresses.ts";
+import { Frames } from "./frames.ts";
 import { answersInPlaintext, Mismatch, MismatchError, wantsSasl } from "./probe.ts";
 
 /** Bytes read at a time while no large frame is under way. */
@@ -41,11 +42,13 @@ export class FrameSocket extends EventEmitter {
   /**
    * @param connecting settles with the connection; then onConnect is called
    * @param whyClosed is asked why the other side has closed a connection without a useful answer
+   * @param frames where the memory of large frames comes from
    */
   constructor(
     connecting: Promise<Wire>,
     onConnect: () => void,
     readonly whyClosed: () => Promise<Error | null> = () => Promise.resolve(null),
+    readonly frames: Pick<Frames, "take"> = new Frames(),
   ) {
     super();
     void this.#run(connecting, onConnect);
@@ -90,7 +93,7 @@ export class FrameSocket extends EventEmitter {
         if (length < 0 || length > FRAME_BYTES_MAX) {
           throw new RangeError(`The broker sent a frame of ${length} bytes`);
         }
-        const frame = Buffer.allocUnsafeSlow(PREFIX_BYTES + length);
+        const frame = this.frames.take(PREFIX_BYTES + length);
         const here = Math.min(have - at, frame.length);
         frame.set(buffer.subarray(at, at + here));
         at += here;
@@ -195,6 +198,7 @@ export interface SocketRequest {
 /** Makes the sockets of kafkajs's connections, which use SASL or not. */
 export function frameSockets(
   usesSasl: boolean,
+  frames: Frames,
 ): (request: SocketRequest) => FrameSocket {
   return ({ host: hidden, port, ssl, onConnect }) => {
     const host = hostOf(hidden);
@@ -204,7 +208,7 @@ export function frameSockets(
         ? new MismatchError(Mismatch.Sasl, "The broker wants SASL there")
         : null;
     const connecting = ssl ? dialOnce().catch((error) => whyNoTls(host, port, error)) : dialOnce();
-    return new FrameSocket(connecting, onConnect, whyClosed);
+    return new FrameSocket(connecting, onConnect, whyClosed, frames);
   };
 }
 

@@ -37,6 +37,7 @@ import { authenticationOf, type SaslOptions } from "./authentication.ts";
 import { ClientClosedError, ErrorCode, errorCodeOf, isConnectionError } from "./errors.ts";
 import { isCoordinatorNotFound } from "./errors.ts";
 import { frameSockets } from "./frame_socket.ts";
+import { Frames } from "./frames.ts";
 import { patchKafkajs } from "./patches.ts";
 import { checkVersions } from "./versions.ts";
 
@@ -81,6 +82,8 @@ export class KafkaClient {
   #broken: Error | null = null;
   /** Until when a broker has asked for no further request, because of a quota; monotonic ms. */
   #throttledUntil = 0;
+  /** Memory of the answers: whoever has read one says when it is not needed any more. */
+  readonly frames = new Frames();
 
   /** @param waits where it is reported that something is waited for */
   constructor(
@@ -95,7 +98,7 @@ export class KafkaClient {
       clientId,
       ...(ssl ? { ssl } : {}),
       ...(sasl ? { sasl: authenticationOf(sasl) } : {}),
-      socketFactory: frameSockets(sasl !== undefined),
+      socketFactory: frameSockets(sasl !== undefined, this.frames),
       connectionTimeout: CONNECTION_TIMEOUT_MS,
       authenticationTimeout: REQUEST_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
