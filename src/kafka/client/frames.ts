@@ -1,16 +1,16 @@
 import { Buffer } from "node:buffer";
 import { BufferPool } from "../../wasm/mod.ts";
 
-/** Frames with fewer bytes are left to the collector. */
-const FRAME_BYTES_MIN = 128 * 1024;
+/** The memory of smaller frames is not kept. */
+const KEPT_BYTES_MIN = 128 * 1024;
 /** Sizes are multiples of it, so that a frame of about the same length fits. */
 const STEP_BYTES = 256 * 1024;
 /** Bytes that wait for the next frames at the most. */
 const FREE_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
- * Memory of large frames, which is used again when no view of a frame is held. A frame that is given back is
- * detached: a view that somebody kept without holding it is empty from then on, and never shows other bytes.
+ * Memory of frames, which is used again when no view of a frame is held any more. The frame is detached then: a view
+ * that somebody kept without holding it is empty from then on, and never shows other bytes.
  */
 export class Frames {
   readonly #pool = new BufferPool(FREE_BYTES_MAX);
@@ -19,8 +19,9 @@ export class Frames {
 
   /** Room for a frame of so many bytes, whose content is not defined. */
   take(length: number): Buffer {
-    if (length < FRAME_BYTES_MIN) return Buffer.allocUnsafeSlow(length);
-    const { buffer } = this.#pool.take(Math.ceil(length / STEP_BYTES) * STEP_BYTES);
+    const { buffer } = length < KEPT_BYTES_MIN
+      ? new Uint8Array(length)
+      : this.#pool.take(Math.ceil(length / STEP_BYTES) * STEP_BYTES);
     this.#holds.set(buffer, 0);
     return Buffer.from(buffer, 0, length);
   }
@@ -38,6 +39,7 @@ export class Frames {
     this.#holds.set(buffer, held - 1);
     if (held > 1) return;
     this.#holds.delete(buffer);
-    this.#pool.give(new Uint8Array((buffer as ArrayBuffer).transfer()));
+    const free = new Uint8Array((buffer as ArrayBuffer).transfer());
+    if (free.length >= KEPT_BYTES_MIN) this.#pool.give(free);
   }
 }

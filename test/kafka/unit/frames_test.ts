@@ -19,12 +19,13 @@ Deno.test("a frame is used again when all that is held of it was released, and l
   assertEquals(frames.take(LARGE - 1)[1000], 77, "the same memory");
 });
 
-Deno.test("small frames, and bytes that are of no frame, are left to the collector", () => {
+Deno.test("bytes that are of no frame are left alone, and a frame of which nothing is held too", () => {
   const frames = new Frames();
-  for (const bytes of [frames.take(100), new Uint8Array(LARGE)]) {
-    const { length } = bytes;
-    frames.hold(bytes);
-    frames.release(bytes);
-    assertEquals(bytes.length, length);
-  }
+  const [other, frame] = [new Uint8Array(LARGE), frames.take(100)];
+  frames.hold(other);
+  frames.release(other);
+  assertEquals([other.length, frame.length], [LARGE, 100]);
+  frames.hold(frame);
+  frames.release(frame);
+  assertEquals(frame.length, 0, "small ones are detached like the others");
 });
