@@ -20,13 +20,14 @@ import { SEGMENT_CHANGED, SEGMENT_DESCRIPTOR_BYTES, SEGMENT_WAS_CHANGED } from "
 import { beginCopies, cutActive, endCopies, frozenSegment } from "./copies";
 import { firing } from "./time";
 import { encodeSlice, giveUpEncoding } from "./encode";
+import { cutRemembered, endRememberedCut } from "./remembered_pieces";
 
 let nextSegment: u32 = 0;
 
 /** Freezes the state as it is now. */
 export function beginCut(): i32 {
   if (cutActive || firing()) return Code.State;
-  if (!beginCopies(segments)) return Code.OutOfMemory;
+  if (!cutRemembered() || !beginCopies(segments)) return Code.OutOfMemory;
   for (let s: u32 = 0; s < SEGMENTS; s++) {
     const live = segments + <usize> s * SEGMENT_DESCRIPTOR_BYTES, then = frozenSegment(s);
     store<u8>(then, load<u8>(then, SEGMENT_CHANGED), SEGMENT_WAS_CHANGED);
@@ -57,6 +58,7 @@ export function encodeNext(): i32 {
 /** Ends the cut. Unless the checkpoint was published, its changes go into the next one again. */
 export function endCut(published: bool): void {
   if (!cutActive) return;
+  endRememberedCut(published);
   for (let s: u32 = 0; !published && s < SEGMENTS; s++) {
     const live = segments + <usize> s * SEGMENT_DESCRIPTOR_BYTES;
     store<u8>(

@@ -96,6 +96,8 @@ export enum Reason {
   QuantityRange = 8,
   /** The item belongs to another partition. */
   WrongPartition = 9,
+  /** Another transaction with this item and transaction id was executed before. */
+  IdConflict = 10,
 }
 
 /** How the values of transactions, results and summaries are written. */
@@ -135,6 +137,8 @@ export const KNOWN_ITEMS: u32 = 32;
 export const OUTCOME_REJECTED = 0;
 /** Outcome byte: the transaction succeeded. */
 export const OUTCOME_ACCEPTED = 1;
+/** Outcome byte: this bit beside the outcome, the transaction is a repetition, and the outcome that of the first one. */
+export const OUTCOME_DUPLICATE = 2;
 /** Outcome byte: this bit and the reason, the record is invalid. */
 export const OUTCOME_INVALID = 0x80;
 
@@ -187,7 +191,10 @@ export const CONFIG_MAX_AHEAD_MS: usize = 64; // i64: event.time.max.ahead.ms
 export const CONFIG_ALERT_TOTAL_MIN: usize = 72; // i64: transaction.num.min
 export const CONFIG_ALERT_RATE_MIN: usize = 80; // f64: transaction.failure.rate.min
 export const CONFIG_SECRET: usize = 88; // 16 bytes by chance, new for each instance: where items stand
-export const CONFIG_BYTES: usize = 104;
+export const CONFIG_REMEMBERED_MAX: usize = 104; // u32: transactions that are remembered at the most
+export const CONFIG_REMEMBER_MS: usize = 112; // i64: how long they are remembered, 0 = not at all
+export const CONFIG_LOG_SECRET: usize = 120; // 16 bytes that belong to the log: how they are remembered
+export const CONFIG_BYTES: usize = 136;
 
 // State: offsets. "None" of a time is the smallest i64.
 export const STATE_POSITION: usize = 0; // i64: next offset to fold
@@ -220,7 +227,12 @@ export const INFO_SUMMARIES_FIRED: usize = 88; // summaries fired since init, be
 export const INFO_ALERTS: usize = 96; // summaries written since init
 export const INFO_NEWEST_WINDOW_END: usize = 104; // end of the newest open window in ms, 0 = none open
 export const INFO_PREFIXES: usize = 112; // prefixes in the dictionary
-export const INFO_BYTES: usize = 120;
+export const INFO_REMEMBERED: usize = 120; // transactions that are remembered
+export const INFO_REMEMBERED_BYTES: usize = 128; // pages of them and of their index
+export const INFO_DUPLICATES: usize = 136; // transactions that were repetitions
+export const INFO_REMEMBERED_SINCE: usize = 144; // i64: clock of the oldest piece of them, smallest i64 = none
+export const INFO_REMEMBERED_CLOCK: usize = 152; // i64: clock now, smallest i64 = none
+export const INFO_BYTES: usize = 160;
 
 // A finished output batch: where it is, and how many records it has.
 export const FINISHED_ADDRESS: usize = 0; // u32

@@ -19,12 +19,15 @@ import {
   CONFIG_EVENT_TIME,
   CONFIG_FORMAT,
   CONFIG_INPUT_BYTES,
+  CONFIG_LOG_SECRET,
   CONFIG_MAX_AHEAD_MS,
   CONFIG_MEMORY_PAGES_MAX,
   CONFIG_OUT_OF_ORDER_MS,
   CONFIG_PARTITION,
   CONFIG_PARTITIONER,
   CONFIG_PARTITIONS,
+  CONFIG_REMEMBER_MS,
+  CONFIG_REMEMBERED_MAX,
   CONFIG_RESULT_BYTES,
   CONFIG_SECRET,
   CONFIG_SUMMARY_BYTES,
@@ -37,6 +40,7 @@ import {
   INFO_ALERTS,
   INFO_BYTES,
   INFO_COPY_BYTES,
+  INFO_DUPLICATES,
   INFO_FREE_BYTES,
   INFO_GROWTHS,
   INFO_KEY_BYTES,
@@ -44,6 +48,10 @@ import {
   INFO_NEWEST_WINDOW_END,
   INFO_OPEN_WINDOWS,
   INFO_PREFIXES,
+  INFO_REMEMBERED,
+  INFO_REMEMBERED_BYTES,
+  INFO_REMEMBERED_CLOCK,
+  INFO_REMEMBERED_SINCE,
   INFO_SLOTS,
   INFO_SUMMARIES_FIRED,
   INFO_TABLE_BYTES,
@@ -76,7 +84,7 @@ import {
   segments,
   slotCount,
 } from "./table";
-import { copyCount, initCopies } from "./copies";
+import { copyCount, cutActive, initCopies } from "./copies";
 import { SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 import { accumulatorCount, initWindows, newestWindowEnd, openCount } from "./windows";
 import { config, initState, state } from "./state";
@@ -101,11 +109,28 @@ import { encodedLength, encodedStock } from "./encode";
 import { beginRestore, restoredStock, restoreSlice, restoring } from "./restore";
 import { reserveSegment, segmentArea } from "./work";
 import { lookUp } from "./lookup";
+import { initRemembered, rememberedPages } from "./remembered";
+import {
+  encodedPiece,
+  encodedPieceLength,
+  encodeHeader,
+  encodePiece,
+  firstPiece,
+  markPieces,
+  restoreHeader,
+  restoreIndex,
+  restorePiece,
+} from "./remembered_pieces";
+import { clock, clockOf, duplicates, head, PIECE_SHIFT, tail } from "./remembered_ring";
 import { finishedCount } from "./output";
 
 /** Before and behind every area whose bytes are read in steps of 16. */
 const PADDING: usize = 512;
 const OUT_OF_ORDER_WINDOWS_MAX: i64 = 16384;
+/** About 30 years. */
+const REMEMBER_MS_MAX: i64 = 1 << 40;
+/** More would not fit into the memory. */
+const REMEMBERED_MAX: u32 = 1 << 27;
 
 const info = memory.data(INFO_BYTES, 16);
 const results = memory.data(STREAM_BYTES, 16);
@@ -130,6 +155,9 @@ export function init(): i32 {
   if (windowMs < 0 || outOfOrderMs < 0 || load<i64>(config, CONFIG_MAX_AHEAD_MS) < 0) {
     return Code.Config;
   }
+  const rememberMs = load<i64>(config, CONFIG_REMEMBER_MS);
+  if (rememberMs < 0 || rememberMs > REMEMBER_MS_MAX) return Code.Config;
+  if (load<u32>(config, CONFIG_REMEMBERED_MAX) > REMEMBERED_MAX) return Code.Config;
   if (windowMs && outOfOrderMs / windowMs > OUT_OF_ORDER_WINDOWS_MAX) return Code.Config;
   if (format > 1 || !partitions || load<u32>(config, CONFIG_PARTITION) >= partitions) {
     return Code.Config;
@@ -146,6 +174,14 @@ export function init(): i32 {
   initKeys(load<u64>(config, CONFIG_SECRET), load<u64>(config, CONFIG_SECRET + 8));
   initCopies();
   initTable();
+  if (
+    !initRemembered(
+      load<i64>(config, CONFIG_REMEMBER_MS),
+      load<u32>(config, CONFIG_REMEMBERED_MAX),
+      load<u64>(config, CONFIG_LOG_SECRET),
+      load<u64>(config, CONFIG_LOG_SECRET + 8),
+    )
+  ) return Code.OutOfMemory;
   initState();
   // Open: those that end after the watermark and begin by the largest ts, and one that just became due.
   initWindows(windowMs, windowMs ? <u32> (outOfOrderMs / windowMs) + 4 : 0);
@@ -358,6 +394,52 @@ export function markSegment(segment: u32): void {
   if (segment < SEGMENTS) markChanged(segments + <usize> segment * SEGMENT_DESCRIPTOR_BYTES);
 }
 
+// What is remembered (remembered_pieces.ts) goes into a checkpoint behind the segments, and is restored behind them.
+
+/** First piece that the cut has. */
+export function firstRememberedPiece(): u64 {
+  return firstPiece();
+}
+
+/** Encodes the header of what is remembered into the segment area: its length, or a code below zero. */
+export function encodeRemembered(): i32 {
+  return cutActive ? encodeHeader() : Code.State;
+}
+
+/** Encodes the next piece that no published checkpoint has: More when it did, Done when there is none left. */
+export function encodeRememberedPiece(): i32 {
+  return cutActive ? encodePiece() : Code.State;
+}
+
+/** Piece that was encoded last, and its length. */
+export function rememberedPiece(): u64 {
+  return encodedPiece;
+}
+
+export function rememberedPieceLength(): u32 {
+  return encodedPieceLength;
+}
+
+/** Puts pieces from this one on into the next checkpoint, because the one that had them was not published. */
+export function markRememberedPieces(from: u64): void {
+  markPieces(from);
+}
+
+/** Restores the header of `length` bytes in the segment area; the pieces follow in their order. */
+export function restoreRemembered(length: u32): i32 {
+  return restoreHeader(length);
+}
+
+/** Restores the next piece. */
+export function restoreRememberedPiece(length: u32): i32 {
+  return restorePiece(length);
+}
+
+/** Behind the last piece, until it is Done: More when something is left. */
+export function endRememberedRestore(): i32 {
+  return restoreIndex();
+}
+
 /** Makes room for an encoded segment to restore. */
 export function reserveSegmentBytes(bytes: u32): i32 {
   return reserveSegment(bytes) ? Code.Done : Code.OutOfMemory;
@@ -393,7 +475,7 @@ export function linesPassed(): u64 {
 export function refreshInfo(): void {
   store<u64>(
     info,
-    <u64> tablePageCount * PAGE_BYTES - <u64> copyCount * PAGE_BYTES,
+    <u64> (tablePageCount - copyCount - rememberedPages()) * PAGE_BYTES,
     INFO_TABLE_BYTES,
   );
   store<u64>(info, <u64> windowPageCount * PAGE_BYTES, INFO_WINDOW_BYTES);
@@ -410,4 +492,9 @@ export function refreshInfo(): void {
   store<u64>(info, alerts, INFO_ALERTS);
   store<i64>(info, newestWindowEnd(), INFO_NEWEST_WINDOW_END);
   store<u64>(info, prefixCount, INFO_PREFIXES);
+  store<u64>(info, head - tail, INFO_REMEMBERED);
+  store<u64>(info, <u64> rememberedPages() * PAGE_BYTES, INFO_REMEMBERED_BYTES);
+  store<u64>(info, duplicates, INFO_DUPLICATES);
+  store<i64>(info, head == tail ? clock : clockOf(tail >> PIECE_SHIFT), INFO_REMEMBERED_SINCE);
+  store<i64>(info, clock, INFO_REMEMBERED_CLOCK);
 }

@@ -18,6 +18,7 @@ import {
   EMIT,
   Format,
   KNOWN_ITEMS,
+  OUTCOME_DUPLICATE,
   OUTCOME_INVALID,
   OUTCOMES,
   OUTCOMES_MAX,
@@ -60,6 +61,16 @@ import {
 import { countInvalid, countItem, countOutcomes, setPosition } from "./state";
 import { apply, isRejected } from "./rule";
 import { sample } from "./sample";
+import {
+  CONFLICT,
+  findRemembered,
+  NEW,
+  recall,
+  remember,
+  rememberedGrowthBytes,
+  tendRemembered,
+} from "./remembered";
+import { moveClock, remembers } from "./remembered_ring";
 import { belongsHere } from "./partition";
 import { hasRoom, nextByte, setNextByte } from "./output";
 import { putJsonResult, putTextResult } from "./results";
@@ -141,6 +152,10 @@ export function runBatch(): i32 {
       findAccumulators(end);
       touch(end);
     }
+    if (remembers) {
+      findRemembered(block, end, format);
+      touch(end);
+    }
     end = applyBlock(end);
     if (windowMs) countBlock(end);
     if (flags & EMIT) {
@@ -149,6 +164,7 @@ export function runBatch(): i32 {
     } else if (flags & OUTCOMES) addOutcomes(end);
     if (!(flags & REPLAY)) sample(block, end);
     growOne();
+    if (remembers) tendRemembered(BLOCK_RECORDS);
     if (!left && !broken) finishBatch();
     if (!(flags & REPLAY)) followLog();
     if (stoppedAtNew) {
@@ -174,6 +190,7 @@ function whatFirst(): i32 {
   let bytes = BLOCK_GROWTH_BYTES;
   if (windowMs) bytes += BLOCK_RECORDS * PAGE_BYTES;
   if (cutActive) bytes += (BLOCK_COPIES + 2) * PAGE_BYTES;
+  if (remembers) bytes += rememberedGrowthBytes(BLOCK_RECORDS);
   return growFull() && ensure(bytes) ? Code.Done : Code.OutOfMemory;
 }
 
@@ -249,6 +266,7 @@ function applyBlock(end: usize): usize {
       end = r;
       break;
     }
+    if (remembers) moveClock(load<i64>(r, TIMESTAMP));
     const timestamp = recordTimestamp(load<i64>(r, TIMESTAMP));
     store<i64>(r, timestamp, TIMESTAMP);
     setPosition(baseOffset + <i64> load<u32>(r, OFFSET_DELTA) + 1);
@@ -285,6 +303,20 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
     countInvalid(Reason.WrongPartition);
     return;
   }
+  if (remembers) {
+    const seen = recall(r);
+    if (seen == CONFLICT) {
+      store<u32>(r, Reason.IdConflict, REASON);
+      countInvalid(Reason.IdConflict);
+      return;
+    }
+    if (seen != NEW) {
+      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);
+      store<u32>(r, <u32> slot, SLOT);
+      store<u32>(r, 0, WINDOW);
+      return;
+    }
+  }
   const window = windowMs ? windowFor(load<i64>(r, TS), timestamp, replay) : 0;
   const quantity = load<i64>(r, QUANTITY), before = slot ? stockOf(slot) : ABSENT;
   const after = apply(before == ABSENT ? 0 : before, quantity), succeeded = !isRejected(after);
@@ -298,6 +330,7 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
     accepted++;
     quantitySum += quantity;
   } else rejected++;
+  if (remembers) remember(r, succeeded);
   store<u32>(r, succeeded, SUCCEEDED);
   store<u32>(r, <u32> slot, SLOT);
   store<u32>(r, <u32> window, WINDOW);

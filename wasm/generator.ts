@@ -225,7 +225,7 @@ function put(o: usize, offset: u64, timestamp: i64, item: u32): usize {
   const length = json
     ? putJson(id, timestamp, keyLength, step * 10 + 5)
     : putText(id, timestamp, keyLength, step * 10 + 5);
-  o = openRecord(stream, o, timestamp, key, keyLength, length);
+  o = openRecord(stream, o, timestamp, key, keyLength, length, 1);
   return closeRecord(copyFast(o, value, length));
 }
 

@@ -80,7 +80,7 @@ export function setNextByte(s: usize, p: usize): void {
 
 /**
  * Opens a record of a known size: seals the batch before it if need be, and writes everything up to
- * the value. Returns where the value goes; closeRecord ends it.
+ * the value. Returns where the value goes; behind it go the headers, their number first, or closeRecord.
  */
 @inline
 export function openRecord(
@@ -90,10 +90,11 @@ export function openRecord(
   key: usize,
   keyLength: u32,
   valueLength: u32,
+  headersLength: u32,
 ): usize {
   const batch = <usize> load<u32>(s, BATCH);
   let n = load<u32>(s, RECORDS);
-  if (n && o - batch + keyLength + valueLength + RECORD_OVERHEAD_MAX > batchBytesMax) {
+  if (n && o - batch + keyLength + valueLength + headersLength + RECORD_OVERHEAD_MAX > batchBytesMax) {
     o = sealAt(s, o);
     n = 0;
   }
@@ -106,7 +107,7 @@ export function openRecord(
   // Lengths and deltas are not negative, so their zigzag form is twice the number.
   const body = 1 + unsignedLength(delta) + unsignedLength(n << 1) + unsignedLength(keyLength << 1) +
     keyLength +
-    unsignedLength(valueLength << 1) + valueLength + 1;
+    unsignedLength(valueLength << 1) + valueLength + headersLength;
   o = putUnsigned(o, body << 1);
   store<u8>(o++, 0); // attributes
   o = putUnsigned(o, delta);

@@ -13,7 +13,8 @@ export const VALUE_LENGTH: usize = 52; // u32
 export const SLOT: usize = 56; // u32: slot of the item, 0 = not in the table, or not found yet
 export const WINDOW: usize = 60; // u32: window to count in, 0 = none
 export const REASON: usize = 64; // u32: Reason
-export const SUCCEEDED: usize = 68; // u32: 0 or 1
+export const SUCCEEDED: usize = 68; // u32: 0 or 1, and OUTCOME_DUPLICATE
+export const AHEAD: usize = 68; // u32, before that: address that the next pass needs
 export const START: usize = 72; // u32: address of the record's length varint
 export const LENGTH: usize = 76; // u32: bytes from there
 export const OFFSET_DELTA: usize = 80; // u32
@@ -22,7 +23,8 @@ export const JSON_ID: usize = 84;
 export const JSON_TS: usize = 92;
 export const JSON_QUANTITY: usize = 100;
 export const JSON_ESCAPED: usize = 108; // u32: 1 when the item id was written with escapes
-export const AHEAD: usize = 112; // u32: address that the next pass needs
+export const TRANSACTION_ID: usize = 112; // i64: where transactions are remembered
+export const ITEM_HASH: usize = 120; // u64: the same
 
 /** Reason or outcome of reading one value. */
 @inline

@@ -1,5 +1,6 @@
 // Transaction results, behind the input's bytes: what was canonical stays as it was.
 
+import { OUTCOME_ACCEPTED, OUTCOME_DUPLICATE } from "./contract";
 import { allocate } from "./memory";
 import { copyFast, copyLong, putAscii } from "./integers";
 import { closeRecord, openRecord } from "./output";
@@ -26,6 +27,10 @@ let beforeQuantity: usize = 0;
 let jsonAccepted: usize = 0;
 let jsonRejected: usize = 0;
 
+/** Headers of the result of a repetition: one, `stockflow.duplicate`, without a value. */
+let repeated: usize = 0;
+const REPEATED: u32 = 22;
+
 const TEXT_ACCEPTED: u32 = 5;
 const TEXT_REJECTED: u32 = 6;
 const BEFORE_ID: u32 = 32;
@@ -45,6 +50,10 @@ export function initResults(): void {
   beforeQuantity = constant('","quantity":');
   jsonAccepted = constant('},"success":true}');
   jsonRejected = constant('},"success":false}');
+  repeated = constant("..stockflow.duplicate.");
+  store<u8>(repeated, 2); // one header (zigzag)
+  store<u8>(repeated, 2 * 19, 1); // bytes of its key
+  store<u8>(repeated, 1, 21); // no value
 }
 
 function constant(text: string): usize {
@@ -56,7 +65,9 @@ function constant(text: string): usize {
 /** `value TAB true|false`: a valid text value is canonical. */
 @inline
 export function putTextResult(s: usize, o: usize, r: usize): usize {
-  const succeeded = load<u32>(r, SUCCEEDED), n = load<u32>(r, VALUE_LENGTH);
+  const outcome = load<u32>(r, SUCCEEDED),
+    succeeded = outcome & OUTCOME_ACCEPTED,
+    n = load<u32>(r, VALUE_LENGTH);
   const length = n + (succeeded ? TEXT_ACCEPTED : TEXT_REJECTED);
   o = openRecord(
     s,
@@ -65,23 +76,36 @@ export function putTextResult(s: usize, o: usize, r: usize): usize {
     <usize> load<u32>(r, ID),
     load<u32>(r, ID_LENGTH),
     length,
+    headersLength(outcome),
   );
   o = copyLong(o, <usize> load<u32>(r, VALUE), n);
   store<u64>(o, load<u64>(succeeded ? accepted : rejected));
-  return closeRecord(o + length - n);
+  return close(o + length - n, outcome);
+}
+
+/** Bytes of a result's headers, their number included. */
+@inline
+function headersLength(outcome: u32): u32 {
+  return outcome & OUTCOME_DUPLICATE ? REPEATED : 1;
+}
+
+@inline
+function close(o: usize, outcome: u32): usize {
+  return outcome & OUTCOME_DUPLICATE ? copyFast(o, repeated, REPEATED) : closeRecord(o);
 }
 
 /** `{"transaction":{...},"success":true|false}`: the four fields in their order, canonical. */
 @inline
 export function putJsonResult(s: usize, o: usize, r: usize): usize {
-  const succeeded = load<u32>(r, SUCCEEDED),
+  const outcome = load<u32>(r, SUCCEEDED),
+    succeeded = outcome & OUTCOME_ACCEPTED,
     id = <usize> load<u32>(r, ID),
     n = load<u32>(r, ID_LENGTH);
   const escaped = load<u32>(r, JSON_ESCAPED) != 0;
   const length = JSON_PARTS + load<u32>(r, JSON_ID + 4) + load<u32>(r, JSON_TS + 4) +
     (escaped ? quotedLength(id, n) : n) +
     load<u32>(r, JSON_QUANTITY + 4) + (succeeded ? JSON_ACCEPTED : JSON_REJECTED);
-  o = openRecord(s, o, load<i64>(r, TIMESTAMP), id, n, length);
+  o = openRecord(s, o, load<i64>(r, TIMESTAMP), id, n, length, headersLength(outcome));
   o = copyFast(o, beforeId, BEFORE_ID);
   o = putSpanOf(o, r + JSON_ID);
   o = copyFast(o, beforeTs, BEFORE_TS);
@@ -93,7 +117,7 @@ export function putJsonResult(s: usize, o: usize, r: usize): usize {
   o = succeeded
     ? copyFast(o, jsonAccepted, JSON_ACCEPTED)
     : copyFast(o, jsonRejected, JSON_REJECTED);
-  return closeRecord(o);
+  return close(o, outcome);
 }
 
 @inline

@@ -21,6 +21,7 @@ let wordKey: u64 = 0;
 let factor0: u64 = 1;
 let factor1: u64 = 1;
 let factor2: u64 = 1;
+let pairFactor: u64 = 1;
 /** u64 for the length, then for each 4 bytes of an id. */
 const byteKeys = memory.data(65 * 8, 16);
 
@@ -28,8 +29,7 @@ let stream: u64 = 0;
 let streamKey: u64 = 0;
 
 export function initSecret(secret0: u64, secret1: u64): void {
-  stream = secret0;
-  streamKey = secret1;
+  seedKeys(secret0, secret1);
   wordKey = nextKey();
   factor0 = nextKey() | 1;
   factor1 = nextKey() | 1;
@@ -37,10 +37,17 @@ export function initSecret(secret0: u64, secret1: u64): void {
   for (let i: u32 = 0; i <= WORDS_MAX; i++) {
     store<u64>(byteKeys + (<usize> i << 3), nextKey());
   }
+  pairFactor = nextKey() | 1;
+}
+
+/** From here on nextKey draws from this secret. */
+export function seedKeys(secret0: u64, secret1: u64): void {
+  stream = secret0;
+  streamKey = secret1;
 }
 
 /** SplitMix64 (Steele et al., Fast splittable pseudorandom number generators, 2014), keyed twice. */
-function nextKey(): u64 {
+export function nextKey(): u64 {
   stream += 0x9e3779b97f4a7c15;
   return finish(finish(stream) ^ streamKey);
 }
@@ -54,11 +61,22 @@ function finish(x: u64): u64 {
 /** Place of 8 bytes, in the low 32 bits. */
 @inline
 export function placeOfWord(word: u64): u64 {
+  return mixed(word) >> 32;
+}
+
+/** 64 bits, of which the high 32 are the place and the next ones are as random; of two words together. */
+@inline
+export function placeOfPair(a: u64, b: u64): u64 {
+  return mixed(a * pairFactor + b);
+}
+
+@inline
+function mixed(word: u64): u64 {
   let h = (word ^ wordKey) * factor0;
   h ^= h >> 32;
   h *= factor1;
   h ^= h >> 29;
-  return (h * factor2) >> 32;
+  return h * factor2;
 }
 
 /** Place of an id's bytes, in the low 32 bits. */

@@ -118,7 +118,7 @@ function putSummary(window: usize, a: usize): void {
   const n = putKey(key, codeOf(a));
   const length =
     <u32> ((format == Format.Json ? putJson(window, a, n) : putText(window, a, n)) - value);
-  let o = openRecord(stream, nextByte(stream), largestTimestamp(), key, n, length);
+  let o = openRecord(stream, nextByte(stream), largestTimestamp(), key, n, length, 1);
   memory.copy(o, value, length);
   o = closeRecord(o + length);
   setNextByte(stream, o);

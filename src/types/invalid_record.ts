@@ -14,6 +14,7 @@ const NAMES: Readonly<Record<Reason, string>> = {
   [Reason.ItemIdCharacter]: "item_id_character",
   [Reason.QuantityRange]: "quantity_range",
   [Reason.WrongPartition]: "wrong_partition",
+  [Reason.IdConflict]: "id_conflict",
 };
 
 /** All reasons for which a record can be invalid. */

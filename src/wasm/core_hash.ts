@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "aec93bdcccf1d9718a6e4ad00ef6229caa72bedeb57a6e2f72a172c6f1238175";
+export const CORE_HASH = "9945cbc4373b5c6f331095b87ff895bf3dddf106e03a02e828c24dda773f15d3";

@@ -20,5 +20,10 @@ export function readInfo(view: DataView, at: number): CoreInfo {
     alerts: read(c.INFO_ALERTS),
     newestWindowEnd: read(c.INFO_NEWEST_WINDOW_END),
     prefixes: read(c.INFO_PREFIXES),
+    remembered: read(c.INFO_REMEMBERED),
+    rememberedBytes: read(c.INFO_REMEMBERED_BYTES),
+    duplicates: read(c.INFO_DUPLICATES),
+    rememberedSince: view.getBigInt64(at + c.INFO_REMEMBERED_SINCE, true),
+    rememberedClock: view.getBigInt64(at + c.INFO_REMEMBERED_CLOCK, true),
   };
 }

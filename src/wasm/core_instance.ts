@@ -12,7 +12,9 @@ import type {
   OutputBatch,
 } from "./core_types.ts";
 import type { Chance } from "../types/clock.ts";
+import { writeConfig } from "./core_config.ts";
 import { readInfo } from "./core_info.ts";
+import { RememberedTransactions } from "./core_remembered.ts";
 import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts";
 
 export {
@@ -24,7 +26,12 @@ export {
   SEGMENT_FORMAT,
   SEGMENTS,
 } from "../../wasm/contract.ts";
-export { OUTCOME_ACCEPTED, OUTCOME_INVALID, OUTCOME_REJECTED } from "../../wasm/contract.ts";
+export {
+  OUTCOME_ACCEPTED,
+  OUTCOME_DUPLICATE,
+  OUTCOME_INVALID,
+  OUTCOME_REJECTED,
+} from "../../wasm/contract.ts";
 
 const { Area, Code } = c;
 
@@ -32,15 +39,6 @@ const { Area, Code } = c;
 const UNSEEN = -(2n ** 63n);
 
 const ID_DECODER = new TextDecoder();
-
-const DEFAULTS = {
-  inputBytes: 128 * 1024,
-  resultBytes: 512 * 1024,
-  summaryBytes: 128 * 1024,
-  batchBytesMax: 65_000,
-  copyPagesMax: 4096,
-  memoryPagesMax: 65_535,
-} as const;
 
 /** The core refused an input, or could not go on. */
 export class CoreError extends Error {
@@ -81,6 +79,8 @@ export class Core {
   readonly #core: Exports;
   #bytes!: Uint8Array<ArrayBuffer>;
   #view!: DataView<ArrayBuffer>;
+  /** Transactions that are remembered, to find their repetitions. */
+  readonly remembered: RememberedTransactions;
   /** Sum of the stocks of each segment, as it was encoded or restored last. */
   readonly #stockSums = new BigInt64Array(c.SEGMENTS);
 
@@ -95,9 +95,14 @@ export class Core {
     this.#core = new WebAssembly.Instance(compiled, { env: { abort } })
       .exports as unknown as Exports;
     this.#refresh();
-    this.#configure({ ...DEFAULTS, ...options });
+    writeConfig(this.#view, this.#address(Area.Config), options);
     this.#drawSecret(chance);
     this.#check(this.#core.init(), "Cannot build a partition");
+    this.remembered = new RememberedTransactions(
+      this.#core,
+      (length) => this.#bytesAt(this.#address(Area.Segment), length),
+      (code, what) => this.#check(code, what),
+    );
   }
 
   // Growing the memory detaches its views; the byte length tells.
@@ -114,33 +119,6 @@ export class Core {
 
   #check(code: c.Code, what: string): void {
     if (code < 0) throw new CoreError(code, what);
-  }
-
-  #configure(o: Required<Omit<CoreOptions, "buffers">>): void {
-    const at = this.#address(Area.Config);
-    const v = this.#view;
-    const u32: [number, number][] = [
-      [c.CONFIG_INPUT_BYTES, o.inputBytes],
-      [c.CONFIG_RESULT_BYTES, o.resultBytes],
-      [c.CONFIG_SUMMARY_BYTES, o.summaryBytes],
-      [c.CONFIG_BATCH_BYTES_MAX, o.batchBytesMax],
-      [c.CONFIG_FORMAT, o.format],
-      [c.CONFIG_PARTITIONER, o.partitioner],
-      [c.CONFIG_PARTITION, o.partition],
-      [c.CONFIG_PARTITIONS, o.partitions],
-      [c.CONFIG_EVENT_TIME, o.eventTime ? 1 : 0],
-      [c.CONFIG_COPY_PAGES_MAX, o.copyPagesMax],
-      [c.CONFIG_MEMORY_PAGES_MAX, o.memoryPagesMax],
-    ];
-    for (const [field, value] of u32) v.setUint32(at + field, value, true);
-    const i64: [number, number][] = [
-      [c.CONFIG_WINDOW_MS, o.windowMs],
-      [c.CONFIG_OUT_OF_ORDER_MS, o.outOfOrderMs],
-      [c.CONFIG_MAX_AHEAD_MS, o.maxAheadMs],
-      [c.CONFIG_ALERT_TOTAL_MIN, o.alertTotalMin],
-    ];
-    for (const [field, value] of i64) v.setBigInt64(at + field, BigInt(value), true);
-    v.setFloat64(at + c.CONFIG_ALERT_RATE_MIN, o.alertRateMin, true);
   }
 
   #drawSecret(chance: Chance): void {

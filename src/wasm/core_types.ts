@@ -20,6 +20,8 @@ export interface CoreOptions {
   readonly alertTotalMin: number;
   /** ... and a larger share of failed ones than this. */
   readonly alertRateMin: number;
+  /** Repetitions of a transaction are executed once; not at all by default. */
+  readonly remember?: RememberOptions | undefined;
   /** First size of the input area in bytes; it grows with the batches. */
   readonly inputBytes?: number;
   /** Size of the result area in bytes. */
@@ -34,6 +36,16 @@ export interface CoreOptions {
   readonly memoryPagesMax?: number;
   /** Where buffers for results come from; fresh ones by default. */
   readonly buffers?: BufferPool;
+}
+
+/** How long transactions are remembered, to find their repetitions. */
+export interface RememberOptions {
+  /** By the log's own clock, in ms. */
+  readonly windowMs: number;
+  /** At the most; the oldest ones are forgotten first. */
+  readonly max: number;
+  /** 16 bytes that belong to the log: cores that fold it have the same. */
+  readonly secret: Uint8Array;
 }
 
 /** How a batch is folded. */
@@ -105,6 +117,15 @@ export interface CoreInfo {
   /** ms; 0 = no window is open */
   readonly newestWindowEnd: number;
   readonly prefixes: number;
+  /** Transactions that are remembered. */
+  readonly remembered: number;
+  readonly rememberedBytes: number;
+  /** Transactions that were repetitions. */
+  readonly duplicates: number;
+  /** Clock of the oldest piece of those that are remembered, ms; NO_TIME = none. */
+  readonly rememberedSince: bigint;
+  /** The log's clock, ms; NO_TIME = none. */
+  readonly rememberedClock: bigint;
 }
 
 /** What the compiled core exports; wasm/core.ts documents it. */
@@ -138,6 +159,15 @@ export interface Exports {
   reserveSegmentBytes(bytes: number): c.Code;
   restoreSegment(segment: number, length: number): c.Code;
   restoreSome(): c.Code;
+  firstRememberedPiece(): bigint;
+  encodeRemembered(): number;
+  encodeRememberedPiece(): c.Code;
+  rememberedPiece(): bigint;
+  rememberedPieceLength(): number;
+  markRememberedPieces(from: bigint): void;
+  restoreRemembered(length: number): c.Code;
+  restoreRememberedPiece(length: number): c.Code;
+  endRememberedRestore(): c.Code;
   linesPassed(): bigint;
   find(keys: number): void;
   refreshInfo(): void;

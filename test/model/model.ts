@@ -13,6 +13,7 @@ import {
   type TransactionSummary,
 } from "../../src/types/mod.ts";
 import { encodeUtf8 } from "../../src/types/mod.ts";
+import { RememberedModel, type RememberModelOptions } from "./remembered.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
 const UINT32_MAX = 2 ** 32 - 1;
@@ -29,6 +30,8 @@ export interface ModelOptions {
   readonly maxAheadMs: number;
   readonly alertTotalMin: number;
   readonly alertRateMin: number;
+  /** Repetitions are executed once; not at all by default. */
+  readonly remember?: RememberModelOptions & { readonly secret: Uint8Array };
 }
 
 export interface ModelRecord {
@@ -44,7 +47,12 @@ export interface Counts {
   volume: bigint;
 }
 
-export type Outcome = boolean | Reason;
+export type Outcome = boolean | Reason | Repeated;
+
+/** A repetition, and the outcome of the transaction that it repeats. */
+export interface Repeated {
+  readonly repeats: boolean;
+}
 
 /** A summary that passed the alert filter, and the timestamp of its record. */
 export interface FiredSummary {
@@ -57,7 +65,9 @@ export class Model {
   readonly stock = new Map<string, bigint>();
   /** Open windows by start; per item what was counted. */
   readonly windows = new Map<number, Map<string, Counts>>();
-  readonly results: { key: string; value: string; timestamp: number }[] = [];
+  readonly results: { key: string; value: string; timestamp: number; duplicate?: true }[] = [];
+  /** What is remembered of transactions; null = nothing is. */
+  readonly remembered: RememberedModel | null;
   readonly summaries: FiredSummary[] = [];
   readonly deadLetters: { offset: number; reason: Reason; timestamp: number }[] = [];
   readonly invalid = new Map<Reason, number>();
@@ -76,10 +86,12 @@ export class Model {
 
   constructor(readonly options: ModelOptions) {
     this.#codec = codecOf(options.format);
+    this.remembered = options.remember ? new RememberedModel(options.remember) : null;
   }
 
   /** Folds one record; returns what became of it. */
   fold(record: ModelRecord): Outcome {
+    this.remembered?.move(record.timestamp);
     const timestamp = record.timestamp < 0
       ? this.largestTimestamp ?? 0
       : Math.min(record.timestamp, Number.MAX_SAFE_INTEGER);
@@ -104,10 +116,15 @@ export class Model {
       throw error;
     }
     if (!this.#isHere(t.itemId)) return Reason.WrongPartition;
-    const success = this.#apply(t);
-    this.#count(t, success, timestamp);
+    const seen = this.remembered?.recall(t) ?? null;
+    if (seen === "conflict") return Reason.IdConflict;
+    const success = seen ?? this.#apply(t);
     const value = this.#codec.formatTransactionResult({ transaction: t, success });
-    this.results.push({ key: t.itemId, value, timestamp });
+    const result = { key: t.itemId, value, timestamp };
+    this.results.push(seen === null ? result : { ...result, duplicate: true });
+    if (seen !== null) return { repeats: seen };
+    this.#count(t, success, timestamp);
+    this.remembered?.remember(t, success);
     return success;
   }
 

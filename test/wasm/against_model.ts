@@ -2,13 +2,19 @@
 
 import { assertEquals } from "@std/assert";
 import { BATCH_HEADER_BYTES, codecOf, decodeRecord } from "../../src/types/mod.ts";
-import { OUTCOME_ACCEPTED, OUTCOME_INVALID, OUTCOME_REJECTED } from "../../src/wasm/mod.ts";
+import {
+  OUTCOME_ACCEPTED,
+  OUTCOME_DUPLICATE,
+  OUTCOME_INVALID,
+  OUTCOME_REJECTED,
+} from "../../src/wasm/mod.ts";
 import type { Model, ModelRecord, Outcome } from "../model/model.ts";
 import type { Driver, Written } from "./driver.ts";
 
 /** The byte that the core writes for an outcome of the model. */
 export function outcomeByte(outcome: Outcome): number {
   if (typeof outcome === "number") return OUTCOME_INVALID | outcome;
+  if (typeof outcome === "object") return OUTCOME_DUPLICATE | outcomeByte(outcome.repeats);
   return outcome ? OUTCOME_ACCEPTED : OUTCOME_REJECTED;
 }
 

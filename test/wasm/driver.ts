@@ -32,6 +32,8 @@ export interface Written {
   readonly key: string;
   readonly value: string;
   readonly timestamp: number;
+  /** The result of a repetition. */
+  readonly duplicate?: true;
 }
 
 const random = new FastRandom(seedOfTest());
@@ -94,11 +96,16 @@ export class Driver {
         assertEquals(records.length, batch.records);
         records.forEach((record, i) => {
           assertEquals(record.offset, i);
-          assertEquals(record.headers, []);
+          const duplicate = record.headers.length > 0;
+          assertEquals(
+            record.headers.map(({ key, value }) => [key, value]),
+            duplicate ? [["stockflow.duplicate", null]] : [],
+          );
           list.push({
             key: decodeUtf8(record.key!)!,
             value: decodeUtf8(record.value!)!,
             timestamp: record.timestamp,
+            ...(duplicate ? { duplicate } : {}),
           });
         });
       }

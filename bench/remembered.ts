@@ -1,0 +1,99 @@
+// What safe retries cost: the core's loop with and without them, in turn over the same batches, once the window is full;
+// memory, growth of a checkpoint, and restoring.
+//
+//   deno task bench:remembered [--entries=2000000]
+
+import process from "node:process";
+import { Format, systemChance } from "../src/types/mod.ts";
+import { Core } from "../src/wasm/mod.ts";
+import { compress } from "../src/state/compression.ts";
+import { benchOptions, foldAgain } from "./fold_again.ts";
+import { readOptions } from "./options.ts";
+import { fillItems, makeWorkload } from "./workload.ts";
+
+const { entries } = readOptions("deno task bench:remembered [--entries=2000000]", {
+  entries: 2_000_000,
+});
+const ITEMS = 1_000_000;
+const PER_BATCH = 1000;
+/** The workload's time goes on by so much from batch to batch. */
+const BATCH_MS = 100;
+const GROUP = 20;
+const GROUPS = 30;
+
+const windowMs = entries / PER_BATCH * BATCH_MS;
+const filling = Math.ceil(1.1 * entries / PER_BATCH);
+const batches = makeWorkload({
+  format: Format.Text,
+  items: ITEMS,
+  batches: filling + GROUP * GROUPS,
+  recordsPerBatch: PER_BATCH,
+});
+
+function newCore(remembers: boolean): Core {
+  const remember = {
+    windowMs,
+    max: Math.ceil(1.01 * entries),
+    secret: crypto.getRandomValues(new Uint8Array(16)),
+  };
+  const core = new Core({
+    ...benchOptions(Format.Text, 60_000),
+    ...(remembers ? { remember } : {}),
+  }, systemChance);
+  for (const batch of fillItems(Format.Text, 0, ITEMS, PER_BATCH)) {
+    foldAgain(core, batch, { emit: false });
+  }
+  return core;
+}
+
+/** Nanoseconds of CPU per record of some batches. */
+function fold(core: Core, from: number): number {
+  const start = process.cpuUsage().user;
+  for (let i = from; i < from + GROUP; i++) foldAgain(core, batches[i]!, {});
+  core.discard();
+  return (process.cpuUsage().user - start) * 1e3 / (GROUP * PER_BATCH);
+}
+
+const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+const [without, core] = [newCore(false), newCore(true)];
+for (let i = 0; i < filling; i++) {
+  for (const one of [without, core]) foldAgain(one, batches[i]!, { emit: false });
+}
+const ns: [number, number][] = [];
+for (let group = 0; group < GROUPS; group++) {
+  const from = filling + group * GROUP;
+  const first = group % 2;
+  const a = fold(first ? core : without, from);
+  const b = fold(first ? without : core, from);
+  ns.push(first ? [b, a] : [a, b]);
+}
+const { remembered, rememberedBytes } = core.info;
+console.log(
+  `full loop, text, ${ITEMS} items, ${remembered} transactions remembered: ` +
+    `${median(ns.map(([off]) => off)).toFixed(0)} ns a record without, ` +
+    `+${median(ns.map(([off, on]) => on - off)).toFixed(0)} with (medians of ${GROUPS} pairs)`,
+);
+console.log(
+  `memory, all included: ${(rememberedBytes / remembered).toFixed(1)} B per transaction`,
+);
+
+function checkpoint(): { header: Uint8Array; pieces: Uint8Array[] } {
+  core.cut();
+  const { header } = core.remembered.encode();
+  const pieces: Uint8Array[] = [];
+  for (let next; (next = core.remembered.encodeNext());) pieces.push(next.bytes);
+  while (core.encodeNext());
+  core.endCut(true);
+  return { header, pieces };
+}
+
+const { header, pieces } = checkpoint();
+const from = performance.now();
+const restored = new Core(core.options, systemChance);
+for (const _slice of restored.remembered.restoreInSlices(header, pieces));
+const restoreMs = performance.now() - from;
+console.log(`restored with its index in ${restoreMs.toFixed(0)} ms`);
+for (let i = 0; i < 100; i++) foldAgain(core, batches[i]!, { emit: false });
+const bytes = checkpoint().pieces.reduce((n, piece) => n + compress(piece).length, 0);
+console.log(`100,000 new ones add ${(bytes / 1e6).toFixed(2)} MB to the next checkpoint`);

@@ -1,0 +1,276 @@
+// Where a remembered transaction stands in the ring. The index is no state: it is built anew from the ring.
+//
+// Lines of 64 bytes, probed linearly, each with room for 12:
+//   0 low 32 bits of the number u32 x 12, 48 tag u8 x 12,
+//   60 low 32 bits of the newest number that found the line full, and went on to the next one, u32
+// What is forgotten need not be taken out: its number no longer lives, and its room is free for the next one. As numbers
+// wrap after 2^32, lines are swept in turn long before.
+//
+// An index that is too small, or much too large, is followed by another: new ones go into that, and those in the old
+// one follow in the order of the ring, some after each block. Meanwhile both are searched. Pages of lines are
+// taken when they are needed.
+
+import { Code, PAGE_BYTES } from "./contract";
+import { head, idAt, itemAt, lives, numberOf, rememberedMax, tail } from "./remembered_ring";
+import { OUTCOME_BITS } from "./remembered_keys";
+import { placeOfPair } from "./secret";
+import { blockShift, ensure, freeBlock, freeTablePage, takeBlock, takeTablePage } from "./memory";
+
+const LINE_BYTES: u32 = 64;
+const ROOM: u32 = 12;
+const TAGS: usize = 48;
+const PASSED: usize = 60;
+const TAG_MASK: u32 = (1 << ROOM) - 1;
+const LINES_PER_PAGE: u32 = 256;
+const LINES_MIN: u32 = 256;
+/** Twice the entries that a line has on average, when the index is full. */
+const TWICE_PER_LINE: u64 = 18;
+/** Entries that follow into the new index after a block: all have, long before that is full. */
+const MOVES: u32 = 512;
+
+// An index: 0 lines u32, 4 directory of its pages u32, 0 = it is not there yet.
+const LINES: usize = 0;
+const DIRECTORY: usize = 4;
+const current = memory.data(8, 8);
+const old = memory.data(8, 8);
+let linesMax: u32 = 0;
+export let indexPages: u32 = 0;
+/** Number of the next entry that follows, and behind the last one. */
+let moving: u64 = 0;
+let movingEnd: u64 = 0;
+let swept: u32 = 0;
+
+/** False without memory. */
+export function initIndex(): bool {
+  memory.fill(current, 0, 8);
+  memory.fill(old, 0, 8);
+  linesMax = max(LINES_MIN, <u32> (2 * rememberedMax() / TWICE_PER_LINE) + 1);
+  return open(current, LINES_MIN);
+}
+
+function directoryBytes(lines: u32): u32 {
+  return ((lines + LINES_PER_PAGE - 1) / LINES_PER_PAGE) << 2;
+}
+
+function open(index: usize, lines: u32): bool {
+  const bytes = directoryBytes(lines), shift = blockShift(bytes);
+  if (!ensure((<usize> 1 << shift) + 4 * PAGE_BYTES)) return false;
+  const directory = takeBlock(shift);
+  memory.fill(directory, 0, bytes);
+  store<u32>(index, lines, LINES);
+  store<u32>(index, <u32> directory, DIRECTORY);
+  return true;
+}
+
+function close(index: usize): void {
+  const bytes = directoryBytes(load<u32>(index, LINES)),
+    directory = <usize> load<u32>(index, DIRECTORY);
+  for (let at = directory; at < directory + bytes; at += 4) {
+    const page = load<u32>(at);
+    if (!page) continue;
+    freeTablePage(<usize> page);
+    indexPages--;
+  }
+  freeBlock(directory, blockShift(bytes));
+  memory.fill(index, 0, 8);
+}
+
+/** The hash by which an entry is placed: its line by the high 32 bits, its tag by the next 8. */
+@inline
+export function placeHash(id: i64, item: u64): u64 {
+  return placeOfPair(<u64> id, item & ~OUTCOME_BITS);
+}
+
+@inline
+function homeLine(index: usize, hash: u64): u32 {
+  return <u32> ((hash >> 32) * <u64> load<u32>(index, LINES) >> 32);
+}
+
+/** Address of a line; 0 when its page is not there: the line is empty then. */
+@inline
+function lineAt(index: usize, line: u32): usize {
+  const page = load<u32>(<usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2));
+  return page ? <usize> page + <usize> (line % LINES_PER_PAGE * LINE_BYTES) : 0;
+}
+
+/** The line where a search begins, 0 when there is none yet. */
+@inline
+export function lineOf(hash: u64): usize {
+  return lineAt(current, homeLine(current, hash));
+}
+
+/** Number of the remembered transaction with this identity, or 0. */
+@inline
+export function search(id: i64, item: u64, hash: u64): u64 {
+  const n = searchIn(current, id, item, hash);
+  return n || !load<u32>(old, LINES) ? n : searchIn(old, id, item, hash);
+}
+
+@inline
+function searchIn(index: usize, id: i64, item: u64, hash: u64): u64 {
+  const line = homeLine(index, hash), p = lineAt(index, line);
+  if (!p) return 0;
+  const hits = hitsIn(p, hash);
+  if (!hits && !lives(load<u32>(p, PASSED))) return 0;
+  return searchOn(index, line, hits, id, item, hash);
+}
+
+/** The entries of a line that have the hash's tag, one bit for each. */
+@inline
+function hitsIn(p: usize, hash: u64): u32 {
+  return <u32> i8x16.bitmask(i8x16.eq(v128.load(p, TAGS), i8x16.splat(<i8> (hash >> 24)))) & TAG_MASK;
+}
+
+/** Goes on from a line that has entries with the tag, or that was full. */
+function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, hash: u64): u64 {
+  const lines = load<u32>(index, LINES);
+  let p = lineAt(index, line);
+  while (true) {
+    for (; hits; hits &= hits - 1) {
+      const low = load<u32>(p + (<usize> ctz(hits) << 2));
+      if (!lives(low)) continue;
+      const n = numberOf(low);
+      if (load<i64>(idAt(n)) == id && !((load<u64>(itemAt(n)) ^ item) & ~OUTCOME_BITS)) return n;
+    }
+    if (!lives(load<u32>(p, PASSED))) return 0;
+    if (++line == lines) line = 0;
+    p = lineAt(index, line);
+    if (!p) return 0;
+    hits = hitsIn(p, hash);
+  }
+}
+
+/** Adds an entry, which the ring has; the caller has called ensure. */
+@inline
+export function add(n: u64, hash: u64): void {
+  addTo(current, <u32> n, hash);
+}
+
+function addTo(index: usize, n: u32, hash: u64): void {
+  const lines = load<u32>(index, LINES);
+  let line = homeLine(index, hash);
+  while (true) {
+    let p = lineAt(index, line);
+    if (!p) p = addPage(index, line);
+    const free = freeIn(p);
+    if (free) {
+      const i = <usize> ctz(free);
+      store<u32>(p + (i << 2), n);
+      store<u8>(p + i, <u8> (hash >> 24), TAGS);
+      return;
+    }
+    const passed = load<u32>(p, PASSED), newest = <u32> (head - 1);
+    // The newer one of both is forgotten later.
+    if (!lives(passed) || newest - passed > newest - n) store<u32>(p, n, PASSED);
+    if (++line == lines) line = 0;
+  }
+}
+
+/** The entries of a line that no longer live, one bit for each. */
+@inline
+function freeIn(p: usize): u32 {
+  const newest = i32x4.splat(<i32> (head - 1)), count = i32x4.splat(<i32> (head - tail));
+  return deadIn(v128.load(p), newest, count) | (deadIn(v128.load(p, 16), newest, count) << 4) |
+    (deadIn(v128.load(p, 32), newest, count) << 8);
+}
+
+@inline
+function deadIn(numbers: v128, newest: v128, count: v128): u32 {
+  return <u32> i32x4.bitmask(i32x4.ge_u(i32x4.sub(newest, numbers), count));
+}
+
+function addPage(index: usize, line: u32): usize {
+  const page = takeTablePage();
+  memory.fill(page, 0, PAGE_BYTES);
+  indexPages++;
+  const at = <usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2);
+  store<u32>(at, <u32> page);
+  return lineAt(index, line);
+}
+
+/** Bytes that must be free before a block of so many records. */
+@inline
+export function indexGrowthBytes(records: u32): usize {
+  return (records + MOVES) * PAGE_BYTES;
+}
+
+/** Work after a block: lets entries follow, or begins another index, and sweeps a line. */
+export function tendIndex(blockRecords: u32): void {
+  if (load<u32>(old, LINES)) follow(MOVES);
+  else resize(blockRecords);
+  sweep();
+}
+
+function resize(blockRecords: u32): void {
+  const lines = load<u32>(current, LINES), count = head - tail;
+  const room = <u64> lines * TWICE_PER_LINE / 2;
+  let wanted = lines;
+  // By a quarter: half of it would be empty on average if it doubled.
+  if (count + 2 * blockRecords > room) wanted = min(lines + lines / 4, linesMax);
+  else if (lines > LINES_MIN && count < room / 4) wanted = max(lines / 2, LINES_MIN);
+  if (wanted == lines) return;
+  memory.copy(old, current, 8);
+  if (!open(current, wanted)) {
+    memory.copy(current, old, 8);
+    memory.fill(old, 0, 8);
+    return;
+  }
+  moving = tail;
+  movingEnd = head;
+  swept = 0;
+}
+
+/** Lets so many entries follow into the new index. */
+function follow(count: u32): void {
+  moving = max(moving, tail);
+  const end = min(moving + count, movingEnd);
+  let sum: u32 = 0;
+  // The lines of all of them are loaded together.
+  for (let n = moving; n < end; n++) {
+    sum += load<u32>(lineOf(placeHash(load<i64>(idAt(n)), load<u64>(itemAt(n)))));
+  }
+  touched += sum;
+  for (; moving < end; moving++) {
+    addTo(current, <u32> moving, placeHash(load<i64>(idAt(moving)), load<u64>(itemAt(moving))));
+  }
+  if (moving >= movingEnd) close(old);
+}
+
+/** Loads that only warm the cache end up here, so that the compiler keeps them. */
+let touched: u32 = 0;
+
+/** Numbers of a line that no longer live are set to one that will not live for the longest time. */
+function sweep(): void {
+  const p = lineAt(current, swept);
+  if (++swept == load<u32>(current, LINES)) swept = 0;
+  if (!p) return;
+  for (let i: usize = 0; i < ROOM; i++) forget(p + (i << 2));
+  forget(p + PASSED);
+}
+
+@inline
+function forget(at: usize): void {
+  if (!lives(load<u32>(at))) store<u32>(at, <u32> (tail - 1));
+}
+
+// ---- restore ----
+
+/** Begins to build the index from the ring; buildIndex does it. False without memory. */
+export function beginBuild(): bool {
+  const wanted = max(LINES_MIN, min(<u32> (2 * (head - tail) / TWICE_PER_LINE) + LINES_MIN, linesMax));
+  close(current);
+  if (!open(current, wanted)) return false;
+  moving = tail;
+  movingEnd = head;
+  return true;
+}
+
+/** Adds a slice: More when something is left, else Done. */
+export function buildIndex(slice: u32): i32 {
+  const end = min(moving + slice, movingEnd);
+  for (; moving < end; moving++) {
+    if (!(moving & 63) && !ensure(indexGrowthBytes(64))) return Code.OutOfMemory;
+    addTo(current, <u32> moving, placeHash(load<i64>(idAt(moving)), load<u64>(itemAt(moving))));
+  }
+  return moving < movingEnd ? Code.More : Code.Done;
+}
