@@ -35,6 +35,8 @@ const current = memory.data(8, 8);
 const old = memory.data(8, 8);
 let linesMax: u32 = 0;
 export let indexPages: u32 = 0;
+/** Pages of the current one that were not needed yet. */
+let missing: u32 = 0;
 /** Number of the next entry that follows, and behind the last one. */
 let moving: u64 = 0;
 let movingEnd: u64 = 0;
@@ -59,6 +61,7 @@ function open(index: usize, lines: u32): bool {
   memory.fill(directory, 0, bytes);
   store<u32>(index, lines, LINES);
   store<u32>(index, <u32> directory, DIRECTORY);
+  missing = bytes >> 2;
   return true;
 }
 
@@ -183,6 +186,7 @@ function addPage(index: usize, line: u32): usize {
   const page = takeTablePage();
   memory.fill(page, 0, PAGE_BYTES);
   indexPages++;
+  missing--;
   const at = <usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2);
   store<u32>(at, <u32> page);
   return lineAt(index, line);
@@ -191,7 +195,7 @@ function addPage(index: usize, line: u32): usize {
 /** Bytes that must be free before a block of so many records. */
 @inline
 export function indexGrowthBytes(records: u32): usize {
-  return (records + MOVES) * PAGE_BYTES;
+  return min(records + MOVES, missing) * PAGE_BYTES;
 }
 
 /** Work after a block: lets entries follow, or begins another index, and sweeps a line. */

@@ -158,6 +158,7 @@ function expire(): void {
  * first one that has it.
  */
 function nextExpiry(): i64 {
+  if (tail == head) return i64.MAX_VALUE;
   for (let piece = tail >> PIECE_SHIFT; piece << PIECE_SHIFT < head; piece++) {
     const last = clockOf(piece);
     if (last != NONE) return last + windowMs;

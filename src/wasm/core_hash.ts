@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "9945cbc4373b5c6f331095b87ff895bf3dddf106e03a02e828c24dda773f15d3";
+export const CORE_HASH = "c17a115863e495e44d1563f25fafaef49d8c99d5fb44e2f72ec959c10bbda3a6";

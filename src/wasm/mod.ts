@@ -17,6 +17,7 @@ export type {
   FoldOptions,
   Output,
   OutputBatch,
+  RememberOptions,
 } from "./core_types.ts";
 export * from "./state_scalars.ts";
 export { CORE_HASH } from "./core_hash.ts";

@@ -3,7 +3,7 @@
 
 import fc from "fast-check";
 import { BATCH_HEADER_BYTES, Format } from "../../src/types/mod.ts";
-import { Code, CoreError } from "../../src/wasm/mod.ts";
+import { Code, CoreError, type RememberOptions } from "../../src/wasm/mod.ts";
 import { recordValue } from "../model/arbitraries.ts";
 import { FastRandom } from "../../tools/kit/random.ts";
 import { CanaryError, GUARDED_RECORDS_MAX, type GuardedOptions } from "./guarded_core.ts";
@@ -137,6 +137,15 @@ function baseOffsetOf(random: FastRandom, position: bigint): bigint {
   return position;
 }
 
+/** Mostly few, so that many are forgotten. */
+function rememberOf(random: FastRandom): RememberOptions {
+  return {
+    windowMs: random.pick([1, 1000, 60_000, 2 ** 40]),
+    max: random.pick([1, 3, 50, 5000]),
+    secret: Uint8Array.from({ length: 16 }, () => random.below(256)),
+  };
+}
+
 function optionsOf(random: FastRandom, tight: boolean): GuardedOptions {
   const windowMs = random.pick([0, 60_000, 60_000, 3_600_000]);
   const batchBytesMax = random.pick([1085, 4000, 20_000]);
@@ -159,5 +168,6 @@ function optionsOf(random: FastRandom, tight: boolean): GuardedOptions {
     batchBytesMax,
     copyPagesMax: random.pick([192, 200, 4096]),
     memoryPagesMax: tight ? 36 + random.below(24) : 2000,
+    ...(random.oneIn(3) ? { remember: rememberOf(random) } : {}),
   };
 }

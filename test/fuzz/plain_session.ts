@@ -8,6 +8,7 @@ import {
   Code,
   type Core,
   OUTCOME_ACCEPTED,
+  OUTCOME_DUPLICATE,
   OUTCOME_INVALID,
   OUTCOME_REJECTED,
   type OutputBatch,
@@ -112,7 +113,12 @@ export class PlainSession implements Session {
       }
     }
     const results = written.results.reduce((n, b) => n + b.records, 0);
-    assertEquals(results, accepted + rejected, "one result per valid record");
+    const repeated = [OUTCOME_ACCEPTED, OUTCOME_REJECTED].reduce(
+      (n, outcome) => n + (counts.get(OUTCOME_DUPLICATE | outcome) ?? 0),
+      0,
+    );
+    this.tally.count("outcomes", "repetitions", repeated);
+    assertEquals(results, accepted + rejected + repeated, "one result per valid record");
     for (const { bytes } of [...written.results, ...written.summaries]) assert(isIntact(bytes));
     assert(after.position >= before.position, "the position went back");
     const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);

@@ -69,7 +69,7 @@ function expectedOf(inputTopic: string): Expected {
     const model = models[partition]!;
     const offset = model.position;
     const outcome = model.fold({ offset, timestamp, value });
-    if (typeof outcome === "boolean") return;
+    if (typeof outcome !== "number") return;
     const about = { topic: inputTopic, partition, offset, timestamp, reason: reasonName(outcome) };
     const headers = Object.entries(about).map(([name, of]) => ({
       key: `stockflow.${name}`,

@@ -31,7 +31,7 @@ export interface ModelOptions {
   readonly alertTotalMin: number;
   readonly alertRateMin: number;
   /** Repetitions are executed once; not at all by default. */
-  readonly remember?: RememberModelOptions & { readonly secret: Uint8Array };
+  readonly remember?: (RememberModelOptions & { readonly secret: Uint8Array }) | undefined;
 }
 
 export interface ModelRecord {

@@ -242,6 +242,29 @@ Deno.test("one timestamp of a far year does not empty what is remembered", () =>
   assertEquals(driver.core.info.rememberedClock, clock);
 });
 
+Deno.test("when all are forgotten it goes on with the next one", () => {
+  const options = optionsOf(100, 1000);
+  const driver = new Driver(options);
+  const model = new Model(options);
+  const record = (timestamp: number, id: number): RawRecord => ({
+    timestamp,
+    key: null,
+    value: encodeUtf8(`${id}\t1\titem\t1`),
+  });
+  for (let round = 0; round < 3; round++) {
+    const at = 1000 * round;
+    foldBoth(driver, model, [record(at, 1), record(at, 1), record(at + 1, 2)]);
+    // The clock goes on by a 64th of the window at a time: 101 ms take as many records.
+    const pause = Array.from(
+      { length: 300 },
+      () => ({ timestamp: at + 999, key: null, value: null }),
+    );
+    foldBoth(driver, model, pause);
+    assertEquals(driver.core.info.remembered, 0);
+    assertRemembers(driver, model);
+  }
+});
+
 Deno.test("bytes that are not what is remembered are refused", () => {
   const options = optionsOf(10_000_000, 3000);
   const traffic = new Traffic(new Random(seedOfTest()), Format.Text, 100);
