@@ -3,7 +3,7 @@ import { codecOf, encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types
 import { Code, CoreError, Format } from "../../src/wasm/mod.ts";
 import type { RawRecord } from "../model/arbitraries.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
-import { Random, seedOfTest, timesOfTest } from "../model/random.ts";
+import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { assertSame, outcomeByte } from "./against_model.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
