@@ -94,7 +94,9 @@ export function openRecord(
 ): usize {
   const batch = <usize> load<u32>(s, BATCH);
   let n = load<u32>(s, RECORDS);
-  if (n && o - batch + keyLength + valueLength + headersLength + RECORD_OVERHEAD_MAX > batchBytesMax) {
+  if (
+    n && o - batch + keyLength + valueLength + headersLength + RECORD_OVERHEAD_MAX > batchBytesMax
+  ) {
     o = sealAt(s, o);
     n = 0;
   }

@@ -21,8 +21,8 @@ import {
   indexGrowthBytes,
   indexPages,
   initIndex,
-  placeHash,
   lineOf,
+  placeHash,
   search,
   tendIndex,
 } from "./remembered_index";

@@ -92,7 +92,9 @@ function homeLine(index: usize, hash: u64): u32 {
 /** Address of a line; 0 when its page is not there: the line is empty then. */
 @inline
 function lineAt(index: usize, line: u32): usize {
-  const page = load<u32>(<usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2));
+  const page = load<u32>(
+    <usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2),
+  );
   return page ? <usize> page + <usize> (line % LINES_PER_PAGE * LINE_BYTES) : 0;
 }
 
@@ -121,7 +123,8 @@ function searchIn(index: usize, id: i64, item: u64, hash: u64): u64 {
 /** The entries of a line that have the hash's tag, one bit for each. */
 @inline
 function hitsIn(p: usize, hash: u64): u32 {
-  return <u32> i8x16.bitmask(i8x16.eq(v128.load(p, TAGS), i8x16.splat(<i8> (hash >> 24)))) & TAG_MASK;
+  return <u32> i8x16.bitmask(i8x16.eq(v128.load(p, TAGS), i8x16.splat(<i8> (hash >> 24)))) &
+    TAG_MASK;
 }
 
 /** Goes on from a line that has entries with the tag, or that was full. */
@@ -261,7 +264,10 @@ function forget(at: usize): void {
 
 /** Begins to build the index from the ring; buildIndex does it. False without memory. */
 export function beginBuild(): bool {
-  const wanted = max(LINES_MIN, min(<u32> (2 * (head - tail) / TWICE_PER_LINE) + LINES_MIN, linesMax));
+  const wanted = max(
+    LINES_MIN,
+    min(<u32> (2 * (head - tail) / TWICE_PER_LINE) + LINES_MIN, linesMax),
+  );
   close(current);
   if (!open(current, wanted)) return false;
   moving = tail;

@@ -98,7 +98,9 @@ export function encodePiece(): i32 {
   const first = nextPiece << PIECE_SHIFT;
   if (!remembers || first >= cutHead) return Code.Done;
   const count = min(PIECE, cutHead - first);
-  if (!reserveSegment(PIECE_HEADER_BYTES_MAX + <usize> (PIECE * ENTRY_BYTES))) return Code.OutOfMemory;
+  if (!reserveSegment(PIECE_HEADER_BYTES_MAX + <usize> (PIECE * ENTRY_BYTES))) {
+    return Code.OutOfMemory;
+  }
   readDirectory(cutDirectory);
   const last = clockOf(nextPiece);
   let o = putUnsigned(putUnsigned(segmentArea, last == NONE ? 0 : <u64> last + 1), count);
