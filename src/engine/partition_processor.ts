@@ -47,6 +47,12 @@ export interface OutputTopics {
 /** Is told what became of records that were folded just now. */
 export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint8Array) => void;
 
+/** Who wants to know the outcome of every record. */
+export interface OutcomeListener {
+  /** Null: nobody, and outcomes are not even kept. */
+  readonly onOutcomes: OnOutcomes | null;
+}
+
 /** What a partition has ready to be committed. */
 export interface PendingTransactions extends Pending {
   readonly results: readonly Uint8Array<ArrayBuffer>[];
@@ -112,7 +118,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     committed: CommittedPosition,
     /** Hash of the fold parameters, for the committed position. */
     readonly parameters: string,
-    readonly onOutcomes: OnOutcomes | null,
+    readonly onOutcomes: OutcomeListener["onOutcomes"],
     /** Reports records that belong elsewhere, and stops over many of them; null: they are reported like others. */
     readonly strays: StrayGuard | null = null,
   ) {

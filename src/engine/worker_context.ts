@@ -7,7 +7,7 @@ import type { OnProgress } from "./progress.ts";
 import type { StateMemory } from "./state_memory.ts";
 import type { PendingLimits } from "./committer.ts";
 import type { Partition } from "./partition.ts";
-import type { OnOutcomes, OutputTopics } from "./partition_processor.ts";
+import type { OutcomeListener, OutputTopics } from "./partition_processor.ts";
 
 /** Timing and limits, from the parameters. */
 export interface JobSettings {
@@ -26,7 +26,7 @@ export interface JobSettings {
 }
 
 /** What a transaction worker needs of its surroundings, in whatever thread it runs. */
-export interface WorkerContext {
+export interface WorkerContext extends OutcomeListener {
   readonly settings: JobSettings;
   readonly log: Log;
   readonly store: CheckpointStore;
@@ -49,8 +49,6 @@ export interface WorkerContext {
   readonly holdsBack: boolean;
   readonly clock: Clock;
   readonly chance: Chance;
-  /** Is told the outcome of every record; null if nobody wants to know. */
-  readonly onOutcomes: OnOutcomes | null;
   /** Is told what the worker is busy with. */
   onStep?(step: "waiting" | "recovering" | "folding", partition: number): void;
   /** Is told how far works have come that can take long. */

@@ -15,14 +15,15 @@
 import type { ConsumableLog, ConsumerSpec, TopicConsumer } from "./consumer.ts";
 import { EmbeddedConsumer } from "./embedded_consumer.ts";
 import {
-  assertThat,
-  type Chance,
-  type Clock,
-  Deadlines,
-  type NewRecord,
-  randomId,
-} from "../types/mod.ts";
-import { NO_TIME } from "../wasm/mod.ts";
+  createLog,
+  createTopic,
+  type EmbeddedLogOptions,
+  FORMAT_VERSION,
+  type Identity,
+  readInputs,
+  readOthers,
+} from "./embedded_topics.ts";
+import { assertThat, Deadlines, type NewRecord } from "../types/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
 import type { Kv } from "../kv/kv.ts";
 import { LIST_BATCHES, LogWriter, type RetentionLimits } from "./log_writer.ts";
@@ -36,7 +37,6 @@ import {
   ofTopic,
   type ReadAnswer,
   type ReadOptions,
-  type Restoration,
   type RestoredFrom,
 } from "./port.ts";
 import type { AppendableLog } from "./capabilities.ts";
@@ -45,24 +45,8 @@ import { TopicPartition } from "./topic_partition.ts";
 import { NoRoomError } from "../kv/mod.ts";
 import type { AppendOptions } from "./write_queue.ts";
 
-const FORMAT_VERSION = 1;
 /** How often a write is tried again for which the disk had no room. */
 const ROOM_LOOK_MS = 250;
-
-export interface EmbeddedLogOptions {
-  /** Partitions by topic; a topic keeps the number that it was created with. */
-  readonly topics: Readonly<Record<string, number>>;
-  /** Topics that are claimed and committed; they are among the topics. */
-  readonly inputs: readonly string[];
-  /** Creates the log with partitions of this topic that begin at the positions of a savepoint. */
-  readonly restore?: { readonly topic: string; readonly restoration: Restoration };
-  /** Inputs whose records are computed: nobody appends to them, so their commits wait when appends are refused. */
-  readonly computed?: readonly string[];
-  /** Why nothing may be appended now, such as a disk that is nearly full; null = it may. */
-  readonly refusal?: () => string | null;
-  readonly clock: Clock;
-  readonly chance: Chance;
-}
 
 /** What is wrong with a log that was opened, and what to do. */
 export class LogFormatError extends Error {
@@ -76,12 +60,6 @@ export class LogExistsError extends Error {
   constructor(readonly restoredFrom: RestoredFrom | null) {
     super("There is a log already");
   }
-}
-
-interface Identity {
-  readonly version: number;
-  readonly id: string;
-  readonly restoredFrom?: RestoredFrom;
 }
 
 export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLog {
@@ -119,7 +97,7 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     const commits = await MarkedCommits.open(kv, options);
     let { value: identity } = await kv.get<Identity>(["log"]);
     if (identity && options.restore) throw new LogExistsError(identity.restoredFrom ?? null);
-    if (!identity) identity = await create(commits, options);
+    if (!identity) identity = await createLog(commits, options);
     if (identity.version !== FORMAT_VERSION) {
       throw new LogFormatError(
         `The log is of format ${identity.version}; this program reads format ${FORMAT_VERSION}`,
@@ -380,76 +358,6 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     await this.#writer.close();
     this.#deadlines.close();
     this.kv.close();
-  }
-}
-
-/** Adds the topics of other jobs on the log: they can be looked into, and old records of their outputs are removed. */
-async function readOthers(kv: Kv, topics: Map<string, TopicPartition[]>): Promise<void> {
-  for await (const { key, value } of kv.list<{ partitions: number }>({ prefix: ["topic"] })) {
-    const topic = key[1] as string;
-    if (topics.has(topic)) continue;
-    const all = Array.from({ length: value.partitions }, (_, p) => new TopicPartition(topic, p));
-    topics.set(topic, all);
-  }
-}
-
-/** The topics that have positions; an output that becomes an input gets them, at its first record. */
-async function readInputs(
-  kv: Kv,
-  commits: MarkedCommits,
-  topics: ReadonlyMap<string, readonly TopicPartition[]>,
-  options: EmbeddedLogOptions,
-): Promise<string[]> {
-  const inputs: string[] = [];
-  for (const [topic, { length }] of topics) {
-    const { value } = await kv.get(["committed", topic, 0]);
-    if (!value && !options.inputs.includes(topic)) continue;
-    inputs.push(topic);
-    if (value) continue;
-    const starts = await Promise.all(
-      Array.from({ length }, (_, p) => kv.get<number>(["start", topic, p])),
-    );
-    await commits.commit((atomic) => {
-      for (const [p, { value: start }] of starts.entries()) {
-        const offset = start ?? 0;
-        atomic.set(["committed", topic, p], { ...FIRST, offset, start: offset });
-      }
-    });
-  }
-  return inputs;
-}
-
-/** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
-async function create(commits: MarkedCommits, options: EmbeddedLogOptions): Promise<Identity> {
-  const { restore } = options;
-  const id = randomId(options.chance);
-  const identity: Identity = restore
-    ? { version: FORMAT_VERSION, id, restoredFrom: restore.restoration.from }
-    : { version: FORMAT_VERSION, id };
-  await commits.commit((atomic) => {
-    atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
-    for (const topic of Object.keys(options.topics)) createTopic(atomic, topic, options);
-  });
-  return identity;
-}
-
-const FIRST: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
-
-/** Adds a topic to a commit; an input has its positions from the beginning. */
-function createTopic(
-  atomic: Deno.AtomicOperation,
-  topic: string,
-  { topics, inputs, restore }: EmbeddedLogOptions,
-): void {
-  const partitions = topics[topic]!;
-  atomic.set(["topic", topic], { partitions });
-  if (!inputs.includes(topic)) return;
-  for (let p = 0; p < partitions; p++) {
-    const restored = topic === restore?.topic ? restore.restoration.positions[p] : undefined;
-    atomic.set(["committed", topic, p], restored ?? FIRST);
-    if (!restored) continue;
-    // Offsets go on behind the savepoint's, so that its checkpoints are of this log's past.
-    atomic.set(["start", topic, p], restored.offset).set(["end", topic, p], restored.offset);
   }
 }
 

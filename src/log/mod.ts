@@ -9,6 +9,7 @@
 // them in batches and commits positions together with outputs.
 
 export * from "./port.ts";
+export type { EmbeddedLogOptions } from "./embedded_topics.ts";
 export * from "./consumer.ts";
 export * from "./source.ts";
 export * from "./capabilities.ts";
@@ -16,12 +17,7 @@ export { PlainLog, PlainSession } from "./plain.ts";
 export { ForwardingLog, ForwardingSession } from "./forwarding.ts";
 export type { ThreadedLog } from "./threaded_log.ts";
 export * from "./calls.ts";
-export {
-  EmbeddedLog,
-  type EmbeddedLogOptions,
-  LogExistsError,
-  LogFormatError,
-} from "./embedded_log.ts";
+export { EmbeddedLog, LogExistsError, LogFormatError } from "./embedded_log.ts";
 export type { GeneratorFacts, GeneratorSpan } from "./generator_facts.ts";
 export { GeneratorLog } from "./generator_log.ts";
 export type { RetentionLimits } from "./log_writer.ts";

@@ -161,6 +161,10 @@ export class Pipeline {
       clock,
       chance,
       queryWaiters: gateway?.queryWaiters ?? null,
+      onOutcomes: gateway && transactionLog === embedded
+        ? (partition, first, outcomes) =>
+          gateway.transactionWaiters.deliver(partition, first, outcomes)
+        : null,
     };
     return { files, context, gateway, embedded, surroundings };
   }
@@ -168,7 +172,6 @@ export class Pipeline {
   async #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {
     const { params, wiring } = this;
     const posted = gateway !== null && context.transactionLog === embedded;
-    const { transactionWaiters } = gateway ?? {};
     const { core: { partitions }, store } = context;
     const isPosted = posted && wiring.transactions.feed === undefined;
     return startWorkers(context, {
@@ -180,9 +183,6 @@ export class Pipeline {
       watchdogMs: params.get("watchdog.timeout.ms"),
       // Nobody refuses what a feed brings.
       holdsBack: !isPosted,
-      onOutcomes: posted
-        ? (partition, first, outcomes) => transactionWaiters!.deliver(partition, first, outcomes)
-        : null,
     });
   }
 

@@ -7,7 +7,6 @@ import type { LogFacts } from "../engine/threads/remote_log.ts";
 import type { OnProgress } from "../engine/progress.ts";
 import type { LogOptions } from "../engine/logging.ts";
 import { ThreadWorker } from "../engine/threads/thread_worker.ts";
-import type { OnOutcomes } from "../engine/partition_processor.ts";
 import { TransactionWorker } from "../engine/worker.ts";
 
 export interface WorkerOptions {
@@ -22,7 +21,6 @@ export interface WorkerOptions {
   /** New items are held back in the workers when memory is full, because nobody does it before. */
   readonly holdsBack: boolean;
   readonly onProgress: OnProgress | undefined;
-  readonly onOutcomes: OnOutcomes | null;
 }
 
 /** Builds the workers that fold the transactions of a job. */
@@ -46,7 +44,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       holdsBack: options.holdsBack,
       clock,
       chance,
-      onOutcomes: options.onOutcomes,
+      onOutcomes: context.onOutcomes,
       onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
       onOffline: (partition, reason) => owners.setOffline(partition, reason),
@@ -56,10 +54,10 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
 
 function threadWorker(
   context: JobContext,
-  { job, core, threads, logs, watchdogMs, holdsBack, onOutcomes, onProgress }: WorkerOptions,
+  { job, core, threads, logs, watchdogMs, holdsBack, onProgress }: WorkerOptions,
   n: number,
 ): JobWorker {
-  const { settings, transactionLog, store, topics, clock, chance, owners } = context;
+  const { settings, transactionLog, store, topics, clock, chance, owners, onOutcomes } = context;
   const { partitionsOf, ...names } = topics;
   const ownLog = transactionLog.threads;
   const generated = computed(transactionLog);

@@ -10,7 +10,7 @@ import { never, Waiters } from "../waiters.ts";
 import { addCause, addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
 import type { HotItemFigures } from "../figures.ts";
 import type { ItemOwner } from "../owners.ts";
-import type { OnOutcomes } from "../partition_processor.ts";
+import type { OutcomeListener } from "../partition_processor.ts";
 import { Activity } from "./activity.ts";
 import { conditionMethods } from "./remote_conditions.ts";
 import { kvMethods } from "./remote_kv.ts";
@@ -36,7 +36,7 @@ function startThread(name: string, entry: URL): Thread {
 /** How often it is looked whether a thread still answers. */
 const LOOK_MS = 500;
 
-export interface ThreadWorkerOptions {
+export interface ThreadWorkerOptions extends OutcomeListener {
   readonly name: string;
   /** What the thread is told; where it tells its activity is added. */
   readonly spec: Omit<WorkerSpec, "activity">;
@@ -52,7 +52,6 @@ export interface ThreadWorkerOptions {
   readonly watchdogMs: number;
   /** Starts a thread; a test brings its own. */
   readonly startThread?: (name: string, entry: URL) => Thread;
-  readonly onOutcomes: OnOutcomes | null;
   readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
   onOffline?(partition: number, reason: string): void;

@@ -1,0 +1,106 @@
+// The topics of an embedded log as they stand in its KV (embedded_log.ts has the keys): created, found, and which of them
+// have positions.
+
+import { type Chance, type Clock, randomId } from "../types/mod.ts";
+import { NO_TIME } from "../wasm/mod.ts";
+import type { Kv } from "../kv/kv.ts";
+import type { MarkedCommits } from "./group_commit.ts";
+import type { CommittedPosition, Restoration, RestoredFrom } from "./port.ts";
+import { TopicPartition } from "./topic_partition.ts";
+
+export const FORMAT_VERSION = 1;
+
+export interface EmbeddedLogOptions {
+  /** Partitions by topic; a topic keeps the number that it was created with. */
+  readonly topics: Readonly<Record<string, number>>;
+  /** Topics that are claimed and committed; they are among the topics. */
+  readonly inputs: readonly string[];
+  /** Creates the log with partitions of this topic that begin at the positions of a savepoint. */
+  readonly restore?: { readonly topic: string; readonly restoration: Restoration };
+  /** Inputs whose records are computed: nobody appends to them, so their commits wait when appends are refused. */
+  readonly computed?: readonly string[];
+  /** Why nothing may be appended now, such as a disk that is nearly full; null = it may. */
+  readonly refusal?: () => string | null;
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** What the KV says of the log as a whole. */
+export interface Identity {
+  readonly version: number;
+  readonly id: string;
+  readonly restoredFrom?: RestoredFrom;
+}
+
+/** Adds the topics of other jobs on the log: they can be looked into, and old records of their outputs are removed. */
+export async function readOthers(kv: Kv, topics: Map<string, TopicPartition[]>): Promise<void> {
+  for await (const { key, value } of kv.list<{ partitions: number }>({ prefix: ["topic"] })) {
+    const topic = key[1] as string;
+    if (topics.has(topic)) continue;
+    const all = Array.from({ length: value.partitions }, (_, p) => new TopicPartition(topic, p));
+    topics.set(topic, all);
+  }
+}
+
+/** The topics that have positions; an output that becomes an input gets them, at its first record. */
+export async function readInputs(
+  kv: Kv,
+  commits: MarkedCommits,
+  topics: ReadonlyMap<string, readonly TopicPartition[]>,
+  options: EmbeddedLogOptions,
+): Promise<string[]> {
+  const inputs: string[] = [];
+  for (const [topic, { length }] of topics) {
+    const { value } = await kv.get(["committed", topic, 0]);
+    if (!value && !options.inputs.includes(topic)) continue;
+    inputs.push(topic);
+    if (value) continue;
+    const starts = await Promise.all(
+      Array.from({ length }, (_, p) => kv.get<number>(["start", topic, p])),
+    );
+    await commits.commit((atomic) => {
+      for (const [p, { value: start }] of starts.entries()) {
+        const offset = start ?? 0;
+        atomic.set(["committed", topic, p], { ...FIRST, offset, start: offset });
+      }
+    });
+  }
+  return inputs;
+}
+
+/** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
+export async function createLog(
+  commits: MarkedCommits,
+  options: EmbeddedLogOptions,
+): Promise<Identity> {
+  const { restore } = options;
+  const id = randomId(options.chance);
+  const identity: Identity = restore
+    ? { version: FORMAT_VERSION, id, restoredFrom: restore.restoration.from }
+    : { version: FORMAT_VERSION, id };
+  await commits.commit((atomic) => {
+    atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
+    for (const topic of Object.keys(options.topics)) createTopic(atomic, topic, options);
+  });
+  return identity;
+}
+
+const FIRST: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
+
+/** Adds a topic to a commit; an input has its positions from the beginning. */
+export function createTopic(
+  atomic: Deno.AtomicOperation,
+  topic: string,
+  { topics, inputs, restore }: EmbeddedLogOptions,
+): void {
+  const partitions = topics[topic]!;
+  atomic.set(["topic", topic], { partitions });
+  if (!inputs.includes(topic)) return;
+  for (let p = 0; p < partitions; p++) {
+    const restored = topic === restore?.topic ? restore.restoration.positions[p] : undefined;
+    atomic.set(["committed", topic, p], restored ?? FIRST);
+    if (!restored) continue;
+    // Offsets go on behind the savepoint's, so that its checkpoints are of this log's past.
+    atomic.set(["start", topic, p], restored.offset).set(["end", topic, p], restored.offset);
+  }
+}
