@@ -3,19 +3,24 @@
 // JavaScript, and in Rust if cargo is there.
 //
 //   deno task bench:loop [--items=1000000]
+//   deno task bench:loop --against=FOLDER [--pairs=15]
+//     this checkout and another one in turn in one process, and the ratios of their CPU
 
-import { parseArgs } from "node:util";
 import { Format, systemChance } from "../src/types/mod.ts";
 import { Core, type FoldOptions } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
+import { compareLoops } from "./loop_pairs.ts";
+import { readOptions } from "./options.ts";
 import { PlainFold } from "./plain_js.ts";
 import { fillItems, makeWorkload } from "./workload.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { items: { type: "string", default: "1000000" } },
+const USAGE = "deno task bench:loop [--items=1000000] [--against=<folder of another checkout>] " +
+  "[--pairs=15]";
+const { items: ITEMS, against, pairs } = readOptions(USAGE, {
+  items: 1_000_000,
+  against: "",
+  pairs: 15,
 });
-const ITEMS = Number(values.items);
 const BATCHES = 400;
 const RECORDS = 1000;
 const ROUNDS = 6;
@@ -118,18 +123,25 @@ async function measureNative(): Promise<number | null> {
   }
 }
 
-const text = measureCore(Format.Text);
-const json = measureCore(Format.Json);
-const plain = measurePlain();
-const native = await measureNative();
-console.log("the same work, text:");
-print("core", text);
-print("plain JavaScript", plain, `${(plain / text).toFixed(1)} times the core's`);
-if (native === null) {
-  console.log("  Rust                               not measured: cargo is not there");
-} else {print(
-    "Rust, hashbrown, CRC by hardware",
-    native,
-    `${(native / text).toFixed(1)} times the core's`,
-  );}
-print("core, JSON", json, `${(json / text).toFixed(1)} times text`);
+async function measureAll(): Promise<void> {
+  const text = measureCore(Format.Text);
+  const json = measureCore(Format.Json);
+  const plain = measurePlain();
+  const native = await measureNative();
+  console.log("the same work, text:");
+  print("core", text);
+  print("plain JavaScript", plain, `${(plain / text).toFixed(1)} times the core's`);
+  if (native === null) {
+    console.log("  Rust                               not measured: cargo is not there");
+  } else {
+    print(
+      "Rust, hashbrown, CRC by hardware",
+      native,
+      `${(native / text).toFixed(1)} times the core's`,
+    );
+  }
+  print("core, JSON", json, `${(json / text).toFixed(1)} times text`);
+}
+
+if (against === "") await measureAll();
+else await compareLoops(against, ITEMS, pairs);
