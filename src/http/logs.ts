@@ -1,5 +1,6 @@
 import { type Context, Hono } from "hono";
-import type { LogReader, RunningJob } from "../service/mod.ts";
+import type { LogBrowser } from "../log/mod.ts";
+import { newestRecords, type RunningJob } from "../service/mod.ts";
 import {
   type Codec,
   codecOf,
@@ -33,32 +34,32 @@ function jsonRecord({ offset, timestamp, key, value, headers }: LogRecord): unkn
   };
 }
 
-/** Routes that look into the embedded log: /logs and /summaries. */
+/** Routes that look into the topics: /logs and /summaries. */
 export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
   const app = new Hono();
   const json = (c: Context, text: string) => answerText(c, reader, "application/json", text);
   const withLogs = (
-    handle: (c: Context, logs: LogReader) => Response | Promise<Response>,
+    handle: (c: Context, logs: LogBrowser) => Response | Promise<Response>,
   ) =>
   (c: Context) =>
     job.logs
       ? handle(c, job.logs)
-      : fail(c, 409, "not_embedded", "The job keeps its log elsewhere; read that log");
+      : fail(c, 409, "not_readable", "The job keeps its log elsewhere; read that log");
 
-  app.get("/logs", withLogs((c, logs) => c.json({ topics: logs.topics() })));
+  app.get("/logs", withLogs(async (c, logs) => c.json({ topics: await logs.topics() })));
   app.get(
     "/logs/:topic/:partition",
     withLogs(async (c, logs) => {
       const { topic, partition: text } = c.req.param() as Record<string, string>;
       const partition = /^(0|[1-9][0-9]{0,5})$/.test(text!) ? Number(text) : -1;
-      if (!logs.has(topic!, partition)) {
+      const offset = integerQuery(c, "offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
+      const limit = limitOf(c) ?? RECORDS_DEFAULT;
+      const page = await logs.read(topic!, partition, offset, limit);
+      if (!page) {
         const message = `The log has no partition ${JSON.stringify(text)} of a topic ` +
           `${JSON.stringify(topic)}; GET /logs tells what it has`;
         return fail(c, 404, "not_found", message);
       }
-      const offset = integerQuery(c, "offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
-      const limit = limitOf(c) ?? RECORDS_DEFAULT;
-      const page = await logs.read(topic!, partition, offset, limit);
       const records = page.records.map(jsonRecord);
       return json(c, escapeControls(JSON.stringify({ topic, partition, ...page, records })));
     }),
@@ -68,7 +69,7 @@ export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
     withLogs(async (c, logs) => {
       const { summaries: topic } = job.topics;
       const limit = limitOf(c) ?? RECORDS_DEFAULT;
-      const records = topic === null ? [] : await logs.newest(topic, limit);
+      const records = topic === null ? [] : await newestRecords(logs, topic, limit);
       const written = records.map((r) => JSON_CODEC.formatSummary(summaryOf(r)));
       return json(c, escapeControls(`{"summaries":[${written.join(",")}]}\n`));
     }),

@@ -31,6 +31,7 @@ import {
 import type { SharedFacts } from "./member_facts.ts";
 import { KafkaConsumer } from "./topic_consumer.ts";
 import { type MemberIds, Membership } from "./membership.ts";
+import { MessageReader } from "./message_reader.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
 import { OutputForm } from "./output_form.ts";
@@ -112,12 +113,15 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
   readonly #ids = new TransactionalIds();
   readonly #waits: Waits;
   readonly #closed = new AbortController();
+  /** Looks into the topics of the job. */
+  readonly browser: MessageReader;
   #threads: ThreadedLog | null = null;
 
   constructor(readonly options: KafkaLogOptions) {
     super();
     const { facts, topics, view, conditions } = options;
     const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
+    this.browser = new MessageReader({ ...facts, clock });
     this.#waits = new Waits(conditions, clock);
     this.#offlinePartitions = new OfflinePartitions(this.#waits, clock);
     this.#form = new OutputForm(topics.deadLetters);

@@ -1,6 +1,6 @@
 // What some logs can do besides, each by its name. Ask for it by the function of that name.
 
-import type { NewRecord } from "../types/mod.ts";
+import type { LogRecord, NewRecord } from "../types/mod.ts";
 import type { GeneratorFacts } from "./generator_facts.ts";
 import type { RetentionLimits } from "./log_writer.ts";
 import type { Log, ReadAnswer, ReadOptions } from "./port.ts";
@@ -58,4 +58,43 @@ export interface ComputedLog extends Log {
 /** The log as one that is computed; null when its transactions are stored. */
 export function computed(log: Log): ComputedLog | null {
   return "computedFrom" in log ? log as ComputedLog : null;
+}
+
+/** Some records of a partition. */
+export interface LogPage {
+  /** First offset held. */
+  readonly start: number;
+  /** Next offset to be given; of a log with transactions, up to here they have ended. */
+  readonly end: number;
+  /** Offset to go on from. */
+  readonly next: number;
+  readonly records: readonly LogRecord[];
+}
+
+/** The topics of a job, for people and tools: what is committed, by partition and offset. */
+export interface LogBrowser {
+  /** Topics with the bounds of their partitions. */
+  topics(): Promise<{ topic: string; partitions: { start: number; end: number }[] }[]>;
+  /**
+   * Records from an offset on, or from the start; fewer than `limit` when they are large.
+   *
+   * @returns null when there is no such partition
+   * @throws {OffsetOutOfRangeError}
+   */
+  read(
+    topic: string,
+    partition: number,
+    offset: number | null,
+    limit: number,
+  ): Promise<LogPage | null>;
+}
+
+/** A log that is kept elsewhere, and can be looked into. */
+export interface BrowsableLog extends Log {
+  readonly browser: LogBrowser;
+}
+
+/** What looks into a log that is kept elsewhere; null where nothing does. */
+export function browserOf(log: Log): LogBrowser | null {
+  return "browser" in log ? (log as BrowsableLog).browser : null;
 }

@@ -1,39 +1,26 @@
-import type { AppendableLog } from "../log/mod.ts";
+import type { AppendableLog, LogBrowser, LogPage } from "../log/mod.ts";
 import { decodeBatch, type LogRecord } from "../types/mod.ts";
 
 /** Bytes that are read of the log at a time, and from which a page is full. */
 const READ_BYTES = 256 * 1024;
 const PAGE_BYTES = 1024 * 1024;
 
-/** Some records of a partition. */
-export interface LogPage {
-  /** First offset held. */
-  readonly start: number;
-  /** Next offset to be given. */
-  readonly end: number;
-  /** Offset to go on from. */
-  readonly next: number;
-  readonly records: readonly LogRecord[];
-}
-
 /** Looks into the embedded log, for people and tools. */
-export class LogReader {
+export class LogReader implements LogBrowser {
   constructor(readonly log: AppendableLog) {}
 
   /** Topics with the bounds of their partitions. */
-  topics(): { topic: string; partitions: { start: number; end: number }[] }[] {
-    return [...this.log.topics].map(([topic, partitions]) => ({
-      topic,
-      partitions: partitions.map(({ start, end }) => ({ start, end })),
-    }));
-  }
-
-  has(topic: string, partition: number): boolean {
-    return this.log.topics.get(topic)?.[partition] !== undefined;
+  topics(): ReturnType<LogBrowser["topics"]> {
+    return Promise.resolve(
+      [...this.log.topics].map(([topic, partitions]) => ({
+        topic,
+        partitions: partitions.map(({ start, end }) => ({ start, end })),
+      })),
+    );
   }
 
   /**
-   * Records from an offset on, or from the start; fewer than `limit` when they are large.
+   * See LogBrowser.
    *
    * @throws {OffsetOutOfRangeError}
    */
@@ -42,7 +29,8 @@ export class LogReader {
     partition: number,
     offset: number | null,
     limit: number,
-  ): Promise<LogPage> {
+  ): Promise<LogPage | null> {
+    if (this.log.topics.get(topic)?.[partition] === undefined) return null;
     const { start, end } = this.log.bounds(topic, partition);
     const records: LogRecord[] = [];
     let next = offset ?? start;
@@ -60,22 +48,26 @@ export class LogReader {
     } while (records.length < limit && bytes < PAGE_BYTES && next < end);
     return { start, end, next, records };
   }
+}
 
-  /** The newest records of all partitions of a topic by their timestamps, newest first. */
-  async newest(topic: string, limit: number): Promise<LogRecord[]> {
-    let newest: LogRecord[] = [];
-    for (const { partition } of this.log.topics.get(topic) ?? []) {
-      const { start, end } = this.log.bounds(topic, partition);
-      for (let next = Math.max(start, end - limit); next < end;) {
-        const page = await this.read(topic, partition, next, limit);
-        if (page.records.length === 0) break;
-        // A stable sort keeps the order of the log among equal timestamps.
-        newest = [...page.records.toReversed(), ...newest]
-          .toSorted((a, b) => b.timestamp - a.timestamp)
-          .slice(0, limit);
-        next = page.next;
-      }
+/** The newest records of all partitions of a topic by their timestamps, newest first. */
+export async function newestRecords(
+  log: LogBrowser,
+  topic: string,
+  limit: number,
+): Promise<LogRecord[]> {
+  let newest: LogRecord[] = [];
+  const found = (await log.topics()).find((t) => t.topic === topic);
+  for (const [partition, { start, end }] of found?.partitions.entries() ?? []) {
+    for (let next = Math.max(start, end - limit); next < end;) {
+      const page = await log.read(topic, partition, next, limit);
+      if (!page || page.records.length === 0) break;
+      // A stable sort keeps the order of the log among equal timestamps.
+      newest = [...page.records.toReversed(), ...newest]
+        .toSorted((a, b) => b.timestamp - a.timestamp)
+        .slice(0, limit);
+      next = page.next;
     }
-    return newest;
   }
+  return newest;
 }

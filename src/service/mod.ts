@@ -20,7 +20,7 @@ export {
 export { addressOf, Instance, INSTANCE_HEADER } from "./instance.ts";
 export { ItemTransactionJob, type JobClass } from "./item_transaction_job.ts";
 export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
-export type { LogPage, LogReader } from "./log_reader.ts";
+export { newestRecords } from "./log_reader.ts";
 export { foldParametersFor } from "./core_options.ts";
 export { embeddedLogSource } from "./embedded_source.ts";
 export { Pipeline } from "./pipeline.ts";

@@ -2,7 +2,7 @@ import type { CheckpointEvent, CheckpointStore, Savepoint, Savepoints } from "..
 import type { Clock } from "../types/mod.ts";
 import type { Conditions } from "../engine/mod.ts";
 import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
-import type { StandBy } from "../log/mod.ts";
+import { browserOf, type LogBrowser, type StandBy } from "../log/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
@@ -201,9 +201,10 @@ export class RunningJob {
     return takeSavepoint(this, name);
   }
 
-  /** Looks into the embedded log; null when the log is not the job's own. */
-  get logs(): LogReader | null {
-    return this.gateway && new LogReader(this.gateway.options.log);
+  /** Looks into the topics; null where nothing can. */
+  get logs(): LogBrowser | null {
+    if (this.gateway) return new LogReader(this.gateway.options.log);
+    return browserOf(this.context.transactionLog);
   }
 
   /** The last events of checkpoints, newest first. */

@@ -143,7 +143,7 @@ Deno.test("records that a job brings are executed in their order per item, with 
   const job = new Orders(300);
   const running = await run(job);
   await job.all.promise;
-  assertEquals(running.logs!.topics().map(({ topic }) => topic).toSorted(), [
+  assertEquals((await running.logs!.topics()).map(({ topic }) => topic).toSorted(), [
     "internal-transaction-results",
     "questions",
     "transactions",
