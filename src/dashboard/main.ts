@@ -1,4 +1,9 @@
-// The page: its frame, its navigation, and what it says about the connection.
+// dashboard: the page, as a browser runs it. This file is its frame: navigation, and what it says about the connection.
+//
+// What lives here: elements, charts, forms, the stream of the status, and how figures are written for people.
+// What may not: code of the service (types of its leaves alone), resources from elsewhere, HTML made of text.
+//
+// The status comes in once a second and goes to the page that is shown; src/http/page has what is built of it.
 
 import "./style.css";
 import { token, whenTokenIsNeeded } from "./api.ts";

@@ -41,7 +41,7 @@ export interface PartitionFigures {
 
 /** Two counts of the same records, as of a moment when no batch was being folded. */
 export interface RecordCheck {
-  /** Records that have an outcome, which the core counts one by one: accepted, rejected and invalid. */
+  /** Records that have an outcome, which the core counts one by one: accepted, rejected, invalid and duplicate. */
   readonly outcomes: number;
   /**
    * The same as the host counts them, batch by batch, on top of the outcomes of the checkpoint that the partition was

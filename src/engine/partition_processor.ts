@@ -12,14 +12,7 @@ import {
   reasonName,
   splitIntoBatches,
 } from "../types/mod.ts";
-import {
-  Code,
-  type Core,
-  CoreError,
-  type DeadLetter,
-  type Output,
-  type StateScalars,
-} from "../wasm/mod.ts";
+import { Code, type Core, CoreError, type DeadLetter, type Output } from "../wasm/mod.ts";
 import { deadLetterRecord, letterBytesMax } from "./dead_letters.ts";
 import type { RecordCheck, StockCheck } from "./figures.ts";
 import { HotItems } from "./hot_items.ts";
@@ -124,7 +117,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   ) {
     this.acknowledged = committed;
     this.hot = new HotItems(clock);
-    const outcomes = outcomesOf(core.state);
+    const outcomes = outcomesOf(core);
     this.#consumed = outcomes;
     this.#recordCheck = { outcomes, consumed: outcomes };
     if (outcomes > 0) this.checkStocks(core.state.quantitySum);
@@ -138,7 +131,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   /** Outcomes and consumed records, as of the last call that came between two batches. */
   recordCheck(): RecordCheck {
     if (!this.#busy) {
-      this.#recordCheck = { outcomes: outcomesOf(this.core.state), consumed: this.#consumed };
+      this.#recordCheck = { outcomes: outcomesOf(this.core), consumed: this.#consumed };
     }
     return this.#recordCheck;
   }
@@ -419,9 +412,11 @@ function recordsWithin(batch: Uint8Array, from: number, to: number): number {
   return decodeBatch(batch).filter(({ offset }) => offset >= first && offset < end).length;
 }
 
-/** Records that have an outcome, over all batches that led to the state. */
-function outcomesOf({ accepted, rejected, invalid }: StateScalars): number {
-  return Number(invalid.reduce((sum, n) => sum + n, accepted + rejected));
+/** Records that have an outcome; repetitions of transactions have one too, which is counted since the core was made. */
+function outcomesOf(
+  { state: { accepted, rejected, invalid }, info: { duplicates } }: Core,
+): number {
+  return Number(invalid.reduce((sum, n) => sum + n, accepted + rejected)) + duplicates;
 }
 
 function empty() {

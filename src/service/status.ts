@@ -98,7 +98,7 @@ export interface Check {
 
 /** Whether nothing was lost or doubled in a partition: two pairs of figures that are counted apart. */
 export interface Conservation {
-  /** Left: accepted + rejected + invalid, as the core counts. Right: records consumed, as the host counts batches. */
+  /** Left: accepted + rejected + invalid + duplicate, as the core counts. Right: records consumed, as the host counts batches. */
   readonly records: Check;
   /** Left: sum of all stocks at the last checkpoint. Right: sum of all accepted quantities then. Null before one. */
   readonly stocks: Check | null;

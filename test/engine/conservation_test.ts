@@ -80,6 +80,17 @@ Deno.test("records that are gone from a batch are not consumed, also when it is 
   assertEquals(processor.recordCheck(), { outcomes: 10, consumed: 10 });
 });
 
+Deno.test("a repeated transaction is consumed, and has an outcome of its own", async () => {
+  const remember = { windowMs: 60_000, max: 1000, secret: new Uint8Array(16).fill(7) };
+  const processor = processorOf(new Core({ ...PLAIN, remember }, systemChance));
+  const value = encodeUtf8("1\t5\ta\t1");
+  const batch = encodeBatch([1, 2, 3].map(() => ({ timestamp: 1000, key: null, value })));
+  await processor.fold(batch);
+  assertEquals(processor.core.info.duplicates, 2);
+  assertEquals(processor.core.state.accepted, 1n);
+  assertEquals(processor.recordCheck(), { outcomes: 3, consumed: 3 });
+});
+
 Deno.test("planted: a core that gives a record two outcomes shows in the check of records", async () => {
   const core = new Core(PLAIN, systemChance);
   const processor = processorOf(core);

@@ -18,6 +18,7 @@ const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 function* filesBelow(folder: string): Generator<string> {
   for (const entry of Deno.readDirSync(new URL(folder, ROOT))) {
     const path = `${folder}${entry.name}`;
+    if (entry.name === "node_modules") continue; // the bundler's
     if (entry.isDirectory) yield* filesBelow(`${path}/`);
     else yield path;
   }
