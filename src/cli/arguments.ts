@@ -105,20 +105,20 @@ export function whenAskedToStop(): Promise<void> {
 }
 
 /**
- * Runs a program; answers its exit code. What only its user can mend is told in one line, other errors with
+ * Runs a program; answers its exit code. What only its user can mend is said in one line, other errors with
  * their stack; secrets are taken out of both.
  *
- * @param print takes what is to be told; it goes to standard error by default
+ * @param print takes the lines; it goes to standard error by default
  */
 export async function exitCodeOf(
   program: () => Promise<void>,
   print: (text: string) => void = (text) => standardError.print(`${text}\n`),
 ): Promise<number> {
   // A path or a value that it quotes must not steer a terminal.
-  const tell = (text: string) => print(escapeAllControls(withoutSecrets(text)));
+  const report = (text: string) => print(escapeAllControls(withoutSecrets(text)));
   const unhandled = (event: PromiseRejectionEvent) => {
     event.preventDefault(); // Deno would print it as it is
-    tell(`stockflow: ${Deno.inspect(event.reason)}`);
+    report(`stockflow: ${Deno.inspect(event.reason)}`);
     void flushOutputs().finally(() => Deno.exit(EXIT_UNFORESEEN));
   };
   globalThis.addEventListener("unhandledrejection", unhandled);
@@ -126,10 +126,10 @@ export async function exitCodeOf(
     await program();
     return 0;
   } catch (error) {
-    if (error instanceof ParameterError) tell(`stockflow: ${error.message}`);
-    else if (error instanceof StopError) tell(`stockflow: ${error.message}; ${error.remedy}`);
+    if (error instanceof ParameterError) report(`stockflow: ${error.message}`);
+    else if (error instanceof StopError) report(`stockflow: ${error.message}; ${error.remedy}`);
     else {
-      tell(`stockflow: ${Deno.inspect(error)}`);
+      report(`stockflow: ${Deno.inspect(error)}`);
       return EXIT_UNFORESEEN;
     }
     return EXIT_WRONG;

@@ -38,7 +38,7 @@ stockflow validates and executes stock transactions, answers queries, sums up it
 /** The file that is read by default, one of those that come with the program, wherever its user stands. */
 function configOf({ flags }: Arguments): string {
   const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
-  // Of a job that does not exist the parameters are to tell.
+  // A job that does not exist is refused with the parameters.
   const kind = job === "kafka" ? "job" : Object.hasOwn(JOBS, job) ? job : DEFAULT_JOB;
   return fileURLToPath(new URL(`../../config/${kind}.properties`, import.meta.url));
 }

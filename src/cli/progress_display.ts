@@ -45,11 +45,11 @@ export function stderrTerminal(): Terminal | null {
 export interface DisplayOptions {
   readonly clock: Clock;
   readonly terminal: Terminal | null;
-  /** Tells how far a work has come where there is no terminal. */
-  readonly tell: (facts: ProgressFacts) => void;
+  /** Takes how far a work has come where there is no terminal. */
+  readonly report: (facts: ProgressFacts) => void;
 }
 
-/** A work as people are told of it. */
+/** A work as it is shown to people. */
 export interface ProgressFacts {
   readonly title: string;
   readonly unit: string;
@@ -63,7 +63,7 @@ export interface ProgressFacts {
 
 interface Shown {
   readonly since: number;
-  toldAt: number;
+  reportedAt: number;
   readonly parts: Map<string, Progress>;
 }
 
@@ -79,13 +79,13 @@ export class ProgressDisplay {
     const { work, by } = progress;
     const now = this.options.clock.monotonic();
     let shown = this.#works.get(work);
-    if (!shown) this.#works.set(work, shown = { since: now, toldAt: now, parts: new Map() });
+    if (!shown) this.#works.set(work, shown = { since: now, reportedAt: now, parts: new Map() });
     shown.parts.set(by, progress);
     if ([...shown.parts.values()].every((part) => part.over)) this.#works.delete(work);
     if (this.options.terminal) this.#draw();
-    else if (now - shown.toldAt >= LINE_EVERY_MS) {
-      shown.toldAt = now;
-      this.options.tell(this.#factsOf(work, shown));
+    else if (now - shown.reportedAt >= LINE_EVERY_MS) {
+      shown.reportedAt = now;
+      this.options.report(this.#factsOf(work, shown));
     }
   };
 
@@ -143,7 +143,7 @@ export function displayOrLog(): ProgressDisplay {
   return new ProgressDisplay({
     clock: systemClock,
     terminal: stderrTerminal(),
-    tell: (facts) =>
+    report: (facts) =>
       log.info("{title}: {done} of {total} {unit}, {rate}/s, {left} s left", {
         ...facts,
         rate: Math.round(facts.rate),

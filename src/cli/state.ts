@@ -167,7 +167,7 @@ function displayOnStderr(): ProgressDisplay {
   return new ProgressDisplay({
     clock: systemClock,
     terminal: stderrTerminal(),
-    tell: ({ title, unit, done, total, rate, left }) =>
+    report: ({ title, unit, done, total, rate, left }) =>
       console.error(
         `${title}: ${done} of ${total} ${unit}, ${showCount(rate)}/s, ${showSeconds(left)}`,
       ),

@@ -11,7 +11,7 @@ import {
   importCheckpoints,
   readExported,
   type Savepoint,
-  withMembers,
+  withPinned,
 } from "../state/mod.ts";
 import { checkIsFile, knownTrouble, pathTrouble } from "../types/mod.ts";
 
@@ -57,7 +57,7 @@ export async function exportTo(
   name: string | null,
 ): Promise<void> {
   const { savepoints, backup } = await toExport(store, name);
-  const manifests = await withMembers(store, [], savepoints);
+  const manifests = await withPinned(store, [], savepoints);
   const file = await createFile(path);
   let bytes = 0;
   try {

@@ -82,7 +82,7 @@ export function whenTokenIsNeeded(call: (isWrong: boolean) => void): void {
   onTokenNeeded = call;
 }
 
-/** @throws {ApiError} for an answer that is no success; {TypeError} when nobody answers */
+/** @throws {ApiError} for an answer that is not a success; {TypeError} when nobody answers */
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const own = token.get();
   const headers = new Headers(init.headers);

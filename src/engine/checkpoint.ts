@@ -128,7 +128,7 @@ export class Checkpointer implements CutGate {
     while (this.#cutActive) await this.#pieces.wait(never());
   }
 
-  /** Tells that a position was acknowledged. */
+  /** A position was acknowledged. */
   onCommitted(): void {
     this.#commits.wake();
   }

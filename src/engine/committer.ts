@@ -168,7 +168,7 @@ export class Committer {
     void this.session.ahead.write(outputs).then(() => {
       this.#unacknowledged -= bytes;
       this.#room.wake();
-    }, () => {}); // the commit tells
+    }, () => {}); // the commit reports it
     return true;
   }
 

@@ -10,7 +10,7 @@ import {
 } from "../types/mod.ts";
 import type { DeadLetter } from "../wasm/mod.ts";
 
-/** Headers that tell where a dead letter comes from. */
+/** Headers that say where a dead letter comes from. */
 export const DEAD_LETTER_HEADERS = {
   topic: "stockflow.topic",
   partition: "stockflow.partition",
@@ -51,7 +51,7 @@ export function letterBytesMax(
   return deadLetterBytesMax - BATCH_OVERHEAD_BYTES;
 }
 
-/** What is told of an invalid record. */
+/** What is said of an invalid record. */
 export interface DeadLetterFacts {
   readonly reason: Reason;
   readonly offset: bigint;

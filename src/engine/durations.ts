@@ -15,7 +15,7 @@ export const DURATION_BOUNDS_SECONDS = [
   10,
 ] as const;
 
-/** How many durations fell into each class; plain numbers, so that threads can tell them. */
+/** How many durations fell into each class; plain numbers, so that threads can send them. */
 export interface DurationCounts {
   /** By class; the last one is above all bounds. */
   readonly counts: readonly number[];

@@ -125,7 +125,7 @@ export interface WorkerFigures {
   readonly partitions: readonly PartitionFigures[];
 }
 
-/** What a worker tells before it has anything to tell. */
+/** What a worker reports before it has done anything. */
 export const NO_FIGURES: WorkerFigures = {
   recordsIn: 0,
   commits: 0,

@@ -47,7 +47,7 @@ export class FoldLoop {
       const options = { maxBytes: READ_BYTES, waitMs, signal, borrows: true };
       const isTurnOver = clock.monotonic() - turn >= TURN_MS;
       // The read leaves before the turn ends, so that it reaches another thread with the outcomes before it.
-      const [{ batches, highWatermark, watermark }] = await shares.measure(
+      const [{ batches, endOffset, watermark }] = await shares.measure(
         "idle",
         () =>
           Promise.all([
@@ -60,7 +60,7 @@ export class FoldLoop {
         await processor.fireUpTo(watermark);
       }
       if (batches.length === 0) {
-        if (signal.aborted || processor.position !== highWatermark) continue;
+        if (signal.aborted || processor.position !== endOffset) continue;
         // What the log held at the claim may have ended in offsets that readers skip.
         if (!partition.isReady) partition.setReady();
         idleSince ??= clock.monotonic();

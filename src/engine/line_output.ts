@@ -113,7 +113,7 @@ export class LineOutput {
     try {
       for (let done = 0; done < bytes;) done += await this.#writePart(joined.subarray(done));
     } catch {
-      // It is closed: nobody reads any more, and nobody can be told.
+      // It is closed: nobody reads any more, and nobody can be notified.
       this.#isBroken = true;
       this.dropped += this.#queue.length;
       count = this.#queue.length;

@@ -2,7 +2,7 @@ import type { Log } from "../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
 import { LostError, StandByError, UnavailableError } from "../log/mod.ts";
 
-/** Who can tell the stock of a partition's items, in this thread or another. */
+/** Who knows the stock of a partition's items, in this thread or another. */
 export interface ItemOwner {
   /** Whether it has folded what the log held when the partition was taken over. */
   readonly isReady: boolean;

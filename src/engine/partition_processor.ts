@@ -37,7 +37,7 @@ export interface OutputTopics {
   readonly discardResults?: boolean;
 }
 
-/** Is told what became of records that were folded just now. */
+/** Learns what became of records that were folded just now. */
 export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint8Array) => void;
 
 /** Who wants to know the outcome of every record. */
@@ -68,7 +68,7 @@ export interface CutGate {
 
 /**
  * Folds one partition and keeps what it put out until that is committed. Between two calls the
- * processor is at rest: everything due is fired, and (position, watermark) tells its state.
+ * processor is at rest: everything due is fired, and (position, watermark) determines its state.
  */
 export class PartitionProcessor implements CommitSource<PendingTransactions> {
   #pending: {
@@ -78,7 +78,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   } = empty();
   /** Bytes of finished outputs that wait for a commit. */
   pendingBytes = 0;
-  /** Offset of the next outcome to be told. */
+  /** Offset of the next outcome to be reported. */
   #outcomesFrom = 0;
   /** Whether the batch at hand is folded again. */
   #replaying = false;
@@ -141,7 +141,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     return Number(this.core.position);
   }
 
-  /** Whether position and watermark tell the whole state. */
+  /** Whether position and watermark determine the whole state. */
   get atRest(): boolean {
     return !this.#busy;
   }
@@ -150,7 +150,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
    * Folds a batch and commits nothing; what it puts out is pending afterwards.
    *
    * @param knownItems stops before a record that would add an item
-   * @returns why it stopped before the end of the batch, at a record that position tells; null = at its end
+   * @returns why it stopped before the end of the batch, at the record that position names; null = at its end
    */
   fold(batch: Uint8Array, knownItems = false): Promise<MemoryStop | null> {
     return this.#fold(batch, null, knownItems);
@@ -247,7 +247,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     }
   }
 
-  /** Keeps what the core finished, and tells outcomes. */
+  /** Keeps what the core finished, and reports outcomes. */
   #keep(output: Output): void {
     for (const { bytes } of output.results) {
       this.#pending.results.push(bytes);
@@ -258,7 +258,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.pendingBytes += bytes.length;
     }
     if (this.topics.summaries === null) this.#logSummaries(output);
-    this.#tellInvalid(output.deadLetters);
+    this.#logInvalid(output.deadLetters);
     for (const letter of output.deadLetters) {
       if (this.topics.deadLetters === null) continue;
       const source = { topic: this.topics.input, partition: this.partition };
@@ -272,11 +272,11 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     const first = this.#outcomesFrom;
     this.#outcomesFrom += length;
     if (this.#replaying) return this.strays?.replayed(output.outcomes, first);
-    // Whoever is told owns the outcomes: they may be moved to another thread.
+    // Whoever gets the outcomes owns them: they may be moved to another thread.
     this.onOutcomes?.(this.partition, first, output.outcomes);
   }
 
-  #tellInvalid(letters: readonly DeadLetter[]): void {
+  #logInvalid(letters: readonly DeadLetter[]): void {
     const isFirst = !this.#taken && this.acknowledged.offset === this.acknowledged.start;
     const strays = letters.filter(({ reason }) => reason === Reason.WrongPartition);
     this.strays?.check(strays, isFirst);

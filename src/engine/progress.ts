@@ -43,7 +43,7 @@ export class ProgressReporter {
     readonly onProgress: OnProgress,
   ) {}
 
-  /** Begins a part of a work; the answer is to be told how much of it is done. */
+  /** Begins a part of a work; the function that it returns takes how much of it is done. */
   begin(work: Work, total: number): (done: number) => void {
     let state = this.#works.get(work);
     if (!state) this.#works.set(work, state = { parts: 0, done: 0, total: 0, reportedAt: null });
@@ -63,10 +63,10 @@ export class ProgressReporter {
     const now = this.clock.monotonic();
     if (state.reportedAt !== null && now - state.reportedAt < REPORT_MS) return;
     state.reportedAt = now;
-    this.#tell(work, state, false);
+    this.#notify(work, state, false);
   }
 
-  #tell(work: Work, { parts, done, total }: State, over: boolean): void {
+  #notify(work: Work, { parts, done, total }: State, over: boolean): void {
     const { by } = this;
     const estimated = Math.round(total * Math.max(1, this.parts / parts));
     this.onProgress({ work, by, done, total: over ? total : estimated, over });
@@ -75,7 +75,7 @@ export class ProgressReporter {
   /** Ends all works: nothing more comes. */
   end(): void {
     for (const [work, state] of this.#works) {
-      if (state.reportedAt !== null) this.#tell(work, state, true);
+      if (state.reportedAt !== null) this.#notify(work, state, true);
     }
     this.#works.clear();
   }

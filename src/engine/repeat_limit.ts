@@ -19,7 +19,7 @@ interface Kind {
 
 /**
  * Holds back repeats of a log, so that no input can fill a disk with it: of a kind five pass at once,
- * and from then on the last one of every five seconds, which tells how many there were. Messages of one
+ * and from then on the last one of every five seconds, which says how many there were. Messages of one
  * logger with the same template and the same property `reason` are of a kind; numbers do not count.
  */
 export class RepeatLimit {
@@ -50,18 +50,18 @@ export class RepeatLimit {
     if (!kind.watched) void this.#watch(kind);
   }
 
-  /** Tells what is held back at the end of every interval, until nothing was. */
+  /** Writes what is held back at the end of every interval, until nothing was. */
   async #watch(kind: Kind): Promise<void> {
     kind.watched = true;
     while (true) {
       await this.clock.sleep(INTERVAL_MS, this.#closed.signal);
       if (kind.held === 0) break;
-      this.#tell(kind);
+      this.#writeHeld(kind);
     }
     kind.watched = false;
   }
 
-  #tell(kind: Kind): void {
+  #writeHeld(kind: Kind): void {
     const { held, last } = kind;
     this.#held.delete(kind);
     kind.held = 0;
@@ -69,9 +69,9 @@ export class RepeatLimit {
     this.write(held === 1 ? last! : withHeld(last!, held));
   }
 
-  /** Tells at once what is held back: no more comes. */
+  /** Writes at once what is held back: no more comes. */
   close(): void {
-    for (const kind of this.#held) this.#tell(kind);
+    for (const kind of this.#held) this.#writeHeld(kind);
     this.#closed.abort();
   }
 }

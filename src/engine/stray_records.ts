@@ -23,7 +23,7 @@ const LOOKED_AT_MAX = 20;
 
 /** A partition stops when more than this many ... */
 export const STRAYS_MAX = 100;
-/** ... of this many offsets in a row are stray; its first records are no exception. */
+/** ... of this many offsets in a row are stray; its first records are not an exception. */
 export const STRAY_RANGE = 1000;
 
 /**

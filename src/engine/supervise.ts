@@ -21,7 +21,7 @@ export interface SuperviseOptions {
   readonly retries: number;
   /** A number that grows with every commit. */
   readonly progress: () => number;
-  /** Is told why the next session begins. */
+  /** Learns why the next session begins. */
   readonly onRecovery?: (cause: string) => void;
   /** Where it is reported that no session comes about for a while, and as what. */
   readonly conditions?: ConditionReporter;

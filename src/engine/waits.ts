@@ -28,7 +28,7 @@ export class Waits {
   /**
    * It could not be done, and is tried again.
    *
-   * @param key tells waits apart
+   * @param key by which waits are known
    * @param what the condition; several waits may be reported as one
    */
   failed(key: string, what: string, facts: ConditionFacts): void {

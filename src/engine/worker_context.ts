@@ -49,12 +49,12 @@ export interface WorkerContext extends OutcomeListener {
   readonly holdsBack: boolean;
   readonly clock: Clock;
   readonly chance: Chance;
-  /** Is told what the worker is busy with. */
+  /** Learns what the worker is busy with. */
   onStep?(step: "waiting" | "recovering" | "folding", partition: number): void;
-  /** Is told how far works have come that can take long. */
+  /** Learns how far works have come that can take long. */
   readonly onProgress?: OnProgress | undefined;
-  /** Is told that a partition is owned, or no longer. */
+  /** Learns that a partition is owned, or no longer. */
   onOwner(partition: number, owner: Partition | null): void;
-  /** Is told why a partition cannot be claimed now; holds until the next word of its owner. */
+  /** Learns why a partition cannot be claimed now; holds until the next word of its owner. */
   onOffline?(partition: number, reason: string): void;
 }

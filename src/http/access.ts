@@ -163,7 +163,7 @@ export function knownOriginsOnly({ origins }: Access): MiddlewareHandler {
   };
 }
 
-/** What probes ask without a token; it tells nothing about the data. */
+/** What probes ask without a token; it says nothing about the data. */
 const PROBES = new Set(["/livez", "/readyz"]);
 
 /** Whether a request is one of a probe: GET or HEAD of /livez or /readyz. */
@@ -179,7 +179,7 @@ export function bearerToken(token: string): MiddlewareHandler {
   return async (c, next) => {
     if (isProbe(c) || isPage(c)) return await next();
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
-    // Digests have one length, and are compared in a time that tells nothing about the token.
+    // Digests have one length, and are compared in a time that reveals nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return await next();
     const error = given === undefined ? "" : ', error="invalid_token"';
     c.header("www-authenticate", `Bearer realm="stockflow"${error}`);

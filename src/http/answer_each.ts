@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import { MemoryFullError, type RunningJob } from "../service/mod.ts";
 import { type Codec, escapeControls, InvalidRecordError, reasonName } from "../types/mod.ts";
 import { answerInPieces } from "./answer_stream.ts";
-import { fail, setRetryAfter, tellRefused } from "./answers.ts";
+import { fail, logRefused, setRetryAfter } from "./answers.ts";
 import { type BodyForm, formOf } from "./bodies.ts";
 import { BodyError } from "./body_error.ts";
 import { SMALL_BYTES } from "./byte_budget.ts";
@@ -51,7 +51,7 @@ export async function answerEach<T, R>(
       : 200;
     if (status === 503) {
       setRetryAfter(c);
-      tellRefused(c, failed[0]!.message);
+      logRefused(c, failed[0]!.message);
     }
     const text = outcomesOf(form, frame, things, results, handling);
     const { contentType } = form;

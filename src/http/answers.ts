@@ -53,7 +53,7 @@ export function setRetryAfter(c: Context): void {
 }
 
 /** A request of which nothing was executed, though nothing was wrong with it. */
-export function tellRefused({ req: { method, path } }: Context, reason: string): void {
+export function logRefused({ req: { method, path } }: Context, reason: string): void {
   log.warn("{method} {path} was answered 503: {reason}", { method, path, reason });
 }
 
@@ -65,7 +65,7 @@ export function failWith(c: Context, error: Error): Response {
   }
   if (error instanceof ConflictError) return fail(c, 409, "conflict", error.message);
   if (error instanceof OverloadedError) {
-    tellRefused(c, error.message);
+    logRefused(c, error.message);
     return fail(c, 503, "overloaded", error.message);
   }
   if (error instanceof SavepointExistsError) return fail(c, 409, "exists", error.message);
@@ -73,7 +73,7 @@ export function failWith(c: Context, error: Error): Response {
   if (error instanceof StandByError) return fail(c, 503, "stand_by", error.message);
   const later = [UnavailableError, LostError, WriteFailedError];
   if (isNoRoom(error) || later.some((type) => error instanceof type)) {
-    tellRefused(c, error.message);
+    logRefused(c, error.message);
     return fail(c, 503, "unavailable", error.message);
   }
   const { method, path } = c.req;

@@ -26,7 +26,7 @@ export interface ApiOptions {
   readonly connections: ConnectionFigures;
   readonly limits: HttpLimits;
   readonly access: Access;
-  /** Tells one life of the process from the others. */
+  /** Identifies one life of the process. */
   readonly instanceId: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;

@@ -32,8 +32,8 @@ export interface Body {
 const STOPPING = "The job stops, and the body has not come: nothing of it was executed";
 
 /** What the head of a request says of its body. */
-interface Told {
-  /** Null: not told. */
+interface Declared {
+  /** Null: not declared. */
   readonly length: number | null;
   readonly isGzip: boolean;
 }
@@ -58,18 +58,18 @@ export class BodyReader {
   /**
    * The bytes of a request's body, inflated; its share of the budget is to be released when it is answered.
    *
-   * @param tellsItsEnd whether a cut shows in the body itself, as with JSON
+   * @param showsCut whether a cut shows in the body itself, as with JSON
    * @throws {BodyError} when it cannot be taken, breaks off, is too slow, or the job stops
    */
-  async read(c: Context, tellsItsEnd: boolean): Promise<Body> {
-    const told = this.#told(c, tellsItsEnd);
+  async read(c: Context, showsCut: boolean): Promise<Body> {
+    const declared = this.#declared(c, showsCut);
     const share = this.budget.open();
     try {
-      const { length, isGzip } = told;
+      const { length, isGzip } = declared;
       const atOnce = !isGzip && length !== null && length <= AT_ONCE_BYTES;
       const bytes = atOnce
         ? await this.#readAtOnce(c, length, share)
-        : await this.#readStream(c, told, share);
+        : await this.#readStream(c, declared, share);
       return { bytes, share };
     } catch (error) {
       share.release();
@@ -87,7 +87,7 @@ export class BodyReader {
     if (reason) this.refused[reason]++;
   }
 
-  #told({ req }: Context, tellsItsEnd: boolean): Told {
+  #declared({ req }: Context, showsCut: boolean): Declared {
     const isGzip = isGzipped(req.header("content-encoding"));
     const text = req.header("content-length");
     const length = text === undefined ? null : /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
@@ -98,7 +98,7 @@ export class BodyReader {
     if (length !== null && length > this.options.limits.bodyBytesMax) throw this.#tooLarge();
     // Over HTTP/2 a body that was cut by a reset looks like one that has ended.
     const isEndKnown = length !== null || req.header("transfer-encoding") !== undefined || isGzip;
-    if (!isEndKnown && !tellsItsEnd) {
+    if (!isEndKnown && !showsCut) {
       const message = "A body of lines needs Content-Length (or Transfer-Encoding: chunked, or " +
         "Content-Encoding: gzip), so that one that is cut does not look whole";
       throw new BodyError(411, "length_required", message);
@@ -126,7 +126,7 @@ export class BodyReader {
 
   async #readStream(
     { req }: Context,
-    { length, isGzip }: Told,
+    { length, isGzip }: Declared,
     share: Share,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const collector = new ByteCollector();
@@ -207,13 +207,13 @@ export function busy(budget: ByteBudget): BodyError {
   return new BodyError(503, "busy", message);
 }
 
-/** @throws {BodyError} when less (or more) came than was told: it was cut */
-function checkLength(bytes: number, told: number): void {
-  if (bytes === told) return;
+/** @throws {BodyError} when less (or more) came than was declared: it was cut */
+function checkLength(bytes: number, declared: number): void {
+  if (bytes === declared) return;
   throw new BodyError(
     400,
     "body",
-    `The body has ${bytes} bytes, not ${told} as Content-Length says`,
+    `The body has ${bytes} bytes, not ${declared} as Content-Length says`,
   );
 }
 

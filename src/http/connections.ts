@@ -18,7 +18,7 @@ export interface Cuttable {
   cut(): void;
 }
 
-/** Tells a handler of Deno when its answer was sent, or cannot be. */
+/** Lets a handler of Deno know when its answer was sent, or cannot be. */
 type Info = Pick<Deno.ServeHandlerInfo, "completed">;
 
 export interface ConnectionsOptions {

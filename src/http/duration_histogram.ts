@@ -9,7 +9,7 @@ interface DurationHistogramOptions<T extends string> {
 }
 
 /**
- * A histogram of durations that were counted elsewhere. The library's own can only be told each duration,
+ * A histogram of durations that were counted elsewhere. The library's own takes each duration alone,
  * which would have to cross from the worker threads one by one.
  */
 export class DurationHistogram<T extends string> extends Histogram<T> {

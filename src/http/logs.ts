@@ -57,7 +57,7 @@ export function logRoutes(job: RunningJob, reader: BodyReader): Hono {
       const page = await logs.read(topic!, partition, offset, limit);
       if (!page) {
         const message = `The log has no partition ${JSON.stringify(text)} of a topic ` +
-          `${JSON.stringify(topic)}; GET /logs tells what it has`;
+          `${JSON.stringify(topic)}; GET /logs lists what it has`;
         return fail(c, 404, "not_found", message);
       }
       const records = page.records.map(jsonRecord);

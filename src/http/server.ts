@@ -37,7 +37,7 @@ export interface Server {
    */
   drain(): Promise<void>;
   /**
-   * Stops listening, which tells other processes that this one is gone. Who does not read what it is sent
+   * Stops listening, by which other processes notice that this one is gone. Who does not read what it is sent
    * waits for the end of the process.
    */
   stop(): Promise<void>;

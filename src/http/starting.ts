@@ -15,7 +15,7 @@ import { addConditions, statesOf } from "./metrics.ts";
 export interface StartingOptions {
   readonly conditions: Conditions;
   readonly access: Access;
-  /** Tells one life of the process from the others. */
+  /** Identifies one life of the process. */
   readonly instanceId: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;

@@ -203,7 +203,7 @@ export class Fetcher {
       this.lastBatches.add(buffer.partition, batch);
       bytes += batch.bytes.length;
     }
-    return { batches, highWatermark: buffer.idleAt };
+    return { batches, endOffset: buffer.idleAt };
   }
 
   #wait(buffer: Buffer, waitMs: number, signal: AbortSignal | undefined): Promise<boolean> {

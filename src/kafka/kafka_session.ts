@@ -224,8 +224,8 @@ export class KafkaSession implements LogSession {
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     if (this.#over) throw this.#over;
     try {
-      const { batches, highWatermark } = await this.#fetcher.read(partition, offset, options);
-      return { batches: batches.map((batch) => this.#decompress(partition, batch)), highWatermark };
+      const { batches, endOffset } = await this.#fetcher.read(partition, offset, options);
+      return { batches: batches.map((batch) => this.#decompress(partition, batch)), endOffset };
     } catch (error) {
       throw this.#over ?? toJobError(error);
     }

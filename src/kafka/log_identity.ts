@@ -58,7 +58,7 @@ export async function checkBatch(
     : logCut(topic.name, what, topic);
 }
 
-/** @throws {StopError} when the topic has another id now; one that is not there is no error here */
+/** @throws {StopError} when the topic has another id now; one that is not there is not an error here */
 export async function checkId(client: TopicReader, topic: InputTopic): Promise<void> {
   const found = (await client.describe([topic.name])).get(topic.name);
   const is = found?.id ?? null;

@@ -14,7 +14,7 @@ const MATCH_MIN = 4;
  * Length of a frame's contents in bytes; above `maxBytes` some number above that, as the rest is not
  * looked at.
  *
- * @throws {RangeError} when the bytes are no frame
+ * @throws {RangeError} when the bytes are not a frame
  */
 export function lz4Length(frame: Uint8Array, maxBytes: number): number {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);

@@ -1,5 +1,5 @@
 // What each member of the group says of itself when it joins, and what the leader answers to one that cannot
-// take over from the others: who writes to other topics, or folds otherwise, is no stand-by.
+// take over from the others: who writes to other topics, or folds otherwise, is not a stand-by.
 
 import { StopError } from "../log/mod.ts";
 import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";

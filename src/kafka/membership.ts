@@ -332,7 +332,7 @@ export class Membership {
       } else if (code === ErrorCode.UnknownMember) this.#forget();
       else if (code === ErrorCode.InconsistentGroupProtocol) {
         throw new StopError(
-          `Group ${groupId} has members that are no stockflow jobs`,
+          `Group ${groupId} has members that are not stockflow jobs`,
           "stop them, or set another kafka.group.id",
           { cause: error },
         );

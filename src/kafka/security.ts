@@ -169,7 +169,7 @@ function readPem(params: Parameters, key: Exclude<FileKey, "kafka.sasl.password.
     );
   }
   const text = decodeUtf8(bytes);
-  if (text === null) throw notPem(params, key, "it is no text");
+  if (text === null) throw notPem(params, key, "it is not a text");
   return text;
 }
 

@@ -96,9 +96,9 @@ export class KafkaConsumer implements TopicConsumer {
 
   async read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer> {
     try {
-      const { batches, highWatermark } = await this.#fetcher.read(partition, offset, options);
+      const { batches, endOffset } = await this.#fetcher.read(partition, offset, options);
       const max = this.options.facts.inputBatchBytesMax;
-      return { batches: batches.map((batch) => decompressBatch(batch, max)), highWatermark };
+      return { batches: batches.map((batch) => decompressBatch(batch, max)), endOffset };
     } catch (error) {
       throw toJobError(error);
     }

@@ -12,11 +12,11 @@ export interface WatchOptions {
   readonly name: string;
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Is told what hung. */
+  /** Learns what hung. */
   readonly onHung: (what: string, ms: number) => void;
   /** What an error of the KV means, if it means more than that a call failed. */
   readonly meaning?: (error: unknown) => Promise<Error | null>;
-  /** Is told of each commit that happened (null), or failed because the disk had no room. */
+  /** Learns of each commit that happened (null), or failed because the disk had no room. */
   readonly onWrite?: (error: Error | null) => void;
 }
 

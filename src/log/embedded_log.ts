@@ -240,14 +240,14 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
       throw new OffsetOutOfRangeError(topic, partition, offset, tp.start, tp.end);
     }
     if (offset === tp.end && options.waitMs > 0) await this.#wait(tp, options);
-    if (offset >= tp.end) return { batches: [], highWatermark: tp.end };
+    if (offset >= tp.end) return { batches: [], endOffset: tp.end };
     const batches = tp.newest(offset, options.maxBytes) ??
       await this.#list(tp, offset, options.maxBytes);
     // Retention moves the start before it removes: what was read meanwhile may begin too late.
     if (offset < tp.start) {
       throw new OffsetOutOfRangeError(topic, partition, offset, tp.start, tp.end);
     }
-    return { batches, highWatermark: tp.end };
+    return { batches, endOffset: tp.end };
   }
 
   #wait(tp: TopicPartition, { waitMs, signal }: ReadOptions): Promise<void> {

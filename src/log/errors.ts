@@ -4,7 +4,7 @@ export { StopError };
 
 /** A batch of the log cannot be read. It is read once more, from its log, before the job stops. */
 export class DamagedBatchError extends StopError {
-  /** @param batch tells it apart: topic, partition and offset */
+  /** @param batch names it: topic, partition and offset */
   constructor(readonly batch: string, message: string, remedy: string, options?: ErrorOptions) {
     super(message, remedy, options);
   }

@@ -87,9 +87,9 @@ export class GeneratorLog extends ForwardingLog implements ComputedLog {
       const wait = Math.max(BATCH_MS, msPerRecord);
       await this.clock.sleep(Math.min(waitMs, wait), signal);
     }
-    const highWatermark = this.#end(partition);
+    const endOffset = this.#end(partition);
     const batches: Uint8Array[] = [];
-    for (let at = offset, bytes = 0; at < highWatermark && (bytes === 0 || bytes < maxBytes);) {
+    for (let at = offset, bytes = 0; at < endOffset && (bytes === 0 || bytes < maxBytes);) {
       const { first, count, span } = this.#batchAt(partition, at);
       const timing = {
         origin: span.origin,
@@ -101,7 +101,7 @@ export class GeneratorLog extends ForwardingLog implements ComputedLog {
       bytes += batch.length;
       at = first + count;
     }
-    return { batches, highWatermark };
+    return { batches, endOffset };
   }
 
   /** The end of the batch that an offset lies within; the offset itself where a batch begins. */

@@ -22,7 +22,7 @@ export class UnknownWriteError extends Error {
 
 /**
  * Atomic commits to a KV that this process alone writes to. Each carries a number that no other has, so
- * that a commit that ended in an error can be told to have happened or not; and each checks the one
+ * that of a commit that ended in an error it is known whether it happened; and each checks the one
  * before, so that a commit that hung cannot happen later behind others.
  */
 export class MarkedCommits {

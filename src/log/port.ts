@@ -41,7 +41,7 @@ export interface Commit {
 
 /**
  * committed: all of it is visible and durable. lost: all or nothing of it happened, or someone else
- * claimed the partitions; only a new claim tells.
+ * claimed the partitions; only a new claim shows which.
  */
 export type CommitOutcome = "committed" | "lost";
 
@@ -63,10 +63,10 @@ export interface ReadAnswer {
    * only offsets that readers skip lie behind it (markers, aborted transactions), and nothing that is
    * still open.
    */
-  readonly highWatermark: number;
+  readonly endOffset: number;
   /**
    * What the source itself says of time at the offset asked for, in ms: no earlier event follows, so
-   * windows that end by then are fired. Absent: the records alone tell.
+   * windows that end by then are fired. Absent: the records alone say so.
    */
   readonly watermark?: bigint;
 }

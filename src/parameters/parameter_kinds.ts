@@ -107,7 +107,7 @@ export function list(
   };
 }
 
-/** A text that no error tells. */
+/** A text that no error shows. */
 export function secret(allowed: string, help: string): Parameter<string> {
   return { schema: z.string(), allowed, default: "", help, secret: true };
 }

@@ -124,7 +124,7 @@ export function formatOf(params: Parameters): Format {
   return params.get("format") === "json" ? Format.Json : Format.Text;
 }
 
-/** The partitioner by name; auto counts as Kafka's default where nothing tells another, as for a log of the job's own. */
+/** The partitioner by name; auto counts as Kafka's default where nothing says otherwise, as for a log of the job's own. */
 export function partitionerNameOf(params: Parameters): PartitionerName {
   const name = params.get("transaction.partitioner");
   return name === "auto" ? "murmur2" : name;

@@ -1,4 +1,4 @@
-/** The header of an answer that tells the instance which gave it. */
+/** The header of an answer that names the process which gave it. */
 export const INSTANCE_HEADER = "stockflow-instance";
 
 /** Addresses that stand for all of a machine, and name none that others could ask. */

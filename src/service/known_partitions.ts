@@ -3,8 +3,8 @@ import type { PartitionFigures } from "../engine/mod.ts";
 const COUNTERS = ["accepted", "rejected", "late", "farAhead"] as const;
 
 /**
- * The last known figures of every partition. One that is being recovered tells nothing, and then counts
- * again from its committed position: what was told of it stays, and counters never go back.
+ * The last known figures of every partition. One that is being recovered reports nothing, and then counts
+ * again from its committed position: what was reported of it stays, and counters never go back.
  */
 export class KnownPartitions {
   readonly #known = new Map<number, PartitionFigures>();

@@ -19,7 +19,7 @@ import { startWorkers } from "./start_workers.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
 import { threadsOf } from "./thread_count.ts";
-import { tellThroughput } from "./throughput.ts";
+import { logThroughput } from "./throughput.ts";
 
 /** What runs beside the workers until the job is asked to stop. */
 type Companion = (stop: AbortSignal) => Promise<void>;
@@ -208,7 +208,7 @@ export class Pipeline {
       count: generated ? this.params.get("generate.count") : 0,
       onProgress: surroundings.onProgress ?? (() => {}),
     };
-    return [(stop) => tellThroughput(throughput, stop)];
+    return [(stop) => logThroughput(throughput, stop)];
   }
 
   #generatedQueries({ gateway, surroundings }: Parts): Companion[] {

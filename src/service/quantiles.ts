@@ -3,7 +3,7 @@ import type { Latency } from "./status.ts";
 
 /** What was counted between two moments. */
 export function durationsSince(before: DurationCounts, now: DurationCounts): DurationCounts {
-  // A worker whose thread is replaced may tell less than before for a moment.
+  // A worker whose thread is replaced may report less than before for a moment.
   return {
     counts: now.counts.map((n, i) => Math.max(0, n - before.counts[i]!)),
     sumMs: Math.max(0, now.sumMs - before.sumMs),

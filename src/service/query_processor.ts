@@ -38,7 +38,7 @@ export interface QueryTopics {
 /** What became of a query record: its result, or why it is invalid. */
 export type QueryOutcome = QueryResult | InvalidRecordError;
 
-/** Is told what became of query records. */
+/** Learns what became of query records. */
 export type OnAnswers = (partition: number, firstOffset: number, outcomes: QueryOutcome[]) => void;
 
 interface ReadQuery {

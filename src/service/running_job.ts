@@ -42,7 +42,7 @@ export class RunningJob {
   ) {
     this.#status = new StatusReader(this);
     this.finished = this.#run();
-    // Whoever waits for the end is told; until then the failure is visible by `failure`.
+    // Whoever waits for the end is notified; until then the failure is visible by `failure`.
     this.finished.catch(() => {});
   }
 

@@ -220,7 +220,7 @@ export class SinkWorker {
     const progress = this.#partitions.get(partition)!;
     await orAborted(progress.underWay, signal);
     while (!signal.aborted) {
-      const { batches, highWatermark } = await this.#read(consumer, partition, progress, signal);
+      const { batches, endOffset } = await this.#read(consumer, partition, progress, signal);
       for (const batch of batches) {
         const end = batchInfo(batch).lastOffset + 1;
         if (end <= progress.next) continue;
@@ -230,7 +230,7 @@ export class SinkWorker {
         }
         this.#advance(progress, end);
       }
-      const isAtEnd = batches.length === 0 && highWatermark === progress.next;
+      const isAtEnd = batches.length === 0 && endOffset === progress.next;
       if (isAtEnd && this.#draining.signal.aborted) return;
     }
   }
@@ -251,7 +251,7 @@ export class SinkWorker {
     } catch (error) {
       if (!(error instanceof OffsetOutOfRangeError)) throw error;
       this.#skip(partition, progress, error);
-      return { batches: [], highWatermark: -1 };
+      return { batches: [], endOffset: -1 };
     }
   }
 

@@ -104,7 +104,7 @@ export class StatusReader {
     return { figures, partitions: this.#known.all, owned };
   }
 
-  /** Outcomes over restarts are told from the first ones of this process on: a recovered partition brings no rate. */
+  /** Outcomes over restarts are counted from the first ones of this process on: a recovered partition brings no rate. */
   #firstOf(figures: PartitionFigures): PartitionFigures {
     let first = this.#first.get(figures.partition);
     if (!first) this.#first.set(figures.partition, first = figures);

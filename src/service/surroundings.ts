@@ -19,7 +19,7 @@ export interface Surroundings extends KvOpener {
   readonly unusedBytes?: (path: string) => number;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
-  /** Is told how far works have come that can take long. */
+  /** Learns how far works have come that can take long. */
   readonly onProgress?: OnProgress;
   /** Where it is reported what is not as it should be; by default the job makes its own. */
   readonly conditions?: Conditions;

@@ -13,7 +13,7 @@ export interface ThroughputOptions {
   readonly clock: Clock;
   /** Records that are to be generated; 0 = without end. */
   readonly count: number;
-  /** Is told how many of them are folded. */
+  /** Learns how many of them are folded. */
   readonly onProgress: OnProgress;
 }
 
@@ -24,8 +24,8 @@ function lagOf(partitions: readonly PartitionFigures[]): number | null {
   return known.reduce((n, p) => n + Math.max(0, p.logEnd! - p.position), 0);
 }
 
-/** Tells every few seconds how fast records are folded, until the signal is aborted. */
-export async function tellThroughput(
+/** Logs every few seconds how fast records are folded, until the signal is aborted. */
+export async function logThroughput(
   { figures, clock, count, onProgress }: ThroughputOptions,
   stop: AbortSignal,
 ): Promise<void> {

@@ -14,7 +14,7 @@ export interface Backup {
 /**
  * The newest checkpoints of a store; null when it has none. A partition without one counts as empty.
  *
- * @throws {DamagedCheckpointError} when the newest ones are not of one log, so that they are no state of it, or
+ * @throws {DamagedCheckpointError} when the newest ones are not of one log, so that they are not a state of it, or
  * those of a partition are damaged
  */
 export async function backupOf(store: CheckpointStore): Promise<Backup | null> {
@@ -27,7 +27,7 @@ export async function backupOf(store: CheckpointStore): Promise<Backup | null> {
     }
     whole.set(partition, manifests);
   }
-  // After a restore the store holds checkpoints of two logs, and only those of the present one tell its state.
+  // After a restore the store holds checkpoints of two logs, and only those of the present one are its state.
   const newest = [...whole.values()].map(([first]) => first!)
     .toSorted((a, b) => b.publishedAt - a.publishedAt)[0];
   if (!newest) return null;
@@ -38,7 +38,7 @@ export async function backupOf(store: CheckpointStore): Promise<Backup | null> {
     if (!ofLog) {
       throw new DamagedCheckpointError(
         `Partition ${partition} has no checkpoint of the log that partition ${newest.partition} is of: together ` +
-          "they are no state. Take a savepoint (POST /savepoints), and export it by --savepoint=<name>",
+          "they are not a state. Take a savepoint (POST /savepoints), and export it by --savepoint=<name>",
       );
     }
     manifests.push(ofLog);

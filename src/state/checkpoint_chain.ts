@@ -17,7 +17,7 @@ import { MarkedWrites } from "./marked_writes.ts";
 import { pinnedBy } from "./savepoints.ts";
 import { chunksOf, type SegmentIndex, toHex } from "./segment_index.ts";
 
-/** What a checkpoint tells beside its segments. */
+/** What a checkpoint says beside its segments. */
 export interface CheckpointFacts {
   readonly logId: string;
   /** Id of the topic, where topics have one. */

@@ -100,7 +100,7 @@ export class CheckpointDraft {
     return hash;
   }
 
-  /** Writes what waits, as far as it fills whole commits; all of it if told so. */
+  /** Writes what waits, as far as it fills whole commits; all of it if `all` is set. */
   async flush(all = false): Promise<void> {
     while (this.#queuedBytes >= this.target.limits.commitBytes || (all && this.#queue.size > 0)) {
       const group = this.#nextGroup();

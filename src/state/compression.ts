@@ -38,7 +38,7 @@ export function compress(bytes: Uint8Array): Uint8Array {
 /**
  * The bytes of a zstd frame; at most `length` of them.
  *
- * @throws {DamagedCheckpointError} when it is no such frame
+ * @throws {DamagedCheckpointError} when it is not such a frame
  */
 export function decompress(frame: Uint8Array, length: number): Uint8Array {
   if (isRawFrame(frame) && frame.length - RAW_HEADER_BYTES <= length) {

@@ -16,7 +16,7 @@ export class CheckpointHistory {
     return history;
   }
 
-  /** Adds an event. A history that cannot be written is no reason to stop. */
+  /** Adds an event. A history that cannot be written is not a reason to stop. */
   async add(event: CheckpointEvent): Promise<void> {
     const n = this.#next++;
     try {
@@ -25,7 +25,7 @@ export class CheckpointHistory {
         .delete(["history", this.job, n - EVENTS_MAX])
         .commit();
     } catch {
-      // The checkpoint itself is told in the log.
+      // The checkpoint itself is reported in the log.
     }
   }
 

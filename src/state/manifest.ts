@@ -137,11 +137,11 @@ function parseObject(json: Uint8Array): Record<string, unknown> {
 /**
  * The manifest that was stored under a key.
  *
- * @throws {DamagedCheckpointError} when the value is none, or another checkpoint's
+ * @throws {DamagedCheckpointError} when the value is not one, or is another checkpoint's
  */
 export function manifestAt([, job, partition, sequence]: Deno.KvKey, value: unknown): Manifest {
   if (!(value instanceof Uint8Array)) {
-    throw new DamagedCheckpointError("The manifest is no bytes");
+    throw new DamagedCheckpointError("The manifest is not bytes");
   }
   const manifest = decodeManifest(value);
   const { job: itsJob, partition: itsPartition, sequence: itsSequence } = manifest;

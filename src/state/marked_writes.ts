@@ -9,7 +9,7 @@ import { type Chance, retry, type RetryOptions } from "../types/mod.ts";
  * was written since.
  */
 export class MarkedWrites {
-  /** Tells this owner's marks from all others. */
+  /** Marks by which this owner's writes are known. */
   readonly #name: string;
   #tried = 0;
   /** Of the mark that the next write expects. */

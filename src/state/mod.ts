@@ -29,7 +29,7 @@ export {
   type Savepoint,
   SAVEPOINT_NAME_RULE,
   SavepointExistsError,
-  type SavepointMember,
+  type SavepointPartition,
 } from "./savepoints.ts";
 export type { Savepoints } from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
@@ -42,5 +42,5 @@ export {
   type Exported,
   importCheckpoints,
   readExported,
-  withMembers,
+  withPinned,
 } from "./transfer.ts";

@@ -11,7 +11,7 @@ import { type Chance, type Clock, retry } from "../types/mod.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 
 /** The checkpoint of one partition in a savepoint. */
-export interface SavepointMember {
+export interface SavepointPartition {
   readonly sequence: number;
   /** Next offset to fold. */
   readonly offset: number;
@@ -24,7 +24,7 @@ export interface Savepoint {
   /** ms since the epoch */
   readonly at: number;
   /** By partition; null = nothing was ever folded there: it is empty. */
-  readonly partitions: readonly (SavepointMember | null)[];
+  readonly partitions: readonly (SavepointPartition | null)[];
 }
 
 /** There is a savepoint of this name already. */
@@ -145,10 +145,10 @@ export class Savepoints {
 
   async #membersOf(sequences: readonly (number | null)[]): Promise<{
     checks: Deno.AtomicCheck[];
-    partitions: (SavepointMember | null)[];
+    partitions: (SavepointPartition | null)[];
   }> {
     const checks: Deno.AtomicCheck[] = [];
-    const partitions: (SavepointMember | null)[] = [];
+    const partitions: (SavepointPartition | null)[] = [];
     for (const [partition, sequence] of sequences.entries()) {
       if (sequence === null) {
         partitions.push(null);

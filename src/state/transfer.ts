@@ -60,7 +60,7 @@ function* frame(kind: number, bytes: Uint8Array): Generator<Uint8Array> {
  *
  * @throws {DamagedCheckpointError} when one of a savepoint is missing or altered
  */
-export async function withMembers(
+export async function withPinned(
   store: CheckpointStore,
   manifests: readonly Manifest[],
   savepoints: readonly Savepoint[],
@@ -128,7 +128,7 @@ export function readExported(file: Uint8Array): Exported {
     "",
   );
   const magic = ANY_MAGIC.exec(new TextDecoder().decode(file.subarray(0, MAGIC_BYTES_MAX)));
-  if (!magic) throw new DamagedCheckpointError("It is no exported state");
+  if (!magic) throw new DamagedCheckpointError("It is not an exported state");
   const format = Number(magic[1] ?? 1);
   if (format > FORMAT) {
     throw new DamagedCheckpointError(
@@ -175,7 +175,7 @@ function readSavepoint(bytes: Uint8Array, at: number): Savepoint {
   try {
     return savepointSchema.parse(JSON.parse(decodeUtf8(bytes) ?? ""));
   } catch {
-    throw new DamagedCheckpointError(`The entry at ${at} is no savepoint`);
+    throw new DamagedCheckpointError(`The entry at ${at} is not a savepoint`);
   }
 }
 

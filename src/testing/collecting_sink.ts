@@ -80,7 +80,7 @@ export class CollectingSink<T> implements ProcessSink<T> {
     return this.#values.length;
   }
 
-  /** Tells whoever waits how a job ended, or will wait: JobTester calls it. */
+  /** Notifies whoever waits how a job ended, or will wait: JobTester calls it. */
   follow(finished: Promise<void>): void {
     this.#ended = null;
     finished.then(

@@ -14,7 +14,7 @@ export interface TestOptions {
 
 const TIMEOUT_MS = 10_000;
 
-/** A test waits for commits, and wants to be told of the first error. */
+/** A test waits for commits, and ends with the first error. */
 const TEST_PARAMETERS: Partial<Record<ParameterKey, string>> = {
   "commit.interval.ms": "1",
   "restart.attempts": "0",

@@ -228,8 +228,8 @@ export class ManualLog extends PlainLog implements LogSource, ConsumableLog {
 
 /** Reads stop at the next watermark, so that it is in force exactly between two records. */
 class ManualSession extends ForwardingSession {
-  /** The watermark that was told last, by partition. */
-  readonly #told = new Map<number, bigint>();
+  /** The watermark that was given last, by partition. */
+  readonly #given = new Map<number, bigint>();
 
   constructor(readonly log: ManualLog, session: LogSession) {
     super(session);
@@ -243,8 +243,8 @@ class ManualSession extends ForwardingSession {
     const marked = new AbortController();
     const forget = this.log.onMark(() => marked.abort());
     const watermark = this.log.watermarkAt(partition, offset);
-    const news = watermark > (this.#told.get(partition) ?? NO_TIME);
-    this.#told.set(partition, watermark);
+    const news = watermark > (this.#given.get(partition) ?? NO_TIME);
+    this.#given.set(partition, watermark);
     const signals = options.signal ? [options.signal, marked.signal] : [marked.signal];
     try {
       const answer = await super.read(partition, offset, {

@@ -35,7 +35,7 @@ export const systemClock: Clock = {
 
 /**
  * The chance of the machine. Ids that are shown and secrets that are kept are drawn from it: what was
- * drawn before must not tell what comes, as it does with Math.random.
+ * drawn before must not show what comes, as it does with Math.random.
  */
 export const systemChance: Chance = () => {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2));

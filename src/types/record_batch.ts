@@ -375,7 +375,7 @@ export function decodeRecord(
 /**
  * Reads the records of an uncompressed batch.
  *
- * @throws {RangeError} when the bytes are no such batch
+ * @throws {RangeError} when the bytes are not such a batch
  */
 export function decodeBatch(batch: Uint8Array): LogRecord[] {
   const info = batchInfo(batch);

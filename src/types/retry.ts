@@ -9,7 +9,7 @@ export interface RetryOptions {
   readonly backOffMs?: number;
   /** Errors that another call would not mend. */
   readonly isFinal?: (error: unknown) => boolean;
-  /** Is told every error after which it is tried again. */
+  /** Learns every error after which it is tried again. */
   readonly onRetry?: (error: Error) => void;
 }
 

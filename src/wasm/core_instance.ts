@@ -105,7 +105,7 @@ export class Core {
     );
   }
 
-  // Growing the memory detaches its views; the byte length tells.
+  // Growing the memory detaches its views; the byte length shows it.
   #refresh(): void {
     if (this.#bytes !== undefined && this.#bytes.byteLength !== 0) return;
     this.#bytes = new Uint8Array(this.#core.memory.buffer as ArrayBuffer);

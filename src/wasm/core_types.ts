@@ -97,7 +97,7 @@ export interface EncodedSegment {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Figures of a core that are not state; bytes unless told. */
+/** Figures of a core that are not state; in bytes unless they say otherwise. */
 export interface CoreInfo {
   readonly tableBytes: number;
   readonly windowBytes: number;

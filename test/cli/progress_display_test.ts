@@ -33,7 +33,11 @@ class FakeTerminal implements Terminal {
 function displayOn(terminal: Terminal | null) {
   const clock = new ManualClock();
   const told: ProgressFacts[] = [];
-  const display = new ProgressDisplay({ clock, terminal, tell: (facts) => void told.push(facts) });
+  const display = new ProgressDisplay({
+    clock,
+    terminal,
+    report: (facts) => void told.push(facts),
+  });
   const report = (done: number, total: number, more: Partial<Progress> = {}) =>
     display.onProgress({ work: "restore", by: "a", done, total, over: false, ...more });
   return { clock, told, display, report };

@@ -36,7 +36,7 @@ function withholding(log: Log): Log {
   return new OtherSessions(log, () => ({
     read: (_partition, _offset, { signal }) =>
       new Promise((resolve) => {
-        const giveUp = () => resolve({ batches: [], highWatermark: -1 });
+        const giveUp = () => resolve({ batches: [], endOffset: -1 });
         signal?.addEventListener("abort", giveUp);
         if (signal?.aborted) giveUp();
       }),

@@ -203,7 +203,7 @@ function rich(log: Log, seen: string[], ending: AbortSignal): Log {
       return Promise.resolve(partitions.map(claimed));
     },
     remove: (partitions) => void seen.push(`remove ${partitions}`),
-    read: () => Promise.resolve({ batches: [], highWatermark: 0, watermark: 5n }),
+    read: () => Promise.resolve({ batches: [], endOffset: 0, watermark: 5n }),
     commit: (): Promise<CommitOutcome> => Promise.resolve("committed"),
     nextSequence: (topic, partition) => Promise.resolve(topic.length + partition),
     endOf: (partition) => 40 + partition,

@@ -53,7 +53,7 @@ export interface SceneOptions {
   readonly flags?: Readonly<Record<string, string>>;
   /** Of every process of the job, beside this process's own. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Is told the broker's address as soon as it runs; answers the one that the job is given. */
+  /** Learns the broker's address as soon as it runs; answers the one that the job is given. */
   readonly via?: (bootstrap: string) => string;
   readonly brokerProperties?: Readonly<Record<string, string>>;
   /** Of Apache Kafka, such as 2.8.2. */

@@ -65,7 +65,7 @@ export interface FuzzOptions {
   readonly seed: number;
   readonly batches: number;
   readonly tally: Tally;
-  /** Is told what was found: the seed of a session repeats it. */
+  /** Learns what was found: the seed of a session repeats it. */
   readonly log: (line: string) => void;
   readonly onProgress?: (tally: Tally) => void;
 }

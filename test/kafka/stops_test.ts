@@ -317,6 +317,6 @@ stage.test("a member of the group that is no job of ours: exit 2", async () => {
   const joined = new Promise((resolve) => consumer.on("consumer.group_join", resolve));
   await consumer.run({ eachMessage: () => Promise.resolve() });
   await joined;
-  assertStringIncludes(await refused(), "has members that are no stockflow jobs");
+  assertStringIncludes(await refused(), "has members that are not stockflow jobs");
   await consumer.disconnect();
 });

@@ -27,10 +27,10 @@ Deno.test("append gives offsets in order, and read finds every record from any o
   const again = await openLog(kv);
   for (const reader of [log, again]) {
     for (const offset of [0, 1, 199, 200, 499]) {
-      const { batches, highWatermark } = await reader.read("transactions", 0, offset, READ);
+      const { batches, endOffset } = await reader.read("transactions", 0, offset, READ);
       const offsets = batches.flatMap((b) => decodeBatch(b)).map((r) => r.offset);
       assert(offsets[0]! <= offset && offsets.at(-1) === 499, `${offset}`);
-      assertEquals(highWatermark, 500);
+      assertEquals(endOffset, 500);
     }
   }
   assertEquals(again.id, log.id);
@@ -76,7 +76,7 @@ Deno.test("read waits for more, until the time is over or the signal is aborted"
   const clock = new TestClock();
   await clock.yield();
   await log.append("transactions", 0, records(["a"]));
-  assertEquals((await waiting).highWatermark, 1);
+  assertEquals((await waiting).endOffset, 1);
   assertEquals((await log.read("transactions", 0, 1, { maxBytes: 1000, waitMs: 5 })).batches, []);
   const controller = new AbortController();
   const aborted = log.read("transactions", 0, 1, {

@@ -60,7 +60,7 @@ export async function valuesOf(
   const { start } = log.bounds(topic, partition);
   let offset = start;
   while (true) {
-    const { batches, highWatermark } = await log.read(topic, partition, offset, {
+    const { batches, endOffset } = await log.read(topic, partition, offset, {
       maxBytes: 100_000,
       waitMs: 0,
     });
@@ -69,7 +69,7 @@ export async function valuesOf(
       if (record.offset !== offset++) throw new Error(`gap before ${record.offset}`);
       values.push(decodeUtf8(record.value!)!);
     }
-    if (offset >= highWatermark) return values;
+    if (offset >= endOffset) return values;
   }
 }
 

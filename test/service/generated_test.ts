@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { PartitionFigures, Progress } from "../../src/engine/mod.ts";
-import { tellThroughput } from "../../src/service/throughput.ts";
+import { logThroughput } from "../../src/service/throughput.ts";
 import { NO_FIGURES } from "../../src/engine/figures.ts";
 import { GeneratorLog } from "../../src/log/mod.ts";
 import { codecOf, decodeBatch, Format } from "../../src/types/mod.ts";
@@ -170,7 +170,7 @@ Deno.test("how much is generated of what was asked for is reported until it is d
   const figures = () => [{ ...NO_FIGURES, partitions: [{ position } as PartitionFigures] }];
   const stop = new AbortController();
   const options = { figures, clock, count: 1000, onProgress: (p: Progress) => reports.push(p) };
-  const telling = tellThroughput(options, stop.signal);
+  const telling = logThroughput(options, stop.signal);
   for (position of [0, 400, 1000, 1000, 1000]) await clock.advance(500);
   stop.abort();
   await clock.run(telling, "it ends");

@@ -7,7 +7,7 @@ import {
   importCheckpoints,
   readExported,
   type Savepoint,
-  withMembers,
+  withPinned,
 } from "../../src/state/mod.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { Model } from "../model/model.ts";
@@ -45,7 +45,7 @@ async function move(
   const store = await storeOf(from.stateKv, from);
   const savepoints = await store.savepoints.list();
   const newest = all ? (await Promise.all([0, 1].map((p) => store.list(p)))).map((l) => l[0]!) : [];
-  const manifests = await withMembers(store, newest.map((n) => n.manifest!), savepoints);
+  const manifests = await withPinned(store, newest.map((n) => n.manifest!), savepoints);
   const parts: number[] = [];
   for await (const part of exportCheckpoints(store, manifests, savepoints)) parts.push(...part);
   await importCheckpoints(

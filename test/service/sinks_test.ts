@@ -321,9 +321,9 @@ Deno.test("a session that begins while a call of the one before is under way wai
         ended: ended[session]!.signal,
         read: async (_, offset, { signal }) => {
           reads.push(offset);
-          if (offset === 0) return { batches: [batch], highWatermark: 2 };
+          if (offset === 0) return { batches: [batch], endOffset: 2 };
           await clock.sleep(1e9, signal);
-          return { batches: [], highWatermark: 2 };
+          return { batches: [], endOffset: 2 };
         },
         endOf: () => 2,
         commit: () => Promise.resolve(),

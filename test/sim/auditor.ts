@@ -75,7 +75,7 @@ export class Auditor {
   readonly #firings = new Map<string, Firing[]>();
   readonly #sent = new Map<string, readonly Firing[]>();
   /** Outcomes that were told before their offset was committed. */
-  readonly #told: { partition: number; offset: number; outcome: number }[] = [];
+  readonly #given: { partition: number; offset: number; outcome: number }[] = [];
   commits = 0;
   recoveries = 0;
 
@@ -137,7 +137,7 @@ export class Auditor {
   onOutcomes(partition: number, first: number, outcomes: Uint8Array): void {
     // Offsets that readers skip have no outcome: only without gaps are offsets known.
     if (this.sim.plan.log !== "embedded") return;
-    outcomes.forEach((outcome, i) => this.#told.push({ partition, offset: first + i, outcome }));
+    outcomes.forEach((outcome, i) => this.#given.push({ partition, offset: first + i, outcome }));
   }
 
   /** Looks an item up; the log ended at `from` when the partition was claimed, and at `to` now. */
@@ -240,7 +240,7 @@ export class Auditor {
 
   /** Outcomes and look-ups that were answered must be those of the model. */
   checkAnswers(): void {
-    for (const { partition, offset, outcome } of this.#told) {
+    for (const { partition, offset, outcome } of this.#given) {
       const expected = this.partitions[partition]!.outcomes.get(offset);
       if (expected === outcome) continue;
       this.sim.violate("P1", `outcome of ${partition}@${offset}: ${outcome}, not ${expected}`);

@@ -10,7 +10,7 @@ const LIST_BATCH = 100;
 const KEYS_BATCH = 10;
 const GET_MANY_MAX = 10;
 
-/** Is told of commits that happened, before their answers are on their way. */
+/** Learns of commits that happened, before their answers are on their way. */
 export type OnKvCommit = (
   file: KvFile,
   process: SimProcess,

@@ -142,8 +142,8 @@ class SimSession extends PlainSession {
       const visible = tp.visibleFrom(offset, this.log.hooks.readsAborted);
       // Markers and aborted batches at the end are not given to anyone: nothing lies behind the offset.
       const nothing = visible.length === 0 && tp.stableEnd === tp.end;
-      const highWatermark = nothing ? offset : tp.end;
-      if (sim.happens("fetch empty")) return { batches: [], highWatermark: tp.end };
+      const endOffset = nothing ? offset : tp.end;
+      if (sim.happens("fetch empty")) return { batches: [], endOffset: tp.end };
       let bytes = 0;
       const cut = sim.happens("fetch cut") ? 1 + sim.random.below(visible.length + 1) : Infinity;
       const batches = visible.filter((batch, i) => {
@@ -156,7 +156,7 @@ class SimSession extends PlainSession {
         const to = batches.length > 0 ? batchInfo(batches.at(-1)!).lastOffset : offset - 1;
         return `fetch ${partition}@${offset}: ${batches.length} batches ${from}..${to}`;
       });
-      return { batches, highWatermark };
+      return { batches, endOffset };
     }, { latencyMs: slow ? sim.between(100, 2000) : sim.between(0.1, 2) });
   }
 

@@ -5,7 +5,7 @@ import {
   exportCheckpoints,
   importCheckpoints,
   readExported,
-  withMembers,
+  withPinned,
 } from "../../src/state/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
@@ -22,7 +22,7 @@ async function exported(savepoint?: string): Promise<Uint8Array> {
   }
   const savepoints = savepoint ? [await store.savepoints.pin(savepoint, 42, [1, 2, null])] : [];
   const parts: Uint8Array[] = [];
-  const all = await withMembers(store, manifests, savepoints);
+  const all = await withPinned(store, manifests, savepoints);
   for await (const part of exportCheckpoints(store, all, savepoints)) parts.push(part.slice());
   kv.close();
   return Uint8Array.from(parts.flatMap((part) => [...part]));
@@ -67,7 +67,11 @@ Deno.test("an exported file that is altered or cut anywhere is refused", async (
     assertThrows(() => readExported(altered), DamagedCheckpointError);
     assertThrows(() => readExported(file.slice(0, at)), DamagedCheckpointError);
   }
-  assertThrows(() => readExported(new Uint8Array()), DamagedCheckpointError, "no exported state");
+  assertThrows(
+    () => readExported(new Uint8Array()),
+    DamagedCheckpointError,
+    "not an exported state",
+  );
 });
 
 Deno.test("a savepoint is carried along with its name, time and checkpoints", async () => {
@@ -134,9 +138,9 @@ Deno.test("files of the format before are read, later ones refused, and so is a 
   const missing = '{"name":"a","at":1,"partitions":[{"sequence":7,"offset":1,"items":1}]}';
   const cases: [string, string][] = [
     [missing, "Checkpoint 7 of partition 0 is missing, which savepoint a needs"],
-    ['{"name":"a/b","at":1,"partitions":[null]}', "is no savepoint"],
-    ['{"name":"a","partitions":[null]}', "is no savepoint"],
-    ["{", "is no savepoint"],
+    ['{"name":"a/b","at":1,"partitions":[null]}', "is not a savepoint"],
+    ['{"name":"a","partitions":[null]}', "is not a savepoint"],
+    ["{", "is not a savepoint"],
   ];
   for (const [json, message] of cases) {
     const damaged = await withSavepoint(json);

@@ -167,7 +167,7 @@ async function nothing(
   { waitMs, signal }: ReadOptions,
 ): Promise<ReadAnswer> {
   await clock.sleep(waitMs, signal);
-  return { batches: [], highWatermark: Infinity };
+  return { batches: [], endOffset: Infinity };
 }
 
 Deno.test({ name: "alerts: a log that is not read any more", ignore }, async () => {

@@ -11,7 +11,7 @@ import { fill, mountSmall } from "./small_disk.ts";
 export interface FullDiskOptions {
   readonly rounds: number;
   readonly seed: number;
-  /** Is told what happens. */
+  /** Learns what happens. */
   readonly log?: (line: string) => void;
 }
 

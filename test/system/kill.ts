@@ -27,7 +27,7 @@ import {
 export interface KillOptions {
   readonly kills: number;
   readonly seed: number;
-  /** Is told what happens. */
+  /** Learns what happens. */
   readonly log?: (line: string) => void;
 }
 

@@ -9,7 +9,7 @@ import { Reader, Writer } from "../protocol/wire.ts";
 /** A process that is in the group. */
 export interface SharingMember {
   readonly memberId: string;
-  /** Tells one life of a process from the next one: a UUID. */
+  /** Identifies one life of a process: a UUID. */
   readonly life: string;
   /** host:port where others ask it; null = nowhere. */
   readonly address: string | null;

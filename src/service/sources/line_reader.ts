@@ -117,7 +117,7 @@ export class LineReader<T> {
     }
     const rest = splitter.end();
     // A line that was cut could name another item.
-    if (rest && !stop.aborted) this.#tellBad("cut", `no newline behind ${show(rest)}`);
+    if (rest && !stop.aborted) this.#logBad("cut", `no newline behind ${show(rest)}`);
     return reason;
   }
 
@@ -125,7 +125,7 @@ export class LineReader<T> {
     const records: T[] = [];
     for (const line of lines) {
       if (line === "too long") {
-        this.#tellBad("too_long", `it has more than ${LINE_BYTES_MAX} bytes`);
+        this.#logBad("too_long", `it has more than ${LINE_BYTES_MAX} bytes`);
         continue;
       }
       try {
@@ -134,7 +134,7 @@ export class LineReader<T> {
         if (!(error instanceof InvalidRecordError)) throw error;
         const { message } = error;
         const shown = show(line);
-        this.#tellBad(
+        this.#logBad(
           reasonName(error.reason),
           message.includes(shown) ? message : `${message} in ${shown}`,
         );
@@ -143,7 +143,7 @@ export class LineReader<T> {
     return records;
   }
 
-  #tellBad(reason: string, detail: string): void {
+  #logBad(reason: string, detail: string): void {
     const { address, target: { what } } = this.options;
     log.warn("A line of {address} is not a {what} ({reason}): {detail}", {
       address,

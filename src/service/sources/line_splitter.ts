@@ -1,7 +1,7 @@
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 
-/** A line without its end (LF or CRLF), or that a line is too long: told once, at the limit. */
+/** A line without its end (LF or CRLF), or that a line is too long: said once, at the limit. */
 export type Line = Uint8Array | "too long";
 
 /** Splits a stream of bytes into lines. Keeps at most one line of the longest allowed length. */
