@@ -130,7 +130,7 @@ export class Chart {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
       axes: [
-        { ...axis, size: 24, space: 70, values: (_, ticks) => ticks.map((t) => timeOf(t)) },
+        { ...axis, size: 24, space: 84, values: (_, ticks) => ticks.map((t) => timeOf(t)) },
         {
           ...axis,
           size: 54,
@@ -155,7 +155,7 @@ export class Chart {
 }
 
 const axisTimes = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
-const axisSeconds = new Intl.DateTimeFormat(undefined, { minute: "2-digit", second: "2-digit" });
+const axisSeconds = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /** Seconds where they matter. */
 function timeOf(seconds: number): string {
