@@ -64,7 +64,9 @@ export class FigureFile {
   }
 
   has(wanted: Omit<Measurement, "at" | "figures">): boolean {
-    return this.all.some((m) => isOfSame(m, wanted) && m.records === wanted.records);
+    return this.all.some((m) =>
+      isOfSame(m, wanted) && m.records === wanted.records && m.items === wanted.items
+    );
   }
 
   /** Takes what was measured of a work out, before it is measured anew; the file keeps it until then. */

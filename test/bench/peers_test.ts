@@ -154,6 +154,7 @@ Deno.test("a work that is measured anew replaces what it had, others stay", () =
   const file = FigureFile.of(MEASURED);
   assertEquals(file.has({ ...measurement("flink", 2, 1) }), true);
   assertEquals(file.has({ ...measurement("flink", 2, 1), records: 1 }), false);
+  assertEquals(file.has({ ...measurement("flink", 2, 1), items: 1 }), false);
   file.forget("item", "b", ["flink"]);
   assertEquals(file.all.map(({ engine }) => engine), ["stockflow", "stockflow", "stockflow"]);
 });
