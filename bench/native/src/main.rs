@@ -3,6 +3,10 @@
 //! folds them several times, and prints the nanoseconds per record of the best round.
 //!
 //!     stockflow-bench-native <file> <items> <rounds>
+//!
+//! A second line has the nanoseconds of the core's own layout (layout.rs), whose results are compared.
+
+mod layout;
 
 use hashbrown::HashMap;
 use std::time::Instant;
@@ -112,7 +116,6 @@ fn fold(state: &mut State, batch: &[u8], out: &mut Vec<u8>) {
     let crc = u32::from_be_bytes(batch[17..21].try_into().unwrap());
     assert_eq!(crc32c::crc32c(&batch[21..]), crc, "CRC");
     let records = i32::from_be_bytes(batch[57..61].try_into().unwrap());
-    let first = i64::from_be_bytes(batch[27..35].try_into().unwrap());
     out.clear();
     out.resize(HEADER, 0);
     let mut reader = Reader { bytes: batch, at: HEADER };
@@ -165,14 +168,33 @@ fn fold(state: &mut State, batch: &[u8], out: &mut Vec<u8>) {
         out.push(0);
         count += 1;
     }
+    finish(batch, count, out);
+}
+
+/// Writes the header of a batch of so many records.
+fn finish(batch: &[u8], count: i64, out: &mut [u8]) {
     let length = out.len() as i32 - 12;
     out[8..12].copy_from_slice(&length.to_be_bytes());
     out[16] = 2;
     out[23..27].copy_from_slice(&(count as i32 - 1).to_be_bytes());
-    out[27..35].copy_from_slice(&first.to_be_bytes());
+    out[27..35].copy_from_slice(&batch[27..35]);
     out[57..61].copy_from_slice(&(count as i32).to_be_bytes());
     let crc = crc32c::crc32c(&out[21..]);
     out[17..21].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// State with 1000 of each item.
+fn filled(items: u64) -> State {
+    let mut state = State {
+        items: HashMap::default(),
+        accumulators: vec![Accumulator { window: -1, succeeded: 0, failed: 0, volume: 0 }],
+        invalid: 0,
+    };
+    for n in 0..items {
+        let item = Item { stock: 1000, newest: 0 };
+        state.items.insert(format!("item_{n}").into_bytes().into(), item);
+    }
+    state
 }
 
 fn main() {
@@ -188,15 +210,7 @@ fn main() {
         at += length;
     }
     let records: i64 = batches.iter().map(|b| i64::from(i32::from_be_bytes(b[57..61].try_into().unwrap()))).sum();
-    let mut state = State {
-        items: HashMap::default(),
-        accumulators: vec![Accumulator { window: -1, succeeded: 0, failed: 0, volume: 0 }],
-        invalid: 0,
-    };
-    for n in 0..items {
-        let item = Item { stock: 1000, newest: 0 };
-        state.items.insert(format!("item_{n}").into_bytes().into(), item);
-    }
+    let mut state = filled(items);
     let mut out = Vec::with_capacity(1 << 20);
     let mut best = f64::MAX;
     for _ in 0..rounds {
@@ -208,4 +222,35 @@ fn main() {
     }
     assert_eq!(state.invalid, 0);
     println!("{:.1}", best * 1e9 / records as f64);
+    println!("{:.1}", measure_layout(&file, items, rounds) * 1e9 / records as f64);
+}
+
+/// Seconds of the best round of the core's layout; its results are those of the other one.
+fn measure_layout(file: &[u8], items: u64, rounds: u32) -> f64 {
+    const PADDING: usize = 64;
+    let bytes = [&[0; PADDING], file, &[0; PADDING]].concat();
+    let mut batches = Vec::new();
+    let mut at = PADDING;
+    while at < bytes.len() - PADDING {
+        let end = at + 12 + u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        batches.push((at, end));
+        at = end;
+    }
+    let mut state = filled(items);
+    let mut layout = layout::Layout::new(items);
+    let (mut out, mut other) = (Vec::with_capacity(1 << 20), Vec::new());
+    for &(from, to) in &batches {
+        layout.fold(&bytes, from, to, &mut out);
+        fold(&mut state, &bytes[from..to], &mut other);
+        assert!(out == other, "the results differ");
+    }
+    let mut best = f64::MAX;
+    for _ in 0..rounds {
+        let from = Instant::now();
+        for &(from, to) in &batches {
+            layout.fold(&bytes, from, to, &mut out);
+        }
+        best = best.min(from.elapsed().as_secs_f64());
+    }
+    best
 }
