@@ -12,7 +12,7 @@ const HALF_LIFE_MS = 60_000;
  * many. The counts halve every minute, so the list is of what is hot now.
  */
 export class HotItems {
-  #counts = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
   #samples = 0;
   #halvedAt: number;
 
@@ -40,8 +40,11 @@ export class HotItems {
     return [...this.#counts].sort(([, a], [, b]) => b - a);
   }
 
+  /** Those that were sampled least go, in passes over all: sorting them would cost more than all else. */
   #forget(): void {
-    this.#counts = new Map(this.#sorted().slice(0, KEPT));
+    for (let least = 1; this.#counts.size > KEPT; least *= 2) {
+      for (const [id, count] of this.#counts) if (count <= least) this.#counts.delete(id);
+    }
   }
 
   #halve(): void {

@@ -39,6 +39,9 @@ const { Area, Code } = c;
 const UNSEEN = -(2n ** 63n);
 
 const ID_DECODER = new TextDecoder();
+const LINE_FEED = 10;
+/** Ids that are decoded together. */
+const SAMPLED = new Uint8Array(c.SAMPLES_MAX * c.SAMPLE_BYTES);
 
 /** The core refused an input, or could not go on. */
 export class CoreError extends Error {
@@ -224,10 +227,15 @@ export class Core {
     const count = this.#core.samples();
     if (count === 0) return [];
     const at = this.#address(Area.Samples);
-    const ids = Array.from({ length: count }, (_, i) => {
-      const start = at + i * c.SAMPLE_BYTES;
-      return ID_DECODER.decode(this.#bytesAt(start + 4, this.#view.getUint32(start, true)));
-    });
+    // Decoded in one call, for that is what costs: no id has a line feed.
+    let end = 0;
+    for (let i = 0; i < count; i++) {
+      const start = at + i * c.SAMPLE_BYTES + 4;
+      const length = this.#view.getUint32(start - 4, true);
+      for (let k = 0; k < length; k++) SAMPLED[end++] = this.#bytes[start + k]!;
+      SAMPLED[end++] = LINE_FEED;
+    }
+    const ids = ID_DECODER.decode(SAMPLED.subarray(0, end - 1)).split("\n");
     this.#core.dropSamples();
     return ids;
   }
