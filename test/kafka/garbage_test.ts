@@ -211,7 +211,8 @@ for (const format of ["text", "json"] as const) {
     const reasons = new Set(models.flatMap((model) => [...model.invalid.keys()]));
     assertEquals(
       [...reasons].map(reasonName).toSorted(),
-      REASONS.map(reasonName).toSorted(),
+      // A job that does not remember transactions meets no conflict of their ids.
+      REASONS.filter((r) => r !== Reason.IdConflict).map(reasonName).toSorted(),
     );
     for (const [partition, model] of models.entries()) {
       const expected = model.deadLetters.map(({ offset, reason, timestamp }) => {
