@@ -6,7 +6,11 @@ import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
 import { type CommittedEntry, decodeMetadata } from "./committed_metadata.ts";
-import { offsetFetchExchange, type TopicPartitions } from "./protocol/offsets.ts";
+import {
+  type CommittedOffset,
+  offsetFetchExchange,
+  type TopicPartitions,
+} from "./protocol/offsets.ts";
 import { createdAnew, type TopicsView } from "./topics_view.ts";
 
 /** What was committed by topic and partition; partitions without an offset are not in it. */
@@ -21,6 +25,24 @@ export interface FetchCommittedOptions {
   readonly isQueries: (topic: string) => boolean;
 }
 
+/** The offsets of a group, -1 = none, once no open transaction can change them any more. */
+export async function fetchStable(
+  client: KafkaClient,
+  clock: Clock,
+  groupId: string,
+  topics: readonly TopicPartitions<number>[],
+): Promise<readonly TopicPartitions<CommittedOffset>[]> {
+  const exchange = offsetFetchExchange(groupId, topics);
+  return await callCoordinator(client, clock, "group", groupId, async (coordinator) => {
+    const answer = await coordinator.connectionPool.send(exchange);
+    const codes = answer.topics.flatMap((t) => t.partitions.map((p) => p.errorCode));
+    const failed = codes.find((c) => c !== 0 && c !== ErrorCode.UnstableOffsetCommit) ??
+      codes.find((c) => c !== 0);
+    if (failed) throw protocolError(failed);
+    return answer.topics;
+  });
+}
+
 /**
  * What a group has committed, once no open transaction can change it any more.
  *
@@ -31,17 +53,9 @@ export async function fetchCommitted(
   clock: Clock,
   { groupId, topics, view, isQueries }: FetchCommittedOptions,
 ): Promise<CommittedEntries> {
-  const exchange = offsetFetchExchange(groupId, topics);
-  const answer = await callCoordinator(client, clock, "group", groupId, async (coordinator) => {
-    const answer = await coordinator.connectionPool.send(exchange);
-    const codes = answer.topics.flatMap((t) => t.partitions.map((p) => p.errorCode));
-    const failed = codes.find((c) => c !== 0 && c !== ErrorCode.UnstableOffsetCommit) ??
-      codes.find((c) => c !== 0);
-    if (failed) throw protocolError(failed);
-    return answer;
-  });
+  const stable = await fetchStable(client, clock, groupId, topics);
   const entries = new Map<string, Map<number, CommittedEntry>>();
-  for (const { topic, partitions } of answer.topics) {
+  for (const { topic, partitions } of stable) {
     const found = new Map<number, CommittedEntry>();
     for (const { partition, offset, metadata } of partitions) {
       if (offset < 0) continue;

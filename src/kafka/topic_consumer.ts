@@ -8,15 +8,13 @@ import {
 } from "../log/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { Clock } from "../types/mod.ts";
-import { ErrorCode } from "./client/errors.ts";
-import { protocolError } from "./client/internals.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
 import { decompressBatch } from "./codecs.ts";
+import { fetchStable } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
 import { type SessionFacts, toJobError } from "./kafka_session.ts";
 import { offsetCommitExchange } from "./protocol/offset_commit.ts";
-import { offsetFetchExchange } from "./protocol/offsets.ts";
 import type { TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -154,18 +152,10 @@ async function fetchOffsets(
   partitions: readonly number[],
 ): Promise<Map<number, number>> {
   const groupId = sinkGroup(facts.groupId, name);
-  const exchange = offsetFetchExchange(groupId, [{ topic, partitions }]);
-  const answer = await callCoordinator(client, clock, "group", groupId, async (coordinator) => {
-    const answer = await coordinator.connectionPool.send(exchange);
-    const codes = answer.topics.flatMap((t) => t.partitions.map((p) => p.errorCode));
-    const failed = codes.find((c) => c !== 0 && c !== ErrorCode.UnstableOffsetCommit) ??
-      codes.find((c) => c !== 0);
-    if (failed) throw protocolError(failed);
-    return answer;
-  });
+  const stable = await fetchStable(client, clock, groupId, [{ topic, partitions }]);
   const id = view.topics[topic]?.id ?? null;
   const offsets = new Map<number, number>();
-  for (const { partition, offset, metadata } of answer.topics.flatMap((t) => t.partitions)) {
+  for (const { partition, offset, metadata } of stable.flatMap((t) => t.partitions)) {
     if (offset < 0) continue;
     const isAnother = id !== null && metadata !== "" && metadata !== id;
     if (isAnother) {
