@@ -36,7 +36,8 @@ import type { TopicPartitions } from "./protocol/offsets.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
 import { OutputForm } from "./output_form.ts";
 import { TopicWatch } from "./topic_watch.ts";
-import { type JobTopics, outputsOf } from "./topics.ts";
+import { outputsOf } from "./topics.ts";
+import type { WiredTopics } from "../service/mod.ts";
 import type { TopicsView } from "./topics_view.ts";
 import { isBlocked, TransactionalIds } from "./transactional_ids.ts";
 import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
@@ -51,7 +52,7 @@ const NO_OUTPUTS: PartitionOutputs = { always: [], rarely: [] };
 export interface KafkaLogOptions {
   readonly facts: SessionFacts;
   readonly clusterId: string;
-  readonly topics: JobTopics;
+  readonly topics: WiredTopics;
   /** The topics as they are now. */
   readonly view: TopicsView;
   readonly sessionTimeoutMs: number;
@@ -91,7 +92,7 @@ export function logIdOf(clusterId: string, topic: string): string {
 
 /** What partitions of transactions write to. */
 export function outputsOfPartitions(
-  { results, summaries, deadLetters }: JobTopics,
+  { results, summaries, deadLetters }: WiredTopics,
 ): PartitionOutputs {
   return {
     always: [results, summaries].filter((topic) => topic !== null),

@@ -23,13 +23,13 @@ import {
   checkDifferent,
   checkNames,
   createTopics,
-  type JobTopics,
   NEW_TOPIC_PARTITIONS,
   outputsOf,
   SETTING_OF,
   topicNames,
   untilLed,
 } from "./topics.ts";
+import type { WiredTopics } from "../service/mod.ts";
 import { limitsOf, warningsOf } from "./output_limits.ts";
 import { checkView, type Look, lookAt, type TopicsView } from "./topics_view.ts";
 
@@ -67,7 +67,7 @@ function checkTimes(params: Parameters): void {
 }
 
 /** The topics that parameters name. */
-export function topicsOf(params: Parameters): JobTopics {
+export function topicsOf(params: Parameters): WiredTopics {
   return {
     transactions: params.get("transaction.input.topic"),
     queries: params.get("query.input.topic"),
@@ -91,7 +91,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     readonly clock: Clock,
     readonly instance: Instance,
     readonly conditions: ConditionReporter,
-    readonly topics: JobTopics = topicsOf(params),
+    readonly topics: WiredTopics = topicsOf(params),
   ) {}
 
   /**
@@ -189,7 +189,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
 
   async #lookAround(
     connection: ConnectionOptions,
-    topics: JobTopics,
+    topics: WiredTopics,
     groupId: string,
   ): Promise<string> {
     const client = new KafkaClient(connection, this.clock);
@@ -244,7 +244,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
   }
 
   /** Looks at cluster and topics once they can be seen. */
-  async #look(connection: ConnectionOptions, topics: JobTopics, user: LogUser) {
+  async #look(connection: ConnectionOptions, topics: WiredTopics, user: LogUser) {
     const waits = new Waits(this.conditions, this.clock);
     for (let failures = 0;; failures++) {
       const client = new KafkaClient(connection, this.clock, waits);
@@ -315,7 +315,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     return found;
   }
 
-  async #check(client: KafkaClient, topics: JobTopics) {
+  async #check(client: KafkaClient, topics: WiredTopics) {
     const names = topicNames(topics);
     if (this.params.get("kafka.create.topics")) {
       const missing = names.filter((name) => !client.topics.has(name));
@@ -340,7 +340,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
   }
 
   /** Says what is not known of the topics that there are, and which outputs will not take every record as it is. */
-  #report(topics: JobTopics, { view: { topics: there, limits }, settings }: Look): void {
+  #report(topics: WiredTopics, { view: { topics: there, limits }, settings }: Look): void {
     const hidden = Object.keys(there).filter((name) => !settings.has(name));
     if (hidden.length > 0) {
       log.warn(
@@ -363,12 +363,12 @@ export class KafkaSource implements LogSource<KafkaLog> {
 }
 
 /** What members of a group must share, so that each can take over from the others. */
-function sharedFacts(params: Parameters, topics: JobTopics, view: TopicsView): SharedFacts {
+function sharedFacts(params: Parameters, topics: WiredTopics, view: TopicsView): SharedFacts {
   const fold = foldParametersFor(params, view.topics[topics.transactions]!.partitions);
   return {
     ...Object.fromEntries(
       Object.entries(topics).map(([role, topic]) => [
-        SETTING_OF[role as keyof JobTopics],
+        SETTING_OF[role as keyof WiredTopics],
         topic ?? "",
       ]),
     ),

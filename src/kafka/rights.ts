@@ -1,10 +1,11 @@
 import { StopError } from "../log/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { groupRightsExchange, mayDo, Operation, topicRightsExchange } from "./protocol/rights.ts";
-import { type JobTopics, SETTING_OF, topicNames } from "./topics.ts";
+import { SETTING_OF, topicNames } from "./topics.ts";
+import type { WiredTopics } from "../service/mod.ts";
 
 /** What a job does with its topics. */
-const NEEDED: Readonly<Record<keyof JobTopics, keyof typeof Operation>> = {
+const NEEDED: Readonly<Record<keyof WiredTopics, keyof typeof Operation>> = {
   transactions: "Read",
   queries: "Read",
   results: "Write",
@@ -22,13 +23,13 @@ const NEEDED: Readonly<Record<keyof JobTopics, keyof typeof Operation>> = {
  */
 export async function checkRights(
   client: KafkaClient,
-  topics: JobTopics,
+  topics: WiredTopics,
   group: string,
 ): Promise<void> {
   const existing = topicNames(topics).filter((topic) => client.topics.has(topic));
   const { found } = await client.send(await client.controller(), topicRightsExchange(existing));
   const missing: string[] = [];
-  for (const role of Object.keys(NEEDED) as (keyof JobTopics)[]) {
+  for (const role of Object.keys(NEEDED) as (keyof WiredTopics)[]) {
     const rights = found.get(topics[role] ?? "");
     if (!rights || mayDo(rights, Operation[NEEDED[role]])) continue;
     missing.push(`${NEEDED[role]} on topic ${topics[role]} (${SETTING_OF[role]})`);

@@ -4,7 +4,7 @@ import type { ConditionReporter } from "../engine/mod.ts";
 import { ofTopic } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
-import type { JobTopics } from "./topics.ts";
+import type { WiredTopics } from "../service/mod.ts";
 import { checkView, lookAt, settingOf, type TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -15,7 +15,7 @@ const GONE_LOOK_MS = 500;
 const TOPIC = "topic";
 
 export interface TopicWatchOptions {
-  readonly topics: JobTopics;
+  readonly topics: WiredTopics;
   readonly groupId: string;
   /** The cluster as it was when the process started. */
   readonly clusterId: string;

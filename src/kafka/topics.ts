@@ -6,21 +6,12 @@ import { ErrorCode, errorCodeOf, isTopicGone, isUnavailable, reasonOf } from "./
 import type { ConnectionOptions } from "./client/kafka_client.ts";
 import type { Settings } from "./output_limits.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
-
-/** Topics of a job by their roles; null = not used. */
-export interface JobTopics {
-  readonly transactions: string;
-  readonly queries: string;
-  readonly results: string | null;
-  readonly queryResults: string | null;
-  readonly summaries: string | null;
-  readonly deadLetters: string | null;
-}
+import type { WiredTopics } from "../service/mod.ts";
 
 /** Partitions of topics that are created for a job. */
 export const NEW_TOPIC_PARTITIONS = 16;
 
-export function topicNames(topics: JobTopics): string[] {
+export function topicNames(topics: WiredTopics): string[] {
   return [...new Set(Object.values(topics).filter((t): t is string => t !== null))];
 }
 
@@ -141,7 +132,7 @@ interface Checked {
 }
 
 /** The parameters that name topics, by their roles. */
-export const SETTING_OF: Readonly<Record<keyof JobTopics, string>> = {
+export const SETTING_OF: Readonly<Record<keyof WiredTopics, string>> = {
   transactions: "transaction.input.topic",
   queries: "query.input.topic",
   results: "transaction.output.topic",
@@ -150,14 +141,14 @@ export const SETTING_OF: Readonly<Record<keyof JobTopics, string>> = {
   deadLetters: "deadletter.topic",
 };
 
-function namedTopics(topics: JobTopics): Checked[] {
-  return (Object.keys(SETTING_OF) as (keyof JobTopics)[])
+function namedTopics(topics: WiredTopics): Checked[] {
+  return (Object.keys(SETTING_OF) as (keyof WiredTopics)[])
     .map((role): Checked => ({ topic: topics[role] ?? "", setting: SETTING_OF[role] }))
     .filter(({ topic }) => topic !== "");
 }
 
 /** @throws {ParameterError} when a topic is given twice */
-export function checkDifferent(topics: JobTopics): void {
+export function checkDifferent(topics: WiredTopics): void {
   for (const [topic, same] of Map.groupBy(namedTopics(topics), (n) => n.topic)) {
     if (same.length < 2) continue;
     throw new ParameterError(
@@ -169,7 +160,7 @@ export function checkDifferent(topics: JobTopics): void {
 }
 
 /** @throws {StopError} naming all topics that are missing */
-export function checkNames(topics: JobTopics, missing: readonly string[]): void {
+export function checkNames(topics: WiredTopics, missing: readonly string[]): void {
   const gone = namedTopics(topics).filter(({ topic }) => missing.includes(topic));
   if (gone.length === 0) return;
   throw new StopError(
@@ -180,7 +171,7 @@ export function checkNames(topics: JobTopics, missing: readonly string[]): void 
 }
 
 /** The output topics of a job. */
-export function outputsOf(topics: JobTopics): string[] {
+export function outputsOf(topics: WiredTopics): string[] {
   const { results, queryResults, summaries, deadLetters } = topics;
   return [results, queryResults, summaries, deadLetters].filter((t): t is string => t !== null);
 }
@@ -189,7 +180,10 @@ export function outputsOf(topics: JobTopics): string[] {
  * @param settings of the topic of transactions; undefined: they are not known
  * @throws {StopError} when it is compacted
  */
-export function checkCompaction({ transactions }: JobTopics, settings: Settings | undefined): void {
+export function checkCompaction(
+  { transactions }: WiredTopics,
+  settings: Settings | undefined,
+): void {
   const cleanup = settings?.get("cleanup.policy") ?? "";
   if (!cleanup.includes("compact")) return;
   throw new StopError(

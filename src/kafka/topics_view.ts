@@ -6,7 +6,8 @@ import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { checkBatchBytes, limitsOf, type OutputLimits, type Settings } from "./output_limits.ts";
-import { checkCompaction, type JobTopics, outputsOf, SETTING_OF, topicNames } from "./topics.ts";
+import { checkCompaction, outputsOf, SETTING_OF, topicNames } from "./topics.ts";
+import type { WiredTopics } from "../service/mod.ts";
 
 export interface TopicFacts {
   /** The topic's id (KIP-516); null where brokers have none. */
@@ -37,7 +38,7 @@ export interface Look {
  *
  * @throws {StopError} when one may not be looked at, or its settings make it useless
  */
-export async function lookAt(client: KafkaClient, topics: JobTopics): Promise<Look> {
+export async function lookAt(client: KafkaClient, topics: WiredTopics): Promise<Look> {
   const names = topicNames(topics);
   const found = await client.describe(names);
   const missing: string[] = [];
@@ -72,8 +73,8 @@ const ABSENT = {
 };
 
 /** A topic with the parameter that names it. */
-export function settingOf(topics: JobTopics, name: string): string {
-  const role = (Object.keys(SETTING_OF) as (keyof JobTopics)[]).find((r) => topics[r] === name);
+export function settingOf(topics: WiredTopics, name: string): string {
+  const role = (Object.keys(SETTING_OF) as (keyof WiredTopics)[]).find((r) => topics[r] === name);
   return role ? `${name} (${SETTING_OF[role]})` : name;
 }
 
@@ -121,7 +122,7 @@ function remedyOf(topic: string, { groupId, isQueries }: Whose): string {
  * @throws {StopError} when going on would lose, double or misplace records
  */
 export function checkView(
-  topics: JobTopics,
+  topics: WiredTopics,
   first: TopicsView,
   now: TopicsView,
   groupId: string,
