@@ -9,6 +9,7 @@ import { Core } from "../src/wasm/mod.ts";
 import { compress } from "../src/state/compression.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { readOptions } from "./options.ts";
+import { median } from "./series.ts";
 import { fillItems, makeWorkload } from "./workload.ts";
 
 const { entries } = readOptions("deno task bench:remembered [--entries=2000000]", {
@@ -53,8 +54,6 @@ function fold(core: Core, from: number): number {
   core.discard();
   return (process.cpuUsage().user - start) * 1e3 / (GROUP * PER_BATCH);
 }
-
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 const [without, core] = [newCore(false), newCore(true)];
 for (let i = 0; i < filling; i++) {

@@ -21,6 +21,7 @@ export function lastQuarters(samples: readonly number[]): readonly [number, numb
   return [median(half.slice(0, middle)), median(half.slice(middle))];
 }
 
-function median(numbers: readonly number[]): number {
+/** The middle one of at least one number, the lower of two. */
+export function median(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor((numbers.length - 1) / 2)]!;
 }
