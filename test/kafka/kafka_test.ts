@@ -51,15 +51,7 @@ stage.test("codecs: what Java compresses is read, and what we compress Java read
 stage.test("an aborted transaction of a stock producer is not folded", async () => {
   const { topics, start } = await stage.scene(1);
   const topic = topics["transaction.input.topic"];
-  const producer = stage.kafka().producer({ transactionalId: "stock", maxInFlightRequests: 1 });
-  await producer.connect();
-  for (const [quantity, end] of [[5, "commit"], [100, "abort"], [7, "commit"]] as const) {
-    const transaction = await producer.transaction();
-    const value = `1\t1\titem_1\t${quantity}`;
-    await transaction.send({ topic, messages: [{ partition: 0, key: "item_1", value }] });
-    await transaction[end]();
-  }
-  await producer.disconnect();
+  await stage.sendWithOneAborted(topic);
   const service = await start();
   await waitReady(service);
   assertEquals(await stockOf(service, "item_1"), 12);

@@ -15,15 +15,7 @@ async function getJson(url: string, path: string) {
 stage.test("messages of topics are browsed by partition and offset: what is committed, in no group", async () => {
   const { topics, start } = await stage.scene(1);
   const topic = topics["transaction.input.topic"];
-  const producer = stage.kafka().producer({ transactionalId: "browsed", maxInFlightRequests: 1 });
-  await producer.connect();
-  for (const [quantity, end] of [[5, "commit"], [100, "abort"], [7, "commit"]] as const) {
-    const transaction = await producer.transaction();
-    const value = `1\t1\titem_1\t${quantity}`;
-    await transaction.send({ topic, messages: [{ partition: 0, key: "item_1", value }] });
-    await transaction[end]();
-  }
-  await producer.disconnect();
+  await stage.sendWithOneAborted(topic);
   const service = await start({
     "transaction.partitioner": "murmur2",
     "wrong.partition": "deadletter",

@@ -104,6 +104,19 @@ export class Stage {
     return new Kafka({ brokers: [this.broker.bootstrap], logLevel: logLevel.NOTHING });
   }
 
+  /** Sends 5, 100 and 7 of item_1 to partition 0, each in a transaction; that of 100 is aborted. */
+  async sendWithOneAborted(topic: string): Promise<void> {
+    const producer = this.kafka().producer({ transactionalId: topic, maxInFlightRequests: 1 });
+    await producer.connect();
+    for (const [quantity, end] of [[5, "commit"], [100, "abort"], [7, "commit"]] as const) {
+      const transaction = await producer.transaction();
+      const value = `1\t1\titem_1\t${quantity}`;
+      await transaction.send({ topic, messages: [{ partition: 0, key: "item_1", value }] });
+      await transaction[end]();
+    }
+    await producer.disconnect();
+  }
+
   /** Does something with a stock client's administration. */
   async withAdmin(work: (admin: Admin) => Promise<unknown>): Promise<void> {
     const admin = this.kafka().admin();
