@@ -84,7 +84,7 @@ import {
   segments,
   slotCount,
 } from "./table";
-import { copyCount, cutActive, initCopies } from "./copies";
+import { copyCount, initCopies } from "./copies";
 import { SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 import { accumulatorCount, initWindows, newestWindowEnd, openCount } from "./windows";
 import { config, initState, state } from "./state";
@@ -110,17 +110,6 @@ import { beginRestore, restoredStock, restoreSlice, restoring } from "./restore"
 import { reserveSegment, segmentArea } from "./work";
 import { lookUp } from "./lookup";
 import { initRemembered, rememberedPages } from "./remembered";
-import {
-  encodedPiece,
-  encodedPieceLength,
-  encodeHeader,
-  encodePiece,
-  firstPiece,
-  markPieces,
-  restoreHeader,
-  restoreIndex,
-  restorePiece,
-} from "./remembered_pieces";
 import { clock, clockOf, duplicates, head, PIECE_SHIFT, tail } from "./remembered_ring";
 import { finishedCount } from "./output";
 
@@ -396,49 +385,17 @@ export function markSegment(segment: u32): void {
 
 // What is remembered (remembered_pieces.ts) goes into a checkpoint behind the segments, and is restored behind them.
 
-/** First piece that the cut has. */
-export function firstRememberedPiece(): u64 {
-  return firstPiece();
-}
-
-/** Encodes the header of what is remembered into the segment area: its length, or a code below zero. */
-export function encodeRemembered(): i32 {
-  return cutActive ? encodeHeader() : Code.State;
-}
-
-/** Encodes the next piece that no published checkpoint has: More when it did, Done when there is none left. */
-export function encodeRememberedPiece(): i32 {
-  return cutActive ? encodePiece() : Code.State;
-}
-
-/** Piece that was encoded last, and its length. */
-export function rememberedPiece(): u64 {
-  return encodedPiece;
-}
-
-export function rememberedPieceLength(): u32 {
-  return encodedPieceLength;
-}
-
-/** Puts pieces from this one on into the next checkpoint, because the one that had them was not published. */
-export function markRememberedPieces(from: u64): void {
-  markPieces(from);
-}
-
-/** Restores the header of `length` bytes in the segment area; the pieces follow in their order. */
-export function restoreRemembered(length: u32): i32 {
-  return restoreHeader(length);
-}
-
-/** Restores the next piece. */
-export function restoreRememberedPiece(length: u32): i32 {
-  return restorePiece(length);
-}
-
-/** Behind the last piece, until it is Done: More when something is left. */
-export function endRememberedRestore(): i32 {
-  return restoreIndex();
-}
+export {
+  encodeHeader as encodeRemembered,
+  encodePiece as encodeRememberedPiece,
+  firstPiece as firstRememberedPiece,
+  lastPiece as rememberedPiece,
+  lastPieceLength as rememberedPieceLength,
+  markPieces as markRememberedPieces,
+  restoreHeader as restoreRemembered,
+  restoreIndex as endRememberedRestore,
+  restorePiece as restoreRememberedPiece,
+} from "./remembered_pieces";
 
 /** Makes room for an encoded segment to restore. */
 export function reserveSegmentBytes(bytes: u32): i32 {

@@ -7,6 +7,7 @@
 // A piece begins at its first number, also where that is forgotten by now. Number 0 is not given out; its entry is zero.
 
 import { Code, PAGE_BYTES } from "./contract";
+import { cutActive } from "./copies";
 import { CHUNK_BYTES, ensure, replaceArea } from "./memory";
 import { cursor, putUnsigned, readUnsigned, setCursor } from "./integers";
 import {
@@ -51,9 +52,18 @@ let nextPiece: u64 = 0;
 /** What lies before it is in the last published checkpoint. */
 let published: u64 = 0;
 
+let encodedPiece: u64 = 0;
+let encodedPieceLength: u32 = 0;
+
 /** Piece that was encoded last. */
-export let encodedPiece: u64 = 0;
-export let encodedPieceLength: u32 = 0;
+export function lastPiece(): u64 {
+  return encodedPiece;
+}
+
+/** Its length. */
+export function lastPieceLength(): u32 {
+  return encodedPieceLength;
+}
 
 /** Freezes what is remembered; false without memory. */
 export function cutRemembered(): bool {
@@ -85,8 +95,9 @@ export function firstPiece(): u64 {
   return cutTail >> PIECE_SHIFT;
 }
 
-/** Encodes the header; its length, or a code below zero. */
+/** Encodes the header into the segment area; its length, or a code below zero. */
 export function encodeHeader(): i32 {
+  if (!cutActive) return Code.State;
   if (!reserveSegment(HEADER_BYTES_MAX)) return Code.OutOfMemory;
   let o = putUnsigned(segmentArea, cutClock == NONE ? 0 : <u64> cutClock + 1);
   o = putUnsigned(putUnsigned(putUnsigned(o, cutHead), cutTail), cutDuplicates);
@@ -95,6 +106,7 @@ export function encodeHeader(): i32 {
 
 /** Encodes the next piece that no published checkpoint has: More, or Done when there is none left. */
 export function encodePiece(): i32 {
+  if (!cutActive) return Code.State;
   const first = nextPiece << PIECE_SHIFT;
   if (!remembers || first >= cutHead) return Code.Done;
   const count = min(PIECE, cutHead - first);

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "c17a115863e495e44d1563f25fafaef49d8c99d5fb44e2f72ec959c10bbda3a6";
+export const CORE_HASH = "fa215e99b5a1d5ae52925c6e3f11cd474579d9c5efca28575af5f405f12e9be4";
