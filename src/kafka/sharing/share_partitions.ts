@@ -96,8 +96,8 @@ interface ValidClaim {
 }
 
 /**
- * By partition: the member that has it. Of several the one counts whose claim is the newest; if that is no single one,
- * none does. A claim counts under the member id alone under which the partition was given.
+ * By partition: the member that has it. If several say so, the newest claim counts; if two are equally new, none does.
+ * A claim counts under the member id alone under which the partition was given.
  */
 function validClaims(
   topic: string,
