@@ -71,8 +71,8 @@ export class OutputForm {
   #limits: Readonly<Record<string, OutputLimits>> = {};
   /** How often a topic refused something, by topic and error code. */
   readonly #refusals = new Map<string, number>();
-  /** Refusals since the last commit. */
-  #inARow = 0;
+  /** The same since the last commit. */
+  readonly #inARow = new Map<string, number>();
 
   /** @param deadLetters the topic whose records may be cut, and get keys */
   constructor(readonly deadLetters: string | null) {}
@@ -83,7 +83,7 @@ export class OutputForm {
   }
 
   onCommitted(): void {
-    this.#inARow = 0;
+    this.#inARow.clear();
   }
 
   #refused(topic: string, errorCode: number): number {
@@ -95,8 +95,11 @@ export class OutputForm {
     const text =
       `Topic ${topic} refuses records of partition ${partition}, outputs of ${of}: ${message}`;
     if (!BY_FORM.includes(errorCode)) return new RefusedError(text);
-    this.#refusals.set(`${topic} ${errorCode}`, this.#refused(topic, errorCode) + 1);
-    if (++this.#inARow > TRIES_MAX) return new RefusedError(text);
+    const kind = `${topic} ${errorCode}`;
+    for (const counts of [this.#refusals, this.#inARow]) {
+      counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    }
+    if (this.#inARow.get(kind)! > TRIES_MAX) return new RefusedError(text);
     return new LostError(`${text}; its limits are read again, and they go out in another form`);
   }
 
@@ -185,23 +188,21 @@ interface Window {
 }
 
 /**
- * The timestamps that a topic takes, with a margin that grows with its refusals: first so much inside the
- * limits, then the present, then a little on the other side of it.
+ * The timestamps that a topic takes. Before it refused one, all: its broker's clock decides, and the job's own
+ * may be wrong. Then by its settings and the job's clock, with a margin that grows with the refusals: first so
+ * much inside the limits, then the present, then a little on the other side of it.
  */
 export function windowOf(
   { beforeMs, afterMs }: Pick<OutputLimits, "beforeMs" | "afterMs">,
   refusals: number,
   now: number,
 ): Window {
-  if (beforeMs === Infinity && afterMs === Infinity) {
-    // It is not known what the topic takes; the present is the likeliest.
-    return refusals > 0
-      ? { earliest: now, latest: now }
-      : { earliest: -Infinity, latest: Infinity };
-  }
+  if (refusals === 0) return { earliest: -Infinity, latest: Infinity };
+  // Where it is not known what the topic takes, the present is the likeliest.
+  if (beforeMs === Infinity && afterMs === Infinity) return { earliest: now, latest: now };
   const margin = (own: number, other: number) => {
-    if (refusals === 0) return Math.min(MARGIN_MS, Math.ceil(own / 2));
-    return refusals === 1 ? own : own + Math.min(SKEW_MS, Math.floor(other / 2));
+    if (refusals === 1) return Math.min(MARGIN_MS, Math.ceil(own / 2));
+    return refusals === 2 ? own : own + Math.min(SKEW_MS, Math.floor(other / 2));
   };
   const earliest = beforeMs === Infinity ? -Infinity : now - beforeMs + margin(beforeMs, afterMs);
   const latest = afterMs === Infinity ? Infinity : now + afterMs - margin(afterMs, beforeMs);

@@ -8,6 +8,12 @@ import { decodeBatch, decodeUtf8, encodeBatch, encodeUtf8, isIntact } from "../.
 
 const NOW = 1_700_000_000_000;
 const PRODUCER = { id: 7n, epoch: 1 };
+const NO_SUCH_TIMESTAMP = {
+  topic: "results",
+  partition: 0,
+  message: "",
+  errorCode: ErrorCode.InvalidTimestamp,
+};
 
 function batchOf(timestamps: readonly number[], bytes = 10): Uint8Array {
   const key = encodeUtf8("item");
@@ -28,8 +34,18 @@ Deno.test("what an output takes stays as it is, the very same bytes", () => {
   }
 });
 
+Deno.test("no timestamp is moved before the broker refused one: the job's clock may be wrong", () => {
+  const form = formWith({ beforeMs: 600_000, afterMs: 600_000 });
+  const batches = [batchOf([NOW - 1_000_000, NOW, NOW + 1_000_000])];
+  assertEquals(form.fit("results", 0, batches, PRODUCER, NOW), batches);
+  // Nor by what another topic refused.
+  form.onRefusal({ ...NO_SUCH_TIMESTAMP, topic: "summaries" }, "");
+  assertEquals(form.fit("results", 0, batches, PRODUCER, NOW), batches);
+});
+
 Deno.test("timestamps outside of the limits are moved to within them, and marked; the others stay", () => {
   const form = formWith({ beforeMs: 600_000, afterMs: 600_000 });
+  form.onRefusal(NO_SUCH_TIMESTAMP, "");
   const timestamps = [NOW - 1_000_000, NOW, NOW + 1_000_000];
   const [batch] = form.fit("results", 0, [batchOf(timestamps)], PRODUCER, NOW);
   assert(isIntact(batch!));
@@ -43,11 +59,12 @@ Deno.test("timestamps outside of the limits are moved to within them, and marked
 
 Deno.test("the margin grows with refusals: inside the limits, the present, the other side of it", () => {
   const limits = { beforeMs: 1000, afterMs: 3_600_000 };
-  assertEquals([0, 1, 2].map((n) => windowOf(limits, n, NOW).earliest - NOW), [-500, 0, 10_000]);
+  const earliestAfter = (refusals: number) => windowOf(limits, refusals, NOW).earliest - NOW;
+  assertEquals([0, 1, 2, 3].map(earliestAfter), [-Infinity, -500, 0, 10_000]);
   // A topic whose settings the user may not see.
   assertEquals(windowOf(NO_LIMITS, 1, NOW), { earliest: NOW, latest: NOW });
   // What cannot be kept inside is at least no contradiction.
-  const { earliest, latest } = windowOf({ beforeMs: 0, afterMs: 0 }, 2, NOW);
+  const { earliest, latest } = windowOf({ beforeMs: 0, afterMs: 0 }, 3, NOW);
   assert(earliest <= latest);
 });
 
@@ -85,6 +102,8 @@ Deno.test("a refusal is lost and redone three times in a row, then it counts as 
     last.message,
     "Topic results refuses records of partition 0, outputs of partition 0 from offset 5 on of t: no",
   );
+  // Each topic has tries of its own.
+  assert(form.onRefusal({ ...refusal, topic: "summaries" }, "t") instanceof LostError);
   form.onCommitted();
   assert(kinds() instanceof LostError);
   assert(form.onRefusal({ ...refusal, errorCode: 44 }, "t") instanceof RefusedError);
@@ -94,18 +113,9 @@ Deno.test("limits that the user may not see are learnt from refusals", () => {
   const form = new OutputForm("letters");
   const batch = encodeBatch([{ timestamp: 1, key: null, value: encodeUtf8("bad") }]);
   assertEquals(form.fit("letters", 0, [batch], PRODUCER, NOW), [batch]);
-  form.onRefusal({
-    topic: "letters",
-    partition: 0,
-    message: "",
-    errorCode: ErrorCode.InvalidRecord,
-  }, "");
-  form.onRefusal({
-    topic: "letters",
-    partition: 0,
-    message: "",
-    errorCode: ErrorCode.InvalidTimestamp,
-  }, "");
+  const refusal = { ...NO_SUCH_TIMESTAMP, topic: "letters" };
+  form.onRefusal({ ...refusal, errorCode: ErrorCode.InvalidRecord }, "");
+  form.onRefusal(refusal, "");
   const [fitted] = form.fit("letters", 0, [batch], PRODUCER, NOW);
   const [record] = decodeBatch(fitted!);
   assertEquals([record!.timestamp, record!.key !== null], [NOW, true]);
