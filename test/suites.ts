@@ -50,6 +50,12 @@ export const SUITES: readonly Suite[] = [
     quick: true,
   },
   {
+    name: "bundler: format, lint and types",
+    args: ["run", "--allow-all", "tools/bundle/build.ts", "--check"],
+    kind: "check",
+    quick: true,
+  },
+  {
     name: "browser tests: format, lint and types",
     args: ["run", "--allow-all", "test/browser/check.ts"],
     kind: "check",

@@ -1,6 +1,5 @@
 // The command line of what a user starts: arguments, parameters, signals.
 
-import config from "../../deno.json" with { type: "json" };
 import {
   type None,
   ParameterError,
@@ -16,9 +15,6 @@ import { closeLogs, withoutSecrets } from "../engine/logging.ts";
 
 const EXIT_UNFORESEEN = 1;
 const EXIT_WRONG = 2;
-
-/** The version of this program. */
-export const VERSION = config.version;
 
 export interface Arguments {
   readonly config: string | null;

@@ -8,12 +8,12 @@ import {
   exitCodeOf,
   parseArguments,
   readParameters,
-  VERSION,
   whenAskedToStop,
 } from "./arguments.ts";
 import { configureLogs } from "../engine/logging.ts";
 import { KafkaDataGeneratorJob, secretsOfFiles } from "../kafka/mod.ts";
 import { displayOrLog } from "./progress_display.ts";
+import { VERSION } from "../service/mod.ts";
 import { systemChance, systemClock } from "../types/mod.ts";
 
 const USAGE = `Usage: deno task generate [--config=config/job.properties] [--<key>=<value> ...]

@@ -12,6 +12,7 @@ import {
   type Pipeline,
   type RunningJob,
   topicsOf,
+  VERSION,
 } from "../service/mod.ts";
 import { lookAtFiles } from "../kv/mod.ts";
 import { Conditions, flushOutputs, standardError, standardOutput } from "../engine/mod.ts";
@@ -31,7 +32,6 @@ import {
   exitCodeOf,
   parseArguments,
   readParameters,
-  VERSION,
   whenAskedToStop,
 } from "./arguments.ts";
 import { greeting } from "./greeting.ts";

@@ -13,9 +13,10 @@
 // --folder=<path> is where the user stands: deno task gives it.
 
 import { parseArgs } from "node:util";
-import { enterFolder, exitCodeOf, VERSION } from "./arguments.ts";
+import { enterFolder, exitCodeOf } from "./arguments.ts";
 import { isJobKind, jobName } from "../jobs/mod.ts";
 import { ParameterError, PARAMETERS } from "../parameters/mod.ts";
+import { VERSION } from "../service/mod.ts";
 import { ProgressReporter } from "../engine/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";

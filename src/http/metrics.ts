@@ -3,7 +3,7 @@
 
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Conditions } from "../engine/mod.ts";
-import type { JobStatus, PartitionStatus } from "../service/mod.ts";
+import { type JobStatus, type PartitionStatus, VERSION } from "../service/mod.ts";
 import { DurationHistogram } from "./duration_histogram.ts";
 
 /** A value and its labels. */
@@ -38,6 +38,17 @@ export function statesOf(conditions: Conditions): () => Iterable<readonly [strin
   return () => conditions.states();
 }
 
+/** The metric that says which version runs. */
+export function addBuildInfo(registry: Registry): void {
+  const info = new Gauge({
+    name: "stockflow_build_info",
+    help: "Always 1; its label is the version of the program",
+    labelNames: ["version"],
+    registers: [registry],
+  });
+  info.set({ version: VERSION }, 1);
+}
+
 /** Metrics of a job; its status is read once per scrape. */
 export class JobMetrics {
   readonly registry = new Registry();
@@ -47,6 +58,7 @@ export class JobMetrics {
     this.#status = status();
     for (const metric of [...RECORDS, ...STATE, ...WORKERS, ...CHECKPOINTS]) this.#add(metric);
     if (this.#status.log) { for (const metric of LOG) this.#add(metric); }
+    addBuildInfo(this.registry);
     addConditions(this.registry, () => Object.entries(this.#status.conditionStates));
     this.#addDurations();
   }

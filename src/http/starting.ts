@@ -10,7 +10,7 @@ import { headLengths } from "./methods.ts";
 import { INDEX } from "./index.ts";
 import { pageRoutes } from "./page.ts";
 import { answerReadiness } from "./readiness.ts";
-import { addConditions, statesOf } from "./metrics.ts";
+import { addBuildInfo, addConditions, statesOf } from "./metrics.ts";
 
 export interface StartingOptions {
   readonly conditions: Conditions;
@@ -27,6 +27,7 @@ export function createStartingApi(
 ): Hono {
   const app = new Hono();
   const registry = new Registry();
+  addBuildInfo(registry);
   addConditions(registry, statesOf(conditions));
   const ready = new Gauge({
     name: "stockflow_ready",

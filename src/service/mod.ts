@@ -50,3 +50,4 @@ export { fromRecords } from "./sources/from_records.ts";
 export { type LineEndpoint, tcp } from "./sources/tcp.ts";
 export type { SinkFigures } from "./sink_worker.ts";
 export { type LogRequest, MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";
+export { VERSION } from "./version.ts";

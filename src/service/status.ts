@@ -169,6 +169,8 @@ export interface JobStatus {
   readonly at: number;
   /** When this life of the job began. */
   readonly startedAt: number;
+  /** Of the program, as deno.json has it. */
+  readonly version: string;
   readonly job: string;
   readonly state: JobState;
   /** Address of the active process while this one stands by (host:port; null = it says none). */

@@ -28,6 +28,7 @@ import {
 } from "./status.ts";
 import { rateOf, type Sample, SAMPLE_MS, Samples } from "./status_history.ts";
 import { verdictOf } from "./verdict.ts";
+import { VERSION } from "./version.ts";
 
 /** Recoveries that are shown. */
 const RECOVERIES_MAX = 20;
@@ -163,6 +164,7 @@ export class StatusReader {
     return {
       ...facts,
       startedAt: this.#startedAt,
+      version: VERSION,
       job: job.name,
       isReady: job.isReady,
       verdict: verdictOf({

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
 import { World } from "../engine/world.ts";
 import { Client } from "./client.ts";
 
@@ -54,6 +55,7 @@ Deno.test("metrics tell what workers do: commits, checkpoints, windows, late rec
     ["stockflow_items", 1],
     ["stockflow_open_windows", 1],
     ["stockflow_ready", 1],
+    [`stockflow_build_info{version="${config.version}"}`, 1],
     ["stockflow_queries_total", 2],
     ['stockflow_invalid_queries_total{reason="null_value"}', 1],
     ['stockflow_recoveries_total{worker="0"}', 0],

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
 import { decodeUtf8 } from "../../src/types/mod.ts";
 import { Client } from "./client.ts";
 
@@ -11,6 +12,7 @@ Deno.test("GET /status, /status/history and /status/hot-items answer what the jo
   for (let i = 0; i < 4; i++) await client.world.clock.advance(1000);
   const { status, body } = await client.getJson("/status");
   assertEquals([status, body.totals.accepted, body.verdict.level], [200, 300, "ok"]);
+  assertEquals(body.version, config.version);
   assertEquals(body.partitions.length, 2);
   const history = await client.getJson("/status/history");
   assert(history.body.seconds.length >= 2);

@@ -12,6 +12,7 @@ const DENO_JSONS = [
   "bench/charts/deno.json",
   "src/dashboard/deno.json",
   "test/browser/deno.json",
+  "tools/bundle/deno.json",
 ];
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 

@@ -95,6 +95,15 @@ export async function startService(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  return await whenListening(child, data);
+}
+
+/**
+ * A service that was spawned, once it listens. Its outputs are piped.
+ *
+ * @throws {Error} when it ends before
+ */
+export async function whenListening(child: Deno.ChildProcess, folder: string): Promise<Service> {
   let log = "";
   const saidAll = (async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
@@ -111,7 +120,7 @@ export async function startService(
   }
   return {
     url,
-    folder: data,
+    folder,
     pid: child.pid,
     log: () => log,
     status,

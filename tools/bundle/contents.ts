@@ -1,0 +1,52 @@
+// What is in the bundle: its modules, and the deno.json that starts them.
+
+/** Modules that are started, by the name of their file in the bundle. */
+export const ENTRIES: Readonly<Record<string, string>> = {
+  main: "src/cli/main.ts",
+  state: "src/cli/state.ts",
+  generate: "src/cli/generate.ts",
+  log_thread: "src/engine/threads/remote_log_thread.ts",
+  kafka_thread: "src/kafka/thread.ts",
+};
+
+/** Tasks of a checkout that the bundle has as well. */
+const TASKS = ["start", "start:strict", "state", "generate"];
+
+/** Sets of permissions that they use. */
+const PERMISSIONS = ["start", "state"];
+
+/** As far as it is read here. */
+export interface DenoJson {
+  readonly version: string;
+  readonly tasks: Readonly<Record<string, { description: string; command: string } | string>>;
+  readonly imports: Readonly<Record<string, string>>;
+  readonly unstable: readonly string[];
+  readonly permissions: Readonly<Record<string, unknown>>;
+}
+
+/** The deno.json of the bundle: tasks, permissions and flags are those of the checkout. */
+export function denoJsonOf({ version, tasks, unstable, permissions }: DenoJson): object {
+  return {
+    version,
+    tasks: Object.fromEntries(TASKS.map((task) => [task, taskOf(tasks[task]!)])),
+    unstable,
+    permissions: Object.fromEntries(PERMISSIONS.map((set) => [set, permissions[set]])),
+    // There is nothing to lock: all that is imported is in this folder.
+    lock: false,
+  };
+}
+
+function taskOf(task: { description: string; command: string } | string): object {
+  if (typeof task === "string") throw new Error(`The task has no description: ${task}`);
+  return { ...task, command: commandInBundle(task.command) };
+}
+
+/** The command of a task for the bundle's module, which asks no registry for anything. */
+export function commandInBundle(command: string): string {
+  for (const [name, source] of Object.entries(ENTRIES)) {
+    if (!command.includes(` ${source} `)) continue;
+    return command.replace(` ${source} `, ` ${name}.js `)
+      .replace(/^deno run /, "deno run --cached-only ");
+  }
+  throw new Error(`The bundle has no module for: ${command}`);
+}
