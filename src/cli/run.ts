@@ -131,6 +131,7 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
     limits: limitsOf(params),
     access: accessOf(params),
     instance,
+    tracing: MACHINE.tracing ?? null,
   });
   const advertised = params.get("http.advertised.host") || params.get("http.host");
   instance.listensAt(advertised, server.port);

@@ -11,7 +11,7 @@ import {
   type FoldParameters,
   type Manifest,
 } from "../state/mod.ts";
-import type { Clock } from "../types/mod.ts";
+import type { Clock, Span, Tracing } from "../types/mod.ts";
 import { Code, type StateScalars } from "../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
 import { never, Waiters } from "./waiters.ts";
@@ -31,6 +31,8 @@ export interface CheckpointerOptions {
   /** Id of the topic, where topics have one. */
   readonly topicId: string | null;
   readonly clock: Clock;
+  /** Null: nothing is traced. */
+  readonly tracing: Tracing | null;
 }
 
 /** The checkpoint that the state counts from. */
@@ -212,18 +214,26 @@ export class Checkpointer implements CutGate {
     if (!cut) return null;
     const offset = Number(cut.scalars.position);
     const about = { partition: chain.partition, sequence: chain.begin(), offset, trigger };
+    const span = this.options.tracing?.start("checkpoint", {
+      parent: null,
+      startedAt: cut.at,
+      attributes: { ...about },
+    }) ?? null;
     const timeout = new AbortController();
     const giveUp = AbortSignal.any([signal, timeout.signal]);
     void clock.sleep(timeoutMs, giveUp).then(() => timeout.abort("over"));
     try {
       await chain.store.addEvent({ kind: "triggered", at: cut.at, ...about });
-      return await this.#write(cut, about, uncommitted, giveUp);
+      const manifest = await this.#write(cut, about, uncommitted, giveUp, span);
+      span?.end();
+      return manifest;
     } catch (error) {
       const reason = signal.aborted
         ? GIVEN_UP
         : giveUp.aborted
         ? `given up after ${timeoutMs} ms`
         : (error as Error).message;
+      span?.end(reason);
       await this.#failed(cut, about, reason, signal.aborted);
       if (error instanceof FencedError) throw error;
       return null;
@@ -257,6 +267,7 @@ export class Checkpointer implements CutGate {
     about: About,
     uncommitted: boolean,
     signal: AbortSignal,
+    span: Span | null,
   ): Promise<Manifest> {
     const { processor, chain, options: { clock, logId, topicId, parameters } } = this;
     await this.#encode(encoded, signal);
@@ -292,7 +303,34 @@ export class Checkpointer implements CutGate {
       commitMs: committedAt - encodedAt,
       publishMs: publishedAtMs - committedAt,
     });
+    if (span) {
+      const parts = [["encode", encodedAt], ["wait for commit", committedAt], [
+        "publish",
+        publishedAtMs,
+      ]] as const;
+      this.#traceParts(span, at - from, from, parts);
+      span.set({ bytes: newBytes });
+    }
     return manifest;
+  }
+
+  /**
+   * Makes a span of each part, which begins where the one before ended.
+   *
+   * @param parts when each ended, by Clock.monotonic()
+   * @param offset from monotonic() to ms since the epoch
+   */
+  #traceParts(
+    { context: parent }: Span,
+    offset: number,
+    from: number,
+    parts: readonly (readonly [name: string, endedAt: number])[],
+  ): void {
+    for (const [name, endedAt] of parts) {
+      this.options.tracing!.start(name, { parent, startedAt: offset + from })
+        ?.end(null, offset + endedAt);
+      from = endedAt;
+    }
   }
 
   /** What was cut is part of the next checkpoint; what was written of this one goes. */

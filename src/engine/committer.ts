@@ -1,5 +1,13 @@
 import type { CommittedPosition, LogSession, TopicOutput } from "../log/mod.ts";
-import { assertThat, type Clock } from "../types/mod.ts";
+import {
+  assertThat,
+  type Clock,
+  endWith,
+  type Span,
+  startServing,
+  type TraceContext,
+  type Tracing,
+} from "../types/mod.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../log/mod.ts";
 import { never, Waiters } from "./waiters.ts";
@@ -8,6 +16,8 @@ import { never, Waiters } from "./waiters.ts";
 export interface Pending {
   readonly position: CommittedPosition;
   readonly outputs: readonly TopicOutput[];
+  /** What it serves that is traced; absent: nothing. */
+  readonly traces?: readonly TraceContext[];
 }
 
 /** A partition that has something to commit from time to time. */
@@ -71,6 +81,7 @@ export class Committer {
     readonly clock: Clock,
     readonly statistics: CommitStatistics = new CommitStatistics(),
     readonly limits = PENDING_LIMITS,
+    readonly tracing: Tracing | null = null,
   ) {
     this.#sources = new Set(sources);
     this.#begunAt = clock.monotonic();
@@ -187,15 +198,29 @@ export class Committer {
     this.#ahead = [];
     this.#aheadBytes = 0;
     this.#committing = true;
-    const outcome = await this.session.commit({
+    const span = this.tracing && this.#spanOf(this.tracing, all);
+    const committing = this.session.commit({
       positions: positionsOf(all),
       outputs: outputsOf(last),
+      ...(span ? { trace: span.context } : {}),
     }, signal);
+    if (span) endWith(span, committing, (outcome) => outcome === "committed" ? null : outcome);
+    const outcome = await committing;
     this.#committing = false;
     this.#room.wake();
     if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
     this.statistics.add(this.clock.monotonic() - from, this.clock.now());
     for (const { source, pending } of all) source.acknowledge(pending);
+  }
+
+  /** A commit is traced if something is that it serves. */
+  #spanOf(tracing: Tracing, all: readonly Taken[]): Span | null {
+    const served = all.flatMap(({ pending }) => pending.traces ?? []);
+    if (served.length === 0) return null;
+    const partitions = new Set(all.map(({ source }) => source.partition));
+    return startServing(tracing, "commit", served, {
+      attributes: { topic: this.session.input, partitions: [...partitions].join(",") },
+    });
   }
 }
 

@@ -1,8 +1,10 @@
-import type { LogSession } from "../log/mod.ts";
+import type { LogSession, ReadAnswer } from "../log/mod.ts";
 import type { Committer } from "./committer.ts";
 import type { MemoryWatch } from "./memory_watch.ts";
 import type { Partition } from "./partition.ts";
 import type { TimeShares } from "./time_shares.ts";
+import { endWith } from "../types/mod.ts";
+import { traceRead } from "./traced_read.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 /** Bytes that are read of a partition at a time. */
@@ -31,7 +33,7 @@ export class FoldLoop {
     committer: Committer,
     signal: AbortSignal,
   ): Promise<void> {
-    const { context: { clock, settings }, shares } = this;
+    const { context: { clock, settings, tracing }, shares } = this;
     const { processor } = partition;
     let idleSince: number | null = null;
     let turn = clock.monotonic();
@@ -47,7 +49,8 @@ export class FoldLoop {
       const options = { maxBytes: READ_BYTES, waitMs, signal, borrows: true };
       const isTurnOver = clock.monotonic() - turn >= TURN_MS;
       // The read leaves before the turn ends, so that it reaches another thread with the outcomes before it.
-      const [{ batches, endOffset, watermark }] = await shares.measure(
+      const askedAt = tracing ? clock.now() : 0;
+      const [answer] = await shares.measure(
         "idle",
         () =>
           Promise.all([
@@ -55,6 +58,7 @@ export class FoldLoop {
             isTurnOver ? clock.yield() : null,
           ]),
       );
+      const { batches, endOffset, watermark } = answer;
       if (isTurnOver) turn = clock.monotonic();
       if (watermark !== undefined && watermark > processor.core.watermark) {
         await processor.fireUpTo(watermark);
@@ -69,15 +73,37 @@ export class FoldLoop {
         continue;
       }
       idleSince = null;
-      for (const [index, batch] of batches.entries()) {
-        const stopped = await this.#foldBatch(partition, batch);
-        if (stopped) await shares.measure("idle", () => clock.sleep(MEMORY_LOOK_MS, signal));
-        if (stopped || signal.aborted) break;
-        if (index === batches.length - 1 || clock.monotonic() - turn < TURN_MS) continue;
-        await clock.yield();
-        turn = clock.monotonic();
-      }
+      const span = tracing ? this.#trace(partition, answer, askedAt) : null;
+      const folding = this.#foldAll(partition, batches, turn, signal);
+      if (span) endWith(span, folding);
+      turn = await folding;
     }
+  }
+
+  #trace(partition: Partition, answer: ReadAnswer, askedAt: number) {
+    const { tracing, topics } = this.context;
+    const { partition: number, position: offset } = partition.processor;
+    const read = { topic: topics.input, partition: number, offset, askedAt, answer };
+    return traceRead(tracing!, partition.traced!, { work: "fold", ...read });
+  }
+
+  /** Folds batches; returns when the turn began in which it ended. */
+  async #foldAll(
+    partition: Partition,
+    batches: readonly Uint8Array[],
+    turn: number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { context: { clock }, shares } = this;
+    for (const [index, batch] of batches.entries()) {
+      const stopped = await this.#foldBatch(partition, batch);
+      if (stopped) await shares.measure("idle", () => clock.sleep(MEMORY_LOOK_MS, signal));
+      if (stopped || signal.aborted) break;
+      if (index === batches.length - 1 || clock.monotonic() - turn < TURN_MS) continue;
+      await clock.yield();
+      turn = clock.monotonic();
+    }
+    return turn;
   }
 
   /** Folds a batch; whether it stopped before a new item, for which there is no memory. */

@@ -14,7 +14,7 @@
 // A partition that is claimed again is another object: one object is one claim of one partition.
 
 import type { ClaimedPartition } from "../log/mod.ts";
-import { assertThat } from "../types/mod.ts";
+import { assertThat, type TracedQueue } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Checkpointer } from "./checkpoint.ts";
 import type { CommitSource } from "./committer.ts";
@@ -22,6 +22,7 @@ import { LostError } from "../log/mod.ts";
 import type { PartitionFigures } from "./figures.ts";
 import type { ItemOwner } from "./owners.ts";
 import type { PartitionProcessor, PendingTransactions } from "./partition_processor.ts";
+import { withTraces } from "./traced_read.ts";
 
 export type PartitionState = "claimed" | "restoring" | "replaying" | "running" | "released";
 
@@ -58,10 +59,14 @@ export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
   #isReady = false;
   readonly #leaving = new AbortController();
 
-  /** @param onAcknowledged is given what was committed of it */
+  /**
+   * @param onAcknowledged is given what was committed of it
+   * @param traced what is folded and traced, until its commit; null: nothing is traced
+   */
   constructor(
     readonly claimed: ClaimedPartition,
     readonly onAcknowledged: (pending: PendingTransactions) => void = () => {},
+    readonly traced: TracedQueue | null = null,
   ) {}
 
   /** Its number in the topic. */
@@ -215,7 +220,8 @@ export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
 
   take(): PendingTransactions | null {
     assertThat(this.#state === "running", `partition ${this.partition} commits while it runs`);
-    return this.processor.take();
+    const pending = this.processor.take();
+    return pending && this.traced ? withTraces(pending, this.traced) : pending;
   }
 
   acknowledge(pending: PendingTransactions): void {

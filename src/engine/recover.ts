@@ -293,6 +293,7 @@ async function build(
     logId: facts.logId,
     topicId: facts.topicId,
     clock,
+    tracing: context.tracing ?? null,
   }, base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null);
   if (changed && !await checkpointer.take(signal, true, "parameters")) {
     throw new LostError("The checkpoint under the new fold parameters was not published");

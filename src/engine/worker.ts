@@ -16,6 +16,7 @@ import { Committer } from "./committer.ts";
 import { FoldLoop } from "./fold_loop.ts";
 import { CommitStatistics } from "./durations.ts";
 import { LostError } from "../log/mod.ts";
+import { TracedQueue } from "../types/mod.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
@@ -236,7 +237,11 @@ export class TransactionWorker implements JobWorker {
     progress: ProgressReporter,
   ): Promise<void> {
     const { context } = this;
-    const partition = new Partition(claimed, (pending) => this.#onAcknowledged(pending));
+    const partition = new Partition(
+      claimed,
+      (pending) => this.#onAcknowledged(pending),
+      context.tracing ? new TracedQueue() : null,
+    );
     if (!await this.#keep(session, partition)) {
       await recover(context, session, partition, signal, progress).catch((error) => {
         partition.release();
@@ -301,7 +306,7 @@ export class TransactionWorker implements JobWorker {
   // ---- its work ----
 
   async #work(session: LogSession, stop: AbortSignal): Promise<void> {
-    const { settings, clock, pendingLimits } = this.context;
+    const { settings, clock, pendingLimits, tracing } = this.context;
     const committer = new Committer(
       session,
       this.partitions,
@@ -309,6 +314,7 @@ export class TransactionWorker implements JobWorker {
       clock,
       this.#committed,
       pendingLimits,
+      tracing,
     );
     // A checkpoint under way needs one more commit: commits go on until folding and it are done.
     const done = new AbortController();

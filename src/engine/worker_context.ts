@@ -1,6 +1,6 @@
 import type { Log } from "../log/mod.ts";
 import type { CheckpointStore, FoldParameters } from "../state/mod.ts";
-import type { Chance, Clock } from "../types/mod.ts";
+import type { Chance, Clock, Tracing } from "../types/mod.ts";
 import type { BufferPool, CoreOptions } from "../wasm/mod.ts";
 import type { ConditionReporter } from "./conditions.ts";
 import type { OnProgress } from "./progress.ts";
@@ -49,6 +49,8 @@ export interface WorkerContext extends OutcomeListener {
   readonly holdsBack: boolean;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** Null or left away: nothing is traced. */
+  readonly tracing?: Tracing | null;
   /** Learns what the worker is busy with. */
   onStep?(step: "waiting" | "recovering" | "folding", partition: number): void;
   /** Learns how far works have come that can take long. */

@@ -1,6 +1,7 @@
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
 import { INSTANCE_HEADER, type RunningJob } from "../service/mod.ts";
-import type { ItemTransaction, Query, QueryResult } from "../types/mod.ts";
+import type { ItemTransaction, Query, QueryResult, Tracing } from "../types/mod.ts";
 import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
 import { fail, failWith, integerQuery } from "./answers.ts";
@@ -30,11 +31,13 @@ export interface ApiOptions {
   readonly instanceId: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;
+  /** Null or left away: nothing is traced. */
+  readonly tracing?: Tracing | null;
 }
 
 /** The HTTP API of a running job. */
 export function createApi(
-  { job, connections, limits, access, instanceId, stopping }: ApiOptions,
+  { job, connections, limits, access, instanceId, stopping, tracing }: ApiOptions,
 ): Hono {
   const app = new Hono();
   const reader = new BodyReader({ limits, clock: job.clock, stopping });
@@ -43,6 +46,7 @@ export function createApi(
   addHttpFigures(metrics.registry, reader, connections, streams);
   addSinkFigures(metrics.registry, job);
 
+  if (tracing) app.use(namedSpans(tracing));
   app.use(headLengths);
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
@@ -81,6 +85,15 @@ export function createApi(
   app.route("/", pageRoutes(INDEX));
   answerOtherMethods(app);
   return app;
+}
+
+/** Deno makes a span of each request, and knows no routes. */
+function namedSpans(tracing: Tracing): MiddlewareHandler {
+  return async (c, next) => {
+    await next();
+    const route = matchedRoutes(c).findLast(({ path }) => !path.endsWith("*"));
+    if (route) tracing.nameActive(c.req.method, route.path);
+  };
 }
 
 const TRANSACTIONS: Handling<ItemTransaction, boolean> = {

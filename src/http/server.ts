@@ -1,7 +1,7 @@
 import type { Conditions } from "../engine/mod.ts";
 import type { Instance, RunningJob } from "../service/mod.ts";
 import { StopError } from "../log/mod.ts";
-import { systemClock } from "../types/mod.ts";
+import { systemClock, type Tracing } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
 import { Connections, type Cuttable } from "./connections.ts";
@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly limits: HttpLimits;
   readonly access: Access;
   readonly instance: Instance;
+  /** Null or left away: nothing is traced. */
+  readonly tracing?: Tracing | null;
 }
 
 /** The HTTP server of a job, which listens before the job has started. */
@@ -45,7 +47,7 @@ export interface Server {
 
 /** @throws {StopError} when the address cannot be listened on */
 export function startServer(options: ServerOptions): Server {
-  const { hostname, port, instance, limits, access, conditions } = options;
+  const { hostname, port, instance, limits, access, conditions, tracing } = options;
   const stopping = new AbortController();
   const shared = { access, instanceId: instance.id, stopping: stopping.signal };
   let job: RunningJob | null = null;
@@ -74,7 +76,7 @@ export function startServer(options: ServerOptions): Server {
       port: connections.port,
       serve: (started) => {
         job = started;
-        app = createApi({ ...shared, connections, limits, job });
+        app = createApi({ ...shared, connections, limits, job, tracing: tracing ?? null });
       },
       drain: async () => {
         stopping.abort();

@@ -42,6 +42,7 @@ import {
 import type { AppendableLog } from "./capabilities.ts";
 import { PlainLog, PlainSession } from "./plain.ts";
 import { TopicPartition } from "./topic_partition.ts";
+import { TracedWrites } from "./traced_writes.ts";
 import { NoRoomError } from "../kv/mod.ts";
 import type { AppendOptions } from "./write_queue.ts";
 
@@ -66,6 +67,8 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
   readonly #writer: LogWriter;
   /** Of those who wait for more records. */
   readonly #deadlines: Deadlines;
+  /** Null: nothing is traced. */
+  readonly #traced: TracedWrites | null;
 
   private constructor(
     override readonly id: string,
@@ -79,6 +82,7 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
   ) {
     super();
     this.#deadlines = new Deadlines(options.clock);
+    this.#traced = options.tracing ? new TracedWrites(options.tracing, options.clock) : null;
     this.#writer = new LogWriter(
       kv,
       commits,
@@ -183,7 +187,15 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     if (refusal !== null) {
       return Promise.reject(new NoRoomError(`Cannot write to the log: ${refusal}`));
     }
-    return this.#writer.append(tp, records, options);
+    const traced = this.#traced;
+    if (!traced) return this.#writer.append(tp, records, options);
+    return traced.append(
+      topic,
+      partition,
+      records.length,
+      options,
+      (within) => this.#writer.append(tp, records, within),
+    );
   }
 
   async claim(
@@ -247,7 +259,8 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     if (offset < tp.start) {
       throw new OffsetOutOfRangeError(topic, partition, offset, tp.start, tp.end);
     }
-    return { batches, endOffset: tp.end };
+    const answer = { batches, endOffset: tp.end };
+    return this.#traced?.read(topic, partition, offset, answer) ?? answer;
   }
 
   #wait(tp: TopicPartition, { waitMs, signal }: ReadOptions): Promise<void> {
@@ -289,7 +302,17 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
   }
 
   /** Commits for a session; see LogSession.commit. */
-  async commit(
+  commit(
+    input: string,
+    commit: Commit,
+    epochs: readonly Deno.AtomicCheck[],
+    signal?: AbortSignal,
+  ): Promise<CommitOutcome> {
+    const write = () => this.#commit(input, commit, epochs, signal);
+    return this.#traced?.commit(input, commit, write) ?? write();
+  }
+
+  async #commit(
     input: string,
     commit: Commit,
     epochs: readonly Deno.AtomicCheck[],

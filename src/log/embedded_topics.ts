@@ -1,7 +1,7 @@
 // The topics of an embedded log as they stand in its KV (embedded_log.ts has the keys): created, found, and which of them
 // have positions.
 
-import { type Chance, type Clock, randomId } from "../types/mod.ts";
+import { type Chance, type Clock, randomId, type Tracing } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 import type { Kv } from "../kv/kv.ts";
 import type { MarkedCommits } from "./group_commit.ts";
@@ -23,6 +23,8 @@ export interface EmbeddedLogOptions {
   readonly refusal?: () => string | null;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** Null or left away: nothing is traced. */
+  readonly tracing?: Tracing | null;
 }
 
 /** What the KV says of the log as a whole. */

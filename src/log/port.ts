@@ -1,7 +1,7 @@
 // The port of a log: what a job needs of it, whatever keeps it. No member is optional: what not every log has is
 // null. What few logs can do besides is a capability of its own (capabilities.ts).
 
-import type { PartitionerName } from "../types/mod.ts";
+import type { PartitionerName, TraceContext, TracedOffsets } from "../types/mod.ts";
 import type { ThreadedLog } from "./threaded_log.ts";
 
 /** Where the state of a partition stood at the last commit. */
@@ -37,6 +37,8 @@ export interface TopicOutput {
 export interface Commit {
   readonly positions: readonly ({ readonly partition: number } & CommittedPosition)[];
   readonly outputs: readonly TopicOutput[];
+  /** The span of the commit, if it is traced. */
+  readonly trace?: TraceContext;
 }
 
 /**
@@ -69,6 +71,8 @@ export interface ReadAnswer {
    * windows that end by then are fired. Absent: the records alone say so.
    */
   readonly watermark?: bigint;
+  /** Those of the records that were appended with a trace; absent: none. */
+  readonly traces?: readonly TracedOffsets[];
 }
 
 /** The right to fold and commit partitions of an input, until the next claim of them. */

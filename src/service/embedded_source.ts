@@ -30,6 +30,7 @@ export function embeddedLogSource(request: LogRequest): LogSource<EmbeddedLog> {
           ...(restoration ? { restore: { topic: topics.transactions, restoration } } : {}),
           computed: generated ? [topics.transactions] : [],
           refusal: () => disk?.refusal ?? null,
+          tracing: surroundings.tracing ?? null,
           clock,
           chance,
         }),

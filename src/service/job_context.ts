@@ -1,6 +1,6 @@
 import type { Log } from "../log/mod.ts";
 import type { CheckpointStore } from "../state/mod.ts";
-import type { Chance, Clock, Codec } from "../types/mod.ts";
+import type { Chance, Clock, Codec, Tracing } from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
 import type { Disk } from "./disk.ts";
 import type { OffsetWaiters } from "./offset_waiters.ts";
@@ -38,6 +38,8 @@ export interface JobContext extends OutcomeListener {
   readonly memory: StateMemory;
   readonly clock: Clock;
   readonly chance: Chance;
+  /** Null: nothing is traced. */
+  readonly tracing: Tracing | null;
   readonly queryWaiters: OffsetWaiters<QueryOutcome> | null;
   /** Sinks in this process. */
   readonly sinks: readonly SinkWorker[];

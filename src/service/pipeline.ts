@@ -160,6 +160,7 @@ export class Pipeline {
       memory,
       clock,
       chance,
+      tracing: surroundings.tracing ?? null,
       queryWaiters: gateway?.queryWaiters ?? null,
       onOutcomes: gateway && transactionLog === embedded
         ? (partition, first, outcomes) =>

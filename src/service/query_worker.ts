@@ -1,7 +1,8 @@
-import type { LogSession } from "../log/mod.ts";
+import type { LogSession, ReadAnswer } from "../log/mod.ts";
 import type { CommitSource } from "../engine/committer.ts";
+import { traceRead, withTraces } from "../engine/traced_read.ts";
 import { Committer } from "../engine/committer.ts";
-import type { Reason } from "../types/mod.ts";
+import { endWith, type Reason, TracedQueue } from "../types/mod.ts";
 import { CommitStatistics, Durations } from "../engine/durations.ts";
 import { addCause, type RecoveryCause } from "../engine/figures.ts";
 import type { JobContext } from "./job_context.ts";
@@ -29,6 +30,8 @@ export class QueryWorker {
   causes: readonly RecoveryCause[] = [];
   /** By processor: queries that are answered and not committed yet, by when their batch was read. */
   readonly #answeredAt = new WeakMap<QueryProcessor, Answered[]>();
+  /** By processor: what is answered and traced, until its commit. */
+  readonly #traced = new WeakMap<QueryProcessor, TracedQueue>();
   #answeredBefore = 0;
   #invalidBefore: ReadonlyMap<Reason, number> = new Map();
 
@@ -102,7 +105,15 @@ export class QueryWorker {
     );
     const sources = this.processors.map((p) => this.#sourceOf(p));
     const { commitIntervalMs } = job.settings;
-    const committer = new Committer(session, sources, commitIntervalMs, job.clock, this.committed);
+    const committer = new Committer(
+      session,
+      sources,
+      commitIntervalMs,
+      job.clock,
+      this.committed,
+      undefined,
+      job.tracing,
+    );
     const read = new AbortController();
     await together([
       async (failed) => {
@@ -125,17 +136,39 @@ export class QueryWorker {
     committer: Committer,
     signal: AbortSignal,
   ): Promise<void> {
+    const { clock, tracing } = this.job;
     while (!signal.aborted) {
       await committer.room(signal);
       const options = { maxBytes: READ_BYTES, waitMs: READ_WAIT_MS, signal };
-      const { batches } = await session.read(processor.partition, processor.position, options);
-      for (const batch of batches) {
-        if (signal.aborted) break;
-        const [readAt, before] = [this.job.clock.monotonic(), processor.answered];
-        await processor.answer(batch, signal);
-        this.#answeredOf(processor).push({ readAt, queries: processor.answered - before });
-      }
+      const askedAt = tracing ? clock.now() : 0;
+      const answer = await session.read(processor.partition, processor.position, options);
+      if (answer.batches.length === 0) continue;
+      const span = tracing ? this.#trace(processor, answer, askedAt) : null;
+      const answering = this.#answerBatches(processor, answer.batches, signal);
+      if (span) endWith(span, answering);
+      await answering;
     }
+  }
+
+  async #answerBatches(
+    processor: QueryProcessor,
+    batches: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const batch of batches) {
+      if (signal.aborted) break;
+      const [readAt, before] = [this.job.clock.monotonic(), processor.answered];
+      await processor.answer(batch, signal);
+      this.#answeredOf(processor).push({ readAt, queries: processor.answered - before });
+    }
+  }
+
+  #trace(processor: QueryProcessor, answer: ReadAnswer, askedAt: number) {
+    let queue = this.#traced.get(processor);
+    if (!queue) this.#traced.set(processor, queue = new TracedQueue());
+    const { partition, position: offset, topics: { input: topic } } = processor;
+    const read = { topic, partition, offset, askedAt, answer };
+    return traceRead(this.job.tracing!, queue, { work: "answer", ...read });
   }
 
   #answeredOf(processor: QueryProcessor): Answered[] {
@@ -154,7 +187,8 @@ export class QueryWorker {
       take: () => {
         const pending = processor.take();
         if (pending) underWay.push(...this.#answeredOf(processor).splice(0));
-        return pending;
+        const traced = this.#traced.get(processor);
+        return pending && traced ? withTraces(pending, traced) : pending;
       },
       acknowledge: (pending) => {
         const now = this.job.clock.monotonic();

@@ -31,6 +31,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
   }
   warmUp(core);
   const { settings, transactionLog, store, topics, clock, chance, owners, conditions } = context;
+  const { tracing } = context;
   return [
     new TransactionWorker({
       settings,
@@ -44,6 +45,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       holdsBack: options.holdsBack,
       clock,
       chance,
+      tracing,
       onOutcomes: context.onOutcomes,
       onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),

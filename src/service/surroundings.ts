@@ -1,6 +1,12 @@
 import process from "node:process";
 import { freeBytes, type KvOpener, moveMachineKv, openMachineKv, unusedBytes } from "../kv/mod.ts";
-import { type Chance, systemChance, systemClock } from "../types/mod.ts";
+import {
+  type Chance,
+  machineTracing,
+  systemChance,
+  systemClock,
+  type Tracing,
+} from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
 import type { LogSource } from "../log/mod.ts";
 import type { Parameters } from "../parameters/mod.ts";
@@ -29,6 +35,8 @@ export interface Surroundings extends KvOpener {
   readonly kafka?: (request: LogRequest) => Promise<LogSource>;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
+  /** Null or left away: nothing is traced. Threads have the machine's. */
+  readonly tracing?: Tracing | null;
 }
 
 /** What is asked for when a job's log is opened. */
@@ -50,6 +58,7 @@ export const MACHINE: Surroundings = {
   moveKv: (path) => moveMachineKv(path, systemClock),
   freeBytes,
   unusedBytes,
+  tracing: machineTracing(),
 };
 
 /** The memory that the machine, or the container in it, gives; unknown where that may not be asked. */

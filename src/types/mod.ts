@@ -16,6 +16,8 @@ export { showQueryResult } from "./console_format.ts";
 export * from "./partitioner.ts";
 export * from "./record_batch.ts";
 export { type Chance, type Clock, randomId, systemChance, systemClock } from "./clock.ts";
+export { machineTracing } from "./machine_tracing.ts";
+export * from "./tracing.ts";
 export { escapeAllControls, escapeControls } from "./controls.ts";
 export { Deadlines } from "./deadlines.ts";
 export { StopError } from "./stop_error.ts";

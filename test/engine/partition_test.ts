@@ -48,6 +48,7 @@ async function held(kv: Deno.Kv) {
     parameters,
     logId: "",
     topicId: null,
+    tracing: null,
   };
   return {
     processor,

@@ -23,6 +23,7 @@ import {
   encodeUtf8,
   type LogRecord,
   Partitioner,
+  type Tracing,
   type TransactionResult,
 } from "../../src/types/mod.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
@@ -50,6 +51,7 @@ export interface StartOptions {
   readonly unusedBytes?: (path: string) => number;
   /** A further sink of results, in the process. */
   readonly sink?: ProcessSink<TransactionResult>;
+  readonly tracing?: Tracing;
 }
 
 /** One life of the process. */
@@ -100,6 +102,7 @@ export class World {
       freeBytes,
       unusedBytes,
       sink,
+      tracing,
     }: StartOptions = {},
   ): Promise<Life> {
     const logKv = new FaultKv(this.logKv, (n) => plan("log", n));
@@ -114,6 +117,7 @@ export class World {
       onProgress,
       ...(freeBytes ? { freeBytes } : {}),
       ...(unusedBytes ? { unusedBytes } : {}),
+      ...(tracing ? { tracing } : {}),
       openKv: (path: string) => Promise.resolve(path.includes("log") ? logKv : stateKv),
     };
     const params = Parameters.of({ ...this.flags, ...flags });

@@ -13,6 +13,8 @@ export interface ServiceOptions {
   readonly openFilesMax?: number;
   /** File of a cgroup to which a process writes its id to be in it. */
   readonly cgroup?: string;
+  /** A set of permissions of deno.json; all by default. */
+  readonly permissions?: string;
   /** Folder of the checkout whose service it is; this one by default. */
   readonly checkout?: string | URL;
 }
@@ -53,6 +55,7 @@ export function serviceArguments(
   folder: string,
   flags: Readonly<Record<string, string>> = {},
   { v8Flags, main } = OWN_START,
+  permissions?: string,
 ): string[] {
   const all = {
     "http.port": "0",
@@ -65,7 +68,7 @@ export function serviceArguments(
   return [
     "run",
     ...v8Flags,
-    "--allow-all",
+    permissions === undefined ? "--allow-all" : `-P=${permissions}`,
     // A folder of its own: Deno empties it at the start.
     ...(coverage ? [`--coverage=${coverage}/${crypto.randomUUID()}`] : []),
     main,
@@ -75,7 +78,7 @@ export function serviceArguments(
 
 /** Starts the service and waits until it listens. */
 export async function startService(
-  { flags, folder, env, openFilesMax, cgroup, checkout }: ServiceOptions = {},
+  { flags, folder, env, openFilesMax, cgroup, checkout, permissions }: ServiceOptions = {},
 ): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
@@ -87,7 +90,7 @@ export async function startService(
       `${limit}${enter}exec "$@"`,
       "sh",
       Deno.execPath(),
-      ...serviceArguments(data, flags, start),
+      ...serviceArguments(data, flags, start, permissions),
     ],
     cwd: checkout ?? ROOT,
     env: { ...env },

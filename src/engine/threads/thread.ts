@@ -4,7 +4,7 @@
 import type { Caller, Log, Methods } from "../../log/mod.ts";
 import type { ControlCalls, ThreadCalls } from "./contract.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
-import { systemChance, systemClock } from "../../types/mod.ts";
+import { machineTracing, systemChance, systemClock } from "../../types/mod.ts";
 import { BufferPool, warmUp } from "../../wasm/mod.ts";
 import { LostError } from "../../log/mod.ts";
 import { standardError } from "../line_output.ts";
@@ -91,6 +91,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     holdsBack: spec.holdsBack,
     clock: systemClock,
     chance: systemChance,
+    tracing: machineTracing(),
     onOutcomes: spec.outcomes
       ? (partition, first, outcomes) =>
         rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
