@@ -336,14 +336,21 @@ Deno.test("every folder of the house says what lives in it", () => {
   }
 });
 
-Deno.test("deno.json: deno test runs every folder of tests that no suite of its own runs, and they exist", () => {
+Deno.test("deno.json: every file of tests is run by a suite of its folder or by deno test, and by that once", () => {
   const { test: { include } } = JSON.parse(read("deno.json")) as { test: { include: string[] } };
-  const ofSuites = SUITES.flatMap(({ args }) => args);
-  const folders = new Set(
-    [...filesBelow("test/")].filter((path) => path.endsWith("_test.ts"))
-      .map((path) => path.split("/").slice(0, 2).join("/")),
+  const ofDenoTest = include.flatMap((all) => {
+    const imports = read(all).matchAll(/^import "\.\/(.+)";$/gm);
+    return [...imports].map(([, file]) => `${all.slice(0, all.lastIndexOf("/"))}/${file}`);
+  });
+  assertEquals(ofDenoTest.length, new Set(ofDenoTest).size);
+  const args = SUITES.flatMap((suite) => suite.args);
+  const ofSuites = args.filter((arg) => arg.startsWith("test/") && !arg.endsWith(".ts"));
+  const ignored = args.filter((arg) => arg.startsWith("--ignore=")).map((arg) => arg.slice(9));
+  const isIn = (folders: readonly string[], file: string) =>
+    folders.some((folder) => file.startsWith(`${folder}/`));
+  const missing = [...filesBelow("test/")].filter((file) =>
+    file.endsWith("_test.ts") && !ofDenoTest.includes(file) &&
+    (!isIn(ofSuites, file) || isIn(ignored.filter((folder) => !ofSuites.includes(folder)), file))
   );
-  const missing = [...folders].filter((folder) => ![...ofSuites, ...include].includes(folder));
-  assertEquals(missing, []);
-  for (const folder of include) assert(Deno.statSync(new URL(folder, ROOT)).isDirectory, folder);
+  assertEquals(missing, [], "import them in the all.ts of their folder");
 });

@@ -1,0 +1,29 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./assignments_test.ts";
+import "./committer_test.ts";
+import "./conditions_test.ts";
+import "./conservation_test.ts";
+import "./dead_letters_test.ts";
+import "./figures_test.ts";
+import "./kept_test.ts";
+import "./line_output_test.ts";
+import "./logging_test.ts";
+import "./look_up_test.ts";
+import "./owners_test.ts";
+import "./partition_test.ts";
+import "./processor_test.ts";
+import "./progress_test.ts";
+import "./recovery_bound_test.ts";
+import "./recovery_plan_test.ts";
+import "./recovery_reads_test.ts";
+import "./recovery_test.ts";
+import "./remote_test.ts";
+import "./stale_claim_test.ts";
+import "./stray_records_test.ts";
+import "./supervise_test.ts";
+import "./thread_test.ts";
+import "./time_shares_test.ts";
+import "./told_test.ts";
+import "./waits_test.ts";
+import "./watchdog_test.ts";

@@ -1,0 +1,11 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./access_test.ts";
+import "./api_test.ts";
+import "./bodies_test.ts";
+import "./logs_test.ts";
+import "./manners_test.ts";
+import "./metrics_test.ts";
+import "./page_test.ts";
+import "./savepoints_test.ts";
+import "./status_test.ts";

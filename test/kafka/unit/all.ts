@@ -1,0 +1,13 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./active_generation_test.ts";
+import "./active_watch_test.ts";
+import "./batches_test.ts";
+import "./codecs_test.ts";
+import "./committed_metadata_test.ts";
+import "./find_partitioner_test.ts";
+import "./frame_socket_test.ts";
+import "./frames_test.ts";
+import "./member_facts_test.ts";
+import "./share_partitions_test.ts";
+import "./versions_test.ts";

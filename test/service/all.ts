@@ -1,0 +1,16 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./full_disk_test.ts";
+import "./gateway_test.ts";
+import "./generated_test.ts";
+import "./instance_test.ts";
+import "./known_partitions_test.ts";
+import "./query_processor_test.ts";
+import "./savepoint_test.ts";
+import "./sinks_test.ts";
+import "./sources/from_records_test.ts";
+import "./sources/line_reader_test.ts";
+import "./sources/line_splitter_test.ts";
+import "./status_test.ts";
+import "./take_savepoint_test.ts";
+import "./thread_count_test.ts";

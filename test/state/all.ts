@@ -1,0 +1,10 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./checkpoint_store_test.ts";
+import "./compression_test.ts";
+import "./crafted_test.ts";
+import "./damage_test.ts";
+import "./formats/formats_test.ts";
+import "./marked_writes_test.ts";
+import "./savepoints_test.ts";
+import "./transfer_test.ts";

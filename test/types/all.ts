@@ -1,0 +1,9 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./clock_test.ts";
+import "./deadlines_test.ts";
+import "./formats_test.ts";
+import "./partitioner_test.ts";
+import "./path_errors_test.ts";
+import "./record_batch_test.ts";
+import "./turns_test.ts";

@@ -1,0 +1,12 @@
+// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+
+import "./buffer_pool_test.ts";
+import "./checkpoint_test.ts";
+import "./core_test.ts";
+import "./flood_test.ts";
+import "./fold_test.ts";
+import "./generator_test.ts";
+import "./model_test.ts";
+import "./remembered_test.ts";
+import "./stock_sum_test.ts";
+import "./windows_test.ts";
