@@ -25,5 +25,6 @@ import "./supervise_test.ts";
 import "./thread_test.ts";
 import "./time_shares_test.ts";
 import "./told_test.ts";
+import "./tracing_test.ts";
 import "./waits_test.ts";
 import "./watchdog_test.ts";
