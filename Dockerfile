@@ -1,26 +1,50 @@
-# The embedded service. Its data is the volume /data.
+# The service in a container: the bundle, and Deno. Nothing but /data is written to.
 #
-#   docker build -t stockflow . && docker run --network host -v stockflow:/data stockflow
+#   docker build -t stockflow .
+#   docker run -d --name stockflow --read-only -e HTTP_TOKEN=<token> -p 127.0.0.1:8080:8080 -v stockflow:/data stockflow
+#   docker run --rm -v stockflow:/data stockflow state list
+#
+# Behind a proxy with certificates of its own, or with a registry of one's own:
+#   --build-arg DENO_TLS_CA_STORE=system -v /etc/ssl/certs:/etc/ssl/certs:ro
+#   --build-arg NPM_CONFIG_REGISTRY=<address>
 
-FROM denoland/deno:debian-2.9.6 AS build
-WORKDIR /app
-COPY deno.json deno.lock ./
-COPY src ./src
-COPY wasm/contract.ts wasm/assemblyscript.d.ts ./wasm/
-COPY test/std ./test/std
-# Fetches the dependencies and checks the program, so that the image starts without a network.
-ENV DENO_DIR=/deno-dir
-RUN deno install --frozen --entrypoint src/cli/main.ts src/cli/state.ts && deno check src/cli/main.ts src/cli/state.ts
+FROM denoland/deno:debian-2.9.6 AS sources
+WORKDIR /src
+COPY . .
+
+FROM sources AS core
+ARG DENO_TLS_CA_STORE=mozilla
+ARG NPM_CONFIG_REGISTRY
+RUN deno run -A wasm/build.ts
+
+FROM sources AS page
+ARG DENO_TLS_CA_STORE=mozilla
+ARG NPM_CONFIG_REGISTRY
+RUN deno run -A src/dashboard/build.ts
+
+FROM sources AS bundle
+ARG DENO_TLS_CA_STORE=mozilla
+ARG NPM_CONFIG_REGISTRY
+COPY --from=core /src/src/wasm src/wasm
+COPY --from=page /src/src/http/page src/http/page
+RUN deno run -A tools/bundle/build.ts --to=/dist
 
 FROM denoland/deno:debian-2.9.6
-WORKDIR /app
-ENV DENO_DIR=/deno-dir
-COPY --from=build --chown=deno:deno /deno-dir /deno-dir
-COPY --from=build --chown=deno:deno /app /app
-COPY --chown=deno:deno config ./config
-RUN mkdir -m 700 /data && chown deno:deno /data
-USER deno
+LABEL org.opencontainers.image.title="stockflow" \
+      org.opencontainers.image.description="Stock transactions, validated and executed exactly once; stocks and summaries" \
+      org.opencontainers.image.version="0.1.0"
+COPY --from=bundle /dist /app
+# Relative paths, data among them, are relative to /: the defaults are /data/log.kv and /data/state.kv.
+WORKDIR /
+RUN mkdir -m 700 /data && chown 1993:1993 /data
+# A container is reached by its address; the service asks for a token then (HTTP_TOKEN). Deno's cache is not needed:
+# the root file system may be read-only.
+ENV HTTP_HOST=0.0.0.0 DENO_DIR=/tmp/deno
+# The user deno of the base, by number: Kubernetes can see that it is not root.
+USER 1993:1993
 VOLUME /data
-ENV LOG_KV=/data/log.kv STATE_KV=/data/state.kv
+EXPOSE 8080
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["deno", "run", "--cached-only", "--frozen", "--no-prompt", "--v8-flags=--max-semi-space-size=8", "-P=start", "src/cli/main.ts"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5m CMD ["/app/stockflow", "health"]
+ENTRYPOINT ["/app/stockflow"]
+CMD ["start"]

@@ -78,6 +78,12 @@ export const SUITES: readonly Suite[] = [
     kind: "tests",
     quick: true,
   },
+  // Without root, buildah or mmdebstrap it is skipped, with the reason. The first time it makes a base: a minute.
+  {
+    name: "the image",
+    args: ["test", "--no-check", "--allow-all", "test/image"],
+    kind: "tests",
+  },
   {
     name: "real faults",
     args: ["test", "--no-check", "--allow-all", "test/faults"],

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { environmentName, PARAMETER_KEYS } from "../../src/parameters/parameter_table.ts";
+import { ENTRIES, launcherOf } from "../../tools/bundle/contents.ts";
 import { SUITES } from "../suites.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -83,15 +84,28 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
   }
 });
 
-Deno.test("Dockerfile: the image starts the service as deno task start does", () => {
-  const { tasks } = JSON.parse(read("deno.json"));
-  // Without the folder where the user stands: the image has one of its own.
-  const started = (tasks.start.command as string).split(" ")
-    .filter((arg) => !arg.startsWith("--folder="));
-  const entry = /^ENTRYPOINT (\[.*\])$/m.exec(read("Dockerfile"))!;
-  const ofImage = (JSON.parse(entry[1]!) as string[])
-    .filter((arg) => !["--cached-only", "--frozen"].includes(arg));
-  assertEquals(ofImage, started);
+Deno.test("bundle: its launcher, which the image starts, does what the tasks of deno.json do", () => {
+  const denoJson = JSON.parse(read("deno.json"));
+  const launcher = launcherOf(denoJson);
+  for (const task of ["start", "state", "generate", "health"]) {
+    const [, flags, module] =
+      /^ {2}\w+\) exec deno run --config \S+ (.*) "\$here\/(\w+\.js)" "\$@" ;;$/
+        .exec(launcher.split("\n").find((line) => line.startsWith(`  ${task}) exec`))!)!;
+    const command = denoJson.tasks[task].command as string;
+    // deno task gives the folder where the user stands, for it leaves it; the launcher does not.
+    const expected = command.replace(/^deno run /, "").replace(/ --folder=.*/, "");
+    assertEquals(
+      `${flags!.replace("--cached-only ", "")} ${ENTRIES[module!.replace(".js", "")]}`,
+      expected,
+    );
+  }
+  const dockerfile = read("Dockerfile");
+  assertStringIncludes(dockerfile, `image.version="${denoJson.version}"`);
+  assertStringIncludes(dockerfile, 'ENTRYPOINT ["/app/stockflow"]');
+  const bases = [...dockerfile.matchAll(/^FROM (denoland\/\S+)/gm)].map(([, base]) => base);
+  assertEquals(new Set(bases), new Set(["denoland/deno:debian-2.9.6"]));
+  // The version of Deno that the README names.
+  assertStringIncludes(read("README.md"), "npx -y deno@2.9.6 task start");
 });
 
 Deno.test("deno.json: what the service may use is listed, and every parameter may come by the environment", () => {
@@ -328,7 +342,7 @@ Deno.test("every folder of the house says what lives in it", () => {
     if (file.endsWith(".ts")) folders.add(file.slice(0, file.lastIndexOf("/") + 1));
   }
   assert(folders.size > ROOMS.length);
-  for (const folder of [...folders, "tools/kit/"]) {
+  for (const folder of [...folders, "tools/kit/", "tools/image/"]) {
     const faces = ["mod.ts", "main.ts", "README.md"].map((name) => folder + name);
     const said = faces.filter((face) => exists(face)).map((face) => read(face).slice(0, 2000));
     const isSaid = said.some((text) => /What lives here/.test(text) && /What may not/.test(text));

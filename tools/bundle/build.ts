@@ -8,7 +8,7 @@
 
 import * as esbuild from "esbuild";
 import { parseArgs } from "node:util";
-import { type DenoJson, denoJsonOf, ENTRIES } from "./contents.ts";
+import { type DenoJson, denoJsonOf, ENTRIES, launcherOf } from "./contents.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -149,10 +149,10 @@ async function build(to: string): Promise<void> {
     await Deno.mkdir(built);
     await bundle(built, await packages());
     await copyFiles(new URL("config/", ROOT), `${built}/config`, [".properties", ".yml", ".json"]);
-    await Deno.writeTextFile(
-      `${built}/deno.json`,
-      `${JSON.stringify(denoJsonOf(await readDenoJson()), null, 2)}\n`,
-    );
+    const denoJson = await readDenoJson();
+    const text = JSON.stringify(denoJsonOf(denoJson), null, 2);
+    await Deno.writeTextFile(`${built}/deno.json`, `${text}\n`);
+    await Deno.writeTextFile(`${built}/stockflow`, launcherOf(denoJson), { mode: 0o755 });
     await removeModules(to);
     await copyTree(built, to);
   } finally {
