@@ -1,6 +1,9 @@
 // Latencies of the Kafka job under load: from the moment when a transaction, or a query, is produced to
 // the moment when its result, or answer, is visible under read_committed.
 //
+//   deno task bench:kafka:latency --against=FOLDER [--pairs=3]
+//     jobs of this checkout and of another one in turn, each with a broker of its own; what measures is the same
+//
 // The task has V8 collect the garbage of this process seldom (a large young generation): what waits here for
 // a collection, or for a core that one is using, would be counted as latency of the job. Without it p99 was
 // 76 to 139 ms, with it 40 to 46 ms, in turn on one machine.
@@ -11,21 +14,25 @@ import { Loader } from "../tools/kit/load.ts";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
+import { describeRatios } from "./pairs.ts";
 import { CpuMeter } from "./process_figures.ts";
 import { scrape } from "./service_metrics.ts";
 
 const USAGE =
-  "deno task bench:kafka:latency [--rate=100000] [--queries=50] [--commit=20] [--warmup=20] [--seconds=15]";
+  "deno task bench:kafka:latency [--rate=100000] [--queries=50] [--commit=20] [--warmup=20] [--seconds=15] " +
+  "[--against=<folder of another checkout>] [--pairs=3]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const TICK_MS = 10;
 
-const { rate, queries, commit, warmup, seconds } = readOptions(USAGE, {
+const { rate, queries, commit, warmup, seconds, against, pairs } = readOptions(USAGE, {
   rate: 100_000,
   queries: 50,
   commit: 20,
   warmup: 20,
   seconds: 15,
+  against: "",
+  pairs: 3,
 });
 /** Share of the run that is not counted: a new broker's processor time goes into compiling itself. */
 const SKIPPED = warmup / (warmup + seconds);
@@ -41,9 +48,18 @@ class Latencies {
     this.all.push(ms);
   }
 
+  #counted(): number[] {
+    return this.all.slice(Math.floor(SKIPPED * this.all.length)).toSorted((a, b) => a - b);
+  }
+
+  /** The latency that a share of those counted does not exceed, in ms. */
+  at(share: number, counted = this.#counted()): number {
+    return counted[Math.floor(share * (counted.length - 1))]!;
+  }
+
   toString(): string {
-    const counted = this.all.slice(Math.floor(SKIPPED * this.all.length)).toSorted((a, b) => a - b);
-    const at = (share: number) => counted[Math.floor(share * (counted.length - 1))]!.toFixed(1);
+    const counted = this.#counted();
+    const at = (share: number) => this.at(share, counted).toFixed(1);
     return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms of ${counted.length}`;
   }
 }
@@ -112,11 +128,12 @@ async function figures(scene: KafkaScene, job: Service): Promise<string> {
     Object.entries(used).map(([name, percent]) => `${name} ${percent.toFixed(0)}`).join(", ");
 }
 
-async function measure(): Promise<void> {
+/** Latencies of the results. */
+async function measure(checkout?: string): Promise<Latencies> {
   await using scene = await KafkaScene.open({ partitions: PARTITIONS });
   const { bootstrap } = scene.broker;
   const flags = { "commit.interval.ms": String(commit) };
-  const job = await scene.startJob(await scene.newFolder(), flags);
+  const job = await scene.startJob(await scene.newFolder(), flags, checkout);
   await waitReady(job);
   const [results, answers, transactionsThere, queriesThere] = Array.from(
     { length: 4 },
@@ -148,6 +165,27 @@ async function measure(): Promise<void> {
   console.log(`  ${parts}`);
   await loader.close();
   await asking.close();
+  return results;
 }
 
-await measure();
+async function compare(other: string): Promise<void> {
+  const ratios: Record<string, number[]> = { p50: [], p99: [] };
+  for (let pair = 0; pair < pairs; pair++) {
+    // Each is first as often as the other: what the machine does slowly meets both.
+    const folders = pair % 2 === 0 ? [other, undefined] : [undefined, other];
+    const found = new Map<string | undefined, Latencies>();
+    for (const folder of folders) {
+      console.log(folder ?? "this checkout");
+      found.set(folder, await measure(folder));
+    }
+    for (const [name, share] of [["p50", 0.5], ["p99", 0.99]] as const) {
+      ratios[name]!.push(found.get(undefined)!.at(share) / found.get(other)!.at(share));
+    }
+  }
+  for (const [name, all] of Object.entries(ratios)) {
+    console.log(describeRatios(all, `${name} of results`));
+  }
+}
+
+if (against === "") await measure();
+else await compare(against);
