@@ -86,20 +86,34 @@ function checkCollisions(wanted: readonly string[], existing: readonly string[])
 const LED_LOOK_MS = 50;
 const LED_LOOKS_MAX = 100;
 
-/** Creates topics with a client for this alone, and waits until they have leaders. */
+/** So often a cluster that does not take requests yet is asked again: brokers listen before they know a controller. */
+const CREATE_TRIES_MAX = 60;
+const CREATE_AGAIN_MS = 500;
+
+/**
+ * Creates topics with a client for this alone, and waits until they have leaders. A cluster that has no controller
+ * at the moment, or is not there, is waited for.
+ *
+ * @throws what the last of many tries threw; {StopError} as createTopics does
+ */
 export async function createTopicsAt(
   connection: ConnectionOptions,
   topics: readonly string[],
   wanted: NewTopics,
 ): Promise<void> {
-  const client = new KafkaClient(connection, systemClock);
-  try {
-    await client.connect();
-    const missing = topics.filter((topic) => !client.topics.has(topic));
-    await createTopics(client, missing, wanted);
-    await untilLed(client, topics);
-  } finally {
-    await client.close();
+  for (let tries = 1;; tries++) {
+    const client = new KafkaClient(connection, systemClock);
+    try {
+      await client.connect();
+      const missing = topics.filter((topic) => !client.topics.has(topic));
+      await createTopics(client, missing, wanted);
+      return await untilLed(client, topics);
+    } catch (error) {
+      if (tries === CREATE_TRIES_MAX || !isUnavailable(error)) throw error;
+    } finally {
+      await client.close();
+    }
+    await systemClock.sleep(CREATE_AGAIN_MS);
   }
 }
 

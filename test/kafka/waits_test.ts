@@ -103,6 +103,17 @@ stage.test("a broker that goes while the job runs is told, and told to be back",
   await stopInGoodOrder(service);
 });
 
+stage.test("topics are created once the cluster takes requests, however early that is asked for", async () => {
+  const topic = `early-${crypto.randomUUID()}`;
+  await broker.stop();
+  const creating = broker.createTopics([topic], 3);
+  await broker.restart();
+  await creating;
+  const loader = await Loader.open(broker.bootstrap, topic);
+  assertEquals(loader.partitions, 3);
+  await loader.close();
+});
+
 poor.test("a transaction coordinator that cannot be made is told within seconds", async () => {
   const scene = await poor.scene(1);
   const service = await scene.start();
