@@ -78,6 +78,12 @@ export const SUITES: readonly Suite[] = [
     kind: "tests",
     quick: true,
   },
+  // Without python3 and its venv they are skipped, with the reason.
+  {
+    name: "files for Docker and Kubernetes",
+    args: ["test", "--no-check", "--allow-all", "test/deploy"],
+    kind: "tests",
+  },
   // Without root, buildah or mmdebstrap it is skipped, with the reason. The first time it makes a base: a minute.
   {
     name: "the image",

@@ -342,7 +342,7 @@ Deno.test("every folder of the house says what lives in it", () => {
     if (file.endsWith(".ts")) folders.add(file.slice(0, file.lastIndexOf("/") + 1));
   }
   assert(folders.size > ROOMS.length);
-  for (const folder of [...folders, "tools/kit/", "tools/image/"]) {
+  for (const folder of [...folders, "tools/kit/", "tools/image/", "tools/deploy/"]) {
     const faces = ["mod.ts", "main.ts", "README.md"].map((name) => folder + name);
     const said = faces.filter((face) => exists(face)).map((face) => read(face).slice(0, 2000));
     const isSaid = said.some((text) => /What lives here/.test(text) && /What may not/.test(text));

@@ -1,9 +1,9 @@
 // Builds the image without Docker and without a registry: buildah needs no daemon, and the base is made here.
 //
 // A folder of its own holds buildah's storage, so nothing of the machine's images is touched, and the base, once made,
-// is found again: STOCKFLOW_IMAGES, or one in the user's cache.
+// is found again.
 
-import { cacheFolder } from "../kafka/libraries.ts";
+import { keptFolder } from "../kafka/libraries.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -51,7 +51,7 @@ export async function run(program: string, args: readonly string[]): Promise<str
 }
 
 /** Where images are kept from one run to the next. */
-const FOLDER = Deno.env.get("STOCKFLOW_IMAGES") ?? cacheFolder("images");
+const FOLDER = keptFolder("images");
 
 /** Runs buildah: no daemon, files for layers, nothing fetched. */
 export async function buildah(command: string, ...args: readonly string[]): Promise<string> {

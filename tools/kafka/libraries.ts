@@ -65,6 +65,15 @@ export function cacheFolder(name: string): string {
   return `${cache}/stockflow/${name}`;
 }
 
+/**
+ * Where something is kept that is dear to make and depends on nothing of this checkout: STOCKFLOW_CACHE, which may
+ * outlive the home, or the cache.
+ */
+export function keptFolder(name: string): string {
+  const kept = Deno.env.get("STOCKFLOW_CACHE");
+  return kept ? `${kept}/${name}` : cacheFolder(name);
+}
+
 /** The folder of a broker's jars, which are fetched the first time. */
 export async function libraries(version: string): Promise<string> {
   const folder = cacheFolder(`kafka-${version}`);
