@@ -2,9 +2,11 @@
 // from Maven Central's jars, for development and tests.
 // It listens on 127.0.0.1 alone.
 
+import { archiveFlags } from "./class_archive.ts";
 import {
   BrokerError,
   exists,
+  javaVersion,
   KAFKA_VERSION,
   libraries,
   needsZooKeeper,
@@ -40,6 +42,8 @@ export interface BrokerOptions {
   readonly heapMb?: number;
   /** It lives for a few minutes: its code is compiled quickly rather than well (see QUICK_JAVA). */
   readonly shortLived?: boolean;
+  /** Flags of Java beside those. */
+  readonly javaFlags?: readonly string[];
 }
 
 export interface ScramUser {
@@ -60,7 +64,7 @@ export interface Broker {
 /** Why no broker can be started here; null if one can. */
 export async function whyNoBroker(version = KAFKA_VERSION): Promise<string | null> {
   try {
-    await run("java", ["-version"]);
+    await javaVersion();
     await libraries(version);
     return null;
   } catch (error) {
@@ -114,16 +118,23 @@ function serverProperties(options: BrokerOptions): string {
 /** Starts a broker and waits until it answers. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { folder, port, version = KAFKA_VERSION } = options;
-  await run("java", ["-version"]);
+  await javaVersion();
   const libs = await libraries(version);
   await Deno.mkdir(folder, { recursive: true });
   const config = `${folder}/server.properties`;
   await Deno.writeTextFile(config, serverProperties(options));
   const zooKeeper = needsZooKeeper(version) ? await startZooKeeper(options, libs) : null;
   if (!zooKeeper && !await exists(`${folder}/logs/meta.properties`)) {
-    await format(libs, config, options.users);
+    await format(libs, config, options);
   }
-  const java = { ...options, libs, program: ["kafka.Kafka", config], log: `${folder}/broker.log` };
+  const archived = options.shortLived ? await archiveFlags(libs) : [];
+  const java = {
+    ...options,
+    libs,
+    program: ["kafka.Kafka", config],
+    log: `${folder}/broker.log`,
+    javaFlags: options.javaFlags ?? archived,
+  };
   const from = performance.now();
   let broker = startJava(java);
   while (!await answers(port)) {
@@ -147,16 +158,28 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 async function format(
   libs: string,
   config: string,
-  users: readonly ScramUser[] = [],
+  { folder, users = [], shortLived = false }: BrokerOptions,
 ): Promise<void> {
   const id = crypto.getRandomValues(new Uint8Array(16)).toBase64({ alphabet: "base64url" })
     .replaceAll("=", "").replace(/^-/, "A");
+  // Without users, what a version writes there is always the same but for the ids: its tool, a start of Java, runs once.
+  const kept = shortLived && users.length === 0 ? `${libs}/../bootstrap.checkpoint` : null;
+  const written = `${folder}/logs/bootstrap.checkpoint`;
+  if (kept && await exists(kept)) {
+    await Deno.mkdir(`${folder}/logs`, { recursive: true });
+    await Deno.copyFile(kept, written);
+    const meta = `version=1\ncluster.id=${id}\nnode.id=1\n`;
+    return await Deno.writeTextFile(`${folder}/logs/meta.properties`, meta);
+  }
   const tool = ["-cp", `${libs}/*`, "kafka.tools.StorageTool"];
   const scram = users.flatMap(({ name, password, mechanism }) => [
     "--add-scram",
     `${mechanism}=[name=${name},password=${password}]`,
   ]);
   await run("java", [...QUICK_JAVA, ...tool, "format", "-t", id, "-c", config, ...scram]);
+  if (!kept) return;
+  await Deno.copyFile(written, `${kept}-${id}`);
+  await Deno.rename(`${kept}-${id}`, kept);
 }
 
 /** Starts ZooKeeper, unless that of the broker's life before still runs; answers its pid. */
@@ -178,7 +201,7 @@ async function startZooKeeper(options: BrokerOptions, libs: string): Promise<num
   return child.pid;
 }
 
-interface Java extends Pick<BrokerOptions, "heapMb" | "detached" | "shortLived"> {
+interface Java extends Pick<BrokerOptions, "heapMb" | "detached" | "shortLived" | "javaFlags"> {
   readonly libs: string;
   /** Main class and its arguments. */
   readonly program: readonly string[];
@@ -187,7 +210,7 @@ interface Java extends Pick<BrokerOptions, "heapMb" | "detached" | "shortLived">
 }
 
 function startJava(
-  { libs, program, log, heapMb = 512, detached = false, shortLived = false }: Java,
+  { libs, program, log, heapMb = 512, detached = false, shortLived = false, javaFlags = [] }: Java,
 ): { readonly child: Deno.ChildProcess; readonly hasEnded: boolean } {
   const java = [
     "java",
@@ -195,6 +218,7 @@ function startJava(
     `-Xms${heapMb}m`,
     `-Xmx${heapMb}m`,
     ...(shortLived ? QUICK_JAVA : ["-XX:+UseG1GC"]),
+    ...javaFlags.map((flag) => `'${flag}'`),
     "-cp",
     `'${libs}/*'`,
     ...program.map((part) => `'${part}'`),

@@ -44,6 +44,19 @@ export async function run(
   return text;
 }
 
+let version: Promise<string> | null = null;
+
+/**
+ * The version of Java that is installed.
+ *
+ * @throws {BrokerError} when there is none
+ */
+export function javaVersion(): Promise<string> {
+  return version ??= run("java", ["-version"]).then((said) =>
+    /version "([^"]+)"/.exec(said)?.[1] ?? "unknown"
+  );
+}
+
 export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);

@@ -139,9 +139,17 @@ export async function whenListening(child: Deno.ChildProcess, folder: string): P
   };
 }
 
-/** SIGTERM, and waits for its end. */
+/**
+ * SIGTERM, and waits for its end.
+ *
+ * @throws {Error} with its exit code and log, when that is not 0
+ */
 export async function stopInGoodOrder({ signal, status, log }: Service): Promise<void> {
-  signal("SIGTERM");
+  try {
+    signal("SIGTERM");
+  } catch {
+    // It has ended already: its code says how.
+  }
   const { code } = await status;
   if (code !== 0) throw new Error(`The service exited ${code}: ${log()}`);
 }

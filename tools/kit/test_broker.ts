@@ -1,6 +1,8 @@
 // A broker of its own for a test: on free ports, in a temporary folder.
 
 import { type Broker, type BrokerOptions, startBroker, whyNoBroker } from "../kafka/broker.ts";
+import { archiveClasses } from "../kafka/class_archive.ts";
+import { KAFKA_VERSION, libraries } from "../kafka/libraries.ts";
 import { stopBroker, whenEnded } from "../kafka/running.ts";
 import { createTopicsAt } from "../../src/kafka/mod.ts";
 
@@ -60,7 +62,7 @@ export function freePort(): number {
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
   protocols: readonly string[] = [],
-  more: Pick<BrokerOptions, "advertised" | "version" | "users" | "shortLived"> = {},
+  more: Pick<BrokerOptions, "advertised" | "version" | "users" | "shortLived" | "javaFlags"> = {},
 ): Promise<TestBroker> {
   const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
@@ -113,6 +115,11 @@ export interface SharedBroker {
 
 /** Starts a plain broker that files share, one after the other; gives what names it to them. */
 export async function shareBroker(): Promise<SharedBroker> {
+  await archiveClasses(await libraries(KAFKA_VERSION), async (javaFlags) => {
+    const broker = await startTestBroker({}, [], { javaFlags });
+    await broker.stop();
+    await broker.remove();
+  });
   const broker = await startTestBroker();
   const { bootstrap, pid, folder } = broker;
   return {
