@@ -30,6 +30,8 @@ export interface FaultOptions {
   readonly rebalances: number;
   /** Of Apache Kafka, such as 2.8.2. */
   readonly brokerVersion?: string;
+  /** Between two thousand records of the load; by default a run keeps the job busy. */
+  readonly loadPauseMs?: number;
   readonly seed: number;
   readonly log?: (line: string) => void;
 }
@@ -63,7 +65,7 @@ export async function faultRun(
   };
   const moments: FaultMoments = { insideCheckpoint: 0, beforeReady: 0, jumps: [] };
   const faults = kills + 5 * (brokerKills + pauses) + stops + clockJumps + rebalances;
-  const loadPauseMs = 15 * Math.max(1, faults / KILLS_AT_FULL_LOAD);
+  const { loadPauseMs = 15 * Math.max(1, faults / KILLS_AT_FULL_LOAD) } = options;
   const clock = clockJumps > 0 ? await WallClock.open() : null;
   const verdict = await Scene.run(
     {
