@@ -166,10 +166,19 @@ const { values: { check: quickOnly, suite: only } } = parseArgs({
   options: { check: { type: "boolean", default: false }, suite: { type: "string", default: "" } },
 });
 const chosen = SUITES.filter(({ name, quick }) => (quick || !quickOnly) && name.includes(only));
-const outcomes = [
-  ...await runAll(chosen.filter((suite) => suite.first)),
-  ...await runAll(chosen.filter((suite) => !suite.first)),
+/** In this order; those of one group side by side. */
+const GROUPS: readonly ((suite: Suite) => boolean)[] = [
+  ({ first = false }) => first,
+  ({ first = false, later = false }) => !first && !later,
+  ({ later = false }) => later,
 ];
+const outcomes: Outcome[] = [];
+/** Seconds from the start to the end of each group. */
+const ends: number[] = [];
+for (const isOfGroup of GROUPS) {
+  outcomes.push(...await runAll(chosen.filter(isOfGroup)));
+  ends.push(Math.round(performance.now() / 1000));
+}
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const outcome of outcomes) {
   for (const key of ["passed", "failed", "skipped"] as const) total[key] += outcome[key];
@@ -177,7 +186,11 @@ for (const outcome of outcomes) {
 console.log(`\n${outcomes.map(({ line }) => line).join("\n")}`);
 const failures = outcomes.flatMap((outcome) => outcome.failures);
 if (failures.length > 0) console.log(`\nFailed:\n${failures.join("\n")}`);
-console.log(countsOf(total));
+const [, eightMinutes = 0, all = 0] = ends;
+const later = chosen.some((suite) => suite.later)
+  ? `, and ${all - eightMinutes} s of suites with a minute of their own`
+  : "";
+console.log(`${countsOf(total)} (${eightMinutes} s${later})`);
 // What CI cannot run is a failure there: nothing may be skipped in silence.
 const skippedInCi = Deno.env.get("CI") !== undefined && total.skipped > 0;
 Deno.exit(total.failed > 0 || skippedInCi ? 1 : 0);
