@@ -10,6 +10,8 @@ export interface JobWorker {
    */
   run(stop: AbortSignal): Promise<void>;
   figures(): WorkerFigures;
+  /** Whether it has a partition now. */
+  folds(partition: number): boolean;
   /**
    * Takes one more partition up while the others go on. No other worker of the process may have it: see revoke.
    *

@@ -9,13 +9,12 @@
 // Partitions are assigned and revoked at run time while the others go on (assignments.ts).
 
 import { getLogger } from "@logtape/logtape";
-import type { ClaimedPartition, LogSession } from "../log/mod.ts";
+import { type ClaimedPartition, type LogSession, LostError } from "../log/mod.ts";
 import { FencedError } from "../state/mod.ts";
 import { Assignments } from "./assignments.ts";
 import { Committer } from "./committer.ts";
 import { FoldLoop } from "./fold_loop.ts";
 import { CommitStatistics } from "./durations.ts";
-import { LostError } from "../log/mod.ts";
 import { TracedQueue } from "../types/mod.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
@@ -30,6 +29,7 @@ import {
 } from "./figures.ts";
 import { hottestOf } from "./hot_items.ts";
 import { produceFor, recover, StaleClaimError } from "./recover.ts";
+import { reportRecovered } from "./report_recovered.ts";
 import { TimeShares } from "./time_shares.ts";
 import { never, Waiters } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
@@ -107,6 +107,10 @@ export class TransactionWorker implements JobWorker {
       shares: this.#shares.take(),
       partitions: this.partitions.map((p) => p.figures(this.#reading?.endOf(p.partition) ?? null)),
     };
+  }
+
+  folds(partition: number): boolean {
+    return this.partitions.some((p) => p.partition === partition);
   }
 
   hotItems(count: number): Promise<HotItemFigures> {
@@ -191,7 +195,7 @@ export class TransactionWorker implements JobWorker {
       this.#left = [];
       if (stop.aborted) return;
       progress.end();
-      this.#reportRecovered(context.clock.monotonic() - from);
+      reportRecovered(this.partitions, context.clock.monotonic() - from);
       begun();
       sent = "not acknowledged";
       await this.#work(session, stop);
@@ -283,24 +287,6 @@ export class TransactionWorker implements JobWorker {
     this.#assignments.released(partition.partition);
     this.context.onOwner(partition.partition, null);
     this.#memory.leave(partition.partition);
-  }
-
-  #reportRecovered(durationMs: number): void {
-    const recoveries = this.partitions.map((p) => p.recovery).filter((r) => r !== null);
-    const kept = this.partitions.length - recoveries.length;
-    if (kept > 0) log.info("{kept} partitions go on where they were left", { kept });
-    const sum = (of: "items" | "restored" | "replayed") =>
-      recoveries.reduce((n, recovery) => n + recovery[of], 0);
-    if (sum("items") === 0 && sum("replayed") === 0) return;
-    log.info(
-      "Recovered {items} items in {ms} ms: {restored} from checkpoints, {replayed} records folded again",
-      {
-        items: sum("items"),
-        ms: Math.round(durationMs),
-        restored: sum("restored"),
-        replayed: sum("replayed"),
-      },
-    );
   }
 
   // ---- its work ----

@@ -2,7 +2,7 @@ import type { CheckpointEvent, CheckpointStore, Savepoint, Savepoints } from "..
 import type { Clock } from "../types/mod.ts";
 import type { Conditions } from "../engine/mod.ts";
 import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
-import { browserOf, type LogBrowser, type StandBy } from "../log/mod.ts";
+import { browserOf, type LogBrowser, LostError, type StandBy } from "../log/mod.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
@@ -32,7 +32,7 @@ export class RunningJob {
     readonly context: JobContext,
     /** The way in for transactions and queries; null when the log is not the job's own. */
     readonly gateway: Gateway | null,
-    /** Each folds the partitions whose number modulo their count is its own. */
+    /** Each begins with the partitions whose number modulo their count is its own. */
     readonly workers: readonly JobWorker[],
     readonly queries: QueryWorker,
     /** What feeds the job's own log or runs beside the workers until the job is asked to stop. */
@@ -217,8 +217,16 @@ export class RunningJob {
     return this.workers.map((worker) => worker.figures());
   }
 
-  /** The worker that folds a partition. */
-  workerOf(partition: number): JobWorker {
-    return this.workers[partition % this.workers.length]!;
+  /** The number of the worker that has a partition now; null = none has. */
+  ownerOf(partition: number): number | null {
+    const owner = this.workers.findIndex((worker) => worker.folds(partition));
+    return owner < 0 ? null : owner;
+  }
+
+  /** See JobWorker.checkpointNow. */
+  async checkpointNow(partition: number): Promise<number | null> {
+    const owner = this.ownerOf(partition);
+    if (owner === null) throw new LostError(`Partition ${partition} is being recovered`);
+    return await this.workers[owner]!.checkpointNow(partition);
   }
 }

@@ -108,8 +108,8 @@ export interface Conservation {
 
 export interface PartitionStatus {
   readonly partition: number;
-  /** The worker of this process that folds it. */
-  readonly worker: number;
+  /** The worker of this process that has it now, as it says itself; null = none has. */
+  readonly worker: number | null;
   /** Whether all that the log held when it was claimed is folded. False while it is recovered. */
   readonly isReady: boolean;
   /** Next offset to fold. */

@@ -53,6 +53,8 @@ export interface ReadJob {
   readonly standsBy: StandBy | null;
   readonly topics: JobStatus["topics"];
   figures(): WorkerFigures[];
+  /** The number of the worker that has a partition; null = none has. */
+  ownerOf(partition: number): number | null;
 }
 
 /** Reads the status of a running job; remembers what rates and checks need. */
@@ -247,7 +249,7 @@ export class StatusReader {
     };
   }
 
-  #partitionsOf({ figures, partitions, owned }: Look): PartitionStatus[] {
+  #partitionsOf({ partitions, owned }: Look): PartitionStatus[] {
     const { now } = this.#samples;
     const rates = new Map(partitions.map(({ partition }) => {
       const of = (sample: Sample) => sample.byPartition.get(partition) ?? 0;
@@ -260,7 +262,7 @@ export class StatusReader {
       const { before, now: failures } = this.#failures.get(p.partition) ?? { before: 0, now: 0 };
       return {
         partition: p.partition,
-        worker: p.partition % figures.length,
+        worker: this.job.ownerOf(p.partition),
         isReady: p.isReady && owned.has(p.partition),
         position: p.position,
         lag: this.#lagOf([p]),

@@ -8,7 +8,6 @@ import {
 } from "../state/mod.ts";
 import { UnavailableError } from "../log/mod.ts";
 import type { JobContext } from "./job_context.ts";
-import type { JobWorker } from "../engine/job_worker.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -20,7 +19,7 @@ interface Checkpointed {
   readonly context: JobContext;
   /** Whether every partition has an owner that can take one. */
   readonly isReady: boolean;
-  workerOf(partition: number): JobWorker;
+  checkpointNow(partition: number): Promise<number | null>;
 }
 
 /**
@@ -61,7 +60,7 @@ async function checkpointAll(job: Checkpointed): Promise<(number | null)[]> {
   const partitions = transactionLog.partitionsOf(topics.input);
   try {
     return await Promise.all(
-      Array.from({ length: partitions }, (_, p) => job.workerOf(p).checkpointNow(p)),
+      Array.from({ length: partitions }, (_, p) => job.checkpointNow(p)),
     );
   } catch (error) {
     throw new UnavailableError((error as Error).message, { cause: error });

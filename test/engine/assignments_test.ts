@@ -2,8 +2,9 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Assignments } from "../../src/engine/assignments.ts";
+import type { JobWorker } from "../../src/engine/job_worker.ts";
 import { TransactionWorker } from "../../src/engine/worker.ts";
-import { type CommitOutcome, type Log, LostError } from "../../src/log/mod.ts";
+import { type CommitOutcome, type Log, LostError, UnavailableError } from "../../src/log/mod.ts";
 import { OtherSessions } from "../log/log_doubles.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { feed } from "./feeding.ts";
@@ -84,6 +85,28 @@ Deno.test("a partition goes from one worker to another and back while the others
   }
   assert(first.partitions.includes(stays), "the other one was never given up");
   assertEquals([first.recoveries, second.recoveries], [0, 0]);
+  await scene.stop();
+});
+
+Deno.test("status and savepoints ask the worker that has a partition, also once it was moved", async () => {
+  const scene = await open();
+  const { world, life, first, second } = scene;
+  (life.job.workers as JobWorker[]).push(second);
+  const owners = () => life.job.status().partitions.map(({ worker }) => worker);
+  for (const partition of [0, 1]) await append(scene, partition, partition);
+  for (const partition of [0, 1]) await drain(scene, partition);
+  assertEquals(owners(), [0, 0]);
+  await world.clock.run(first.revoke(0), "it is revoked");
+  assertEquals(owners(), [null, 0]);
+  await assertRejects(
+    () => world.clock.run(life.job.takeSavepoint("none"), "it is refused"),
+    UnavailableError,
+    "Partitions are being recovered",
+  );
+  await world.clock.run(second.assign(0), "it is assigned");
+  assertEquals(owners(), [1, 0]);
+  const savepoint = await world.clock.run(life.job.takeSavepoint("moved"), "it is taken");
+  assertEquals(savepoint.partitions.map((p) => p?.offset), [1, 1]);
   await scene.stop();
 });
 

@@ -15,7 +15,7 @@ export function partitionsPage(): Page {
       cell: (p) => p.isReady ? badge("ready", "ok") : badge("recovering", "warning"),
       key: (p) => String(p.isReady),
     },
-    { title: "Owner", cell: (p) => `worker ${p.worker}` },
+    { title: "Owner", cell: (p) => p.worker === null ? "none" : `worker ${p.worker}` },
     { title: "Offset", numeric: true, cell: (p) => format.integer(p.position) },
     { title: "Lag", numeric: true, cell: (p) => format.integer(p.lag) },
     {

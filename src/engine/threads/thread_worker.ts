@@ -81,6 +81,10 @@ export class ThreadWorker implements JobWorker {
     return addFigures(this.#before, this.#figures);
   }
 
+  folds(partition: number): boolean {
+    return this.#owned.has(partition);
+  }
+
   run(stop: AbortSignal): Promise<void> {
     const { name, clock, chance, spec } = this.options;
     return supervise(() => this.#life(stop), stop, {
