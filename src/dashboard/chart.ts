@@ -126,6 +126,8 @@ export class Chart {
     const options: uPlot.Options = {
       width,
       height: HEIGHT,
+      // The last label of the time axis stands half beside the plot.
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
@@ -133,7 +135,7 @@ export class Chart {
         { ...axis, size: 24, space: 84, values: (_, ticks) => ticks.map((t) => timeOf(t)) },
         {
           ...axis,
-          size: 54,
+          size: 58,
           space: 32,
           values: (_, ticks) => ticks.map((t) => this.options.format(t)),
         },

@@ -4,9 +4,14 @@ const NONE = "–";
 
 const integers = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const decimals = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const ratios = new Intl.NumberFormat(undefined, {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+});
 const percents = new Intl.NumberFormat(undefined, {
   style: "percent",
-  maximumSignificantDigits: 3,
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
 });
 const wholePercents = new Intl.NumberFormat(undefined, {
   style: "percent",
@@ -41,7 +46,7 @@ export function rate(perSecond: number | null): string {
 }
 
 export function ratio(n: number | null): string {
-  return n === null ? NONE : decimals.format(n);
+  return n === null ? NONE : ratios.format(n);
 }
 
 export function percent(share: number | null): string {
@@ -72,24 +77,14 @@ export function bytes(n: number | null): string {
   return byteFormats[power]!.format(n / 1000 ** power);
 }
 
-const unitOf = (unit: string) =>
-  new Intl.NumberFormat(undefined, {
-    style: "unit",
-    unit,
-    unitDisplay: "narrow",
-    maximumSignificantDigits: 3,
-  });
-const milliseconds = unitOf("millisecond");
-const seconds = unitOf("second");
-const minutes = unitOf("minute");
-const hours = unitOf("hour");
-
-/** A duration, in the unit that fits. */
+/** A duration, in the unit that fits; their symbols are the same in every language. */
 export function duration(ms: number | null): string {
   if (ms === null) return NONE;
-  if (ms < 1000) return milliseconds.format(Math.round(ms * 10) / 10);
-  if (ms < 120_000) return seconds.format(ms / 1000);
-  return ms < 7_200_000 ? minutes.format(ms / 60_000) : hours.format(ms / 3_600_000);
+  if (ms < 1000) return `${decimals.format(Math.round(ms * 10) / 10)} ms`;
+  if (ms < 120_000) return `${decimals.format(ms / 1000)} s`;
+  return ms < 7_200_000
+    ? `${decimals.format(ms / 60_000)} min`
+    : `${decimals.format(ms / 3_600_000)} h`;
 }
 
 export function time(at: number): string {

@@ -83,6 +83,8 @@ function navigate(): void {
   document.title = `${page.title} – stockflow`;
   setText(title, page.title);
   links.forEach((link, i) => setAttribute(link, "aria-current", pages[i] === page ? "page" : null));
+  // Where the bar is wider than the window, the page that is shown stands in it.
+  links[pages.indexOf(page)]!.scrollIntoView({ block: "nearest", inline: "center" });
   place.replaceChildren(page.element);
   if (connection.status) page.open?.();
   update();

@@ -42,6 +42,7 @@ export class CheckpointDraft {
   readonly #written = new Set<string>();
   /** Compressed bytes that are new with this draft. */
   newBytes = 0;
+  #indexBytes = 0;
 
   constructor(
     readonly target: ChunkTarget,
@@ -57,9 +58,9 @@ export class CheckpointDraft {
     return this.#queuedBytes;
   }
 
-  /** Compressed bytes of all segments. */
+  /** Compressed bytes of all segments, and of the index once it is written. */
   get totalBytes(): number {
-    return [...this.#index.values()].reduce((n, entry) => n + entry.stored, 0);
+    return [...this.#index.values()].reduce((n, entry) => n + entry.stored, this.#indexBytes);
   }
 
   /** Takes an encoded segment; compresses it unless it is the same as in the checkpoint before. */
@@ -129,7 +130,9 @@ export class CheckpointDraft {
 
   /** Writes everything that is left, and the index. */
   async finish(): Promise<{ index: SegmentIndex; indexChunks: string[] }> {
-    const indexChunks = split(encodeIndex(this.#index)).map((chunk) => this.#addChunk(chunk));
+    const encoded = encodeIndex(this.#index);
+    this.#indexBytes = encoded.length;
+    const indexChunks = split(encoded).map((chunk) => this.#addChunk(chunk));
     await this.flush(true);
     return { index: this.#index, indexChunks };
   }

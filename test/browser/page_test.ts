@@ -165,6 +165,34 @@ test(
 );
 
 test(
+  "a new service says on each page what is not there yet; while its status is awaited, the page is a sketch",
+  async (browser, { url }) => {
+    const tab = await openTab(browser, { width: 390, scheme: "light" });
+    const { page } = tab;
+    const texts = {
+      "": "which started at",
+      checkpoints: "No checkpoint was taken yet.",
+      items: "No record was sampled yet",
+      messages: "The partition is empty.",
+      health: "No worker had to recover",
+    };
+    for (const { path, title } of PAGES) {
+      await goTo(tab, url, path, title);
+      const text = texts[path as keyof typeof texts];
+      if (text !== undefined) await page.getByText(text).waitFor();
+      const link = await page.locator("nav a[aria-current]").boundingBox();
+      assert(link!.x >= 0 && link!.x + link!.width <= 390, `${title} is seen in the bar`);
+    }
+    await page.route(/\/status/, () => {}); // is never answered
+    await page.reload();
+    await page.locator(".loading:not([hidden])").waitFor();
+    await page.locator(".connection", { hasText: "Connecting" }).waitFor();
+    assertNoErrors(tab);
+  },
+  { "generate.transactions": "false", "generate.queries": "false" },
+);
+
+test(
   "a service that is gone is shown as such, with what was seen last; its restart is survived",
   async (browser, service) => {
     const tab = await openTab(browser);

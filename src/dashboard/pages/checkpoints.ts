@@ -46,29 +46,31 @@ const HISTORY = [
     cell: (r: Row) => format.moment(r.event.at),
     key: (r: Row) => String(r.event.at),
   },
-  { title: "Partition", cell: (r: Row) => String(r.event.partition) },
-  { title: "Number", numeric: true, cell: (r: Row) => String(r.event.sequence) },
   {
     title: "State",
     cell: (r: Row) => badge(r.state, LEVELS[r.state]),
     key: (r: Row) => r.state,
   },
+  { title: "Partition", numeric: true, cell: (r: Row) => String(r.event.partition) },
+  { title: "Number", numeric: true, cell: (r: Row) => String(r.event.sequence) },
   { title: "Trigger", cell: (r: Row) => r.event.trigger ?? "–" },
   { title: "Offset", numeric: true, cell: (r: Row) => format.integer(r.event.offset) },
-  {
-    title: "Duration",
-    cell: (r: Row) =>
-      h(
-        "span",
-        {},
-        format.duration(r.event.durationMs ?? null),
-        h("span", { class: "note" }, ` ${partsOf(r.event)}`),
-      ),
-    key: (r: Row) => String(r.event.durationMs),
-  },
   { title: "New", numeric: true, cell: (r: Row) => format.bytes(r.event.newBytes ?? null) },
   { title: "Full", numeric: true, cell: (r: Row) => format.bytes(r.event.totalBytes ?? null) },
-  { title: "Cause", long: true, cell: (r: Row) => r.event.reason ?? "" },
+  {
+    title: "Duration, or cause",
+    long: true,
+    cell: ({ event }: Row) =>
+      event.reason === undefined
+        ? h(
+          "span",
+          {},
+          format.duration(event.durationMs ?? null),
+          h("span", { class: "note" }, ` ${partsOf(event)}`),
+        )
+        : h("span", { class: "error" }, event.reason),
+    key: ({ event }: Row) => `${event.durationMs} ${event.reason}`,
+  },
 ] as const;
 
 export function checkpointsPage(): Page {

@@ -74,7 +74,7 @@ export function healthPage(): Page {
     { title: "Cause", long: true, cell: (r) => r.cause },
   ], "No worker had to recover since the process started.");
   const stores = new Table<Store>("Disk and memory", [
-    { title: "What", cell: (s) => s.name },
+    { title: "What", long: true, cell: (s) => s.name },
     {
       title: "Used",
       cell: (s) => meter(`${format.wholePercent(s.used)} used`, s.used),

@@ -69,7 +69,7 @@ export function itemsPage(): Page {
       cell: (r) =>
         h(
           "span",
-          { class: "with-meter" },
+          { class: "with-meter wide" },
           meter(`${format.percent(r.share)} of the records`, r.relative),
           h("span", {}, format.percent(r.share)),
         ),

@@ -51,7 +51,7 @@ export function messagesPage(): Page {
       },
       key: (r) => JSON.stringify([r.value, r.headers]),
     },
-  ], "There is no message from here on.");
+  ], "No message stands at this offset or behind it.");
   const boundsOf = () =>
     topics.find((t) => t.topic === topic.value)?.partitions[Number(partition.value)];
   const read = async (from: number | null) => {

@@ -38,6 +38,13 @@ export function overviewPage(connection: Connection): Page {
     lines: [{ label: "behind", of: (p) => p.lag, colour: 3 }],
     format: format.compact,
   });
+  /** In the place of the lag where the end of the log is not known. */
+  const itemsChart = new Chart({
+    title: "Items",
+    lines: [{ label: "seen", of: (p) => p.items, colour: 3 }],
+    format: format.compact,
+  });
+  const started = h("p", { class: "hint" });
   const charts = [
     new Chart({
       title: "Records a second",
@@ -57,6 +64,7 @@ export function overviewPage(connection: Connection): Page {
       format: format.compact,
     }),
     lagChart,
+    itemsChart,
     new Chart({
       title: "Latency, p99",
       lines: [
@@ -103,6 +111,7 @@ export function overviewPage(connection: Connection): Page {
         h("div", { class: "segments", role: "group", "aria-label": "Time range" }, ...ranges),
       ),
       h("div", { class: "charts" }, ...charts.map(({ element }) => element)),
+      started,
     ),
     update: ({ status, seconds, tens }) => {
       ranges.forEach((element, i) =>
@@ -139,6 +148,14 @@ export function overviewPage(connection: Connection): Page {
           : "every record is folded",
       );
       lagChart.element.hidden = lag === null;
+      itemsChart.element.hidden = lag !== null;
+      setText(
+        started,
+        `Rates, latencies and charts are of this process, which started at ${
+          format.moment(status.startedAt)
+        }. Accepted, rejected and invalid are counted over restarts; stocks, checkpoints and savepoints ` +
+          "survive them, too.",
+      );
       const outcomes = totals.accepted + totals.rejected;
       const invalid = Object.values(totals.invalid).reduce((a, b) => a + b, 0);
       figures.rejected.show(
