@@ -12,49 +12,19 @@ import {
   LastBatches,
   type TopicReader,
 } from "./log_identity.ts";
+import { FetchBuffer } from "./fetch_buffer.ts";
 import type { FetchedPartition } from "./protocol/fetch.ts";
 
-/** Bytes that are fetched of a partition before they are asked for. */
-const BUFFER_BYTES_MAX = 1024 * 1024;
 const PARTITION_BYTES = 1024 * 1024;
 const ANSWER_BYTES = 8 * 1024 * 1024;
 /** How long a broker waits for records before it answers that there are none. */
 const WAIT_MS = 1000;
-/** A reason for an abort: without one an error with a stack is made each time. */
-const OVER = "over";
 /** While a partition is left out because its buffer is full, the others must not keep it waiting. */
 const SHORT_WAIT_MS = 5;
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
 /** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */
 const GONE_MAX = 5;
-
-interface Buffer {
-  readonly partition: number;
-  /** Offset of the next fetch. */
-  position: number;
-  /** Batches not yet read, and their bytes. */
-  batches: FetchedBatch[];
-  bytes: number;
-  /** The last one that was fetched. */
-  last: FetchedBatch | null;
-  /** Counts the jumps: what was fetched before a jump is of no use. */
-  jumps: number;
-  /** Up to here there are records for certain. */
-  stableEnd: number;
-  /** End of the log as of the last fetch; null before it. */
-  end: number | null;
-  /** A reader has come to the end of the log and waits for more: from then on it is fetched ahead there too. */
-  isFollowed: boolean;
-  /** End of the log as of the last fetch that found nothing behind the position; -1 = not known. */
-  idleAt: number;
-  failure: Error | null;
-  /** Something failed since the log was last known to be the same. */
-  isDoubtful: boolean;
-  wake: (() => void) | null;
-  /** What its reader has borrowed until its next read. */
-  lent: Uint8Array[];
-}
 
 export interface FetcherOptions {
   /** Up to which offset there are records for certain, by partition. */
@@ -72,7 +42,7 @@ export interface FetcherOptions {
  * are asked for.
  */
 export class Fetcher {
-  readonly #buffers = new Map<number, Buffer>();
+  readonly #buffers = new Map<number, FetchBuffer>();
   /** Leaders that are being fetched from. */
   readonly #pumps = new Set<string>();
   readonly #closed = new AbortController();
@@ -111,29 +81,17 @@ export class Fetcher {
   close(reason: Error): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(reason);
-    for (const buffer of this.#buffers.values()) buffer.wake?.();
+    for (const buffer of this.#buffers.values()) buffer.wake();
     this.#reportRoom();
   }
 
-  #buffer(partition: number, position: number): Buffer {
+  #buffer(partition: number, position: number): FetchBuffer {
     const known = this.#buffers.get(partition);
     if (known) return known;
-    const buffer: Buffer = {
-      partition,
-      position,
-      batches: [],
-      bytes: 0,
-      last: null,
-      jumps: 0,
-      stableEnd: this.#ends.get(partition) ?? 0,
-      end: null,
-      isFollowed: false,
-      idleAt: -1,
-      failure: null,
-      isDoubtful: false,
-      wake: null,
-      lent: [],
-    };
+    const { clock, client: { frames } } = this.options;
+    const stableEnd = this.#ends.get(partition) ?? 0;
+    const onRoom = () => this.#reportRoom();
+    const buffer = new FetchBuffer({ partition, position, stableEnd, clock, frames, onRoom });
     this.#buffers.set(partition, buffer);
     return buffer;
   }
@@ -144,90 +102,27 @@ export class Fetcher {
     { maxBytes, waitMs, signal, borrows }: ReadOptions,
   ): Promise<ReadAnswer> {
     const buffer = this.#buffer(partition, offset);
-    for (const batch of buffer.lent.splice(0)) this.options.client.frames?.release(batch);
-    this.#seek(buffer, offset);
+    buffer.giveBack();
+    buffer.seek(offset);
     buffer.isFollowed ||= offset >= buffer.stableEnd;
     this.#pump(this.#leaderOf(buffer));
     this.#reportRoom(); // whoever fetches may have waited because nothing was wanted
-    while (buffer.batches.length === 0) {
+    while (buffer.isEmpty) {
       this.#closed.signal.throwIfAborted();
-      if (buffer.failure) {
-        const failure = buffer.failure;
-        buffer.failure = null;
-        throw failure;
-      }
+      buffer.throwFailure();
       // Below the known end there is something to come, however long it takes.
       const atEnd = offset >= buffer.stableEnd;
-      const came = await this.#wait(buffer, atEnd ? waitMs : Infinity, signal);
+      const came = await buffer.wait(atEnd ? waitMs : Infinity, signal);
       if (!came || signal?.aborted) break;
     }
-    const answer = this.#take(buffer, maxBytes);
-    if (borrows) buffer.lent.push(...answer.batches);
-    return answer;
-  }
-
-  /** Goes on at an offset; what is buffered stays if it begins there. */
-  #seek(buffer: Buffer, offset: number): void {
-    const { batches } = buffer;
-    while (batches.length > 0 && batches[0]!.lastOffset < offset) this.#forget(buffer);
-    const next = batches[0] ?? null;
-    const first = next ? firstOffsetOf(next) : buffer.position;
-    if (first === offset || (next && first < offset)) return;
-    while (batches.length > 0) this.#forget(buffer);
-    buffer.position = offset;
-    buffer.idleAt = -1;
-    buffer.failure = null;
-    buffer.jumps++;
-  }
-
-  /** Takes the first batch out of a buffer, and reports when that makes room. */
-  #drop(buffer: Buffer): FetchedBatch {
-    const batch = buffer.batches.shift()!;
-    const full = buffer.bytes >= BUFFER_BYTES_MAX;
-    buffer.bytes -= batch.bytes.length;
-    if (full && buffer.bytes < BUFFER_BYTES_MAX) this.#reportRoom();
-    return batch;
-  }
-
-  /** Drops a batch that nobody has read. */
-  #forget(buffer: Buffer): void {
-    this.options.client.frames?.release(this.#drop(buffer).bytes);
-  }
-
-  #take(buffer: Buffer, maxBytes: number): ReadAnswer {
-    const batches: Uint8Array[] = [];
-    let bytes = 0;
-    while (buffer.batches.length > 0 && (bytes === 0 || bytes < maxBytes)) {
-      const batch = this.#drop(buffer);
-      batches.push(batch.bytes);
-      this.lastBatches.add(buffer.partition, batch);
-      bytes += batch.bytes.length;
-    }
+    const taken = buffer.take(maxBytes);
+    for (const batch of taken) this.lastBatches.add(partition, batch);
+    const batches = taken.map(({ bytes }) => bytes);
+    if (borrows) buffer.lend(batches);
     return { batches, endOffset: buffer.idleAt };
   }
 
-  #wait(buffer: Buffer, waitMs: number, signal: AbortSignal | undefined): Promise<boolean> {
-    if (waitMs <= 0) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      const over = new AbortController();
-      const end = (came: boolean) => {
-        signal?.removeEventListener("abort", stopped);
-        buffer.wake = null;
-        over.abort(OVER);
-        resolve(came);
-      };
-      const stopped = () => end(false);
-      if (signal?.aborted) return end(false);
-      signal?.addEventListener("abort", stopped);
-      buffer.wake = () => end(true);
-      if (waitMs === Infinity) return;
-      void this.options.clock.sleep(waitMs, over.signal).then(() => {
-        if (!over.signal.aborted) end(false);
-      });
-    });
-  }
-
-  #leaderOf({ partition }: Buffer): string {
+  #leaderOf({ partition }: FetchBuffer): string {
     return this.options.client.leaderOf(this.options.topic.name, partition);
   }
 
@@ -242,10 +137,7 @@ export class Fetcher {
     if (this.#pumps.has(nodeId) || this.#closed.signal.aborted) return;
     this.#pumps.add(nodeId);
     void this.#fetchFrom(nodeId).catch((error) => {
-      for (const buffer of this.#buffers.values()) {
-        buffer.failure ??= error as Error;
-        buffer.wake?.();
-      }
+      for (const buffer of this.#buffers.values()) buffer.fail(error as Error, "first");
     }).finally(() => {
       this.#pumps.delete(nodeId);
       this.options.client.waits?.over(this.#waitOf(nodeId));
@@ -259,7 +151,7 @@ export class Fetcher {
     while (!signal.aborted) {
       const mine = [...this.#buffers.values()].filter((b) => this.#leaderOf(b) === nodeId);
       if (mine.length === 0) return;
-      const wanted = mine.filter((b) => isWanted(b));
+      const wanted = mine.filter((b) => b.isWanted);
       if (wanted.length === 0) {
         await new Promise<void>((resolve) => this.#roomMade.push(resolve));
         continue;
@@ -291,7 +183,7 @@ export class Fetcher {
     return `fetch ${this.options.topic.name} ${nodeId}`;
   }
 
-  #reportWait(nodeId: string, mine: readonly Buffer[], error: unknown): void {
+  #reportWait(nodeId: string, mine: readonly FetchBuffer[], error: unknown): void {
     const { topic, client } = this.options;
     const partitions = mine.map((b) => b.partition).toSorted((a, b) => a - b).join(", ");
     const why = nodeId === NO_LEADER ? "they have no leader" : reasonOf(error);
@@ -304,7 +196,7 @@ export class Fetcher {
    *
    * @throws {StopError} when the topic was created anew, or records that were read have gone
    */
-  async #checkLogs(doubtful: readonly Buffer[]): Promise<void> {
+  async #checkLogs(doubtful: readonly FetchBuffer[]): Promise<void> {
     if (doubtful.length === 0) return;
     const { client, topic } = this.options;
     // What fails meanwhile brings new doubts.
@@ -324,7 +216,11 @@ export class Fetcher {
   #turn = 0;
 
   /** @returns how many ms a broker wants to hear nothing, if it gave nothing for that; else 0 */
-  async #fetchOnce(nodeId: string, wanted: readonly Buffer[], maxWaitMs: number): Promise<number> {
+  async #fetchOnce(
+    nodeId: string,
+    wanted: readonly FetchBuffer[],
+    maxWaitMs: number,
+  ): Promise<number> {
     const { client, topic } = this.options;
     this.#turn++;
     const from = wanted.map((_, i) => wanted[(i + this.#turn) % wanted.length]!)
@@ -339,30 +235,14 @@ export class Fetcher {
     for (const fetched of answer.partitions) {
       const asked = from.find((f) => f.partition === fetched.partition)!;
       if (asked.buffer.jumps !== asked.jumps) continue;
-      if (fetched.errorCode === 0) this.#keep(asked.buffer, fetched);
-      else failed ??= this.#refused(asked.buffer, fetched);
+      if (fetched.errorCode !== 0) failed ??= this.#refused(asked.buffer, fetched);
+      else {
+        const batches = this.#batchesOf(asked.buffer, fetched);
+        if (!asked.buffer.hasFailed) asked.buffer.keep(batches, fetched);
+      }
     }
     if (failed) throw failed;
     return answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0;
-  }
-
-  #keep(buffer: Buffer, fetched: FetchedPartition): void {
-    const from = buffer.position;
-    const batches = this.#batchesOf(buffer, fetched);
-    if (buffer.failure) return;
-    for (const batch of batches) {
-      // The first batch may begin, or even end, below the offset that was asked for.
-      if (batch.lastOffset < from) continue;
-      buffer.batches.push(batch);
-      this.options.client.frames?.hold(batch.bytes);
-      buffer.bytes += batch.bytes.length;
-      buffer.last = batch;
-      buffer.position = batch.lastOffset + 1;
-    }
-    buffer.end = fetched.highWatermark;
-    buffer.stableEnd = Math.max(buffer.stableEnd, fetched.lastStableOffset);
-    buffer.idleAt = buffer.position === from ? fetched.highWatermark : -1;
-    if (buffer.batches.length > 0) buffer.wake?.();
   }
 
   /**
@@ -370,7 +250,10 @@ export class Fetcher {
    *
    * @throws {StopError} when they are of a format that is not read
    */
-  #batchesOf(buffer: Buffer, { partition, records, aborted }: FetchedPartition): FetchedBatch[] {
+  #batchesOf(
+    buffer: FetchBuffer,
+    { partition, records, aborted }: FetchedPartition,
+  ): FetchedBatch[] {
     const where = `${this.options.topic.name}-${partition}`;
     try {
       return readFetched(records, aborted);
@@ -385,43 +268,42 @@ export class Fetcher {
         );
       }
       if (!(error instanceof RangeError)) throw error;
-      buffer.failure = new DamagedBatchError(
-        `${where} at ${buffer.position}`,
-        `The log is damaged: cannot read ${where} at offset ${buffer.position}: ${error.message}`,
-        "restore the topic from a copy; skipping records would lose data",
-        { cause: error },
+      buffer.fail(
+        new DamagedBatchError(
+          `${where} at ${buffer.position}`,
+          `The log is damaged: cannot read ${where} at offset ${buffer.position}: ${error.message}`,
+          "restore the topic from a copy; skipping records would lose data",
+          { cause: error },
+        ),
       );
-      buffer.wake?.();
       return [];
     }
   }
 
   /** The error for the whole request, or null when it concerns the reader of the partition alone. */
-  #refused(buffer: Buffer, { errorCode, logStart, highWatermark }: FetchedPartition): Error | null {
-    const topic = this.options.topic.name;
+  #refused(
+    buffer: FetchBuffer,
+    { errorCode, logStart, highWatermark }: FetchedPartition,
+  ): Error | null {
+    const { name } = this.options.topic;
     const { partition, position } = buffer;
     const error = protocolError(errorCode);
     if (errorCode === ErrorCode.OffsetOutOfRange) {
-      buffer.failure = new OffsetOutOfRangeError(
-        topic,
-        partition,
-        position,
-        logStart,
-        highWatermark,
-      );
+      buffer.fail(new OffsetOutOfRangeError(name, partition, position, logStart, highWatermark));
     } else if (errorCode === ErrorCode.CorruptMessage) {
-      buffer.failure = new DamagedBatchError(
-        `${topic}-${partition} at ${position}`,
-        `Kafka cannot read ${topic}-${partition} at offset ${position}: ${error.message}`,
-        "restore the topic from a copy; skipping records would lose data",
+      buffer.fail(
+        new DamagedBatchError(
+          `${name}-${partition} at ${position}`,
+          `Kafka cannot read ${name}-${partition} at offset ${position}: ${error.message}`,
+          "restore the topic from a copy; skipping records would lose data",
+        ),
       );
     } else return error;
-    buffer.wake?.();
     return null;
   }
 
   /** The leader moves, or is not there: nothing is known of the end of the log meanwhile. */
-  async #backOff(wanted: readonly Buffer[]): Promise<void> {
+  async #backOff(wanted: readonly FetchBuffer[]): Promise<void> {
     const { client, clock } = this.options;
     // The leaders of others may have moved, too.
     for (const buffer of this.#buffers.values()) buffer.isDoubtful = true;
@@ -440,19 +322,6 @@ function heldBack(ms: number): Error {
   );
 }
 
-/**
- * Whether a partition is fetched now. At an end that is known nobody waits unless a reader does: a broker holds
- * such a request back until records come, and other partitions of its leader with it.
- */
-function isWanted({ bytes, failure, position, stableEnd, isFollowed, wake }: Buffer): boolean {
-  if (bytes >= BUFFER_BYTES_MAX || failure) return false;
-  return isFollowed || wake !== null || position < stableEnd;
-}
-
-function positionOf({ partition, position }: Buffer) {
+function positionOf({ partition, position }: FetchBuffer) {
   return { partition, offset: position };
-}
-
-function firstOffsetOf({ bytes }: FetchedBatch): number {
-  return Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigInt64(0));
 }

@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { LogSource, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
-import { foldParametersFor, type Instance } from "../service/mod.ts";
+import { checkDifferent, foldParametersFor, type Instance } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { foldParametersHash, type PartitionerName } from "../state/mod.ts";
@@ -20,7 +20,6 @@ import { connectionOf } from "./security.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
 import { checkRights } from "./rights.ts";
 import {
-  checkDifferent,
   checkNames,
   createTopics,
   NEW_TOPIC_PARTITIONS,
@@ -218,7 +217,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     if (groupId === "") throw new ParameterError("kafka.group.id is missing: a group's name");
     checkTimes(params);
     const connection = connectionOf(params);
-    checkDifferent(topics);
+    checkDifferent(topics, (role) => SETTING_OF[role]);
     try {
       checkInternals();
     } catch (error) {

@@ -1,5 +1,4 @@
 import { systemClock } from "../types/mod.ts";
-import { ParameterError } from "../parameters/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { protocolError } from "./client/internals.ts";
 import { ErrorCode, errorCodeOf, isTopicGone, isUnavailable, reasonOf } from "./client/errors.ts";
@@ -159,18 +158,6 @@ function namedTopics(topics: WiredTopics): Checked[] {
   return (Object.keys(SETTING_OF) as (keyof WiredTopics)[])
     .map((role): Checked => ({ topic: topics[role] ?? "", setting: SETTING_OF[role] }))
     .filter(({ topic }) => topic !== "");
-}
-
-/** @throws {ParameterError} when a topic is given twice */
-export function checkDifferent(topics: WiredTopics): void {
-  for (const [topic, same] of Map.groupBy(namedTopics(topics), (n) => n.topic)) {
-    if (same.length < 2) continue;
-    throw new ParameterError(
-      `Topic ${topic} is given as ${
-        same.map((s) => s.setting).join(" and as ")
-      }; each needs a topic of its own`,
-    );
-  }
 }
 
 /** @throws {StopError} naming all topics that are missing */

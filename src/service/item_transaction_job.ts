@@ -5,17 +5,16 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
-import { ParameterError } from "../parameters/errors.ts";
 import type { Parameters, ParameterTable } from "../parameters/parameters.ts";
 import { GENERATED_SUFFIX } from "./job_names.ts";
 import { Pipeline } from "./pipeline.ts";
 import {
+  checkDifferent,
   type InputStream,
   type LogKind,
   OutputStream,
   topic,
   topicsOf,
-  type WiredTopics,
   type Wiring,
 } from "./streams.ts";
 
@@ -102,17 +101,4 @@ const DEFAULT_QUERIES = "queries";
 /** Generated transactions have a stock, and so checkpoints, of their own. */
 function generatedName(name: string, { transactions }: Pick<Wiring, "transactions">): string {
   return name + (transactions.generated ? GENERATED_SUFFIX : "");
-}
-
-/** @throws {ParameterError} when a topic is used twice */
-function checkDifferent(topics: WiredTopics): void {
-  const used = Object.entries(topics).filter(([, topic]) => topic !== null);
-  for (const [topic, same] of Map.groupBy(used, ([, topic]) => topic)) {
-    if (same.length < 2) continue;
-    throw new ParameterError(
-      `Topic ${topic} is used for ${
-        same.map(([role]) => role).join(" and for ")
-      }; each needs a topic of its own`,
-    );
-  }
 }

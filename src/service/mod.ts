@@ -28,6 +28,7 @@ export type { LogSource, LogUser } from "../log/mod.ts";
 export type { RunningJob } from "./running_job.ts";
 export type * from "./status.ts";
 export {
+  checkDifferent,
   type Delivery,
   type Feed,
   type FeedTarget,

@@ -1,4 +1,5 @@
 import type { LogSource, OffsetReset } from "../log/mod.ts";
+import { ParameterError } from "../parameters/errors.ts";
 import { TOPIC, TOPIC_ALLOWED } from "../parameters/parameter_kinds.ts";
 import type {
   Chance,
@@ -210,4 +211,22 @@ export function topicsOf(wiring: Wiring): WiredTopics {
     summaries: wiring.summaries.writtenTopic,
     deadLetters: wiring.deadLetterTopic,
   };
+}
+
+/**
+ * Checks that each role has a topic of its own.
+ *
+ * @param nameOf how the topic of a role is given
+ * @throws {ParameterError} when one is given twice
+ */
+export function checkDifferent(
+  topics: WiredTopics,
+  nameOf: (role: keyof WiredTopics) => string = (role) => role,
+): void {
+  const roles = (Object.keys(topics) as (keyof WiredTopics)[]).filter((role) => topics[role]);
+  for (const [topic, same] of Map.groupBy(roles, (role) => topics[role])) {
+    if (same.length < 2) continue;
+    const given = same.map(nameOf).join(" and as ");
+    throw new ParameterError(`Topic ${topic} is given as ${given}; each needs a topic of its own`);
+  }
 }

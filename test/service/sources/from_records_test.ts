@@ -167,7 +167,7 @@ Deno.test("a topic is used once by a job, and has a topic's name", async () => {
   await assertRejects(
     () => run(new Twice(3)),
     ParameterError,
-    "Topic questions is used for queries and for deadLetters",
+    "Topic questions is given as queries and as deadLetters",
   );
   let message = "";
   try {
