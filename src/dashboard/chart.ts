@@ -126,8 +126,8 @@ export class Chart {
     const options: uPlot.Options = {
       width,
       height: HEIGHT,
-      // The last label of the time axis stands half beside the plot.
-      padding: [8, 20, 0, 0],
+      // The last label of the time axis, such as "12:50:30 AM", stands half beside the plot.
+      padding: [8, 34, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: true, auto: false }, y: { auto: false } },
