@@ -10,6 +10,7 @@ import {
   MACHINE,
   machineMemory,
   type Pipeline,
+  type RecordWriter,
   type RunningJob,
   topicsOf,
   VERSION,
@@ -144,6 +145,7 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
       onProgress: display.onProgress,
       conditions,
       kafka: (request) => kafkaSource(request, instance, conditions),
+      ...(pipeline.wiring.log === "kafka" ? { feedWriter: kafkaFeedWriter } : {}),
     });
     // A job whose log is not there waits for it, perhaps until it is asked to stop.
     job = await Promise.race([starting, stop]);
@@ -170,6 +172,13 @@ async function kafkaSource(
   // Loaded where it is needed: kafkajs reads the environment then.
   const { KafkaSource } = await import("../kafka/kafka_source.ts");
   return new KafkaSource(params, MACHINE.clock, instance, conditions, topics);
+}
+
+/** What writes records that the job brings itself. */
+async function kafkaFeedWriter(params: Parameters): Promise<RecordWriter> {
+  const { KafkaFeedWriter } = await import("../kafka/feed_writer.ts");
+  const compression = params.get("kafka.compression.type");
+  return new KafkaFeedWriter(connectionOf(params), compression, MACHINE.clock);
 }
 
 /**

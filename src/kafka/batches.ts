@@ -191,10 +191,16 @@ export function isStamped(batch: Uint8Array, { id, epoch }: Producer): boolean {
   return view.getBigInt64(PRODUCER_ID_AT) === id && view.getInt16(PRODUCER_EPOCH_AT) === epoch;
 }
 
-/** Makes a batch part of a producer's transaction. All of it is inside the CRC. */
-export function stamp(batch: Uint8Array, { id, epoch }: Producer, sequence: number): void {
+/** Makes a batch one of a producer, and of its transaction if it has them. All of it is inside the CRC. */
+export function stamp(
+  batch: Uint8Array,
+  { id, epoch }: Producer,
+  sequence: number,
+  isTransactional = true,
+): void {
   const view = viewOf(batch);
-  view.setInt16(ATTRIBUTES_AT, view.getInt16(ATTRIBUTES_AT) | TRANSACTIONAL);
+  const attributes = view.getInt16(ATTRIBUTES_AT);
+  view.setInt16(ATTRIBUTES_AT, isTransactional ? attributes | TRANSACTIONAL : attributes);
   view.setBigInt64(PRODUCER_ID_AT, id);
   view.setInt16(PRODUCER_EPOCH_AT, epoch);
   view.setInt32(SEQUENCE_AT, sequence);

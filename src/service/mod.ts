@@ -23,6 +23,7 @@ export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
 export { newestRecords } from "./log_reader.ts";
 export { foldParametersFor } from "./core_options.ts";
 export { embeddedLogSource } from "./embedded_source.ts";
+export type { RecordWriter } from "./feeds.ts";
 export { Pipeline } from "./pipeline.ts";
 export type { LogSource, LogUser } from "../log/mod.ts";
 export type { RunningJob } from "./running_job.ts";

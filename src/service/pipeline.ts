@@ -71,7 +71,7 @@ export class Pipeline {
         memoryWatch(parts),
         ...this.#throughput(parts, workers),
         ...this.#generatedQueries(parts),
-        ...feedsOf({ ...context, wiring }),
+        ...feedsOf({ ...context, wiring, feedWriter: surroundings.feedWriter ?? null }),
       ];
       return new RunningJob(
         name,

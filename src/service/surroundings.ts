@@ -10,6 +10,7 @@ import {
 import type { Conditions } from "../engine/conditions.ts";
 import type { LogSource } from "../log/mod.ts";
 import type { Parameters } from "../parameters/mod.ts";
+import type { RecordWriter } from "./feeds.ts";
 import type { LogKind, WiredTopics } from "./streams.ts";
 import type { LogOptions } from "../engine/logging.ts";
 import type { OnProgress } from "../engine/progress.ts";
@@ -33,6 +34,8 @@ export interface Surroundings extends KvOpener {
   readonly memoryBytes?: number;
   /** Where the log of a job is that is not embedded; jobs that have one need it. */
   readonly kafka?: (request: LogRequest) => Promise<LogSource>;
+  /** What writes the records of a job's own feeds into its topics, where its log is not embedded. */
+  readonly feedWriter?: (params: Parameters) => Promise<RecordWriter>;
   /** How threads write logs; not at all if it is left away. */
   readonly logs?: LogOptions;
   /** Null or left away: nothing is traced. Threads have the machine's. */

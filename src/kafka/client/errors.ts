@@ -28,6 +28,7 @@ export const ErrorCode = {
   UnsupportedVersion: 35,
   TopicExists: 36,
   OutOfOrderSequence: 45,
+  DuplicateSequence: 46,
   InvalidProducerEpoch: 47,
   InvalidTransactionState: 48,
   InvalidProducerIdMapping: 49,

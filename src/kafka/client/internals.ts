@@ -186,7 +186,7 @@ export interface BrokerInternals {
     }[];
   }>;
   initProducerId(
-    args: { transactionalId: string; transactionTimeout: number },
+    args: { transactionalId: string | null; transactionTimeout: number },
   ): Promise<{ readonly producerId: string; readonly producerEpoch: number }>;
   addPartitionsToTxn(args: {
     transactionalId: string;

@@ -321,7 +321,7 @@ export class SimCluster implements Cluster {
         coordinated(
           "transaction",
           "InitProducerId",
-          () => transactions.init(transactionalId, transactionTimeout),
+          () => transactions.init(transactionalId!, transactionTimeout),
         ),
       addPartitionsToTxn: ({ topics, ...identity }) =>
         coordinated("transaction", "AddPartitionsToTxn", () =>
