@@ -15,7 +15,7 @@ import {
 import type { Owners } from "../engine/owners.ts";
 import { appendOrWait } from "./sources/append.ts";
 import type { Parameters } from "../parameters/mod.ts";
-import type { FeedTarget, WiredInput, Wiring } from "./streams.ts";
+import type { WiredInput, Wiring } from "./streams.ts";
 
 /** Records that are appended at once. */
 const APPEND_RECORDS = 1000;
