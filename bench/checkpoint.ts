@@ -31,6 +31,7 @@ function facts(core: Core): CheckpointFacts {
     scalars: core.state,
     lastBatch: null,
     parameters: foldParametersOf(core.options),
+    secret: null,
     cutAt: Date.now(),
   };
 }

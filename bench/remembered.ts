@@ -90,7 +90,9 @@ function checkpoint(): { header: Uint8Array; pieces: Uint8Array[] } {
 const { header, pieces } = checkpoint();
 const from = performance.now();
 const restored = new Core(core.options, systemChance);
-for (const _slice of restored.remembered.restoreInSlices(header, pieces));
+restored.remembered.restore(header);
+for (const piece of pieces) restored.remembered.restorePiece(piece);
+for (const _slice of restored.remembered.restoreIndex());
 const restoreMs = performance.now() - from;
 console.log(`restored with its index in ${restoreMs.toFixed(0)} ms`);
 for (let i = 0; i < 100; i++) foldAgain(core, batches[i]!, { emit: false });

@@ -5,8 +5,13 @@
 
 /// <reference types="./assemblyscript.d.ts" />
 
-/** Version of the fold: raised when the same log would give another state or other outputs. */
-export const FOLD_VERSION = 1;
+/**
+ * Version of the fold: raised when the same log would give another state or other outputs. The core folds as each of
+ * them, because what was committed is folded again as it was; from the committed position on it folds as the newest.
+ *   1  a record timestamp may be any up to TIMESTAMP_MAX
+ *   2  beyond DATE_MAX it counts as none; transactions can be remembered
+ */
+export const FOLD_VERSION = 2;
 
 /** Bytes of a page of the core's memory: table pages, window pages and copies for checkpoints. */
 export const PAGE_BYTES: usize = 16384;
@@ -26,8 +31,11 @@ export const ITEM_ID_BYTES_MAX: u32 = 249;
 /** Deepest nesting of a JSON value. */
 export const JSON_DEPTH_MAX: u32 = 512;
 
-/** Largest event time and largest record timestamp, 2^53 - 1. */
+/** Largest event time, 2^53 - 1; fold version 1: largest record timestamp. */
 export const TIMESTAMP_MAX = 9007199254740991;
+
+/** Times of dates end there (ECMA-262, 21.4.1.1): a record timestamp beyond it counts as none. */
+export const DATE_MAX = 8640000000000000;
 
 /** Bytes of the fixed part of a record batch (magic 2). */
 export const BATCH_HEADER_BYTES: u32 = 61;
@@ -192,6 +200,7 @@ export const CONFIG_ALERT_TOTAL_MIN: usize = 72; // i64: transaction.num.min
 export const CONFIG_ALERT_RATE_MIN: usize = 80; // f64: transaction.failure.rate.min
 export const CONFIG_SECRET: usize = 88; // 16 bytes by chance, new for each instance: where items stand
 export const CONFIG_REMEMBERED_MAX: usize = 104; // u32: transactions that are remembered at the most
+export const CONFIG_FOLD_VERSION: usize = 108; // u32: as which version it folds, 0 = the newest
 export const CONFIG_REMEMBER_MS: usize = 112; // i64: how long they are remembered, 0 = not at all
 export const CONFIG_LOG_SECRET: usize = 120; // 16 bytes that belong to the log: how they are remembered
 export const CONFIG_BYTES: usize = 136;
@@ -232,7 +241,8 @@ export const INFO_REMEMBERED_BYTES: usize = 128; // pages of them and of their i
 export const INFO_DUPLICATES: usize = 136; // transactions that were repetitions
 export const INFO_REMEMBERED_SINCE: usize = 144; // i64: clock of the oldest piece of them, smallest i64 = none
 export const INFO_REMEMBERED_CLOCK: usize = 152; // i64: clock now, smallest i64 = none
-export const INFO_BYTES: usize = 160;
+export const INFO_IMPOSSIBLE_TIMESTAMPS: usize = 160; // record timestamps beyond DATE_MAX since init, replays left out
+export const INFO_BYTES: usize = 168;
 
 // A finished output batch: where it is, and how many records it has.
 export const FINISHED_ADDRESS: usize = 0; // u32

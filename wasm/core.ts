@@ -17,6 +17,7 @@ import {
   CONFIG_BATCH_BYTES_MAX,
   CONFIG_COPY_PAGES_MAX,
   CONFIG_EVENT_TIME,
+  CONFIG_FOLD_VERSION,
   CONFIG_FORMAT,
   CONFIG_INPUT_BYTES,
   CONFIG_LOG_SECRET,
@@ -36,6 +37,7 @@ import {
   DEAD_MAX,
   FINISHED_BYTES,
   FINISHED_MAX,
+  FOLD_VERSION,
   INFO_ACCUMULATORS,
   INFO_ALERTS,
   INFO_BYTES,
@@ -43,6 +45,7 @@ import {
   INFO_DUPLICATES,
   INFO_FREE_BYTES,
   INFO_GROWTHS,
+  INFO_IMPOSSIBLE_TIMESTAMPS,
   INFO_KEY_BYTES,
   INFO_MEMORY_BYTES,
   INFO_NEWEST_WINDOW_END,
@@ -84,11 +87,11 @@ import {
   segments,
   slotCount,
 } from "./table";
-import { copyCount, initCopies } from "./copies";
+import { copyCount, cutActive, initCopies } from "./copies";
 import { SEGMENT_DESCRIPTOR_BYTES } from "./layout";
 import { accumulatorCount, initWindows, newestWindowEnd, openCount } from "./windows";
 import { config, initState, state } from "./state";
-import { advanceIdle, advanceTo, initTime } from "./time";
+import { advanceIdle, advanceTo, firing, impossibleTimestamps, initTime, raiseFold } from "./time";
 import { initPartition } from "./partition";
 import { initJson } from "./json";
 import {
@@ -147,6 +150,7 @@ export function init(): i32 {
   const rememberMs = load<i64>(config, CONFIG_REMEMBER_MS);
   if (rememberMs < 0 || rememberMs > REMEMBER_MS_MAX) return Code.Config;
   if (load<u32>(config, CONFIG_REMEMBERED_MAX) > REMEMBERED_MAX) return Code.Config;
+  if (load<u32>(config, CONFIG_FOLD_VERSION) > <u32> FOLD_VERSION) return Code.Config;
   if (windowMs && outOfOrderMs / windowMs > OUT_OF_ORDER_WINDOWS_MAX) return Code.Config;
   if (format > 1 || !partitions || load<u32>(config, CONFIG_PARTITION) >= partitions) {
     return Code.Config;
@@ -178,6 +182,7 @@ export function init(): i32 {
     load<u32>(config, CONFIG_EVENT_TIME) != 0,
     outOfOrderMs,
     load<i64>(config, CONFIG_MAX_AHEAD_MS),
+    load<u32>(config, CONFIG_FOLD_VERSION),
   );
   initPartition(
     load<u32>(config, CONFIG_PARTITIONER),
@@ -276,6 +281,13 @@ export function begin(length: u32, until: i64, flags: u32): i32 {
 /** Folds on. Done: the batch is finished, and position is behind it. Else see Code. */
 export function run(): i32 {
   return runBatch();
+}
+
+/** Folds as the newest version from the position on. Not while something is due, or a checkpoint is cut. */
+export function raise(): i32 {
+  if (restoring() || firing() || cutActive) return Code.State;
+  raiseFold();
+  return Code.Done;
 }
 
 // ---- output ----
@@ -397,6 +409,8 @@ export {
   restorePiece as restoreRememberedPiece,
 } from "./remembered_pieces";
 
+export { forgetBeyond as limitRemembered } from "./remembered_ring";
+
 /** Makes room for an encoded segment to restore. */
 export function reserveSegmentBytes(bytes: u32): i32 {
   return reserveSegment(bytes) ? Code.Done : Code.OutOfMemory;
@@ -454,4 +468,5 @@ export function refreshInfo(): void {
   store<u64>(info, duplicates, INFO_DUPLICATES);
   store<i64>(info, head == tail ? clock : clockOf(tail >> PIECE_SHIFT), INFO_REMEMBERED_SINCE);
   store<i64>(info, clock, INFO_REMEMBERED_CLOCK);
+  store<u64>(info, impossibleTimestamps, INFO_IMPOSSIBLE_TIMESTAMPS);
 }

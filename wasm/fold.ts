@@ -267,7 +267,7 @@ function applyBlock(end: usize): usize {
       break;
     }
     if (remembers) moveClock(load<i64>(r, TIMESTAMP));
-    const timestamp = recordTimestamp(load<i64>(r, TIMESTAMP));
+    const timestamp = recordTimestamp(load<i64>(r, TIMESTAMP), replay);
     store<i64>(r, timestamp, TIMESTAMP);
     setPosition(baseOffset + <i64> load<u32>(r, OFFSET_DELTA) + 1);
     const reason = load<u32>(r, REASON);

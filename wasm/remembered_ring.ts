@@ -12,7 +12,7 @@
 // The clock is of the log: it goes up with the records' timestamps, but at most by a 64th of the window at a time, so
 // that one timestamp of a far year does not empty the memory.
 
-import { PAGE_BYTES } from "./contract";
+import { DATE_MAX, PAGE_BYTES } from "./contract";
 import { cutActive, park } from "./copies";
 import { A_PAGE, allocatePages, ensure, freeTablePage, takeTablePage } from "./memory";
 import { NONE } from "./state";
@@ -26,8 +26,6 @@ const DIRECTORY_BYTES: u32 = 64;
 const CLOCKS: usize = 32;
 /** Of the window: the clock goes up by no more at a time. */
 const STEP: i64 = 64;
-/** Times of dates end there (ECMA-262, 21.4.1.1): what lies beyond is no timestamp. */
-const DATE_MAX: i64 = 8640000000000000;
 
 /** Whether transactions are remembered at all. */
 export let remembers: bool = false;
@@ -174,6 +172,13 @@ function forgetTo(n: u64): void {
   if (n >> GROUP_SHIFT == group) return;
   freeGroup(group << GROUP_SHIFT);
   if (n == head) pieceLeft = 0;
+}
+
+/** Forgets the oldest ones, so that no more than `most` are left. */
+export function forgetBeyond(count: u32): void {
+  while (head - tail > <u64> count) {
+    forgetTo(min(((tail >> PIECE_SHIFT) + 1) << PIECE_SHIFT, head - <u64> count));
+  }
 }
 
 function freeGroup(n: u64): void {

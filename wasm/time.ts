@@ -5,7 +5,7 @@
 //   processing time   window of the largest record timestamp so far, which is the log's watermark too
 // A transaction is judged by the records before it, so that batch cuts change nothing.
 
-import { TIMESTAMP_MAX } from "./contract";
+import { DATE_MAX, TIMESTAMP_MAX } from "./contract";
 import {
   countFarAhead,
   countLate,
@@ -22,6 +22,9 @@ import { newestWindowEnd, oldestEnd, openCount, windowMs, windowWithNumber } fro
 let eventTime: bool = false;
 let outOfOrderMs: i64 = 0;
 let maxAheadMs: i64 = 0;
+/** Record timestamps beyond it count as none; negative ones do, seen as unsigned. */
+let timestampMax: u64 = DATE_MAX;
+export let impossibleTimestamps: u64 = 0;
 
 /** What the fired watermark will be once everything due is fired. */
 export let fireTarget: i64 = NONE;
@@ -31,7 +34,14 @@ let lastStart: i64 = 0;
 let lastEnd: i64 = 0;
 let lastWindow: usize = 0;
 
-export function initTime(useEventTime: bool, outOfOrder: i64, maxAhead: i64): void {
+export function initTime(
+  useEventTime: bool,
+  outOfOrder: i64,
+  maxAhead: i64,
+  foldVersion: u32,
+): void {
+  timestampMax = foldVersion == 1 ? <u64> i64.MAX_VALUE : <u64> DATE_MAX;
+  impossibleTimestamps = 0;
   eventTime = useEventTime;
   outOfOrderMs = outOfOrder;
   maxAheadMs = maxAhead;
@@ -47,12 +57,23 @@ export function forgetWindow(): void {
 
 /** A record's timestamp as it counts; also moves the partition's largest one. */
 @inline
-export function recordTimestamp(raw: i64): i64 {
+export function recordTimestamp(raw: i64, replay: bool): i64 {
   const largest = largestTimestamp();
   // A record without a timestamp takes the largest before it.
-  const t = raw < 0 ? max(largest, 0) : min(raw, TIMESTAMP_MAX);
+  const t = <u64> raw > timestampMax ? withoutTimestamp(raw, replay) : min(raw, TIMESTAMP_MAX);
   if (t > largest) setLargestTimestamp(t);
   return t;
+}
+
+function withoutTimestamp(raw: i64, replay: bool): i64 {
+  if (raw > 0 && !replay) impossibleTimestamps++;
+  return max(largestTimestamp(), 0);
+}
+
+/** From here on it is folded as the newest version does; what came before keeps its effect. */
+export function raiseFold(): void {
+  timestampMax = DATE_MAX;
+  if (largestTimestamp() > DATE_MAX) setLargestTimestamp(DATE_MAX);
 }
 
 /**

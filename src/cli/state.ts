@@ -17,13 +17,12 @@ import { enterFolder, exitCodeOf } from "./arguments.ts";
 import { isJobKind, jobName } from "../jobs/mod.ts";
 import { ParameterError, PARAMETERS } from "../parameters/mod.ts";
 import { VERSION } from "../service/mod.ts";
-import { ProgressReporter } from "../engine/mod.ts";
+import { loadCore, ProgressReporter } from "../engine/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { ProgressDisplay, showCount, showSeconds, stderrTerminal } from "./progress_display.ts";
 import { KvFileError, openKvFile, openKvFileToRead } from "../kv/mod.ts";
 import {
   CheckpointStore,
-  coreOptionsOf,
   DamagedCheckpointError,
   type ListedCheckpoint,
   type Manifest,
@@ -32,7 +31,7 @@ import {
 } from "../state/mod.ts";
 import { shorten, systemChance, systemClock } from "../types/mod.ts";
 import { exportTo, importFrom, readFile } from "./state_files.ts";
-import { Core, CoreError, NO_TIME } from "../wasm/mod.ts";
+import { CoreError, Format, NO_TIME, Partitioner } from "../wasm/mod.ts";
 
 const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
                        export [--savepoint=<name>] <file> | import <file>
@@ -66,9 +65,11 @@ async function listAll(store: CheckpointStore): Promise<ListedCheckpoint[]> {
   return (await Promise.all((await store.partitions()).map((p) => store.list(p)))).flat();
 }
 
+/** A time as people read it; what a date cannot be (earlier versions took such timestamps) as a number. */
 function time(ms: bigint | number): string {
   if (ms === NO_TIME) return "none";
-  return new Date(Number(ms)).toISOString();
+  const date = new Date(Number(ms));
+  return isNaN(date.getTime()) ? String(ms) : date.toISOString();
 }
 
 async function list(store: CheckpointStore): Promise<void> {
@@ -112,22 +113,32 @@ async function restoreWhole(
   manifest: Manifest,
   restored: (items: number) => void,
 ): Promise<void> {
-  const core = new Core({
-    ...coreOptionsOf(manifest.parameters),
-    partition: manifest.partition,
-    alertTotalMin: 0,
-    alertRateMin: 0,
-  }, systemChance);
-  core.restoreScalars(manifest.scalars);
-  for await (const { segment, bytes } of store.segments(manifest)) {
-    core.restoreSegment(segment, bytes);
-    restored(Number(core.state.items));
-  }
-  if (core.state.items === manifest.scalars.items) return;
-  throw new DamagedCheckpointError(
-    `It holds ${core.state.items} items, not ${manifest.scalars.items}`,
-  );
+  const context = {
+    store,
+    clock: systemClock,
+    chance: systemChance,
+    coreOptions: (partition: number) => ({
+      ...PLAIN_CORE,
+      partition,
+      partitions: manifest.parameters.partitions,
+    }),
+  };
+  const progress = new ProgressReporter("", 1, systemClock, ({ done }) => restored(done));
+  await loadCore({ context, progress, signal: new AbortController().signal }, manifest);
+  progress.end();
 }
+
+/** What a checkpoint does not say of its core. */
+const PLAIN_CORE = {
+  format: Format.Text,
+  partitioner: Partitioner.None,
+  windowMs: 0,
+  eventTime: false,
+  outOfOrderMs: 0,
+  maxAheadMs: 0,
+  alertTotalMin: 0,
+  alertRateMin: 0,
+};
 
 async function verify(store: CheckpointStore): Promise<boolean> {
   let whole = true;

@@ -1,11 +1,32 @@
-// Other fold parameters than the checkpoint's, which stands exactly at the committed position: open windows are
-// fired under the old ones, the stock goes on under the new ones.
+// Other fold parameters than those of what was committed: from the committed position on they count, and a checkpoint
+// there says so before anything is committed under them.
+//
+// A newer version of the fold alone takes the partition as it stands, wherever its checkpoint is: what was committed is
+// folded as the earlier version did. Other parameters are taken where the checkpoint stands exactly at the committed
+// position: open windows are fired under the old ones, unless the same windows are open under both; the stock, and what is
+// remembered of transactions, goes on under the new ones.
 
-import { Code, Core, CoreError, SEGMENTS } from "../wasm/mod.ts";
+import { foldParametersOf, haveSameWindows } from "../state/mod.ts";
+import { Code, Core, CoreError, DATE_MAX, SEGMENTS } from "../wasm/mod.ts";
+import { secretOf } from "./log_secret.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
-type Context = Pick<WorkerContext, "coreOptions" | "clock" | "chance">;
+type Context = Pick<WorkerContext, "coreOptions" | "parameters" | "clock" | "chance">;
+
+/**
+ * Folds a partition as the newest version does from where it stands.
+ *
+ * @param parameters hash of the fold parameters under that version
+ */
+export function raiseFold(processor: PartitionProcessor, parameters: string): void {
+  const { core } = processor;
+  // Up to here both versions give the same state, unless a timestamp came that the newer one does not take: then the
+  // log's start does not lead here any more.
+  const isSame = core.state.largestTimestamp <= BigInt(DATE_MAX);
+  core.raise();
+  processor.foldUnder(parameters, isSame ? processor.acknowledged.start : null);
+}
 
 /**
  * A processor under the new parameters, with what the windows of the old one put out.
@@ -18,26 +39,32 @@ export async function changeParameters(
   before: PartitionProcessor,
   make: (core: Core) => PartitionProcessor,
 ): Promise<PartitionProcessor> {
-  await before.fireIdle();
-  const after = make(await rebuild(context, before.core, before.partition));
+  if (!haveSameWindows(foldParametersOf(before.core.options), context.parameters)) {
+    await before.fireIdle();
+  }
+  const after = make(await rebuild(context, before));
   // The state did not begin in this log under these parameters.
   after.acknowledged = { ...after.acknowledged, start: null };
   after.adopt(before);
   return after;
 }
 
-/**
- * A core of other fold parameters with the same stock. Open windows must have been fired: they belong
- * to the old parameters.
- */
+/** A core of other fold parameters with the same stock, and with the same windows if both know the same. */
 async function rebuild(
   { coreOptions, clock, chance }: Context,
-  old: Core,
-  partition: number,
+  { core: old, partition, acknowledged }: PartitionProcessor,
 ): Promise<Core> {
-  const core = new Core(coreOptions(partition), chance);
+  const options = coreOptions(partition);
+  const remember = options.remember && {
+    ...options.remember,
+    secret: old.options.remember?.secret ?? secretOf(acknowledged.secret, chance),
+  };
+  old.raise();
+  const core = new Core({ ...options, remember }, chance);
   core.restoreScalars(old.state);
+  if (remember) old.remembered.limit(remember.max);
   old.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
+  old.remembered.mark(0n);
   const code = old.cut();
   if (code !== Code.Done) throw new CoreError(code, "Cannot read the old state");
   for (let next = old.encodeSome(); next; next = old.encodeSome()) {
@@ -45,6 +72,15 @@ async function rebuild(
     if (next === "more") continue;
     for (const _slice of core.restoreInSlices(next.segment, next.bytes)) await clock.yield();
   }
+  if (remember && old.options.remember) {
+    core.remembered.restore(old.remembered.encode().header);
+    for (let next; (next = old.remembered.encodeNext());) {
+      core.remembered.restorePiece(next.bytes);
+      await clock.yield();
+    }
+    for (const _slice of core.remembered.restoreIndex()) await clock.yield();
+  }
   core.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
+  core.remembered.mark(0n);
   return core;
 }

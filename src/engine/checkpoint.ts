@@ -26,7 +26,6 @@ export interface CheckpointerOptions {
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly recordsMax: number;
-  readonly parameters: FoldParameters;
   readonly logId: string;
   /** Id of the topic, where topics have one. */
   readonly topicId: string | null;
@@ -55,6 +54,8 @@ interface Cut {
   readonly strays: readonly number[];
   /** Segments that were encoded. */
   readonly encoded: number[];
+  /** First piece of what is remembered that was; null = none. */
+  firstPiece: bigint | null;
 }
 
 /** What the history says of a checkpoint. */
@@ -90,6 +91,8 @@ export class Checkpointer implements CutGate {
     readonly processor: PartitionProcessor,
     readonly chain: CheckpointChain,
     readonly options: CheckpointerOptions,
+    /** Those under which the state is folded. */
+    public parameters: FoldParameters,
     base: NewestCheckpoint | null,
   ) {
     this.#newest = base;
@@ -208,7 +211,7 @@ export class Checkpointer implements CutGate {
     trigger: CheckpointTrigger = this.#ripe ? "records" : "interval",
   ): Promise<Manifest | null> {
     const { chain, options: { clock, timeoutMs } } = this;
-    if (!this.#changed) return null;
+    if (!this.#changed && trigger !== "parameters") return null;
     this.#failure = GIVEN_UP;
     const cut = await this.#cut(signal);
     if (!cut) return null;
@@ -258,19 +261,21 @@ export class Checkpointer implements CutGate {
       lastBatch: processor.lastBatch,
       strays: processor.strays?.offsets ?? [],
       encoded: [],
+      firstPiece: null,
     };
   }
 
   /** Encodes what was cut, and publishes it when its position is committed. */
   async #write(
-    { from, at, scalars, lastBatch, strays, encoded }: Cut,
+    cut: Cut,
     about: About,
     uncommitted: boolean,
     signal: AbortSignal,
     span: Span | null,
   ): Promise<Manifest> {
-    const { processor, chain, options: { clock, logId, topicId, parameters } } = this;
-    await this.#encode(encoded, signal);
+    const { from, at, scalars, lastBatch, strays } = cut;
+    const { processor, chain, options: { clock, logId, topicId } } = this;
+    await this.#encode(cut, signal);
     processor.checkStocks(scalars.quantitySum);
     const encodedAt = clock.monotonic();
     if (!uncommitted) await this.#waitCommitted(about.offset, scalars.watermark, signal);
@@ -282,7 +287,8 @@ export class Checkpointer implements CutGate {
       scalars,
       lastBatch,
       ...(strays.length > 0 ? { strays } : {}),
-      parameters,
+      parameters: this.parameters,
+      secret: processor.secret,
       cutAt: at,
     });
     const publishedAtMs = clock.monotonic();
@@ -338,6 +344,7 @@ export class Checkpointer implements CutGate {
     const { processor, chain, options: { clock } } = this;
     this.#endCut(false);
     processor.core.markSegments(cut.encoded);
+    if (cut.firstPiece !== null) processor.core.remembered.mark(cut.firstPiece);
     this.#failure = reason;
     await chain.store.addEvent({ kind: "failed", at: clock.now(), ...about, reason });
     if (!isGivenUp) {
@@ -351,19 +358,26 @@ export class Checkpointer implements CutGate {
     await chain.abandon().catch(() => this.#hasLeftovers = true);
   }
 
-  async #encode(encoded: number[], signal: AbortSignal): Promise<void> {
-    const { processor, chain, options } = this;
-    while (true) {
-      signal.throwIfAborted();
-      const next = processor.core.encodeSome();
-      if (!next) break;
-      if (next !== "more") {
-        encoded.push(next.segment);
-        chain.add(next.segment, next.bytes);
-      }
+  async #encode(cut: Cut, signal: AbortSignal): Promise<void> {
+    const { processor: { core }, chain } = this;
+    const goOn = async () => {
       this.#pieces.wake();
       if (chain.queuedBytes > QUEUE_BYTES_MAX) await chain.flush();
-      else await options.clock.yield();
+      else await this.options.clock.yield();
+      signal.throwIfAborted();
+    };
+    signal.throwIfAborted();
+    for (let next; (next = core.encodeSome()); await goOn()) {
+      if (next === "more") continue;
+      cut.encoded.push(next.segment);
+      chain.add(next.segment, next.bytes);
+    }
+    if (core.options.remember) {
+      chain.remember(core.remembered.encode());
+      for (let next; (next = core.remembered.encodeNext()); await goOn()) {
+        cut.firstPiece ??= next.piece;
+        chain.addPiece(Number(next.piece), next.bytes);
+      }
     }
     this.#endCut(true);
   }

@@ -10,11 +10,19 @@ export interface PartitionFigures {
   readonly items: number;
   readonly accepted: number;
   readonly rejected: number;
+  /** Transactions that repeated one that was executed before. */
+  readonly duplicates: number;
   readonly late: number;
   readonly farAhead: number;
   /** By reason. */
   readonly invalid: readonly number[];
-  /** Memory of items and open windows. */
+  /** Record timestamps that are not those of dates, since the partition was taken over; they count as none. */
+  readonly impossibleTimestamps: number;
+  /** What is remembered of transactions; null = nothing is. */
+  readonly remembered: RememberedFigures | null;
+  /** Largest record timestamp, ms; null at first. */
+  readonly largestTimestamp: number | null;
+  /** Memory of items, open windows and remembered transactions. */
   readonly stateBytes: number;
   readonly openWindows: number;
   /** Summaries that passed the alert filter, since the partition was taken over. */
@@ -37,6 +45,15 @@ export interface PartitionFigures {
   readonly records: RecordCheck;
   /** As of the last checkpoint that was encoded, or the one that was restored; null before the first. */
   readonly stocks: StockCheck | null;
+}
+
+/** How far back repetitions are recognised, by the time of the log's records. */
+export interface RememberedFigures {
+  readonly transactions: number;
+  /** All transactions of the last so many ms are remembered: the window, or less if there were too many. */
+  readonly guaranteedMs: number;
+  /** Clock of the oldest ones when they do not reach back to the window, ms; null = they do. */
+  readonly since: number | null;
 }
 
 /** Two counts of the same records, as of a moment when no batch was being folded. */

@@ -15,11 +15,11 @@
 
 import type { ClaimedPartition } from "../log/mod.ts";
 import { assertThat, type TracedQueue } from "../types/mod.ts";
-import { NO_TIME } from "../wasm/mod.ts";
+import { type CoreInfo, type CoreOptions, NO_TIME } from "../wasm/mod.ts";
 import type { Checkpointer } from "./checkpoint.ts";
 import type { CommitSource } from "./committer.ts";
 import { LostError } from "../log/mod.ts";
-import type { PartitionFigures } from "./figures.ts";
+import type { PartitionFigures, RememberedFigures } from "./figures.ts";
 import type { ItemOwner } from "./owners.ts";
 import type { PartitionProcessor, PendingTransactions } from "./partition_processor.ts";
 import { withTraces } from "./traced_read.ts";
@@ -244,10 +244,14 @@ export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
       items: Number(state.items),
       accepted: Number(state.accepted),
       rejected: Number(state.rejected),
+      duplicates: info.duplicates,
       late: Number(state.late),
       farAhead: Number(state.farAhead),
       invalid: state.invalid.map(Number),
-      stateBytes: info.tableBytes + info.windowBytes + info.keyBytes,
+      impossibleTimestamps: info.impossibleTimestamps,
+      remembered: rememberedOf(core.options, info),
+      largestTimestamp: numberOf(state.largestTimestamp),
+      stateBytes: info.tableBytes + info.windowBytes + info.keyBytes + info.rememberedBytes,
       openWindows: info.openWindows,
       alerts: info.alerts,
       checkpointMs: this.checkpointer.lastMs,
@@ -256,10 +260,26 @@ export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
       checkpointFailures: this.checkpointer.failures,
       recordsIn: this.processor.recordsIn,
       firingMs: this.processor.firingMs,
-      watermark: core.watermark === NO_TIME ? null : Number(core.watermark),
+      watermark: numberOf(core.watermark),
       isReady: this.#isReady,
       records: this.processor.recordCheck(),
       stocks: this.processor.stockCheck,
     };
   }
+}
+
+function numberOf(time: bigint): number | null {
+  return time === NO_TIME ? null : Number(time);
+}
+
+function rememberedOf({ remember }: CoreOptions, info: CoreInfo): RememberedFigures | null {
+  if (!remember) return null;
+  const { remembered: transactions, rememberedSince, rememberedClock } = info;
+  const since = numberOf(rememberedSince);
+  // With fewer than there may be, all of the window are there: the oldest ones go first.
+  if (transactions < remember.max || since === null) {
+    return { transactions, guaranteedMs: remember.windowMs, since: null };
+  }
+  const guaranteedMs = Math.min(remember.windowMs, Number(rememberedClock) - since);
+  return { transactions, guaranteedMs, since };
 }

@@ -101,6 +101,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   readonly hot: HotItems;
   /** Position and watermark that were acknowledged last. */
   acknowledged: CommittedPosition;
+  /** By which transactions are remembered; null = none is. */
+  readonly secret: string | null;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
 
   constructor(
@@ -110,12 +112,13 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly clock: Clock,
     committed: CommittedPosition,
     /** Hash of the fold parameters, for the committed position. */
-    readonly parameters: string,
+    public parameters: string,
     readonly onOutcomes: OutcomeListener["onOutcomes"],
     /** Reports records that belong elsewhere, and stops over many of them; null: they are reported like others. */
     readonly strays: StrayGuard | null = null,
   ) {
     this.acknowledged = committed;
+    this.secret = core.options.remember?.secret?.toHex() ?? null;
     this.hot = new HotItems(clock);
     const outcomes = outcomesOf(core);
     this.#consumed = outcomes;
@@ -354,11 +357,18 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       watermark,
       start: this.acknowledged.start,
       parameters: this.parameters,
+      secret: this.secret,
     };
     this.#taken = position;
     const summaryRecords = recordsOf(summaries);
     const outputRecords = outputs.reduce((n, output) => n + recordsOf(output.batches), 0);
     return { position, outputs, results, summaryRecords, outputRecords };
+  }
+
+  /** From here on it is folded under other parameters, with another start of the state. */
+  foldUnder(parameters: string, start: number | null): void {
+    this.parameters = parameters;
+    this.acknowledged = { ...this.acknowledged, start };
   }
 
   /** Takes over what another processor of the partition had pending; its core is not used any more. */

@@ -10,18 +10,23 @@ import {
   type CheckpointStore,
   coreOptionsOf,
   DamagedCheckpointError,
+  type FoldParameters,
+  foldParametersDiff,
   foldParametersHash,
   type Manifest,
   type Owner,
 } from "../state/mod.ts";
 import { batchInfo, codecOf } from "../types/mod.ts";
 import { Core, CoreError } from "../wasm/mod.ts";
-import { changeParameters } from "./change_parameters.ts";
+import { changeParameters, raiseFold } from "./change_parameters.ts";
 import { Checkpointer } from "./checkpoint.ts";
+import { loadCore } from "./load_core.ts";
+import { secretOf } from "./log_secret.ts";
 import type { Partition, Recovery } from "./partition.ts";
 import { PartitionProcessor } from "./partition_processor.ts";
 import type { ProgressReporter } from "./progress.ts";
 import {
+  isRaised,
   planRecovery,
   positionOf,
   type RecoveryFacts,
@@ -63,6 +68,8 @@ interface Recovering {
 /** A core with the state of a checkpoint, or an empty one at the start of the partition. */
 interface Loaded {
   readonly core: Core;
+  /** What was committed is folded under these. */
+  readonly parameters: FoldParameters;
   readonly manifest: Manifest | null;
   /** Checkpoints that turned out to be damaged. */
   readonly damaged: readonly Unusable[];
@@ -104,6 +111,7 @@ export async function recover(
   await reportDamage(recovering, loaded.damaged);
   await build(recovering, owner, loaded);
   await replay(recovering);
+  await raise(recovering);
   const recovery = recoveryOf(partition, loaded.manifest, clock.monotonic() - from);
   await reportRecovery(recovering, loaded.manifest, recovery);
   partition.run(recovery);
@@ -132,7 +140,7 @@ async function whileOwned<T>(
 
 /** Loads the first of the candidates that can be loaded. */
 async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Loaded> {
-  const { context, partition: { partition }, progress } = recovering;
+  const { context, partition: { partition, claimed }, progress } = recovering;
   const damaged: Unusable[] = [];
   for (const candidate of plan.candidates) {
     if (candidate.kind === "stop") throw candidate.error;
@@ -143,7 +151,8 @@ async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Loaded>
     const { manifest } = candidate;
     try {
       await checkLastBatch(recovering, manifest);
-      return { core: await loadCore(recovering, manifest), manifest, damaged };
+      const core = await loadCore(recovering, manifest);
+      return { core, parameters: manifest.parameters, manifest, damaged };
     } catch (error) {
       if (!(error instanceof DamagedCheckpointError) && !(error instanceof CoreError)) throw error;
       damaged.push({ sequence: manifest.sequence, reason: error.message });
@@ -155,10 +164,13 @@ async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Loaded>
     const Kind = isBehind ? StaleClaimError : StopError;
     throw new Kind(`${start.reason}${why.join("")}`, start.remedy);
   }
-  const core = new Core(context.coreOptions(partition), context.chance);
+  const { parameters } = start;
+  const secret = secretOf(claimed.committed.secret, context.chance);
+  const own = coreOptionsOf(parameters, secret);
+  const core = new Core({ ...context.coreOptions(partition), ...own }, context.chance);
   core.position = BigInt(start.offset);
   progress.begin("restore", 0);
-  return { core, manifest: null, damaged };
+  return { core, parameters, manifest: null, damaged };
 }
 
 /**
@@ -215,32 +227,6 @@ async function yieldTurn({ context, partition }: Recovering): Promise<void> {
   context.onStep?.("recovering", partition.partition);
 }
 
-async function loadCore(recovering: Recovering, manifest: Manifest): Promise<Core> {
-  const { context, progress, signal } = recovering;
-  // A core of the checkpoint's own parameters, which its open windows need.
-  const { store, clock } = context;
-  const own = coreOptionsOf(manifest.parameters);
-  const core = new Core({ ...context.coreOptions(manifest.partition), ...own }, context.chance);
-  core.restoreScalars(manifest.scalars);
-  const restored = progress.begin("restore", Number(manifest.scalars.items));
-  let turn = clock.monotonic();
-  for await (const { segment, bytes } of store.segments(manifest)) {
-    for (const _slice of core.restoreInSlices(segment, bytes)) {
-      if (clock.monotonic() - turn < TURN_MS) continue;
-      await clock.yield();
-      turn = clock.monotonic();
-    }
-    restored(Number(core.state.items));
-    if (signal.aborted) throw new LostError(STOPPING);
-    if (clock.monotonic() - turn < TURN_MS) continue;
-    await yieldTurn(recovering);
-    turn = clock.monotonic();
-  }
-  const { items } = core.state;
-  if (items === manifest.scalars.items) return core;
-  throw new DamagedCheckpointError(`It holds ${items} items, not ${manifest.scalars.items}`);
-}
-
 async function reportDamage(
   { context: { store, clock }, partition: { partition, claimed } }: Recovering,
   damaged: readonly Unusable[],
@@ -261,19 +247,23 @@ async function reportDamage(
 async function build(
   { context, session, partition, facts, signal }: Recovering,
   owner: Owner,
-  { core, manifest }: Loaded,
+  { core, manifest, parameters: under }: Loaded,
 ): Promise<void> {
   const { store, settings, clock, parameters } = context;
   const { claimed } = partition;
-  const changed = manifest !== null &&
-    foldParametersHash(manifest.parameters) !== foldParametersHash(parameters);
+  const hash = foldParametersHash(under);
+  // A newer version of the fold alone begins where the replay ends.
+  const isRaisedLater = isRaised(hash, parameters);
+  const changed = hash !== foldParametersHash(parameters) && !isRaisedLater;
   if (changed) {
-    log.warn("Fold parameters of partition {partition} have changed: open windows are fired now", {
+    log.warn("Fold parameters of partition {partition} have changed: {difference}", {
       partition: claimed.partition,
+      difference: foldParametersDiff(under, parameters),
     });
   }
+  const now = isRaisedLater ? under : parameters;
   const make = (core: Core, strays?: readonly number[]) =>
-    newProcessor(context, core, partition, strays);
+    newProcessor(context, core, partition, now, strays);
   const processor = changed
     ? await changeParameters(context, make(core), (rebuilt) => make(rebuilt))
     : make(core, manifest?.strays);
@@ -285,16 +275,21 @@ async function build(
     owner,
     () => CheckpointChain.open(store, owner, settings.checkpointsRetained, base),
   );
-  const checkpointer = new Checkpointer(processor, chain, {
-    intervalMs: settings.checkpointIntervalMs,
-    timeoutMs: settings.checkpointTimeoutMs,
-    recordsMax: settings.recoveryRecordsMax,
-    parameters,
-    logId: facts.logId,
-    topicId: facts.topicId,
-    clock,
-    tracing: context.tracing ?? null,
-  }, base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null);
+  const checkpointer = new Checkpointer(
+    processor,
+    chain,
+    {
+      intervalMs: settings.checkpointIntervalMs,
+      timeoutMs: settings.checkpointTimeoutMs,
+      recordsMax: settings.recoveryRecordsMax,
+      logId: facts.logId,
+      topicId: facts.topicId,
+      clock,
+      tracing: context.tracing ?? null,
+    },
+    now,
+    base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null,
+  );
   if (changed && !await checkpointer.take(signal, true, "parameters")) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }
@@ -317,9 +312,10 @@ function newProcessor(
   context: WorkerContext,
   core: Core,
   { claimed: { partition, committed } }: Partition,
+  parameters: FoldParameters,
   strays: readonly number[] = [],
 ): PartitionProcessor {
-  const { topics, clock, onOutcomes, parameters, settings } = context;
+  const { topics, clock, onOutcomes, settings } = context;
   const hash = foldParametersHash(parameters);
   const { format, partitioner, partitions } = coreOptionsOf(parameters);
   const place = { topic: topics.input, codec: codecOf(format), partitioner, partition, partitions };
@@ -348,6 +344,28 @@ async function replay(recovering: Recovering): Promise<void> {
       turn = clock.monotonic();
     }
   }
+}
+
+/**
+ * From the committed position on, which the partition has reached, it is folded as the newest version does; a checkpoint
+ * there says so before anything is committed.
+ */
+async function raise({ context: { parameters }, partition, signal }: Recovering): Promise<void> {
+  const { processor, checkpointer, partition: number } = partition;
+  const hash = foldParametersHash(parameters);
+  if (processor.parameters === hash) return;
+  log.info(
+    "Partition {partition} is folded by version {version} of the fold from offset {offset} on",
+    {
+      partition: number,
+      version: parameters.foldVersion,
+      offset: processor.position,
+    },
+  );
+  raiseFold(processor, hash);
+  checkpointer.parameters = parameters;
+  if (await checkpointer.take(signal, true, "parameters")) return;
+  throw new LostError("The checkpoint under the newer version of the fold was not published");
 }
 
 function recoveryOf(

@@ -5,6 +5,7 @@
 
 import { type ClaimedPartition, type RestoredFrom, StopError } from "../log/mod.ts";
 import {
+  earlierVersionOf,
   type FoldParameters,
   foldParametersDiff,
   foldParametersHash,
@@ -36,7 +37,12 @@ export type Candidate =
 
 /** Where folding begins without a checkpoint, or why it cannot. */
 export type Start =
-  | { readonly kind: "offset"; readonly offset: number }
+  | {
+    readonly kind: "offset";
+    readonly offset: number;
+    /** What was committed is folded under these. */
+    readonly parameters: FoldParameters;
+  }
   | { readonly kind: "none"; readonly reason: string; readonly remedy: string };
 
 export interface RecoveryPlan {
@@ -115,7 +121,7 @@ function isAhead(manifest: Manifest, { committed }: ClaimedPartition): boolean {
 }
 
 /** Whether a checkpoint stands exactly where a claim does. */
-function standsAt(manifest: Manifest, { committed }: ClaimedPartition): boolean {
+export function standsAt(manifest: Manifest, { committed }: ClaimedPartition): boolean {
   const { offset, watermark } = positionOf(manifest);
   return offset === committed.offset && watermark === committed.watermark;
 }
@@ -181,13 +187,24 @@ function whyNot(
   if (offset < claimed.logStart) {
     return `the log begins at ${claimed.logStart}, behind its offset ${offset}`;
   }
-  const same = foldParametersHash(manifest.parameters) === foldParametersHash(parameters);
-  if (same || standsAt(manifest, claimed)) return null;
+  if (standsAt(manifest, claimed)) return null;
+  const hash = foldParametersHash(manifest.parameters);
+  // Somewhere between the two they were changed, and it is not known where.
+  if (committed.parameters !== "" && committed.parameters !== hash) {
+    return `what was committed behind it was folded with other fold parameters`;
+  }
+  if (hash === foldParametersHash(parameters) || isRaised(hash, parameters)) return null;
   return new StopError(
     `The fold parameters differ from those of checkpoint ${manifest.sequence} of partition ${partition}: ` +
       foldParametersDiff(manifest.parameters, parameters),
     "start with the old parameters, stop by SIGTERM, which leaves a checkpoint, and change them then",
   );
+}
+
+/** Whether fold parameters differ from those of a hash in that they are of a newer version of the fold, and in nothing else. */
+export function isRaised(hash: string, parameters: FoldParameters): boolean {
+  const earlier = earlierVersionOf(parameters);
+  return earlier !== null && foldParametersHash(earlier) === hash;
 }
 
 /** The start of the partition, if the log still holds every record from there. */
@@ -206,9 +223,12 @@ function startOf(
       `${none} its log begins at offset ${logStart}, behind ${start} where its state began`;
     return { kind: "none", reason, remedy };
   }
+  if (offset > start && isRaised(parameters, facts.parameters)) {
+    return { kind: "offset", offset: start, parameters: earlierVersionOf(facts.parameters)! };
+  }
   if (offset > start && parameters !== foldParametersHash(facts.parameters)) {
     const reason = `${none} was folded with other fold parameters before`;
     return { kind: "none", reason, remedy: `start with the old parameters, or ${remedy}` };
   }
-  return { kind: "offset", offset: start };
+  return { kind: "offset", offset: start, parameters: facts.parameters };
 }

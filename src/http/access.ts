@@ -130,7 +130,7 @@ function isOwn(origin: string, c: Context): boolean {
 
 const CORS_METHODS = "GET, HEAD, POST, DELETE";
 const CORS_HEADERS = "authorization, content-type, content-encoding";
-const CORS_EXPOSED = "location, retry-after, www-authenticate";
+const CORS_EXPOSED = "location, retry-after, stockflow-duplicates, www-authenticate";
 const CORS_MAX_AGE_SECONDS = "600";
 
 /** A web page elsewhere must not use a service on this machine, unless its origin is named. */

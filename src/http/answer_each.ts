@@ -1,8 +1,14 @@
 // Requests of records: each has one outcome, in the order of the request.
 
 import type { Context } from "hono";
-import { MemoryFullError, type RunningJob } from "../service/mod.ts";
-import { type Codec, escapeControls, InvalidRecordError, reasonName } from "../types/mod.ts";
+import { IdConflictError, MemoryFullError, type RunningJob } from "../service/mod.ts";
+import {
+  type Codec,
+  escapeControls,
+  InvalidRecordError,
+  Reason,
+  reasonName,
+} from "../types/mod.ts";
 import { answerInPieces } from "./answer_stream.ts";
 import { fail, logRefused, setRetryAfter } from "./answers.ts";
 import { type BodyForm, formOf } from "./bodies.ts";
@@ -19,10 +25,12 @@ type Gateway = NonNullable<RunningJob["gateway"]>;
 
 /** How a kind of record is read, executed and answered. */
 export interface Handling<T, R> {
-  parse(codec: Codec, text: string): T;
+  parse(codec: Codec, text: string, gateway: Gateway): T;
   parseBytes(codec: Codec, bytes: Uint8Array): T;
   execute(gateway: Gateway, things: readonly T[]): Promise<(R | Error)[]>;
   format(codec: Codec, thing: T, result: R): string;
+  /** Headers of the whole answer. */
+  headers(codec: Codec, results: readonly (R | Error)[]): Readonly<Record<string, string>>;
 }
 
 /** One outcome per record: a bad one gets its own error and does not stop its neighbours. */
@@ -39,19 +47,17 @@ export async function answerEach<T, R>(
   const body = await reader.read(c, form.tellsItsEnd);
   try {
     const frame = form.frame(body.bytes);
-    const things = await parseEach(body, form, reader, handling);
+    const things = await parseEach(body, form, reader, handling, gateway);
     const valid = things.filter((t): t is T => !(t instanceof InvalidRecordError));
     const results = valid.length > 0 ? await handling.execute(gateway, valid) : [];
     const failed = results.filter((result) => result instanceof Error);
-    // The whole request failed only if no record of it succeeded.
-    const status = failed.length > 0 && failed.length === valid.length
-      ? 503
-      : valid.length === 0
-      ? 400
-      : 200;
+    const status = statusOf(valid.length, failed);
     if (status === 503) {
       setRetryAfter(c);
-      logRefused(c, failed[0]!.message);
+      logRefused(c, failed.find((error) => !(error instanceof IdConflictError))!.message);
+    }
+    for (const [name, value] of Object.entries(handling.headers(form.codec, results))) {
+      c.header(name, value);
     }
     const text = outcomesOf(form, frame, things, results, handling);
     const { contentType } = form;
@@ -62,15 +68,23 @@ export async function answerEach<T, R>(
   }
 }
 
+/** The whole request failed only if no record of it succeeded; a conflict is final, whatever else failed. */
+function statusOf(valid: number, failed: readonly Error[]): 200 | 400 | 422 | 503 {
+  if (valid === 0) return 400;
+  if (failed.length < valid) return 200;
+  return failed.every((error) => error instanceof IdConflictError) ? 422 : 503;
+}
+
 /** Reads each record on its own: a value or the error that it is refused with. The bytes are gone afterwards. */
 async function parseEach<T, R>(
   body: Body,
   form: BodyForm,
   reader: BodyReader,
   handling: Handling<T, R>,
+  gateway: Gateway,
 ): Promise<(T | InvalidRecordError)[]> {
   try {
-    return await parseAll(body, form, reader, handling);
+    return await parseAll(body, form, reader, handling, gateway);
   } finally {
     if (body.bytes.length >= SMALL_BYTES) freeBytes(body.bytes);
   }
@@ -81,6 +95,7 @@ async function parseAll<T, R>(
   form: BodyForm,
   { options: { limits }, turns, budget }: BodyReader,
   handling: Handling<T, R>,
+  gateway: Gateway,
 ): Promise<(T | InvalidRecordError)[]> {
   const slices = turns.begin();
   const spans = await form.scan(bytes, limits.bodyRecordsMax, slices);
@@ -89,7 +104,7 @@ async function parseAll<T, R>(
   const records = new RecordReader(spans);
   const things: (T | InvalidRecordError)[] = [];
   for (let index = 0; index < spans.count; index++) {
-    things.push(parse(records.at(index), form.codec, handling));
+    things.push(parse(records.at(index), form.codec, handling, gateway));
     if (slices.isDue(128 + 2 * spans.length(index))) await slices.next();
   }
   return things;
@@ -99,10 +114,11 @@ function parse<T, R>(
   record: string | Uint8Array,
   codec: Codec,
   handling: Handling<T, R>,
+  gateway: Gateway,
 ): T | InvalidRecordError {
   try {
     return typeof record === "string"
-      ? handling.parse(codec, record)
+      ? handling.parse(codec, record, gateway)
       : handling.parseBytes(codec, record);
   } catch (error) {
     if (error instanceof InvalidRecordError) return error;
@@ -136,5 +152,6 @@ function* outcomesOf<T, R>(
 
 /** Why a record was not executed, for programs. */
 function reasonOf(error: Error): string {
+  if (error instanceof IdConflictError) return reasonName(Reason.IdConflict);
   return error instanceof MemoryFullError ? "memory_full" : "unavailable";
 }

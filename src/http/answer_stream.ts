@@ -11,7 +11,7 @@ import { Transfer } from "./transfers.ts";
 const PIECE_CHARS = 32_768;
 
 export interface PiecedAnswer {
-  readonly status: 200 | 400 | 503;
+  readonly status: 200 | 400 | 422 | 503;
   readonly contentType: string;
   /** Its text, in parts of any length. */
   readonly text: Iterator<string>;

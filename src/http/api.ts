@@ -1,7 +1,14 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
-import { INSTANCE_HEADER, type RunningJob } from "../service/mod.ts";
-import type { ItemTransaction, Query, QueryResult, Tracing } from "../types/mod.ts";
+import { type Executed, INSTANCE_HEADER, type RunningJob } from "../service/mod.ts";
+import {
+  codecOf,
+  Format,
+  type ItemTransaction,
+  type Query,
+  type QueryResult,
+  type Tracing,
+} from "../types/mod.ts";
 import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
 import { fail, failWith, integerQuery } from "./answers.ts";
@@ -20,6 +27,9 @@ import { savepointRoutes } from "./savepoints.ts";
 import { statusRoutes, StatusStreams } from "./status.ts";
 
 const EVENTS_MAX = 100;
+/** How many of the lines of an answer are of repetitions. */
+const DUPLICATES_HEADER = "stockflow-duplicates";
+const TEXT = codecOf(Format.Text);
 
 export interface ApiOptions {
   readonly job: RunningJob;
@@ -62,7 +72,18 @@ export function createApi(
   });
   app.notFound((c) => fail(c, 404, "not_found", `There is no ${c.req.method} ${c.req.path}`));
 
-  app.post("/transactions", (c) => answerEach(c, { job, reader }, TRANSACTIONS));
+  app.post("/transactions", (c) => {
+    if (c.req.header("idempotency-key") === undefined) {
+      return answerEach(c, { job, reader }, TRANSACTIONS);
+    }
+    return fail(
+      c,
+      400,
+      "idempotency_key_unsupported",
+      "Idempotency-Key is not supported: a transaction is known by its itemId and transactionId, and one that is " +
+        "repeated with the same ts and quantity is executed once",
+    );
+  });
   app.post("/queries", (c) => answerEach(c, { job, reader }, QUERIES));
   app.route("/", itemRoutes(job, stopping));
   app.route("/savepoints", savepointRoutes(job, reader, limits.savepointsMax));
@@ -96,11 +117,17 @@ function namedSpans(tracing: Tracing): MiddlewareHandler {
   };
 }
 
-const TRANSACTIONS: Handling<ItemTransaction, boolean> = {
-  parse: (codec, text) => codec.parseTransaction(text),
+const TRANSACTIONS: Handling<ItemTransaction, Executed> = {
+  parse: (codec, text, gateway) => codec.parsePosted(text, () => gateway.newTransactionId()),
   parseBytes: (codec, bytes) => codec.parseTransactionBytes(bytes),
   execute: (gateway, transactions) => gateway.execute(transactions),
-  format: (codec, transaction, success) => codec.formatTransactionResult({ transaction, success }),
+  format: (codec, transaction, executed) =>
+    codec.formatTransactionResult({ transaction, ...executed }),
+  headers: (codec, results) => {
+    // What a line cannot say; JSON says it of each.
+    const count = results.filter((r) => !(r instanceof Error) && r.duplicate).length;
+    return codec === TEXT && count > 0 ? { [DUPLICATES_HEADER]: String(count) } : {};
+  },
 };
 
 const QUERIES: Handling<Query, QueryResult> = {
@@ -108,4 +135,5 @@ const QUERIES: Handling<Query, QueryResult> = {
   parseBytes: (codec, bytes) => codec.parseQueryBytes(bytes),
   execute: (gateway, queries) => gateway.ask(queries),
   format: (codec, _query, result) => codec.formatQueryResult(result),
+  headers: () => ({}),
 };

@@ -163,6 +163,17 @@ const RECORDS: readonly MetricOptions[] = [
     samples: ({ totals }) => byReason(totals.invalid),
   },
   {
+    name: "stockflow_duplicates_total",
+    help: "Transactions that repeated one that was executed before, over restarts",
+    samples: one(({ totals }) => totals.duplicates),
+  },
+  {
+    name: "stockflow_impossible_timestamps_total",
+    help:
+      "Record timestamps that are not those of dates, and count as none, since the partition was taken over",
+    samples: one(({ totals }) => totals.impossibleTimestamps),
+  },
+  {
     name: "stockflow_late_records_total",
     help: "Transactions that came too late for their window, over restarts",
     samples: one(({ totals }) => totals.late),
@@ -204,18 +215,43 @@ const STATE: readonly MetricOptions[] = [
   },
   {
     name: "stockflow_state_bytes",
-    help: "Memory of items and open windows",
+    help: "Memory of items, open windows and remembered transactions",
     samples: one(({ memory }) => memory.used),
   },
   {
     name: "stockflow_state_bytes_max",
-    help: "Memory of items and open windows at which new items are refused (state.bytes.max)",
+    help:
+      "Memory of items, open windows and remembered transactions at which new items are refused (state.bytes.max)",
     samples: one(({ memory }) => memory.max),
   },
   {
     name: "stockflow_open_windows",
     help: "Windows that are not fired yet, over all partitions",
     samples: one(({ openWindows }) => openWindows),
+  },
+  {
+    name: "stockflow_remembered_transactions",
+    help: "Transactions that are remembered, to recognise their repetitions, by partition",
+    labelNames: ["partition"],
+    samples: perPartition(({ remembered }) => remembered?.transactions ?? null),
+  },
+  {
+    name: "stockflow_idempotency_guaranteed_seconds",
+    help:
+      "Repetitions within this time are recognised, by partition: the window, or less if there were too many",
+    labelNames: ["partition"],
+    samples: perPartition(({ remembered }) => remembered && remembered.guaranteedMs / 1000),
+  },
+  {
+    name: "stockflow_idempotency_window_seconds",
+    help: "How long transactions are remembered (idempotency.window.ms), 0 = not at all",
+    samples: one(({ idempotencyWindowMs }) => idempotencyWindowMs / 1000),
+  },
+  {
+    name: "stockflow_clock_ahead_seconds",
+    help: "How far the largest record timestamp of a partition is ahead of the clock",
+    labelNames: ["partition"],
+    samples: perPartition(({ clockAheadMs }) => clockAheadMs / 1000),
   },
   {
     name: "stockflow_watermark_timestamp_seconds",

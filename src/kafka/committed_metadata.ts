@@ -1,7 +1,10 @@
 // What a committed offset's metadata says, beside the offset: where the state began, the fired
 // watermark, a hash of the fold parameters, and which log the offset is of. Tools that reset offsets
-// leave none of it. See docs/formats.md; the first form has no identity of the log, and is still read.
+// leave none of it. See docs/formats.md; the forms before have no secret, the first has no identity of the log: they are
+// still read.
 //
+//   stockflow3 start=<offset|none> watermark=<ms|none> fold=<hash|none> topic=<id|none> last=<offset:crc|none>
+//     secret=<32 digits|none>
 //   stockflow2 start=<offset|none> watermark=<ms|none> fold=<hash|none> topic=<id|none> last=<offset:crc|none>
 //   stockflow1 start=<offset|none> watermark=<ms|none> fold=<hash|none>
 
@@ -33,31 +36,36 @@ export const UNKNOWN_LOG: LogIdentity = { topicId: null, last: null };
 const POSITION =
   "start=(none|0|[1-9][0-9]*) watermark=(none|-?[0-9]+) fold=(none|[0-9a-f]+)" as const;
 const IDENTITY = "topic=(none|[A-Za-z0-9_-]{22}) last=(none|([0-9]+):([0-9a-f]{8}))" as const;
-const PATTERN = new RegExp(`^stockflow(?:1 ${POSITION}|2 ${POSITION} ${IDENTITY})$`);
+const SECRET = "secret=(none|[0-9a-f]{32})" as const;
+const PATTERN = new RegExp(
+  `^stockflow(?:1 ${POSITION}|2 ${POSITION} ${IDENTITY}|3 ${POSITION} ${IDENTITY} ${SECRET})$`,
+);
+/** Groups of the pattern for each form: where they begin, and behind the last one. */
+const GROUPS = [[1, 4], [4, 11], [11, 19]] as const;
 
 export function encodeMetadata(
-  { start, watermark, parameters }: Omit<CommittedPosition, "offset">,
+  { start, watermark, parameters, secret }: Omit<CommittedPosition, "offset">,
   { topicId, last }: LogIdentity,
 ): string {
   const fired = watermark === NO_TIME ? "none" : watermark;
   const batch = last ? `${last.baseOffset}:${last.crc.toString(16).padStart(8, "0")}` : "none";
-  return `stockflow2 start=${start ?? "none"} watermark=${fired} fold=${parameters || "none"} ` +
-    `topic=${topicId ?? "none"} last=${batch}`;
+  return `stockflow3 start=${start ?? "none"} watermark=${fired} fold=${parameters || "none"} ` +
+    `topic=${topicId ?? "none"} last=${batch} secret=${secret ?? "none"}`;
 }
 
 /** What an offset with its metadata says; null when the metadata is not ours. */
 export function decodeMetadata(offset: number, metadata: string): CommittedEntry | null {
   const found = PATTERN.exec(metadata);
   if (!found) return null;
-  const [start, watermark, fold, topic, last, base, crc] = found[1] === undefined
-    ? found.slice(4)
-    : found.slice(1, 4);
+  const groups = GROUPS.find(([from]) => found[from] !== undefined)!;
+  const [start, watermark, fold, topic, last, base, crc, secret] = found.slice(...groups);
   return {
     position: {
       offset,
       start: start === "none" ? null : Number(start),
       watermark: watermark === "none" ? NO_TIME : BigInt(watermark!),
       parameters: fold === "none" ? "" : fold!,
+      secret: secret === undefined || secret === "none" ? null : secret,
     },
     identity: {
       topicId: topic === undefined || topic === "none" ? null : topic,

@@ -41,10 +41,14 @@ export function partitionerOf(
   );
 }
 
-/** The partitioner among those whose fold parameters have one of these hashes; null if none has. */
+/**
+ * The partitioner among those whose fold parameters have one of these hashes; null if none has.
+ *
+ * @param hashesOf those of fold parameters with a partitioner, under each version of the fold
+ */
 export function partitionerByHash(
   hashes: ReadonlySet<string>,
-  hashOf: (name: PartitionerName) => string,
+  hashesOf: (name: PartitionerName) => readonly string[],
 ): PartitionerName | null {
-  return CANDIDATES.find((name) => hashes.has(hashOf(name))) ?? null;
+  return CANDIDATES.find((name) => hashesOf(name).some((hash) => hashes.has(hash))) ?? null;
 }

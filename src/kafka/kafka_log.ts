@@ -424,7 +424,7 @@ function numbers(count: number): number[] {
 }
 
 function firstPosition(offset: number): CommittedPosition {
-  return { offset, start: offset, watermark: NO_TIME, parameters: "" };
+  return { offset, start: offset, watermark: NO_TIME, parameters: "", secret: null };
 }
 
 function isEmpty(committed: CommittedEntries): boolean {

@@ -426,7 +426,13 @@ async function claimed(
           "have changed partitions; use another kafka.group.id with an empty file for the state",
       );
     }
-    const first = { offset: logStart, start: logStart, watermark: NO_TIME, parameters: "" };
+    const first = {
+      offset: logStart,
+      start: logStart,
+      watermark: NO_TIME,
+      parameters: "",
+      secret: null,
+    };
     const isGone = isQueries && committed !== undefined && committed.offset < logStart;
     if (isGone) {
       log.warn(

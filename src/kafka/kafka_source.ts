@@ -4,7 +4,7 @@ import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import { checkDifferent, foldParametersFor, type Instance } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import { StopError } from "../log/mod.ts";
-import { foldParametersHash, type PartitionerName } from "../state/mod.ts";
+import { earlierVersionOf, foldParametersHash, type PartitionerName } from "../state/mod.ts";
 import { type Clock, codecOf } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";
 import { errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
@@ -294,11 +294,12 @@ export class KafkaSource implements LogSource<KafkaLog> {
     });
     const entries = [...committed.get(topic)?.values() ?? []];
     const hashes = new Set(entries.map(({ position }) => position.parameters));
-    const hashOf = (name: PartitionerName) =>
-      foldParametersHash(
-        foldParametersFor(params.with({ "transaction.partitioner": name }), partitions),
-      );
-    const folded = partitionerByHash(hashes, hashOf);
+    const hashesOf = (name: PartitionerName) => {
+      const fold = foldParametersFor(params.with({ "transaction.partitioner": name }), partitions);
+      const earlier = earlierVersionOf(fold);
+      return [fold, ...earlier ? [earlier] : []].map(foldParametersHash);
+    };
+    const folded = partitionerByHash(hashes, hashesOf);
     if (folded) return folded;
     const items = await firstItems(client, { name: topic, id }, partitions, {
       codec: codecOf(formatOf(params)),

@@ -1,6 +1,6 @@
 // A log in Deno KV, for a job without Kafka. One process writes to it.
 //
-//   ["log"]                              identity: { version, id, restoredFrom? }
+//   ["log"]                              identity: { version, id, restoredFrom?, idempotencyWindowMs }
 //   ["topic", topic]                     { partitions }
 //   ["start" | "end", topic, partition]  first offset held; next offset to be given
 //   ["batch", topic, partition, base]    a record batch of up to 65,000 bytes
@@ -22,6 +22,7 @@ import {
   type Identity,
   readInputs,
   readOthers,
+  upgradeLog,
 } from "./embedded_topics.ts";
 import { assertThat, Deadlines, type NewRecord } from "../types/mod.ts";
 import { MarkedCommits } from "./group_commit.ts";
@@ -71,8 +72,7 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
   readonly #traced: TracedWrites | null;
 
   private constructor(
-    override readonly id: string,
-    readonly began: RestoredFrom | null,
+    readonly identity: Identity,
     readonly kv: Kv,
     readonly options: EmbeddedLogOptions,
     readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
@@ -102,11 +102,12 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     let { value: identity } = await kv.get<Identity>(["log"]);
     if (identity && options.restore) throw new LogExistsError(identity.restoredFrom ?? null);
     if (!identity) identity = await createLog(commits, options);
-    if (identity.version !== FORMAT_VERSION) {
+    if (!(identity.version >= 1 && identity.version <= FORMAT_VERSION)) {
       throw new LogFormatError(
-        `The log is of format ${identity.version}; this program reads format ${FORMAT_VERSION}`,
+        `The log is of format ${identity.version}; this program reads formats 1 to ${FORMAT_VERSION}`,
       );
     }
+    if (identity.version < FORMAT_VERSION) identity = await upgradeLog(commits, identity);
     const topics = new Map<string, TopicPartition[]>();
     for (const [topic, partitions] of Object.entries(options.topics)) {
       const { value } = await kv.get<{ partitions: number }>(["topic", topic]);
@@ -121,8 +122,7 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     }
     await readOthers(kv, topics);
     const inputs = await readInputs(kv, commits, topics, options);
-    const { id, restoredFrom = null } = identity;
-    const log = new EmbeddedLog(id, restoredFrom, kv, options, topics, inputs, commits);
+    const log = new EmbeddedLog(identity, kv, options, topics, inputs, commits);
     await log.#writer.reload([...topics.values()].flat());
     return log;
   }
@@ -147,8 +147,16 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     return found;
   }
 
+  override get id(): string {
+    return this.identity.id;
+  }
+
   override get restoredFrom(): RestoredFrom | null {
-    return this.began;
+    return this.identity.restoredFrom ?? null;
+  }
+
+  override get idempotencyWindowMs(): number {
+    return this.identity.idempotencyWindowMs ?? 0;
   }
 
   /** First offset held and next offset to be given. */
@@ -235,7 +243,9 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
       if (!value) throw new LogFormatError(`The log has no position of ${input}-${partition}`);
       // Last: an earlier session may commit what was just appended until its epoch is over.
       const { start, end } = this.#partition(input, partition);
-      const claimed = { partition, committed: value, logStart: start, logEnd: end };
+      // Positions of earlier versions have no secret.
+      const committed = { ...value, secret: value.secret ?? null };
+      const claimed = { partition, committed, logStart: start, logEnd: end };
       claims.push({ claimed, epoch });
     }
     return claims;

@@ -8,7 +8,8 @@ import type { MarkedCommits } from "./group_commit.ts";
 import type { CommittedPosition, Restoration, RestoredFrom } from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
 
-export const FORMAT_VERSION = 1;
+/** 2: with how long transactions are remembered. A log of version 1 becomes one of version 2 when it is opened. */
+export const FORMAT_VERSION = 2;
 
 export interface EmbeddedLogOptions {
   /** Partitions by topic; a topic keeps the number that it was created with. */
@@ -17,6 +18,8 @@ export interface EmbeddedLogOptions {
   readonly inputs: readonly string[];
   /** Creates the log with partitions of this topic that begin at the positions of a savepoint. */
   readonly restore?: { readonly topic: string; readonly restoration: Restoration };
+  /** How long transactions are remembered, if the log is created now and does not begin with a savepoint: 0 by default. */
+  readonly idempotencyWindowMs?: number;
   /** Inputs whose records are computed: nobody appends to them, so their commits wait when appends are refused. */
   readonly computed?: readonly string[];
   /** Why nothing may be appended now, such as a disk that is nearly full; null = it may. */
@@ -32,6 +35,8 @@ export interface Identity {
   readonly version: number;
   readonly id: string;
   readonly restoredFrom?: RestoredFrom;
+  /** How long transactions are remembered unless parameters say so, in ms; absent in version 1, which remembers none. */
+  readonly idempotencyWindowMs?: number;
 }
 
 /** Adds the topics of other jobs on the log: they can be looked into, and old records of their outputs are removed. */
@@ -77,9 +82,13 @@ export async function createLog(
 ): Promise<Identity> {
   const { restore } = options;
   const id = randomId(options.chance);
-  const identity: Identity = restore
-    ? { version: FORMAT_VERSION, id, restoredFrom: restore.restoration.from }
-    : { version: FORMAT_VERSION, id };
+  const { idempotencyWindowMs = 0 } = restore?.restoration ?? options;
+  const identity: Identity = {
+    version: FORMAT_VERSION,
+    id,
+    ...(restore ? { restoredFrom: restore.restoration.from } : {}),
+    idempotencyWindowMs,
+  };
   await commits.commit((atomic) => {
     atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
     for (const topic of Object.keys(options.topics)) createTopic(atomic, topic, options);
@@ -87,7 +96,23 @@ export async function createLog(
   return identity;
 }
 
-const FIRST: CommittedPosition = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
+/**
+ * A log of an earlier version goes on as one of this: whoever knows the earlier one alone must not fold it any more, for
+ * it would not fold it in the same way.
+ */
+export async function upgradeLog(commits: MarkedCommits, identity: Identity): Promise<Identity> {
+  const upgraded = { ...identity, version: FORMAT_VERSION, idempotencyWindowMs: 0 };
+  await commits.commit((atomic) => void atomic.set(["log"], upgraded));
+  return upgraded;
+}
+
+const FIRST: CommittedPosition = {
+  offset: 0,
+  watermark: NO_TIME,
+  start: 0,
+  parameters: "",
+  secret: null,
+};
 
 /** Adds a topic to a commit; an input has its positions from the beginning. */
 export function createTopic(

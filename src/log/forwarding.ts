@@ -41,6 +41,10 @@ export class ForwardingLog implements Log {
     return this.beneath.partitioner;
   }
 
+  get idempotencyWindowMs(): number | null {
+    return this.beneath.idempotencyWindowMs;
+  }
+
   get reportsThroughput(): boolean {
     return this.beneath.reportsThroughput;
   }

@@ -34,6 +34,11 @@ export class GeneratorLog extends ForwardingLog implements ComputedLog {
     return null;
   }
 
+  /** What is generated is never sent again. */
+  override get idempotencyWindowMs(): number {
+    return 0;
+  }
+
   override get reportsThroughput(): boolean {
     return true;
   }

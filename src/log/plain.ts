@@ -48,6 +48,10 @@ export abstract class PlainLog implements Log {
     return null;
   }
 
+  get idempotencyWindowMs(): number | null {
+    return null;
+  }
+
   get reportsThroughput(): boolean {
     return false;
   }

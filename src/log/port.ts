@@ -14,6 +14,8 @@ export interface CommittedPosition {
   readonly start: number | null;
   /** Hash of the fold parameters; empty before the first fold. */
   readonly parameters: string;
+  /** By which transactions are remembered, 32 hexadecimal digits: it belongs to the log. Null = none is. */
+  readonly secret: string | null;
 }
 
 /** A partition of the input as it was claimed. */
@@ -159,6 +161,8 @@ export interface Restoration {
   readonly from: RestoredFrom;
   /** By partition of the transaction topic. */
   readonly positions: readonly CommittedPosition[];
+  /** How long the savepoint remembers transactions; the new log keeps to it. */
+  readonly idempotencyWindowMs: number;
 }
 
 /** What keeps topics. PlainLog has the members that most logs have none of. */
@@ -176,6 +180,8 @@ export interface Log {
   readonly limits: BatchLimits;
   /** Which partitioner its records show; null = what parameters say. */
   readonly partitioner: PartitionerName | null;
+  /** How long transactions are remembered unless parameters say so, as the log was created with; null = they are not. */
+  readonly idempotencyWindowMs: number | null;
   /** Whether its records come by themselves, so that the job reports how fast it folds them. */
   readonly reportsThroughput: boolean;
   /** How worker threads open the log by themselves; null = they call this thread. */

@@ -31,6 +31,17 @@ export function integer(
   };
 }
 
+/** An integer, or "auto": what it is then is found elsewhere. */
+export function integerOrAuto(min: number, max: number, help: string): Parameter<number | "auto"> {
+  const { schema, allowed } = integer(min, max, min, help);
+  return {
+    schema: z.union([z.literal("auto"), schema]) as unknown as z.ZodType<number | "auto", string>,
+    allowed: `${allowed}, or auto`,
+    default: "auto",
+    help,
+  };
+}
+
 export function decimal(
   min: number,
   max: number,

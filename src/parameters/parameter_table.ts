@@ -6,6 +6,7 @@ import {
   boolean,
   decimal,
   integer,
+  integerOrAuto,
   list,
   oneOf,
   optional,
@@ -111,6 +112,26 @@ export const PARAMETERS = {
     0,
     "memory of items and open windows of the process, in bytes, at which new items are refused; " +
       "0 = half of what the machine or its container has",
+  ),
+  "idempotency.window.ms": integerOrAuto(
+    0,
+    2 ** 40,
+    "how long a transaction is remembered, so that one that is repeated is executed once, by the time of the log's " +
+      "records; 0 = not at all; auto: as the embedded log was created, which is 10 minutes, or 0 by a version that " +
+      "knew nothing of it; 0 on Kafka and for generated transactions",
+  ),
+  "idempotency.transactions.max": integer(
+    1024,
+    50_000_000,
+    2_000_000,
+    "transactions that are remembered in each partition at the most, 28 bytes each; the oldest ones are forgotten first",
+  ),
+  "idempotency.window.min.ms": integer(
+    0,
+    2 ** 40,
+    0,
+    "posted transactions are refused (503 over HTTP) while repetitions of less than this are recognised, because there " +
+      "were more than idempotency.transactions.max; 0 = never",
   ),
   "restore": text(
     "the name of a savepoint",

@@ -1,5 +1,6 @@
 import { type FoldParameters, foldParametersOf, PARTITIONERS } from "../state/mod.ts";
 import type { CoreOptions } from "../wasm/mod.ts";
+import type { Log } from "../log/mod.ts";
 import { formatOf, type Parameters, partitionerNameOf } from "../parameters/parameters.ts";
 
 /** More than a block of records may put out at once. */
@@ -14,6 +15,15 @@ export function areasOf(batchBytesMax: number) {
   };
 }
 
+/** Parameters as they count with a log: what they leave to it is what it was created with. */
+export function parametersWith(log: Log, params: Parameters): Parameters {
+  const window = params.get("idempotency.window.ms");
+  return params.with({
+    "transaction.partitioner": log.partitioner ?? partitionerNameOf(params),
+    "idempotency.window.ms": String(window === "auto" ? log.idempotencyWindowMs ?? 0 : window),
+  });
+}
+
 /** What the state depends on, of a job with these parameters. */
 export function foldParametersFor(params: Parameters, partitions: number): FoldParameters {
   return foldParametersOf(coreOptionsOf(params, partitions));
@@ -21,6 +31,8 @@ export function foldParametersFor(params: Parameters, partitions: number): FoldP
 
 /** Options of a core; the partition is replaced by whoever folds it. */
 export function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
+  const window = params.get("idempotency.window.ms");
+  const rememberMs = window === "auto" ? 0 : window;
   return {
     format: formatOf(params),
     partitioner: PARTITIONERS[partitionerNameOf(params)],
@@ -32,5 +44,8 @@ export function coreOptionsOf(params: Parameters, partitions: number): CoreOptio
     maxAheadMs: params.get("event.time.max.ahead.ms"),
     alertTotalMin: params.get("transaction.num.min"),
     alertRateMin: params.get("transaction.failure.rate.min"),
+    remember: rememberMs > 0
+      ? { windowMs: rememberMs, max: params.get("idempotency.transactions.max"), secret: null }
+      : undefined,
   };
 }

@@ -10,11 +10,15 @@ import type { Parameters } from "../parameters/parameters.ts";
 import { type FileDisk, MissingFileError, openWatchedKv } from "../kv/mod.ts";
 import type { LogRequest, Surroundings } from "./surroundings.ts";
 
+/** How long a new log remembers transactions, unless it is said. */
+const NEW_LOG_WINDOW_MS = 600_000;
+
 /** Opens the embedded log that parameters describe, with the topics of a job. */
 export function embeddedLogSource(request: LogRequest): LogSource<EmbeddedLog> {
   const { params, topics, generated, surroundings } = request;
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");
+  const window = params.get("idempotency.window.ms");
   const named = new Set(Object.values(topics).filter((topic) => topic !== null));
   const open = async (disk: FileDisk | null, restoration: Restoration | null) => {
     const { clock, chance } = surroundings;
@@ -27,6 +31,7 @@ export function embeddedLogSource(request: LogRequest): LogSource<EmbeddedLog> {
         EmbeddedLog.open(kv, {
           topics: Object.fromEntries([...named].map((topic) => [topic, partitions])),
           inputs: [topics.transactions, topics.queries],
+          idempotencyWindowMs: window === "auto" ? (generated ? 0 : NEW_LOG_WINDOW_MS) : window,
           ...(restoration ? { restore: { topic: topics.transactions, restoration } } : {}),
           computed: generated ? [topics.transactions] : [],
           refusal: () => disk?.refusal ?? null,

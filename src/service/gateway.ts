@@ -1,6 +1,7 @@
 import { type AppendableLog, AppendTimeoutError } from "../log/mod.ts";
 import { WriteFailedError } from "../kv/mod.ts";
 import {
+  type Chance,
   type Clock,
   type Codec,
   encodeUtf8,
@@ -8,9 +9,10 @@ import {
   type NewRecord,
   type Query,
   type QueryResult,
+  Reason,
   Turns,
 } from "../types/mod.ts";
-import { OUTCOME_ACCEPTED, OUTCOME_REJECTED } from "../wasm/mod.ts";
+import { OUTCOME_ACCEPTED, OUTCOME_DUPLICATE, OUTCOME_INVALID } from "../wasm/mod.ts";
 import { Admission } from "./admission.ts";
 import type { ConditionReporter } from "../engine/conditions.ts";
 import type { StateMemory } from "../engine/state_memory.ts";
@@ -26,6 +28,18 @@ export class OverloadedError extends Error {
 /** What was asked for does not fit the kind of job. */
 export class ConflictError extends Error {
   override readonly name = "ConflictError";
+}
+
+/** Another transaction with its item and id was executed before; this one was not, and will never be. */
+export class IdConflictError extends Error {
+  override readonly name = "IdConflictError";
+}
+
+/** What became of a transaction. */
+export interface Executed {
+  readonly success: boolean;
+  /** It repeats one that was executed before, and this is what became of that. */
+  readonly duplicate: boolean;
 }
 
 /** Records of a request that are appended together; a larger request is cut, so that others get their turn. */
@@ -49,9 +63,15 @@ export interface GatewayOptions {
   readonly codec: Codec;
   readonly owners: Owners;
   readonly clock: Clock;
+  readonly chance: Chance;
   /** Memory of all partitions: beyond its bound transactions of new items are refused. */
   readonly memory: StateMemory;
   readonly conditions: ConditionReporter;
+  /**
+   * How far back repetitions are recognised now by the clock, in ms, and how far they must be: transactions are refused
+   * while it is less. Null: they never are.
+   */
+  readonly guarantee: { readonly minMs: number; now(): number } | null;
   /** How long records may wait for their turn to be written, in ms. */
   readonly appendTimeoutMs: number;
 }
@@ -91,15 +111,16 @@ export class Gateway {
   }
 
   /**
-   * Executes transactions; answers for each whether it succeeded, in their order, or the error for
-   * which it is not known to be executed.
+   * Executes transactions; answers for each what became of it, in their order: an IdConflictError when another one has
+   * its item and id, any other error when it is not known to be executed.
    *
    * @throws {OverloadedError} before anything was done
    * @throws {ConflictError} when transactions come from elsewhere
    */
-  async execute(transactions: readonly ItemTransaction[]): Promise<(boolean | Error)[]> {
+  async execute(transactions: readonly ItemTransaction[]): Promise<(Executed | Error)[]> {
     const { codec, owners, transactionTopic } = this.options;
     if (transactionTopic === null) throw new ConflictError("Transactions are generated");
+    this.#checkGuarantee();
     const making: Making<ItemTransaction> = (t) => {
       const key = encodeUtf8(t.itemId);
       const value = encodeUtf8(codec.formatTransaction(t));
@@ -109,13 +130,28 @@ export class Gateway {
       transactions,
       (admitted) => this.#submit(transactionTopic, this.transactionWaiters, admitted, making),
     );
-    return outcomes.map((outcome) => {
-      if (outcome === OUTCOME_ACCEPTED) return true;
-      if (outcome === OUTCOME_REJECTED) return false;
-      return outcome instanceof Error
-        ? outcome
-        : new Error(`The core refused it: outcome ${outcome}`);
-    });
+    return outcomes.map((outcome, i) =>
+      outcome instanceof Error ? outcome : executedOf(outcome, transactions[i]!)
+    );
+  }
+
+  #checkGuarantee(): void {
+    const { guarantee, conditions } = this.options;
+    if (!guarantee) return;
+    const now = guarantee.now();
+    if (now >= guarantee.minMs) return conditions.clear("idempotency");
+    const reason =
+      `repetitions are recognised within ${now} ms, and are to be within ${guarantee.minMs} ms ` +
+      "(idempotency.window.min.ms): raise idempotency.transactions.max";
+    conditions.set("idempotency", { reason, blocks: "writes" });
+    throw new OverloadedError(reason);
+  }
+
+  /** An id for a transaction that was posted without one: below 2^53, so that every client can read it. */
+  newTransactionId(): bigint {
+    const { chance } = this.options;
+    const draw = (values: number) => Math.floor(chance() * values);
+    return BigInt(draw(2 ** 21) * 2 ** 32 + draw(2 ** 32));
   }
 
   /**
@@ -263,6 +299,20 @@ export class Gateway {
     });
     return { appended, values: appended.then(() => waiting!.values) };
   }
+}
+
+function executedOf(outcome: number, { itemId, transactionId }: ItemTransaction): Executed | Error {
+  if (outcome === (OUTCOME_INVALID | Reason.IdConflict)) {
+    return new IdConflictError(
+      `Another transaction of ${itemId} with the transactionId ${transactionId} was executed before, ` +
+        "with another ts or quantity: a new attempt needs a new id",
+    );
+  }
+  if (outcome & OUTCOME_INVALID) return new Error(`The core refused it: outcome ${outcome}`);
+  return {
+    success: (outcome & OUTCOME_ACCEPTED) !== 0,
+    duplicate: (outcome & OUTCOME_DUPLICATE) !== 0,
+  };
 }
 
 /** Adds the records of some of a request's things to those of their partitions. */

@@ -1,6 +1,6 @@
 import type { PartitionFigures } from "../engine/mod.ts";
 
-const COUNTERS = ["accepted", "rejected", "late", "farAhead"] as const;
+const COUNTERS = ["accepted", "rejected", "duplicates", "late", "farAhead"] as const;
 
 /**
  * The last known figures of every partition. One that is being recovered reports nothing, and then counts

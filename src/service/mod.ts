@@ -7,7 +7,13 @@
 // Transactions and queries come in as values, go into a log, and are answered when they are folded.
 
 export { MemoryFullError } from "./admission.ts";
-export { ConflictError, type Gateway, OverloadedError } from "./gateway.ts";
+export {
+  ConflictError,
+  type Executed,
+  type Gateway,
+  IdConflictError,
+  OverloadedError,
+} from "./gateway.ts";
 export {
   generated,
   generatorOptionsOf,

@@ -1,11 +1,12 @@
 import { appendable, type AppendableLog, computed, type Log, StopError } from "../log/mod.ts";
-import { codecOf } from "../types/mod.ts";
+import { type Clock, codecOf } from "../types/mod.ts";
 import { Conditions } from "../engine/conditions.ts";
+import type { PartitionFigures } from "../engine/figures.ts";
 import { Owners } from "../engine/owners.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
-import { type Parameters, partitionerNameOf } from "../parameters/parameters.ts";
-import { areasOf, coreOptionsOf } from "./core_options.ts";
+import type { Parameters } from "../parameters/parameters.ts";
+import { areasOf, coreOptionsOf, parametersWith } from "./core_options.ts";
 import { feedsOf } from "./feeds.ts";
 import { Gateway } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
@@ -36,6 +37,9 @@ interface Parts {
 
 /** A wired job; runs when it is executed. */
 export class Pipeline {
+  /** Those of the partitions, once there are workers. */
+  #figures: () => readonly PartitionFigures[] = () => [];
+
   /** @param name under which the store keeps its checkpoints */
   constructor(readonly params: Parameters, readonly wiring: Wiring, readonly name: string = "") {}
 
@@ -65,6 +69,7 @@ export class Pipeline {
       checkPartitions(context);
       const queries = new QueryWorker(context);
       const workers = await this.#workers(name, parts);
+      this.#figures = () => workers.flatMap((worker) => worker.figures().partitions);
       const companions = [
         ...disks(parts),
         ...this.#retention(parts, queries),
@@ -99,8 +104,7 @@ export class Pipeline {
     const { transactionLog, queryLog, stateDisk, logDisk } = files;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
     const { batchBytesMax, deadLetterBytesMax } = transactionLog.limits;
-    const found = transactionLog.partitioner ?? partitionerNameOf(params);
-    const known = params.with({ "transaction.partitioner": found });
+    const known = parametersWith(transactionLog, params);
     const core = { ...coreOptionsOf(known, partitions), ...areasOf(batchBytesMax) };
     const codec = codecOf(core.format);
     const owners = new Owners({
@@ -111,6 +115,7 @@ export class Pipeline {
     });
     const memory = StateMemory.of(partitions, memoryBytesMax(params, surroundings));
     const embedded = appendable(queryLog);
+    const minMs = params.get("idempotency.window.min.ms");
     const gateway = embedded && new Gateway({
       log: embedded,
       transactionTopic: transactionLog === embedded ? wiring.transactions.topic : null,
@@ -118,6 +123,10 @@ export class Pipeline {
       codec,
       owners,
       clock,
+      chance,
+      guarantee: minMs > 0 && core.remember
+        ? { minMs, now: guaranteeOf(() => this.#figures(), clock) }
+        : null,
       appendTimeoutMs: params.get("append.timeout.ms"),
       memory,
       conditions: conditions.reporter("gateway"),
@@ -227,6 +236,27 @@ function disks({ files: { stateDisk, logDisk }, embedded }: Parts): Companion[] 
 function memoryWatch({ context: { memory, conditions, clock } }: Parts): Companion {
   return (stop) => warnOfMemory(memory, conditions.reporter("job"), clock, stop);
 }
+
+/**
+ * How far back repetitions are recognised in every partition: records of the embedded log are dated by the clock, so it
+ * goes on when none comes.
+ */
+function guaranteeOf(figures: () => readonly PartitionFigures[], clock: Clock): () => number {
+  let looked = -Infinity;
+  let latest: number | null = null;
+  return () => {
+    const now = clock.monotonic();
+    if (now - looked >= FIGURES_MS) {
+      looked = now;
+      const all = figures().map(({ remembered }) => remembered?.since ?? null);
+      latest = all.reduce((a, b) => b === null ? a : Math.max(a ?? b, b), null);
+    }
+    return latest === null ? Infinity : clock.now() - latest;
+  };
+}
+
+/** How often figures are looked at by whom nobody asks for them. */
+const FIGURES_MS = 1000;
 
 /** The log that takes the outputs of transactions. */
 function outputLogOf(log: Log): Log {

@@ -1,5 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, TopicOutput } from "../log/mod.ts";
+import { DATE_MAX } from "../wasm/mod.ts";
 import {
   batchInfo,
   type Codec,
@@ -121,8 +122,9 @@ export class QueryProcessor implements CommitSource {
 
   /** Puts out the result or dead letter of one record; takes its stock from the front of the list. */
   #put({ record, query }: ReadQuery, stocks: (bigint | null)[]): QueryOutcome {
-    // A record without timestamp takes the largest before it.
-    const timestamp = record.timestamp < 0 ? this.#largestTimestamp : record.timestamp;
+    // A record without timestamp takes the largest before it; what no date can be is none.
+    const isNone = record.timestamp < 0 || record.timestamp > DATE_MAX;
+    const timestamp = isNone ? this.#largestTimestamp : record.timestamp;
     this.#largestTimestamp = Math.max(this.#largestTimestamp, timestamp);
     const { topics } = this;
     if (query instanceof InvalidRecordError) {

@@ -4,10 +4,11 @@ import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, Log, LogSource, LogUser, RestoredFrom } from "../log/mod.ts";
 import {
   CheckpointStore,
-  chunksOf,
+  chunksOfParts,
   DamagedCheckpointError,
   foldParametersHash,
   importCheckpoints,
+  indexChunksOf,
   type Manifest,
   type PartitionerName,
   type Savepoint,
@@ -50,6 +51,7 @@ export async function openRestored(
       checkpoints: manifests.map((m) => m && { sequence: m.sequence, stateHash: m.stateHash }),
     },
     positions: manifests.map(committedAt),
+    idempotencyWindowMs: Math.max(0, ...manifests.map((m) => m?.parameters.rememberMs ?? 0)),
   });
   if (restored.restoredFrom?.savepoint !== name) {
     throw new StopError(
@@ -129,7 +131,7 @@ export async function adoptBase(
     )?.manifest;
     if (!found) return; // the recovery says that nothing leads to the committed offset
     manifests.push(found);
-    const names = [...found.index, ...chunksOf(await other.index(found))];
+    const names = [...indexChunksOf(found), ...chunksOfParts(await other.parts(found))];
     for (const chunk of await other.chunks(partition, names)) chunks.set(sha256(chunk), chunk);
   }
   await importCheckpoints(store, { manifests, chunks, savepoints: [] });
@@ -163,7 +165,9 @@ async function readWhole(
   try {
     const manifests = await store.savepoints.manifests(savepoint);
     for (const manifest of manifests) {
-      if (manifest) { for await (const _ of store.segments(manifest)); }
+      if (!manifest) continue;
+      for await (const _ of store.segments(manifest));
+      for await (const _ of store.pieces(manifest));
     }
     return manifests;
   } catch (error) {
@@ -178,12 +182,15 @@ async function readWhole(
 
 /** Where a partition stands that begins with a checkpoint; null = it begins empty. */
 function committedAt(manifest: Manifest | null): CommittedPosition {
-  if (!manifest) return { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
+  if (!manifest) {
+    return { offset: 0, watermark: NO_TIME, start: 0, parameters: "", secret: null };
+  }
   return {
     offset: Number(manifest.scalars.position),
     watermark: manifest.scalars.watermark,
     start: null, // the state began in another log
     parameters: foldParametersHash(manifest.parameters),
+    secret: manifest.remembered?.secret ?? null,
   };
 }
 
@@ -204,12 +211,13 @@ export async function newestCheckpoints(
     const newest = listed.find(({ manifest }) => manifest?.logId === logId)?.manifest;
     if (!newest) continue;
     checkTopicId(newest, topicId);
-    const { scalars, start, parameters } = newest;
+    const { scalars, start, parameters, remembered } = newest;
     positions.set(partition, {
       offset: Number(scalars.position),
       watermark: scalars.watermark,
       start,
       parameters: foldParametersHash(parameters),
+      secret: remembered?.secret ?? null,
     });
   }
   return positions;

@@ -55,12 +55,16 @@ export interface Totals {
   readonly accepted: number;
   /** Over restarts. */
   readonly rejected: number;
+  /** Transactions that repeated one that was executed before; over restarts. */
+  readonly duplicates: number;
   /** By reason; over restarts. */
   readonly invalid: Readonly<Record<string, number>>;
   /** Over restarts. */
   readonly late: number;
   /** Over restarts. */
   readonly farAhead: number;
+  /** Record timestamps that are not those of dates, and count as none. */
+  readonly impossibleTimestamps: number;
   readonly summaries: number;
   readonly queries: number;
   /** By reason. */
@@ -119,12 +123,17 @@ export interface PartitionStatus {
   /** Up to here windows were fired, ms; null at first. */
   readonly watermark: number | null;
   readonly items: number;
-  /** Memory of items and open windows. */
+  /** Memory of items, open windows and remembered transactions. */
   readonly stateBytes: number;
   readonly openWindows: number;
   readonly accepted: number;
   readonly rejected: number;
+  readonly duplicates: number;
   readonly invalid: number;
+  /** Transactions that are remembered, and how far back all of them are, in ms; null = none is remembered. */
+  readonly remembered: { readonly transactions: number; readonly guaranteedMs: number } | null;
+  /** How far its largest record timestamp is ahead of the clock, ms; 0 = it is not. */
+  readonly clockAheadMs: number;
   /** Records a second over the last seconds. */
   readonly rate: number | null;
   /** Its rate divided by the mean of all partitions; 1 = as much as the others. Null while nothing comes. */
@@ -186,7 +195,9 @@ export interface JobStatus {
   readonly lag: number | null;
   readonly items: number;
   readonly openWindows: number;
-  /** Memory of items and open windows, and its bound (state.bytes.max). */
+  /** How long transactions are remembered, 0 = not at all. */
+  readonly idempotencyWindowMs: number;
+  /** Memory of items, open windows and remembered transactions, and its bound (state.bytes.max). */
   readonly memory: { readonly used: number; readonly max: number };
   readonly latency: {
     readonly commit: Latency;

@@ -1,6 +1,7 @@
 import type { StandBy } from "../log/mod.ts";
 import {
   addDurations,
+  type ConditionReporter,
   type DurationCounts,
   NO_DURATIONS,
   type PartitionFigures,
@@ -10,6 +11,7 @@ import {
 } from "../engine/mod.ts";
 import { reasonName, REASONS } from "../types/mod.ts";
 import { ConservationChecks } from "./conservation.ts";
+import { clockAheadOf, lookAtClocks } from "./clock_ahead.ts";
 import { KnownPartitions } from "./known_partitions.ts";
 import { durationsSince, latencyOf } from "./quantiles.ts";
 import type { Gateway } from "./gateway.ts";
@@ -62,6 +64,7 @@ export class StatusReader {
   readonly #known = new KnownPartitions();
   readonly #samples = new Samples();
   readonly #checks: ConservationChecks;
+  readonly #clocks: ConditionReporter;
   readonly #startedAt: number;
   /** By partition: what was known of it first. */
   readonly #first = new Map<number, PartitionFigures>();
@@ -71,6 +74,7 @@ export class StatusReader {
   constructor(readonly job: ReadJob) {
     this.#startedAt = job.context.clock.now();
     this.#checks = new ConservationChecks(job.context.conditions.reporter("status"));
+    this.#clocks = job.context.conditions.reporter("status");
   }
 
   /** Takes samples until the signal is aborted. */
@@ -97,6 +101,7 @@ export class StatusReader {
     const present = figures.flatMap((worker) => worker.partitions);
     this.#known.update(present);
     this.#checks.look(present, this.job.context.clock.now());
+    lookAtClocks(this.#clocks, present, this.job.context.clock.now());
     for (const { partition, checkpointFailures } of present) {
       const { before, now } = this.#failures.get(partition) ?? { before: 0, now: 0 };
       // Its owner is another one if it counts from the beginning.
@@ -183,6 +188,7 @@ export class StatusReader {
       totals: this.#totalsOf(look),
       items: look.partitions.reduce((n, p) => n + p.items, 0),
       openWindows: look.partitions.reduce((n, p) => n + p.openWindows, 0),
+      idempotencyWindowMs: context.core.remember?.windowMs ?? 0,
       memory: {
         used: look.partitions.reduce((n, p) => n + p.stateBytes, 0),
         max: context.memory.bytesMax,
@@ -235,11 +241,13 @@ export class StatusReader {
       recordsOut: figures.reduce((n, w) => n + w.recordsOut, 0),
       accepted: sum((p) => p.accepted),
       rejected: sum((p) => p.rejected),
+      duplicates: sum((p) => p.duplicates),
       invalid: Object.fromEntries(
         REASONS.map((reason) => [reasonName(reason), sum((p) => p.invalid[reason] ?? 0)]),
       ),
       late: sum((p) => p.late),
       farAhead: sum((p) => p.farAhead),
+      impossibleTimestamps: sum((p) => p.impossibleTimestamps),
       summaries: figures.reduce((n, w) => n + w.summariesOut, 0),
       queries: queries.answered,
       invalidQueries: Object.fromEntries(
@@ -250,6 +258,7 @@ export class StatusReader {
   }
 
   #partitionsOf({ partitions, owned }: Look): PartitionStatus[] {
+    const { context } = this.job;
     const { now } = this.#samples;
     const rates = new Map(partitions.map(({ partition }) => {
       const of = (sample: Sample) => sample.byPartition.get(partition) ?? 0;
@@ -272,6 +281,9 @@ export class StatusReader {
         openWindows: p.openWindows,
         accepted: p.accepted,
         rejected: p.rejected,
+        duplicates: p.duplicates,
+        remembered: p.remembered,
+        clockAheadMs: clockAheadOf(p, context.clock.now()),
         invalid: invalidOf(p),
         rate,
         skew: rate !== null && mean > 0 ? rate / mean : null,

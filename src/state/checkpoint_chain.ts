@@ -1,6 +1,6 @@
 import { assertThat } from "../types/mod.ts";
 import { type KvLimits, limitsOf } from "../kv/mod.ts";
-import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
+import { CORE_HASH, type EncodedRemembered, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
 import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
 import { warmUpCompression } from "./compression.ts";
@@ -15,7 +15,13 @@ import {
 } from "./manifest.ts";
 import { MarkedWrites } from "./marked_writes.ts";
 import { pinnedBy } from "./savepoints.ts";
-import { chunksOf, type SegmentIndex, toHex } from "./segment_index.ts";
+import {
+  type CheckpointParts,
+  chunksOfParts,
+  indexChunksOf,
+  NO_PARTS,
+} from "./checkpoint_parts.ts";
+import { toHex } from "./segment_index.ts";
 
 /** What a checkpoint says beside its segments. */
 export interface CheckpointFacts {
@@ -27,6 +33,8 @@ export interface CheckpointFacts {
   readonly scalars: StateScalars;
   readonly lastBatch: BatchMark | null;
   readonly parameters: FoldParameters;
+  /** By which transactions are remembered, 32 hexadecimal digits; null = none is. */
+  readonly secret: string | null;
   /** ms since the epoch */
   readonly cutAt: number;
 }
@@ -46,8 +54,10 @@ export class CheckpointChain implements ChunkTarget {
   #draft: CheckpointDraft | null = null;
   /** Chunks that each retained checkpoint needs, by its sequence. */
   readonly #needed = new Map<number, ReadonlySet<string>>();
-  /** Segments of the checkpoint that the core's changes count from. */
-  #base: SegmentIndex = new Map();
+  /** Parts of the checkpoint that the core's changes count from. */
+  #base: CheckpointParts = NO_PARTS;
+  /** Its chunks. */
+  #baseChunks: ReadonlySet<string> = new Set();
 
   private constructor(
     readonly store: CheckpointStore,
@@ -87,15 +97,16 @@ export class CheckpointChain implements ChunkTarget {
       const isBase = sequence === base?.sequence;
       // A damaged one stays listed until newer ones push it out; a sweep may take its chunks. But what
       // is changed by the next one must be whole: without its index, that would lack segments.
-      const index = manifest &&
-        await store.index(manifest).catch((error) => {
+      const parts = manifest &&
+        await store.parts(manifest).catch((error) => {
           if (isBase || !(error instanceof DamagedCheckpointError)) throw error;
           return null;
         });
-      chain.#needed.set(sequence, new Set(index ? [...chunksOf(index), ...manifest!.index] : []));
+      chain.#needed.set(sequence, parts ? neededBy(manifest!, parts) : new Set());
       if (!isBase) continue;
-      if (!index) throw new DamagedCheckpointError(`Checkpoint ${sequence} was damaged just now`);
-      chain.#base = index;
+      if (!parts) throw new DamagedCheckpointError(`Checkpoint ${sequence} was damaged just now`);
+      chain.#base = parts;
+      chain.#baseChunks = neededBy(manifest!, parts);
     }
     return chain;
   }
@@ -117,7 +128,7 @@ export class CheckpointChain implements ChunkTarget {
   /** Begins the next checkpoint, and answers its sequence. Only one is written at a time. */
   begin(): number {
     assertThat(this.#draft === null, `one checkpoint of partition ${this.partition} is written`);
-    this.#draft = new CheckpointDraft(this, this.#sequence + 1, this.#base);
+    this.#draft = new CheckpointDraft(this, this.#sequence + 1, this.#base, this.#baseChunks);
     return this.#draft.sequence;
   }
 
@@ -129,6 +140,16 @@ export class CheckpointChain implements ChunkTarget {
   /** Takes an encoded segment of it. */
   add(segment: number, bytes: Uint8Array): void {
     this.#begun.add(segment, bytes);
+  }
+
+  /** Takes what of transactions it remembers; the pieces that are new with it follow. */
+  remember(remembered: EncodedRemembered): void {
+    this.#begun.remember(remembered);
+  }
+
+  /** Takes a piece of what it remembers. */
+  addPiece(piece: number, bytes: Uint8Array): void {
+    this.#begun.addPiece(piece, bytes);
   }
 
   /** Compressed bytes of it that wait to be written. */
@@ -160,25 +181,34 @@ export class CheckpointChain implements ChunkTarget {
   async publish(facts: CheckpointFacts): Promise<Manifest> {
     const { store, owner } = this;
     const draft = this.#begun;
-    const { index, indexChunks } = await draft.finish();
-    const hashes = new Map([...index].map(([segment, { hash }]) => [segment, hash]));
+    const { parts, index, pieceIndex } = await draft.finish();
+    const hashes = new Map([...parts.segments].map(([segment, { hash }]) => [segment, hash]));
+    const { secret, ...own } = facts;
+    const header = draft.header?.toHex() ?? null;
+    assertThat((header !== null) === (secret !== null), "what is remembered has its secret");
     const manifest: Manifest = {
       format: MANIFEST_FORMAT,
       job: store.job,
       partition: owner.partition,
       sequence: draft.sequence,
-      ...facts,
-      stateHash: stateHash(facts.scalars, hashes),
+      ...own,
+      ...(header !== null ? { remembered: { secret: secret!, header, index: pieceIndex } } : {}),
+      stateHash: stateHash(
+        facts.scalars,
+        hashes,
+        header !== null ? { header, pieces: parts.pieces } : null,
+      ),
       coreHash: CORE_HASH,
-      index: indexChunks,
+      index,
       publishedAt: store.options.clock.now(),
       newBytes: draft.newBytes,
       totalBytes: draft.totalBytes,
     };
     await this.#setManifest(manifest);
     this.#sequence = draft.sequence;
-    this.#base = index;
-    this.#needed.set(draft.sequence, new Set([...chunksOf(index), ...indexChunks]));
+    this.#base = parts;
+    this.#baseChunks = neededBy(manifest, parts);
+    this.#needed.set(draft.sequence, this.#baseChunks);
     await this.#retire();
     this.#draft = null;
     return manifest;
@@ -192,12 +222,12 @@ export class CheckpointChain implements ChunkTarget {
     if (manifest.sequence <= this.#sequence) {
       throw new RangeError(`Checkpoint ${this.#sequence} is there already: ${manifest.sequence}`);
     }
-    const draft = new CheckpointDraft(this, manifest.sequence, new Map());
-    const index = draft.adopt(manifest, chunks);
+    const draft = new CheckpointDraft(this, manifest.sequence, NO_PARTS, new Set());
+    const parts = draft.adopt(manifest, chunks);
     await draft.flush(true);
     await this.#setManifest(manifest);
     this.#sequence = manifest.sequence;
-    this.#needed.set(manifest.sequence, new Set([...chunksOf(index), ...manifest.index]));
+    this.#needed.set(manifest.sequence, neededBy(manifest, parts));
   }
 
   async #setManifest(manifest: Manifest): Promise<void> {
@@ -290,6 +320,10 @@ export class CheckpointChain implements ChunkTarget {
       fill(atomic);
     });
   }
+}
+
+function neededBy(manifest: Manifest, parts: CheckpointParts): ReadonlySet<string> {
+  return new Set([...chunksOfParts(parts), ...indexChunksOf(manifest)]);
 }
 
 function fenced(owner: Owner): FencedError {

@@ -1,15 +1,16 @@
 import type { KvLimits } from "../kv/mod.ts";
-import { concat, split } from "./checkpoint_store.ts";
-import { SEGMENT_FORMAT } from "../wasm/mod.ts";
+import {
+  type CheckpointParts,
+  chunksOfParts,
+  decodeParts,
+  indexChunksOf,
+} from "./checkpoint_parts.ts";
+import { split } from "./checkpoint_store.ts";
+import { type EncodedRemembered, SEGMENT_FORMAT } from "../wasm/mod.ts";
 import { compress } from "./compression.ts";
 import { type Manifest, sha256 } from "./manifest.ts";
-import {
-  chunksOf,
-  decodeIndex,
-  encodeIndex,
-  type SegmentEntry,
-  type SegmentIndex,
-} from "./segment_index.ts";
+import { encodePieceIndex, type PieceEntry } from "./piece_index.ts";
+import { encodeIndex, type SegmentEntry } from "./segment_index.ts";
 
 /** No items, no numbered ones, no windows: see the format in wasm/checkpoint.ts. */
 export function isEmptySegment(bytes: Uint8Array): boolean {
@@ -33,6 +34,9 @@ export interface ChunkTarget {
 /** A checkpoint being written; nothing refers to it before it is published. */
 export class CheckpointDraft {
   readonly #index: Map<number, SegmentEntry>;
+  #pieces = new Map<number, PieceEntry>();
+  /** Of what is remembered; null = nothing is. */
+  header: Uint8Array | null = null;
   /** Chunks that wait to be written, by hash. */
   readonly #queue = new Map<string, Uint8Array>();
   #queuedBytes = 0;
@@ -47,10 +51,12 @@ export class CheckpointDraft {
   constructor(
     readonly target: ChunkTarget,
     readonly sequence: number,
-    readonly base: SegmentIndex,
+    readonly base: CheckpointParts,
+    /** Chunks that the base needs. */
+    baseChunks: ReadonlySet<string>,
   ) {
-    this.#index = new Map(base);
-    this.#known = new Set(chunksOf(base));
+    this.#index = new Map(base.segments);
+    this.#known = new Set(baseChunks);
   }
 
   /** Compressed bytes that wait to be written. */
@@ -58,9 +64,10 @@ export class CheckpointDraft {
     return this.#queuedBytes;
   }
 
-  /** Compressed bytes of all segments, and of the index once it is written. */
+  /** Compressed bytes of all segments and pieces, and of what says which there are once it is written. */
   get totalBytes(): number {
-    return [...this.#index.values()].reduce((n, entry) => n + entry.stored, this.#indexBytes);
+    const entries = [...this.#index.values(), ...this.#pieces.values()];
+    return entries.reduce((n, entry) => n + entry.stored, this.#indexBytes);
   }
 
   /** Takes an encoded segment; compresses it unless it is the same as in the checkpoint before. */
@@ -68,7 +75,7 @@ export class CheckpointDraft {
     // A segment that became empty is as if it had never been written: equal states have equal hashes.
     if (isEmptySegment(bytes)) return void this.#index.delete(segment);
     const hash = sha256(bytes);
-    const before = this.base.get(segment);
+    const before = this.base.segments.get(segment);
     if (before?.hash === hash && before.format === SEGMENT_FORMAT) return;
     const compressed = compress(bytes);
     const chunks = split(compressed).map((chunk) => this.#addChunk(chunk));
@@ -81,13 +88,32 @@ export class CheckpointDraft {
     });
   }
 
-  /** Takes the chunks of a whole checkpoint that was made elsewhere; returns its index. */
-  adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): SegmentIndex {
-    const parts = manifest.index.map((hash) => chunks.get(hash)!);
-    const index = decodeIndex(concat(parts));
-    for (const hash of chunksOf(index)) this.#addChunk(chunks.get(hash)!);
-    for (const part of parts) this.#addChunk(part);
-    return index;
+  /** Takes what is remembered; those of its pieces that the base has stay, and the others follow. */
+  remember({ header, firstPiece }: EncodedRemembered): void {
+    this.header = header;
+    this.#pieces = new Map(
+      [...this.base.pieces].filter(([piece]) => piece >= Number(firstPiece)),
+    );
+  }
+
+  /** Takes a piece of it, behind those that are there, or in place of the last one. */
+  addPiece(piece: number, bytes: Uint8Array): void {
+    const compressed = compress(bytes);
+    this.#pieces.set(piece, {
+      length: bytes.length,
+      stored: compressed.length,
+      hash: sha256(bytes),
+      chunk: this.#addChunk(compressed),
+    });
+  }
+
+  /** Takes the chunks of a whole checkpoint that was made elsewhere; returns its parts. */
+  adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): CheckpointParts {
+    const index = indexChunksOf(manifest).map((hash) => chunks.get(hash)!);
+    const parts = decodeParts(manifest, index);
+    for (const hash of chunksOfParts(parts)) this.#addChunk(chunks.get(hash)!);
+    for (const chunk of index) this.#addChunk(chunk);
+    return parts;
   }
 
   #addChunk(chunk: Uint8Array): string {
@@ -128,13 +154,14 @@ export class CheckpointDraft {
     return group;
   }
 
-  /** Writes everything that is left, and the index. */
-  async finish(): Promise<{ index: SegmentIndex; indexChunks: string[] }> {
-    const encoded = encodeIndex(this.#index);
-    this.#indexBytes = encoded.length;
-    const indexChunks = split(encoded).map((chunk) => this.#addChunk(chunk));
+  /** Writes everything that is left, and what says which parts there are. */
+  async finish(): Promise<{ parts: CheckpointParts; index: string[]; pieceIndex: string[] }> {
+    const parts = { segments: this.#index, pieces: this.#pieces };
+    const chunks = [split(encodeIndex(parts.segments)), encodePieceIndex(parts.pieces)] as const;
+    this.#indexBytes = chunks.flat().reduce((n, { length }) => n + length, 0);
+    const [index, pieceIndex] = chunks.map((some) => some.map((chunk) => this.#addChunk(chunk)));
     await this.flush(true);
-    return { index: this.#index, indexChunks };
+    return { parts, index: index!, pieceIndex: pieceIndex! };
   }
 
   /** Removes what was written, unless a checkpoint refers to it. */

@@ -20,7 +20,8 @@ import type { CheckpointEvent } from "./checkpoint_event.ts";
 import { CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt, sha256 } from "./manifest.ts";
 import { Savepoints } from "./savepoints.ts";
-import { decodeIndex, fromHex, type SegmentIndex } from "./segment_index.ts";
+import { type CheckpointParts, concat, decodeParts, indexChunksOf } from "./checkpoint_parts.ts";
+import { fromHex } from "./segment_index.ts";
 
 const log = getLogger(["stockflow", "state"]);
 
@@ -122,13 +123,13 @@ export class CheckpointStore {
   }
 
   /**
-   * Reads the index of a checkpoint.
+   * Reads which parts a checkpoint consists of.
    *
-   * @throws {DamagedCheckpointError} when a chunk of it is missing or altered
+   * @throws {DamagedCheckpointError} when a chunk that says so is missing or altered
    */
-  async index(manifest: Manifest): Promise<SegmentIndex> {
-    const chunks = await this.chunks(manifest.partition, manifest.index);
-    return decodeIndex(concat(chunks));
+  async parts(manifest: Manifest): Promise<CheckpointParts> {
+    const chunks = await this.chunks(manifest.partition, indexChunksOf(manifest));
+    return decodeParts(manifest, chunks);
   }
 
   /**
@@ -161,7 +162,7 @@ export class CheckpointStore {
    * @throws {DamagedCheckpointError} when a part is missing or altered
    */
   async *segments(manifest: Manifest): AsyncGenerator<{ segment: number; bytes: Uint8Array }> {
-    const index = [...await this.index(manifest)];
+    const index = [...(await this.parts(manifest)).segments];
     // As many segments at a time as one look into the KV may bring, so that its latency is shared.
     for (let at = 0; at < index.length;) {
       const group: typeof index = [];
@@ -177,6 +178,24 @@ export class CheckpointStore {
         }
         yield { segment, bytes };
       }
+    }
+  }
+
+  /**
+   * The encoded pieces of what a checkpoint remembers, in their order, some at a time.
+   *
+   * @throws {DamagedCheckpointError} when one is missing or altered
+   */
+  async *pieces(manifest: Manifest): AsyncGenerator<Uint8Array[]> {
+    const pieces = [...(await this.parts(manifest)).pieces];
+    for (let at = 0; at < pieces.length; at += GET_MANY_MAX) {
+      const some = pieces.slice(at, at + GET_MANY_MAX);
+      const chunks = await this.chunks(manifest.partition, some.map(([, { chunk }]) => chunk));
+      yield some.map(([piece, { length, hash }], i) => {
+        const bytes = decompress(chunks[i]!, length);
+        if (sha256(bytes) === hash) return bytes;
+        throw new DamagedCheckpointError(`Piece ${piece} of remembered transactions is altered`);
+      });
     }
   }
 
@@ -200,17 +219,6 @@ export function intactChunk(hash: string, value: unknown): Uint8Array {
     throw new DamagedCheckpointError(`Chunk ${hash} is altered`);
   }
   return value;
-}
-
-/** The parts put together. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** Cuts bytes into parts that fit into a value. */

@@ -13,6 +13,9 @@ export interface FoldParameters {
   readonly eventTime: boolean;
   readonly outOfOrderMs: number;
   readonly maxAheadMs: number;
+  /** How long transactions are remembered; 0 = not at all, as always in version 1 of the fold, and so is their number. */
+  readonly rememberMs: number;
+  readonly rememberedMax: number;
 }
 
 function nameOf(partitioner: Partitioner): string {
@@ -23,8 +26,9 @@ function nameOf(partitioner: Partitioner): string {
 export function foldParametersOf(options: CoreOptions): FoldParameters {
   const windows = options.windowMs > 0;
   const eventTime = windows && options.eventTime;
+  const remembers = (options.remember?.windowMs ?? 0) > 0;
   return {
-    foldVersion: FOLD_VERSION,
+    foldVersion: options.foldVersion ?? FOLD_VERSION,
     format: options.format === Format.Json ? "json" : "text",
     partitioner: nameOf(options.partitioner),
     partitions: options.partitions,
@@ -32,25 +36,54 @@ export function foldParametersOf(options: CoreOptions): FoldParameters {
     eventTime,
     outOfOrderMs: eventTime ? options.outOfOrderMs : 0,
     maxAheadMs: eventTime ? options.maxAheadMs : 0,
+    rememberMs: remembers ? options.remember!.windowMs : 0,
+    rememberedMax: remembers ? options.remember!.max : 0,
   };
 }
 
-/** The options of a core that fold parameters decide. */
+/** Fold parameters as a manifest has them: those that came later may be absent. */
+export function withLaterParameters(
+  parameters: Omit<FoldParameters, Later> & Partial<Pick<FoldParameters, Later>>,
+): FoldParameters {
+  return { ...parameters, ...LATER_DEFAULTS, ...parameters };
+}
+
+const LATER_DEFAULTS = { rememberMs: 0, rememberedMax: 0 } as const;
+type Later = keyof typeof LATER_DEFAULTS;
+
+/** What of a core's options fold parameters decide. */
+type FoldOptions = Pick<
+  CoreOptions,
+  | "foldVersion"
+  | "format"
+  | "partitioner"
+  | "partitions"
+  | "windowMs"
+  | "eventTime"
+  | "outOfOrderMs"
+  | "maxAheadMs"
+  | "remember"
+>;
+
+/**
+ * The options of a core that fold parameters decide.
+ *
+ * @param secret by which transactions are remembered; needed by whoever builds a core that does
+ */
 export function coreOptionsOf(
   parameters: FoldParameters,
-): Pick<
-  CoreOptions,
-  "format" | "partitioner" | "partitions" | "windowMs" | "eventTime" | "outOfOrderMs" | "maxAheadMs"
-> {
-  const { format, partitioner, foldVersion: _, ...rest } = parameters;
+  secret: Uint8Array | null = null,
+): FoldOptions {
+  const { format, partitioner, rememberMs, rememberedMax, ...rest } = parameters;
   return {
     ...rest,
     format: format === "json" ? Format.Json : Format.Text,
     partitioner: PARTITIONERS[partitioner as keyof typeof PARTITIONERS],
+    remember: rememberMs > 0 ? { windowMs: rememberMs, max: rememberedMax, secret } : undefined,
   };
 }
 
-const NAMES = [
+const FIRST_NAMES = [
   "foldVersion",
   "format",
   "partitioner",
@@ -60,10 +93,13 @@ const NAMES = [
   "outOfOrderMs",
   "maxAheadMs",
 ] as const;
+const NAMES = [...FIRST_NAMES, "rememberMs", "rememberedMax"] as const;
 
 /** A short hash of fold parameters: equal parameters have equal hashes. */
 export function foldParametersHash(parameters: FoldParameters): string {
-  const text = NAMES.map((name) => `${name}=${parameters[name]}`).join(" ");
+  // Hashes of version 1 stand in committed positions, and know nothing of what came later.
+  const names = parameters.foldVersion === 1 ? FIRST_NAMES : NAMES;
+  const text = names.map((name) => `${name}=${parameters[name]}`).join(" ");
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
@@ -71,4 +107,16 @@ export function foldParametersHash(parameters: FoldParameters): string {
 export function foldParametersDiff(was: FoldParameters, is: FoldParameters): string {
   return NAMES.filter((name) => was[name] !== is[name])
     .map((name) => `${name} was ${was[name]}, is ${is[name]}`).join("; ");
+}
+
+/** The parameters of an earlier version of the fold from which a partition goes on with these; null = there are none. */
+export function earlierVersionOf(parameters: FoldParameters): FoldParameters | null {
+  if (parameters.foldVersion === 1 || parameters.rememberMs > 0) return null;
+  return { ...parameters, foldVersion: 1 };
+}
+
+/** Whether the same windows are open under both, so that none of them is fired by a change. */
+export function haveSameWindows(a: FoldParameters, b: FoldParameters): boolean {
+  const names = ["windowMs", "eventTime", "outOfOrderMs", "maxAheadMs"] as const;
+  return names.every((name) => a[name] === b[name]);
 }

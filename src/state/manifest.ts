@@ -4,16 +4,28 @@
 import { createHash } from "node:crypto";
 import { decodeUtf8, encodeUtf8, shorten } from "../types/mod.ts";
 import type { StateScalars } from "../wasm/mod.ts";
-import type { FoldParameters } from "./fold_parameters.ts";
+import { type FoldParameters, withLaterParameters } from "./fold_parameters.ts";
 import { manifestSchema } from "./manifest_schema.ts";
+import type { PieceIndex } from "./piece_index.ts";
 
-export const MANIFEST_FORMAT = 1;
+/** 2: with what is remembered of transactions. All up to it are read. */
+export const MANIFEST_FORMAT = 2;
 const HASH_BYTES = 32;
 
 /** The record batch that was folded last: a re-created topic would hold another one there. */
 export interface BatchMark {
   readonly baseOffset: number;
   readonly crc: number;
+}
+
+/** What is remembered of transactions: see wasm/remembered_pieces.ts. */
+export interface RememberedManifest {
+  /** The log's secret, by which they are remembered: 32 hexadecimal digits. */
+  readonly secret: string;
+  /** The encoded header, hexadecimal. */
+  readonly header: string;
+  /** SHA-256 of the chunks of the index of pieces, in their order. */
+  readonly index: readonly string[];
 }
 
 export interface Manifest {
@@ -34,7 +46,9 @@ export interface Manifest {
   /** Offsets of the last records that belong to other partitions, in their order; absent: none that count. */
   readonly strays?: readonly number[];
   readonly parameters: FoldParameters;
-  /** SHA-256 of the state: scalars but the late counter, and all segments. */
+  /** Absent where nothing is remembered. */
+  readonly remembered?: RememberedManifest;
+  /** SHA-256 of the state: scalars but the late counter, all segments, and what is remembered. */
   readonly stateHash: string;
   /** SHA-256 of the core that wrote it. */
   readonly coreHash: string;
@@ -99,14 +113,15 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
     throw new DamagedCheckpointError("The manifest is torn or altered: its hash differs");
   }
   const { scalars, ...rest } = parseObject(json) as unknown as Manifest;
-  if (rest.format !== MANIFEST_FORMAT) {
+  if (!(rest.format >= 1 && rest.format <= MANIFEST_FORMAT)) {
     throw new DamagedCheckpointError(
       `The manifest is of format ${
         shorten(String(rest.format))
-      }; this program reads format ${MANIFEST_FORMAT}`,
+      }; this program reads formats 1 to ${MANIFEST_FORMAT}`,
     );
   }
-  return { ...rest, scalars: withBigints(scalars) as StateScalars };
+  const parameters = withLaterParameters(rest.parameters);
+  return { ...rest, parameters, scalars: withBigints(scalars) as StateScalars };
 }
 
 /**
@@ -151,9 +166,26 @@ export function manifestAt([, job, partition, sequence]: Deno.KvKey, value: unkn
   );
 }
 
-/** The state hash: SHA-256 over the scalars but the late counter, then the hash of every segment in order. */
-export function stateHash(scalars: StateScalars, segments: ReadonlyMap<number, string>): string {
+/** What is remembered, as far as the state hash covers it. */
+export interface RememberedHashes {
+  readonly header: string;
+  readonly pieces: PieceIndex;
+}
+
+/**
+ * The state hash: SHA-256 over the scalars but the late counter, then the hash of every segment in order, then header and
+ * hashes of what is remembered, if anything is.
+ */
+export function stateHash(
+  scalars: StateScalars,
+  segments: ReadonlyMap<number, string>,
+  remembered: RememberedHashes | null = null,
+): string {
   const { late: _, ...covered } = scalars;
   const hashes = [...segments].toSorted(([a], [b]) => a - b).map(([i, hash]) => `${i}:${hash}`);
+  if (remembered) {
+    hashes.push(`remembered:${remembered.header}`);
+    for (const [piece, { hash }] of remembered.pieces) hashes.push(`${piece}:${hash}`);
+  }
   return sha256(encodeUtf8(`${toJson(covered)}\n${hashes.join("\n")}`));
 }

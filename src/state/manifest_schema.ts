@@ -41,6 +41,14 @@ const parameters = z.strictObject({
   eventTime: z.boolean(),
   outOfOrderMs: count,
   maxAheadMs: count,
+  rememberMs: count,
+  rememberedMax: count,
+});
+
+const remembered = z.strictObject({
+  secret: z.string().regex(/^[0-9a-f]{32}$/),
+  header: z.string().regex(/^([0-9a-f]{2}){4,40}$/),
+  index: z.array(hash),
 });
 
 /** All but the format, which is looked at before. */
@@ -56,6 +64,7 @@ export const manifestSchema = z.strictObject({
   lastBatch: z.strictObject({ baseOffset: count, crc: count }).nullable(),
   strays: z.array(count).max(STRAYS_MAX).exactOptional(),
   parameters,
+  remembered: remembered.exactOptional(),
   stateHash: hash,
   coreHash: hash,
   index: z.array(hash),

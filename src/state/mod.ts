@@ -34,7 +34,7 @@ export {
 export type { Savepoints } from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
 export { isEmptySegment } from "./checkpoint_draft.ts";
-export { chunksOf } from "./segment_index.ts";
+export { type CheckpointParts, chunksOfParts, indexChunksOf } from "./checkpoint_parts.ts";
 export type { CheckpointEvent, CheckpointTrigger } from "./checkpoint_event.ts";
 export { type Backup, backupOf } from "./backup.ts";
 export {

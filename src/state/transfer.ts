@@ -14,7 +14,8 @@ import { z } from "zod";
 import { KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 import { CheckpointChain } from "./checkpoint_chain.ts";
-import { type CheckpointStore, concat } from "./checkpoint_store.ts";
+import { chunksOfParts, decodeParts, indexChunksOf } from "./checkpoint_parts.ts";
+import type { CheckpointStore } from "./checkpoint_store.ts";
 import { unpackedHash } from "./compression.ts";
 import {
   DamagedCheckpointError,
@@ -25,7 +26,6 @@ import {
   stateHash,
 } from "./manifest.ts";
 import { isSavepointName, type Savepoint, SAVEPOINT_PARTITIONS_MAX } from "./savepoints.ts";
-import { chunksOf, decodeIndex } from "./segment_index.ts";
 
 const FORMAT = 2;
 const MAGIC = encodeUtf8(`stockflow-state ${FORMAT}\n`);
@@ -86,8 +86,8 @@ export async function* exportCheckpoints(
     yield MAGIC;
     for (const manifest of manifests) {
       yield* frame(KIND_MANIFEST, encodeManifest(manifest));
-      const index = await store.index(manifest);
-      for (const name of [...manifest.index, ...chunksOf(index)]) {
+      const parts = await store.parts(manifest);
+      for (const name of [...indexChunksOf(manifest), ...chunksOfParts(parts)]) {
         const key = `${manifest.partition}/${name}`;
         if (seen.has(key)) continue;
         seen.add(key);
@@ -198,14 +198,20 @@ function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>)
       `Chunk ${hash} of checkpoint ${manifest.sequence} of partition ${manifest.partition} is missing`,
     );
   };
-  const index = decodeIndex(concat(manifest.index.map(take)));
-  for (const [segment, { chunks, stored }] of index) {
-    const bytes = chunks.reduce((n, hash) => n + take(hash).length, 0);
-    if (bytes === stored) continue;
-    throw new DamagedCheckpointError(`Segment ${segment} has ${bytes} bytes, not ${stored}`);
+  const { segments, pieces } = decodeParts(manifest, indexChunksOf(manifest).map(take));
+  const check = (what: string, names: readonly string[], stored: number) => {
+    const bytes = names.reduce((n, hash) => n + take(hash).length, 0);
+    if (bytes === stored) return;
+    throw new DamagedCheckpointError(`${what} has ${bytes} bytes, not ${stored}`);
+  };
+  for (const [segment, { chunks, stored }] of segments) {
+    check(`Segment ${segment}`, chunks, stored);
   }
-  const hashes = new Map([...index].map(([segment, { hash }]) => [segment, hash]));
-  if (stateHash(manifest.scalars, hashes) === manifest.stateHash) return;
+  for (const [piece, { chunk, stored }] of pieces) check(`Piece ${piece}`, [chunk], stored);
+  const hashes = new Map([...segments].map(([segment, { hash }]) => [segment, hash]));
+  const { remembered, scalars } = manifest;
+  const found = stateHash(scalars, hashes, remembered ? { ...remembered, pieces } : null);
+  if (found === manifest.stateHash) return;
   throw new DamagedCheckpointError(
     `Checkpoint ${manifest.sequence} of partition ${manifest.partition} has not the hash of its state`,
   );
@@ -219,17 +225,29 @@ function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>)
 export async function checkSegments({ manifests, chunks }: Exported): Promise<void> {
   // What checkpoints share is looked at once.
   const checked = new Set<string>();
-  for (const { index, partition } of manifests) {
-    for (const [segment, entry] of decodeIndex(concat(index.map((hash) => chunks.get(hash)!)))) {
-      const key = `${entry.length} ${entry.hash} ${entry.chunks}`;
-      if (checked.has(key)) continue;
-      const found = await unpackedHash(entry.chunks.map((hash) => chunks.get(hash)!), entry.length);
-      if (found !== entry.hash) {
-        throw new DamagedCheckpointError(
-          `Segment ${segment} of partition ${partition} is not what its checkpoint says`,
-        );
-      }
-      checked.add(key);
+  const check = async (
+    what: string,
+    { length, hash }: { readonly length: number; readonly hash: string },
+    names: readonly string[],
+  ) => {
+    const key = `${length} ${hash} ${names}`;
+    if (checked.has(key)) return;
+    if (await unpackedHash(names.map((name) => chunks.get(name)!), length) !== hash) {
+      throw new DamagedCheckpointError(`${what} is not what its checkpoint says`);
+    }
+    checked.add(key);
+  };
+  for (const manifest of manifests) {
+    const { partition } = manifest;
+    const { segments, pieces } = decodeParts(
+      manifest,
+      indexChunksOf(manifest).map((hash) => chunks.get(hash)!),
+    );
+    for (const [segment, entry] of segments) {
+      await check(`Segment ${segment} of partition ${partition}`, entry, entry.chunks);
+    }
+    for (const [piece, entry] of pieces) {
+      await check(`Piece ${piece} of partition ${partition}`, entry, [entry.chunk]);
     }
   }
 }

@@ -15,6 +15,8 @@ export { Format };
 export interface Codec {
   parseTransaction(text: string): ItemTransaction;
   parseTransactionBytes(value: Uint8Array): ItemTransaction;
+  /** What a client posts: where the format has members, one without an id gets one. */
+  parsePosted(text: string, newId: () => bigint): ItemTransaction;
   parseQuery(text: string): Query;
   parseQueryBytes(value: Uint8Array): Query;
   parseTransactionResult(text: string): TransactionResult;
@@ -30,6 +32,7 @@ export interface Codec {
 const TEXT: Codec = {
   parseTransaction: text.parseTransactionText,
   parseTransactionBytes: text.parseTransactionTextBytes,
+  parsePosted: text.parseTransactionText,
   parseQuery: text.parseQueryText,
   parseQueryBytes: text.parseQueryTextBytes,
   parseTransactionResult: text.parseTransactionResultText,
@@ -45,6 +48,7 @@ const TEXT: Codec = {
 const JSON_CODEC: Codec = {
   parseTransaction: json.parseTransactionJson,
   parseTransactionBytes: json.parseTransactionJsonBytes,
+  parsePosted: json.parsePostedTransactionJson,
   parseQuery: json.parseQueryJson,
   parseQueryBytes: json.parseQueryJsonBytes,
   parseTransactionResult: json.parseTransactionResultJson,

@@ -28,16 +28,34 @@ const QUERY_MEMBERS = ["queryId", "itemId"] as const;
  * @throws {InvalidRecordError} syntax of the whole first, then the fields in their order
  */
 export function parseTransactionJson(text: string): ItemTransaction {
+  return parsePostedTransactionJson(text, null);
+}
+
+/**
+ * The same; a transaction that has no id gets one.
+ *
+ * @param newId null: it must have one
+ * @throws {InvalidRecordError}
+ */
+export function parsePostedTransactionJson(
+  text: string,
+  newId: (() => bigint) | null,
+): ItemTransaction {
   const canonical = CANONICAL_TRANSACTION.exec(text);
   if (canonical) {
     return transactionOf(canonical[1]!, canonical[2]!, canonical[3]!, canonical[4]!);
   }
-  const members = readMembers(text, TRANSACTION_MEMBERS);
+  const members = readMembers(text, TRANSACTION_MEMBERS, newId ? "transactionId" : null);
   const [id, ts, itemId, quantity] = members;
   for (const [i, name] of [[0, "transactionId"], [1, "ts"], [3, "quantity"]] as const) {
-    checkNumber(name, members[i]!, text);
+    if (members[i]) checkNumber(name, members[i], text);
   }
-  return transactionOf(id!.source, ts!.source, itemIdOf(itemId!, text), quantity!.source);
+  return transactionOf(
+    id?.source ?? String(newId!()),
+    ts!.source,
+    itemIdOf(itemId!, text),
+    quantity!.source,
+  );
 }
 
 function transactionOf(id: string, ts: string, itemId: string, quantity: string): ItemTransaction {
@@ -84,7 +102,11 @@ interface Member {
  * The members with these names of the one object that the text must be. JSON.parse decides what is
  * JSON; the visitor sees what JSON.parse hides: members written twice, and how numbers are written.
  */
-function readMembers(text: string, names: readonly string[]): Member[] {
+function readMembers(
+  text: string,
+  names: readonly string[],
+  optional: string | null = null,
+): (Member | undefined)[] {
   let root: unknown;
   try {
     root = JSON.parse(text);
@@ -129,7 +151,7 @@ function readMembers(text: string, names: readonly string[]): Member[] {
   }
   return names.map((member) => {
     const value = found.get(member);
-    if (!value) throw malformed(`Expected the member ${member}`, text);
+    if (!value && member !== optional) throw malformed(`Expected the member ${member}`, text);
     return value;
   });
 }
@@ -160,9 +182,12 @@ export function formatQueryJson(q: Query): string {
   return `{"queryId":${q.queryId},"itemId":${JSON.stringify(q.itemId)}}`;
 }
 
-/** `{"transaction":{...},"success":true}` */
+/** `{"transaction":{...},"success":true}`, and `"duplicate":true` for a repetition. */
 export function formatTransactionResultJson(r: TransactionResult): string {
-  return `{"transaction":${formatTransactionJson(r.transaction)},"success":${r.success}}`;
+  const duplicate = r.duplicate ? ',"duplicate":true' : "";
+  return `{"transaction":${
+    formatTransactionJson(r.transaction)
+  },"success":${r.success}${duplicate}}`;
 }
 
 /** `{"queryId":1,"itemInfo":{"itemId":"item_1","quantity":5}}`, or `"itemInfo":null`. */
@@ -191,13 +216,15 @@ function parseExact(text: string): unknown {
 
 /** Reads what formatTransactionResultJson wrote. */
 export function parseTransactionResultJson(text: string): TransactionResult {
-  const { transaction: t, success } = parseExact(text) as {
+  const { transaction: t, success, duplicate } = parseExact(text) as {
     transaction: { transactionId: bigint; ts: bigint; itemId: string; quantity: bigint };
     success: boolean;
+    duplicate?: boolean;
   };
   return {
     transaction: { ...t, ts: Number(t.ts), quantity: Number(t.quantity) },
     success,
+    ...(duplicate === undefined ? {} : { duplicate }),
   };
 }
 

@@ -30,6 +30,8 @@ export interface TransactionResult {
   readonly transaction: ItemTransaction;
   /** False when the stock would have become negative (or larger than 2^63-1). */
   readonly success: boolean;
+  /** It repeats one that was executed before, whose outcome this is. Absent: it is the first. */
+  readonly duplicate?: boolean;
 }
 
 /** The answer to a query. */

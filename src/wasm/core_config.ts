@@ -10,6 +10,8 @@ const DEFAULTS = {
   memoryPagesMax: 65_535,
 } as const;
 
+const SECRET_BYTES = 16;
+
 /** Writes the options to the core's configuration area. */
 export function writeConfig(v: DataView, at: number, options: CoreOptions): void {
   const o = { ...DEFAULTS, ...options };
@@ -25,6 +27,7 @@ export function writeConfig(v: DataView, at: number, options: CoreOptions): void
     [c.CONFIG_EVENT_TIME, o.eventTime ? 1 : 0],
     [c.CONFIG_COPY_PAGES_MAX, o.copyPagesMax],
     [c.CONFIG_MEMORY_PAGES_MAX, o.memoryPagesMax],
+    [c.CONFIG_FOLD_VERSION, o.foldVersion ?? c.FOLD_VERSION],
     [c.CONFIG_REMEMBERED_MAX, o.remember?.max ?? 0],
   ];
   for (const [field, value] of u32) v.setUint32(at + field, value, true);
@@ -37,7 +40,10 @@ export function writeConfig(v: DataView, at: number, options: CoreOptions): void
   ];
   for (const [field, value] of i64) v.setBigInt64(at + field, BigInt(value), true);
   v.setFloat64(at + c.CONFIG_ALERT_RATE_MIN, o.alertRateMin, true);
-  o.remember?.secret.subarray(0, 16).forEach((byte, i) => {
-    v.setUint8(at + c.CONFIG_LOG_SECRET + i, byte);
-  });
+  if (!o.remember) return;
+  const { secret } = o.remember;
+  if (secret?.length !== SECRET_BYTES) {
+    throw new RangeError(`A log's secret has ${SECRET_BYTES} bytes, not ${secret?.length}`);
+  }
+  secret.forEach((byte, i) => v.setUint8(at + c.CONFIG_LOG_SECRET + i, byte));
 }

@@ -25,5 +25,6 @@ export function readInfo(view: DataView, at: number): CoreInfo {
     duplicates: read(c.INFO_DUPLICATES),
     rememberedSince: view.getBigInt64(at + c.INFO_REMEMBERED_SINCE, true),
     rememberedClock: view.getBigInt64(at + c.INFO_REMEMBERED_CLOCK, true),
+    impossibleTimestamps: read(c.INFO_IMPOSSIBLE_TIMESTAMPS),
   };
 }

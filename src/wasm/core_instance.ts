@@ -19,6 +19,7 @@ import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts
 
 export {
   Code,
+  DATE_MAX,
   FOLD_VERSION,
   Format,
   Partitioner,
@@ -151,6 +152,15 @@ export class Core {
   /** Folds on until the batch is Done or something is to be done first; below zero, see Code. */
   run(): c.Code {
     return this.#core.run();
+  }
+
+  /**
+   * Folds as the newest version from the position on; what was folded before keeps its effect.
+   *
+   * @throws {CoreError} while windows are due, or a checkpoint is cut
+   */
+  raise(): void {
+    this.#check(this.#core.raise(), "Cannot raise the version of the fold");
   }
 
   /** CRC32C of bytes, computed by the core. Uses the input area. */
@@ -408,11 +418,16 @@ export class Core {
     return i;
   }
 
-  /** Bytes of items and open windows; cheaper than info. */
+  /** Bytes of items, open windows and remembered transactions; cheaper than info. */
   get stateBytes(): number {
     this.#core.refreshInfo();
     const at = this.#address(Area.Info);
-    const fields = [c.INFO_TABLE_BYTES, c.INFO_WINDOW_BYTES, c.INFO_KEY_BYTES];
+    const fields = [
+      c.INFO_TABLE_BYTES,
+      c.INFO_WINDOW_BYTES,
+      c.INFO_KEY_BYTES,
+      c.INFO_REMEMBERED_BYTES,
+    ];
     return fields.reduce((sum, f) => sum + Number(this.#view.getBigUint64(at + f, true)), 0);
   }
 

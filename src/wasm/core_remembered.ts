@@ -14,6 +14,8 @@ export interface EncodedPiece {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+const RESTORING = "Cannot restore what is remembered";
+
 /** The remembered transactions of a core, in and out of checkpoints. */
 export class RememberedTransactions {
   /**
@@ -25,6 +27,11 @@ export class RememberedTransactions {
     readonly segmentBytes: (length: number) => Uint8Array<ArrayBuffer>,
     readonly check: (code: Code, what: string) => void,
   ) {}
+
+  /** Forgets the oldest ones beyond a number. */
+  limit(most: number): void {
+    this.core.limitRemembered(most);
+  }
 
   /** Encodes the header, as of the cut. */
   encode(): EncodedRemembered {
@@ -49,23 +56,31 @@ export class RememberedTransactions {
   }
 
   /**
-   * Restores into a new instance, piece by piece, then its index in slices of a few milliseconds.
+   * Begins to restore into a new instance: the pieces follow, from the first one that is remembered on, in their order,
+   * and then the index.
    *
-   * @param pieces from the first one that is remembered on, in their order
    * @throws {CoreError} when the bytes do not follow the format, or more is remembered than may be
    */
-  *restoreInSlices(header: Uint8Array, pieces: Iterable<Uint8Array>): Generator<void> {
-    const what = "Cannot restore what is remembered";
+  restore(header: Uint8Array): void {
     this.#put(header);
-    this.check(this.core.restoreRemembered(header.length), what);
-    for (const piece of pieces) {
-      this.#put(piece);
-      this.check(this.core.restoreRememberedPiece(piece.length), what);
-      yield;
-    }
+    this.check(this.core.restoreRemembered(header.length), RESTORING);
+  }
+
+  /** @throws {CoreError} when the bytes do not follow the format */
+  restorePiece(bytes: Uint8Array): void {
+    this.#put(bytes);
+    this.check(this.core.restoreRememberedPiece(bytes.length), RESTORING);
+  }
+
+  /**
+   * Builds the index of what was restored, in slices of a few milliseconds.
+   *
+   * @throws {CoreError} when pieces are missing
+   */
+  *restoreIndex(): Generator<void> {
     while (true) {
       const code = this.core.endRememberedRestore();
-      this.check(code, what);
+      this.check(code, RESTORING);
       if (code === Code.Done) return;
       yield;
     }

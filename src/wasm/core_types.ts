@@ -20,6 +20,8 @@ export interface CoreOptions {
   readonly alertTotalMin: number;
   /** ... and a larger share of failed ones than this. */
   readonly alertRateMin: number;
+  /** As which version it folds; the newest by default. */
+  readonly foldVersion?: number | undefined;
   /** Repetitions of a transaction are executed once; not at all by default. */
   readonly remember?: RememberOptions | undefined;
   /** First size of the input area in bytes; it grows with the batches. */
@@ -44,8 +46,8 @@ export interface RememberOptions {
   readonly windowMs: number;
   /** At the most; the oldest ones are forgotten first. */
   readonly max: number;
-  /** 16 bytes that belong to the log: cores that fold it have the same. */
-  readonly secret: Uint8Array;
+  /** 16 bytes that belong to the log: cores that fold it have the same. Null: not known yet; no core is built then. */
+  readonly secret: Uint8Array | null;
 }
 
 /** How a batch is folded. */
@@ -126,6 +128,8 @@ export interface CoreInfo {
   readonly rememberedSince: bigint;
   /** The log's clock, ms; NO_TIME = none. */
   readonly rememberedClock: bigint;
+  /** Record timestamps that are not those of dates since the core was made, replays left out. */
+  readonly impossibleTimestamps: number;
 }
 
 /** What the compiled core exports; wasm/core.ts documents it. */
@@ -137,6 +141,7 @@ export interface Exports {
   crc(offset: number, length: number): number;
   begin(length: number, until: bigint, flags: number): c.Code;
   run(): c.Code;
+  raise(): c.Code;
   setProducer(id: bigint, epoch: number, sequence: number): void;
   seal(): void;
   resultBatches(): number;
@@ -159,6 +164,7 @@ export interface Exports {
   reserveSegmentBytes(bytes: number): c.Code;
   restoreSegment(segment: number, length: number): c.Code;
   restoreSome(): c.Code;
+  limitRemembered(most: number): void;
   firstRememberedPiece(): bigint;
   encodeRemembered(): number;
   encodeRememberedPiece(): c.Code;

@@ -19,6 +19,7 @@ export type {
   OutputBatch,
   RememberOptions,
 } from "./core_types.ts";
+export type { EncodedPiece, EncodedRemembered } from "./core_remembered.ts";
 export * from "./state_scalars.ts";
 export { CORE_HASH } from "./core_hash.ts";
 export * from "./generator_instance.ts";

@@ -21,7 +21,7 @@ const OPTIONS = {
   alertTotalMin: 0,
   alertRateMin: 0,
 };
-const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "" };
+const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "", secret: null };
 const CLAIMED: ClaimedPartition = { partition: 0, committed: COMMITTED, logStart: 0, logEnd: 0 };
 const RECOVERY = { items: 0, restored: 0, replayed: 0, durationMs: 0 };
 
@@ -45,14 +45,13 @@ async function held(kv: Deno.Kv) {
     intervalMs: 0,
     timeoutMs: 1,
     recordsMax: 1,
-    parameters,
     logId: "",
     topicId: null,
     tracing: null,
   };
   return {
     processor,
-    checkpointer: new Checkpointer(processor, chain, { ...options, clock }, null),
+    checkpointer: new Checkpointer(processor, chain, { ...options, clock }, parameters, null),
   };
 }
 

@@ -7,7 +7,13 @@ import { facts as checkpointFacts } from "../state/state_fixture.ts";
 const { parameters, logId } = checkpointFacts(0);
 const CLAIMED: ClaimedPartition = {
   partition: 0,
-  committed: { offset: 100, watermark: 0n, start: 0, parameters: foldParametersHash(parameters) },
+  committed: {
+    offset: 100,
+    watermark: 0n,
+    start: 0,
+    parameters: foldParametersHash(parameters),
+    secret: null,
+  },
   logStart: 0,
   logEnd: 200,
 };
@@ -90,4 +96,38 @@ Deno.test("a plan without checkpoints begins at the start, if that leads to the 
     FACTS,
   );
   assert(start.kind === "none" && start.reason.includes("did not begin in this log"));
+});
+
+Deno.test("a plan takes a checkpoint of the version of the fold before, wherever it stands", () => {
+  const facts = { ...FACTS, parameters: { ...parameters, foldVersion: 2 } };
+  assertEquals(planned(CLAIMED, [at(2, 60), at(1, 20)], facts), {
+    shown: [2, 1],
+    start: "offset",
+    unusable: [],
+    isBehind: false,
+  });
+  // From the log's start it is folded as that version did.
+  const { start } = planRecovery(CLAIMED, [], facts);
+  assert(start.kind === "offset" && start.parameters.foldVersion === 1);
+  // With another change beside it a person decides.
+  const more = { ...parameters, foldVersion: 2, rememberMs: 1000, rememberedMax: 5 };
+  assertEquals(planned(CLAIMED, [at(2, 60)], { ...FACTS, parameters: more }).shown, ["stop"]);
+  assertEquals(planRecovery(CLAIMED, [], { ...FACTS, parameters: more }).start.kind, "none");
+  assertEquals(planned(CLAIMED, [at(2, 100)], { ...FACTS, parameters: more }).shown, [2]);
+});
+
+Deno.test("a plan takes a checkpoint only for what was committed under its own fold parameters", () => {
+  const newer = { ...parameters, foldVersion: 2 };
+  const facts = { ...FACTS, parameters: newer };
+  const committed = { ...CLAIMED.committed, parameters: foldParametersHash(newer) };
+  const listed = [at(2, 80, { parameters: newer }), at(1, 60)];
+  // They were changed somewhere between the older one and the claim.
+  const { shown, unusable } = planned({ ...CLAIMED, committed }, listed, facts);
+  assertEquals([shown, unusable], [[2], [1]]);
+  // And here behind the claim: whoever published the newer one was overtaken before it committed anything.
+  const { shown: overtaken, unusable: left } = planned(CLAIMED, listed, facts);
+  assertEquals([overtaken, left], [[1], [2]]);
+  // Exactly at the claim nothing is folded under the parameters of either.
+  const there = [at(2, 100, { parameters: newer }), at(1, 100)];
+  assertEquals(planned(CLAIMED, there, facts).shown, [2, 1]);
 });

@@ -86,6 +86,7 @@ export class World {
       "transaction.num.min": "0",
       "transaction.failure.rate.min": "0",
       "window.idle.timeout.ms": "86400000",
+      "idempotency.window.ms": "0",
       ...flags,
     });
   }
@@ -200,6 +201,7 @@ export class World {
 
   modelOptions(partition: number) {
     const params = Parameters.of(this.flags);
+    const windowMs = params.get("idempotency.window.ms");
     return {
       format: formatOf(params),
       partitioner: Partitioner.Murmur2,
@@ -213,6 +215,11 @@ export class World {
       maxAheadMs: params.get("event.time.max.ahead.ms"),
       alertTotalMin: params.get("transaction.num.min"),
       alertRateMin: params.get("transaction.failure.rate.min"),
+      remember: windowMs === 0 || windowMs === "auto" ? undefined : {
+        windowMs,
+        max: params.get("idempotency.transactions.max"),
+        secret: null,
+      },
     };
   }
 

@@ -126,6 +126,7 @@ Deno.test("claim answers what the last commit left", async () => {
     watermark: 77n,
     start: 0,
     parameters: "p",
+    secret: null,
   });
   assertEquals(again.partitions[1]!.committed.offset, 0);
   kv.close();

@@ -276,7 +276,9 @@ export function mutate(bytes: Uint8Array, at: number, byte: number, kind: number
 const timestamp = fc.oneof(
   { weight: 12, arbitrary: fc.integer({ min: -100_000, max: 150_000 }).map((d) => BASE_MS + d) },
   { weight: 2, arbitrary: fc.constant(-1) },
-  { weight: 1, arbitrary: fc.constantFrom(0, 2 ** 53 - 1, BASE_MS + 90_000_000) },
+  { weight: 1, arbitrary: fc.constantFrom(0, BASE_MS + 90_000_000) },
+  // The last one that a date can be, and impossible ones.
+  { weight: 1, arbitrary: fc.constantFrom(8.64e15, 8.64e15 + 1, 2 ** 53 - 1) },
 );
 
 export interface RawRecord {
@@ -293,7 +295,7 @@ export interface Case {
 
 export interface Step {
   readonly records: readonly RawRecord[];
-  readonly then: "nothing" | "idle" | "restore" | "checkpoint";
+  readonly then: "nothing" | "idle" | "restore" | "checkpoint" | "raise";
 }
 
 const windows = fc.constantFrom(
@@ -311,9 +313,11 @@ export const anyCase: fc.Arbitrary<Case> = fc.constantFrom(Format.Text, Format.J
       windows,
       fc.constantFrom(0, 30_000, 60_000, 300_000),
       fc.constantFrom(0, 1, 2, 3),
+      fc.constantFrom(1, 2, 2),
     ).map(
-      ([window, outOfOrderMs, partitioner]): ModelOptions => ({
+      ([window, outOfOrderMs, partitioner, foldVersion]): ModelOptions => ({
         format,
+        foldVersion,
         ...window,
         outOfOrderMs,
         partitioner,
@@ -334,7 +338,7 @@ export const anyCase: fc.Arbitrary<Case> = fc.constantFrom(Format.Text, Format.J
           }),
           { minLength: 1, maxLength: 24 },
         ),
-        then: fc.constantFrom("nothing", "nothing", "idle", "restore", "checkpoint"),
+        then: fc.constantFrom("nothing", "nothing", "idle", "restore", "checkpoint", "raise"),
       }) as fc.Arbitrary<Step>,
       { minLength: 1, maxLength: 4 },
     ),

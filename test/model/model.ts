@@ -17,6 +17,8 @@ import { RememberedModel, type RememberModelOptions } from "./remembered.ts";
 
 const INT64_MAX = 2n ** 63n - 1n;
 const UINT32_MAX = 2 ** 32 - 1;
+/** The last millisecond that a date can be. */
+const DATE_MAX = 8.64e15;
 
 /** The parameters that the fold depends on. */
 export interface ModelOptions {
@@ -30,8 +32,10 @@ export interface ModelOptions {
   readonly maxAheadMs: number;
   readonly alertTotalMin: number;
   readonly alertRateMin: number;
+  /** As which version it folds; the newest by default. */
+  readonly foldVersion?: number | undefined;
   /** Repetitions are executed once; not at all by default. */
-  readonly remember?: (RememberModelOptions & { readonly secret: Uint8Array }) | undefined;
+  readonly remember?: (RememberModelOptions & { readonly secret: Uint8Array | null }) | undefined;
 }
 
 export interface ModelRecord {
@@ -81,18 +85,22 @@ export class Model {
   late = 0;
   farAhead = 0;
   quantitySum = 0n;
+  /** As which version it folds. */
+  #version: number;
   /** Whether a transaction was ever late by an idle firing alone. */
   readonly #codec: Codec;
 
   constructor(readonly options: ModelOptions) {
     this.#codec = codecOf(options.format);
+    this.#version = options.foldVersion ?? 2;
     this.remembered = options.remember ? new RememberedModel(options.remember) : null;
   }
 
   /** Folds one record; returns what became of it. */
   fold(record: ModelRecord): Outcome {
     this.remembered?.move(record.timestamp);
-    const timestamp = record.timestamp < 0
+    const isNone = record.timestamp < 0 || (this.#version > 1 && record.timestamp > DATE_MAX);
+    const timestamp = isNone
       ? this.largestTimestamp ?? 0
       : Math.min(record.timestamp, Number.MAX_SAFE_INTEGER);
     this.largestTimestamp = Math.max(this.largestTimestamp ?? 0, timestamp);
@@ -104,6 +112,14 @@ export class Model {
     }
     if (this.options.windowMs > 0) this.fireUpTo(this.#logWatermark());
     return outcome;
+  }
+
+  /** From here on it is folded as the newest version does. */
+  raise(): void {
+    this.#version = 2;
+    if (this.largestTimestamp !== null) {
+      this.largestTimestamp = Math.min(this.largestTimestamp, DATE_MAX);
+    }
   }
 
   #execute(record: ModelRecord, timestamp: number): Outcome {

@@ -22,6 +22,8 @@ function add(id: number, itemId: string, quantity: number): ItemTransaction {
   return { transactionId: BigInt(id), ts: 0, itemId, quantity };
 }
 
+const ACCEPTED = { success: true, duplicate: false };
+
 Deno.test("a request that is cut keeps the order of its records, and each has its outcome", async () => {
   const world = await World.open();
   const life = await world.start();
@@ -43,7 +45,7 @@ Deno.test("a request that is cut keeps the order of its records, and each has it
     life.job.gateway!.execute(transactions),
     "it is executed",
   );
-  assertEquals(answers, expected);
+  assertEquals(answers, expected.map((success) => ({ success, duplicate: false })));
   const queries = Array.from({ length: 3 * PIECE_RECORDS }, (_, i) => ({
     queryId: BigInt(i),
     itemId: items[i % items.length]!,
@@ -72,7 +74,7 @@ Deno.test("a record that is posted beside a large request waits for a few of its
     while (!isOver) {
       const before = appended(life);
       const single = add(1_000_000 + meanwhile.length, "item_0", 0);
-      assertEquals(await gateway.execute([single]), [true]);
+      assertEquals(await gateway.execute([single]), [ACCEPTED]);
       if (!isOver) meanwhile.push((appended(life) - before - 1) / PIECE_RECORDS);
     }
   };
@@ -118,7 +120,7 @@ Deno.test("pieces of a large request are smaller while short ones are under way,
       { length: 5 * PIECE_RECORDS },
       (_, i) => add(from + i, `item_${i % 7}`, Math.floor(i / 7) % 2 === 0 ? 1 : -1),
     ));
-    assert(answers.every((answer) => answer === true));
+    assert(answers.every((answer) => !(answer instanceof Error) && answer.success));
   };
   await world.clock.run(executeLarge(0), "it is executed alone");
   assertEquals(pieces.splice(0), new Array(5).fill(PIECE_RECORDS));
@@ -126,7 +128,11 @@ Deno.test("pieces of a large request are smaller while short ones are under way,
   // Two single posters: one of them is always under way.
   let isOver = false;
   const postSingles = async (itemId: string) => {
-    while (!isOver) assertEquals(await gateway.execute([add(1_000_000, itemId, 0)]), [true]);
+    while (!isOver) {
+      assertEquals(await gateway.execute([add(1_000_000, itemId, 0)]), [
+        ACCEPTED,
+      ]);
+    }
   };
   const singles = ["a", "b"].map(postSingles);
   const cut = executeLarge(10_000).then(() => isOver = true);
@@ -159,7 +165,9 @@ Deno.test("behind an error nothing of a request is appended, and what was is ans
     );
     const executed = answers.indexOf(answers.find((answer) => answer instanceof Error)!);
     assert(executed >= 2 * PIECE_RECORDS, `${executed} executed`);
-    assert(answers.slice(0, executed).every((answer) => answer === true));
+    assert(
+      answers.slice(0, executed).every((answer) => !(answer instanceof Error) && answer.success),
+    );
     assert(answers.slice(executed).every((answer) => answer instanceof Error));
     assertStringIncludes((answers.at(-1) as Error).message, "An earlier record of the request");
     life.logKv.plan = () => null;

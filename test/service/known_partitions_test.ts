@@ -9,6 +9,10 @@ const FIGURES: PartitionFigures = {
   items: 9,
   accepted: 70,
   rejected: 20,
+  duplicates: 10,
+  impossibleTimestamps: 0,
+  remembered: null,
+  largestTimestamp: null,
   late: 5,
   farAhead: 3,
   invalid: [0, 1, 9],
@@ -41,6 +45,7 @@ Deno.test("counters of a partition never go back, its other figures are the pres
     items: 8,
     accepted: 60,
     rejected: 15,
+    duplicates: 7,
     late: 0,
     farAhead: 2,
     invalid: [0, 1, 4],
@@ -49,11 +54,12 @@ Deno.test("counters of a partition never go back, its other figures are the pres
     checkpointMs: null,
   };
   known.update([behind]);
-  const { accepted, rejected, late, farAhead, invalid, checkpointMs } = FIGURES;
+  const { accepted, rejected, duplicates, late, farAhead, invalid, checkpointMs } = FIGURES;
   assertEquals(known.all[0], {
     ...behind,
     accepted,
     rejected,
+    duplicates,
     late,
     farAhead,
     invalid,

@@ -203,3 +203,35 @@ Deno.test("planted: counts that disagree make the verdict broken, and a conditio
   life.kill();
   world.close();
 });
+
+Deno.test("a partition whose clock is more than a day ahead is a condition, and a metric", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  const DAY_MS = 86_400_000;
+  const send = async (id: number, timestamp: number) => {
+    const { itemId, record } = line(id, "item_1", 1, timestamp);
+    const partition = life.job.context.owners.partitionOf(itemId);
+    const offset = await life.log.append("transactions", partition, [record]);
+    await world.clock.until(
+      () => life.worker.partitions[partition]!.processor.position > offset,
+      "it is folded",
+    );
+    return partition;
+  };
+  const found = () => life.job.status().conditions.filter(({ what }) => what === "clock");
+  const partition = await send(1, world.clock.now() + DAY_MS - 1000);
+  assertEquals(found(), []);
+  await send(2, 9e15); // what no date can be moves nothing
+  assertEquals(found(), []);
+  assertEquals(life.job.status().totals.impossibleTimestamps, 1);
+  await send(3, world.clock.now() + 2 * DAY_MS);
+  const [condition] = found();
+  assertStringIncludes(condition!.reason, `partition ${partition}`);
+  assertEquals(condition!.blocks, "nothing");
+  assert(life.job.status().partitions[partition]!.clockAheadMs > DAY_MS);
+  // Time goes on.
+  await world.clock.advance(DAY_MS);
+  assertEquals(found(), []);
+  await world.stop(life);
+  world.close();
+});

@@ -126,7 +126,13 @@ export class Broker {
       );
     }
     for (let p = 0; p < topics[input]!; p++) {
-      this.committed.push({ offset: 0, watermark: NO_TIME, start: 0, parameters: "" });
+      this.committed.push({
+        offset: 0,
+        watermark: NO_TIME,
+        start: 0,
+        parameters: "",
+        secret: null,
+      });
       this.claims.push(null);
     }
   }

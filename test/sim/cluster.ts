@@ -1,9 +1,9 @@
 // Starts processes, and does to them what happens to processes: crashes, stops, rebalances, pauses.
 
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { chunksOf, decodeIndex, fromHex, toHex } from "../../src/state/segment_index.ts";
+import { fromHex, toHex } from "../../src/state/segment_index.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
-import { concat } from "../../src/state/checkpoint_store.ts";
+import { chunksOfParts, decodeParts, indexChunksOf } from "../../src/state/checkpoint_parts.ts";
 import { encodeKey, type KvFile } from "./kv_file.ts";
 import { JOB, type Machine, Member, TOPICS } from "./member.ts";
 import { CLUSTER_FAULTS, type ClusterFault, KAFKA_CLUSTER_FAULTS } from "./plan.ts";
@@ -337,9 +337,10 @@ function needs(file: KvFile, partition: number, bytes: Uint8Array, key: Deno.KvK
     const manifest = decodeManifest(bytes);
     const read = (hash: string) =>
       file.get(["chunk", JOB, partition, fromHex(hash)])!.value as Uint8Array;
-    const index = decodeIndex(concat(manifest.index.map(read)));
+    const index = indexChunksOf(manifest);
     const hash = toHex(key[3] as Uint8Array);
-    return manifest.index.includes(hash) || chunksOf(index).includes(hash);
+    return index.includes(hash) ||
+      chunksOfParts(decodeParts(manifest, index.map(read))).includes(hash);
   } catch {
     return false; // it is damaged already
   }

@@ -8,7 +8,8 @@ import type { Partition } from "../../src/engine/partition.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import type { Commit } from "../../src/log/mod.ts";
 import { CheckpointDraft } from "../../src/state/checkpoint_draft.ts";
-import { CheckpointStore, concat } from "../../src/state/checkpoint_store.ts";
+import { concat } from "../../src/state/checkpoint_parts.ts";
+import { CheckpointStore } from "../../src/state/checkpoint_store.ts";
 import { DamagedCheckpointError, type Manifest } from "../../src/state/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import type { SimKvOptions } from "./sim_kv.ts";
@@ -48,7 +49,7 @@ async function* unverifiedSegments(
   this: CheckpointStore,
   manifest: Manifest,
 ): AsyncGenerator<{ segment: number; bytes: Uint8Array }> {
-  for (const [segment, { chunks }] of await this.index(manifest)) {
+  for (const [segment, { chunks }] of (await this.parts(manifest)).segments) {
     const parts: Uint8Array[] = [];
     for (const hash of chunks) {
       const { value } = await this.kv.get<Uint8Array>(this.chunkKey(manifest.partition, hash));

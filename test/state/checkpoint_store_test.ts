@@ -5,7 +5,7 @@ import { toKv } from "../../src/kv/mod.ts";
 import { fromHex } from "../../src/state/segment_index.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 import { casesOfTest } from "../../tools/kit/random.ts";
-import { facts, load, noise, openStore, publish } from "./state_fixture.ts";
+import { facts, load, loadPieces, noise, openStore, publish } from "./state_fixture.ts";
 
 const memory = () => Deno.openKv(":memory:");
 
@@ -79,7 +79,9 @@ Deno.test("load falls back when a chunk is damaged or missing", async () => {
   const { store, chain } = await open(new FaultKv(kv));
   const older = await publish(chain, 1, { 0: noise(1, 200_000), 1: "kept" });
   const newer = await publish(chain, 2, { 0: noise(2, 200_000) });
-  const olderChunks = new Set([...(await store.index(older)).values()].flatMap((e) => e.chunks));
+  const olderChunks = new Set(
+    [...(await store.parts(older)).segments.values()].flatMap((e) => e.chunks),
+  );
   let tried = 0;
   const entries = [
     ...await Array.fromAsync(kv.list<Uint8Array>({ prefix: ["chunk"] })),
@@ -127,13 +129,13 @@ Deno.test("a manifest of another format is told, not used", async () => {
   await publish(chain, 1, { 0: "a" });
   const key = ["manifest", "job", 0, 1];
   const { value } = await kv.get<Uint8Array>(key);
-  const json = new TextDecoder().decode(value!.subarray(32)).replace('"format":1', '"format":9');
+  const json = new TextDecoder().decode(value!.subarray(32)).replace('"format":2', '"format":9');
   const body = encodeUtf8(json);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", body));
   await kv.set(key, Uint8Array.from([...digest, ...body]));
   const [listed] = await store.list(0);
   assertEquals(listed!.manifest, null);
-  assertEquals(listed!.damage, "The manifest is of format 9; this program reads format 1");
+  assertEquals(listed!.damage, "The manifest is of format 9; this program reads formats 1 to 2");
   kv.close();
 });
 
@@ -167,7 +169,7 @@ Deno.test("the retained checkpoints stay whole, and nothing else stays", async (
   const needed = new Set<string>();
   for (const { manifest } of await store.list(0)) {
     for (const hash of manifest!.index) needed.add(hash);
-    for (const entry of (await store.index(manifest!)).values()) {
+    for (const entry of (await store.parts(manifest!)).segments.values()) {
       entry.chunks.forEach((h) => needed.add(h));
     }
   }
@@ -290,5 +292,43 @@ Deno.test("chain is not opened when the checkpoint that the core came from canno
     Error,
     "Checkpoint 1 of partition 0 is gone",
   );
+  kv.close();
+});
+
+Deno.test("remembered transactions: full pieces are written once, and go when they are forgotten", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  // More than one chunk of their index.
+  const pieces = Object.fromEntries(Array.from({ length: 700 }, (_, i) => [i, noise(i, 100)]));
+  const first = await publish(chain, 1, { 0: "a" }, pieces);
+  assertEquals(first.remembered!.index.length, 2);
+  const later = async (position: number, firstPiece: bigint, own: Record<number, Uint8Array>) => {
+    chain.begin();
+    chain.remember({ header: Uint8Array.of(0, 1, 1, position), firstPiece });
+    for (const [i, bytes] of Object.entries(own)) chain.addPiece(Number(i), bytes);
+    return await chain.publish({ ...facts(position), secret: first.remembered!.secret });
+  };
+  const second = await later(2, 0n, { 699: noise(1699, 100), 700: noise(700, 100) });
+  // Two pieces, the last chunk of their index, and the index of segments, which is as it was.
+  const index = 8 + 72 * (701 - 512);
+  assert(second.newBytes < index + 2 * 200, `${second.newBytes}`);
+  assertEquals(second.remembered!.index[0], first.remembered!.index[0]);
+  const third = await later(3, 600n, {});
+  const found = await loadPieces(store, third);
+  assertEquals(found.length, 101);
+  assertEquals([found[0], found[99], found[100]], [
+    noise(600, 100),
+    noise(1699, 100),
+    noise(700, 100),
+  ]);
+  // A chain that is opened anew goes on with them.
+  const owner = await store.takeOver(0);
+  const again = await CheckpointChain.open(store, owner, 1, third);
+  again.begin();
+  again.remember({ header: Uint8Array.of(0, 1, 1, 4), firstPiece: 650n });
+  await again.publish({ ...facts(4), secret: first.remembered!.secret });
+  await again.sweep();
+  const chunks = await Array.fromAsync(kv.list({ prefix: ["chunk"] }));
+  assertEquals(chunks.length, 51 + 1 + 2); // pieces, their index, and segment 0 with its index
   kv.close();
 });

@@ -7,16 +7,19 @@
 import {
   CheckpointChain,
   type CheckpointStore,
+  chunksOfParts,
   DamagedCheckpointError,
   exportCheckpoints,
+  indexChunksOf,
   type Manifest,
   readExported,
 } from "../../src/state/mod.ts";
-import { concat, intactChunk } from "../../src/state/checkpoint_store.ts";
+import { concat } from "../../src/state/checkpoint_parts.ts";
+import { intactChunk } from "../../src/state/checkpoint_store.ts";
 import { manifestAt } from "../../src/state/manifest.ts";
 import { toHex } from "../../src/state/segment_index.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
-import { load, noise, openStore, publish } from "./state_fixture.ts";
+import { load, loadPieces, noise, openStore, publish } from "./state_fixture.ts";
 
 /** How densely a part is damaged. */
 export interface Density {
@@ -103,22 +106,25 @@ async function twoCheckpoints(kv: Deno.Kv, segmentBytes: number) {
       0: noise(10 * partition + n, segmentBytes),
       3: noise(10 * partition + n + 5, 300),
     });
-    const older = await publish(chain, 5, { ...segments(1), 7: `kept by ${partition}` });
-    manifests.push([older, await publish(chain, 9, segments(2))]);
+    const piece = (n: number) => noise(10 * partition + n + 7, Math.min(segmentBytes, 20_000));
+    const rest = { 7: `kept by ${partition}` };
+    const older = await publish(chain, 5, { ...segments(1), ...rest }, {
+      0: piece(1),
+      1: piece(2),
+    });
+    manifests.push([older, await publish(chain, 9, segments(2), { 1: piece(3), 2: piece(4) })]);
   }
   return { store, manifests };
 }
 
 /** Everything that only the newest checkpoint of partition 0 consists of. */
 async function entriesOf(store: CheckpointStore, [older, newest]: Manifest[]): Promise<Entry[]> {
-  const shared = new Set(older!.index);
-  for (const { chunks } of (await store.index(older!)).values()) {
-    chunks.forEach((c) => shared.add(c));
-  }
+  const shared = new Set([...indexChunksOf(older!), ...chunksOfParts(await store.parts(older!))]);
   const keys: [string, Deno.KvKey][] = [["manifest", store.manifestKey(0, newest!.sequence)]];
   for (const hash of newest!.index) keys.push(["index", store.chunkKey(0, hash)]);
-  for (const { chunks } of (await store.index(newest!)).values()) {
-    for (const hash of chunks) if (!shared.has(hash)) keys.push(["chunk", store.chunkKey(0, hash)]);
+  for (const hash of newest!.remembered!.index) keys.push(["index", store.chunkKey(0, hash)]);
+  for (const hash of chunksOfParts(await store.parts(newest!))) {
+    if (!shared.has(hash)) keys.push(["chunk", store.chunkKey(0, hash)]);
   }
   const entries: Entry[] = [];
   for (const [region, key] of keys) {
@@ -134,7 +140,8 @@ async function readable(store: CheckpointStore): Promise<string> {
     if (!manifest) continue;
     try {
       const segments = await load(store, manifest);
-      good.push(`${sequence}: ${manifest.stateHash} ${segments.size}`);
+      const pieces = await loadPieces(store, manifest);
+      good.push(`${sequence}: ${manifest.stateHash} ${segments.size} ${pieces.length}`);
     } catch (error) {
       if (!(error instanceof DamagedCheckpointError)) throw error;
     }
@@ -184,8 +191,8 @@ export async function damageRun(density: Density): Promise<DamageVerdict> {
   const kv = await Deno.openKv(":memory:");
   const { store, manifests } = await twoCheckpoints(kv, 150_000);
   const [older, newest] = manifests[0]!;
-  const olderAlone = `${older!.sequence}: ${older!.stateHash} 3`;
-  const both = `${newest!.sequence}: ${newest!.stateHash} 3,${olderAlone}`;
+  const olderAlone = `${older!.sequence}: ${older!.stateHash} 3 2`;
+  const both = `${newest!.sequence}: ${newest!.stateHash} 3 3,${olderAlone}`;
   const fallsBack = async (region: string) =>
     count.add(region, await readable(store) === olderAlone);
   if (await readable(store) !== both) {

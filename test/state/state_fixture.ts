@@ -18,6 +18,8 @@ export const PARAMETERS: FoldParameters = {
   windowMs: 0,
   eventTime: false,
   outOfOrderMs: 0,
+  rememberMs: 0,
+  rememberedMax: 0,
   maxAheadMs: 0,
 };
 
@@ -45,6 +47,7 @@ export function facts(position: number): CheckpointFacts {
     scalars: scalars(position),
     lastBatch: { baseOffset: 0, crc: 7 },
     parameters: PARAMETERS,
+    secret: null,
     cutAt: 1,
   };
 }
@@ -78,13 +81,27 @@ export async function publish(
   chain: CheckpointChain,
   position: number,
   segments: Record<number, Uint8Array | string>,
+  pieces: Record<number, Uint8Array> | null = null,
 ): Promise<Manifest> {
   chain.begin();
+  if (pieces) {
+    chain.remember({ header: Uint8Array.of(0, 1, 1, position), firstPiece: 0n });
+    for (const [i, bytes] of Object.entries(pieces)) chain.addPiece(Number(i), bytes);
+  }
   for (const [i, bytes] of Object.entries(segments)) {
     chain.add(Number(i), typeof bytes === "string" ? encodeUtf8(bytes) : bytes);
     await chain.flush();
   }
-  return await chain.publish(facts(position));
+  const secret = pieces ? "00112233445566778899aabbccddeeff" : null;
+  return await chain.publish({ ...facts(position), secret });
+}
+
+/** All pieces of what a checkpoint remembers, in their order. */
+export async function loadPieces(
+  store: CheckpointStore,
+  manifest: Manifest,
+): Promise<Uint8Array[]> {
+  return (await Array.fromAsync(store.pieces(manifest))).flat();
 }
 
 /** All segments of a checkpoint, by number. */

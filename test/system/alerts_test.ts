@@ -242,9 +242,38 @@ Deno.test({ name: "alerts: records that are invalid", ignore }, async () => {
   assertEquals(await firing(await scrape({ records })), ["StockflowInvalidRecords"]);
 });
 
+/** Lines that none of another scrape has, of so many. */
+const fresh = (count: number) => (step: number) =>
+  Array.from({ length: count }, (_, i) => `${step * count + i}\t1000\titem_${i}\t1`);
+
+Deno.test({ name: "alerts: transactions that are repeated again and again", ignore }, async () => {
+  const flags = { "idempotency.window.ms": "3600000" };
+  // Each scrape brings the same ones.
+  assertEquals(await firing(await scrape({ flags })), ["StockflowManyDuplicates"]);
+  assertEquals(await firing(await scrape({ flags, records: fresh(20) })), []);
+});
+
+Deno.test({ name: "alerts: transactions under ids that others have", ignore }, async () => {
+  const flags = { "idempotency.window.ms": "3600000" };
+  const records = (step: number) => [
+    ...fresh(19)(step),
+    ...(step % 10 === 5 ? [`${19 * step}\t1000\titem_0\t2`] : []),
+  ];
+  assertEquals(await firing(await scrape({ flags, records })), ["StockflowIdConflicts"]);
+});
+
+Deno.test({ name: "alerts: more transactions than are remembered", ignore }, async () => {
+  const flags = {
+    "idempotency.window.ms": "3600000",
+    "idempotency.transactions.max": "1024",
+  };
+  const scraped = await scrape({ flags, records: fresh(300) });
+  assertEquals(await firing(scraped), ["StockflowShortMemoryOfTransactions"]);
+});
+
 Deno.test("alerts: every alert has a test", async () => {
   const tests = await Deno.readTextFile(new URL(import.meta.url));
   const alerts = [...(await Deno.readTextFile(RULES)).matchAll(/- alert: (\w+)/g)];
-  assert(alerts.length >= 13);
+  assert(alerts.length >= 16);
   assertEquals(alerts.map(([, name]) => name!).filter((name) => !tests.includes(`"${name}"`)), []);
 });

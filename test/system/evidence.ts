@@ -80,8 +80,14 @@ export async function newestCheckpoint(
   partition: number,
 ): Promise<{ options: CoreOptions; stateHash: string; offset: number }> {
   const [newest] = await store.list(partition);
-  const { parameters, stateHash, scalars } = newest!.manifest!;
-  const options = { ...coreOptionsOf(parameters), partition, alertTotalMin: 0, alertRateMin: 0 };
+  const { parameters, stateHash, scalars, remembered } = newest!.manifest!;
+  const secret = remembered ? Uint8Array.fromHex(remembered.secret) : null;
+  const options = {
+    ...coreOptionsOf(parameters, secret),
+    partition,
+    alertTotalMin: 0,
+    alertRateMin: 0,
+  };
   return { options, stateHash, offset: Number(scalars.position) };
 }
 

@@ -203,3 +203,25 @@ Deno.test("with known items alone, fold stops before the first record that would
     assertEquals(driver.checkpoint(), plain.checkpoint());
   }
 });
+
+Deno.test("a record timestamp that no date can have counts as none from version 2 of the fold on", () => {
+  const value = encodeUtf8("1\t1\titem_1\t1");
+  const times = [5000, 8.64e15 + 1, 2 ** 53 - 1, -1];
+  const timestampsOf = (foldVersion: number, replay = false) => {
+    const driver = new Driver({ ...PLAIN, foldVersion });
+    const batch = encodeBatch(times.map((timestamp) => ({ timestamp, key: null, value })));
+    assertEquals(driver.fold(batch, replay ? { replay, emit: false } : {}), Code.Done);
+    const { impossibleTimestamps } = driver.core.info;
+    const results = driver.results.map(({ timestamp }) => timestamp);
+    return { driver, results, impossibleTimestamps };
+  };
+  assertEquals(timestampsOf(1).results, [5000, 8.64e15 + 1, 2 ** 53 - 1, 2 ** 53 - 1]);
+  const { driver, results, impossibleTimestamps } = timestampsOf(2);
+  assertEquals([results, impossibleTimestamps], [[5000, 5000, 5000, 5000], 2]);
+  assertEquals(driver.core.state.largestTimestamp, 5000n);
+  assertEquals(timestampsOf(2, true).impossibleTimestamps, 0);
+  // What version 1 took for the largest one becomes one that a date can be.
+  const raised = timestampsOf(1).driver;
+  raised.core.raise();
+  assertEquals(raised.core.state.largestTimestamp, 8_640_000_000_000_000n);
+});

@@ -51,7 +51,8 @@ function foldBoth(driver: Driver, model: Model, records: readonly RawRecord[]): 
   assertEquals(driver.outcomes.slice(outcomes), expected.map(outcomeByte));
 }
 
-function runCase({ options, steps }: Case): void {
+function runCase({ options: first, steps }: Case): void {
+  let options = first;
   let driver = new Driver(options);
   const model = new Model(options);
   const chain = new Chain();
@@ -60,6 +61,10 @@ function runCase({ options, steps }: Case): void {
     if (step.then === "idle") {
       driver.idle();
       model.idle();
+    } else if (step.then === "raise") {
+      driver.core.raise();
+      model.raise();
+      options = { ...options, foldVersion: 2 };
     } else if (step.then === "checkpoint") {
       chain.add(driver, step.records.length % 3 !== 0);
     } else if (step.then === "restore") {

@@ -45,6 +45,16 @@ function checkpoint(driver: Driver, chain: Chain, published = true): Map<number,
   return driver.encodeAll(published);
 }
 
+function restoreRemembered(
+  { core: { remembered } }: Driver,
+  header: Uint8Array,
+  pieces: readonly Uint8Array[],
+): void {
+  remembered.restore(header);
+  for (const piece of pieces) remembered.restorePiece(piece);
+  for (const _slice of remembered.restoreIndex());
+}
+
 function restored(
   options: ModelOptions,
   segments: Map<number, Uint8Array>,
@@ -52,7 +62,7 @@ function restored(
   chain: Chain,
 ): Driver {
   const after = Driver.restore(options, segments, driver.core.state);
-  for (const _slice of after.core.remembered.restoreInSlices(chain.header, chain.inOrder()));
+  restoreRemembered(after, chain.header, chain.inOrder());
   for (const list of ["results", "summaries", "deadLetters"] as const) {
     (after[list] as unknown[]).push(...driver[list]);
   }
@@ -275,7 +285,7 @@ Deno.test("bytes that are not what is remembered are refused", () => {
   const { header } = chain;
   const pieces = chain.inOrder();
   const restore = (head: Uint8Array, some: Uint8Array[], others = options) => {
-    for (const _ of new Driver(others).core.remembered.restoreInSlices(head, some));
+    restoreRemembered(new Driver(others), head, some);
   };
   restore(header, pieces);
   for (let length = 0; length < header.length; length++) {

@@ -3,14 +3,15 @@ import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_met
 import { NO_TIME } from "../../../src/wasm/mod.ts";
 
 const POSITIONS = [
-  { offset: 7, start: 0, watermark: NO_TIME, parameters: "" },
+  { offset: 7, start: 0, watermark: NO_TIME, parameters: "", secret: null },
   {
     offset: 2 ** 52,
     start: 2 ** 51,
     watermark: 1_700_000_000_000n,
     parameters: "0123456789abcdef",
+    secret: "00112233445566778899aabbccddeeff",
   },
-  { offset: 7, start: null, watermark: -1n, parameters: "ff" },
+  { offset: 7, start: null, watermark: -1n, parameters: "ff", secret: null },
 ];
 
 const IDENTITIES = [
@@ -30,7 +31,7 @@ Deno.test("committed metadata survives a round trip", () => {
 
 Deno.test("committed metadata of the first form, which knows no identity of the log, is read", () => {
   assertEquals(decodeMetadata(9, "stockflow1 start=3 watermark=5 fold=ab"), {
-    position: { offset: 9, start: 3, watermark: 5n, parameters: "ab" },
+    position: { offset: 9, start: 3, watermark: 5n, parameters: "ab", secret: null },
     identity: { topicId: null, last: null },
   });
   assertEquals(decodeMetadata(9, "stockflow1 start=none watermark=none fold=none")?.position, {
@@ -38,6 +39,7 @@ Deno.test("committed metadata of the first form, which knows no identity of the 
     start: null,
     watermark: NO_TIME,
     parameters: "",
+    secret: null,
   });
 });
 

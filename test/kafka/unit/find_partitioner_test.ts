@@ -41,7 +41,8 @@ Deno.test("partitionerOf stops the job over items that nothing puts where they a
 });
 
 Deno.test("partitionerByHash knows a partitioner by the fold parameters that were committed", () => {
-  const hashOf = (name: string) => `hash of ${name}`;
-  assertEquals(partitionerByHash(new Set(["", "hash of consistent"]), hashOf), "consistent");
-  assertEquals(partitionerByHash(new Set([""]), hashOf), null);
+  const hashesOf = (name: string) => [`hash of ${name}`, `earlier hash of ${name}`];
+  assertEquals(partitionerByHash(new Set(["", "hash of consistent"]), hashesOf), "consistent");
+  assertEquals(partitionerByHash(new Set(["earlier hash of fnv1a"]), hashesOf), "fnv1a");
+  assertEquals(partitionerByHash(new Set([""]), hashesOf), null);
 });

@@ -7,11 +7,14 @@
 //   974dc06  segments of up to 128 bytes in one raw block of zstd
 //   21cebe2  manifests with the topic's id and stray records; the last whose index names no format of segments
 //   segment_format  the first whose index does
-// kafka_metadata.json: what encodeMetadata of src/kafka/committed_metadata.ts gave at the commits that it names.
+//   2e19b12  killed, with its newest checkpoint behind what it had committed; the last of version 1 of the fold
+// kafka_metadata.json: what encodeMetadata of src/kafka/committed_metadata.ts gave at the commits that it names
+// ("secrets": the first with the secret by which transactions are remembered).
 
 import { assert, assertEquals } from "@std/assert";
 import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_metadata.ts";
 import { toKv } from "../../../src/kv/mod.ts";
+import type { CommittedPosition } from "../../../src/log/mod.ts";
 import { JOB_NAME } from "../../../src/service/mod.ts";
 import { CheckpointStore, importCheckpoints, readExported } from "../../../src/state/mod.ts";
 import { decodeIndex } from "../../../src/state/segment_index.ts";
@@ -27,6 +30,7 @@ import savepoints from "./9475989.json" with { type: "json" };
 import rawBlocks from "./974dc06.json" with { type: "json" };
 import topicIds from "./21cebe2.json" with { type: "json" };
 import segmentFormat from "./segment_format.json" with { type: "json" };
+import killed from "./2e19b12.json" with { type: "json" };
 import metadata from "./kafka_metadata.json" with { type: "json" };
 
 const ALL = [first, exports1, savepoints, rawBlocks, topicIds, segmentFormat] as unknown as Kept[];
@@ -45,8 +49,10 @@ async function open(kept: Kept, files: Partial<KeptFiles>): Promise<World> {
 
 /** Partitions that began with a checkpoint, and folded nothing again that it holds. */
 async function restored({ job }: Life): Promise<number> {
-  const events = await job.store.history.list(2);
-  return events.filter(({ kind }) => kind === "restored").length;
+  // Each partition has at most one event of a checkpoint that begins, and one of its end, beside it.
+  const events = await job.store.history.list(6);
+  const now = job.context.clock.now();
+  return events.filter(({ kind, at }) => kind === "restored" && Math.abs(at - now) < 60_000).length;
 }
 
 function storeOf(kv: Deno.Kv, world: World): Promise<CheckpointStore> {
@@ -123,13 +129,84 @@ for (const kept of ALL.filter((kept) => kept.exported !== null)) {
   });
 }
 
+Deno.test("formats: a log of the earlier version of the fold goes on behind kill -9, and no earlier program opens it any more", async () => {
+  const kept = killed as unknown as Kept;
+  const world = await open(kept, kept.files);
+  const offsetOf = async (partition: number) =>
+    (await world.logKv.get<CommittedPosition>(["committed", "transactions", partition])).value!;
+  const before = await Promise.all([0, 1].map(offsetOf));
+  const life = await world.start(undefined, { name: JOB_NAME });
+  assertEquals(await restored(life), 2);
+  assertEquals(await stockOf(life, Object.keys(kept.files.stock)), kept.files.stock);
+  for (const partition of [0, 1]) {
+    const manifests = (await life.job.store.list(partition)).map(({ manifest }) => manifest!);
+    // What was committed was folded behind the one that was there; a checkpoint says where the newer version begins.
+    const committed = before[partition]!;
+    assertEquals(
+      manifests.map((
+        { parameters, scalars },
+      ) => [parameters.foldVersion, Number(scalars.position)]),
+      [[2, committed.offset], [1, Number(manifests[1]!.scalars.position)]],
+    );
+    assert(Number(manifests[1]!.scalars.position) < committed.offset);
+    assertEquals(manifests[0]!.scalars.watermark, committed.watermark);
+    // Nothing came that both versions do not fold alike: the log's start still leads there.
+    assertEquals(manifests[0]!.start, 0);
+    assertEquals((await offsetOf(partition)).parameters, committed.parameters);
+  }
+  assertEquals((await world.logKv.get<{ version: number }>(["log"])).value?.version, 2);
+  await feed(world, life, new Random(3), 60);
+  await drain(world, life);
+  for (const partition of [0, 1]) {
+    assert((await offsetOf(partition)).parameters !== before[partition]!.parameters);
+  }
+  life.kill();
+  const next = await world.start(undefined, { name: JOB_NAME });
+  await feed(world, next, new Random(4), 60);
+  await drain(world, next);
+  await world.stop(next);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
+Deno.test("formats: without the checkpoint where the newer version of the fold begins, no earlier one serves", async () => {
+  const kept = killed as unknown as Kept;
+  const world = await open(kept, kept.files);
+  const life = await world.start(undefined, { name: JOB_NAME });
+  await feed(world, life, new Random(3), 60);
+  await drain(world, life);
+  life.kill();
+  for (const partition of [0, 1]) {
+    const [newest] = await (await storeOf(world.stateKv, world)).list(partition);
+    await world.stateKv.delete(["manifest", JOB_NAME, partition, newest!.sequence]);
+  }
+  // Both versions fold this log alike, so that its start leads there.
+  const next = await world.start(undefined, { name: JOB_NAME });
+  assertEquals(next.worker.partitions.map(({ recovery }) => recovery!.restored), [0, 0]);
+  await feed(world, next, new Random(4), 60);
+  await drain(world, next);
+  next.kill();
+  // Where retention has taken its beginning, nothing does.
+  for (const partition of [0, 1]) {
+    for (const { sequence } of await (await storeOf(world.stateKv, world)).list(partition)) {
+      if (sequence > 1) await world.stateKv.delete(["manifest", JOB_NAME, partition, sequence]);
+    }
+    await world.logKv.set(["start", "transactions", partition], 1);
+  }
+  const last = await world.start(undefined, { name: JOB_NAME, wait: false });
+  await world.clock.until(() => last.job.failure !== null, "it stops");
+  const { message } = last.job.failure!;
+  assert(message.includes("was folded with other fold parameters"), message);
+  world.close();
+});
+
 Deno.test("formats: segments are written with their format, though the checkpoint before named none", async () => {
   const kept = topicIds as unknown as Kept;
   const world = await open(kept, kept.files);
   const life = await world.start(undefined, { name: JOB_NAME });
-  const formatsOf = async (partition: number) => {
-    const [newest] = await life.job.store.list(partition);
-    const chunks = await life.job.store.chunks(partition, newest!.manifest!.index);
+  const formatsOf = async (partition: number, back = 0) => {
+    const found = (await life.job.store.list(partition))[back];
+    const chunks = await life.job.store.chunks(partition, found!.manifest!.index);
     // The second byte of an entry, see segment_index.ts.
     const written = new Set<number>();
     for (const chunk of chunks) {
@@ -141,7 +218,8 @@ Deno.test("formats: segments are written with their format, though the checkpoin
     for (const { format } of decodeIndex(chunks[0]!).values()) assertEquals(format, 1);
     return written;
   };
-  assertEquals(await formatsOf(0), new Set([0]));
+  // Behind the one that says where the newer version of the fold begins.
+  assertEquals(await formatsOf(0, 1), new Set([0]));
   await feed(world, life, new Random(3), 5);
   await drain(world, life);
   await world.stop(life);
@@ -152,14 +230,18 @@ Deno.test("formats: segments are written with their format, though the checkpoin
 Deno.test("formats: metadata of committed offsets on Kafka is read as every version wrote it", () => {
   for (const { metadata: text, position, identity } of metadata) {
     const { watermark, ...rest } = position;
-    const expected = { ...rest, watermark: watermark === null ? NO_TIME : BigInt(watermark) };
+    const expected = {
+      secret: null,
+      ...rest,
+      watermark: watermark === null ? NO_TIME : BigInt(watermark),
+    };
     assertEquals(decodeMetadata(position.offset, text), { position: expected, identity });
   }
   // The newest are those that are written now.
-  const newest = metadata.filter(({ commit }) => commit === "21cebe2");
+  const newest = metadata.filter(({ commit }) => commit === "secrets");
   for (const { metadata: text, position } of newest) {
     const { position: read, identity } = decodeMetadata(position.offset, text)!;
     assertEquals(encodeMetadata(read, identity), text);
   }
-  assertEquals(newest.length, 9);
+  assertEquals(newest.length, 18);
 });

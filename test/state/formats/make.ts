@@ -4,11 +4,14 @@
 //   git worktree add --detach <checkout> <commit>
 //   deno run --allow-all --unstable-kv test/state/formats/make.ts <checkout> > test/state/formats/<commit>.json
 //
+// With --kill the service is killed behind its last answer, so that its newest checkpoint lies behind what it has
+// committed, and windows are open.
+//
 // formats_test.ts restores what was kept. A file of an earlier version is never made anew.
 
 import { type Kept, type KeptEntry, type KeptFiles, SAVEPOINT, toJson } from "./kept.ts";
 
-const PORT = 30_917;
+const PORT = 21_917;
 const BASE = `http://127.0.0.1:${PORT}`;
 /** All that decides the fold: defaults change. */
 const FLAGS = {
@@ -20,7 +23,7 @@ const FLAGS = {
   "watermark.out.of.orderness.ms": "10000",
   "transaction.num.min": "0",
   "transaction.failure.rate.min": "0",
-  "checkpoint.interval.millis": "1000",
+  "checkpoint.interval.millis": Deno.args[1] === "--kill" ? "0" : "1000",
 };
 const HOUR_MS = 3_600_000;
 const FROM = 1_700_000_000_000;
@@ -36,7 +39,8 @@ const ITEMS = [
   "x".repeat(9),
 ];
 
-const [checkout] = Deno.args;
+const [checkout, how] = Deno.args;
+const isKilled = how === "--kill";
 if (!checkout) throw new Error("Which checkout?");
 const folder = await Deno.makeTempDir({ prefix: "stockflow-formats-" });
 
@@ -131,9 +135,9 @@ async function live(
   const service = deno(programOf("src/cli/main.ts", "src/main.ts")!, ...args).spawn();
   await act();
   const last = await stock();
-  service.kill("SIGTERM");
+  service.kill(isKilled ? "SIGKILL" : "SIGTERM");
   const { code } = await service.status;
-  if (code !== 0) throw new Error(`It ended with ${code}`);
+  if (code !== 0 && !isKilled) throw new Error(`It ended with ${code}`);
   return { stock: last, log: await entriesOf(log), state: await entriesOf(state) };
 }
 
@@ -148,17 +152,26 @@ const files = await live(`${folder}/log.kv`, {}, async () => {
   await answer.text();
   if (answer.ok) savepointStock = await stock();
   await post(1);
+  // What is answered is committed a moment later.
+  if (isKilled) await new Promise((resolve) => setTimeout(resolve, 3000));
 });
 let exported: string | null = null;
 const tool = programOf("src/cli/state.ts", "src/state_tool.ts");
-if (tool) {
+if (tool && !isKilled) {
   const file = `${folder}/exported.state`;
   const { success } = await deno(tool, "export", file, `--state.kv=${folder}/state.kv`).output();
   if (success) exported = (await Deno.readFile(file)).toBase64();
 }
-const restored = savepointStock &&
+const restored = savepointStock && !isKilled &&
   await live(`${folder}/restored.kv`, { restore: SAVEPOINT }, () => post(2));
 const commit = git("rev-parse", "--short", "HEAD");
-const kept: Kept = { commit, flags: FLAGS, files, savepointStock, restored, exported };
+const kept: Kept = {
+  commit,
+  flags: FLAGS,
+  files,
+  savepointStock,
+  restored: restored || null,
+  exported,
+};
 await Deno.remove(folder, { recursive: true });
 console.log(JSON.stringify(kept));
