@@ -11,11 +11,10 @@ import type {
   ThreadedLog,
   TopicConsumer,
 } from "../log/mod.ts";
-import { LostError, PlainLog, StopError } from "../log/mod.ts";
+import { firstPosition, LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import type { Instance } from "../service/mod.ts";
 import type { Clock, PartitionerName } from "../types/mod.ts";
-import { NO_TIME } from "../wasm/mod.ts";
 import type { Ask } from "./active_watch.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { encodeMetadata, type LogIdentity, UNKNOWN_LOG } from "./committed_metadata.ts";
@@ -421,10 +420,6 @@ async function confirmedClaim(
 
 function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, p) => p);
-}
-
-function firstPosition(offset: number): CommittedPosition {
-  return { offset, start: offset, watermark: NO_TIME, parameters: "", secret: null };
 }
 
 function isEmpty(committed: CommittedEntries): boolean {

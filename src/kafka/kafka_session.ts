@@ -9,10 +9,15 @@ import type {
   ReadOptions,
   TopicOutput,
 } from "../log/mod.ts";
-import { DamagedBatchError, LostError, RefusedError, StopError } from "../log/mod.ts";
+import {
+  DamagedBatchError,
+  firstPosition,
+  LostError,
+  RefusedError,
+  StopError,
+} from "../log/mod.ts";
 import { assertThat, batchInfo, type Clock } from "../types/mod.ts";
 import { checkBatch, type InputTopic } from "./log_identity.ts";
-import { NO_TIME } from "../wasm/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { Producer } from "./batches.ts";
 import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
@@ -426,13 +431,7 @@ async function claimed(
           "have changed partitions; use another kafka.group.id with an empty file for the state",
       );
     }
-    const first = {
-      offset: logStart,
-      start: logStart,
-      watermark: NO_TIME,
-      parameters: "",
-      secret: null,
-    };
+    const first = firstPosition(logStart);
     const isGone = isQueries && committed !== undefined && committed.offset < logStart;
     if (isGone) {
       log.warn(

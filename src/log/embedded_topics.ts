@@ -2,10 +2,9 @@
 // have positions.
 
 import { type Chance, type Clock, randomId, type Tracing } from "../types/mod.ts";
-import { NO_TIME } from "../wasm/mod.ts";
 import type { Kv } from "../kv/kv.ts";
 import type { MarkedCommits } from "./group_commit.ts";
-import type { CommittedPosition, Restoration, RestoredFrom } from "./port.ts";
+import { firstPosition, type Restoration, type RestoredFrom } from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
 
 /** 2: with how long transactions are remembered. A log of version 1 becomes one of version 2 when it is opened. */
@@ -68,7 +67,7 @@ export async function readInputs(
     await commits.commit((atomic) => {
       for (const [p, { value: start }] of starts.entries()) {
         const offset = start ?? 0;
-        atomic.set(["committed", topic, p], { ...FIRST, offset, start: offset });
+        atomic.set(["committed", topic, p], firstPosition(offset));
       }
     });
   }
@@ -106,14 +105,6 @@ export async function upgradeLog(commits: MarkedCommits, identity: Identity): Pr
   return upgraded;
 }
 
-const FIRST: CommittedPosition = {
-  offset: 0,
-  watermark: NO_TIME,
-  start: 0,
-  parameters: "",
-  secret: null,
-};
-
 /** Adds a topic to a commit; an input has its positions from the beginning. */
 export function createTopic(
   atomic: Deno.AtomicOperation,
@@ -125,7 +116,7 @@ export function createTopic(
   if (!inputs.includes(topic)) return;
   for (let p = 0; p < partitions; p++) {
     const restored = topic === restore?.topic ? restore.restoration.positions[p] : undefined;
-    atomic.set(["committed", topic, p], restored ?? FIRST);
+    atomic.set(["committed", topic, p], restored ?? firstPosition(0));
     if (!restored) continue;
     // Offsets go on behind the savepoint's, so that its checkpoints are of this log's past.
     atomic.set(["start", topic, p], restored.offset).set(["end", topic, p], restored.offset);

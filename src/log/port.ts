@@ -2,6 +2,7 @@
 // null. What few logs can do besides is a capability of its own (capabilities.ts).
 
 import type { PartitionerName, TraceContext, TracedOffsets } from "../types/mod.ts";
+import { NO_TIME } from "../wasm/mod.ts";
 import type { ThreadedLog } from "./threaded_log.ts";
 
 /** Where the state of a partition stood at the last commit. */
@@ -16,6 +17,11 @@ export interface CommittedPosition {
   readonly parameters: string;
   /** By which transactions are remembered, 32 hexadecimal digits: it belongs to the log. Null = none is. */
   readonly secret: string | null;
+}
+
+/** Where a partition stands of which nothing was ever folded. */
+export function firstPosition(offset: number): CommittedPosition {
+  return { offset, watermark: NO_TIME, start: offset, parameters: "", secret: null };
 }
 
 /** A partition of the input as it was claimed. */

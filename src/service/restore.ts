@@ -1,7 +1,14 @@
 // Restoring: a new log begins with a savepoint of the store.
 
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, Log, LogSource, LogUser, RestoredFrom } from "../log/mod.ts";
+import {
+  type CommittedPosition,
+  firstPosition,
+  type Log,
+  type LogSource,
+  type LogUser,
+  type RestoredFrom,
+} from "../log/mod.ts";
 import {
   CheckpointStore,
   chunksOfParts,
@@ -14,7 +21,6 @@ import {
   type Savepoint,
   sha256,
 } from "../state/mod.ts";
-import { NO_TIME } from "../wasm/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { JOB_NAME } from "./job_names.ts";
 import { checkTopicId } from "../engine/recovery_plan.ts";
@@ -182,9 +188,7 @@ async function readWhole(
 
 /** Where a partition stands that begins with a checkpoint; null = it begins empty. */
 function committedAt(manifest: Manifest | null): CommittedPosition {
-  if (!manifest) {
-    return { offset: 0, watermark: NO_TIME, start: 0, parameters: "", secret: null };
-  }
+  if (!manifest) return firstPosition(0);
   return {
     offset: Number(manifest.scalars.position),
     watermark: manifest.scalars.watermark,

@@ -6,7 +6,6 @@ import { decodeUtf8, encodeUtf8, shorten } from "../types/mod.ts";
 import type { StateScalars } from "../wasm/mod.ts";
 import { type FoldParameters, withLaterParameters } from "./fold_parameters.ts";
 import { manifestSchema } from "./manifest_schema.ts";
-import type { PieceIndex } from "./piece_index.ts";
 
 /** 2: with what is remembered of transactions. All up to it are read. */
 export const MANIFEST_FORMAT = 2;
@@ -169,7 +168,8 @@ export function manifestAt([, job, partition, sequence]: Deno.KvKey, value: unkn
 /** What is remembered, as far as the state hash covers it. */
 export interface RememberedHashes {
   readonly header: string;
-  readonly pieces: PieceIndex;
+  /** By their numbers, in their order. */
+  readonly pieces: ReadonlyMap<number, { readonly hash: string }>;
 }
 
 /**

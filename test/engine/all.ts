@@ -18,6 +18,7 @@ import "./recovery_bound_test.ts";
 import "./recovery_plan_test.ts";
 import "./recovery_reads_test.ts";
 import "./recovery_test.ts";
+import "./remembered_test.ts";
 import "./remote_test.ts";
 import "./stale_claim_test.ts";
 import "./stray_records_test.ts";

@@ -7,5 +7,6 @@ import "./logs_test.ts";
 import "./manners_test.ts";
 import "./metrics_test.ts";
 import "./page_test.ts";
+import "./retries_test.ts";
 import "./savepoints_test.ts";
 import "./status_test.ts";

@@ -49,7 +49,9 @@ async function post(
 }
 
 Deno.test("over HTTP/2 a body that a reset cuts is not executed, whatever its form and the code of the reset", async () => {
-  const service = await startService({ flags: { "log.partitions": "1" } });
+  const service = await startService({
+    flags: { "log.partitions": "1", "idempotency.window.ms": "0" },
+  });
   const session = http2.connect(service.url);
   try {
     await waitReady(service);

@@ -40,9 +40,12 @@ async function post(service: Service, path: string, type: string, body: string) 
   return { status: response.status, text: await response.text() };
 }
 
+/** Transactions so far: each has an id of its own. */
+let added = 0;
+
 /** Adds a quantity to every item. */
 async function add(service: Service, quantity: number): Promise<void> {
-  const lines = ITEMS.map((item, i) => `${i}\t5\t${item}\t${quantity + i}`);
+  const lines = ITEMS.map((item, i) => `${++added}\t5\t${item}\t${quantity + i}`);
   const { status, text } = await post(service, "/transactions", "text/plain", lines.join("\n"));
   assertEquals(status, 200);
   assert(text.trimEnd().split("\n").every((line) => line.endsWith("\ttrue")), text);
