@@ -8,13 +8,13 @@
 //   deno task state export --savepoint=<name> <file>  that savepoint alone
 //   deno task state import <file>                   into a file without checkpoints
 //
-// --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind> whose checkpoints
-// (embedded), --generated those of generated transactions. All but import may run while a job uses the file.
+// --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind or name> whose checkpoints
+// (embedded; a job of one's own by its name), --generated those of generated transactions. All but import may run while a job uses the file.
 // --folder=<path> is where the user stands: deno task gives it.
 
 import { parseArgs } from "node:util";
 import { enterFolder, exitCodeOf } from "./arguments.ts";
-import { isJobKind, jobName } from "../jobs/mod.ts";
+import { isJobKind, jobName, ownJobName } from "../jobs/mod.ts";
 import { ParameterError, PARAMETERS } from "../parameters/mod.ts";
 import { VERSION } from "../service/mod.ts";
 import { loadCore, ProgressReporter } from "../engine/mod.ts";
@@ -24,6 +24,7 @@ import { KvFileError, openKvFile, openKvFileToRead } from "../kv/mod.ts";
 import {
   CheckpointStore,
   DamagedCheckpointError,
+  jobsIn,
   type ListedCheckpoint,
   type Manifest,
   pinnedBy,
@@ -48,17 +49,18 @@ async function openStore(
     readonly write: boolean;
   },
 ): Promise<CheckpointStore> {
-  if (!isJobKind(kind)) {
+  const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
+  const job = isJobKind(kind) ? jobName(kind, generated) : ownJobName(kind, generated);
+  // A name that nobody has is a wrong one; of a kind that has none it is said that there are none.
+  const others = isJobKind(kind) || write ? [] : await jobsIn(kv);
+  if (others.length > 0 && !others.includes(job)) {
+    kv.close();
     throw new ParameterError(
-      `--job must be ${PARAMETERS.job.allowed}, not ${JSON.stringify(kind)}`,
+      `--job must be ${PARAMETERS.job.allowed}, or a job that has checkpoints in ${path} ` +
+        `(${others.join(", ")}), not ${JSON.stringify(kind)}`,
     );
   }
-  const kv = write ? await openKvFile(path) : await openKvFileToRead(path);
-  return await CheckpointStore.open(kv, {
-    job: jobName(kind, generated),
-    clock: systemClock,
-    chance: systemChance,
-  });
+  return await CheckpointStore.open(kv, { job, clock: systemClock, chance: systemChance });
 }
 
 async function listAll(store: CheckpointStore): Promise<ListedCheckpoint[]> {

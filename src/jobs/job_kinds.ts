@@ -15,7 +15,12 @@ const NAMES: Readonly<Record<JobKind, string>> = {
  * generated transactions have a stock of their own.
  */
 export function jobName(kind: JobKind, generated: boolean): string {
-  return NAMES[kind] + (generated ? GENERATED_SUFFIX : "");
+  return ownJobName(NAMES[kind], generated);
+}
+
+/** The same of a job of one's own, by its jobName or the name of its class. */
+export function ownJobName(name: string, generated: boolean): string {
+  return name + (generated ? GENERATED_SUFFIX : "");
 }
 
 export function isJobKind(text: string): text is JobKind {

@@ -11,5 +11,5 @@ export {
   EmbeddedItemTransactionJob,
   embeddedTopics,
 } from "./embedded_item_transaction_job.ts";
-export { isJobKind, type JobKind, jobName } from "./job_kinds.ts";
+export { isJobKind, type JobKind, jobName, ownJobName } from "./job_kinds.ts";
 export { SocketItemTransactionJob } from "./socket_item_transaction_job.ts";

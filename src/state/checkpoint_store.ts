@@ -229,3 +229,10 @@ export function split(bytes: Uint8Array): Uint8Array[] {
   }
   return parts;
 }
+
+/** Names of the jobs that have checkpoints in a KV. */
+export async function jobsIn(kv: Kv): Promise<string[]> {
+  const names = new Set<string>();
+  for await (const [, name] of kv.listKeys({ prefix: ["manifest"] })) names.add(name as string);
+  return [...names].toSorted();
+}

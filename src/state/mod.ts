@@ -19,6 +19,7 @@ export {
 export {
   CheckpointStore,
   type CheckpointStoreOptions,
+  jobsIn,
   type ListedCheckpoint,
   type Owner,
 } from "./checkpoint_store.ts";

@@ -61,6 +61,17 @@ async function post({ url }: Shop, lines: string): Promise<string> {
     .text();
 }
 
+/** Runs the state tool on the data of a folder. */
+async function state(folder: string, ...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "-P=state", "src/cli/state.ts", `--folder=${folder}`, ...args],
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
 /** Waits until a file has a text, which a sink writes behind the commit. */
 async function untilNoted(folder: string, text: string): Promise<string> {
   for (let i = 0; i < 300; i++) {
@@ -105,6 +116,13 @@ Deno.test("a job of one's own runs from docs/jobs.md alone, outside of the repos
     );
     assertEquals([...places.values()], ["apple", "apple"]);
     assertEquals(await stop(shop, "SIGTERM"), 0);
+    // Its checkpoints are found by its name, as docs/jobs.md says.
+    const listed = await state(folder, "list", "--job=ShopJob");
+    assertEquals(listed.code, 0, listed.err);
+    assert(/^ *\d+ +\d+ /m.test(listed.out), listed.out);
+    const unknown = await state(folder, "list", "--job=ShopJop");
+    assertEquals(unknown.code, 2);
+    assertStringIncludes(unknown.err, '(ShopJob), not "ShopJop"');
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
