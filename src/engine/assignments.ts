@@ -13,7 +13,7 @@ export interface Move {
  * session at the latest.
  */
 export class Assignments {
-  /** Null = all of the topic, as long as nobody has claimed them. */
+  /** Null = all of the topic, or those that the log gives, as long as nobody has claimed them. */
   #wanted: Set<number> | null;
   /** Those that run. */
   readonly #running = new Set<number>();
@@ -28,8 +28,11 @@ export class Assignments {
   #isSettled = false;
   readonly #changes = new Waiters();
 
-  /** @param partitions at first; null = all */
-  constructor(partitions: readonly number[] | null) {
+  /**
+   * @param partitions at first; null = all
+   * @param areGiven the log says with each claim which partitions this worker has
+   */
+  constructor(partitions: readonly number[] | null, readonly areGiven = false) {
     this.#wanted = partitions && new Set(partitions);
   }
 
@@ -77,12 +80,14 @@ export class Assignments {
 
   /** A claim is on its way: what it asks for; undefined = all of the topic. */
   claiming(): readonly number[] | undefined {
+    if (this.areGiven) return undefined;
     for (const partition of this.#wanted ?? []) this.#moving.add(partition);
     return this.#wanted ? [...this.#wanted].toSorted((a, b) => a - b) : undefined;
   }
 
   /** A session has claimed partitions: whatever a session before has sent is fenced off. */
   begun(claimed: readonly number[]): void {
+    if (this.areGiven) this.#wanted = null;
     this.#wanted ??= new Set(claimed);
     this.#leftOut = new Set([...this.#moving].filter((p) => !claimed.includes(p)));
     this.#moving.clear();

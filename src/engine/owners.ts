@@ -1,4 +1,4 @@
-import type { Log } from "../log/mod.ts";
+import type { Log, Sharing } from "../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
 import { LostError, StandByError, UnavailableError } from "../log/mod.ts";
 
@@ -16,6 +16,8 @@ export interface OwnersOptions {
   readonly partitions: number;
   /** Whose transactions the owners fold. */
   readonly log: Pick<Log, "isAvailable" | "isClaimed" | "standsBy">;
+  /** How the log's partitions are shared with other processes; null = they are not. */
+  readonly sharing?: Pick<Sharing, "confirm"> | null;
   readonly clock: Clock;
 }
 
@@ -25,6 +27,8 @@ const LOG_LOOK_MS = 50;
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
   readonly #owners: (ItemOwner | null)[];
+  /** Owners in other processes, by partition. */
+  #elsewhere: ReadonlyMap<number, ItemOwner> = new Map();
   /** Partitions that nobody can claim now, by why. */
   readonly #offline = new Map<number, string>();
   #changed = Promise.withResolvers<void>();
@@ -46,6 +50,21 @@ export class Owners {
     this.#change();
   }
 
+  /** Other processes have these partitions from now on, and no others. */
+  setElsewhere(owners: ReadonlyMap<number, ItemOwner>): void {
+    this.#elsewhere = owners;
+    this.#change();
+  }
+
+  /** Whether another process has a partition. */
+  isElsewhere(partition: number): boolean {
+    return this.#elsewhere.has(partition);
+  }
+
+  #ownerOf(partition: number): ItemOwner | null {
+    return this.#elsewhere.get(partition) ?? this.#owners[partition] ?? null;
+  }
+
   #change(): void {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
@@ -53,8 +72,9 @@ export class Owners {
 
   /** Whether every partition that can be claimed has folded what there was when it was taken over. */
   get allReady(): boolean {
-    return this.options.log.isClaimed && this.#owners.some((owner) => owner?.isReady) &&
-      this.#owners.every((owner, partition) => owner?.isReady || this.#offline.has(partition));
+    const owners = this.#owners.map((_, partition) => this.#ownerOf(partition));
+    return this.options.log.isClaimed && owners.some((owner) => owner?.isReady) &&
+      owners.every((owner, partition) => owner?.isReady || this.#offline.has(partition));
   }
 
   partitionOf(itemId: string): number {
@@ -76,7 +96,7 @@ export class Owners {
   /**
    * The stock of each item; null = never seen. Waits for owners that are not ready (null never means "not
    * ready"), and as long as the log does not answer, or is not claimed again: another process may be the
-   * owner meanwhile.
+   * owner meanwhile. Where partitions are shared, each owner makes sure that it still is one.
    *
    * @param waits whether a partition that is offline is waited for, too
    * @throws {StandByError} at once when another process is the owner
@@ -88,6 +108,7 @@ export class Owners {
     signal: AbortSignal,
     waits = true,
   ): Promise<(bigint | null)[]> {
+    if (this.options.sharing) return await this.#stocks(itemIds, signal, waits);
     while (true) {
       if (this.#areCurrent) {
         const stocks = await this.#stocks(itemIds, signal, waits);
@@ -109,10 +130,55 @@ export class Owners {
     const ids = itemIds.map((id) => encodeUtf8(id));
     const byPartition = Map.groupBy(ids.keys(), (i) => this.partitionOfBytes(ids[i]!));
     await Promise.all([...byPartition].map(async ([partition, indexes]) => {
-      const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal, waits);
+      const asked = indexes.map((i) => ids[i]!);
+      const found = await this.#ask(partition, asked, signal, { waits, isHere: false });
       indexes.forEach((i, k) => stocks[i] = found[k]!);
     }));
     return stocks;
+  }
+
+  /**
+   * The stocks of items of a partition that this process has, for another process.
+   *
+   * @throws {UnavailableError} when it does not have the partition, or nobody can claim it
+   * @throws {LostError} when the signal is aborted meanwhile
+   */
+  async lookUpHere(
+    partition: number,
+    ids: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<(bigint | null)[]> {
+    return await this.#ask(partition, ids, signal, { waits: false, isHere: true });
+  }
+
+  /**
+   * What an owner answers; null when it is no owner any more. An owner in this process is asked once it is confirmed that
+   * it still is one; one in another process makes sure of that itself.
+   */
+  async #askOwner(
+    partition: number,
+    owner: ItemOwner,
+    ids: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<(bigint | null)[] | null> {
+    const { sharing, clock } = this.options;
+    const isHere = !this.isElsewhere(partition);
+    if (sharing && isHere && !await sharing.confirm(partition, signal)) {
+      await clock.sleep(LOG_LOOK_MS, signal);
+      return null;
+    }
+    if (this.#ownerOf(partition) !== owner) return null;
+    try {
+      // Another process may wait for something itself: a rebalance must not wait for that.
+      return isHere ? await owner.lookUp(ids) : await unlessAborted(owner.lookUp(ids), signal);
+    } catch (error) {
+      if (!(error instanceof LostError) || isHere && this.#ownerOf(partition) === owner) {
+        throw error;
+      }
+      // A process that is gone, or knows another generation, until the group has one that both know.
+      if (!isHere) await clock.sleep(LOG_LOOK_MS, signal);
+      return null;
+    }
   }
 
   /** Asks the owner of a partition; if it is gone before it answers, the next one. */
@@ -120,21 +186,22 @@ export class Owners {
     partition: number,
     ids: readonly Uint8Array[],
     signal: AbortSignal,
-    waits: boolean,
+    { waits, isHere }: { readonly waits: boolean; readonly isHere: boolean },
   ): Promise<(bigint | null)[]> {
     while (true) {
+      if (isHere && this.isElsewhere(partition)) {
+        throw new UnavailableError(`Another process has partition ${partition}`);
+      }
       const offline = waits ? undefined : this.#offline.get(partition);
       if (offline !== undefined) {
         throw new UnavailableError(`The item cannot be looked up now: ${offline}`);
       }
-      const owner = this.#owners[partition] ?? null;
+      const owner = this.#ownerOf(partition);
       if (owner?.isReady) {
-        try {
-          return await owner.lookUp(ids);
-        } catch (error) {
-          if (!(error instanceof LostError) || this.#owners[partition] === owner) throw error;
-          continue;
-        }
+        if (signal.aborted) throw new LostError("The look-up was given up");
+        const stocks = await this.#askOwner(partition, owner, ids, signal);
+        if (stocks) return stocks;
+        continue;
       }
       if (signal.aborted) throw new LostError("The look-up was given up");
       const aborted = Promise.withResolvers<void>();
@@ -143,5 +210,18 @@ export class Owners {
       await Promise.race([this.#changed.promise, aborted.promise, ...(owner ? [owner.ready] : [])]);
       signal.removeEventListener("abort", giveUp);
     }
+  }
+}
+
+/** @throws {LostError} at once when the signal is aborted */
+async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const giveUp = () => aborted.reject(new LostError("The look-up was given up"));
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([answer, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
   }
 }

@@ -83,7 +83,10 @@ export class TransactionWorker implements JobWorker {
     this.#shares = new TimeShares(context.clock);
     this.#memory = new MemoryWatch(context.memory, context.conditions);
     this.#folding = new FoldLoop(context, this.#shares, this.#memory);
-    this.#assignments = new Assignments(context.partitions ?? null);
+    this.#assignments = new Assignments(
+      context.partitions ?? null,
+      context.partitionsAreGiven,
+    );
   }
 
   /** Records folded with outputs since the start. */

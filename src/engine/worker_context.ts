@@ -37,6 +37,8 @@ export interface WorkerContext extends OutcomeListener {
   readonly buffers?: BufferPool | null;
   /** The partitions that this worker folds at first; all by default. */
   readonly partitions?: readonly number[];
+  /** Whether the log says with each claim which partitions this worker has; then those above count for nothing. */
+  readonly partitionsAreGiven?: boolean;
   /** Which of the process's workers it is; by default the number of its first partition. */
   readonly worker?: number;
   /** Bounds of what waits for a commit; those of Committer by default. */

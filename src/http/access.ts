@@ -2,7 +2,8 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
-import { ParameterError, type Parameters } from "../parameters/mod.ts";
+import { clusterTokenOf, ParameterError, type Parameters } from "../parameters/mod.ts";
+import { PEER_PATH } from "../service/mod.ts";
 import { shorten } from "../types/mod.ts";
 import { fail } from "./answers.ts";
 import { isPage } from "./page.ts";
@@ -27,6 +28,8 @@ export function checkAccess(params: Parameters): void {
 export interface Access {
   /** What clients must bring; empty = nothing. */
   readonly token: string;
+  /** What processes that share partitions bring when they ask each other; empty = nothing. */
+  readonly clusterToken: string;
   /** Names and addresses beside those of loopback under which requests without a token are taken. */
   readonly hosts: readonly string[];
   /** Origins of web pages that may use the API, such as https://shop.example. */
@@ -37,6 +40,7 @@ export interface Access {
 export function accessOf(params: Parameters): Access {
   return {
     token: params.get("http.token"),
+    clusterToken: clusterTokenOf(params),
     hosts: [
       params.get("http.host"),
       params.get("http.advertised.host"),
@@ -171,18 +175,25 @@ export function isProbe({ req }: Context): boolean {
   return PROBES.has(req.path) && (req.method === "GET" || req.method === "HEAD");
 }
 
+/** Whether a request is one of a process that shares partitions with this one. */
+export function isPeer({ req }: Context): boolean {
+  return req.path === PEER_PATH && req.method === "POST";
+}
+
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
 /** Asks for `Authorization: Bearer <token>` (RFC 6750) everywhere but for probes and the page, which carries no data. */
-export function bearerToken(token: string): MiddlewareHandler {
+export function bearerToken(token: string, parameter = "http.token"): MiddlewareHandler {
   const expected = digest(token);
   return async (c, next) => {
     if (isProbe(c) || isPage(c)) return await next();
+    // Processes of a group bring a token of their own, which their route looks at.
+    if (parameter === "http.token" && isPeer(c)) return await next();
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
     // Digests have one length, and are compared in a time that reveals nothing about the token.
     if (given !== undefined && timingSafeEqual(digest(given), expected)) return await next();
     const error = given === undefined ? "" : ', error="invalid_token"';
     c.header("www-authenticate", `Bearer realm="stockflow"${error}`);
-    return fail(c, 401, "token", "The header Authorization: Bearer <http.token> is needed");
+    return fail(c, 401, "token", `The header Authorization: Bearer <${parameter}> is needed`);
   };
 }

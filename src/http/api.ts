@@ -9,8 +9,16 @@ import {
   type QueryResult,
   type Tracing,
 } from "../types/mod.ts";
-import { type Access, bearerToken, isProbe, knownHostsOnly, knownOriginsOnly } from "./access.ts";
+import {
+  type Access,
+  bearerToken,
+  isPeer,
+  isProbe,
+  knownHostsOnly,
+  knownOriginsOnly,
+} from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
+import { clusterRoutes } from "./cluster.ts";
 import { fail, failWith, integerQuery } from "./answers.ts";
 import { BodyReader } from "./body_reader.ts";
 import { addHttpFigures, type ConnectionFigures } from "./http_metrics.ts";
@@ -50,6 +58,8 @@ export function createApi(
   { job, connections, limits, access, instanceId, stopping, tracing }: ApiOptions,
 ): Hono {
   const app = new Hono();
+  // Other processes ask as long as this one has partitions, which is until it has stopped.
+  const ended = new AbortController().signal;
   const reader = new BodyReader({ limits, clock: job.clock, stopping });
   const metrics = new JobMetrics(() => job.status());
   const streams = new StatusStreams(limits.streamsMax);
@@ -62,7 +72,7 @@ export function createApi(
   app.use(knownOriginsOnly(access));
   if (access.token !== "") app.use(bearerToken(access.token));
   app.use(async (c, next) => {
-    if (!stopping.aborted || isProbe(c) || isPage(c)) return await next();
+    if (!stopping.aborted || isProbe(c) || isPage(c) || isPeer(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
   });
   app.use(wellFormedOnly);
@@ -86,6 +96,7 @@ export function createApi(
   });
   app.post("/queries", (c) => answerEach(c, { job, reader }, QUERIES));
   app.route("/", itemRoutes(job, stopping));
+  app.route("/", clusterRoutes({ job, reader, token: access.clusterToken, stopping: ended }));
   app.route("/savepoints", savepointRoutes(job, reader, limits.savepointsMax));
   app.route("/", logRoutes(job, reader));
   app.get("/checkpoints", async (c) => {

@@ -1,7 +1,16 @@
-import type { Clock } from "../types/mod.ts";
+import { assertThat, type Clock } from "../types/mod.ts";
 import type { GroupMember } from "./transactional_producer.ts";
 
-/** A generation of the group in which this process is the active one. */
+/** What of a shared group is this process's in one generation. */
+export interface Share {
+  /** Number in its transactional ids. */
+  readonly slot: number;
+  /** Partitions of transactions, each with the worker that has it in this generation, and no other one. */
+  readonly workers: ReadonlyMap<number, number>;
+  readonly queries: readonly number[];
+}
+
+/** A generation of the group in which this process is active. */
 export class ActiveGeneration implements GroupMember {
   readonly #ending = new AbortController();
   readonly #ended = new AbortController();
@@ -9,7 +18,12 @@ export class ActiveGeneration implements GroupMember {
   readonly #claimed = new Set<number>();
   #allReleased: (() => void) | null = null;
 
-  constructor(readonly memberId: string, readonly generation: number) {}
+  /** @param share its part of the partitions; null = all of them, and whoever claims some says which */
+  constructor(
+    readonly memberId: string,
+    readonly generation: number,
+    readonly share: Share | null = null,
+  ) {}
 
   /** Aborted when the generation is about to be over: what is committed now still counts. */
   get ending(): AbortSignal {
@@ -21,20 +35,39 @@ export class ActiveGeneration implements GroupMember {
     return this.#ended.signal;
   }
 
+  /** The partitions of transactions that a worker has in this generation; null = those that it asks for. */
+  partitionsOf(worker: number): readonly number[] | null {
+    if (!this.share) return null;
+    return [...this.share.workers].filter(([, of]) => of === worker).map(([p]) => p)
+      .toSorted((a, b) => a - b);
+  }
+
   /** A session of such partitions of transactions begins, which is to be released when it is closed. */
   claim(partitions: readonly number[]): void {
-    this.#claims++;
     this.add(partitions);
+    this.#claims++;
   }
 
   /** A session has further partitions. */
   add(partitions: readonly number[]): void {
-    for (const partition of partitions) this.#claimed.add(partition);
+    for (const partition of partitions) {
+      // Kafka takes offsets of any partition from a member: that nobody else commits these is ours to keep.
+      assertThat(
+        this.share?.workers.has(partition) ?? true,
+        `partition ${partition} is assigned to this process in generation ${this.generation}`,
+      );
+      this.#claimed.add(partition);
+    }
   }
 
-  /** Whether so many partitions of transactions, all there are, were claimed in this generation. */
+  /** Whether so many partitions of transactions, all there are, or this process's share, were claimed in it. */
   hasClaimed(partitions: number): boolean {
-    return this.#claimed.size >= partitions;
+    return this.#claimed.size >= (this.share?.workers.size ?? partitions);
+  }
+
+  /** Whether a partition of transactions was claimed in it. */
+  isClaimed(partition: number): boolean {
+    return this.#claimed.has(partition);
   }
 
   release(): void {
@@ -51,5 +84,6 @@ export class ActiveGeneration implements GroupMember {
 
   end(reason: Error): void {
     this.#ended.abort(reason);
+    this.#ending.abort("ended"); // a session without partitions has nothing else by which it notices
   }
 }

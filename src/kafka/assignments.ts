@@ -2,7 +2,6 @@
 
 import { Buffer } from "node:buffer";
 import { AssignerProtocol } from "kafkajs";
-import { decodeFacts, encodeFacts, type MemberFacts } from "./member_facts.ts";
 
 /**
  * A subscription of version 1 has a further field, which kafkajs does not write. Brokers do not read it, but
@@ -12,34 +11,28 @@ import { decodeFacts, encodeFacts, type MemberFacts } from "./member_facts.ts";
 const VERSION = 1;
 
 /** What a member says when it joins. */
-export function encodeSubscription(topics: readonly string[], facts: MemberFacts): Uint8Array {
-  // kafkajs takes anything else for a text.
-  const userData = Buffer.from(encodeFacts(facts));
+export function encodeSubscription(topics: readonly string[], userData: Uint8Array): Uint8Array {
   return AssignerProtocol.MemberMetadata.encode({
     version: VERSION,
     topics: [...topics],
-    userData,
+    userData: Buffer.from(userData), // kafkajs takes anything else for a text
   });
 }
 
-/** What a member says of itself; null for one that says nothing, or is not one of ours. */
-export function factsIn(subscription: Uint8Array | undefined): MemberFacts | null {
+/** What a member says of itself beside its topics; null when its subscription cannot be read. */
+export function userDataOf(subscription: Uint8Array | undefined): Uint8Array | null {
   if (!subscription) return null;
-  const decoded = AssignerProtocol.MemberMetadata.decode(subscription as never);
-  return decoded && decodeFacts(decoded.userData);
+  return AssignerProtocol.MemberMetadata.decode(subscription as never)?.userData ?? null;
 }
 
 /** @param partitions by topic */
 export function encodeAssignment(
-  partitions: ReadonlyMap<string, number>,
+  partitions: ReadonlyMap<string, readonly number[]>,
   userData: Uint8Array,
 ): Uint8Array {
-  const assignment = Object.fromEntries(
-    [...partitions].map(([topic, n]) => [topic, Array.from({ length: n }, (_, p) => p)]),
-  );
   return AssignerProtocol.MemberAssignment.encode({
     version: VERSION,
-    assignment,
+    assignment: Object.fromEntries([...partitions].map(([topic, some]) => [topic, [...some]])),
     userData: Buffer.from(userData),
   });
 }

@@ -32,7 +32,28 @@ export async function fetchStable(
   groupId: string,
   topics: readonly TopicPartitions<number>[],
 ): Promise<readonly TopicPartitions<CommittedOffset>[]> {
-  const exchange = offsetFetchExchange(groupId, topics);
+  return await fetchOffsets(client, clock, groupId, topics, true);
+}
+
+/** Whether a group has an offset of any of some partitions, whatever transactions under way will change. */
+export async function hasOffsets(
+  client: KafkaClient,
+  clock: Clock,
+  groupId: string,
+  topics: readonly TopicPartitions<number>[],
+): Promise<boolean> {
+  const found = await fetchOffsets(client, clock, groupId, topics, false);
+  return found.some(({ partitions }) => partitions.some(({ offset }) => offset >= 0));
+}
+
+async function fetchOffsets(
+  client: KafkaClient,
+  clock: Clock,
+  groupId: string,
+  topics: readonly TopicPartitions<number>[],
+  isStable: boolean,
+): Promise<readonly TopicPartitions<CommittedOffset>[]> {
+  const exchange = offsetFetchExchange(groupId, topics, isStable);
   return await callCoordinator(client, clock, "group", groupId, async (coordinator) => {
     const answer = await coordinator.connectionPool.send(exchange);
     const codes = answer.topics.flatMap((t) => t.partitions.map((p) => p.errorCode));

@@ -1,28 +1,24 @@
-import { getLogger } from "@logtape/logtape";
 import type {
   BatchLimits,
-  CommittedPosition,
   ConsumableLog,
   ConsumerSpec,
   LogSession,
   LogUser,
   Methods,
+  SharedLog,
+  Sharing,
   StandBy,
   ThreadedLog,
   TopicConsumer,
 } from "../log/mod.ts";
-import { firstPosition, LostError, PlainLog, StopError } from "../log/mod.ts";
+import { LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
-import type { Instance } from "../service/mod.ts";
-import type { Clock, PartitionerName } from "../types/mod.ts";
+import type { Instance, WiredTopics } from "../service/mod.ts";
+import type { Chance, Clock, PartitionerName } from "../types/mod.ts";
 import type { Ask } from "./active_watch.ts";
-import type { KafkaClient } from "./client/kafka_client.ts";
-import { encodeMetadata, type LogIdentity, UNKNOWN_LOG } from "./committed_metadata.ts";
-import { type CommittedEntries, fetchCommitted, positionsOf } from "./committed_offsets.ts";
 import type { ActiveGeneration } from "./active_generation.ts";
 import {
   KafkaSession,
-  logEnds,
   type PartitionOutputs,
   type SessionFacts,
   toJobError,
@@ -31,20 +27,20 @@ import type { SharedFacts } from "./member_facts.ts";
 import { KafkaConsumer } from "./topic_consumer.ts";
 import { type MemberIds, Membership } from "./membership.ts";
 import { MessageReader } from "./message_reader.ts";
-import type { TopicPartitions } from "./protocol/offsets.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
+import { OneActive } from "./one_active.ts";
 import { OutputForm } from "./output_form.ts";
+import { SharedDivision } from "./sharing/shared_division.ts";
+import { TakeOver } from "./take_over.ts";
 import { TopicWatch } from "./topic_watch.ts";
-import { outputsOf } from "./topics.ts";
-import type { WiredTopics } from "../service/mod.ts";
 import type { TopicsView } from "./topics_view.ts";
-import { isBlocked, TransactionalIds } from "./transactional_ids.ts";
-import { type GroupMember, TransactionalProducer } from "./transactional_producer.ts";
-
-const log = getLogger(["stockflow", "kafka"]);
-
-/** How long a take-over waits for an id whose transaction cannot end while an output has no leader. */
-const BLOCKED_MS_MAX = 1000;
+import {
+  queryTransactionalId,
+  slotId,
+  transactionalId,
+  TransactionalIds,
+} from "./transactional_ids.ts";
+import type { GroupMember } from "./transactional_producer.ts";
 
 const NO_OUTPUTS: PartitionOutputs = { always: [], rarely: [] };
 
@@ -74,15 +70,20 @@ export interface KafkaLogOptions {
   /** What its records show; null = what parameters say. */
   readonly partitioner: PartitionerName | null;
   readonly user: LogUser;
+  /** How the group's processes share the partitions; null = one of them is active, and the others stand by. */
+  readonly shares: SharesOptions | null;
 }
 
-/**
- * Transactional ids of a group. The n-th worker of the active process writes with the n-th, whatever partitions it
- * has; there are as many as partitions, and the first act of a process that becomes active is to fence all of them.
- */
-export function transactionalId(groupId: string, n: number): string {
-  return `${groupId}-t-${n}`;
+export interface SharesOptions {
+  /** Workers of this process. */
+  readonly workers: number;
+  readonly chance: Chance;
 }
+
+/** Heartbeats in a session time-out. */
+const HEARTBEATS = 10;
+/** Where processes share partitions, a rebalance holds all of them up until the last one has noticed it. */
+const SHARED_HEARTBEAT_MS = 100;
 
 /** Identity of a log, which checkpoints remember: a topic of a cluster. */
 export function logIdOf(clusterId: string, topic: string): string {
@@ -99,12 +100,8 @@ export function outputsOfPartitions(
   };
 }
 
-export function queryTransactionalId(groupId: string): string {
-  return `${groupId}-q-0`;
-}
-
 /** Topics of Apache Kafka, read and written by the active member of a consumer group. */
-export class KafkaLog extends PlainLog implements ConsumableLog {
+export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
   readonly membership: Membership;
   readonly watch: TopicWatch;
   readonly #form: OutputForm;
@@ -116,11 +113,12 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
   /** Looks into the topics of the job. */
   readonly browser: MessageReader;
   #threads: ThreadedLog | null = null;
+  readonly #shared: SharedDivision | null;
 
   constructor(readonly options: KafkaLogOptions) {
     super();
     const { facts, topics, view, conditions } = options;
-    const { sessionTimeoutMs, memberIds, instance, ask, clock, retries } = options;
+    const { sessionTimeoutMs, memberIds, ask, clock, retries } = options;
     this.browser = new MessageReader({ ...facts, clock });
     this.#waits = new Waits(conditions, clock);
     this.#offlinePartitions = new OfflinePartitions(this.#waits, clock);
@@ -135,23 +133,81 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
       conditions,
       client: () => this.membership.connected(),
     });
+    this.#shared = options.shares && this.#sharedDivision(options.shares);
     this.membership = new Membership({
       connection: facts.connection,
       groupId: facts.groupId,
       sessionTimeoutMs,
       memberIds,
-      shared: options.shared,
-      instance,
+      division: this.#shared ?? this.#oneActive(),
       ask,
       clock,
       retries,
       waits: this.#waits,
-      inputs: () =>
-        new Map([topics.transactions, topics.queries].map((t) => [t, this.partitionsOf(t)])),
-      onActive: (client, member) => this.#takeOver(client, member),
+      inputs: () => this.#inputs,
     });
     this.membership.start();
     if (options.discoveryMs > 0) void this.#discover();
+  }
+
+  get #inputs(): ReadonlyMap<string, number> {
+    const { transactions, queries } = this.options.topics;
+    return new Map([transactions, queries].map((topic) => [topic, this.partitionsOf(topic)]));
+  }
+
+  #takeOver(): TakeOver {
+    const { facts, topics, clock, user, acceptOffset } = this.options;
+    const topicId = () => this.topicId;
+    return new TakeOver(
+      { facts, topics, clock, user, acceptOffset, id: this.id, topicId },
+      this.watch,
+    );
+  }
+
+  #oneActive(): OneActive {
+    const { facts: { groupId }, sessionTimeoutMs, instance, shared } = this.options;
+    const takeOver = this.#takeOver();
+    return new OneActive({
+      groupId,
+      heartbeatMs: sessionTimeoutMs / HEARTBEATS,
+      inputs: () => this.#inputs,
+      instance,
+      shared,
+      onActive: (client, member) => takeOver.takeOver(client, member),
+    });
+  }
+
+  #sharedDivision({ workers, chance }: SharesOptions): SharedDivision {
+    const { facts: { groupId }, sessionTimeoutMs, topics, instance, shared, user } = this.options;
+    const takeOver = this.#takeOver();
+    return new SharedDivision({
+      groupId,
+      heartbeatMs: Math.min(SHARED_HEARTBEAT_MS, sessionTimeoutMs / HEARTBEATS),
+      inputs: () => this.#inputs,
+      topics,
+      instance,
+      shared,
+      workers,
+      chance,
+      isStarting: (client) => takeOver.isStarting(client),
+      hasCheckpoints: () => user.hasCheckpoints(),
+      start: (client, member, at) => takeOver.start(client, member, at),
+      clear: (client, slot, workers) => takeOver.clear(client, slot, workers),
+    });
+  }
+
+  /** How the processes of the group share the partitions; null = one of them is active. */
+  get sharing(): Sharing | null {
+    const shared = this.#shared;
+    if (!shared) return null;
+    return {
+      get view() {
+        return shared.view;
+      },
+      changed: (signal) => shared.changed(signal),
+      confirm: async (partition, signal) =>
+        (await this.membership.confirmed(signal)).isClaimed(partition),
+    };
   }
 
   override get id(): string {
@@ -211,8 +267,10 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
   ): Promise<LogSession> {
     const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
     const { facts, clock, topics: { queries } } = this.options;
-    const wanted = partitions ?? numbers(this.partitionsOf(input));
-    member.claim(input === queries ? [] : wanted);
+    const all = () => numbers(this.partitionsOf(input));
+    const claim = input === queries
+      ? claimOfQueries(member, facts.groupId, all())
+      : claimOfWorker(member, facts.groupId, partitions ?? all(), worker ?? partitions?.[0] ?? 0);
     const session = await KafkaSession.open({
       facts,
       view,
@@ -222,12 +280,9 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
       outputs: input === queries ? NO_OUTPUTS : outputsOfPartitions(this.options.topics),
       clock,
       input,
-      partitions: wanted,
+      ...claim,
       waits: this.#waits,
       member,
-      transactionalId: input === queries
-        ? queryTransactionalId(facts.groupId)
-        : transactionalId(facts.groupId, worker ?? wanted[0]!),
       isQueries: input === queries,
       ending: member.ending,
       onAdded: (added) => member.add(added),
@@ -257,125 +312,6 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
     this.#waits.allOver();
   }
 
-  // ---- take-over ----
-
-  /** Fences every earlier incarnation, on whatever machine; resolves the first offsets of a new group. */
-  async #takeOver(client: KafkaClient, member: GroupMember): Promise<void> {
-    const { facts, clock, topics: { transactions, queries } } = this.options;
-    const { groupId, transactionTimeoutMs: timeoutMs } = facts;
-    // One who has stood by may know the topics as they were long ago.
-    await this.watch.look();
-    const ids = numbers(this.partitionsOf(transactions)).map((n) => transactionalId(groupId, n));
-    const { view } = this.watch;
-    const mayBlock = outputsOf(this.options.topics)
-      .some((topic) => (view.topics[topic]?.offline.length ?? 0) > 0);
-    // One that is blocked can commit nothing that the group's offsets do not show when they are stable.
-    const patience = mayBlock ? { giveUpMs: BLOCKED_MS_MAX } : {};
-    const opened = await Promise.all(
-      [...ids, queryTransactionalId(groupId)].map((transactionalId) =>
-        TransactionalProducer.open(client, clock, {
-          transactionalId,
-          timeoutMs,
-          groupId,
-          ...patience,
-        }).catch((error) => {
-          if (!mayBlock || !isBlocked(error)) throw error;
-          return null;
-        })
-      ),
-    );
-    const first = opened.find((producer) => producer !== null);
-    const topics = [transactions, queries].map((topic) => ({
-      topic,
-      partitions: numbers(this.partitionsOf(topic)),
-    }));
-    const committed = await fetchCommitted(client, clock, {
-      groupId,
-      topics,
-      view,
-      isQueries: (topic) => topic === queries,
-    });
-    if (!isEmpty(committed) && !this.options.acceptOffset) return;
-    if (!first) throw new LostError("Outputs have no leaders: no transaction can be begun");
-    if (isEmpty(committed)) await this.#firstStart(client, first, member);
-    else await this.#acceptEnds(client, first, member, positionsOf(committed.get(transactions)));
-  }
-
-  /**
-   * Commits where reading starts: transactions at their first record, queries behind their last. If there
-   * are checkpoints, the group has lost its offsets: transactions go on at the newest ones, if that is
-   * accepted.
-   */
-  async #firstStart(
-    client: KafkaClient,
-    producer: TransactionalProducer,
-    member: GroupMember,
-  ): Promise<void> {
-    const { facts, topics: { transactions, queries }, user, acceptOffset } = this.options;
-    if (await user.hasCheckpoints() && !acceptOffset) {
-      throw new StopError(
-        `There are checkpoints, but group ${facts.groupId} has no committed offset`,
-        "set the kafka.group.id that they were made with; if its offsets expired or were removed, start " +
-          "with an empty file for the state (state.kv), which folds the topic again from its first record, " +
-          "or with --accept-offset, which goes on where the newest checkpoints stand: what was written since " +
-          "they were made is written again",
-      );
-    }
-    const checkpoints = await user.newestCheckpoints(this.id, this.topicId);
-    const offsets: TopicPartitions<{ partition: number; offset: number; metadata: string }>[] = [];
-    for (const [topic, which] of [[transactions, "earliest"], [queries, "latest"]] as const) {
-      const found = await client.offsets(topic, numbers(this.partitionsOf(topic)), which);
-      const partitions = [...found].map(([partition, first]) => {
-        const known = topic === transactions ? checkpoints.get(partition) : undefined;
-        const { offset, ...rest } = known ?? firstPosition(first);
-        return { partition, offset, metadata: encodeMetadata(rest, this.#identityOf(topic)) };
-      });
-      offsets.push({ topic, partitions });
-    }
-    await producer.commit([], member, offsets);
-    if (checkpoints.size > 0) {
-      log.warn("Group {group} goes on at the newest checkpoints: its offsets were lost", {
-        group: facts.groupId,
-      });
-      await this.#acceptEnds(client, producer, member, checkpoints);
-      return;
-    }
-    log.info("Group {group} is new: transactions from the first record on, queries from now on", {
-      group: facts.groupId,
-    });
-  }
-
-  /** Takes committed offsets back to the ends of logs that have lost records. */
-  async #acceptEnds(
-    client: KafkaClient,
-    producer: TransactionalProducer,
-    member: GroupMember,
-    committed: ReadonlyMap<number, CommittedPosition>,
-  ): Promise<void> {
-    const { clock, topics: { transactions } } = this.options;
-    const ids = [...committed.keys()];
-    const ends = await logEnds(client, clock, transactions, ids, (p) => committed.get(p)!.offset);
-    const lost = [...committed].filter(([partition, { offset }]) => offset > ends.get(partition)!);
-    if (lost.length === 0) return;
-    const partitions = lost.map(([partition, { start, ...rest }]) => {
-      const offset = ends.get(partition)!;
-      const from = start === null ? null : Math.min(start, offset);
-      const metadata = encodeMetadata({ ...rest, start: from }, this.#identityOf(transactions));
-      return { partition, offset, metadata };
-    });
-    await producer.commit([], member, [{ topic: transactions, partitions }]);
-    for (const [partition, { offset }] of lost) {
-      log.warn(
-        "Partition {partition} goes on at the end of its log, {end}: {offset} was committed",
-        {
-          partition,
-          end: ends.get(partition),
-          offset,
-        },
-      );
-    }
-  }
-
   // ---- discovery ----
 
   /** Looks from time to time at all topics. */
@@ -385,11 +321,6 @@ export class KafkaLog extends PlainLog implements ConsumableLog {
       if (error instanceof StopError) this.membership.fail(error);
     };
     return this.watch.run(this.options.discoveryMs, this.#closed.signal, onChange, onStop);
-  }
-
-  /** Which log offsets are of that are not those behind a batch. */
-  #identityOf(topic: string): LogIdentity {
-    return { ...UNKNOWN_LOG, topicId: this.watch.view.topics[topic]?.id ?? null };
   }
 }
 
@@ -422,13 +353,41 @@ function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, p) => p);
 }
 
-function isEmpty(committed: CommittedEntries): boolean {
-  return [...committed.values()].every((positions) => positions.size === 0);
+/** What of a claim depends on how the group divides its partitions. */
+export interface ClaimedShare {
+  readonly partitions: readonly number[];
+  readonly transactionalId: string;
+}
+
+/** @param wanted what the worker asks for, where nobody else says what it is to have */
+function claimOfWorker(
+  member: ActiveGeneration,
+  groupId: string,
+  wanted: readonly number[],
+  worker: number,
+): ClaimedShare {
+  const partitions = member.partitionsOf(worker) ?? wanted;
+  member.claim(partitions);
+  const { share } = member;
+  const id = share ? slotId(groupId, share.slot, worker) : transactionalId(groupId, worker);
+  return { partitions, transactionalId: id };
+}
+
+function claimOfQueries(
+  member: ActiveGeneration,
+  groupId: string,
+  all: readonly number[],
+): ClaimedShare {
+  const { share } = member;
+  member.claim([]);
+  return share
+    ? { partitions: share.queries, transactionalId: slotId(groupId, share.slot, "q") }
+    : { partitions: all, transactionalId: queryTransactionalId(groupId) };
 }
 
 /** What the control plane answers to worker threads, which open their sessions themselves. */
 export interface KafkaCalls {
-  kafkaClaim(partitions: readonly number[]): ConfirmedClaim;
+  kafkaClaim(wanted: readonly number[], worker: number): ConfirmedClaim & ClaimedShare;
   kafkaAdded(generation: number, partitions: readonly number[]): void;
   kafkaReleased(generation: number): void;
   /** Answers when the generation is about to be over. */
@@ -438,12 +397,13 @@ export interface KafkaCalls {
 }
 
 /** The claims of worker threads. */
-export function claimMethods({ membership, watch }: KafkaLog): Methods<KafkaCalls> {
+export function claimMethods({ membership, watch, options }: KafkaLog): Methods<KafkaCalls> {
   return {
-    kafkaClaim: async ([partitions], signal): Promise<ConfirmedClaim> => {
+    kafkaClaim: async ([wanted, worker], signal) => {
       const { member, view } = await confirmedClaim(membership, watch, signal);
-      member.claim(partitions);
-      return { member: { memberId: member.memberId, generation: member.generation }, view };
+      const { memberId, generation } = member;
+      const claim = claimOfWorker(member, options.facts.groupId, wanted, worker);
+      return { member: { memberId, generation }, view, ...claim };
     },
     kafkaAdded: ([generation, partitions]) => membership.generation(generation)?.add(partitions),
     kafkaReleased: ([generation]) => membership.generation(generation)?.release(),

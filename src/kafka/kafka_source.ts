@@ -1,11 +1,11 @@
 import { getLogger } from "@logtape/logtape";
 import type { LogSource, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
-import { checkDifferent, foldParametersFor, type Instance } from "../service/mod.ts";
+import { checkDifferent, foldParametersFor, type Instance, threadsMax } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { earlierVersionOf, foldParametersHash, type PartitionerName } from "../state/mod.ts";
-import { type Clock, codecOf } from "../types/mod.ts";
+import { type Clock, codecOf, systemChance } from "../types/mod.ts";
 import { askInstance } from "./ask_instance.ts";
 import { errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
@@ -139,6 +139,12 @@ export class KafkaSource implements LogSource<KafkaLog> {
       batchBytesMax,
       partitioner,
       user,
+      shares: params.get("kafka.partitions.shared")
+        ? {
+          workers: threadsMax(params, view.topics[topics.transactions]!.partitions),
+          chance: systemChance,
+        }
+        : null,
     });
     this.#log = opened;
     const threadFacts: KafkaThreadFacts = {

@@ -60,12 +60,12 @@ export function refusedMembers(
     known.find((m) => m.id === leaderId);
   if (!longest) return new Map();
   return new Map(
-    known.map((m) => [m.id, difference(m.shared, longest.shared)] as const)
+    known.map((m) => [m.id, differenceOf(m.shared, longest.shared)] as const)
       .filter(([, difference]) => difference !== ""),
   );
 }
 
-function difference(here: SharedFacts, there: SharedFacts): string {
+export function differenceOf(here: SharedFacts, there: SharedFacts): string {
   return Object.keys({ ...here, ...there }).filter((name) => here[name] !== there[name])
     .map((name) => `${name} is ${shown(here[name])} here and ${shown(there[name])} there`)
     .join("; ");

@@ -1,35 +1,24 @@
 import { getLogger } from "@logtape/logtape";
 import { LostError, StopError } from "../log/mod.ts";
-import type { Instance } from "../service/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { StandBy } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
-import { type ActiveProcess, decodeActive, encodeActive, isSame } from "./active_process.ts";
+import { type ActiveProcess, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
-import { encodeAssignment, encodeSubscription, factsIn, userDataIn } from "./assignments.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
 import { reasonOf } from "./client/errors.ts";
 import { type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
+import { type Division, isActive } from "./division.ts";
 import { GroupConnection } from "./group_connection.ts";
 import { toJobError } from "./kafka_session.ts";
-import {
-  decodeRefusal,
-  encodeRefusal,
-  refusal,
-  refusedMembers,
-  type SharedFacts,
-} from "./member_facts.ts";
-import type { GroupMember } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
-/** The protocol by which members of the group share partitions: the leader takes all of them. */
-const ASSIGNOR = "stockflow-one-active";
 const BACK_OFF_FIRST_MS = 50;
-/** Heartbeats in a session time-out. */
-const HEARTBEATS = 10;
+/** Until a heartbeat that is asked for is sent: as many as ask are to share it. */
+const ASKED_GAP_MS = 2;
 const LEAVE_MS = 2000;
 /** How long sessions have to commit and close before a join; also no longer than a part of the session. */
 const WIND_MS_MAX = 2000;
@@ -48,35 +37,33 @@ export interface MembershipOptions {
   /** Partitions by input topic. */
   readonly inputs: () => ReadonlyMap<string, number>;
   readonly memberIds: MemberIds;
-  /** This process, as those that stand by know it. */
-  readonly instance: Pick<Instance, "id" | "address">;
-  /** What all members must share. */
-  readonly shared?: SharedFacts;
-  /** How the active process is asked whether it lives. */
+  /** How its members divide the partitions. */
+  readonly division: Division;
+  /** How another process is asked whether it lives. */
   readonly ask: Ask;
   readonly clock: Clock;
   /** Where it is reported that something is waited for. */
   readonly waits?: Waits;
   /** Tries in a row, without an acknowledged heartbeat between them, when the group refuses for good. */
   readonly retries: number;
-  /** Is called after every join as the active member, before anyone may claim. */
-  onActive(client: KafkaClient, member: GroupMember): Promise<void>;
 }
 
-/** Keeps this process in the consumer group: one member is active, the others stand by and take over. */
+/** Keeps this process in the consumer group: joins its generations, and takes its part in each of them. */
 export class Membership {
   #memberId = "";
-  /** The generation in which the group first took this member in, as far as it remembers; 0 = not yet. */
-  #since = 0;
+  /** Whether the group was looked at before this process joined it for the first time. */
+  #isChecked = false;
   #active: ActiveGeneration | null = null;
   #changed = Promise.withResolvers<void>();
   #failure: Error | null = null;
   /** When the last heartbeat was acknowledged; monotonic ms. */
   #acknowledgedAt = -Infinity;
   #beatNow: (() => void) | null = null;
+  /** A heartbeat is asked for, which may be while one is under way. */
+  #isBeatAsked = false;
   #rejoin = false;
   #standsBy: StandBy | null = null;
-  /** The active process while this one stands by, and the end of the watch over it. */
+  /** The process that this one watches over, and the end of the watch. */
   #watched: { readonly active: ActiveProcess; readonly over: AbortController } | null = null;
   /** Refusals since the last acknowledged heartbeat. */
   #refusals = 0;
@@ -120,7 +107,7 @@ export class Membership {
         }
         if (this.#active && this.#acknowledgedAt > from) return this.#active;
         // While another process is active a heartbeat confirms nothing.
-        if (this.#active) this.#beatNow?.();
+        if (this.#active) this.#askBeat();
         await Promise.race([this.#changed.promise, aborted.promise]);
       }
     } finally {
@@ -153,6 +140,11 @@ export class Membership {
   /** Begins a new generation: what is assigned has changed. */
   rejoin(): void {
     this.#rejoin = true;
+    this.#askBeat();
+  }
+
+  #askBeat(): void {
+    this.#isBeatAsked = true;
     this.#beatNow?.();
   }
 
@@ -182,6 +174,7 @@ export class Membership {
 
   #endGeneration(reason: Error): void {
     this.#standsBy = null;
+    this.options.division.over();
     this.#active?.end(reason);
     this.#active = null;
     this.#announce();
@@ -220,18 +213,18 @@ export class Membership {
 
   /** One generation: join, be active or stand by, until the group changes. */
   async #generation(): Promise<void> {
-    const { clock } = this.options;
+    const { clock, division } = this.options;
     const joined = await this.#join();
     if (!joined) return;
     const { memberId, generationId: generation } = joined;
     try {
-      if (joined.leaderId === memberId) {
-        const client = await this.#connection.client();
-        await this.options.onActive(client, { memberId, generation });
+      const part = await division.begin(joined, () => this.#connection.client());
+      if (isActive(part)) {
         // Taking over takes time: whether the group still counts on this process is asked anew.
         await this.#heartbeat(memberId, generation);
-        this.#active = new ActiveGeneration(memberId, generation);
-        log.info("This process is the active one of group {group}, generation {generation}", {
+        this.#active = part;
+        log.info("This process is {part} of group {group}, generation {generation}", {
+          part: part.share ? "an active one" : "the active one",
           group: this.options.groupId,
           generation,
         });
@@ -240,7 +233,7 @@ export class Membership {
         log.info("Another process of group {group} is active; this one stands by", {
           group: this.options.groupId,
         });
-        this.#standsBy = { active: this.#watched?.active.address ?? null };
+        this.#standsBy = part;
       }
       await this.#beat(memberId, generation);
     } catch (error) {
@@ -261,12 +254,12 @@ export class Membership {
   }
 
   /**
-   * Takes the active process out of the group, so that the group need not wait for its session. Should it
-   * live after all, it is fenced off as any other that lost its claim.
+   * Takes a process out of the group, so that the group need not wait for its session. Should it live after all,
+   * it is fenced off as any other that lost its claim.
    */
   async #takeOut({ memberId, address }: ActiveProcess): Promise<void> {
     const { groupId } = this.options;
-    log.warn("The active process of group {group} at {address} is gone: it is taken out", {
+    log.warn("A process of group {group} at {address} is gone: it is taken out", {
       group: groupId,
       address,
     });
@@ -275,7 +268,7 @@ export class Membership {
       if (errorCodeOf(error) === ErrorCode.UnknownMember || this.#stop.signal.aborted) return;
       log.info("It could not be taken out: {reason}", { reason: reasonOf(error) });
     });
-    this.#beatNow?.(); // which shows that there is a new generation to join
+    this.#askBeat(); // which shows that there is a new generation to join
   }
 
   /** Watches over the active process that an assignment names, as before if it is the same. */
@@ -293,37 +286,35 @@ export class Membership {
   }
 
   async #join(): Promise<JoinedGroup | null> {
-    const { groupId, sessionTimeoutMs, inputs } = this.options;
-    const topics = [...inputs().keys()];
-    const shared = this.options.shared ?? {};
-    const metadata = encodeSubscription(topics, { since: this.#since, shared });
+    const { groupId, sessionTimeoutMs, division } = this.options;
     this.#joining = true;
     try {
-      if (this.#since === 0) await this.#connection.checkProtocol();
+      if (!this.#isChecked) await this.#connection.checkProtocol();
+      this.#isChecked = true;
+      const metadata = await division.subscribe();
       const joined = await this.#connection.call((c) =>
         c.joinGroup({
           groupId,
           sessionTimeout: sessionTimeoutMs,
           rebalanceTimeout: sessionTimeoutMs,
           memberId: this.#memberId,
-          groupProtocols: [{ name: ASSIGNOR, metadata }],
+          groupProtocols: [{ name: division.protocol, metadata }],
         })
       );
       await this.#remember(joined.memberId);
+      const groupAssignment = joined.leaderId === joined.memberId
+        ? await division.assign(joined, await this.#connection.client())
+        : [];
       const { memberAssignment } = await this.#connection.call((c) =>
         c.syncGroup({
           groupId,
           generationId: joined.generationId,
           memberId: joined.memberId,
-          groupAssignment: joined.leaderId === joined.memberId ? this.#assign(joined) : [],
+          groupAssignment,
         })
       );
-      const userData = userDataIn(memberAssignment);
-      const refused = decodeRefusal(userData);
-      if (refused !== null) throw refusal(groupId, refused);
-      if (this.#since === 0) this.#since = joined.generationId;
       // Until here the watch went on: a join may be waiting for the one that is gone.
-      this.#watch(joined.leaderId === joined.memberId ? null : decodeActive(userData));
+      this.#watch(division.take(joined, memberAssignment));
       return joined;
     } catch (error) {
       const code = errorCodeOf(error);
@@ -332,12 +323,16 @@ export class Membership {
       } else if (code === ErrorCode.UnknownMember) this.#forget();
       else if (code === ErrorCode.InconsistentGroupProtocol) {
         throw new StopError(
-          `Group ${groupId} has members that are not stockflow jobs`,
-          "stop them, or set another kafka.group.id",
+          `Group ${groupId} has members that do not divide its partitions by ${division.protocol}: they are not ` +
+            "stockflow jobs, or run with another kafka.partitions.shared, or in another version",
+          "stop all of them before this one is started, or set another kafka.group.id",
           { cause: error },
         );
       } else if (code !== ErrorCode.IllegalGeneration && code !== ErrorCode.RebalanceInProgress) {
-        throw error;
+        if (!isUnavailable(error)) throw error;
+        this.#connection.failed(error); // what the leader has to know could not be read
+        this.#connection.drop();
+        await this.options.clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
       }
       return null;
     } finally {
@@ -345,31 +340,10 @@ export class Membership {
     }
   }
 
-  /**
-   * All partitions for the leader, none for the others, who are given its address, or why they are refused.
-   *
-   * @throws {StopError} when the leader itself differs from who was there before it
-   */
-  #assign({ members, leaderId }: JoinedGroup) {
-    const facts = new Map(members.map((m) => [m.memberId, factsIn(m.memberMetadata)]));
-    const refused = refusedMembers(facts, leaderId);
-    const own = refused.get(leaderId);
-    if (own !== undefined) throw refusal(this.options.groupId, own);
-    const { id, address } = this.options.instance;
-    const active = encodeActive({ memberId: leaderId, instance: id, address });
-    const none: ReadonlyMap<string, number> = new Map();
-    return members.map(({ memberId }) => {
-      const why = refused.get(memberId);
-      const userData = why === undefined ? active : encodeRefusal(why);
-      const partitions = memberId === leaderId ? this.options.inputs() : none;
-      return { memberId, memberAssignment: encodeAssignment(partitions, userData) };
-    });
-  }
-
   /** The group has forgotten this member, and may have gone on without it: it is a newcomer again. */
   #forget(): void {
     this.#memberId = "";
-    this.#since = 0;
+    this.options.division.forget();
   }
 
   async #remember(memberId: string): Promise<void> {
@@ -380,13 +354,18 @@ export class Membership {
 
   /** Heartbeats until one is refused. */
   async #beat(memberId: string, groupGenerationId: number): Promise<void> {
-    const { clock, sessionTimeoutMs } = this.options;
+    const { clock, division: { heartbeatMs } } = this.options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const sooner = new AbortController();
-      this.#beatNow = () => sooner.abort();
-      await clock.sleep(sessionTimeoutMs / HEARTBEATS, AbortSignal.any([signal, sooner.signal]));
+      this.#beatNow = () => sooner.abort("asked"); // without a reason an error with a stack is made
+      if (!this.#isBeatAsked) {
+        await clock.sleep(heartbeatMs, AbortSignal.any([signal, sooner.signal]));
+      }
       this.#beatNow = null;
+      // Who asks meanwhile is served by the same one.
+      if (this.#isBeatAsked) await clock.sleep(ASKED_GAP_MS, signal);
+      this.#isBeatAsked = false;
       if (signal.aborted) return;
       if (this.#rejoin) {
         this.#rejoin = false;
@@ -394,7 +373,6 @@ export class Membership {
       }
       await this.#heartbeat(memberId, groupGenerationId);
       this.#refusals = 0;
-      this.#announce();
     }
   }
 
@@ -402,10 +380,21 @@ export class Membership {
   async #heartbeat(memberId: string, groupGenerationId: number): Promise<void> {
     const { clock, groupId } = this.options;
     const from = clock.monotonic();
-    await this.#connection.call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
+    try {
+      await this.#connection.call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
+    } catch (error) {
+      // The coordinator has looked at member and generation before it says so: the next one has not begun.
+      if (errorCodeOf(error) === ErrorCode.RebalanceInProgress) this.#acknowledge(from);
+      throw error;
+    }
+    this.#acknowledge(from);
+    this.#connection.answered();
+  }
+
+  #acknowledge(from: number): void {
     // As of the moment when it was sent: the coordinator counts from then at the earliest.
     this.#acknowledgedAt = from;
-    this.#connection.answered();
+    this.#announce();
   }
 
   /** Reports to the coordinator that this process goes; a broker that does not answer is not waited for. */

@@ -8,7 +8,6 @@ import type { TopicsView } from "./topics_view.ts";
 import type { ConditionCalls } from "../engine/threads/remote_conditions.ts";
 import type { Caller } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
-import { transactionalId } from "./kafka_log.ts";
 import { KafkaSession, type PartitionOutputs, type SessionFacts } from "./kafka_session.ts";
 import { TransactionalIds } from "./transactional_ids.ts";
 
@@ -61,13 +60,13 @@ export class KafkaThreadLog extends PlainLog {
 
   async claim(
     input: string,
-    partitions: readonly number[] = [],
+    wanted: readonly number[] = [],
     signal?: AbortSignal,
-    worker = partitions[0] ?? 0,
+    worker = wanted[0] ?? 0,
   ): Promise<LogSession> {
-    const { member, view } = await this.rpc.call(
+    const { member, view, partitions, transactionalId } = await this.rpc.call(
       "kafkaClaim",
-      [partitions],
+      [wanted, worker],
       signal ? { signal } : {},
     );
     this.#view = view;
@@ -84,7 +83,7 @@ export class KafkaThreadLog extends PlainLog {
       partitions,
       waits: this.#waits,
       member,
-      transactionalId: transactionalId(this.facts.session.groupId, worker),
+      transactionalId,
       isQueries: false,
       ending: ending.signal,
       onAdded: (added) => this.rpc.notify("kafkaAdded", [member.generation, added]),

@@ -9,6 +9,29 @@ const PATIENCE_MS = 1000;
 const SPARES_MAX = 3;
 
 /**
+ * Transactional ids of a group with one active process. Its n-th worker writes with the n-th, whatever partitions it
+ * has; there are as many as partitions, and the first act of a process that becomes active is to fence all of them.
+ */
+export function transactionalId(groupId: string, n: number): string {
+  return `${groupId}-t-${n}`;
+}
+
+export function queryTransactionalId(groupId: string): string {
+  return `${groupId}-q-0`;
+}
+
+/** The transactional id of a worker of the process that has a slot of a group that shares partitions. */
+export function slotId(groupId: string, slot: number, worker: number | "q"): string {
+  return `${groupId}-${slot}-${worker}`;
+}
+
+/** All ids of a process: those of its workers, and that of its queries. */
+export function slotIds(groupId: string, slot: number, workers: number): string[] {
+  const ofWorkers = Array.from({ length: workers }, (_, n) => slotId(groupId, slot, n));
+  return [...ofWorkers, slotId(groupId, slot, "q")];
+}
+
+/**
  * The transactional ids that sessions write with. A transaction ends when all of its partitions have its marker, so
  * one with a partition that has lost its leader blocks its id until there is one again. A spare id takes its place
  * meanwhile: what is committed is known for certain by stable offsets, whatever the id (KIP-447). Outlives sessions.

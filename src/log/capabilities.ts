@@ -98,3 +98,67 @@ export interface BrowsableLog extends Log {
 export function browserOf(log: Log): LogBrowser | null {
   return "browser" in log ? (log as BrowsableLog).browser : null;
 }
+
+/** A process of a group that shares partitions. */
+export interface ClusterMember {
+  readonly memberId: string;
+  /** UUID of this life of the process. */
+  readonly life: string;
+  /** host:port of its HTTP API; null = none that others could ask. */
+  readonly address: string | null;
+  /** Number of its workers. */
+  readonly capacity: number;
+  /** Index of the one that watches whether it lives; null = nobody. */
+  readonly watchedBy: number | null;
+}
+
+/** Who has which partitions of an input. */
+export interface ClusterInput {
+  readonly topic: string;
+  /** By partition: index of the member that has it; -1 = nobody. */
+  readonly owners: readonly number[];
+  /** By partition: the generation from which on that member has had it. */
+  readonly since: readonly number[];
+}
+
+/** A group in one generation, as its leader has shared the partitions. */
+export interface ClusterView {
+  readonly generation: number;
+  /** Two tables of one generation differ in it. */
+  readonly nonce: number;
+  /** starting: nobody has partitions before the group's first offsets are committed. */
+  readonly state: "starting" | "sharing";
+  readonly members: readonly ClusterMember[];
+  /** Index of this process. */
+  readonly self: number;
+  /** Index of the leader. */
+  readonly leader: number;
+  readonly inputs: readonly ClusterInput[];
+}
+
+/** How this process shares partitions with others. */
+export interface Sharing {
+  /** The present generation; null while the group is being joined. */
+  readonly view: ClusterView | null;
+  /** Resolves when the view has changed, or the signal is aborted. */
+  changed(signal: AbortSignal): Promise<void>;
+  /**
+   * Whether a partition of transactions was claimed here in the generation that the group is in: confirmed by a
+   * heartbeat that is sent after the call. What is in memory of it afterwards is not older than what any process
+   * answered before the call.
+   *
+   * @throws {LostError} when the signal is aborted meanwhile
+   */
+  confirm(partition: number, signal: AbortSignal): Promise<boolean>;
+}
+
+/** A log whose partitions several processes may share. */
+export interface SharedLog extends Log {
+  /** Null: it has one active process. */
+  readonly sharing: Sharing | null;
+}
+
+/** How the log's partitions are shared; null when this process has all of them, or none. */
+export function sharingOf(log: Log): Sharing | null {
+  return "sharing" in log ? (log as SharedLog).sharing : null;
+}

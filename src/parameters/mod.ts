@@ -28,6 +28,7 @@ export {
   type ParameterValue,
 } from "./parameter_table.ts";
 export {
+  clusterTokenOf,
   type ConfigurationEntry,
   configurationOf,
   formatOf,

@@ -309,11 +309,15 @@ export const PARAMETERS = {
     false,
     "let kafka.sasl.mechanism=plain send the password without TLS",
   ),
+  "kafka.partitions.shared": boolean(
+    false,
+    "all processes of the group fold, each a part of the partitions; else one does, and the others stand by",
+  ),
   "kafka.session.timeout.ms": integer(
     6000,
     1_800_000,
     10_000,
-    "a process that is silent for so long loses its partitions to one that stands by",
+    "a process that is silent for so long loses its partitions to others",
   ),
   "kafka.transaction.timeout.ms": integer(
     1000,
@@ -353,6 +357,15 @@ export const PARAMETERS = {
       /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
       "",
       "what clients of the HTTP API bring as bearer token; empty = nothing",
+    ),
+    secret: true,
+  },
+  "cluster.token": {
+    ...text(
+      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
+      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
+      "",
+      "what processes that share partitions bring when they ask each other; empty = http.token",
     ),
     secret: true,
   },

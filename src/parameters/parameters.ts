@@ -130,6 +130,11 @@ export function partitionerNameOf(params: Parameters): PartitionerName {
   return name === "auto" ? "murmur2" : name;
 }
 
+/** What processes that share partitions bring when they ask each other; empty = nothing. */
+export function clusterTokenOf(params: Parameters): string {
+  return params.get("cluster.token") || params.get("http.token");
+}
+
 /** A value, and where it comes from, for messages. */
 interface Given {
   readonly text: string;

@@ -2,6 +2,7 @@ import type { Log } from "../log/mod.ts";
 import type { CheckpointStore } from "../state/mod.ts";
 import type { Chance, Clock, Codec, Tracing } from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
+import type { Cluster } from "./cluster.ts";
 import type { Disk } from "./disk.ts";
 import type { OffsetWaiters } from "./offset_waiters.ts";
 import type { StateMemory } from "../engine/state_memory.ts";
@@ -28,6 +29,8 @@ export interface JobContext extends OutcomeListener {
   readonly codec: Codec;
   readonly topics: OutputTopics;
   readonly owners: Owners;
+  /** The processes that share the partitions with this one; null = they are not shared. */
+  readonly cluster: Cluster | null;
   /** The topic of the answers to queries; null = they are not written. */
   readonly queryResults: string | null;
   /** What is not as it should be now. */

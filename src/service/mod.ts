@@ -59,3 +59,6 @@ export { type LineEndpoint, tcp } from "./sources/tcp.ts";
 export type { SinkFigures } from "./sink_worker.ts";
 export { type LogRequest, MACHINE, machineMemory, type Surroundings } from "./surroundings.ts";
 export { VERSION } from "./version.ts";
+export { Cluster, type OwnerOfItem } from "./cluster.ts";
+export { PEER_IDS_MAX, PEER_PATH, type PeerRequest } from "./peer.ts";
+export { threadsMax } from "./thread_count.ts";

@@ -1,11 +1,19 @@
-import { appendable, type AppendableLog, computed, type Log, StopError } from "../log/mod.ts";
+import {
+  appendable,
+  type AppendableLog,
+  computed,
+  type Log,
+  sharingOf,
+  StopError,
+} from "../log/mod.ts";
 import { type Clock, codecOf } from "../types/mod.ts";
 import { Conditions } from "../engine/conditions.ts";
 import type { PartitionFigures } from "../engine/figures.ts";
 import { Owners } from "../engine/owners.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
-import type { Parameters } from "../parameters/parameters.ts";
+import { clusterTokenOf, type Parameters } from "../parameters/parameters.ts";
+import { Cluster } from "./cluster.ts";
 import { areasOf, coreOptionsOf, parametersWith } from "./core_options.ts";
 import { feedsOf } from "./feeds.ts";
 import { Gateway } from "./gateway.ts";
@@ -77,6 +85,7 @@ export class Pipeline {
         ...this.#throughput(parts, workers),
         ...this.#generatedQueries(parts),
         ...feedsOf({ ...context, wiring, feedWriter: surroundings.feedWriter ?? null }),
+        ...clusterOf(context),
       ];
       return new RunningJob(
         name,
@@ -111,6 +120,7 @@ export class Pipeline {
       partitioner: core.partitioner,
       partitions,
       log: transactionLog,
+      sharing: sharingOf(transactionLog),
       clock,
     });
     const memory = StateMemory.of(partitions, memoryBytesMax(params, surroundings));
@@ -164,6 +174,7 @@ export class Pipeline {
       }),
       sinkDrainMs: params.get("sink.drain.timeout.ms"),
       owners,
+      cluster: this.#cluster(transactionLog, owners, clock),
       conditions,
       disks: embedded ? [logDisk, stateDisk] : [stateDisk],
       memory,
@@ -177,6 +188,16 @@ export class Pipeline {
         : null,
     };
     return { files, context, gateway, embedded, surroundings };
+  }
+
+  /** The processes that share the partitions; null = they are not shared. */
+  #cluster(log: Log, owners: Owners, clock: Surroundings["clock"]): Cluster | null {
+    const { params, wiring } = this;
+    const sharing = sharingOf(log);
+    if (!sharing) return null;
+    checkSharing(wiring);
+    const topic = wiring.transactions.topic;
+    return new Cluster({ sharing, owners, topic, token: clusterTokenOf(params), clock });
   }
 
   async #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {
@@ -257,6 +278,20 @@ function guaranteeOf(figures: () => readonly PartitionFigures[], clock: Clock): 
 
 /** How often figures are looked at by whom nobody asks for them. */
 const FIGURES_MS = 1000;
+function clusterOf({ cluster }: JobContext): Companion[] {
+  return cluster ? [(stop) => cluster.run(stop)] : [];
+}
+
+/** What runs in one process alone has no place yet where several share the partitions. */
+function checkSharing({ transactions, queries, results, queryResults, summaries }: Wiring): void {
+  const hasSinks = [results, queryResults, summaries].some((s) => s.processSinks.length > 0);
+  const what = hasSinks ? "sinks in the process (forEach)" : "sources of its own";
+  if (!hasSinks && !transactions.feed && !queries.feed) return;
+  throw new StopError(
+    `The job has ${what}, which processes that share partitions (kafka.partitions.shared) cannot have yet`,
+    "start it with kafka.partitions.shared=false",
+  );
+}
 
 /** The log that takes the outputs of transactions. */
 function outputLogOf(log: Log): Log {

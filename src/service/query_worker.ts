@@ -1,4 +1,4 @@
-import type { LogSession, ReadAnswer } from "../log/mod.ts";
+import { type LogSession, LostError, type ReadAnswer } from "../log/mod.ts";
 import type { CommitSource } from "../engine/committer.ts";
 import { traceRead, withTraces } from "../engine/traced_read.ts";
 import { Committer } from "../engine/committer.ts";
@@ -76,7 +76,9 @@ export class QueryWorker {
       const session = await job.queryLog.claim(wiring.queries.topic, undefined, stop);
       begun();
       try {
-        await this.#answerAll(session, stop);
+        // Other processes may have all partitions.
+        if (session.partitions.length === 0) await aborted(AbortSignal.any([stop, session.ending]));
+        else await this.#answerAll(session, stop);
       } finally {
         session.close();
       }
@@ -158,7 +160,13 @@ export class QueryWorker {
     for (const batch of batches) {
       if (signal.aborted) break;
       const [readAt, before] = [this.job.clock.monotonic(), processor.answered];
-      await processor.answer(batch, signal);
+      try {
+        await processor.answer(batch, signal);
+      } catch (error) {
+        // An owner may be in a process that waits for this one: what is answered is committed, the rest later.
+        if (!(error instanceof LostError) || !signal.aborted) throw error;
+        return;
+      }
       this.#answeredOf(processor).push({ readAt, queries: processor.answered - before });
     }
   }
@@ -199,4 +207,12 @@ export class QueryWorker {
       },
     };
   }
+}
+
+/** Resolves when the signal is aborted. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
+  });
 }

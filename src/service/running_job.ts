@@ -3,7 +3,8 @@ import type { Clock } from "../types/mod.ts";
 import type { Conditions } from "../engine/mod.ts";
 import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
 import { browserOf, type LogBrowser, LostError, type StandBy } from "../log/mod.ts";
-import type { Gateway } from "./gateway.ts";
+import type { Cluster } from "./cluster.ts";
+import { ConflictError, type Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
 import type { QueryWorker } from "./query_worker.ts";
@@ -157,6 +158,11 @@ export class RunningJob {
     return this.context.owners.lookUp(itemIds, signal, false);
   }
 
+  /** The processes that share the partitions with this one; null = they are not shared. */
+  get cluster(): Cluster | null {
+    return this.context.cluster;
+  }
+
   get store(): CheckpointStore {
     return this.context.store;
   }
@@ -197,8 +203,14 @@ export class RunningJob {
   }
 
   /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */
-  takeSavepoint(name: string): Promise<Savepoint> {
-    return takeSavepoint(this, name);
+  async takeSavepoint(name: string): Promise<Savepoint> {
+    if (this.cluster) {
+      throw new ConflictError(
+        "Processes that share partitions (kafka.partitions.shared) take no savepoints yet: each has checkpoints of " +
+          "its own partitions",
+      );
+    }
+    return await takeSavepoint(this, name);
   }
 
   /** Looks into the topics; null where nothing can. */

@@ -1,4 +1,4 @@
-import { computed } from "../log/mod.ts";
+import { computed, sharingOf } from "../log/mod.ts";
 import { foldParametersOf } from "../state/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
@@ -40,6 +40,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       parameters: foldParametersOf(core),
       coreOptions: (partition) => ({ ...core, partition }),
       topics,
+      partitionsAreGiven: sharingOf(transactionLog) !== null,
       conditions,
       memory: context.memory,
       holdsBack: options.holdsBack,
@@ -71,6 +72,7 @@ function threadWorker(
     spec: {
       job,
       partitions,
+      partitionsAreGiven: sharingOf(transactionLog) !== null,
       worker: n,
       settings,
       core,

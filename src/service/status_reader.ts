@@ -109,7 +109,10 @@ export class StatusReader {
       this.#failures.set(partition, { before: base, now: checkpointFailures });
     }
     const owned = new Set(present.map(({ partition }) => partition));
-    return { figures, partitions: this.#known.all, owned };
+    // What another process has now is told by that one.
+    const { owners } = this.job.context;
+    const partitions = this.#known.all.filter((p) => !owners.isElsewhere(p.partition));
+    return { figures, partitions, owned };
   }
 
   /** Outcomes over restarts are counted from the first ones of this process on: a recovered partition brings no rate. */
@@ -177,7 +180,7 @@ export class StatusReader {
       verdict: verdictOf({
         ...facts,
         failure: job.failure?.message ?? null,
-        partitionCount: topics.partitionsOf(topics.input),
+        partitionCount: this.#partitionsHere(topics.partitionsOf(topics.input)),
         checkpointFailures: new Map(
           look.partitions.flatMap(({ partition, checkpointFailure: why }) =>
             why === null ? [] : [[partition, why]]
@@ -213,6 +216,11 @@ export class StatusReader {
       log: job.gateway && logOf(job.gateway.options.log),
       topics: job.topics,
     };
+  }
+
+  #partitionsHere(count: number): number {
+    const { owners } = this.job.context;
+    return Array.from({ length: count }, (_, p) => p).filter((p) => !owners.isElsewhere(p)).length;
   }
 
   #state(): JobState {

@@ -44,7 +44,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
   const { kafkaEnded } = claimMethods({ membership } as KafkaLog);
   let waiting = 0;
   const { near } = channel<KafkaCalls & ConditionCalls>({
-    kafkaClaim: () => ({ member, view }),
+    kafkaClaim: ([partitions]) => ({ member, view, partitions, transactionalId: "group-t-0" }),
     kafkaEnded: async (args, signal) => {
       waiting++;
       return await Promise.resolve(kafkaEnded(args, signal)).finally(() => waiting--);

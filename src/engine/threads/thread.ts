@@ -85,6 +85,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     buffers,
     topics: { ...spec.topics, partitionsOf: (topic) => log.partitionsOf(topic) },
     partitions: spec.partitions,
+    partitionsAreGiven: spec.partitionsAreGiven,
     worker: spec.worker,
     conditions: remoteConditions(rpc),
     memory: new StateMemory(spec.memory, spec.memoryBytesMax),

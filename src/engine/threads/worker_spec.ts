@@ -8,6 +8,8 @@ export interface WorkerSpec {
   readonly job: string;
   /** Those that it folds at first. */
   readonly partitions: readonly number[];
+  /** See WorkerContext. */
+  readonly partitionsAreGiven: boolean;
   /** Which of the process's workers it is. */
   readonly worker: number;
   readonly settings: JobSettings;

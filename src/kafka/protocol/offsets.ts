@@ -89,13 +89,14 @@ export interface OffsetFetchAnswer extends Answered {
 export function offsetFetchExchange(
   groupId: string,
   topics: readonly TopicPartitions<number>[],
+  requireStable = true,
 ): Exchange<OffsetFetchAnswer> {
   const encode = () => {
     const w = new Writer().noTags().compactString(groupId);
     w.compactArray(topics, ({ topic, partitions }) => {
       w.compactString(topic).compactArray(partitions, (partition) => w.int32(partition)).noTags();
     });
-    return w.int8(1).noTags().encoded();
+    return w.int8(requireStable ? 1 : 0).noTags().encoded();
   };
   const decode = (payload: Uint8Array): OffsetFetchAnswer => {
     const r = new Reader(payload);

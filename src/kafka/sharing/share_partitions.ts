@@ -169,27 +169,40 @@ function shareSlots(joined: readonly JoinedMember[], generation: number): Slots 
   const cleared = new Set(
     joined.flatMap(({ subscription }) => subscription.cleared.map(nameOf)),
   );
-  const lostSince = new Map<number, number>();
-  const lose = (slot: number, since: number) => {
+  const lost = new Map<number, { since: number; workers: number }>();
+  const lose = (slot: number, since: number, workers: number) => {
     if (slot < 0 || ofMember.includes(slot) || cleared.has(nameOf({ slot, since }))) return;
-    lostSince.set(slot, Math.min(since, lostSince.get(slot) ?? since));
+    const known = lost.get(slot) ?? { since, workers };
+    lost.set(slot, {
+      since: Math.min(since, known.since),
+      workers: Math.max(workers, known.workers),
+    });
   };
   // A broker may have given a generation out twice: all tables of the newest one count.
   for (const table of tables.filter((t) => t.generation === newest)) {
-    for (const { slot, since } of table.lost) lose(slot, since);
+    for (const { slot, since, workers } of table.lost) lose(slot, since, workers);
     const known = new Set(table.lost.map(({ slot }) => slot));
-    for (const { slot } of table.members) if (!known.has(slot)) lose(slot, generation);
+    for (const { slot, capacity } of table.members) {
+      if (!known.has(slot)) lose(slot, generation, capacity);
+    }
   }
-  for (const [slot, count] of holders) if (count > 1) lose(slot, generation);
+  joined.forEach(({ subscription: { slot, capacity } }) => {
+    if ((holders.get(slot) ?? 0) > 1) lose(slot, generation, capacity);
+  });
   let free = 0;
   for (const [index, slot] of ofMember.entries()) {
     if (slot >= 0) continue;
-    while (ofMember.includes(free) || lostSince.has(free)) free++;
+    while (ofMember.includes(free) || lost.has(free)) free++;
     ofMember[index] = free;
   }
-  const lost = [...lostSince].toSorted(([a], [b]) => a - b)
-    .map(([slot, since], n) => ({ slot, since, clearedBy: n % joined.length }));
-  return { ofMember, lost };
+  const named = [...lost].toSorted(([a], [b]) => a - b)
+    .map(([slot, { since, workers }], n) => ({
+      slot,
+      since,
+      workers,
+      clearedBy: n % joined.length,
+    }));
+  return { ofMember, lost: named };
 }
 
 const nameOf = ({ slot, since }: { slot: number; since: number }) => `${slot} ${since}`;

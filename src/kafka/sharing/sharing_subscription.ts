@@ -44,6 +44,10 @@ export interface SharingSubscription {
   readonly slot: number;
   readonly claims: Claims;
   readonly cleared: readonly ClearedSlot[];
+  /** Whether it has checkpoints of the log: then the group is not a new one. */
+  readonly hasCheckpoints: boolean;
+  /** Assignments that it could not take: another number each time, so that the bytes differ. */
+  readonly attempt: number;
   /** Settings that all members must share, by name. */
   readonly shared: Readonly<Record<string, string>>;
   /** The table of the last assignment that it was given; null = none yet. */
@@ -73,6 +77,7 @@ export function encodeSharing(subscription: SharingSubscription): Uint8Array {
     });
   });
   w.compactArray(subscription.cleared, ({ slot, since }) => w.varint(slot).int32(since));
+  w.int8(subscription.hasCheckpoints ? 1 : 0).varint(subscription.attempt);
   const shared = encodeUtf8(JSON.stringify(subscription.shared));
   w.varint(shared.length).bytes(shared);
   w.int8(subscription.table ? 1 : 0);
@@ -108,6 +113,8 @@ function read(r: Reader): SharingSubscription | null {
     );
   }).flat();
   const cleared = readArray(r, CLEARED_MAX, () => ({ slot: r.varint(), since: r.int32() }));
+  const hasCheckpoints = r.int8() === 1;
+  const attempt = r.varint();
   const shared = JSON.parse(decodeUtf8(r.bytes(r.varint())) ?? "");
   const table = r.int8() === 1 ? readTable(r) : null;
   if (capacity < 1) return null;
@@ -118,6 +125,8 @@ function read(r: Reader): SharingSubscription | null {
     slot,
     claims: { memberId, confirmed, partitions },
     cleared,
+    hasCheckpoints,
+    attempt,
     shared,
     table,
   };

@@ -13,7 +13,7 @@ export interface SharingMember {
   readonly life: string;
   /** host:port where others ask it; null = nowhere. */
   readonly address: string | null;
-  /** Partitions are shared in proportion to it; a whole number from 1 on. */
+  /** Number of its workers, in proportion to which partitions are shared; from 1 on. */
   readonly capacity: number;
   /** Number in its transactional ids; -1 = it has none yet, for those that are free must be cleared first. */
   readonly slot: number;
@@ -33,6 +33,8 @@ export interface LostSlot {
   readonly slot: number;
   /** Generation in which it was found lost. */
   readonly since: number;
+  /** How many workers wrote with its ids. */
+  readonly workers: number;
   /** Index of the member that initialises its ids, which ends what is open; then the slot is free. */
   readonly clearedBy: number;
 }
@@ -75,8 +77,8 @@ export function writeTable(w: Writer, table: SharingTable): void {
       w.varint(owner + 1).varint(table.generation - since[partition]!);
     });
   });
-  w.compactArray(table.lost, ({ slot, since, clearedBy }) => {
-    w.varint(slot).varint(table.generation - since).varint(clearedBy + 1);
+  w.compactArray(table.lost, ({ slot, since, workers, clearedBy }) => {
+    w.varint(slot).varint(table.generation - since).varint(workers).varint(clearedBy + 1);
   });
 }
 
@@ -109,6 +111,7 @@ export function readTable(r: Reader): SharingTable {
   const lost = readArray(r, MEMBERS_MAX, () => ({
     slot: r.varint(),
     since: generation - r.varint(),
+    workers: r.varint(),
     clearedBy: indexIn(members, r.varint() - 1),
   }));
   return { state, generation, leader, nonce, members, inputs, lost };

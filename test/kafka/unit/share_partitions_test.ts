@@ -51,6 +51,8 @@ function subscriptionOf(process: Process): SharingSubscription {
     slot: index < 0 ? -1 : table!.members[index]!.slot,
     claims: { memberId, confirmed: table?.generation ?? 0, partitions },
     cleared: cleared.map(({ slot, since }) => ({ slot, since })),
+    hasCheckpoints: table !== null,
+    attempt: capacity,
     shared: { topics: "t,q" },
     table,
   };
@@ -248,7 +250,7 @@ Deno.test("a slot that is lost is not given out before its ids are initialised",
     "m3",
     2,
   ]]);
-  assertEquals(second.lost, [{ slot: 0, since: 2, clearedBy: 0 }]);
+  assertEquals(second.lost, [{ slot: 0, since: 2, workers: 1, clearedBy: 0 }]);
   // Whoever is to initialise it has not seen the assignment: it stays lost.
   assertEquals(share([b!, c!], 3, 4).lost.map(({ slot }) => slot), [0]);
   b!.table = c!.table = second;

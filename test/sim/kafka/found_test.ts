@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { BrokerInternals, Connection } from "../../../src/kafka/client/internals.ts";
 import { KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
-import { Membership, type MembershipOptions } from "../../../src/kafka/membership.ts";
+import { Membership } from "../../../src/kafka/membership.ts";
+import { OneActive } from "../../../src/kafka/one_active.ts";
 import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 import { connectionError } from "./client_errors.ts";
@@ -25,12 +26,17 @@ Deno.test("a member that took longer to take over than its session lasts is not 
     sessionTimeoutMs: SESSION_MS,
     retries: 3,
     inputs: () => new Map(),
-    instance: { id: "0", address: null },
+    division: new OneActive({
+      groupId: "group",
+      heartbeatMs: SESSION_MS / 10,
+      inputs: () => new Map(),
+      instance: { id: "0", address: null },
+      onActive: () => clock.sleep(SESSION_MS + 500),
+    }),
     ask: never,
     memberIds: { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
     clock,
-    onActive: () => clock.sleep(SESSION_MS + 500),
-  } as MembershipOptions);
+  });
   membership.start();
   // The coordinator has heard of it at 0 for the last time.
   for (let at = 0; at < 2 * SESSION_MS; at += 100) {

@@ -106,6 +106,7 @@ export class KafkaWorld implements KafkaPort {
       batchBytesMax: BATCH_BYTES_MAX,
       partitioner: null,
       user: machine.user,
+      shares: null,
     });
     return log;
   }

@@ -8,6 +8,7 @@ import type { Answer } from "../../../src/kafka/active_watch.ts";
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { protocolError } from "../../../src/kafka/client/internals.ts";
 import { Membership } from "../../../src/kafka/membership.ts";
+import { OneActive } from "../../../src/kafka/one_active.ts";
 import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 
@@ -49,10 +50,15 @@ class Scene {
       retries: 3,
       inputs: () => new Map(),
       memberIds: { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
-      instance: { id: "b2", address: null },
+      division: new OneActive({
+        groupId: "group",
+        heartbeatMs: SESSION_MS / 10,
+        inputs: () => new Map(),
+        instance: { id: "b2", address: null },
+        onActive: () => Promise.resolve(),
+      }),
       ask: () => Promise.resolve(this.answer),
       clock: this.clock,
-      onActive: () => Promise.resolve(),
     });
     this.membership.start();
   }

@@ -1,0 +1,101 @@
+// Routes of processes that share partitions: who has what, and what they ask each other.
+
+import { Hono } from "hono";
+import { z } from "zod";
+import { PEER_IDS_MAX, PEER_PATH, type RunningJob } from "../service/mod.ts";
+import { type ClusterView, LostError, UnavailableError } from "../log/mod.ts";
+import { checkItemId } from "../types/fields.ts";
+import { bearerToken } from "./access.ts";
+import { fail, setRetryAfter } from "./answers.ts";
+import { parseObject } from "./bodies.ts";
+import type { BodyReader } from "./body_reader.ts";
+
+const NOT_SHARED =
+  "Processes of the group do not share partitions here (kafka.partitions.shared=true)";
+const JOINING = "The group is being joined";
+
+const peerRequest = z.strictObject({
+  generation: z.int().min(0),
+  nonce: z.int().min(0),
+  lookups: z.array(z.strictObject({
+    partition: z.int().min(0),
+    ids: z.array(z.string()).max(PEER_IDS_MAX),
+  })).max(PEER_IDS_MAX),
+});
+
+export interface ClusterRoutes {
+  readonly job: RunningJob;
+  readonly reader: BodyReader;
+  /** What processes of the group bring when they ask each other; empty = nothing. */
+  readonly token: string;
+  /** Aborted when the server stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** Routes below /cluster. */
+export function clusterRoutes({ job, reader, token, stopping }: ClusterRoutes): Hono {
+  const app = new Hono();
+  app.get("/cluster", (c) => {
+    const { cluster } = job;
+    if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);
+    return cluster.view ? c.json(shown(cluster.view)) : fail(c, 503, "joining", JOINING);
+  });
+  app.get("/cluster/owner", (c) => {
+    const { cluster } = job;
+    if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);
+    const item = c.req.query("item");
+    if (item === undefined) return fail(c, 400, "item", "Ask for /cluster/owner?item={id}");
+    checkItemId(item);
+    const owner = cluster.ownerOf(item);
+    return owner ? c.json(owner) : fail(c, 503, "joining", JOINING);
+  });
+  if (token !== "") app.use(PEER_PATH, bearerToken(token, "cluster.token"));
+  app.post(PEER_PATH, async (c) => {
+    const { cluster } = job;
+    if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);
+    const { bytes, share } = await reader.read(c, true);
+    try {
+      const asked = parseObject(c.req.header("content-type"), bytes, peerRequest);
+      const over = AbortSignal.any([stopping, c.req.raw.signal]);
+      return c.json(await cluster.answer(asked, over));
+    } catch (error) {
+      // It happens with each rebalance, and the asker tries again: nothing to be logged.
+      if (!isLater(error)) throw error;
+      setRetryAfter(c);
+      return c.json({ error: { reason: "unavailable", message: error.message } }, 503);
+    } finally {
+      share.release();
+    }
+  });
+  return app;
+}
+
+function isLater(error: unknown): error is Error {
+  return error instanceof UnavailableError || error instanceof LostError;
+}
+
+/** A view as people and tools read it: processes by their address, partitions by their topic. */
+function shown({ generation, state, members, self, leader, inputs }: ClusterView) {
+  const nameOf = (index: number | null) => index === null ? null : members[index]?.life ?? null;
+  return {
+    generation,
+    state,
+    self: nameOf(self),
+    leader: nameOf(leader),
+    processes: members.map(({ life, address, capacity, memberId, watchedBy }, index) => ({
+      life,
+      address,
+      memberId,
+      workers: capacity,
+      watchedBy: nameOf(watchedBy),
+      partitions: Object.fromEntries(
+        inputs.map(({ topic, owners, since }) => [
+          topic,
+          owners.flatMap((owner, partition) =>
+            owner === index ? [{ partition, since: since[partition] }] : []
+          ),
+        ]),
+      ),
+    })),
+  };
+}

@@ -1,0 +1,124 @@
+import type { Agent } from "node:http";
+import type { Owners } from "../engine/owners.ts";
+import type { ItemOwner } from "../engine/owners.ts";
+import { type ClusterView, type Sharing, UnavailableError } from "../log/mod.ts";
+import { type Clock, encodeUtf8 } from "../types/mod.ts";
+import { Peer, peerAgent, type PeerAnswer, type PeerRequest } from "./peer.ts";
+
+export interface ClusterOptions {
+  readonly sharing: Sharing;
+  readonly owners: Owners;
+  /** The topic of transactions. */
+  readonly topic: string;
+  /** What processes of the group bring when they ask each other; empty = nothing. */
+  readonly token: string;
+  readonly clock: Clock;
+}
+
+/** Where an item is. */
+export interface OwnerOfItem {
+  readonly partition: number;
+  readonly generation: number;
+  /** Life of the process that has it; null = nobody has it at the moment. */
+  readonly life: string | null;
+  /** host:port of its HTTP API; null = none that others could ask. */
+  readonly address: string | null;
+  /** Whether it is the process that answers. */
+  readonly isHere: boolean;
+}
+
+/** The processes of the group that share partitions, for look-ups and for people. */
+export class Cluster {
+  readonly #agent: Agent = peerAgent();
+  /** Aborted when the generation is over. */
+  #over = new AbortController();
+
+  constructor(readonly options: ClusterOptions) {}
+
+  /** Who has what; null while the group is being joined. */
+  get view(): ClusterView | null {
+    return this.options.sharing.view;
+  }
+
+  /** Points look-ups to the processes that have the partitions, until the signal is aborted. */
+  async run(stop: AbortSignal): Promise<void> {
+    const { sharing, owners } = this.options;
+    while (!stop.aborted) {
+      const { view } = this;
+      this.#over.abort("over"); // without a reason an error with a stack is made
+      this.#over = new AbortController();
+      owners.setElsewhere(view ? this.#ownersElsewhere(view, this.#over.signal) : new Map());
+      // Between the two nothing is awaited, so no change is missed.
+      await sharing.changed(stop);
+    }
+    this.#over.abort("over");
+    this.#agent.destroy();
+  }
+
+  #ownersElsewhere(view: ClusterView, over: AbortSignal): Map<number, ItemOwner> {
+    const { topic, token, clock } = this.options;
+    const { generation, nonce } = view;
+    const peers = view.members.map(({ address }, index) => {
+      if (index === view.self || address === null) return null;
+      return new Peer({ address, generation, nonce, token, agent: this.#agent, clock, over });
+    });
+    const elsewhere = new Map<number, ItemOwner>();
+    for (const { topic: of, owners } of view.inputs) {
+      if (of !== topic) continue;
+      owners.forEach((owner, partition) => {
+        if (owner < 0 || owner === view.self) return;
+        elsewhere.set(partition, peers[owner]?.ownerOf(partition) ?? UNREACHABLE);
+      });
+    }
+    return elsewhere;
+  }
+
+  /** Which process has an item; null while the group is being joined. */
+  ownerOf(itemId: string): OwnerOfItem | null {
+    const { view, options: { owners, topic } } = this;
+    if (!view) return null;
+    const partition = owners.partitionOf(itemId);
+    const index = view.inputs.find((input) => input.topic === topic)?.owners[partition] ?? -1;
+    const member = view.members[index];
+    return {
+      partition,
+      generation: view.generation,
+      life: member?.life ?? null,
+      address: member?.address ?? null,
+      isHere: index === view.self,
+    };
+  }
+
+  /**
+   * Answers another process, which found by a table that the partitions are here.
+   *
+   * @throws {UnavailableError} when the group has another generation by what this process knows
+   * @throws {LostError} when the signal is aborted meanwhile
+   */
+  async answer(asked: PeerRequest, signal: AbortSignal): Promise<PeerAnswer> {
+    const { view, options: { owners } } = this;
+    if (view?.generation !== asked.generation || view.nonce !== asked.nonce) {
+      throw new UnavailableError(
+        `This process is in generation ${view?.generation ?? "none"}, not in ${asked.generation}`,
+      );
+    }
+    const until = AbortSignal.any([signal, this.#over.signal]);
+    const stocks = await Promise.all(asked.lookups.map(async ({ partition, ids }) => {
+      const found = await owners.lookUpHere(partition, ids.map((id) => encodeUtf8(id)), until);
+      return found.map((stock) => stock === null ? null : String(stock));
+    }));
+    return { stocks };
+  }
+}
+
+/** The owner of partitions of a process that says no address. */
+const UNREACHABLE: ItemOwner = {
+  isReady: true,
+  ready: Promise.resolve(),
+  lookUp: () =>
+    Promise.reject(
+      new UnavailableError(
+        "The item is in a process without an address that others could ask (http.advertised.host)",
+      ),
+    ),
+};
