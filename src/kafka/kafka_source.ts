@@ -14,6 +14,7 @@ import { fetchCommitted } from "./committed_offsets.ts";
 import { partitionerByHash, partitionerOf } from "./find_partitioner.ts";
 import { firstItems } from "./first_items.ts";
 import { claimMethods, KafkaLog, logIdOf, outputsOfPartitions } from "./kafka_log.ts";
+import { checkWholeLog } from "./sharing/whole_log.ts";
 import type { SharedFacts } from "./member_facts.ts";
 import type { MemberIds } from "./membership.ts";
 import { connectionOf } from "./security.ts";
@@ -203,7 +204,10 @@ export class KafkaSource implements LogSource<KafkaLog> {
       const look = await lookAt(client, topics);
       const { view, missing } = look;
       if (!this.params.get("kafka.create.topics")) checkNames(topics, missing);
-      if (!missing.includes(topics.transactions)) checkView(topics, view, view, groupId);
+      if (!missing.includes(topics.transactions)) {
+        checkView(topics, view, view, groupId);
+        await this.#checkWholeLog(client, topics, view);
+      }
       this.#report(topics, look);
       await checkRights(client, topics, groupId);
       const created = missing.length > 0 ? `; a start would create ${missing.join(", ")}` : "";
@@ -214,6 +218,13 @@ export class KafkaSource implements LogSource<KafkaLog> {
     } finally {
       await client.close().catch(() => {});
     }
+  }
+
+  /** Where partitions go from process to process, each log must be there from its start. */
+  async #checkWholeLog(client: KafkaClient, { transactions }: WiredTopics, view: TopicsView) {
+    const { params, clock } = this;
+    if (!params.get("kafka.partitions.shared")) return;
+    await checkWholeLog(client, clock, params.get("kafka.group.id"), transactions, view);
   }
 
   /** What can be said before brokers are asked. @throws {ParameterError} */
@@ -256,6 +267,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       try {
         await client.connect();
         const found = await this.#check(client, topics);
+        await this.#checkWholeLog(client, topics, found.view);
         const isAuto = this.params.get("transaction.partitioner") === "auto";
         const partitioner = isAuto
           ? await this.#findPartitioner(client, topics.transactions, found.view, user)

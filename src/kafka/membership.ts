@@ -323,9 +323,10 @@ export class Membership {
       } else if (code === ErrorCode.UnknownMember) this.#forget();
       else if (code === ErrorCode.InconsistentGroupProtocol) {
         throw new StopError(
-          `Group ${groupId} has members that do not divide its partitions by ${division.protocol}: they are not ` +
-            "stockflow jobs, or run with another kafka.partitions.shared, or in another version",
-          "stop all of them before this one is started, or set another kafka.group.id",
+          `Group ${groupId} has members that are not stockflow jobs, or have another kafka.partitions.shared than ` +
+            `this one, or are of another version (this one divides partitions by ${division.protocol})`,
+          "stop them, or set another kafka.group.id; to change kafka.partitions.shared, or from a version to another " +
+            "that divides otherwise, stop all processes of the group, then start all",
           { cause: error },
         );
       } else if (code !== ErrorCode.IllegalGeneration && code !== ErrorCode.RebalanceInProgress) {

@@ -8,6 +8,9 @@ import { TOPICS } from "../../tools/kit/job_process.ts";
 import { Asker } from "./asker.ts";
 import { type ClusterAnswer, Processes, SHARED } from "./processes.ts";
 
+/** A light load: with the faults it is the moments that count. */
+const LOAD_PAUSE_MS = 200;
+
 /** By process: how many partitions of a topic it has. */
 function partsOf({ processes }: ClusterAnswer, topic: string): number[] {
   return processes.map(({ partitions }) => partitions[topic]!.length).toSorted();
@@ -17,54 +20,57 @@ faultTest(
   "three processes share partitions: kills, joins and leaves lose nothing and double nothing, and no answer is older than one before",
   async (seed) => {
     let said = "";
-    const verdict = await Scene.run({ seed, flags: SHARED }, async (scene) => {
-      const processes = new Processes(scene);
-      const asker = await Asker.start(scene.broker.bootstrap, () => processes.running);
-      const more = async (count: number) => {
-        const from = asker.answers;
-        await until(
-          `${count} more answers`,
-          () => asker.answers >= from + count,
-          ...processes.running,
-        );
-      };
-      try {
-        await processes.join();
-        await processes.join();
-        const three = await processes.settled();
-        for (const topic of [TOPICS["transaction.input.topic"], TOPICS["query.input.topic"]]) {
-          const parts = partsOf(three, topic);
-          assertEquals(parts.reduce((a, b) => a + b), PARTITIONS);
-          assert(Math.max(...parts) - Math.min(...parts) <= 1, `${parts}`);
-        }
-        await more(200);
-        // The leader, and one that is not.
-        for (const isLeader of [true, false]) {
-          const { leader, processes: members } = await processes.settled();
-          const victim = members.find(({ life }) => (life === leader) === isLeader)!;
-          const service = processes.running.find(({ url }) =>
-            new URL(url).host === victim.address
-          )!;
-          await processes.kill(service);
+    const verdict = await Scene.run(
+      { seed, flags: SHARED, loadPauseMs: LOAD_PAUSE_MS },
+      async (scene) => {
+        const processes = new Processes(scene);
+        const asker = await Asker.start(scene.broker.bootstrap, () => processes.running);
+        const more = async (count: number) => {
+          const from = asker.answers;
+          await until(
+            `${count} more answers`,
+            () => asker.answers >= from + count,
+            ...processes.running,
+          );
+        };
+        try {
+          await processes.join();
+          await processes.join();
+          const three = await processes.settled();
+          for (const topic of [TOPICS["transaction.input.topic"], TOPICS["query.input.topic"]]) {
+            const parts = partsOf(three, topic);
+            assertEquals(parts.reduce((a, b) => a + b), PARTITIONS);
+            assert(Math.max(...parts) - Math.min(...parts) <= 1, `${parts}`);
+          }
+          await more(200);
+          // The leader, and one that is not.
+          for (const isLeader of [true, false]) {
+            const { leader, processes: members } = await processes.settled();
+            const victim = members.find(({ life }) => (life === leader) === isLeader)!;
+            const service = processes.running.find(({ url }) =>
+              new URL(url).host === victim.address
+            )!;
+            await processes.kill(service);
+            await more(100);
+            await processes.join(service.folder);
+            await processes.settled();
+          }
+          await processes.leave(processes.running[1]!);
           await more(100);
-          await processes.join(service.folder);
-          await processes.settled();
+          assertEquals((await processes.settled()).processes.length, 2);
+          const { answers, through, older } = await asker.stop();
+          assertEquals(older, []);
+          assert(through >= 3, `${through} processes answered`);
+          said = `; ${answers} answers through ${through} processes`;
+          await processes.stopOthers();
+        } catch (error) {
+          await asker.stop().catch(() => {});
+          for (const { log } of processes.running) console.log(log());
+          await processes.end();
+          throw error;
         }
-        await processes.leave(processes.running[1]!);
-        await more(100);
-        assertEquals((await processes.settled()).processes.length, 2);
-        const { answers, through, older } = await asker.stop();
-        assertEquals(older, []);
-        assert(through >= 3, `${through} processes answered`);
-        said = `; ${answers} answers through ${through} processes`;
-        await processes.stopOthers();
-      } catch (error) {
-        await asker.stop().catch(() => {});
-        for (const { log } of processes.running) console.log(log());
-        await processes.end();
-        throw error;
-      }
-    });
+      },
+    );
     assertGood(seed, verdict, said);
   },
 );

@@ -34,10 +34,11 @@ export class Cluster {
     const { sim, world } = this;
     const { partitions, machines } = sim.plan;
     const most = world.kafka ? machines : world.broker ? Math.min(partitions, machines) : 1;
-    const processes = 1 + sim.random.below(most);
+    const least = sim.plan.kafka.shared ? 2 : 1;
+    const processes = least + sim.random.below(most - least + 1);
     const owned: number[][] = Array.from({ length: processes }, () => []);
     for (let p = 0; p < partitions; p++) {
-      // One of a group's processes is active on Kafka, with all partitions.
+      // One of a group's processes is active on Kafka, with all partitions; or their log shares them.
       if (world.kafka) { for (const list of owned) list.push(p); }
       else owned[p < processes ? p : sim.random.below(processes)]!.push(p);
     }
@@ -295,7 +296,8 @@ export class Cluster {
   }
 
   #lookUp(member: Member): void {
-    if (!member.isLive || !member.mayAnswer) return;
+    if (!member.isLive || member.process.paused) return;
+    if (!member.isShared && !member.mayAnswer) return;
     for (const partition of member.owners.keys()) this.world.lookUp(member, partition);
   }
 

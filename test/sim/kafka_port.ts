@@ -1,6 +1,6 @@
 // What the simulator needs of Kafka. The one who implements it imports kafkajs, so it is given to a run.
 
-import type { Log } from "../../src/log/mod.ts";
+import type { Log, Sharing } from "../../src/log/mod.ts";
 import type { Visible } from "./archive.ts";
 import type { PositionOf } from "./auditor.ts";
 import type { Broker } from "./broker.ts";
@@ -13,11 +13,15 @@ import type { Sim } from "./sim.ts";
 export type OpenedLog = Log & {
   readonly isAvailable: boolean;
   readonly isClaimed: boolean;
+  /** Null: one process is active. */
+  readonly sharing: Sharing | null;
   close(): Promise<void>;
 };
 
 export interface KafkaMachine {
   readonly name: string;
+  /** Workers of the process. */
+  readonly workers: number;
   readonly user: LogUser;
 }
 

@@ -69,10 +69,17 @@ export class Member {
     readonly groups: readonly (readonly number[])[],
   ) {
     this.process = new SimProcess(world.sim, name);
-    groups.forEach((group, worker) => group.forEach((p) => this.#workerOf.set(p, worker)));
+    // Where processes share partitions, the log says with each claim who has which.
+    if (!this.#areGiven) {
+      groups.forEach((group, worker) => group.forEach((p) => this.#workerOf.set(p, worker)));
+    }
     this.memory = new SimMemory(this, world.sim.plan.partitions);
     world.sim.trace(name, () => `starts on ${machine.name} with ${JSON.stringify(groups)}`);
     void this.#run();
+  }
+
+  get #areGiven(): boolean {
+    return this.world.sim.plan.kafka.shared;
   }
 
   get isLive(): boolean {
@@ -174,6 +181,7 @@ export class Member {
     if (world.kafka) {
       this.kafka = world.kafka.open(process, {
         name: this.machine.name,
+        workers: this.groups.length,
         user: {
           logDisk: null,
           partitionerOf: () => Promise.resolve(null),
@@ -228,6 +236,20 @@ export class Member {
     return this.kafka ? this.kafka.isAvailable && this.kafka.isClaimed : !this.replaced;
   }
 
+  /**
+   * Whether it may answer for a partition, as it finds out itself where processes share them: by a heartbeat that is sent
+   * after it was asked.
+   */
+  async confirm(partition: number): Promise<boolean> {
+    const confirmed = this.kafka!.sharing!.confirm(partition, this.#stop.signal);
+    return await confirmed.catch(() => false) && this.isLive;
+  }
+
+  /** Whether its answers need that. */
+  get isShared(): boolean {
+    return this.#areGiven;
+  }
+
   async #openStore(): Promise<CheckpointStore> {
     const { clock, chance } = this.process;
     const kv = this.kv(this.machine.state);
@@ -263,6 +285,7 @@ export class Member {
         batchBytesMax: plan.outputBatchBytes,
       },
       partitions,
+      partitionsAreGiven: this.#areGiven,
       worker,
       pendingLimits: plan.pendingLimits,
       conditions: new Conditions(process.clock),
@@ -290,6 +313,6 @@ export class Member {
     this.owners.set(partition, owner);
     this.world.bug?.onOwner?.(owner);
     this.world.auditor.onOwner(this.process, partition, owner);
-    if (this.mayAnswer) this.world.lookUp(this, partition);
+    if (this.isShared || this.mayAnswer) this.world.lookUp(this, partition);
   }
 }

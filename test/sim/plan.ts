@@ -179,13 +179,16 @@ export interface KafkaPlan {
   readonly topicIds: "fetch" | "metadata" | "none";
   /** How often it is looked at the topics; 0 = never. */
   readonly discoveryMs: number;
+  /** The processes share the partitions; else one of them is active. */
+  readonly shared: boolean;
 }
 
 /** @param onKafka a run on src/kafka, or one on the engine's own logs */
 export function planOf(random: Random, onKafka: boolean): Plan {
   const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
   const log: LogKind = onKafka ? "kafka" : pick("broker", "broker", "embedded");
-  const partitions = pick(1, 1, 2, 2, 3, 4);
+  const shared = onKafka && pick(true, false);
+  const partitions = shared ? pick(2, 3, 4, 6) : pick(1, 1, 2, 2, 3, 4);
   // Some schedules are long: more checkpoints are retired, more sessions follow each other.
   const length = random.below(12) === 0 ? 4 : 1;
   const windowMs = pick(0, 250, 1000, 5000);
@@ -194,7 +197,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     log,
     partitions,
     sidePartitions: pick(1, partitions),
-    machines: log === "embedded" ? 1 : pick(1, 2, 3),
+    machines: shared ? pick(2, 3, 5) : log === "embedded" ? 1 : pick(1, 2, 3),
     sharedStore: log !== "kafka" && pick(true, false),
     workers: pick(1, 2, 2, 3),
     settings: {
@@ -251,6 +254,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
       compression: pick("none", "none", "gzip", "zstd"),
       topicIds: pick("fetch", "fetch", "metadata", "none"),
       discoveryMs: pick(0, 300, 2000),
+      shared,
     },
     zombieClaims: pick(0, 0, 0.3),
   };

@@ -25,7 +25,7 @@ export interface PlantedBug {
 }
 
 /** Puts another method in the place of one; returns what undoes it. */
-function replace<T, K extends keyof T>(
+export function replace<T, K extends keyof T>(
   prototype: T,
   name: K,
   make: (original: T[K]) => T[K],

@@ -145,11 +145,24 @@ export class World {
 
   /** Looks an item up, if its owner is ready; the answer is checked at the end. */
   lookUp(member: Member, partition: number): void {
+    const owner = member.owners.get(partition);
+    if (!owner?.isReady) return;
+    const committed = this.auditor.partitions[partition]!.offset;
+    if (!member.isShared) return this.#answer(member, partition, committed);
+    void member.confirm(partition).then((confirmed) => {
+      // What was committed before it was asked must be in the answer.
+      if (confirmed && member.owners.get(partition) === owner) {
+        this.#answer(member, partition, committed);
+      }
+    });
+  }
+
+  /** @param committed offset that the answer must not be behind */
+  #answer(member: Member, partition: number, committed: number): void {
     if (this.createdAnew) return; // the model knows the topic before
     const owner = member.owners.get(partition);
     if (!owner?.isReady) return;
     const { position } = owner.processor;
-    const committed = this.auditor.partitions[partition]!.offset;
     // On Kafka the log tells whether it is active; elsewhere who was replaced is not told yet.
     if (member.kafka && position < committed) {
       const { name } = member.process;

@@ -188,7 +188,7 @@ export class Brokers {
     const { sim } = this;
     switch (kind) {
       case "coordinator moves":
-        return this.#move(this.#coordinators[sim.pick(["group", "transaction"] as const)]);
+        return this.#moveCoordinator(sim.pick(["group", "transaction"] as const));
       case "leaders move":
         for (const tp of this.#partitions) if (sim.chance(0.5)) this.#moveLeader(tp);
         return;
@@ -203,6 +203,11 @@ export class Brokers {
       case "broker restarts":
         return this.#restart(sim.pick(this.nodes));
     }
+  }
+
+  #moveCoordinator(kind: CoordinatorKind): void {
+    this.#move(this.#coordinators[kind]);
+    if (kind === "group") this.group.failOver();
   }
 
   #changeLimits(topic: string): void {

@@ -2,6 +2,7 @@
 
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { type JoinedGroup, protocolError } from "../../../src/kafka/client/internals.ts";
+import { isSameBytes } from "../../../src/types/mod.ts";
 import type { CommittedOffset } from "../../../src/kafka/protocol/offsets.ts";
 import type { SimProcess } from "../process.ts";
 import type { SimEvent } from "../scheduler.ts";
@@ -14,6 +15,8 @@ interface GroupMember {
   readonly memberId: string;
   process: SimProcess;
   readonly sessionTimeoutMs: number;
+  /** What it said when it joined last. */
+  metadata: Uint8Array;
   /** Ends its session. */
   expiry: SimEvent;
   join: PromiseWithResolvers<JoinedGroup> | null;
@@ -29,6 +32,8 @@ export class Group {
   #deadline: SimEvent | null = null;
   /** What the leader of the generation has assigned, by member. */
   #assignments: ReadonlyMap<string, Uint8Array> = new Map();
+  /** What a coordinator that takes over finds: the last generation with assignments. */
+  #stored: { readonly generation: number; readonly members: ReadonlySet<string> } | null = null;
   #ids = 0;
   generation = 0;
   /** Committed offsets by topic and partition, as `topic/partition`. */
@@ -47,6 +52,7 @@ export class Group {
     memberId: string,
     sessionTimeoutMs: number,
     process: SimProcess,
+    metadata: Uint8Array,
   ): Promise<JoinedGroup> {
     if (memberId === "") {
       const id = `member ${this.#ids++}`;
@@ -60,6 +66,7 @@ export class Group {
         memberId,
         process,
         sessionTimeoutMs,
+        metadata,
         expiry: this.#expiry(memberId, sessionTimeoutMs),
         join: null,
         sync: null,
@@ -67,6 +74,8 @@ export class Group {
       this.#members.set(memberId, member);
     }
     member.process = process;
+    const isSame = isSameBytes(member.metadata, metadata);
+    member.metadata = metadata;
     this.#alive(member);
     const known = member.join;
     member.join = Promise.withResolvers();
@@ -74,7 +83,8 @@ export class Group {
     known?.promise.catch(() => {});
     const answer = member.join.promise;
     const follower = this.#state === "stable" && memberId !== this.#leader;
-    if (follower && member.sync === null && !this.#isNew(member)) this.#answer(member);
+    // Who says the same as before is given what it was given before.
+    if (follower && isSame && member.sync === null && !this.#isNew(member)) this.#answer(member);
     else if (this.#state !== "joining") this.#rebalance(sessionTimeoutMs);
     this.#completeIfAll();
     return answer;
@@ -127,7 +137,10 @@ export class Group {
       leaderId: this.#leader,
       memberId: member.memberId,
       members: member.memberId === this.#leader
-        ? [...this.#members.keys()].map((memberId) => ({ memberId }))
+        ? [...this.#members.values()].map(({ memberId, metadata }) => ({
+          memberId,
+          memberMetadata: metadata,
+        }))
         : [],
     });
     member.join = null;
@@ -151,12 +164,40 @@ export class Group {
     if (memberId === this.#leader) {
       this.#state = "stable";
       this.#assignments = new Map(assignments.map((a) => [a.memberId, a.memberAssignment]));
+      this.#stored = { generation, members: new Set(this.#members.keys()) };
       for (const each of this.#members.values()) {
         each.sync?.resolve(answer(each.memberId));
         each.sync = null;
       }
     }
     return promise;
+  }
+
+  /**
+   * Another broker is the coordinator from now on. A generation without assignments was not stored: the one before goes
+   * on, and its number is given out again.
+   */
+  failOver(): void {
+    if (this.#state !== "joining" && this.#state !== "syncing") return;
+    const stored = this.#stored;
+    for (const member of this.#members.values()) {
+      member.join?.reject(protocolError(ErrorCode.NotCoordinator));
+      member.sync?.reject(protocolError(ErrorCode.NotCoordinator));
+      member.join = member.sync = null;
+    }
+    for (const id of [...this.#members.keys()]) if (!stored?.members.has(id)) this.#drop(id);
+    if (this.#deadline) this.#deadline.run = null;
+    this.#deadline = null;
+    this.sim.trace("group", () => `goes back to generation ${stored?.generation ?? 0}`);
+    this.generation = stored?.generation ?? 0;
+    this.#taken.clear();
+    for (const id of this.#members.keys()) this.#taken.add(id);
+    this.#state = this.#members.size === 0 ? "empty" : "stable";
+    // Who has left meanwhile is remembered no more than that: the others go on without it.
+    const isWhole = [...stored?.members ?? []].every((id) => this.#members.has(id));
+    if (this.#state === "stable" && (!isWhole || !this.#members.has(this.#leader))) {
+      this.#rebalance([...this.#members.values()][0]!.sessionTimeoutMs);
+    }
   }
 
   heartbeat(memberId: string, generation: number): void {
@@ -195,6 +236,11 @@ export class Group {
   refusal(memberId: string, generation: number): number {
     if (!this.#members.has(memberId)) return ErrorCode.UnknownMember;
     return generation === this.generation ? 0 : ErrorCode.IllegalGeneration;
+  }
+
+  /** The same of the offsets in a transaction. */
+  refusalOfCommit(memberId: string, generation: number): number {
+    return this.refusal(memberId, generation);
   }
 
   #member(memberId: string, generation: number): GroupMember {

@@ -106,7 +106,7 @@ export class KafkaWorld implements KafkaPort {
       batchBytesMax: BATCH_BYTES_MAX,
       partitioner: null,
       user: machine.user,
-      shares: null,
+      shares: kafka.shared ? { workers: machine.workers, chance: process.chance } : null,
     });
     return log;
   }
@@ -153,6 +153,8 @@ export class KafkaWorld implements KafkaPort {
   }
 }
 
+/** A UUID, whose digits say the name. */
 function instanceOf({ name }: SimProcess): string {
-  return encodeUtf8(name).toHex();
+  const hex = encodeUtf8(name).toHex().padStart(32, "0").slice(-32);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -291,8 +291,12 @@ export class SimCluster implements Cluster {
         send: (exchange) => this.#send(node, exchange, coordinated),
         getConnection: () => Promise.resolve(this.#connection(node)),
       },
-      joinGroup: ({ memberId, sessionTimeout }) =>
-        coordinated("group", "JoinGroup", () => group.join(memberId, sessionTimeout, process)),
+      joinGroup: ({ memberId, sessionTimeout, groupProtocols: [protocol] }) =>
+        coordinated(
+          "group",
+          "JoinGroup",
+          () => group.join(memberId, sessionTimeout, process, protocol!.metadata),
+        ),
       syncGroup: ({ memberId, generationId, groupAssignment }) =>
         coordinated(
           "group",

@@ -257,14 +257,37 @@ export class Transactions {
     if (producer.state !== "open" || !producer.open!.withOffsets) {
       return ErrorCode.InvalidTransactionState;
     }
-    const refusal = this.group.refusal(memberId, generation);
+    const refusal = this.group.refusalOfCommit(memberId, generation);
     if (refusal !== 0) return refusal;
     for (const { topic, partitions } of topics) {
+      if (this.sim.plan.kafka.shared) this.#checkCommitter(request, topic, partitions);
       for (const offset of partitions) {
         producer.open!.offsets.set(`${topic}/${offset.partition}`, offset);
       }
     }
     return 0;
+  }
+
+  /** By generation and partition: the transactional id that commits it. */
+  readonly #committers = new Map<string, string>();
+
+  /** In one generation one session after the other of one worker commits a partition, and no other. */
+  #checkCommitter(
+    { transactionalId, generation }: OffsetCommitRequest,
+    topic: string,
+    partitions: readonly CommittedOffset[],
+  ): void {
+    const id = transactionalId.replace(/-spare-.*/, "");
+    for (const { partition } of partitions) {
+      const key = `${generation} ${topic}/${partition}`;
+      const before = this.#committers.get(key) ?? id;
+      this.#committers.set(key, id);
+      if (before === id) continue;
+      this.sim.violate(
+        "P5",
+        `${topic}/${partition} is committed by ${before} and ${id} in one generation`,
+      );
+    }
   }
 
   /** Whether the committed offset of a partition may still change by a transaction under way. */

@@ -1,0 +1,85 @@
+// Bugs in how a group divides its partitions, planted to see whether the simulator finds them. Each changes a class for
+// the time of one run; none is in src.
+
+import { ActiveGeneration } from "../../../src/kafka/active_generation.ts";
+import { isActive } from "../../../src/kafka/division.ts";
+import { Membership } from "../../../src/kafka/membership.ts";
+import { SharedDivision } from "../../../src/kafka/sharing/shared_division.ts";
+import { TakeOver } from "../../../src/kafka/take_over.ts";
+import { TransactionalProducer } from "../../../src/kafka/transactional_producer.ts";
+import { type PlantedBug, replace } from "../planted_bugs.ts";
+import { Group } from "./group.ts";
+import { Transactions } from "./transactions.ts";
+
+/** A bug, and the seed from which on it is looked for: seeds take time, and any of them may do. */
+export interface PlantedKafkaBug {
+  readonly plant: () => PlantedBug;
+  readonly from: number;
+}
+
+const patched = (patch: () => () => void, from = 1): PlantedKafkaBug => ({
+  plant: () => ({ patch }),
+  from,
+});
+
+export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
+  "a partition that comes to a living producer begins with sequence 0": patched(
+    () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
+    60,
+  ),
+
+  "two workers of a process have a partition": patched(() =>
+    replace(
+      ActiveGeneration.prototype,
+      "partitionsOf",
+      (partitionsOf) =>
+        function (this: ActiveGeneration, worker) {
+          const own = partitionsOf.call(this, worker);
+          const [other] = [...this.share?.workers ?? []].filter(([, of]) => of === worker - 1);
+          return own && other ? [...own, other[0]] : own;
+        },
+    )
+  ),
+
+  "two processes have a partition": patched(() =>
+    replace(
+      SharedDivision.prototype,
+      "begin",
+      (begin) =>
+        async function (this: SharedDivision, joined, client) {
+          const part = await begin.call(this, joined, client);
+          if (!isActive(part) || !part.share) return part;
+          const workers = new Map([...part.share.workers, [0, 0]]);
+          return new ActiveGeneration(part.memberId, part.generation, { ...part.share, workers });
+        },
+    )
+  ),
+
+  "a commit of a generation that is over counts": patched(() => {
+    // Either of the two alone is enough to keep a process out that was replaced.
+    const undo = [
+      replace(Group.prototype, "refusalOfCommit", () => () => 0),
+      replace(TakeOver.prototype, "clear", () => () => Promise.resolve()),
+    ];
+    return () => undo.forEach((each) => each());
+  }, 410),
+
+  "a claim does not wait for transactions that are open": patched(() =>
+    replace(Transactions.prototype, "isUnstable", () => () => false)
+  ),
+
+  "an answer does not wait for a heartbeat": patched(() =>
+    replace(
+      Membership.prototype,
+      "confirmed",
+      (confirmed) =>
+        function (this: Membership, signal) {
+          return this.active ? Promise.resolve(this.active) : confirmed.call(this, signal);
+        },
+    ), 360),
+
+  "a partition answers before it is claimed in the generation": patched(
+    () => replace(ActiveGeneration.prototype, "isClaimed", () => () => true),
+    230,
+  ),
+};

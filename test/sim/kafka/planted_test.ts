@@ -1,0 +1,23 @@
+// The simulator must be able to fail: each bug that is planted in src/kafka is found within some seeds.
+
+import { assert } from "@std/assert";
+import { turnOfTheEventLoop } from "../event_loop.ts";
+import { run } from "../simulation.ts";
+import { makeKafka } from "./mod.ts";
+import { PLANTED_KAFKA_BUGS } from "./planted_bugs.ts";
+
+const SEEDS = 1000;
+
+for (const [name, { plant, from }] of Object.entries(PLANTED_KAFKA_BUGS)) {
+  Deno.test(`simulated Kafka finds: ${name}`, async () => {
+    for (let seed = from; seed < from + SEEDS; seed++) {
+      const { violations } = await run(seed, { bug: plant(), kafka: makeKafka });
+      await turnOfTheEventLoop();
+      const [first] = violations;
+      if (!first) continue;
+      console.log(`seed ${seed}, ${first.promise}: ${first.message.slice(0, 150)}`);
+      return;
+    }
+    assert(false, `${SEEDS} seeds did not find it`);
+  });
+}

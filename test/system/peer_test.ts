@@ -1,0 +1,102 @@
+// A process asks another one for stocks, over real connections.
+
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  Peer,
+  PEER_IDS_MAX,
+  PEER_PATH,
+  peerAgent,
+  type PeerRequest,
+} from "../../src/service/peer.ts";
+import { LostError } from "../../src/log/mod.ts";
+import { encodeUtf8, systemClock } from "../../src/types/mod.ts";
+
+/** A process that answers as the test says, and the one that asks it. */
+function pair(answer: (asked: PeerRequest) => Response | Promise<Response>) {
+  const requests: { asked: PeerRequest; token: string | null; connection: string }[] = [];
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    async (request, { remoteAddr }) => {
+      assertEquals([request.method, new URL(request.url).pathname], ["POST", PEER_PATH]);
+      const asked = await request.json();
+      const token = request.headers.get("authorization");
+      requests.push({ asked, token, connection: String((remoteAddr as Deno.NetAddr).port) });
+      return await answer(asked);
+    },
+  );
+  const over = new AbortController();
+  const agent = peerAgent();
+  const peer = new Peer({
+    address: `127.0.0.1:${server.addr.port}`,
+    generation: 3,
+    nonce: 4,
+    token: "token",
+    agent,
+    clock: systemClock,
+    over: over.signal,
+  });
+  const ask = (partition: number, ...ids: string[]) =>
+    peer.ownerOf(partition).lookUp(ids.map((id) => encodeUtf8(id)));
+  const close = async () => {
+    agent.destroy();
+    await server.shutdown();
+  };
+  return { requests, ask, over, close, peer };
+}
+
+const stocksOf = ({ lookups }: PeerRequest) =>
+  Response.json({ stocks: lookups.map(({ ids }) => ids.map((id) => id === "none" ? null : "7")) });
+
+Deno.test("what is asked in one turn goes in one request, over a connection that is kept", async () => {
+  const { requests, ask, close } = pair(stocksOf);
+  assertEquals(await Promise.all([ask(0, "ä", "none"), ask(1, "b")]), [[7n, null], [7n]]);
+  assertEquals(requests.map(({ asked, token }) => [asked, token]), [[
+    {
+      generation: 3,
+      nonce: 4,
+      lookups: [{ partition: 0, ids: ["ä", "none"] }, { partition: 1, ids: ["b"] }],
+    },
+    "Bearer token",
+  ]]);
+  await ask(0, "c");
+  assertEquals(new Set(requests.map(({ connection }) => connection)).size, 1);
+  await close();
+});
+
+Deno.test("what is asked while a request is under way goes with the next one, within its bound", async () => {
+  const first = Promise.withResolvers<void>();
+  const { requests, ask, close } = pair(async (asked) => {
+    if (requests.length === 1) await first.promise;
+    return stocksOf(asked);
+  });
+  const many = Array.from({ length: PEER_IDS_MAX - 1 }, (_, n) => `item_${n}`);
+  const asked = [ask(0, "a")];
+  while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  asked.push(ask(0, ...many), ask(1, "b"), ask(1, "c", "d"));
+  first.resolve();
+  assertEquals((await Promise.all(asked)).map((stocks) => stocks.length), [1, many.length, 1, 2]);
+  const counts = requests.map(({ asked }) => asked.lookups.map(({ ids }) => ids.length));
+  assertEquals(counts, [[1], [many.length, 1], [2]]);
+  await close();
+});
+
+Deno.test("an answer that is none of stocks, an error, and the end of the generation are losses", async () => {
+  const answers = [
+    () => Response.json({ error: { reason: "unavailable" } }, { status: 503 }),
+    () => Response.json({ stocks: [] }),
+    () => new Response("no JSON"),
+    () => Response.json({ stocks: [["1", "2"]] }),
+  ];
+  const { ask, close } = pair(() => answers.shift()!());
+  for (const why of ["503", "undefined stocks came for 1 items", "JSON", "2 stocks came for 1"]) {
+    const error = await assertRejects(() => ask(0, "a"), LostError);
+    assertStringIncludes(error.message, why);
+  }
+  await close();
+  await assertRejects(() => ask(0, "a"), LostError, "does not answer");
+  const hanging = pair(() => new Promise<Response>(() => {}));
+  const asked = hanging.ask(0, "a");
+  while (hanging.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  hanging.over.abort("over");
+  await assertRejects(() => asked, LostError);
+});
