@@ -42,13 +42,6 @@ export const SUITES: readonly Suite[] = [
     jobs: 3,
     broker: true,
   },
-  // Three processes and more: one file after the other.
-  {
-    name: "processes that share partitions",
-    args: ["test", "--no-check", "--allow-all", "test/cluster"],
-    kind: "tests",
-    broker: true,
-  },
   // No flag and no permission: what a newcomer types first.
   { name: "unit tests", args: ["test", "--no-check"], kind: "tests", jobs: 2, quick: true },
   { name: "format", args: ["fmt", "--check"], kind: "check", quick: true },
@@ -162,5 +155,13 @@ export const SUITES: readonly Suite[] = [
     name: "simulation of Kafka",
     args: ["test", "--no-check", "--allow-env", "test/sim/kafka"],
     kind: "tests",
+  },
+  // Three processes and more: one file after the other.
+  {
+    name: "processes that share partitions",
+    args: ["test", "--no-check", "--allow-all", "test/cluster"],
+    kind: "tests",
+    broker: true,
+    later: true,
   },
 ];
