@@ -21,16 +21,17 @@ import { answerEach, type Handling } from "./answer_each.ts";
 import { clusterRoutes } from "./cluster.ts";
 import { fail, failWith, integerQuery } from "./answers.ts";
 import { BodyReader } from "./body_reader.ts";
-import { addHttpFigures, type ConnectionFigures } from "./http_metrics.ts";
+import { type ConnectionFigures, httpMetrics } from "./http_metrics.ts";
 import { itemRoutes } from "./items.ts";
 import type { HttpLimits } from "./limits.ts";
 import { logRoutes } from "./logs.ts";
 import { answerOtherMethods, headLengths, wellFormedOnly } from "./methods.ts";
 import { INDEX } from "./index.ts";
+import { METRICS_TYPE } from "./exposition.ts";
 import { JobMetrics } from "./metrics.ts";
 import { isPage, pageRoutes } from "./page.ts";
 import { answerReadiness } from "./readiness.ts";
-import { addSinkFigures } from "./sink_metrics.ts";
+import { sinkMetrics } from "./sink_metrics.ts";
 import { savepointRoutes } from "./savepoints.ts";
 import { statusRoutes, StatusStreams } from "./status.ts";
 
@@ -61,10 +62,11 @@ export function createApi(
   // Other processes ask as long as this one has partitions, which is until it has stopped.
   const ended = new AbortController().signal;
   const reader = new BodyReader({ limits, clock: job.clock, stopping });
-  const metrics = new JobMetrics(() => job.status());
   const streams = new StatusStreams(limits.streamsMax);
-  addHttpFigures(metrics.registry, reader, connections, streams);
-  addSinkFigures(metrics.registry, job);
+  const metrics = new JobMetrics(() => job.status(), [
+    ...httpMetrics(reader, connections, streams),
+    ...sinkMetrics(job),
+  ]);
 
   if (tracing) app.use(namedSpans(tracing));
   app.use(headLengths);
@@ -110,10 +112,7 @@ export function createApi(
     "/readyz",
     (c) => answerReadiness(c, { job, conditions: job.conditions, stopping }),
   );
-  app.get("/metrics", async (c) => {
-    const { contentType, body } = await metrics.scrape();
-    return c.body(body, 200, { "content-type": contentType });
-  });
+  app.get("/metrics", (c) => c.body(metrics.scrape(), 200, { "content-type": METRICS_TYPE }));
   app.route("/", pageRoutes(INDEX));
   answerOtherMethods(app);
   return app;

@@ -1,36 +1,24 @@
 // The metrics of a job in the text format of Prometheus, made of its status. Names follow
 // https://prometheus.io/docs/practices/naming/: base units, _total for what only grows.
 
-import { Counter, Gauge, Registry } from "prom-client";
 import type { Conditions } from "../engine/mod.ts";
 import { type JobStatus, type PartitionStatus, VERSION } from "../service/mod.ts";
-import { DurationHistogram } from "./duration_histogram.ts";
+import { type DurationHistogram, exposeMetrics, type Metric, type Sample } from "./exposition.ts";
 
-/** A value and its labels. */
-type Sample = readonly [value: number, labels?: Readonly<Record<string, string>>];
-
-interface MetricOptions {
-  readonly name: string;
-  readonly help: string;
-  readonly labelNames?: readonly string[];
+/** A metric that is made of the job's status. */
+interface JobMetric extends Omit<Metric, "samples"> {
   readonly samples: (status: JobStatus) => readonly Sample[];
 }
 
 /** The metric of what is not as it should be. */
-export function addConditions(
-  registry: Registry,
+export function conditionsMetric(
   states: () => Iterable<readonly [what: string, stands: boolean]>,
-): void {
-  new Gauge({
+): Metric {
+  return {
     name: "stockflow_unavailable",
     help: "1 while something is not as it should be, by what it is; /readyz has the reasons",
-    labelNames: ["what"],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [what, stands] of states()) this.set({ what }, stands ? 1 : 0);
-    },
-  });
+    samples: () => [...states()].map(([what, stands]): Sample => [stands ? 1 : 0, { what }]),
+  };
 }
 
 /** The same, before a job has started. */
@@ -39,79 +27,58 @@ export function statesOf(conditions: Conditions): () => Iterable<readonly [strin
 }
 
 /** The metric that says which version runs. */
-export function addBuildInfo(registry: Registry): void {
-  const info = new Gauge({
-    name: "stockflow_build_info",
-    help: "Always 1; its label is the version of the program",
-    labelNames: ["version"],
-    registers: [registry],
-  });
-  info.set({ version: VERSION }, 1);
-}
+export const BUILD_INFO: Metric = {
+  name: "stockflow_build_info",
+  help: "Always 1; its label is the version of the program",
+  samples: () => [[1, { version: VERSION }]],
+};
 
-/** Metrics of a job; its status is read once per scrape. */
+/** Metrics of a job and its server; the status of the job is read once per scrape. */
 export class JobMetrics {
-  readonly registry = new Registry();
   #status: JobStatus;
+  readonly #metrics: readonly (Metric | DurationHistogram)[];
 
-  constructor(readonly status: () => JobStatus) {
+  /** @param others that are not made of the status */
+  constructor(readonly status: () => JobStatus, others: readonly Metric[] = []) {
     this.#status = status();
-    for (const metric of [...RECORDS, ...STATE, ...WORKERS, ...CHECKPOINTS]) this.#add(metric);
-    if (this.#status.log) { for (const metric of LOG) this.#add(metric); }
-    addBuildInfo(this.registry);
-    addConditions(this.registry, () => Object.entries(this.#status.conditionStates));
-    this.#addDurations();
+    const ofJob = [
+      ...RECORDS,
+      ...STATE,
+      ...WORKERS,
+      ...CHECKPOINTS,
+      ...(this.#status.log ? LOG : []),
+    ];
+    this.#metrics = [
+      ...ofJob.map(({ samples, ...about }) => ({ ...about, samples: () => samples(this.#status) })),
+      BUILD_INFO,
+      conditionsMetric(() => Object.entries(this.#status.conditionStates)),
+      ...this.#durations(),
+      ...others,
+    ];
   }
 
-  /** Content type and text of an answer to a scrape. */
-  async scrape(): Promise<{ contentType: string; body: string }> {
+  /** The text of an answer to a scrape. */
+  scrape(): string {
     this.#status = this.status();
-    return { contentType: this.registry.contentType, body: await this.registry.metrics() };
+    return exposeMetrics(this.#metrics);
   }
 
-  /** A name that ends in _total is of a counter. */
-  #add({ samples, labelNames = [], ...about }: MetricOptions): void {
-    const options = { ...about, labelNames, registers: [this.registry] };
-    const read = () => samples(this.#status);
-    if (!about.name.endsWith("_total")) {
-      new Gauge({
-        ...options,
-        collect() {
-          this.reset();
-          for (const [value, labels = {}] of read()) this.set(labels, value);
-        },
-      });
-      return;
-    }
-    new Counter({
-      ...options,
-      collect() {
-        this.reset();
-        for (const [value, labels = {}] of read()) this.inc(labels, value);
-      },
-    });
-  }
-
-  #addDurations(): void {
-    this.registry.registerMetric(
-      new DurationHistogram({
+  #durations(): DurationHistogram[] {
+    return [
+      {
         name: "stockflow_commit_duration_seconds",
         help: "Time from asking for a commit until it is durable, by what was committed",
-        labelNames: ["input"],
-        samples: () => [
+        durations: () => [
           [this.#status.durations.commits, { input: "transactions" }],
           [this.#status.durations.queryCommits, { input: "queries" }],
         ],
-      }),
-    );
-    this.registry.registerMetric(
-      new DurationHistogram({
+      },
+      {
         name: "stockflow_query_duration_seconds",
         help: "Time from reading a query until its result is committed",
-        labelNames: [],
-        samples: () => [[this.#status.durations.queries, {}]],
-      }),
-    );
+        durations: () => [[this.#status.durations.queries, {}]],
+      },
+    ];
   }
 }
 
@@ -136,7 +103,7 @@ function age({ at }: JobStatus, then: number | null): number | null {
 const byReason = (counts: Readonly<Record<string, number>>): Sample[] =>
   Object.entries(counts).map(([reason, n]) => [n, { reason }]);
 
-const RECORDS: readonly MetricOptions[] = [
+const RECORDS: readonly JobMetric[] = [
   {
     name: "stockflow_records_in_total",
     help: "Records of the transaction topic folded since the start of the process",
@@ -150,7 +117,6 @@ const RECORDS: readonly MetricOptions[] = [
   {
     name: "stockflow_transactions_total",
     help: "Transactions by outcome, over restarts",
-    labelNames: ["outcome"],
     samples: ({ totals: { accepted, rejected } }) => [
       [accepted, { outcome: "accepted" }],
       [rejected, { outcome: "rejected" }],
@@ -159,7 +125,6 @@ const RECORDS: readonly MetricOptions[] = [
   {
     name: "stockflow_invalid_records_total",
     help: "Invalid records of the transaction topic by reason, over restarts",
-    labelNames: ["reason"],
     samples: ({ totals }) => byReason(totals.invalid),
   },
   {
@@ -196,18 +161,16 @@ const RECORDS: readonly MetricOptions[] = [
   {
     name: "stockflow_invalid_queries_total",
     help: "Invalid records of the query topic by reason, since the start of the process",
-    labelNames: ["reason"],
     samples: ({ totals }) => byReason(totals.invalidQueries),
   },
   {
     name: "stockflow_lag_records",
     help: "End of the log minus the next offset to fold, by partition",
-    labelNames: ["partition"],
     samples: perPartition(({ lag }) => lag),
   },
 ];
 
-const STATE: readonly MetricOptions[] = [
+const STATE: readonly JobMetric[] = [
   {
     name: "stockflow_items",
     help: "Items seen",
@@ -232,14 +195,12 @@ const STATE: readonly MetricOptions[] = [
   {
     name: "stockflow_remembered_transactions",
     help: "Transactions that are remembered, to recognise their repetitions, by partition",
-    labelNames: ["partition"],
     samples: perPartition(({ remembered }) => remembered?.transactions ?? null),
   },
   {
     name: "stockflow_idempotency_guaranteed_seconds",
     help:
       "Repetitions within this time are recognised, by partition: the window, or less if there were too many",
-    labelNames: ["partition"],
     samples: perPartition(({ remembered }) => remembered && remembered.guaranteedMs / 1000),
   },
   {
@@ -250,25 +211,21 @@ const STATE: readonly MetricOptions[] = [
   {
     name: "stockflow_clock_ahead_seconds",
     help: "How far the largest record timestamp of a partition is ahead of the clock",
-    labelNames: ["partition"],
     samples: perPartition(({ clockAheadMs }) => clockAheadMs / 1000),
   },
   {
     name: "stockflow_watermark_timestamp_seconds",
     help: "Up to here windows were fired, by partition, in seconds since the epoch",
-    labelNames: ["partition"],
     samples: perPartition(({ watermark }) => watermark === null ? null : watermark / 1000),
   },
   {
     name: "stockflow_conservation_broken",
     help: "1 if the counts of a partition disagreed since the start of the process, else 0",
-    labelNames: ["partition"],
     samples: perPartition(({ conservation }) => conservation.broken ? 1 : 0),
   },
   {
     name: "stockflow_disk_free_bytes",
     help: "Free bytes of the disks of log.kv and state.kv, where they are known",
-    labelNames: ["file"],
     samples: ({ disks }) =>
       disks.flatMap(({ file, freeBytes }): Sample[] =>
         freeBytes === null ? [] : [[freeBytes, { file }]]
@@ -277,7 +234,6 @@ const STATE: readonly MetricOptions[] = [
   {
     name: "stockflow_disk_free_bytes_min",
     help: "Free bytes below which new writes are refused (disk.free.bytes.min)",
-    labelNames: ["file"],
     samples: ({ disks }) => disks.map(({ file, bytesMin }) => [bytesMin, { file }]),
   },
   {
@@ -302,11 +258,10 @@ const STATE: readonly MetricOptions[] = [
   },
 ];
 
-const WORKERS: readonly MetricOptions[] = [
+const WORKERS: readonly JobMetric[] = [
   {
     name: "stockflow_worker_time_ratio",
     help: "Share of a worker's time lately, by what it did",
-    labelNames: ["worker", "state"],
     samples: ({ workers }) =>
       workers.flatMap(({ worker, shares }): Sample[] => [
         [shares.busy, { worker: String(worker), state: "busy" }],
@@ -317,7 +272,6 @@ const WORKERS: readonly MetricOptions[] = [
   {
     name: "stockflow_recoveries_total",
     help: "How often a worker took the recovery path, since the start of the process",
-    labelNames: ["worker"],
     samples: ({ workers, queryWorker }) => [
       ...workers.map(({ worker, recoveries }): Sample => [recoveries, { worker: String(worker) }]),
       [queryWorker.recoveries, { worker: "queries" }],
@@ -326,7 +280,6 @@ const WORKERS: readonly MetricOptions[] = [
   {
     name: "stockflow_commit_age_seconds",
     help: "Time since a worker's last commit; it grows while there is nothing to commit",
-    labelNames: ["worker"],
     samples: (status) =>
       [
         ...status.workers.map(({ worker, commitAt }) => [String(worker), commitAt] as const),
@@ -338,29 +291,26 @@ const WORKERS: readonly MetricOptions[] = [
   },
 ];
 
-const CHECKPOINTS: readonly MetricOptions[] = [
+const CHECKPOINTS: readonly JobMetric[] = [
   {
     name: "stockflow_checkpoint_duration_seconds",
     help: "Duration of the last checkpoint of a partition, from cut to publication",
-    labelNames: ["partition"],
     samples: perPartition(({ checkpointMs }) => checkpointMs === null ? null : checkpointMs / 1e3),
   },
   {
     name: "stockflow_checkpoint_age_seconds",
     help: "Time since the newest checkpoint of a partition; it grows while nothing changes",
-    labelNames: ["partition"],
     samples: perPartition(({ checkpointAt }, status) => age(status, checkpointAt)),
   },
   {
     name: "stockflow_checkpoint_failures_total",
     help: "Checkpoints of a partition that were not taken, since the start of the process",
-    labelNames: ["partition"],
     samples: perPartition(({ checkpointFailures }) => checkpointFailures),
   },
 ];
 
 /** Of a log of the job's own. */
-const LOG: readonly MetricOptions[] = [
+const LOG: readonly JobMetric[] = [
   {
     name: "stockflow_log_waiting_bytes",
     help: "Bytes that wait to be written to the log",

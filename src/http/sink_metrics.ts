@@ -1,7 +1,7 @@
 // Metrics of sinks in the process.
 
-import { Counter, Gauge, type Registry } from "prom-client";
 import type { RunningJob, SinkFigures } from "../service/mod.ts";
+import type { Metric, Sample } from "./exposition.ts";
 
 const COUNTERS = [
   ["delivered", "stockflow_sink_values_total", "Values that a sink in the process has taken"],
@@ -13,35 +13,23 @@ const COUNTERS = [
   ],
 ] as const satisfies readonly (readonly [keyof SinkFigures, string, string])[];
 
-export function addSinkFigures(registry: Registry, job: RunningJob): void {
-  const registers = [registry];
-  for (const [figure, name, help] of COUNTERS) {
-    new Counter({
+export function sinkMetrics(job: RunningJob): Metric[] {
+  const figures = () => job.sinks.map((sink) => sink.figures());
+  return [
+    ...COUNTERS.map(([figure, name, help]): Metric => ({
       name,
       help: `${help}, since the start of the process`,
-      labelNames: ["sink"],
-      registers,
-      collect() {
-        this.reset();
-        for (const sink of job.sinks) {
-          const figures = sink.figures();
-          this.inc({ sink: figures.name }, figures[figure]);
-        }
-      },
-    });
-  }
-  new Gauge({
-    name: "stockflow_sink_lag_records",
-    help: "Records that are committed to the topic of a sink in the process, and not delivered",
-    labelNames: ["sink", "partition"],
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, partitions } of job.sinks.map((sink) => sink.figures())) {
-        for (const { partition, lag } of partitions) {
-          if (lag !== null) this.set({ sink: name, partition: String(partition) }, lag);
-        }
-      }
+      samples: () => figures().map((of): Sample => [of[figure], { sink: of.name }]),
+    })),
+    {
+      name: "stockflow_sink_lag_records",
+      help: "Records that are committed to the topic of a sink in the process, and not delivered",
+      samples: () =>
+        figures().flatMap(({ name, partitions }) =>
+          partitions.flatMap(({ partition, lag }): Sample[] =>
+            lag === null ? [] : [[lag, { sink: name, partition: String(partition) }]]
+          )
+        ),
     },
-  });
+  ];
 }

@@ -1,7 +1,6 @@
 // What is answered until the job has started: that the process lives, and what it waits for.
 
 import { Hono } from "hono";
-import { Gauge, Registry } from "prom-client";
 import type { Conditions } from "../engine/mod.ts";
 import { INSTANCE_HEADER } from "../service/mod.ts";
 import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
@@ -10,7 +9,8 @@ import { headLengths } from "./methods.ts";
 import { INDEX } from "./index.ts";
 import { pageRoutes } from "./page.ts";
 import { answerReadiness } from "./readiness.ts";
-import { addBuildInfo, addConditions, statesOf } from "./metrics.ts";
+import { exposeMetrics, type Metric, METRICS_TYPE } from "./exposition.ts";
+import { BUILD_INFO, conditionsMetric, statesOf } from "./metrics.ts";
 
 export interface StartingOptions {
   readonly conditions: Conditions;
@@ -21,20 +21,18 @@ export interface StartingOptions {
   readonly stopping: AbortSignal;
 }
 
+const NOT_READY: Metric = {
+  name: "stockflow_ready",
+  help: "1 when every partition is recovered, else 0",
+  samples: () => [[0]],
+};
+
 /** The HTTP API of a job that has not started yet: probes and metrics; all else is to be asked later. */
 export function createStartingApi(
   { conditions, access, instanceId, stopping }: StartingOptions,
 ): Hono {
   const app = new Hono();
-  const registry = new Registry();
-  addBuildInfo(registry);
-  addConditions(registry, statesOf(conditions));
-  const ready = new Gauge({
-    name: "stockflow_ready",
-    help: "1 when every partition is recovered, else 0",
-    registers: [registry],
-  });
-  ready.set(0);
+  const metrics = [BUILD_INFO, conditionsMetric(statesOf(conditions)), NOT_READY];
 
   app.use(headLengths);
   app.use(knownHostsOnly(access));
@@ -42,10 +40,7 @@ export function createStartingApi(
   if (access.token !== "") app.use(bearerToken(access.token));
   app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
   app.get("/readyz", (c) => answerReadiness(c, { job: null, conditions, stopping }));
-  app.get(
-    "/metrics",
-    async (c) => c.body(await registry.metrics(), 200, { "content-type": registry.contentType }),
-  );
+  app.get("/metrics", (c) => c.body(exposeMetrics(metrics), 200, { "content-type": METRICS_TYPE }));
   app.route("/", pageRoutes(INDEX));
   app.all("*", (c) => {
     const [first] = conditions.list();

@@ -4,6 +4,7 @@ import "./access_test.ts";
 import "./api_test.ts";
 import "./bodies_test.ts";
 import "./cluster_test.ts";
+import "./exposition_test.ts";
 import "./logs_test.ts";
 import "./manners_test.ts";
 import "./metrics_test.ts";
