@@ -7,6 +7,7 @@
 //                                                   savepoint of its own, and all savepoints
 //   deno task state export --savepoint=<name> <file>  that savepoint alone
 //   deno task state import <file>                   into a file without checkpoints
+//   deno task state cluster [--http=<host:port>]    who shares partitions (Kafka), asked of a process that runs
 //
 // --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind or name> whose checkpoints
 // (embedded; a job of one's own by its name), --generated those of generated transactions. All but import may run while a job uses the file.
@@ -31,11 +32,13 @@ import {
   type Savepoint,
 } from "../state/mod.ts";
 import { shorten, systemChance, systemClock } from "../types/mod.ts";
+import { clusterLines } from "./state_cluster.ts";
 import { exportTo, importFrom, readFile } from "./state_files.ts";
 import { CoreError, Format, NO_TIME, Partitioner } from "../wasm/mod.ts";
 
 const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
-                       export [--savepoint=<name>] <file> | import <file>
+                       export [--savepoint=<name>] <file> | import <file> |
+                       cluster [--http=<host:port>]
                        [--state.kv=${
   PARAMETERS["state.kv"].default
 }] [--job=${PARAMETERS.job.default}] [--generated]
@@ -221,6 +224,7 @@ function parse(args: readonly string[]) {
         job: value,
         folder: value,
         savepoint: value,
+        http: value,
         generated: flag,
         help: { ...flag, short: "h" },
         version: flag,
@@ -240,6 +244,17 @@ async function run(args: readonly string[]): Promise<boolean> {
   const { savepoint = null } = values;
   if (savepoint !== null && command !== "export") {
     throw new ParameterError(`--savepoint=<name> goes with export alone\n${USAGE}`);
+  }
+  if (command === "cluster" && first === undefined) {
+    const { default: port } = PARAMETERS["http.port"];
+    const lines = await clusterLines(
+      values.http ?? `127.0.0.1:${port}`,
+      Deno.env.get("HTTP_TOKEN") ?? "",
+    );
+    return console.log(lines.join("\n")), true;
+  }
+  if (values.http !== undefined) {
+    throw new ParameterError(`--http=<host:port> goes with cluster alone\n${USAGE}`);
   }
   // The file is read before a store is created for it.
   const exported = command === "import" ? await readFile(required(first)) : null;

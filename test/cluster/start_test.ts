@@ -11,6 +11,15 @@ import { clusterOf, SHARED } from "./processes.ts";
 const stage = await Stage.shared();
 const ALONE = { "kafka.partitions.shared": "false" };
 
+/** What deno task state says. */
+async function state(...args: string[]): Promise<string> {
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "-P=state", "src/cli/state.ts", ...args],
+    cwd: new URL("../../", import.meta.url),
+  }).output();
+  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+}
+
 stage.test("processes that share partitions and such that do not are refused side by side; once all have stopped, the others go on", async () => {
   const scene = await stage.scene();
   const loader = await Loader.open(stage.broker.bootstrap, scene.topics["transaction.input.topic"]);
@@ -31,6 +40,9 @@ stage.test("processes that share partitions and such that do not are refused sid
   await waitReady(shared);
   await untilStock(shared, "item_2", 10);
   assertEquals((await clusterOf(shared))?.processes.length, 1);
+  const said = await state("cluster", `--http=${new URL(shared.url).host}`);
+  assertStringIncludes(said, `${new URL(shared.url).host} leads`);
+  assertStringIncludes(said, `${scene.topics["transaction.input.topic"]}: 0 (since `);
   await stopInGoodOrder(shared);
   await loader.close();
   const results = await witness(stage.broker.bootstrap, scene.topics["transaction.output.topic"]);
@@ -59,6 +71,7 @@ stage.test("partitions are not shared where a log has lost its start: exit 2", a
   const alone = await scene.start(ALONE);
   await waitReady(alone);
   assertEquals(await stockOf(alone, "item_2"), 70);
+  assertStringIncludes(await state("cluster", `--http=${new URL(alone.url).host}`), "answers 409");
   await stopInGoodOrder(alone);
   await loader.close();
 });
