@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { CommittedPosition, TopicOutput } from "../log/mod.ts";
+import type { CommittedPosition, OnOutcomes, TopicOutput } from "../log/mod.ts";
 import type { CommitSource, Pending } from "./committer.ts";
 import type { BatchMark } from "../state/mod.ts";
 import {
@@ -35,15 +35,6 @@ export interface OutputTopics {
   readonly deadLetterBytesMax?: number;
   /** Nobody wants results: they are not even encoded. */
   readonly discardResults?: boolean;
-}
-
-/** Learns what became of records that were folded just now. */
-export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint8Array) => void;
-
-/** Who wants to know the outcome of every record. */
-export interface OutcomeListener {
-  /** Null: nobody, and outcomes are not even kept. */
-  readonly onOutcomes: OnOutcomes | null;
 }
 
 /** What a partition has ready to be committed. */
@@ -113,7 +104,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     committed: CommittedPosition,
     /** Hash of the fold parameters, for the committed position. */
     public parameters: string,
-    readonly onOutcomes: OutcomeListener["onOutcomes"],
+    readonly onOutcomes: OnOutcomes | null,
     /** Reports records that belong elsewhere, and stops over many of them; null: they are reported like others. */
     readonly strays: StrayGuard | null = null,
   ) {

@@ -1,4 +1,4 @@
-import type { Log } from "../log/mod.ts";
+import type { Log, OnOutcomes } from "../log/mod.ts";
 import type { CheckpointStore, FoldParameters } from "../state/mod.ts";
 import type { Chance, Clock, Tracing } from "../types/mod.ts";
 import type { BufferPool, CoreOptions } from "../wasm/mod.ts";
@@ -7,7 +7,7 @@ import type { OnProgress } from "./progress.ts";
 import type { StateMemory } from "./state_memory.ts";
 import type { PendingLimits } from "./committer.ts";
 import type { Partition } from "./partition.ts";
-import type { OutcomeListener, OutputTopics } from "./partition_processor.ts";
+import type { OutputTopics } from "./partition_processor.ts";
 
 /** Timing and limits, from the parameters. */
 export interface JobSettings {
@@ -26,7 +26,7 @@ export interface JobSettings {
 }
 
 /** What a transaction worker needs of its surroundings, in whatever thread it runs. */
-export interface WorkerContext extends OutcomeListener {
+export interface WorkerContext {
   readonly settings: JobSettings;
   readonly log: Log;
   readonly store: CheckpointStore;
@@ -49,6 +49,8 @@ export interface WorkerContext extends OutcomeListener {
   readonly memory: StateMemory;
   /** Whether new items are held back here when memory is full; else whoever appends does. */
   readonly holdsBack: boolean;
+  /** Learns the outcome of every record; see outcomesOf. */
+  readonly onOutcomes: OnOutcomes | null;
   readonly clock: Clock;
   readonly chance: Chance;
   /** Null or left away: nothing is traced. */

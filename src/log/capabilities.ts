@@ -15,6 +15,19 @@ export interface PartitionBounds {
   readonly end: number;
 }
 
+/** Learns what became of records of a partition that were folded just now: a byte each, see Outcome. */
+export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint8Array) => void;
+
+/** A log whose writers may learn the outcome of every record that is folded of it. */
+interface AnsweringLog extends Log {
+  readonly onOutcomes: OnOutcomes | null;
+}
+
+/** Who is to learn the outcomes of a log's records; null: nobody, and outcomes are not even kept. */
+export function outcomesOf(log: Log): OnOutcomes | null {
+  return "onOutcomes" in log ? (log as AnsweringLog).onOutcomes : null;
+}
+
 /** A log that this process alone writes to, and whose old records it removes. See EmbeddedLog. */
 export interface AppendableLog extends Log {
   readonly topics: ReadonlyMap<string, readonly PartitionBounds[]>;
@@ -24,6 +37,8 @@ export interface AppendableLog extends Log {
   readonly waitingBytes: number;
   /** Appends that were refused because they waited too long for their turn. */
   readonly appendTimeouts: number;
+  /** Set by whoever appends transactions and waits for what becomes of them; see outcomesOf. */
+  onOutcomes: OnOutcomes | null;
   bounds(topic: string, partition: number): { start: number; end: number };
   append(
     topic: string,

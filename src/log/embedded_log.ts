@@ -40,7 +40,7 @@ import {
   type ReadOptions,
   type RestoredFrom,
 } from "./port.ts";
-import type { AppendableLog } from "./capabilities.ts";
+import type { AppendableLog, OnOutcomes } from "./capabilities.ts";
 import { PlainLog, PlainSession } from "./plain.ts";
 import { TopicPartition } from "./topic_partition.ts";
 import { TracedWrites } from "./traced_writes.ts";
@@ -65,6 +65,7 @@ export class LogExistsError extends Error {
 }
 
 export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLog {
+  onOutcomes: OnOutcomes | null = null;
   readonly #writer: LogWriter;
   /** Of those who wait for more records. */
   readonly #deadlines: Deadlines;

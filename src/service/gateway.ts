@@ -108,6 +108,9 @@ export class Gateway {
   constructor(readonly options: GatewayOptions) {
     this.#turns = Turns.of(options.clock);
     this.#admission = new Admission(options.memory, options.owners, options.conditions);
+    if (options.transactionTopic === null) return;
+    options.log.onOutcomes = (partition, first, outcomes) =>
+      this.transactionWaiters.deliver(partition, first, outcomes);
   }
 
   /**

@@ -12,11 +12,11 @@ import type { CoreOptions } from "../wasm/mod.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import type { Wiring } from "./streams.ts";
 import type { Owners } from "../engine/owners.ts";
-import type { OutcomeListener, OutputTopics } from "../engine/partition_processor.ts";
+import type { OutputTopics } from "../engine/partition_processor.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
 
 /** What the parts of a job on the control plane share. */
-export interface JobContext extends OutcomeListener {
+export interface JobContext {
   readonly settings: JobSettings;
   /** As they count: what the log showed is filled in. */
   readonly params: Parameters;

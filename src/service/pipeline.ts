@@ -182,10 +182,6 @@ export class Pipeline {
       chance,
       tracing: surroundings.tracing ?? null,
       queryWaiters: gateway?.queryWaiters ?? null,
-      onOutcomes: gateway && transactionLog === embedded
-        ? (partition, first, outcomes) =>
-          gateway.transactionWaiters.deliver(partition, first, outcomes)
-        : null,
     };
     return { files, context, gateway, embedded, surroundings };
   }

@@ -1,4 +1,4 @@
-import { computed, sharingOf } from "../log/mod.ts";
+import { computed, outcomesOf, sharingOf } from "../log/mod.ts";
 import { foldParametersOf } from "../state/mod.ts";
 import { type CoreOptions, warmUp } from "../wasm/mod.ts";
 import type { JobContext } from "./job_context.ts";
@@ -47,7 +47,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       clock,
       chance,
       tracing,
-      onOutcomes: context.onOutcomes,
+      onOutcomes: outcomesOf(transactionLog),
       onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
       onOffline: (partition, reason) => owners.setOffline(partition, reason),
@@ -60,7 +60,7 @@ function threadWorker(
   { job, core, threads, logs, watchdogMs, holdsBack, onProgress }: WorkerOptions,
   n: number,
 ): JobWorker {
-  const { settings, transactionLog, store, topics, clock, chance, owners, onOutcomes } = context;
+  const { settings, transactionLog, store, topics, clock, chance, owners } = context;
   const { partitionsOf, ...names } = topics;
   const ownLog = transactionLog.threads;
   const generated = computed(transactionLog);
@@ -83,11 +83,11 @@ function threadWorker(
         restoredFrom: transactionLog.restoredFrom,
         partitions: Object.fromEntries([topics.input, ...outputs].map((t) => [t, partitionsOf(t)])),
         generator: generated?.computedFrom ?? null,
+        outcomes: outcomesOf(transactionLog) !== null,
       } satisfies LogFacts,
       memory: context.memory.shared,
       memoryBytesMax: context.memory.bytesMax,
       holdsBack,
-      outcomes: onOutcomes !== null,
       logs,
     },
     log: generated?.beneath ?? transactionLog,
@@ -97,7 +97,6 @@ function threadWorker(
     clock,
     chance,
     watchdogMs,
-    onOutcomes,
     onProgress,
     onOwner: (partition, owner) => owners.set(partition, owner),
     onOffline: (partition, reason) => owners.setOffline(partition, reason),

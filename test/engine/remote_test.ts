@@ -3,9 +3,11 @@ import {
   type ClaimedPartition,
   type CommitOutcome,
   DamagedBatchError,
+  ForwardingLog,
   type Log,
   LostError,
   OffsetOutOfRangeError,
+  outcomesOf,
   RefusedError,
   StandByError,
   StopError,
@@ -30,6 +32,7 @@ async function remoteLog(wrap: (log: Log) => Log = (log) => log) {
     restoredFrom: null,
     partitions: TOPICS,
     generator: null,
+    outcomes: true,
   });
   return { kv, log, remote, near, served };
 }
@@ -256,4 +259,17 @@ Deno.test("the sessions of a thread are closed when it ends, also one whose clai
   await late.catch(() => {});
   assertEquals([served.open, seen], [0, ["close", "close", "close"]]);
   kv.close();
+});
+
+Deno.test("outcomes that are folded in another thread reach whoever appended", async () => {
+  const { kv, log, remote } = await remoteLog();
+  const given = Promise.withResolvers<[number, number, number[]]>();
+  log.onOutcomes = (...[partition, first, outcomes]) =>
+    given.resolve([partition, first, [...outcomes]]);
+  remote.onOutcomes!(1, 7, new Uint8Array([1, 2]));
+  assertEquals(await given.promise, [1, 7, [1, 2]]);
+  // Over another log they do not go past it: nobody is asked there.
+  const wrapped = await remoteLog((own) => new ForwardingLog(own));
+  assertEquals(outcomesOf(wrapped.served.log), null);
+  for (const  of of[kv, wrapped.kv]) of.close();
 });

@@ -236,7 +236,6 @@ function workerOf(clock: ManualClock, startThread: () => Thread, gone: number[])
     chance: () => 0.5,
     watchdogMs: 10_000,
     startThread,
-    onOutcomes: null,
     onOwner: (partition) => gone.push(partition),
   });
 }

@@ -25,7 +25,6 @@ export interface ReportCalls {
   addEvent(event: CheckpointEvent): void;
   progress(progress: Progress): void;
   figures(figures: WorkerFigures): void;
-  outcomes(partition: number, first: number, outcomes: Uint8Array): void;
   /** It folds a partition, or no longer. */
   owner(partition: number, owned: boolean): void;
   ready(partition: number): void;

@@ -12,6 +12,8 @@ import {
   LostError,
   type Methods,
   ofTopic,
+  type OnOutcomes,
+  outcomesOf,
   PlainLog,
   type Producer,
   type ReadAnswer,
@@ -34,6 +36,8 @@ export interface LogFacts {
   readonly partitions: Readonly<Record<string, number>>;
   /** The transactions are generated in the thread; null = they come from the log. */
   readonly generator: GeneratorFacts | null;
+  /** Somebody is to learn the outcome of every record. */
+  readonly outcomes: boolean;
 }
 
 /** Partitions that a session was given. */
@@ -73,6 +77,7 @@ export interface LogCalls {
   /** @param mayWait a full disk is waited for until the call is given up */
   commit(session: number, commit: Commit, mayWait: boolean): CommitOutcome;
   nextSequence(session: number, topic: string, partition: number): number;
+  outcomes(partition: number, first: number, outcomes: Uint8Array): void;
   /** Answers when the claim is about to be over. */
   ending(session: number): void;
   close(session: number): void;
@@ -80,8 +85,15 @@ export interface LogCalls {
 
 /** A log on the other side of a channel. */
 export class RemoteLog extends PlainLog {
+  readonly onOutcomes: OnOutcomes | null;
+
   constructor(readonly rpc: Caller<LogCalls>, readonly facts: LogFacts) {
     super();
+    // Whoever gets the outcomes owns them: they are moved.
+    this.onOutcomes = facts.outcomes
+      ? (partition, first, outcomes) =>
+        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
+      : null;
   }
 
   override get id(): string {
@@ -242,6 +254,7 @@ export class ServedLog {
     write: async ([id, outputs]) => await this.#session(id).ahead!.write(outputs),
     commit: ([id, commit, mayWait], signal) =>
       this.#session(id).commit(commit, mayWait ? signal : undefined),
+    outcomes: ([partition, first, outcomes]) => outcomesOf(this.log)?.(partition, first, outcomes),
     nextSequence: ([id, topic, partition]) => this.#session(id).nextSequence(topic, partition),
     ending: ([id], signal) => {
       const { ending } = this.#session(id);

@@ -6,7 +6,7 @@ import type { ControlCalls, ThreadCalls } from "./contract.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { machineTracing, systemChance, systemClock } from "../../types/mod.ts";
 import { BufferPool, warmUp } from "../../wasm/mod.ts";
-import { LostError } from "../../log/mod.ts";
+import { LostError, outcomesOf } from "../../log/mod.ts";
 import { standardError } from "../line_output.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
 import type { Partition } from "../partition.ts";
@@ -93,10 +93,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     clock: systemClock,
     chance: systemChance,
     tracing: machineTracing(),
-    onOutcomes: spec.outcomes
-      ? (partition, first, outcomes) =>
-        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
-      : null,
+    onOutcomes: outcomesOf(log),
     onStep: (step, partition) => activity.set(step, partition),
     onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,

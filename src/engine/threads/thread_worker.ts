@@ -10,7 +10,6 @@ import { never, Waiters } from "../waiters.ts";
 import { addCause, addFigures, NO_FIGURES, type WorkerFigures } from "../figures.ts";
 import type { HotItemFigures } from "../figures.ts";
 import type { ItemOwner } from "../owners.ts";
-import type { OutcomeListener } from "../partition_processor.ts";
 import { Activity } from "./activity.ts";
 import { conditionMethods } from "./remote_conditions.ts";
 import { kvMethods } from "./remote_kv.ts";
@@ -36,7 +35,7 @@ function startThread(name: string, entry: URL): Thread {
 /** How often it is looked whether a thread still answers. */
 const LOOK_MS = 500;
 
-export interface ThreadWorkerOptions extends OutcomeListener {
+export interface ThreadWorkerOptions {
   readonly name: string;
   /** What the thread is told; where it tells its activity is added. */
   readonly spec: Omit<WorkerSpec, "activity">;
@@ -240,7 +239,7 @@ export class ThreadWorker implements JobWorker {
 
   #methods(served: ServedLog): AnyMethods {
     const { name, ownLog, store, conditions } = this.options;
-    const { onOutcomes, onOwner } = this.options;
+    const { onOwner } = this.options;
     const owners = new Map<number, RemoteOwner>();
     const methods: Methods<KvCalls & ConditionCalls & ReportCalls> = {
       ...kvMethods(store.kv),
@@ -248,7 +247,6 @@ export class ThreadWorker implements JobWorker {
       addEvent: ([event]) => store.addEvent(event),
       progress: ([progress]) => this.#tellProgress(progress),
       figures: ([figures]) => void (this.#figures = figures),
-      outcomes: ([partition, first, outcomes]) => onOutcomes?.(partition, first, outcomes),
       owner: ([partition, owned]) => {
         const owner = owned ? new RemoteOwner(this.#rpc!, partition) : null;
         if (owned) this.#owned.add(partition);

@@ -32,8 +32,6 @@ export interface WorkerSpec {
   readonly memoryBytesMax: number;
   /** Hold new items back when memory is full. */
   readonly holdsBack: boolean;
-  /** Tell the outcome of every record. */
-  readonly outcomes: boolean;
   /** How to write logs; null = not at all. */
   readonly logs: LogOptions | null;
 }
