@@ -17,6 +17,9 @@ const LOOPBACK = /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/;
  */
 export function checkAccess(params: Parameters): void {
   const host = params.get("http.host");
+  if (params.get("http.token.former") !== "" && params.get("http.token") === "") {
+    throw new ParameterError("http.token.former is taken beside http.token: set http.token too");
+  }
   if (LOOPBACK.test(host) || params.get("http.token") !== "") return;
   throw new ParameterError(
     `http.host ${host} can be reached from other machines: set http.token too (best by the ` +
@@ -30,6 +33,8 @@ export interface Access {
   readonly token: string;
   /** What processes that share partitions bring when they ask each other; empty = nothing. */
   readonly clusterToken: string;
+  /** The token before, which is taken as well while clients change over; empty = there is none. */
+  readonly formerToken: string;
   /** Names and addresses beside those of loopback under which requests without a token are taken. */
   readonly hosts: readonly string[];
   /** Origins of web pages that may use the API, such as https://shop.example. */
@@ -41,6 +46,7 @@ export function accessOf(params: Parameters): Access {
   return {
     token: params.get("http.token"),
     clusterToken: clusterTokenOf(params),
+    formerToken: params.get("http.token.former"),
     hosts: [
       params.get("http.host"),
       params.get("http.advertised.host"),
@@ -48,6 +54,17 @@ export function accessOf(params: Parameters): Access {
     ].filter((host) => host !== ""),
     origins: params.get("http.allowed.origins"),
   };
+}
+
+/** What clients may bring; none = nothing is asked for. */
+export function tokensOf({ token, formerToken }: Access): string[] {
+  return [token, formerToken].filter((text) => text !== "");
+}
+
+/** What other processes of the group may bring: where that is the clients' token, the former one as well. */
+export function peerTokensOf(access: Access): string[] {
+  if (access.clusterToken === access.token) return tokensOf(access);
+  return [access.clusterToken].filter((text) => text !== "");
 }
 
 /** The name or address of `host[:port]`, as it is compared; null if it is none. */
@@ -183,15 +200,19 @@ export function isPeer({ req }: Context): boolean {
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
 /** Asks for `Authorization: Bearer <token>` (RFC 6750) everywhere but for probes and the page, which carries no data. */
-export function bearerToken(token: string, parameter = "http.token"): MiddlewareHandler {
-  const expected = digest(token);
+export function bearerToken(
+  tokens: readonly string[],
+  parameter = "http.token",
+): MiddlewareHandler {
+  const expected = tokens.map(digest);
   return async (c, next) => {
     if (isProbe(c) || isPage(c)) return await next();
     // Processes of a group bring a token of their own, which their route looks at.
     if (parameter === "http.token" && isPeer(c)) return await next();
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
     // Digests have one length, and are compared in a time that reveals nothing about the token.
-    if (given !== undefined && timingSafeEqual(digest(given), expected)) return await next();
+    const isTaken = (bytes: Uint8Array) => expected.some((token) => timingSafeEqual(bytes, token));
+    if (given !== undefined && isTaken(digest(given))) return await next();
     const error = given === undefined ? "" : ', error="invalid_token"';
     c.header("www-authenticate", `Bearer realm="stockflow"${error}`);
     return fail(c, 401, "token", `The header Authorization: Bearer <${parameter}> is needed`);

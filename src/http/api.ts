@@ -16,6 +16,8 @@ import {
   isProbe,
   knownHostsOnly,
   knownOriginsOnly,
+  peerTokensOf,
+  tokensOf,
 } from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
 import { clusterRoutes } from "./cluster.ts";
@@ -72,7 +74,7 @@ export function createApi(
   app.use(headLengths);
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
-  if (access.token !== "") app.use(bearerToken(access.token));
+  if (access.token !== "") app.use(bearerToken(tokensOf(access)));
   app.use(async (c, next) => {
     if (!stopping.aborted || isProbe(c) || isPage(c) || isPeer(c)) return await next();
     return fail(c, 503, "stopping", "The job stops");
@@ -98,7 +100,7 @@ export function createApi(
   });
   app.post("/queries", (c) => answerEach(c, { job, reader }, QUERIES));
   app.route("/", itemRoutes(job, stopping));
-  app.route("/", clusterRoutes({ job, reader, token: access.clusterToken, stopping: ended }));
+  app.route("/", clusterRoutes({ job, reader, tokens: peerTokensOf(access), stopping: ended }));
   app.route("/savepoints", savepointRoutes(job, reader, limits.savepointsMax));
   app.route("/", logRoutes(job, reader));
   app.get("/checkpoints", async (c) => {

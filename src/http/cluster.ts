@@ -26,14 +26,14 @@ const peerRequest = z.strictObject({
 export interface ClusterRoutes {
   readonly job: RunningJob;
   readonly reader: BodyReader;
-  /** What processes of the group bring when they ask each other; empty = nothing. */
-  readonly token: string;
+  /** What processes of the group may bring when they ask each other; none = nothing is asked for. */
+  readonly tokens: readonly string[];
   /** Aborted when the server stops. */
   readonly stopping: AbortSignal;
 }
 
 /** Routes below /cluster. */
-export function clusterRoutes({ job, reader, token, stopping }: ClusterRoutes): Hono {
+export function clusterRoutes({ job, reader, tokens, stopping }: ClusterRoutes): Hono {
   const app = new Hono();
   app.get("/cluster", (c) => {
     const { cluster } = job;
@@ -49,7 +49,7 @@ export function clusterRoutes({ job, reader, token, stopping }: ClusterRoutes): 
     const owner = cluster.ownerOf(item);
     return owner ? c.json(owner) : fail(c, 503, "joining", JOINING);
   });
-  if (token !== "") app.use(PEER_PATH, bearerToken(token, "cluster.token"));
+  if (tokens.length > 0) app.use(PEER_PATH, bearerToken(tokens, "cluster.token"));
   app.post(PEER_PATH, async (c) => {
     const { cluster } = job;
     if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);

@@ -3,7 +3,7 @@
 import { Hono } from "hono";
 import type { Conditions } from "../engine/mod.ts";
 import { INSTANCE_HEADER } from "../service/mod.ts";
-import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly } from "./access.ts";
+import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly, tokensOf } from "./access.ts";
 import { fail } from "./answers.ts";
 import { headLengths } from "./methods.ts";
 import { INDEX } from "./index.ts";
@@ -37,7 +37,7 @@ export function createStartingApi(
   app.use(headLengths);
   app.use(knownHostsOnly(access));
   app.use(knownOriginsOnly(access));
-  if (access.token !== "") app.use(bearerToken(access.token));
+  if (access.token !== "") app.use(bearerToken(tokensOf(access)));
   app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
   app.get("/readyz", (c) => answerReadiness(c, { job: null, conditions, stopping }));
   app.get("/metrics", (c) => c.body(exposeMetrics(metrics), 200, { "content-type": METRICS_TYPE }));

@@ -360,6 +360,15 @@ export const PARAMETERS = {
     ),
     secret: true,
   },
+  "http.token.former": {
+    ...text(
+      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
+      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
+      "",
+      "the token before, which is taken beside http.token while clients change over",
+    ),
+    secret: true,
+  },
   "cluster.token": {
     ...text(
       "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",

@@ -104,3 +104,14 @@ test("config/kubernetes: valid by the schemas of Kubernetes; probes, user and re
   // A process asks another one also while that one is not ready.
   assertEquals(headless.spec.publishNotReadyAddresses, true);
 });
+
+Deno.test("config/stockflow.service starts the bundle's launcher, gives it time to stop, and tries no start again that is in vain", async () => {
+  const text = await Deno.readTextFile(`${ROOT}config/stockflow.service`);
+  const of = (key: string) => new RegExp(`^${key}=(.*)$`, "m").exec(text)?.[1];
+  assertEquals(of("ExecStart"), "/opt/stockflow/stockflow start");
+  assert(Number(of("TimeoutStopSec")) > STOP_S);
+  // Of src/cli/arguments.ts: only a person can help.
+  assertEquals([of("Restart"), of("RestartPreventExitStatus")], ["on-failure", "2"]);
+  assertEquals(of("WorkingDirectory"), `/var/lib/${of("StateDirectory")}`);
+  assertEquals(of("Environment"), `DENO_DIR=/var/cache/${of("CacheDirectory")}`);
+});

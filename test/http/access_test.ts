@@ -62,6 +62,24 @@ Deno.test("with a token every request needs it, but those of probes", async () =
   await client.close();
 });
 
+Deno.test("the former token is taken beside the new one, and alone it is refused", async () => {
+  const former = "the-token-before-this-one";
+  const client = await Client.open({ "http.token.former": former }, TOKEN);
+  const ask = async (token: string) => {
+    const headers = { authorization: `Bearer ${token}` };
+    return (await client.request("GET", "/status", { headers })).status;
+  };
+  assertEquals(await ask(TOKEN), 200);
+  assertEquals(await ask(former), 200);
+  assertEquals(await ask(`${former}x`), 401);
+  await client.close();
+  const { message } = assertThrows(
+    () => checkAccess(Parameters.of({ "http.token.former": former })),
+    ParameterError,
+  );
+  assert(!message.includes(former), message);
+});
+
 Deno.test("an address that others can reach needs a token", () => {
   for (const host of ["127.0.0.1", "127.8.0.1", "localhost", "::1"]) {
     checkAccess(Parameters.of({ "http.host": host }));

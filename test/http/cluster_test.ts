@@ -69,7 +69,15 @@ function opened(token = TOKEN) {
   });
   const app = new Hono();
   app.onError((error, c) => failWith(c, error));
-  app.route("/", clusterRoutes({ job: { cluster } as RunningJob, reader, token, stopping }));
+  app.route(
+    "/",
+    clusterRoutes({
+      job: { cluster } as RunningJob,
+      reader,
+      tokens: token === "" ? [] : [token],
+      stopping,
+    }),
+  );
   const ask = async (path: string, init: RequestInit = {}) => {
     const response = await app.request(`http://127.0.0.1${path}`, init);
     return [response.status, await response.json()] as const;

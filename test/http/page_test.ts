@@ -93,7 +93,7 @@ Deno.test("an asset is compressed for who takes that, and not sent again while i
 Deno.test("the page is there before the job has started", async () => {
   const app = createStartingApi({
     conditions: new Conditions(new ManualClock()),
-    access: { token: TOKEN, clusterToken: TOKEN, hosts: [], origins: [] },
+    access: { token: TOKEN, formerToken: "", clusterToken: TOKEN, hosts: [], origins: [] },
     instanceId: "1",
     stopping: new AbortController().signal,
   });

@@ -70,6 +70,7 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
       "CHANGELOG.md",
       "docs/architecture.md",
       "docs/jobs.md",
+      "docs/operations.md",
       "docs/testing.md",
       "docs/reliability.md",
     ]
@@ -82,6 +83,13 @@ Deno.test("README.md: every task that it names exists, and every file", () => {
       assert(isFile || isDirectory, path);
     }
   }
+});
+
+Deno.test("docs/operations.md: the runbook has an entry for every alert, and for nothing else", () => {
+  const alerts = [...read("config/alerts.yml").matchAll(/^ +- alert: (\w+)$/gm)].map(([, a]) => a);
+  const entries = [...read("docs/operations.md").matchAll(/^### (\w+)$/gm)].map(([, a]) => a);
+  assert(alerts.length > 10);
+  assertEquals(entries, alerts);
 });
 
 Deno.test("bundle: its launcher, which the image starts, does what the tasks of deno.json do", () => {
