@@ -1,32 +1,14 @@
-// Other fold parameters than those of what was committed: from the committed position on they count, and a checkpoint
-// there says so before anything is committed under them.
-//
-// A newer version of the fold alone takes the partition as it stands, wherever its checkpoint is: what was committed is
-// folded as the earlier version did. Other parameters are taken where the checkpoint stands exactly at the committed
-// position: open windows are fired under the old ones, unless the same windows are open under both; the stock, and what is
-// remembered of transactions, goes on under the new ones.
+// Other fold parameters than the checkpoint's, which stands exactly at the committed position: open windows are fired under
+// the old ones, unless the same windows are open under both; the stock, and what is remembered of transactions, goes on
+// under the new ones.
 
 import { foldParametersOf, haveSameWindows } from "../state/mod.ts";
-import { Code, Core, CoreError, DATE_MAX, SEGMENTS } from "../wasm/mod.ts";
+import { Code, Core, CoreError, SEGMENTS } from "../wasm/mod.ts";
 import { secretOf } from "./log_secret.ts";
 import type { PartitionProcessor } from "./partition_processor.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 type Context = Pick<WorkerContext, "coreOptions" | "parameters" | "clock" | "chance">;
-
-/**
- * Folds a partition as the newest version does from where it stands.
- *
- * @param parameters hash of the fold parameters under that version
- */
-export function raiseFold(processor: PartitionProcessor, parameters: string): void {
-  const { core } = processor;
-  // Up to here both versions give the same state, unless a timestamp came that the newer one does not take: then the
-  // log's start does not lead here any more.
-  const isSame = core.state.largestTimestamp <= BigInt(DATE_MAX);
-  core.raise();
-  processor.foldUnder(parameters, isSame ? processor.acknowledged.start : null);
-}
 
 /**
  * A processor under the new parameters, with what the windows of the old one put out.
@@ -44,7 +26,7 @@ export async function changeParameters(
   }
   const after = make(await rebuild(context, before));
   // The state did not begin in this log under these parameters.
-  after.acknowledged = { ...after.acknowledged, start: null };
+  after.forgetStart();
   after.adopt(before);
   return after;
 }

@@ -289,6 +289,7 @@ export class Checkpointer implements CutGate {
       ...(strays.length > 0 ? { strays } : {}),
       parameters: this.parameters,
       secret: processor.secret,
+      ...(processor.raisedAt === null ? {} : { raisedAt: processor.raisedAt }),
       cutAt: at,
     });
     const publishedAtMs = clock.monotonic();

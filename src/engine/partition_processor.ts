@@ -94,6 +94,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   acknowledged: CommittedPosition;
   /** By which transactions are remembered; null = none is. */
   readonly secret: string | null;
+  /** Offset from which on the newest version of the fold counts; null = from the start on. */
+  raisedAt: number | null;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
 
   constructor(
@@ -109,6 +111,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly strays: StrayGuard | null = null,
   ) {
     this.acknowledged = committed;
+    this.raisedAt = committed.raisedAt;
     this.secret = core.options.remember?.secret?.toHex() ?? null;
     this.hot = new HotItems(clock);
     const outcomes = outcomesOf(core);
@@ -349,6 +352,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       start: this.acknowledged.start,
       parameters: this.parameters,
       secret: this.secret,
+      raisedAt: this.raisedAt,
     };
     this.#taken = position;
     const summaryRecords = recordsOf(summaries);
@@ -356,10 +360,21 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     return { position, outputs, results, summaryRecords, outputRecords };
   }
 
-  /** From here on it is folded under other parameters, with another start of the state. */
-  foldUnder(parameters: string, start: number | null): void {
+  /**
+   * From here on it is folded by the newest version of the fold.
+   *
+   * @param parameters hash of the fold parameters under that version
+   */
+  raiseFold(parameters: string): void {
+    this.core.raise();
     this.parameters = parameters;
-    this.acknowledged = { ...this.acknowledged, start };
+    this.raisedAt = this.position;
+  }
+
+  /** The start of the log does not lead to this state: there were other fold parameters before. */
+  forgetStart(): void {
+    this.acknowledged = { ...this.acknowledged, start: null };
+    this.raisedAt = null;
   }
 
   /** Takes over what another processor of the partition had pending; its core is not used any more. */

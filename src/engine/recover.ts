@@ -18,7 +18,7 @@ import {
 } from "../state/mod.ts";
 import { batchInfo, codecOf } from "../types/mod.ts";
 import { Core, CoreError } from "../wasm/mod.ts";
-import { changeParameters, raiseFold } from "./change_parameters.ts";
+import { changeParameters } from "./change_parameters.ts";
 import { Checkpointer } from "./checkpoint.ts";
 import { loadCore } from "./load_core.ts";
 import { secretOf } from "./log_secret.ts";
@@ -111,7 +111,6 @@ export async function recover(
   await reportDamage(recovering, loaded.damaged);
   await build(recovering, owner, loaded);
   await replay(recovering);
-  await raise(recovering);
   const recovery = recoveryOf(partition, loaded.manifest, clock.monotonic() - from);
   await reportRecovery(recovering, loaded.manifest, recovery);
   partition.run(recovery);
@@ -252,7 +251,7 @@ async function build(
   const { store, settings, clock, parameters } = context;
   const { claimed } = partition;
   const hash = foldParametersHash(under);
-  // A newer version of the fold alone begins where the replay ends.
+  // A newer version of the fold alone begins within the replay, or where it ends.
   const isRaisedLater = isRaised(hash, parameters);
   const changed = hash !== foldParametersHash(parameters) && !isRaisedLater;
   if (changed) {
@@ -269,6 +268,9 @@ async function build(
     : make(core, manifest?.strays);
   await produceFor(processor, session);
   processor.lastBatch = manifest?.lastBatch ?? null;
+  // What the state began with is known to the checkpoint: nothing may be committed under its parameters yet.
+  if (manifest) processor.raisedAt = manifest.raisedAt ?? null;
+  if (manifest?.start === null) processor.forgetStart();
   const base = changed ? null : manifest;
   const chain = await whileOwned(
     store,
@@ -325,35 +327,33 @@ function newProcessor(
 
 // ---- replaying ----
 
-/** Folds again, silently, up to the committed position. Checkpoints are taken as they fall due. */
+/**
+ * Folds again, silently, up to the committed position, each record by the version of the fold that folded it. Checkpoints
+ * are taken as they fall due.
+ */
 async function replay(recovering: Recovering): Promise<void> {
-  const { context: { clock }, partition, progress, signal } = recovering;
-  const { processor, checkpointer, claimed: { committed } } = partition;
+  const { partition, progress, context: { parameters } } = recovering;
+  const { processor, claimed: { committed } } = partition;
   await processor.dropFired(committed.watermark);
   const from = processor.position;
   const replayed = progress.begin("replay", committed.offset - from);
-  let turn = clock.monotonic();
-  while (processor.position < committed.offset) {
-    const batches = await readSome(recovering, processor.position, REPLAY_READ_BYTES);
-    for (const batch of batches) {
-      await processor.replay(batch, committed.offset);
-      replayed(processor.position - from);
-      if (!signal.aborted && checkpointer.due) await checkpointer.take(signal);
-      if (clock.monotonic() - turn < TURN_MS) continue;
-      await yieldTurn(recovering);
-      turn = clock.monotonic();
-    }
+  const replayTo = (offset: number) =>
+    replaySome(recovering, offset, (position) => replayed(position - from));
+  if (processor.parameters !== foldParametersHash(parameters)) {
+    await replayTo(raisedAtOf(recovering));
+    raise(recovering);
   }
+  await replayTo(committed.offset);
 }
 
-/**
- * From the committed position on, which the partition has reached, it is folded as the newest version does; a checkpoint
- * there says so before anything is committed.
- */
-async function raise({ context: { parameters }, partition, signal }: Recovering): Promise<void> {
+/** Where the newest version of the fold began, or begins now: behind all that was committed before it. */
+function raisedAtOf({ partition: { claimed: { committed } }, facts }: Recovering): number {
+  const wasRaised = committed.parameters === foldParametersHash(facts.parameters);
+  return (wasRaised ? committed.raisedAt : null) ?? committed.offset;
+}
+
+function raise({ context: { parameters }, partition }: Recovering): void {
   const { processor, checkpointer, partition: number } = partition;
-  const hash = foldParametersHash(parameters);
-  if (processor.parameters === hash) return;
   log.info(
     "Partition {partition} is folded by version {version} of the fold from offset {offset} on",
     {
@@ -362,10 +362,28 @@ async function raise({ context: { parameters }, partition, signal }: Recovering)
       offset: processor.position,
     },
   );
-  raiseFold(processor, hash);
+  processor.raiseFold(foldParametersHash(parameters));
   checkpointer.parameters = parameters;
-  if (await checkpointer.take(signal, true, "parameters")) return;
-  throw new LostError("The checkpoint under the newer version of the fold was not published");
+}
+
+async function replaySome(
+  recovering: Recovering,
+  end: number,
+  replayed: (position: number) => void,
+): Promise<void> {
+  const { context: { clock }, partition: { processor, checkpointer }, signal } = recovering;
+  let turn = clock.monotonic();
+  while (processor.position < end) {
+    const batches = await readSome(recovering, processor.position, REPLAY_READ_BYTES);
+    for (const batch of batches) {
+      await processor.replay(batch, end);
+      replayed(processor.position);
+      if (!signal.aborted && checkpointer.due) await checkpointer.take(signal);
+      if (clock.monotonic() - turn < TURN_MS) continue;
+      await yieldTurn(recovering);
+      turn = clock.monotonic();
+    }
+  }
 }
 
 function recoveryOf(

@@ -189,11 +189,16 @@ function whyNot(
   }
   if (standsAt(manifest, claimed)) return null;
   const hash = foldParametersHash(manifest.parameters);
-  // Somewhere between the two they were changed, and it is not known where.
-  if (committed.parameters !== "" && committed.parameters !== hash) {
+  const now = foldParametersHash(parameters);
+  const raised = isRaised(hash, parameters);
+  // Folded by the version before up to where it was raised, and on from there.
+  const leads = raised && committed.parameters === now && committed.raisedAt !== null &&
+    offset <= committed.raisedAt;
+  // Otherwise they were changed somewhere between the two, and it is not known where.
+  if (!leads && committed.parameters !== "" && committed.parameters !== hash) {
     return `what was committed behind it was folded with other fold parameters`;
   }
-  if (hash === foldParametersHash(parameters) || isRaised(hash, parameters)) return null;
+  if (hash === now || raised) return null;
   return new StopError(
     `The fold parameters differ from those of checkpoint ${manifest.sequence} of partition ${partition}: ` +
       foldParametersDiff(manifest.parameters, parameters),
@@ -212,7 +217,7 @@ function startOf(
   { partition, committed, logStart }: ClaimedPartition,
   facts: RecoveryFacts,
 ): Start {
-  const { start, offset, parameters } = committed;
+  const { start, offset, parameters, raisedAt } = committed;
   const remedy = "put a copy of the state's file back";
   const none = `Partition ${partition} has no usable checkpoint, and`;
   if (start === null) {
@@ -223,8 +228,12 @@ function startOf(
       `${none} its log begins at offset ${logStart}, behind ${start} where its state began`;
     return { kind: "none", reason, remedy };
   }
-  if (offset > start && isRaised(parameters, facts.parameters)) {
-    return { kind: "offset", offset: start, parameters: earlierVersionOf(facts.parameters)! };
+  const isLater = isRaised(parameters, facts.parameters);
+  if (offset > start && (isLater || (raisedAt !== null && raisedAt > start))) {
+    const earlier = earlierVersionOf(facts.parameters);
+    if (earlier && (isLater || parameters === foldParametersHash(facts.parameters))) {
+      return { kind: "offset", offset: start, parameters: earlier };
+    }
   }
   if (offset > start && parameters !== foldParametersHash(facts.parameters)) {
     const reason = `${none} was folded with other fold parameters before`;

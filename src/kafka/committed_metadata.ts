@@ -4,7 +4,7 @@
 // still read.
 //
 //   stockflow3 start=<offset|none> watermark=<ms|none> fold=<hash|none> topic=<id|none> last=<offset:crc|none>
-//     secret=<32 digits|none>
+//     secret=<32 digits|none> raised=<offset|none>
 //   stockflow2 start=<offset|none> watermark=<ms|none> fold=<hash|none> topic=<id|none> last=<offset:crc|none>
 //   stockflow1 start=<offset|none> watermark=<ms|none> fold=<hash|none>
 
@@ -36,21 +36,23 @@ export const UNKNOWN_LOG: LogIdentity = { topicId: null, last: null };
 const POSITION =
   "start=(none|0|[1-9][0-9]*) watermark=(none|-?[0-9]+) fold=(none|[0-9a-f]+)" as const;
 const IDENTITY = "topic=(none|[A-Za-z0-9_-]{22}) last=(none|([0-9]+):([0-9a-f]{8}))" as const;
-const SECRET = "secret=(none|[0-9a-f]{32})" as const;
+const SECRET = "secret=(none|[0-9a-f]{32}) raised=(none|0|[1-9][0-9]*)" as const;
 const PATTERN = new RegExp(
   `^stockflow(?:1 ${POSITION}|2 ${POSITION} ${IDENTITY}|3 ${POSITION} ${IDENTITY} ${SECRET})$`,
 );
 /** Groups of the pattern for each form: where they begin, and behind the last one. */
-const GROUPS = [[1, 4], [4, 11], [11, 19]] as const;
+const GROUPS = [[1, 4], [4, 11], [11, 20]] as const;
 
 export function encodeMetadata(
-  { start, watermark, parameters, secret }: Omit<CommittedPosition, "offset">,
+  { start, watermark, parameters, secret, raisedAt }: Omit<CommittedPosition, "offset">,
   { topicId, last }: LogIdentity,
 ): string {
   const fired = watermark === NO_TIME ? "none" : watermark;
   const batch = last ? `${last.baseOffset}:${last.crc.toString(16).padStart(8, "0")}` : "none";
   return `stockflow3 start=${start ?? "none"} watermark=${fired} fold=${parameters || "none"} ` +
-    `topic=${topicId ?? "none"} last=${batch} secret=${secret ?? "none"}`;
+    `topic=${topicId ?? "none"} last=${batch} secret=${secret ?? "none"} raised=${
+      raisedAt ?? "none"
+    }`;
 }
 
 /** What an offset with its metadata says; null when the metadata is not ours. */
@@ -58,7 +60,7 @@ export function decodeMetadata(offset: number, metadata: string): CommittedEntry
   const found = PATTERN.exec(metadata);
   if (!found) return null;
   const groups = GROUPS.find(([from]) => found[from] !== undefined)!;
-  const [start, watermark, fold, topic, last, base, crc, secret] = found.slice(...groups);
+  const [start, watermark, fold, topic, last, base, crc, secret, raised] = found.slice(...groups);
   return {
     position: {
       offset,
@@ -66,6 +68,7 @@ export function decodeMetadata(offset: number, metadata: string): CommittedEntry
       watermark: watermark === "none" ? NO_TIME : BigInt(watermark!),
       parameters: fold === "none" ? "" : fold!,
       secret: secret === undefined || secret === "none" ? null : secret,
+      raisedAt: raised === undefined || raised === "none" ? null : Number(raised),
     },
     identity: {
       topicId: topic === undefined || topic === "none" ? null : topic,

@@ -244,8 +244,9 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
       if (!value) throw new LogFormatError(`The log has no position of ${input}-${partition}`);
       // Last: an earlier session may commit what was just appended until its epoch is over.
       const { start, end } = this.#partition(input, partition);
-      // Positions of earlier versions have no secret.
-      const committed = { ...value, secret: value.secret ?? null };
+      // Positions of earlier versions have less.
+      const { secret = null, raisedAt = null } = value;
+      const committed = { ...value, secret, raisedAt };
       const claimed = { partition, committed, logStart: start, logEnd: end };
       claims.push({ claimed, epoch });
     }

@@ -17,11 +17,14 @@ export interface CommittedPosition {
   readonly parameters: string;
   /** By which transactions are remembered, 32 hexadecimal digits: it belongs to the log. Null = none is. */
   readonly secret: string | null;
+  /** Offset from which on records were folded by the newest version of the fold; null = all were, from the start on. */
+  readonly raisedAt: number | null;
 }
 
 /** Where a partition stands of which nothing was ever folded. */
 export function firstPosition(offset: number): CommittedPosition {
-  return { offset, watermark: NO_TIME, start: offset, parameters: "", secret: null };
+  const NOTHING = { parameters: "", secret: null, raisedAt: null };
+  return { offset, watermark: NO_TIME, start: offset, ...NOTHING };
 }
 
 /** A partition of the input as it was claimed. */

@@ -195,6 +195,7 @@ function committedAt(manifest: Manifest | null): CommittedPosition {
     start: null, // the state began in another log
     parameters: foldParametersHash(manifest.parameters),
     secret: manifest.remembered?.secret ?? null,
+    raisedAt: null,
   };
 }
 
@@ -215,13 +216,14 @@ export async function newestCheckpoints(
     const newest = listed.find(({ manifest }) => manifest?.logId === logId)?.manifest;
     if (!newest) continue;
     checkTopicId(newest, topicId);
-    const { scalars, start, parameters, remembered } = newest;
+    const { scalars, start, parameters, remembered, raisedAt } = newest;
     positions.set(partition, {
       offset: Number(scalars.position),
       watermark: scalars.watermark,
       start,
       parameters: foldParametersHash(parameters),
       secret: remembered?.secret ?? null,
+      raisedAt: raisedAt ?? null,
     });
   }
   return positions;

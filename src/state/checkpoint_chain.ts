@@ -35,6 +35,8 @@ export interface CheckpointFacts {
   readonly parameters: FoldParameters;
   /** By which transactions are remembered, 32 hexadecimal digits; null = none is. */
   readonly secret: string | null;
+  /** Offset from which on records were folded by the newest version of the fold; absent: all were. */
+  readonly raisedAt?: number;
   /** ms since the epoch */
   readonly cutAt: number;
 }

@@ -45,6 +45,8 @@ export interface Manifest {
   /** Offsets of the last records that belong to other partitions, in their order; absent: none that count. */
   readonly strays?: readonly number[];
   readonly parameters: FoldParameters;
+  /** Offset from which on records were folded by the newest version of the fold; absent: all were. */
+  readonly raisedAt?: number;
   /** Absent where nothing is remembered. */
   readonly remembered?: RememberedManifest;
   /** SHA-256 of the state: scalars but the late counter, all segments, and what is remembered. */

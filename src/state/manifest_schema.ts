@@ -64,6 +64,7 @@ export const manifestSchema = z.strictObject({
   lastBatch: z.strictObject({ baseOffset: count, crc: count }).nullable(),
   strays: z.array(count).max(STRAYS_MAX).exactOptional(),
   parameters,
+  raisedAt: count.exactOptional(),
   remembered: remembered.exactOptional(),
   stateHash: hash,
   coreHash: hash,

@@ -20,7 +20,14 @@ class Source implements CommitSource {
     this.pendingBytes = 0;
     this.offset++;
     return {
-      position: { offset: this.offset, start: 0, watermark: 0n, parameters: "", secret: null },
+      position: {
+        offset: this.offset,
+        start: 0,
+        watermark: 0n,
+        parameters: "",
+        secret: null,
+        raisedAt: null,
+      },
       outputs: [{ topic: "results", partition: this.partition, batches }],
     };
   }

@@ -18,7 +18,14 @@ import { PLAIN } from "../wasm/driver.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { line, World } from "./world.ts";
 
-const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "p", secret: null };
+const COMMITTED = {
+  offset: 0,
+  watermark: NO_TIME,
+  start: 0,
+  parameters: "p",
+  secret: null,
+  raisedAt: null,
+};
 
 function processorOf(core = new Core(PLAIN, systemChance)): PartitionProcessor {
   const topics = {

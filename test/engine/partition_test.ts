@@ -21,7 +21,14 @@ const OPTIONS = {
   alertTotalMin: 0,
   alertRateMin: 0,
 };
-const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "", secret: null };
+const COMMITTED = {
+  offset: 0,
+  watermark: NO_TIME,
+  start: 0,
+  parameters: "",
+  secret: null,
+  raisedAt: null,
+};
 const CLAIMED: ClaimedPartition = { partition: 0, committed: COMMITTED, logStart: 0, logEnd: 0 };
 const RECOVERY = { items: 0, restored: 0, replayed: 0, durationMs: 0 };
 

@@ -19,7 +19,14 @@ import { PLAIN } from "../wasm/driver.ts";
 import { capturingLogs } from "./captured_logs.ts";
 import { ManualClock } from "./manual_clock.ts";
 
-const COMMITTED = { offset: 0, watermark: NO_TIME, start: 0, parameters: "p", secret: null };
+const COMMITTED = {
+  offset: 0,
+  watermark: NO_TIME,
+  start: 0,
+  parameters: "p",
+  secret: null,
+  raisedAt: null,
+};
 
 function processorOf(
   core: Core,
@@ -105,7 +112,7 @@ Deno.test("processor stands where all is folded, fired and acknowledged, and now
       { offset: position.offset - 1 },
       { watermark: position.watermark + 1n },
       { start: null },
-      { parameters: "others", secret: null },
+      { parameters: "others", secret: null, raisedAt: null },
     ]
   ) assert(!processor.standsAt({ ...position, ...other }), JSON.stringify(Object.keys(other)));
   await processor.fold(second!);

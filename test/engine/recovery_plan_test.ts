@@ -13,6 +13,7 @@ const CLAIMED: ClaimedPartition = {
     start: 0,
     parameters: foldParametersHash(parameters),
     secret: null,
+    raisedAt: null,
   },
   logStart: 0,
   logEnd: 200,
@@ -119,14 +120,26 @@ Deno.test("a plan takes a checkpoint of the version of the fold before, wherever
 Deno.test("a plan takes a checkpoint only for what was committed under its own fold parameters", () => {
   const newer = { ...parameters, foldVersion: 2 };
   const facts = { ...FACTS, parameters: newer };
-  const committed = { ...CLAIMED.committed, parameters: foldParametersHash(newer) };
-  const listed = [at(2, 80, { parameters: newer }), at(1, 60)];
-  // They were changed somewhere between the older one and the claim.
-  const { shown, unusable } = planned({ ...CLAIMED, committed }, listed, facts);
-  assertEquals([shown, unusable], [[2], [1]]);
-  // And here behind the claim: whoever published the newer one was overtaken before it committed anything.
-  const { shown: overtaken, unusable: left } = planned(CLAIMED, listed, facts);
-  assertEquals([overtaken, left], [[1], [2]]);
+  const listed = [at(3, 80, { parameters: newer }), at(2, 60), at(1, 20)];
+  const claimed = (raisedAt: number | null): ClaimedPartition => ({
+    ...CLAIMED,
+    committed: { ...CLAIMED.committed, parameters: foldParametersHash(newer), raisedAt },
+  });
+  // It is known where the newer version began: those before it lead there.
+  assertEquals(planned(claimed(60), listed, facts), {
+    shown: [3, 2, 1],
+    start: "offset",
+    unusable: [],
+    isBehind: false,
+  });
+  const { start } = planRecovery(claimed(60), [], facts);
+  assert(start.kind === "offset" && start.parameters.foldVersion === 1);
+  // One behind that is of another life of the log, and where it is not known none is taken.
+  assertEquals(planned(claimed(40), listed, facts).unusable, [2]);
+  assertEquals(planned(claimed(null), listed, facts).unusable, [2, 1]);
+  // Whoever published the newer one was overtaken before anything was committed under it.
+  const { shown, unusable } = planned(CLAIMED, listed, facts);
+  assertEquals([shown, unusable], [[2, 1], [3]]);
   // Exactly at the claim nothing is folded under the parameters of either.
   const there = [at(2, 100, { parameters: newer }), at(1, 100)];
   assertEquals(planned(CLAIMED, there, facts).shown, [2, 1]);

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Random } from "../../tools/kit/random.ts";
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
+import type { CommittedPosition } from "../../src/log/mod.ts";
 import { Model } from "../model/model.ts";
 import { drain } from "./feeding.ts";
 import { type Life, line, PARTITIONS, World } from "./world.ts";
@@ -192,6 +193,31 @@ Deno.test("remembered transactions: a new log remembers for ten minutes, one tha
   await world.logKv.set(["log"], { version: 1, id: life.log.id });
   const next = await world.start();
   assertEquals(next.worker.context.parameters.rememberMs, 0);
+  await world.stop(next);
+  world.close();
+});
+
+Deno.test("other fold parameters leave no way from the log's start, also where a crash comes before their first commit", async () => {
+  const world = await World.open({ "enable.summaries": "false" });
+  const client = new Client(world, new Random(3));
+  const first = await world.start();
+  await client.send(first, 100);
+  await drain(world, first);
+  await world.stop(first);
+  const flags = { "idempotency.window.ms": "60000" } as const;
+  // It publishes checkpoints under the new parameters, and commits nothing.
+  (await world.start(undefined, { flags })).kill();
+  const next = await world.start(undefined, { flags });
+  await client.send(next, 100);
+  await drain(world, next);
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const { value } = await world.logKv.get<CommittedPosition>([
+      "committed",
+      "transactions",
+      partition,
+    ]);
+    assertEquals([partition, value!.start], [partition, null]);
+  }
   await world.stop(next);
   world.close();
 });

@@ -77,6 +77,7 @@ function processorAt(
     start: 0,
     parameters: "p",
     secret: null,
+    raisedAt: null,
   };
   const guard = new StrayGuard(PLACE, stops, strays);
   return new PartitionProcessor(0, core, TOPICS, new ManualClock(), committed, "p", null, guard);
@@ -122,7 +123,14 @@ Deno.test("one stray record in ten, or any number with wrong.partition=deadlette
 Deno.test("the very first records must belong to their partition, unless wrong.partition=deadletter", async () => {
   const place = { ...PLACE };
   for (const stops of [true, false]) {
-    const committed = { offset: 0, watermark: NO_TIME, start: 0, parameters: "", secret: null };
+    const committed = {
+      offset: 0,
+      watermark: NO_TIME,
+      start: 0,
+      parameters: "",
+      secret: null,
+      raisedAt: null,
+    };
     const core = new Core({ ...PLAIN, ...PLACE, batchBytesMax: 4000 }, systemChance);
     const guard = new StrayGuard(place, stops, []);
     const processor = new PartitionProcessor(

@@ -127,6 +127,7 @@ Deno.test("claim answers what the last commit left", async () => {
     start: 0,
     parameters: "p",
     secret: null,
+    raisedAt: null,
   });
   assertEquals(again.partitions[1]!.committed.offset, 0);
   kv.close();

@@ -37,7 +37,14 @@ function processorOf(format: Format) {
     partitionsOf: () => 1,
     batchBytesMax: 4000,
   };
-  const committed = { offset: 0, watermark: NO_TIME, start: 0, parameters: "", secret: null };
+  const committed = {
+    offset: 0,
+    watermark: NO_TIME,
+    start: 0,
+    parameters: "",
+    secret: null,
+    raisedAt: null,
+  };
   const answers: unknown[] = [];
   const processor = new QueryProcessor(
     0,

@@ -132,6 +132,7 @@ export class Broker {
         start: 0,
         parameters: "",
         secret: null,
+        raisedAt: null,
       });
       this.claims.push(null);
     }

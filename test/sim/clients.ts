@@ -6,6 +6,9 @@ import { TOPICS } from "./member.ts";
 import type { Sim } from "./sim.ts";
 import type { World } from "./world.ts";
 
+/** How often a client sends again what was not answered. */
+const REPEATS_MAX = 3;
+
 /** A write that was acknowledged: the records stand in the log from this offset on. */
 export interface Acknowledged {
   readonly partition: number;
@@ -43,9 +46,13 @@ export class Clients {
   }
 
   /** Writes to the broker, in a transaction or without. */
-  #produce(partition: number, records: readonly NewRecord[]): void {
+  #produce(partition: number, records: readonly NewRecord[], times = REPEATS_MAX): void {
     const { sim } = this;
     const broker = this.world.broker!;
+    const { repeaters } = this.world.workload;
+    if (times > 0 && repeaters.loses()) {
+      repeaters.later(() => this.done || this.#produce(partition, records, times - 1));
+    }
     const open = sim.happens("transaction left open");
     const aborted = sim.happens("transaction aborted");
     if (!open && !aborted && sim.chance(0.7)) return broker.append(partition, records, null);
@@ -64,13 +71,18 @@ export class Clients {
   }
 
   /** Writes through a process to its embedded log, if there is one. */
-  #post(partition: number, records: readonly NewRecord[]): void {
+  #post(partition: number, records: readonly NewRecord[], times = REPEATS_MAX): void {
+    const { repeaters } = this.world.workload;
     const member = this.world.liveMembers.find((m) => m.embedded !== null);
     if (!member) return;
     const { process, embedded } = member;
     embedded!.append(TOPICS.input, partition, records).then((offset) => {
       if (process.alive) this.acknowledged.push({ partition, offset, records });
-    }, () => {}); // it may be there or not
+    }, () => {
+      // It may be there or not: a client that repeats cannot know.
+      if (times === 0 || !repeaters.repeat) return;
+      repeaters.later(() => this.done || this.#post(partition, records, times - 1));
+    });
   }
 
   /** Whether a transaction of a client is still open. */

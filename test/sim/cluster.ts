@@ -94,6 +94,13 @@ export class Cluster {
     }
   }
 
+  /** Every process of the earlier program is killed; those that come are of the newer one. */
+  upgrade(): void {
+    this.sim.trace("world", "is upgraded");
+    for (const member of this.world.members) if (member.process.alive) member.kill();
+    if (!this.sim.healed) this.replaceEnded();
+  }
+
   // ---- faults ----
 
   /** Faults come at random moments until the clients are done. */

@@ -10,6 +10,7 @@ import {
   reasonName,
 } from "../../src/types/mod.ts";
 import type { Model } from "../model/model.ts";
+import { RetryAudit } from "./retries.ts";
 import type { Promised, Sim } from "./sim.ts";
 
 export interface OutputNames {
@@ -32,6 +33,7 @@ export interface ExpectedOutput {
 
 export class Expectations {
   readonly #codec: Codec;
+  readonly #retries: RetryAudit;
   /** The input's invalid records by partition and offset, to recognise them among the dead letters. */
   readonly #records = new Map<string, LogRecord>();
 
@@ -43,6 +45,7 @@ export class Expectations {
     readonly hasGrown: (topic: string) => boolean,
   ) {
     this.#codec = codecOf(sim.plan.core.format);
+    this.#retries = new RetryAudit(sim, topics.results);
   }
 
   onInvalid(partition: number, record: LogRecord): void {
@@ -72,7 +75,9 @@ export class Expectations {
         put(
           results,
           partition,
-          model.results.slice(before.results).map((r) => `${r.key} ${r.value} ${r.timestamp}`),
+          model.results.slice(before.results).map((r) =>
+            `${r.key} ${r.value} ${r.timestamp}${r.duplicate ? " duplicate" : ""}`
+          ),
         );
         put(
           summaries,
@@ -102,7 +107,8 @@ export class Expectations {
     const timestamp = moved ? decodeUtf8(moved.value!) : record.timestamp;
     const key = original(ORIGINAL_HEADERS.key) ? null : record.key;
     if (topic !== this.topics.deadLetters) {
-      return `${decodeUtf8(key!)} ${decodeUtf8(value!)} ${timestamp}`;
+      const duplicate = original("stockflow.duplicate") ? " duplicate" : "";
+      return `${decodeUtf8(key!)} ${decodeUtf8(value!)} ${timestamp}${duplicate}`;
     }
     const told = new Map(headers.map((h) => [h.key, h.value && decodeUtf8(h.value)]));
     const { partition, offset, reason } = DEAD_LETTER_HEADERS;
@@ -116,6 +122,7 @@ export class Expectations {
     expected: ExpectedOutput,
     visible: ReadonlyMap<string, readonly Uint8Array[]>,
   ): void {
+    for (const [name, batches] of visible) this.#retries.look(name, batches);
     const names = new Set([...expected.byTopic.keys(), ...visible.keys()]);
     // Of a topic that has grown it is not known which number of partitions a commit went by.
     const together = (name: string) => {

@@ -72,7 +72,13 @@ async function checkCheckpoints(world: World, last: Member, reader: SimProcess):
       );
       continue;
     }
-    const core = foldAnew(world, partition, offset, audit.firings);
+    const core = foldAnew(
+      world,
+      partition,
+      offset,
+      audit.firings,
+      manifest.remembered?.secret,
+    );
     const found = countersOfCore(core);
     if (found !== countersOfModel(model)) {
       sim.violate("P3", `a fold of partition ${partition} has ${found}`);
@@ -101,9 +107,14 @@ function foldAnew(
   { sim, auditor }: World,
   partition: number,
   end: number,
-  firings: readonly Firing[],
+  firings: readonly (Firing | "raised")[],
+  secret: string | undefined,
 ): Core {
-  const core = new Core({ ...sim.plan.core, partition }, systemChance);
+  const { core: options } = sim.plan;
+  const foldVersion = sim.retries.raisedAtMs === null ? undefined : 1;
+  const remember = options.remember &&
+    { ...options.remember, secret: Uint8Array.fromHex(secret!) };
+  const core = new Core({ ...options, foldVersion, remember, partition }, systemChance);
   const drive = (step: () => Code) => {
     for (let code = step(); code !== Code.Done; code = step()) {
       if (code < 0) throw new Error(`The core refuses the log: ${code}`);
@@ -120,8 +131,13 @@ function foldAnew(
       drive(() => core.run());
     }
   };
-  for (const { position } of firings) {
-    foldTo(position);
+  for (const firing of firings) {
+    if (firing === "raised") {
+      foldTo(auditor.partitions[partition]!.raisedAt!);
+      core.raise();
+      continue;
+    }
+    foldTo(firing.position);
     core.idle();
     drive(() => core.fire(false));
   }

@@ -272,13 +272,16 @@ export class Member {
     worker: number,
   ): TransactionWorker {
     const { world, process } = this;
-    const { plan } = world.sim;
+    const { plan, retries: { raisedAtMs } } = world.sim;
+    // A program of the version before; the model of a log has no fold version of its own.
+    const isEarlier = raisedAtMs !== null && world.sim.now < raisedAtMs;
+    const core = isEarlier ? { ...plan.core, foldVersion: 1 } : plan.core;
     return new TransactionWorker({
       settings: plan.settings,
       log,
       store,
-      parameters: foldParametersOf({ ...plan.core, partition: 0 }),
-      coreOptions: (partition) => ({ ...plan.core, partition }),
+      parameters: foldParametersOf({ ...core, partition: 0 }),
+      coreOptions: (partition) => ({ ...core, partition }),
       topics: {
         ...TOPICS,
         partitionsOf: (topic) => log.partitionsOf(topic),

@@ -112,6 +112,75 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "if (tooLarge && !await this.#stage(draft, group)) return",
     replace: "if (false) return",
   },
+  // ---- safe retries, and versions of the fold ----
+  {
+    bug: "retry: a rejected transaction is remembered as accepted",
+    file: "wasm/remembered.ts",
+    find: "append(id, item | <u64> succeeded, checkOf",
+    replace: "append(id, item | 1, checkOf",
+  },
+  {
+    bug: "retry: the quantity of a repetition is not compared",
+    file: "wasm/remembered_keys.ts",
+    find: "(<u64> quantity & 0xffffffff) * load<u64>(checkKeys, 24)) >> 32",
+    replace: "(<u64> quantity & 0) * load<u64>(checkKeys, 24)) >> 32",
+  },
+  {
+    bug: "retry: what is folded again is not remembered",
+    file: "wasm/fold.ts",
+    find: "if (remembers) remember(r, succeeded);",
+    replace: "if (remembers && !replay) remember(r, succeeded);",
+  },
+  {
+    bug: "retry: a repetition is remembered anew",
+    file: "wasm/fold.ts",
+    find: "      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n",
+    replace:
+      "      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n      remember(r, seen != 0);\n",
+  },
+  {
+    bug: "retry: the clock is not moved by records that are invalid",
+    file: "wasm/fold.ts",
+    find: "if (remembers) moveClock(load<i64>(r, TIMESTAMP));",
+    replace: "if (remembers && !load<u32>(r, REASON)) moveClock(load<i64>(r, TIMESTAMP));",
+  },
+  {
+    bug: "retry: pieces of a checkpoint that failed are left out of the next one",
+    file: "src/engine/checkpoint.ts",
+    find: "    if (cut.firstPiece !== null) processor.core.remembered.mark(cut.firstPiece);\n",
+    replace: "",
+  },
+  {
+    bug: "retry: the last piece of a checkpoint is not taken anew",
+    file: "src/state/checkpoint_draft.ts",
+    find: "    this.#pieces.set(piece, {",
+    replace: "    if (!this.base.pieces.has(piece)) this.#pieces.set(piece, {",
+  },
+  {
+    bug: "retry: the index is not built when a checkpoint is restored",
+    file: "wasm/remembered_index.ts",
+    find: "  movingEnd = head;\n  return true;\n",
+    replace: "  movingEnd = moving;\n  return true;\n",
+  },
+  {
+    bug: "retry: a repetition moves the stock",
+    file: "wasm/fold.ts",
+    find: "    if (seen != NEW) {\n",
+    replace:
+      "    if (seen != NEW) {\n      if (slot && seen == 1) setStock(slot, stockOf(slot) + load<i64>(r, QUANTITY));\n",
+  },
+  {
+    bug: "raise: what was committed is folded again by the newest version of the fold",
+    file: "src/engine/recover.ts",
+    find: "    await replayTo(raisedAtOf(recovering));\n",
+    replace: "",
+  },
+  {
+    bug: "raise: a checkpoint does not say where the newest version began",
+    file: "src/engine/recover.ts",
+    find: "processor.raisedAt = manifest.raisedAt ?? null;",
+    replace: "processor.raisedAt = null;",
+  },
   // ---- partitions that are assigned and revoked ----
   {
     bug: "move: a partition that comes back to a living producer begins at sequence number 0",

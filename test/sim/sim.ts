@@ -2,6 +2,7 @@
 
 import { Random } from "../../tools/kit/random.ts";
 import { type FaultKind, type Plan, planOf } from "./plan.ts";
+import { retriesOf, type RetryPlan, withRetries } from "./retries.ts";
 import { Scheduler } from "./scheduler.ts";
 
 /** The promises of docs/architecture.md that a run is held against. */
@@ -14,6 +15,7 @@ export type Promised =
   | "P7"
   | "P9"
   | "P10"
+  | "P11"
   | "look-up"
   | "liveness";
 
@@ -33,6 +35,7 @@ export class Sim {
   readonly random: Random;
   readonly scheduler: Scheduler;
   readonly plan: Plan;
+  readonly retries: RetryPlan;
   /** Faults that happened, by kind. */
   readonly faults = new Map<FaultKind, number>();
   readonly violations: Violation[] = [];
@@ -45,7 +48,9 @@ export class Sim {
    */
   constructor(readonly seed: number, readonly lines: string[] | null = null, onKafka = false) {
     this.random = new Random(seed);
-    this.plan = planOf(this.random, onKafka);
+    const plan = planOf(this.random, onKafka);
+    this.retries = retriesOf(seed, plan);
+    this.plan = withRetries(plan, this.retries);
     this.scheduler = new Scheduler(this.random);
   }
 

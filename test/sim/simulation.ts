@@ -86,6 +86,8 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
       if (world.mayCreateAnew) world.createAnew();
     });
   }
+  const { raisedAtMs } = sim.retries;
+  if (raisedAtMs !== null) sim.scheduler.after(raisedAtMs, () => cluster.upgrade());
   await cluster.torment(() => clients.done);
   sim.trace("world", "is healed");
   sim.healed = true;

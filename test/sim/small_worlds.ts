@@ -9,9 +9,9 @@ import { parseArgs } from "node:util";
 import { assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, type NewRecord, setBaseOffset } from "../../src/types/mod.ts";
 import { isEmptySegment } from "../../src/state/checkpoint_draft.ts";
-import { Code, type StateScalars } from "../../src/wasm/mod.ts";
+import { Code, type CoreOptions, type StateScalars } from "../../src/wasm/mod.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
-import { contents, Driver, PLAIN } from "../wasm/driver.ts";
+import { contents, Driver, PLAIN, restoreRemembered } from "../wasm/driver.ts";
 import { countersOfCore, countersOfModel } from "./auditor.ts";
 
 const ITEMS = ["item_1", "a name"] as const;
@@ -25,7 +25,7 @@ const OPTIONS: ModelOptions = {
   alertRateMin: -1,
 };
 /** Small areas, because a core is made for each world. */
-const CORE = { ...OPTIONS, inputBytes: 1024, resultBytes: 139_000, summaryBytes: 4096 };
+const AREAS = { inputBytes: 1024, resultBytes: 139_000, summaryBytes: 4096 };
 const EPOCH = 1_700_000_000_000;
 /** Between two transactions: every other one closes a window; the fourth is late. */
 const TIMES = [0, 600, 1600, 200, 3200];
@@ -42,6 +42,8 @@ export interface Counts {
 interface Checkpoint {
   readonly segments: Map<number, Uint8Array>;
   readonly scalars: StateScalars;
+  /** Header and pieces of what is remembered. */
+  readonly remembered: readonly Uint8Array[];
 }
 
 interface Step {
@@ -49,13 +51,40 @@ interface Step {
   readonly batch: Uint8Array;
 }
 
+/** Which transactions come, and on which log; the first ones are on one of the items, by symmetry. */
+export interface Kind {
+  readonly options: ModelOptions;
+  /** What may come at a depth, of one item. */
+  readonly lines: (depth: number, itemId: string) => readonly string[];
+}
+
+/** Every transaction is another one. */
+export const DIFFERENT: Kind = {
+  options: OPTIONS,
+  lines: (depth, itemId) =>
+    QUANTITIES.map((quantity) => `${depth}\t${timeAt(depth)}\t${itemId}\t${quantity}`),
+};
+
+/** Two ids and two quantities: the log remembers three transactions, for as many records. */
+export const REPEATED: Kind = {
+  options: {
+    ...OPTIONS,
+    remember: { windowMs: 3, max: 3, secret: Uint8Array.from({ length: 16 }, (_, i) => i) },
+  },
+  lines: (_depth, itemId) =>
+    [1, 2].flatMap((id) => [1, -1].map((quantity) => `${id}\t${EPOCH}\t${itemId}\t${quantity}`)),
+};
+
+function timeAt(depth: number): number {
+  return EPOCH + TIMES[depth % TIMES.length]!;
+}
+
 /** All transactions that may come at a depth. */
-function stepsAt(depth: number): Step[] {
+function stepsAt({ lines }: Kind, depth: number): Step[] {
   return ITEMS.flatMap((itemId) =>
-    QUANTITIES.map((quantity): Step => {
-      const ts = EPOCH + TIMES[depth % TIMES.length]!;
-      const value = encodeUtf8(`${depth}\t${ts}\t${itemId}\t${quantity}`);
-      const record = { timestamp: ts, key: encodeUtf8(itemId), value };
+    lines(depth, itemId).map((line): Step => {
+      const value = encodeUtf8(line);
+      const record = { timestamp: timeAt(depth), key: encodeUtf8(itemId), value };
       const batch = encodeBatch([record]);
       setBaseOffset(batch, depth);
       return { record, batch };
@@ -68,14 +97,23 @@ export class SmallWorlds {
   #sequences = 0;
   #walked = 0;
 
-  constructor(readonly operations: number) {
-    this.#steps = Array.from({ length: operations }, (_, depth) => stepsAt(depth));
+  constructor(readonly operations: number, readonly kind = DIFFERENT) {
+    this.#steps = Array.from({ length: operations }, (_, depth) => stepsAt(kind, depth));
+  }
+
+  get #core(): CoreOptions {
+    return { ...this.kind.options, ...AREAS };
+  }
+
+  #restore({ segments, scalars, remembered: [header, ...pieces] }: Checkpoint): Driver {
+    const driver = Driver.restore(this.#core, segments, scalars);
+    if (header) restoreRemembered(driver, header, pieces);
+    return driver;
   }
 
   /** @throws {AssertionError} with the sequence whose core is not as the model */
   check(): Counts {
-    const empty = new Driver(CORE);
-    this.#walk([], [checkpointOf(empty, new Map())]);
+    this.#walk([], [checkpointOf(new Driver(this.#core), new Map())]);
     return {
       sequences: this.#sequences,
       // What begins with the other item is the same with the items' names exchanged.
@@ -87,19 +125,25 @@ export class SmallWorlds {
   #walk(path: readonly Step[], checkpoints: readonly Checkpoint[]): void {
     if (path.length === this.operations) return this.#replay(path, checkpoints);
     const all = this.#steps[path.length]!;
-    for (const step of path.length === 0 ? all.slice(0, QUANTITIES.length) : all) {
+    for (const step of path.length === 0 ? all.slice(0, all.length / ITEMS.length) : all) {
       const next = [...path, step];
       this.#walk(next, [...checkpoints, this.#step(next, checkpoints.at(-1)!)]);
     }
   }
 
+  #modelOf(path: readonly Step[]): Model {
+    const model = new Model(this.kind.options);
+    path.forEach(({ record }, offset) => model.fold({ ...record, offset }));
+    return model;
+  }
+
   /** The last transaction of a path, on a core that was restored from what the crash before it left. */
   #step(path: readonly Step[], before: Checkpoint): Checkpoint {
     this.#walked++;
-    const driver = Driver.restore(CORE, before.segments, before.scalars);
+    const driver = this.#restore(before);
     assertEquals(driver.fold(path.at(-1)!.batch), Code.Done, told(path));
-    const model = modelOf(path);
-    const prior = modelOf(path.slice(0, -1));
+    const model = this.#modelOf(path);
+    const prior = this.#modelOf(path.slice(0, -1));
     assertEquals(
       [driver.results, driver.summaries.map(({ value }) => value).toSorted()],
       [model.results.slice(prior.results.length), summariesOf(model, prior)],
@@ -121,8 +165,8 @@ export class SmallWorlds {
   #replay(path: readonly Step[], checkpoints: readonly Checkpoint[]): void {
     const from = this.#sequences++ % path.length;
     const last = checkpoints.at(-1)!;
-    const { segments, scalars } = checkpoints[from]!;
-    const driver = Driver.restore(CORE, segments, scalars);
+    const driver = this.#restore(checkpoints[from]!);
+    const { segments } = checkpoints[from]!;
     driver.core.advance(last.scalars.watermark);
     driver.fire(false);
     for (const { batch } of path.slice(from)) {
@@ -132,6 +176,7 @@ export class SmallWorlds {
     const found = checkpointOf(driver, segments);
     const name = `${told(path)}, from ${from} on`;
     assertEquals(textOf(found.segments), textOf(last.segments), name);
+    assertEquals(found.remembered, last.remembered, name);
     // A replay does not count what was late by the watermark of a later commit.
     assertEquals({ ...found.scalars, late: 0n }, { ...last.scalars, late: 0n }, name);
   }
@@ -139,19 +184,21 @@ export class SmallWorlds {
 
 function checkpointOf(driver: Driver, before: ReadonlyMap<number, Uint8Array>): Checkpoint {
   // Only what changed is encoded: the rest is what the checkpoint before has.
-  const segments = new Map([...before, ...driver.checkpoint()]);
-  return { segments, scalars: driver.core.state };
+  const { core } = driver;
+  core.remembered.mark(0n);
+  assertEquals(core.cut(), Code.Done);
+  const remembered: Uint8Array[] = [];
+  if (core.options.remember) {
+    remembered.push(core.remembered.encode().header);
+    for (let next; (next = core.remembered.encodeNext());) remembered.push(next.bytes);
+  }
+  const segments = new Map([...before, ...driver.encodeAll()]);
+  return { segments, scalars: core.state, remembered };
 }
 
 function textOf(segments: ReadonlyMap<number, Uint8Array>): string {
   return [...segments].filter(([, bytes]) => !isEmptySegment(bytes))
     .toSorted(([a], [b]) => a - b).map(([segment, bytes]) => `${segment} ${bytes}`).join("\n");
-}
-
-function modelOf(path: readonly Step[]): Model {
-  const model = new Model(OPTIONS);
-  path.forEach(({ record }, offset) => model.fold({ ...record, offset }));
-  return model;
 }
 
 function summariesOf(model: Model, prior: Model): string[] {
@@ -178,9 +225,11 @@ if (import.meta.main) {
     console.error(`--operations is a number from 1 to 6: ${values.operations}`);
     Deno.exit(2);
   }
-  const { sequences, withSymmetry, steps } = new SmallWorlds(operations).check();
-  console.log(
-    `${sequences} sequences of ${operations} operations (${withSymmetry} with the items exchanged), ` +
-      `${steps} crashes, all as the model`,
-  );
+  for (const [what, kind] of [["different", DIFFERENT], ["repeated", REPEATED]] as const) {
+    const { sequences, withSymmetry, steps } = new SmallWorlds(operations, kind).check();
+    console.log(
+      `${what}: ${sequences} sequences of ${operations} operations (${withSymmetry} with the items exchanged), ` +
+        `${steps} crashes, all as the model`,
+    );
+  }
 }

@@ -7,6 +7,7 @@ import {
   Partitioner,
   partitionOf,
 } from "../../src/types/mod.ts";
+import { Repeaters } from "./retries.ts";
 import type { Sim } from "./sim.ts";
 
 /** Ids of every kind of key code. */
@@ -39,9 +40,11 @@ export class Workload {
   /** Item ids by the partition that they belong to. */
   readonly #ids: string[][];
   #count = 0;
+  readonly repeaters: Repeaters;
 
   /** @param mayStray whether a partition is committed beyond its start: before, a stray record stops the job */
   constructor(readonly sim: Sim, readonly mayStray: (partition: number) => boolean) {
+    this.repeaters = new Repeaters(sim);
     const { partitions, core, items, longIds } = sim.plan;
     this.#ids = Array.from({ length: partitions }, () => []);
     const wanted = Math.max(items, partitions);
@@ -66,7 +69,10 @@ export class Workload {
 
   /** So many records for a partition, mostly valid ones. */
   records(partition: number, n: number): NewRecord[] {
-    return Array.from({ length: n }, () => this.#record(partition));
+    return Array.from(
+      { length: n },
+      () => this.repeaters.instead(partition, this.#record(partition)),
+    );
   }
 
   #record(partition: number): NewRecord {

@@ -167,3 +167,14 @@ export function contents(segments: Map<number, Uint8Array>): {
   }
   return { stock, unseen, windows };
 }
+
+/** Restores what is remembered into a new core. */
+export function restoreRemembered(
+  { core: { remembered } }: Driver,
+  header: Uint8Array,
+  pieces: readonly Uint8Array[],
+): void {
+  remembered.restore(header);
+  for (const piece of pieces) remembered.restorePiece(piece);
+  for (const _slice of remembered.restoreIndex());
+}

@@ -5,7 +5,7 @@ import type { RawRecord } from "../model/arbitraries.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { assertSame, outcomeByte } from "./against_model.ts";
-import { Driver, PLAIN } from "./driver.ts";
+import { Driver, PLAIN, restoreRemembered } from "./driver.ts";
 
 const SECRET = Uint8Array.from({ length: 16 }, (_, i) => 7 * i + 1);
 
@@ -43,16 +43,6 @@ function checkpoint(driver: Driver, chain: Chain, published = true): Map<number,
   assertEquals(driver.core.cut(), Code.Done);
   chain.add(driver, published);
   return driver.encodeAll(published);
-}
-
-function restoreRemembered(
-  { core: { remembered } }: Driver,
-  header: Uint8Array,
-  pieces: readonly Uint8Array[],
-): void {
-  remembered.restore(header);
-  for (const piece of pieces) remembered.restorePiece(piece);
-  for (const _slice of remembered.restoreIndex());
 }
 
 function restored(

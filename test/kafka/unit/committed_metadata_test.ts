@@ -3,15 +3,16 @@ import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_met
 import { NO_TIME } from "../../../src/wasm/mod.ts";
 
 const POSITIONS = [
-  { offset: 7, start: 0, watermark: NO_TIME, parameters: "", secret: null },
+  { offset: 7, start: 0, watermark: NO_TIME, parameters: "", secret: null, raisedAt: null },
   {
     offset: 2 ** 52,
     start: 2 ** 51,
     watermark: 1_700_000_000_000n,
     parameters: "0123456789abcdef",
     secret: "00112233445566778899aabbccddeeff",
+    raisedAt: 2 ** 51 + 7,
   },
-  { offset: 7, start: null, watermark: -1n, parameters: "ff", secret: null },
+  { offset: 7, start: null, watermark: -1n, parameters: "ff", secret: null, raisedAt: null },
 ];
 
 const IDENTITIES = [
@@ -31,7 +32,14 @@ Deno.test("committed metadata survives a round trip", () => {
 
 Deno.test("committed metadata of the first form, which knows no identity of the log, is read", () => {
   assertEquals(decodeMetadata(9, "stockflow1 start=3 watermark=5 fold=ab"), {
-    position: { offset: 9, start: 3, watermark: 5n, parameters: "ab", secret: null },
+    position: {
+      offset: 9,
+      start: 3,
+      watermark: 5n,
+      parameters: "ab",
+      secret: null,
+      raisedAt: null,
+    },
     identity: { topicId: null, last: null },
   });
   assertEquals(decodeMetadata(9, "stockflow1 start=none watermark=none fold=none")?.position, {
@@ -40,6 +48,7 @@ Deno.test("committed metadata of the first form, which knows no identity of the 
     watermark: NO_TIME,
     parameters: "",
     secret: null,
+    raisedAt: null,
   });
 });
 

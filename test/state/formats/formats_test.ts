@@ -139,26 +139,22 @@ Deno.test("formats: a log of the earlier version of the fold goes on behind kill
   assertEquals(await restored(life), 2);
   assertEquals(await stockOf(life, Object.keys(kept.files.stock)), kept.files.stock);
   for (const partition of [0, 1]) {
-    const manifests = (await life.job.store.list(partition)).map(({ manifest }) => manifest!);
-    // What was committed was folded behind the one that was there; a checkpoint says where the newer version begins.
+    // What was committed was folded behind the checkpoint that was there.
     const committed = before[partition]!;
-    assertEquals(
-      manifests.map((
-        { parameters, scalars },
-      ) => [parameters.foldVersion, Number(scalars.position)]),
-      [[2, committed.offset], [1, Number(manifests[1]!.scalars.position)]],
-    );
-    assert(Number(manifests[1]!.scalars.position) < committed.offset);
-    assertEquals(manifests[0]!.scalars.watermark, committed.watermark);
-    // Nothing came that both versions do not fold alike: the log's start still leads there.
-    assertEquals(manifests[0]!.start, 0);
-    assertEquals((await offsetOf(partition)).parameters, committed.parameters);
+    const [manifest] = (await life.job.store.list(partition)).map(({ manifest }) => manifest!);
+    assertEquals(manifest!.parameters.foldVersion, 1);
+    assert(Number(manifest!.scalars.position) < committed.offset);
+    assertEquals(life.worker.partitions[partition]!.processor.raisedAt, committed.offset);
+    assertEquals(await offsetOf(partition), committed);
   }
   assertEquals((await world.logKv.get<{ version: number }>(["log"])).value?.version, 2);
   await feed(world, life, new Random(3), 60);
   await drain(world, life);
   for (const partition of [0, 1]) {
-    assert((await offsetOf(partition)).parameters !== before[partition]!.parameters);
+    // Every commit says from now on where the newer version began.
+    const { parameters, raisedAt, start } = await offsetOf(partition);
+    assert(parameters !== before[partition]!.parameters);
+    assertEquals([raisedAt, start], [before[partition]!.offset, 0]);
   }
   life.kill();
   const next = await world.start(undefined, { name: JOB_NAME });
@@ -169,34 +165,41 @@ Deno.test("formats: a log of the earlier version of the fold goes on behind kill
   world.close();
 });
 
-Deno.test("formats: without the checkpoint where the newer version of the fold begins, no earlier one serves", async () => {
+Deno.test("formats: checkpoints of the earlier version of the fold, and the log's start, lead behind where the newer one began", async () => {
   const kept = killed as unknown as Kept;
   const world = await open(kept, kept.files);
-  const life = await world.start(undefined, { name: JOB_NAME });
-  await feed(world, life, new Random(3), 60);
-  await drain(world, life);
-  life.kill();
-  for (const partition of [0, 1]) {
-    const [newest] = await (await storeOf(world.stateKv, world)).list(partition);
-    await world.stateKv.delete(["manifest", JOB_NAME, partition, newest!.sequence]);
-  }
-  // Both versions fold this log alike, so that its start leads there.
-  const next = await world.start(undefined, { name: JOB_NAME });
-  assertEquals(next.worker.partitions.map(({ recovery }) => recovery!.restored), [0, 0]);
-  await feed(world, next, new Random(4), 60);
-  await drain(world, next);
-  next.kill();
-  // Where retention has taken its beginning, nothing does.
-  for (const partition of [0, 1]) {
-    for (const { sequence } of await (await storeOf(world.stateKv, world)).list(partition)) {
-      if (sequence > 1) await world.stateKv.delete(["manifest", JOB_NAME, partition, sequence]);
+  const remove = async (partition: number, mayGo: (foldVersion: number) => boolean) => {
+    const store = await storeOf(world.stateKv, world);
+    for (const { sequence, manifest } of await store.list(partition)) {
+      if (!mayGo(manifest!.parameters.foldVersion)) continue;
+      await world.stateKv.delete(["manifest", JOB_NAME, partition, sequence]);
     }
-    await world.logKv.set(["start", "transactions", partition], 1);
+  };
+  const flags = { "checkpoint.interval.millis": "1000" } as const;
+  const live = async (seed: number) => {
+    const life = await world.start(undefined, { name: JOB_NAME, flags });
+    await feed(world, life, new Random(seed), 60);
+    await drain(world, life);
+    await world.clock.advance(3000);
+    return life;
+  };
+  const first = await live(3);
+  first.kill();
+  for (const partition of [0, 1]) await remove(partition, (version) => version === 2);
+  const second = await live(4);
+  for (const { recovery, processor } of second.worker.partitions) {
+    assert(recovery!.restored > 0 && recovery!.replayed > 0);
+    assert(processor.raisedAt !== null && processor.raisedAt < processor.position);
   }
-  const last = await world.start(undefined, { name: JOB_NAME, wait: false });
-  await world.clock.until(() => last.job.failure !== null, "it stops");
-  const { message } = last.job.failure!;
-  assert(message.includes("was folded with other fold parameters"), message);
+  second.kill();
+  for (const partition of [0, 1]) await remove(partition, () => true);
+  const third = await live(5);
+  for (const { recovery, processor } of third.worker.partitions) {
+    assertEquals(recovery!.restored, 0);
+    assert(processor.raisedAt !== null && processor.raisedAt < processor.position);
+  }
+  await world.stop(third);
+  await world.assertExactlyOnce();
   world.close();
 });
 
@@ -204,8 +207,8 @@ Deno.test("formats: segments are written with their format, though the checkpoin
   const kept = topicIds as unknown as Kept;
   const world = await open(kept, kept.files);
   const life = await world.start(undefined, { name: JOB_NAME });
-  const formatsOf = async (partition: number, back = 0) => {
-    const found = (await life.job.store.list(partition))[back];
+  const formatsOf = async (partition: number) => {
+    const [found] = await life.job.store.list(partition);
     const chunks = await life.job.store.chunks(partition, found!.manifest!.index);
     // The second byte of an entry, see segment_index.ts.
     const written = new Set<number>();
@@ -218,8 +221,7 @@ Deno.test("formats: segments are written with their format, though the checkpoin
     for (const { format } of decodeIndex(chunks[0]!).values()) assertEquals(format, 1);
     return written;
   };
-  // Behind the one that says where the newer version of the fold begins.
-  assertEquals(await formatsOf(0, 1), new Set([0]));
+  assertEquals(await formatsOf(0), new Set([0]));
   await feed(world, life, new Random(3), 5);
   await drain(world, life);
   await world.stop(life);
@@ -232,6 +234,7 @@ Deno.test("formats: metadata of committed offsets on Kafka is read as every vers
     const { watermark, ...rest } = position;
     const expected = {
       secret: null,
+      raisedAt: null,
       ...rest,
       watermark: watermark === null ? NO_TIME : BigInt(watermark),
     };
