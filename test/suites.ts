@@ -100,12 +100,14 @@ export const SUITES: readonly Suite[] = [
     name: "files for Docker and Kubernetes",
     args: ["test", "--no-check", "--allow-all", "test/deploy"],
     kind: "tests",
+    later: true,
   },
   // Without root, buildah or mmdebstrap it is skipped, with the reason. The first time it makes a base: a minute.
   {
     name: "the image",
     args: ["test", "--no-check", "--allow-all", "test/image"],
     kind: "tests",
+    later: true,
   },
   {
     name: "real faults",

@@ -1,10 +1,12 @@
 // The command line of what a user starts: arguments, parameters, signals.
 
+import { fileURLToPath } from "node:url";
 import {
   type None,
   ParameterError,
   Parameters,
   type ParameterTable,
+  type ParameterValue,
   readSmallFile,
   showKey,
 } from "../parameters/mod.ts";
@@ -84,6 +86,12 @@ export function readParameters<Own extends ParameterTable = None>(
   if (name === null) return Parameters.from({ flags, environment }, own);
   const text = readSmallFile(name, name);
   return Parameters.from({ flags, environment, file: { name, text } }, own);
+}
+
+/** The file of parameters that comes with the program for a kind of job, wherever its user stands. */
+export function ownConfigOf(kind: ParameterValue<"job">): string {
+  const name = kind === "kafka" ? "job" : kind;
+  return fileURLToPath(new URL(`../../config/${name}.properties`, import.meta.url));
 }
 
 /** Resolves at the first signal that asks to stop; a second one ends the process at once. */

@@ -2,10 +2,10 @@
 //
 //   deno task generate [--config=config/job.properties] [--generate.count=<n>] [--<key>=<value> ...]
 
-import { fileURLToPath } from "node:url";
 import {
   enterFolder,
   exitCodeOf,
+  ownConfigOf,
   parseArguments,
   readParameters,
   whenAskedToStop,
@@ -29,7 +29,7 @@ async function main(): Promise<void> {
   enterFolder(args.folder);
   const params = readParameters(
     { ...args, flags: { ...args.flags, job: "kafka" } },
-    fileURLToPath(new URL("../../config/job.properties", import.meta.url)),
+    ownConfigOf("kafka"),
   );
   const secrets = [...params.secrets, ...secretsOfFiles(params)];
   await configureLogs({ level: params.get("log.level"), secrets });

@@ -6,12 +6,11 @@
 //
 // A command line goes in; lines and an exit code come out.
 
-import { fileURLToPath } from "node:url";
 import type { JobClass } from "../service/mod.ts";
 import { PARAMETERS, type ParameterValue } from "../parameters/mod.ts";
-import { EmbeddedItemTransactionJob, SocketItemTransactionJob } from "../jobs/mod.ts";
+import { EmbeddedItemTransactionJob, isJobKind, SocketItemTransactionJob } from "../jobs/mod.ts";
 import { KafkaItemTransactionJob } from "../kafka/kafka_item_transaction_job.ts";
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, ownConfigOf } from "./arguments.ts";
 import { runProgram } from "./run.ts";
 
 /** The jobs that the parameter `job` chooses from. */
@@ -21,7 +20,7 @@ const JOBS: Readonly<Record<ParameterValue<"job">, JobClass>> = {
   kafka: KafkaItemTransactionJob,
 };
 
-const DEFAULT_JOB = PARAMETERS.job.default;
+const DEFAULT_JOB = PARAMETERS.job.default as ParameterValue<"job">;
 
 const USAGE =
   `deno task start [--job=${DEFAULT_JOB}] [--generate] [--accept-offset] [--replace-log] [--config=<file>] [--check] [--help] [--version] [--<key>=<value> ...]
@@ -39,8 +38,8 @@ stockflow validates and executes stock transactions, answers queries, sums up it
 function configOf({ flags }: Arguments): string {
   const job = flags["job"] ?? Deno.env.get("JOB") ?? DEFAULT_JOB;
   // A job that does not exist is refused with the parameters.
-  const kind = job === "kafka" ? "job" : Object.hasOwn(JOBS, job) ? job : DEFAULT_JOB;
-  return fileURLToPath(new URL(`../../config/${kind}.properties`, import.meta.url));
+  const kind = isJobKind(job) ? job : DEFAULT_JOB;
+  return ownConfigOf(kind);
 }
 
 if (import.meta.main) {

@@ -9,7 +9,8 @@
 //   deno task state import <file>                   into a file without checkpoints
 //   deno task state cluster [--http=<host:port>]    who shares partitions (Kafka), asked of a process that runs
 //
-// --state.kv=<file> chooses the file of the checkpoints (data/state.kv), --job=<kind or name> whose checkpoints
+// --state.kv=<file> (STATE_KV) chooses the file of the checkpoints, by default that of the job's file of parameters
+// (data/state.kv; for Kafka data/kafka-job.kv), --job=<kind or name> (JOB) whose checkpoints
 // (embedded; a job of one's own by its name), --generated those of generated transactions. All but import may run while a job uses the file.
 // --folder=<path> is where the user stands: deno task gives it.
 
@@ -34,14 +35,13 @@ import {
 import { shorten, systemChance, systemClock } from "../types/mod.ts";
 import { clusterLines } from "./state_cluster.ts";
 import { exportTo, importFrom, readFile } from "./state_files.ts";
+import { statePlace } from "./state_place.ts";
 import { CoreError, Format, NO_TIME, Partitioner } from "../wasm/mod.ts";
 
 const USAGE = `Usage: deno task state list | inspect <partition> <sequence> | verify |
                        export [--savepoint=<name>] <file> | import <file> |
                        cluster [--http=<host:port>]
-                       [--state.kv=${
-  PARAMETERS["state.kv"].default
-}] [--job=${PARAMETERS.job.default}] [--generated]
+                       [--job=${PARAMETERS.job.default}] [--state.kv=<file of that job>] [--generated]
        deno task state --help | --version`;
 
 async function openStore(
@@ -267,10 +267,13 @@ async function run(args: readonly string[]): Promise<boolean> {
   };
   const execute = Object.hasOwn(commands, command ?? "") ? commands[command!] : undefined;
   if (!execute || rest.length > 0) throw new ParameterError(USAGE);
+  const { job, "state.kv": path } = values;
   const store = await openStore({
-    kind: values.job ?? PARAMETERS.job.default,
+    ...statePlace({
+      ...(job === undefined ? {} : { job }),
+      ...(path === undefined ? {} : { path }),
+    }),
     generated: values.generated ?? false,
-    path: values["state.kv"] ?? PARAMETERS["state.kv"].default,
     write: command === "import",
   });
   try {

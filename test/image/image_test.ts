@@ -14,7 +14,7 @@ import {
   run,
   whyNoImages,
 } from "../../tools/image/buildah.ts";
-import { runContainer, startContainer } from "../../tools/image/container.ts";
+import { type Container, runContainer, startContainer } from "../../tools/image/container.ts";
 import { freePort } from "../../tools/kit/test_broker.ts";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
@@ -41,14 +41,28 @@ async function ask(url: string, path: string, body?: string): Promise<string> {
   return await response.text();
 }
 
-/** Posts, stops, starts again on the volume, asks. */
-async function useImage(image: ImageConfig, root: string, volume: string): Promise<void> {
+/**
+ * Posts, stops, starts again on the volume, asks.
+ *
+ * @param started takes the containers, which are ended whatever happens
+ */
+async function useImage(
+  image: ImageConfig,
+  root: string,
+  volume: string,
+  started: Container[],
+): Promise<void> {
   const port = String(freePort());
   const env = { HTTP_TOKEN: TOKEN, HTTP_PORT: port };
   const options = { root, config: image, volume, env };
   const url = `http://127.0.0.1:${port}`;
 
-  const first = await startContainer(options);
+  const start = async () => {
+    const container = await startContainer(options);
+    started.push(container);
+    return container;
+  };
+  const first = await start();
   await waitReady({ ...first, url });
   const status = await Deno.readTextFile(`/proc/${first.first}/status`);
   assertMatch(status, /^Uid:\s+1993\s+1993\s+1993\s+1993$/m);
@@ -61,7 +75,7 @@ async function useImage(image: ImageConfig, root: string, volume: string): Promi
 
   const unwell = await runContainer({ ...options, args: ["health"] });
   assertEquals(unwell.code, 1, unwell.output);
-  const second = await startContainer(options);
+  const second = await start();
   await waitReady({ ...second, url });
   assertEquals(JSON.parse(await ask(url, "/items/item_2")), { itemId: "item_2", quantity: 100 });
   await stopInGoodOrder(second);
@@ -84,6 +98,7 @@ Deno.test({
   const id = await buildImage();
   const volume = await Deno.makeTempDir({ prefix: "stockflow-volume-" });
   const files = await filesOf(id);
+  const started: Container[] = [];
   try {
     const image = await configOf(id);
     assertImage(image);
@@ -93,10 +108,11 @@ Deno.test({
     await run("cp", ["-a", `${files.folder}/data/.`, volume]);
     const { uid, mode } = await Deno.stat(volume);
     assertEquals([uid, mode! & 0o777], [1993, 0o700]);
-    await useImage(image, files.folder, volume);
+    await useImage(image, files.folder, volume, started);
     const kept = [...Deno.readDirSync(volume)].map(({ name }) => name);
     assert(kept.includes("log.kv") && kept.includes("state.kv"), kept.join());
   } finally {
+    for (const container of started) await container.kill();
     await files.remove();
     await removeImage(id);
     await Deno.remove(volume, { recursive: true });

@@ -1,7 +1,7 @@
 // The bundle on Apache Kafka: kafkajs and the module of its threads are in it.
 
-import { assertEquals } from "@std/assert";
-import { buildBundle, startBundle } from "../../tools/kit/bundle.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { buildBundle, runBundle, startBundle } from "../../tools/kit/bundle.ts";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Stage } from "./scene.ts";
 
@@ -39,4 +39,8 @@ stage.test("the bundle folds topics in threads, without a checkout and without a
   }));
   assertEquals(stocks, messages.map((_, i) => i + 1));
   await stopInGoodOrder(service);
+  // The state tool finds the file of the job that it is asked about.
+  const listed = await runBundle(place, "state", "list", "--job=kafka");
+  assertEquals(listed.code, 0, listed.output);
+  assertMatch(listed.output, /^ +0 +1 /m);
 });

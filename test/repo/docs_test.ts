@@ -103,7 +103,7 @@ Deno.test("bundle: its launcher, which the image starts, does what the tasks of 
     // deno task gives the folder where the user stands, for it leaves it; the launcher does not.
     const expected = command.replace(/^deno run /, "").replace(/ --folder=.*/, "");
     assertEquals(
-      `${flags!.replace("--cached-only ", "")} ${ENTRIES[module!.replace(".js", "")]}`,
+      `${flags!.replace("--quiet --cached-only ", "")} ${ENTRIES[module!.replace(".js", "")]}`,
       expected,
     );
   }

@@ -60,6 +60,9 @@ Deno.test("the bundle starts, serves, folds in threads and starts again with Den
     assertStringIncludes(await page.text(), "<!DOCTYPE html>");
     assertEquals(JSON.parse(await get(`${first.url}/status`)).version, config.version);
     await stopInGoodOrder(first);
+    // Nothing of Deno's own stands among the lines, which programs read.
+    const lines = first.log().trim().split("\n");
+    assert(lines.length > 0 && lines.every((line) => JSON.parse(line).level === "info"));
 
     const second = await startBundle(place);
     await waitReady(second);

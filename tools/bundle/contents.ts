@@ -47,12 +47,15 @@ function taskOf(
   return { ...task, command: commandInBundle(task.command) };
 }
 
-/** The command of a task for the bundle's module, which asks no registry for anything. */
+/**
+ * The command of a task for the bundle's module, which asks no registry for anything; and what Deno itself would say
+ * (that permissions in a file are new) does not stand among the lines of the log.
+ */
 export function commandInBundle(command: string): string {
   for (const [name, source] of Object.entries(ENTRIES)) {
     if (!`${command} `.includes(` ${source} `)) continue;
     return command.replace(` ${source}`, ` ${name}.js`)
-      .replace(/^deno run /, "deno run --cached-only ");
+      .replace(/^deno run /, "deno run --quiet --cached-only ");
   }
   throw new Error(`The bundle has no module for: ${command}`);
 }
