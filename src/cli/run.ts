@@ -13,6 +13,7 @@ import {
   type RecordWriter,
   type RunningJob,
   topicsOf,
+  useStoreToken,
   VERSION,
 } from "../service/mod.ts";
 import { lookAtFiles } from "../kv/mod.ts";
@@ -92,7 +93,7 @@ async function main(program: Program, given: readonly string[]): Promise<void> {
   const job = new Job();
   const isKafka = job.log(params) === "kafka";
   if (isKafka) connectionOf(params);
-  const secrets = [...params.secrets, ...secretsOfFiles(params)];
+  const secrets = [...params.secrets, ...secretsOfFiles(params), ...useStoreToken(params)];
   const queueBytesMax = params.get("output.queue.bytes.max");
   const logs = { level: params.get("log.level"), secrets, queueBytesMax };
   await configureLogs(logs);

@@ -3,6 +3,7 @@ import type { LogSource, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import { checkDifferent, foldParametersFor, type Instance, threadsMax } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
+import { isRemoteKv } from "../kv/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { earlierVersionOf, foldParametersHash, type PartitionerName } from "../state/mod.ts";
 import { type Clock, codecOf, systemChance } from "../types/mod.ts";
@@ -129,7 +130,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       view,
       sessionTimeoutMs: params.get("kafka.session.timeout.ms"),
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
-      memberIds: memberFile(`${params.get("state.kv")}.member`, `${clusterId} ${groupId}`),
+      memberIds: memberIdsOf(params, `${clusterId} ${groupId}`),
       shared: sharedFacts(known, topics, view),
       instance: this.instance,
       ask: askInstance,
@@ -223,7 +224,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
   /** Where partitions go from process to process, each log must be there from its start. */
   async #checkWholeLog(client: KafkaClient, { transactions }: WiredTopics, view: TopicsView) {
     const { params, clock } = this;
-    if (!params.get("kafka.partitions.shared")) return;
+    // Whoever gets a partition has its checkpoints where they are shared, too.
+    if (!params.get("kafka.partitions.shared") || isRemoteKv(params.get("state.kv"))) return;
     await checkWholeLog(client, clock, params.get("kafka.group.id"), transactions, view);
   }
 
@@ -392,6 +394,15 @@ function sharedFacts(params: Parameters, topics: WiredTopics, view: TopicsView):
     ),
     ...Object.fromEntries(Object.entries(fold).map(([name, value]) => [name, String(value)])),
   };
+}
+
+/** Where a process keeps its member id: on its own machine. Without a place for it, none is kept. */
+function memberIdsOf(params: Parameters, group: string): MemberIds {
+  const folder = params.get("state.dir");
+  if (folder !== "") return memberFile(`${folder}/kafka.member`, group);
+  const path = params.get("state.kv");
+  if (!isRemoteKv(path)) return memberFile(`${path}.member`, group);
+  return { load: () => Promise.resolve(""), save: () => Promise.resolve() };
 }
 
 /** Keeps the member id of one group beside the state, so that a restart is known to the group at once. */

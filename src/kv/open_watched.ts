@@ -1,11 +1,12 @@
 import { getLogger } from "@logtape/logtape";
-import { type Clock, StopError } from "../types/mod.ts";
+import { type Clock, StopError, systemClock } from "../types/mod.ts";
 import { cannotStart, damagedFile, noRoom, remedyOf, unreadable } from "./damage.ts";
 import type { FileDisk } from "./file_disk.ts";
 import type { Kv } from "./kv.ts";
 import { lookAtKvFile, moveKvFile, openKvFile } from "./kv_file.ts";
 import { KvFileError } from "./kv_file_error.ts";
-import { watchKv } from "./watched_kv.ts";
+import { isRemoteKv, openRemoteKv } from "./remote_kv.ts";
+import { HungError, watchKv } from "./watched_kv.ts";
 import { isNoRoom } from "./write_errors.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -94,11 +95,12 @@ async function explained<T>(path: string, use: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Opens the KV in a file of this machine.
+ * Opens the KV in a file of this machine, or on another one.
  *
  * @throws {StopError} when that cannot be
  */
 export function openMachineKv(path: string, mustExist?: boolean): Promise<Kv> {
+  if (isRemoteKv(path)) return openRemoteKv(path);
   return explained(path, () => openKvFile(path, mustExist));
 }
 
@@ -112,6 +114,24 @@ export function moveMachineKv(path: string, clock: Clock): Promise<string> {
   return explained(path, () => moveKvFile(path, new Date(clock.now()).toISOString()));
 }
 
+/** How long a store on another machine is waited for when it is only looked at. */
+const REMOTE_MS_MAX = 10_000;
+
+async function lookAtRemoteKv(url: string): Promise<string> {
+  const remedy = "see state.kv, and whether that server runs; a start would wait for it";
+  const kv = await openRemoteKv(url).catch((error) => {
+    throw error instanceof HungError ? new StopError(error.message, remedy) : error;
+  });
+  try {
+    const late = systemClock.sleep(REMOTE_MS_MAX).then(() => "late" as const);
+    const found = await Promise.race([kv.get(["stockflow"]), late]);
+    if (found !== "late") return `${url} answers`;
+    throw new StopError(`${url} does not answer`, remedy);
+  } finally {
+    kv.close();
+  }
+}
+
 /**
  * Looks whether the files of a job can be opened or created, and does neither.
  *
@@ -121,6 +141,10 @@ export function moveMachineKv(path: string, clock: Clock): Promise<string> {
 export async function lookAtFiles(paths: readonly string[]): Promise<string> {
   const found: string[] = [];
   for (const path of paths) {
+    if (isRemoteKv(path)) {
+      found.push(await lookAtRemoteKv(path));
+      continue;
+    }
     const isThere = await explained(path, () => lookAtKvFile(path));
     found.push(`${path} can be ${isThere ? "opened" : "created"}`);
   }

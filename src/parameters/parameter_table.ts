@@ -105,7 +105,19 @@ export const PARAMETERS = {
     64 * 1024 * 1024,
     "free bytes of a disk below which new records are refused, so that checkpoints have room; 0 = fill it",
   ),
-  "state.kv": text("a path", PATH, "data/state.kv", "file of the checkpoints"),
+  "state.kv": text(
+    "a path, or a URL",
+    PATH,
+    "data/state.kv",
+    "file of the checkpoints; or http://host:port of a denokv server that processes which share partitions have in " +
+      "common (its token in DENO_KV_ACCESS_TOKEN or state.kv.token.file)",
+  ),
+  "state.kv.token.file": optional("a path", PATH, "file of the token of that server"),
+  "state.dir": optional(
+    "a path",
+    PATH,
+    "folder of what belongs to this process alone, beside such a server: its id in the group",
+  ),
   "state.bytes.max": integer(
     0,
     Number.MAX_SAFE_INTEGER,

@@ -61,4 +61,5 @@ export { type LogRequest, MACHINE, machineMemory, type Surroundings } from "./su
 export { VERSION } from "./version.ts";
 export { Cluster, type OwnerOfItem } from "./cluster.ts";
 export { PEER_IDS_MAX, PEER_PATH, type PeerRequest } from "./peer.ts";
+export { useStoreToken } from "./remote_store.ts";
 export { threadsMax } from "./thread_count.ts";

@@ -1,11 +1,12 @@
 import { type Log, type LogSource, StopError } from "../log/mod.ts";
-import { type Kv, openWatchedKv } from "../kv/mod.ts";
+import { isRemoteKv, type Kv, type KvFileOptions, openWatchedKv } from "../kv/mod.ts";
 import { CheckpointStore } from "../state/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import { Disk } from "./disk.ts";
 import { embeddedLogSource } from "./embedded_source.ts";
 import { generatorSource } from "./generated_stream.ts";
+import { checkRemoteStore, groupStore, untilStoreAnswers } from "./remote_store.ts";
 import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
 import type { LogRequest, Surroundings } from "./surroundings.ts";
@@ -35,18 +36,17 @@ export interface OpenOptions {
  * @throws {StopError} when one of them cannot be opened; the others are closed then
  */
 export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
-  const { name, params, surroundings } = options;
+  const { params } = options;
   const stateDisk = diskOf("state", options);
   const logDisk = diskOf("log", options);
-  const { clock, chance } = surroundings;
   const file = {
     path: params.get("state.kv"),
     timeoutMs: params.get("watchdog.timeout.ms"),
     mustExist: params.get("restore") !== "",
     disk: stateDisk,
   };
-  const open = (kv: Kv) => CheckpointStore.open(kv, { job: name, clock, chance });
-  const store = await openWatchedKv(surroundings, file, open);
+  checkRemoteStore(params, options.wiring);
+  const store = await openStore(options, file);
   const sources = await sourcesOf(options).catch((error) => {
     store.close();
     throw error;
@@ -65,14 +65,30 @@ export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
   }
 }
 
+/** Opens the store of checkpoints; one on another machine is waited for. */
+async function openStore(
+  { name: job, params, surroundings, conditions }: OpenOptions,
+  file: KvFileOptions,
+): Promise<CheckpointStore> {
+  const { clock, chance } = surroundings;
+  const { path } = file;
+  const isRemote = isRemoteKv(path);
+  const groupId = params.get("kafka.group.id");
+  const ofKv = (kv: Kv) =>
+    CheckpointStore.open(isRemote ? groupStore(kv, groupId) : kv, { job, clock, chance });
+  const open = () => openWatchedKv(surroundings, file, ofKv);
+  return await (isRemote ? untilStoreAnswers(open, { path, conditions, clock }) : open());
+}
+
 /** The disk of one of our files: without room for the log nothing new is taken. */
 function diskOf(file: "log" | "state", { params, surroundings, conditions }: OpenOptions): Disk {
   const { clock, freeBytes, unusedBytes } = surroundings;
+  const path = params.get(`${file}.kv`);
   return new Disk({
     file,
-    path: params.get(`${file}.kv`),
+    path,
     bytesMin: params.get("disk.free.bytes.min"),
-    freeBytes: freeBytes ?? null,
+    freeBytes: isRemoteKv(path) ? null : freeBytes ?? null,
     ...(unusedBytes ? { unusedBytes } : {}),
     blocks: file === "log" ? "writes" : "nothing",
     conditions,

@@ -1,6 +1,7 @@
 // A broker, the job as a process with a data folder, and load: what faults happen to.
 
 import { Kafka, logLevel } from "kafkajs";
+import type { CheckpointStore } from "../../src/state/mod.ts";
 import { newSeed, Random } from "../../tools/kit/random.ts";
 import {
   EVERY_SUMMARY,
@@ -58,6 +59,8 @@ export interface SceneOptions {
   readonly brokerProperties?: Readonly<Record<string, string>>;
   /** Of Apache Kafka, such as 2.8.2. */
   readonly brokerVersion?: string;
+  /** Opens the checkpoints in the end, if they are not in the folder of the process. */
+  readonly openStore?: () => Promise<CheckpointStore>;
   readonly log?: (line: string) => void;
 }
 
@@ -115,7 +118,7 @@ export class Scene {
       await loader.close();
     }
     await this.#stopCaughtUp();
-    const verdict = await compare(bootstrap, this.service.folder);
+    const verdict = await compare(bootstrap, this.service.folder, this.options.openStore);
     if (!isGood(verdict)) this.log(this.service.log());
     return verdict;
   }

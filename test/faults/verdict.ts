@@ -2,6 +2,7 @@
 // to queries, and the state in the last checkpoints.
 
 import { codecOf, encodeBatch, encodeUtf8, Format, setBaseOffset } from "../../src/types/mod.ts";
+import type { CheckpointStore } from "../../src/state/mod.ts";
 import { Model } from "../model/model.ts";
 import { newestCheckpoint, openStore, stateHashOf } from "../system/evidence.ts";
 import { TOPICS } from "../../tools/kit/job_process.ts";
@@ -42,8 +43,15 @@ type Records = WitnessedRecord[][];
 
 const RECORDS_PER_BATCH = 1000;
 
-/** @param folder the data folder of the process that stopped last */
-export async function compare(bootstrap: string, folder: string): Promise<Verdict> {
+/**
+ * @param folder the data folder of the process that stopped last
+ * @param open opens the checkpoints
+ */
+export async function compare(
+  bootstrap: string,
+  folder: string,
+  open: (folder: string) => Promise<CheckpointStore> = openStore,
+): Promise<Verdict> {
   const [inputs, results, summaries, letters, answers, queries] = await Promise.all(
     ([
       "transaction.input.topic",
@@ -75,7 +83,7 @@ export async function compare(bootstrap: string, folder: string): Promise<Verdic
   };
   let stateHashEqual = true;
   const codec = codecOf(Format.Text);
-  const store = await openStore(folder);
+  const store = await open(folder);
   for (const [partition, records] of inputs.entries()) {
     // The options are those of the checkpoint: what the job folded with.
     const { options, stateHash, offset } = await newestCheckpoint(store, partition);
