@@ -1,12 +1,16 @@
 // Many faults of processes that share partitions, and the verdict: kill -9 of processes, joins and leaves, pauses for
 // longer than a session, kill -9 of the broker; while clients ask through all processes.
 //
-//   deno task cluster [--processes=3] [--kills=100] [--leaves=20] [--pauses=5] [--broker-kills=5] [--seed=<n>]
+//   deno task cluster [--processes=3] [--kills=100] [--leaves=20] [--pauses=5] [--broker-kills=5] [--store-kills=5]
+//     [--seed=<n>]
+//
+// With --store-kills the checkpoints are in one store, the server denokv, which is killed so often.
 
 import { parseArgs } from "node:util";
 import { newSeed } from "../../tools/kit/random.ts";
 import { Scene, SESSION_MS, sleep } from "../faults/scene.ts";
 import { detailLine, isGood, type Verdict, verdictLine } from "../faults/verdict.ts";
+import { SharedStore } from "./shared_store.ts";
 import { Asker } from "./asker.ts";
 import { Processes, SHARED } from "./processes.ts";
 
@@ -20,6 +24,8 @@ export interface ClusterFaults {
   readonly pauses: number;
   /** kill -9 of the broker, and its restart. */
   readonly brokerKills: number;
+  /** kill -9 of the server that has the checkpoints of all, and its restart; 0 = each process has a file. */
+  readonly storeKills: number;
   readonly seed: number;
   readonly log?: (line: string) => void;
 }
@@ -38,11 +44,20 @@ const ALIVE_MS_MAX = 2000;
 
 /** Does all of it in an order that the seed decides. */
 export async function clusterRun(options: ClusterFaults): Promise<ClusterVerdict> {
-  const { processes: count, kills, leaves, pauses, brokerKills, seed, log = () => {} } = options;
-  const faults = kills + leaves + pauses + brokerKills;
+  const { kills, leaves, pauses, brokerKills, storeKills } = options;
+  const { processes: count, seed, log = () => {} } = options;
+  const faults = kills + leaves + pauses + brokerKills + storeKills;
+  const store = storeKills > 0 ? await SharedStore.start() : null;
   const loadPauseMs = PAUSE_MS_MIN * Math.max(1, faults / FAULTS_AT_FULL_LOAD);
   let answered = { answers: 0, older: [] as readonly string[] };
-  const verdict = await Scene.run({ seed, flags: SHARED, loadPauseMs, log }, async (scene) => {
+  const scene = {
+    seed,
+    flags: { ...SHARED, ...store?.flags },
+    loadPauseMs,
+    log,
+    ...store?.options,
+  };
+  const verdict = await Scene.run(scene, async (scene) => {
     const processes = new Processes(scene);
     for (let n = 1; n < count; n++) await processes.join();
     await processes.settled();
@@ -69,6 +84,11 @@ export async function clusterRun(options: ClusterFaults): Promise<ClusterVerdict
         await sleep(SESSION_MS + random.below(2 * SESSION_MS));
         zombie.signal("SIGCONT");
       },
+      "store kill": async () => {
+        await store!.server.kill();
+        await alive();
+        await store!.server.restart();
+      },
       "broker kill": async () => {
         await scene.broker.kill();
         await alive();
@@ -80,6 +100,7 @@ export async function clusterRun(options: ClusterFaults): Promise<ClusterVerdict
       ...Array.from({ length: leaves }, () => "leave"),
       ...Array.from({ length: pauses }, () => "pause"),
       ...Array.from({ length: brokerKills }, () => "broker kill"),
+      ...Array.from({ length: storeKills }, () => "store kill"),
     ];
     for (let i = order.length - 1; i > 0; i--) {
       const k = random.below(i + 1);
@@ -102,7 +123,7 @@ export async function clusterRun(options: ClusterFaults): Promise<ClusterVerdict
       await processes.end();
       throw error;
     }
-  });
+  }).finally(() => store?.remove());
   return { verdict, ...answered };
 }
 
@@ -115,6 +136,7 @@ if (import.meta.main) {
       "leaves": { type: "string", default: "20" },
       "pauses": { type: "string", default: "5" },
       "broker-kills": { type: "string", default: "5" },
+      "store-kills": { type: "string", default: "0" },
       "seed": { type: "string" },
     },
   });
@@ -126,6 +148,7 @@ if (import.meta.main) {
     leaves: Number(values.leaves),
     pauses: Number(values.pauses),
     brokerKills: Number(values["broker-kills"]),
+    storeKills: Number(values["store-kills"]),
     seed,
     log: console.log,
   });

@@ -2,86 +2,54 @@
 // on from those that another process made.
 
 import { assert, assertStringIncludes } from "@std/assert";
-import { openRemoteKv } from "../../src/kv/mod.ts";
-import { groupStore } from "../../src/service/remote_store.ts";
-import { JOB_NAME } from "../../src/service/mod.ts";
-import { CheckpointStore } from "../../src/state/mod.ts";
-import { systemChance, systemClock } from "../../src/types/mod.ts";
-import { GROUP, startJob } from "../../tools/kit/job_process.ts";
+import { startJob } from "../../tools/kit/job_process.ts";
+import { freePort } from "../../tools/kit/test_broker.ts";
 import { startKvServer, whyNoKvServer } from "../../tools/kit/kv_server.ts";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
-import { Scene } from "../faults/scene.ts";
+import { PARTITIONS, Scene } from "../faults/scene.ts";
 import { assertGood, faultTest } from "../faults/with_broker.ts";
 import { Stage } from "../kafka/scene.ts";
 import { until } from "../kafka/until.ts";
 import { Processes, SHARED } from "./processes.ts";
+import { SharedStore } from "./shared_store.ts";
 
 const stage = await Stage.shared();
+const noServer = await whyNoKvServer();
 const LOAD_PAUSE_MS = 200;
 const RESTORED = /"message":"Recovered \d+ items in \d+ ms: [1-9]\d* from checkpoints/;
-
-/** Whether a store has a checkpoint of each partition. */
-async function isWhole(open: () => Promise<CheckpointStore>, partitions: number): Promise<boolean> {
-  const store = await open();
-  const found = await store.partitions();
-  store.close();
-  return found.length === partitions;
-}
 
 faultTest(
   "processes that share partitions go on from each other's checkpoints in one store, which may be away for a while",
   async (seed) => {
-    const server = await startKvServer();
-    const before = Deno.env.get("DENO_KV_ACCESS_TOKEN");
-    Deno.env.set("DENO_KV_ACCESS_TOKEN", server.token);
-    const openStore = async () =>
-      await CheckpointStore.open(groupStore(await openRemoteKv(server.url), GROUP), {
-        job: JOB_NAME,
-        clock: systemClock,
-        chance: systemChance,
-      });
-    try {
-      const options = {
-        seed,
-        flags: { ...SHARED, "state.kv": server.url },
-        env: { DENO_KV_ACCESS_TOKEN: server.token },
-        loadPauseMs: LOAD_PAUSE_MS,
-        openStore,
-      };
-      const verdict = await Scene.run(options, async (scene) => {
-        const processes = new Processes(scene);
-        try {
-          await until("there are checkpoints", () => isWhole(openStore, 4), scene.service);
-          const second = await processes.join();
-          await processes.settled();
-          await until(
-            "it has restored what the first one wrote",
-            () => RESTORED.test(second.log()),
-          );
-          // Folding goes on meanwhile.
-          await server.kill();
-          await waitReady(second);
-          await server.restart();
-          await processes.kill(processes.running[0]!);
-          await processes.settled();
-          await processes.join();
-          await processes.settled();
-          await processes.stopOthers();
-        } catch (error) {
-          for (const { log } of processes.running) console.log(log());
-          await processes.end();
-          throw error;
-        }
-      });
-      assertGood(seed, verdict);
-      assert(verdict.inputs > 1000);
-    } finally {
-      if (before === undefined) Deno.env.delete("DENO_KV_ACCESS_TOKEN");
-      else Deno.env.set("DENO_KV_ACCESS_TOKEN", before);
-      await server.remove();
-    }
+    const store = await SharedStore.start();
+    const flags = { ...SHARED, ...store.flags };
+    const options = { seed, flags, loadPauseMs: LOAD_PAUSE_MS, ...store.options };
+    const verdict = await Scene.run(options, async (scene) => {
+      const processes = new Processes(scene);
+      try {
+        await until("there are checkpoints", () => store.isWhole(PARTITIONS), scene.service);
+        const second = await processes.join();
+        await processes.settled();
+        await until("it has restored what the first one wrote", () => RESTORED.test(second.log()));
+        // Folding goes on meanwhile.
+        await store.server.kill();
+        await waitReady(second);
+        await store.server.restart();
+        await processes.kill(processes.running[0]!);
+        await processes.settled();
+        await processes.join();
+        await processes.settled();
+        await processes.stopOthers();
+      } catch (error) {
+        for (const { log } of processes.running) console.log(log());
+        await processes.end();
+        throw error;
+      }
+    }).finally(() => store.remove());
+    assertGood(seed, verdict);
+    assert(verdict.inputs > 1000);
   },
-  await whyNoKvServer(),
+  noServer,
 );
 
 faultTest(
@@ -89,11 +57,12 @@ faultTest(
   async () => {
     const server = await startKvServer();
     const scene = await stage.scene();
+    const port = freePort();
     const start = (token: string) =>
       startJob(
         stage.broker.bootstrap,
         scene.folder,
-        { ...scene.flags, ...SHARED, "state.kv": server.url },
+        { ...scene.flags, ...SHARED, "state.kv": server.url, "http.port": String(port) },
         { DENO_KV_ACCESS_TOKEN: token },
       );
     try {
@@ -102,15 +71,17 @@ faultTest(
       assertStringIncludes(refused, "Invalid access token");
       await server.kill();
       const waiting = start(server.token);
-      await new Promise((resolve) => setTimeout(resolve, 3000));
+      const readiness = () =>
+        fetch(`http://127.0.0.1:${port}/readyz`).then((response) => response.text(), () => "");
+      const why = `The store of checkpoints at ${server.url} does not answer`;
+      await until("it says what it waits for", async () => (await readiness()).includes(why));
       await server.restart();
       const service = await waiting;
       await waitReady(service);
-      assertStringIncludes(service.log(), "does not answer");
       await stopInGoodOrder(service);
     } finally {
       await server.remove();
     }
   },
-  await whyNoKvServer(),
+  noServer,
 );

@@ -6,6 +6,7 @@ import "./generated_test.ts";
 import "./instance_test.ts";
 import "./known_partitions_test.ts";
 import "./query_processor_test.ts";
+import "./remote_store_test.ts";
 import "./savepoint_test.ts";
 import "./sinks_test.ts";
 import "./sources/from_records_test.ts";

@@ -3,7 +3,7 @@ import { isRemoteKv, openKvInMemory, withinKv } from "../../src/kv/mod.ts";
 import { checkRemoteStore, groupStore } from "../../src/service/remote_store.ts";
 import { LostError, StopError } from "../../src/log/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
-import { FaultKv } from "./fault_kv.ts";
+import { FaultKv } from "../kv/fault_kv.ts";
 
 Deno.test("two parts of a KV do not see each other, and each sees its keys as it wrote them", async () => {
   const kv = await openKvInMemory();
