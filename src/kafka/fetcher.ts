@@ -165,7 +165,7 @@ export class Fetcher {
         else this.#reportWait(nodeId, mine, heldBack(throttledMs));
       } catch (error) {
         if (signal.aborted) return;
-        const stop = stopErrorOf(error);
+        const stop = stopErrorOf(error, { topic: this.options.topic.name });
         if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
         this.#reportWait(nodeId, mine, error);
         if (isTopicGone(error) && ++this.#gone >= GONE_MAX) {

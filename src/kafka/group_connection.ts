@@ -84,7 +84,7 @@ export class GroupConnection {
       try {
         return await callCoordinator(await client, clock, "group", groupId, call);
       } catch (error) {
-        const stop = stopErrorOf(error);
+        const stop = stopErrorOf(error, { group: groupId });
         if (stop || !isUnavailable(error) || this.stop.aborted) throw stop ?? error;
         if (failures === 0) {
           log.warn("Kafka does not answer: {reason}; trying again", { reason: reasonOf(error) });

@@ -95,8 +95,8 @@ export interface PartitionOutputs {
  * The error that a job knows for one of Kafka: LostError where the recovery path helps, StopError where
  * nothing does, RefusedError for what Kafka refuses otherwise.
  */
-export function toJobError(error: unknown): Error {
-  const stop = stopErrorOf(error);
+export function toJobError(error: unknown, of?: Pick<SessionOptions, "facts" | "input">): Error {
+  const stop = stopErrorOf(error, of ? { topic: of.input, group: of.facts.groupId } : {});
   if (stop) return stop;
   if (error instanceof LostError) return error;
   const message = reasonOf(error);
@@ -155,7 +155,7 @@ export class KafkaSession implements LogSession {
     } catch (error) {
       void client.close().catch(() => {});
       options.onClosed();
-      throw toJobError(error);
+      throw toJobError(error, options);
     }
   }
 
@@ -193,7 +193,7 @@ export class KafkaSession implements LogSession {
       this.#take(added, offline);
       return added;
     } catch (error) {
-      throw this.#over ?? toJobError(error);
+      throw this.#over ?? toJobError(error, this.options);
     }
   }
 
@@ -232,7 +232,7 @@ export class KafkaSession implements LogSession {
       const { batches, endOffset } = await this.#fetcher.read(partition, offset, options);
       return { batches: batches.map((batch) => this.#decompress(partition, batch)), endOffset };
     } catch (error) {
-      throw this.#over ?? toJobError(error);
+      throw this.#over ?? toJobError(error, this.options);
     }
   }
 
@@ -278,7 +278,7 @@ export class KafkaSession implements LogSession {
   /** One that an output's refusal is the cause of names the output, and where its input stands. */
   #jobError(error: unknown): Error {
     this.#noteUnwritten(error);
-    if (!(error instanceof OutputRefusedError)) return toJobError(error);
+    if (!(error instanceof OutputRefusedError)) return toJobError(error, this.options);
     const from = [...this.#committed].map(([partition, offset]) =>
       `${partition} from offset ${offset}`
     );

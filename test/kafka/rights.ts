@@ -4,6 +4,7 @@ import {
   AclOperationTypes,
   AclPermissionTypes,
   AclResourceTypes,
+  type Admin,
   Kafka,
   logLevel,
   ResourcePatternTypes,
@@ -14,6 +15,7 @@ const OPERATIONS = {
   Read: AclOperationTypes.READ,
   Write: AclOperationTypes.WRITE,
   Describe: AclOperationTypes.DESCRIBE,
+  DescribeConfigs: AclOperationTypes.DESCRIBE_CONFIGS,
 } as const;
 
 /** What a right is about; "*" = all of them. */
@@ -23,17 +25,50 @@ type Resource =
   /** The beginning of transactional ids. */
   | { readonly transactionalIds: string };
 
+export interface Right {
+  readonly operation: keyof typeof OPERATIONS;
+  readonly resource: Resource;
+}
+
 /** Allows a user some operations, or denies them, which weighs more. */
-export async function setRights(
+export function setRights(
   bootstrap: string,
   user: string,
   what: "allow" | "deny",
-  operations: readonly (keyof typeof OPERATIONS)[],
+  operations: readonly Right["operation"][],
   resource: Resource,
 ): Promise<void> {
+  const acl = operations.map((operation) => entryOf(user, what, { operation, resource }));
+  return withAdmin(bootstrap, (admin) => admin.createAcls({ acl }));
+}
+
+/** The same of one operation. */
+export function setRight(
+  bootstrap: string,
+  user: string,
+  what: "allow" | "deny",
+  right: Right,
+): Promise<void> {
+  return setRights(bootstrap, user, what, [right.operation], right.resource);
+}
+
+/** Removes what was allowed or denied. */
+export function takeBack(
+  bootstrap: string,
+  user: string,
+  what: "allow" | "deny",
+  right: Right,
+): Promise<void> {
+  return withAdmin(
+    bootstrap,
+    (admin) => admin.deleteAcls({ filters: [entryOf(user, what, right)] }),
+  );
+}
+
+function entryOf(user: string, what: "allow" | "deny", { operation, resource }: Right) {
   const [kind, name] = Object.entries(resource)[0]!;
   const isPrefix = kind === "transactionalIds";
-  const acl = operations.map((operation) => ({
+  return {
     resourceType: kind === "topic"
       ? AclResourceTypes.TOPIC
       : kind === "group"
@@ -45,11 +80,17 @@ export async function setRights(
     host: "*",
     operation: OPERATIONS[operation],
     permissionType: what === "allow" ? AclPermissionTypes.ALLOW : AclPermissionTypes.DENY,
-  }));
+  };
+}
+
+async function withAdmin(
+  bootstrap: string,
+  work: (admin: Admin) => Promise<unknown>,
+): Promise<void> {
   const admin = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING }).admin();
   await admin.connect();
   try {
-    await admin.createAcls({ acl });
+    await work(admin);
   } finally {
     await admin.disconnect();
   }

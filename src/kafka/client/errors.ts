@@ -176,15 +176,26 @@ const MISMATCHES: Readonly<Record<string, string>> = {
     "set kafka.sasl.mechanism, kafka.sasl.username and the password, or name a listener without SASL",
 };
 
-/** The StopError for what no retry changes: rights, passwords, versions; null for other errors. */
-export function stopErrorOf(error: unknown): StopError | null {
+/** What a request was about: brokers do not say it when they refuse one. */
+export interface About {
+  readonly topic?: string;
+  /** Consumer group; transactional ids begin with it. */
+  readonly group?: string;
+}
+
+/**
+ * The StopError for what no retry changes: rights, passwords, versions; null for other errors.
+ *
+ * @param about what a right that is missing is about, as far as it is known
+ */
+export function stopErrorOf(error: unknown, about: About = {}): StopError | null {
   if (error instanceof StopError) return error;
   const known = unwrap(error);
   if (known instanceof StopError) return known;
   const reason = reasonOf(error);
   const stop = (message: string, remedy: string) =>
     new StopError(message, remedy, { cause: error });
-  return connectionRefusal(known, reason, stop) ?? requestRefusal(error, reason, stop);
+  return connectionRefusal(known, reason, stop) ?? requestRefusal(error, reason, about, stop);
 }
 
 type Stop = (message: string, remedy: string) => StopError;
@@ -237,7 +248,12 @@ function connectionRefusal(error: KafkaError, reason: string, stop: Stop): StopE
 }
 
 /** Of what a request to a broker needs. */
-function requestRefusal(error: unknown, reason: string, stop: Stop): StopError | null {
+function requestRefusal(
+  error: unknown,
+  reason: string,
+  { topic, group }: About,
+  stop: Stop,
+): StopError | null {
   const code = errorCodeOf(error);
   if (code === ErrorCode.UnsupportedVersion || unwrap(error).name === SERVER_LACKS_REQUEST) {
     return stop(
@@ -246,5 +262,12 @@ function requestRefusal(error: unknown, reason: string, stop: Stop): StopError |
     );
   }
   const right = code === null ? undefined : NOT_ALLOWED[code];
-  return right === undefined ? null : stop(reason, `give the job's user the right to ${right}`);
+  if (right === undefined) return null;
+  const what = code === ErrorCode.TopicAuthorizationFailed
+    ? topic && `topic ${topic}`
+    : group && `group ${group}`;
+  return stop(
+    what ? `${reason} (${what})` : reason,
+    `give the job's user the right to ${right}`,
+  );
 }
