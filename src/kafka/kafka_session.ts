@@ -9,22 +9,15 @@ import type {
   ReadOptions,
   TopicOutput,
 } from "../log/mod.ts";
-import {
-  DamagedBatchError,
-  firstPosition,
-  LostError,
-  RefusedError,
-  StopError,
-} from "../log/mod.ts";
+import { DamagedBatchError, LostError, RefusedError } from "../log/mod.ts";
 import { assertThat, batchInfo, type Clock } from "../types/mod.ts";
-import { checkBatch, type InputTopic } from "./log_identity.ts";
+import { claimed, type KafkaPartition, topicOf } from "./claimed_partitions.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { Producer } from "./batches.ts";
 import { errorCodeOf, isFenced, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type ConnectionOptions, KafkaClient, unwrittenOf } from "./client/kafka_client.ts";
 import { CodecError, type CodecName, decompressBatch } from "./codecs.ts";
-import { type BatchCrc, encodeMetadata } from "./committed_metadata.ts";
-import { fetchCommitted } from "./committed_offsets.ts";
+import { encodeMetadata } from "./committed_metadata.ts";
 import { Fetcher } from "./fetcher.ts";
 import {
   nameOf,
@@ -38,10 +31,6 @@ import type { TransactionalIds } from "./transactional_ids.ts";
 import type { GroupMember, TransactionalProducer } from "./transactional_producer.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
-
-/** After a restart of its broker a log may seem to end early for a moment. */
-const END_LOOKS = 50;
-const END_LOOK_MS = 100;
 
 /** What a session needs to know; can be cloned for another thread. */
 export interface SessionFacts {
@@ -342,30 +331,6 @@ export class KafkaSession implements LogSession {
   }
 }
 
-/**
- * Ends of the logs of partitions. One that ends before what was committed is looked at for a while.
- *
- * @param committedOf next offset that the group would read
- */
-export async function logEnds(
-  client: KafkaClient,
-  clock: Clock,
-  topic: string,
-  partitions: readonly number[],
-  committedOf: (partition: number) => number,
-): Promise<Map<number, number>> {
-  for (let look = 0;; look++) {
-    const ends = await client.offsets(topic, partitions, "latest");
-    if (look === END_LOOKS || partitions.every((p) => committedOf(p) <= ends.get(p)!)) return ends;
-    await clock.sleep(END_LOOK_MS);
-  }
-}
-
-/** A claimed partition, with the last batch below its offset, as far as it is known. */
-interface KafkaPartition extends ClaimedPartition {
-  readonly last: BatchCrc | null;
-}
-
 /** What a partition writes to, as far as it is known to. */
 function outputsOf(
   { outputs: { always, rarely }, offlinePartitions: { needed }, view }: SessionOptions,
@@ -380,10 +345,6 @@ function outputsOf(
   ];
 }
 
-function topicOf({ facts: { groupId }, view, input, isQueries }: SessionOptions): InputTopic {
-  return { name: input, id: view.topics[input]?.id ?? null, groupId, isQueries };
-}
-
 /** Which of some partitions are to be left out, by the partition that has no leader. */
 async function findOffline(
   options: SessionOptions,
@@ -392,60 +353,4 @@ async function findOffline(
 ): Promise<ReadonlyMap<number, Place>> {
   const { offlinePartitions, input } = options;
   return await offlinePartitions.find(client, input, partitions, outputsOf(options));
-}
-
-/** Where partitions stand, except those that are offline. */
-async function claimed(
-  options: SessionOptions,
-  client: KafkaClient,
-  wanted: readonly number[],
-  offline: ReadonlyMap<number, Place>,
-): Promise<KafkaPartition[]> {
-  const { facts: { groupId }, view, clock, input, isQueries } = options;
-  const partitions = wanted.filter((p) => !offline.has(p));
-  if (partitions.length === 0) return [];
-  const entries = await fetchCommitted(client, clock, {
-    groupId,
-    topics: [{ topic: input, partitions }],
-    view,
-    isQueries: (topic) => isQueries && topic === input,
-  });
-  const starts = await client.offsets(input, partitions, "earliest");
-  const entryOf = (partition: number) => entries.get(input)?.get(partition);
-  const committedOf = (partition: number) => entryOf(partition)?.position;
-  const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
-  const topic = topicOf(options);
-  await Promise.all(partitions.map(async (partition) => {
-    const entry = entryOf(partition);
-    // Recovery stops at a log that ends before what was committed.
-    if (!entry?.identity.last || entry.position.offset > ends.get(partition)!) return;
-    await checkBatch(client, topic, partition, entry.identity.last);
-  }));
-  return partitions.map((partition): KafkaPartition => {
-    const logStart = starts.get(partition)!;
-    const committed = committedOf(partition);
-    if (!committed && !isQueries) {
-      throw new StopError(
-        `Group ${groupId} has no committed offset for ${input}-${partition}`,
-        "it may have expired; or the topic was created anew; or partitions were added, by which items " +
-          "have changed partitions; use another kafka.group.id with an empty file for the state",
-      );
-    }
-    const first = firstPosition(logStart);
-    const isGone = isQueries && committed !== undefined && committed.offset < logStart;
-    if (isGone) {
-      log.warn(
-        "The records of {input}-{partition} from offset {offset} to {last} were removed before they were read: " +
-          "they get no answer",
-        { input, partition, offset: committed.offset, last: logStart - 1 },
-      );
-    }
-    return {
-      partition,
-      committed: committed && !isGone ? committed : first,
-      logStart,
-      logEnd: ends.get(partition)!,
-      last: isGone ? null : entryOf(partition)?.identity.last ?? null,
-    };
-  });
 }

@@ -2,6 +2,7 @@
 // topic is; and the last batch that was read says whether its records are, everywhere: a topic that was created anew,
 // or has lost records and was written to since, has another one at its offset, or none.
 
+import { StopError } from "../log/mod.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
@@ -27,14 +28,16 @@ export interface InputTopic extends FetchedTopic {
 /**
  * Looks whether a partition holds a batch.
  *
- * @throws {StopError} when it holds another one at that offset; nothing is said of one that retention has removed, or
- * that lies behind the end of the log
+ * @param committed an offset that was committed with it: it lies in the batch, or directly behind
+ * @throws {StopError} when it holds another one at that offset, or the committed offset was moved; nothing is said of one
+ * that retention has removed, or that lies behind the end of the log
  */
 export async function checkBatch(
   client: TopicReader,
   topic: InputTopic,
   partition: number,
   { baseOffset, crc }: BatchCrc,
+  committed: number | null = null,
 ): Promise<void> {
   const nodeId = client.leaderOf(topic.name, partition);
   const from = [{ partition, offset: baseOffset }];
@@ -50,12 +53,24 @@ export async function checkBatch(
     }
     return;
   }
-  if (found.baseOffset === baseOffset && found.crc === crc) return;
+  if (found.baseOffset === baseOffset && found.crc === crc) {
+    if (committed === null || isBehind(found, committed)) return;
+    throw new StopError(
+      `The committed offset ${committed} of group ${topic.groupId} for ${topic.name}-${partition} was moved: its ` +
+        `metadata is that of an offset from ${baseOffset + 1} to ${found.lastOffset + 1}`,
+      "set it back to where the job stood; the records between would be lost, or executed twice",
+    );
+  }
   const what =
     `partition ${partition} holds another batch at offset ${baseOffset} than was read there`;
   throw topic.id === null
     ? createdAnew(topic.name, what, null, topic)
     : logCut(topic.name, what, topic);
+}
+
+/** Whether an offset lies in a batch behind its first record, or directly behind the batch. */
+function isBehind({ baseOffset, lastOffset }: FetchedBatch, offset: number): boolean {
+  return offset > baseOffset && offset <= lastOffset + 1;
 }
 
 /** @throws {StopError} when the topic has another id now; one that is not there is not an error here */

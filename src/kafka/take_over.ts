@@ -3,6 +3,7 @@ import type { CommittedPosition } from "../log/mod.ts";
 import { firstPosition, LostError, StopError } from "../log/mod.ts";
 import type { WiredTopics } from "../service/mod.ts";
 import type { Clock } from "../types/mod.ts";
+import { logEnds } from "./claimed_partitions.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { encodeMetadata, type LogIdentity, UNKNOWN_LOG } from "./committed_metadata.ts";
 import {
@@ -11,7 +12,7 @@ import {
   hasOffsets,
   positionsOf,
 } from "./committed_offsets.ts";
-import { logEnds, type SessionFacts } from "./kafka_session.ts";
+import type { SessionFacts } from "./kafka_session.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import type { TopicWatch } from "./topic_watch.ts";
 import { outputsOf } from "./topics.ts";
@@ -102,7 +103,9 @@ export class TakeOver {
       view: this.watch.view,
       isQueries: (topic) => topic === queries,
     });
-    if (!isEmpty(committed) && !this.options.acceptOffset) return;
+    if (!isEmpty(committed) && !this.options.acceptOffset) {
+      return await this.#checkNotSetBack(positionsOf(committed.get(transactions)));
+    }
     if (!producer) throw new LostError("Outputs have no leaders: no transaction can be begun");
     if (isEmpty(committed)) await this.#firstStart(client, producer, member, hasCheckpoints);
     else await this.#acceptEnds(client, producer, member, positionsOf(committed.get(transactions)));
@@ -189,6 +192,27 @@ export class TakeOver {
     log.info("Group {group} is new: transactions from the first record on, queries from now on", {
       group: facts.groupId,
     });
+  }
+
+  /**
+   * A checkpoint is published when its offset is committed: one ahead of the committed offset shows that somebody has
+   * set that back, or that the brokers have lost it. What was written since would be written again.
+   *
+   * @throws {StopError}
+   */
+  async #checkNotSetBack(committed: ReadonlyMap<number, CommittedPosition>): Promise<void> {
+    const { facts: { groupId }, id, user, topics: { transactions } } = this.options;
+    const checkpoints = await user.newestCheckpoints(id, null);
+    for (const [partition, { offset }] of committed) {
+      const newest = checkpoints.get(partition)?.offset ?? 0;
+      if (newest <= offset) continue;
+      throw new StopError(
+        `The committed offset ${offset} of group ${groupId} for ${transactions}-${partition} lies before ${newest}, ` +
+          "where the newest checkpoint stands: a tool has set it back, or the brokers have lost it",
+        `set it to where the job stood; or start with --accept-offset, which goes on at ${offset}: results from ` +
+          "there on are written again",
+      );
+    }
   }
 
   /** Takes committed offsets back to the ends of logs that have lost records. */

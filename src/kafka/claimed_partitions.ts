@@ -1,0 +1,114 @@
+// Where the partitions of a claim stand: what the group has committed, and where their logs begin and end.
+
+import { getLogger } from "@logtape/logtape";
+import { type ClaimedPartition, firstPosition, StopError } from "../log/mod.ts";
+import type { Clock } from "../types/mod.ts";
+import type { KafkaClient } from "./client/kafka_client.ts";
+import type { BatchCrc } from "./committed_metadata.ts";
+import { fetchCommitted } from "./committed_offsets.ts";
+import { checkBatch, type InputTopic } from "./log_identity.ts";
+import type { TopicsView } from "./topics_view.ts";
+
+const log = getLogger(["stockflow", "kafka"]);
+
+/** After a restart of its broker a log may seem to end early for a moment. */
+const END_LOOKS = 50;
+const END_LOOK_MS = 100;
+
+export interface ClaimOptions {
+  readonly facts: { readonly groupId: string };
+  /** The topics as they were when it was claimed. */
+  readonly view: TopicsView;
+  readonly clock: Clock;
+  readonly input: string;
+  /** Queries: partitions without a committed offset are read from their first record; else that is an error. */
+  readonly isQueries: boolean;
+}
+
+/**
+ * Ends of the logs of partitions. One that ends before what was committed is looked at for a while.
+ *
+ * @param committedOf next offset that the group would read
+ */
+export async function logEnds(
+  client: KafkaClient,
+  clock: Clock,
+  topic: string,
+  partitions: readonly number[],
+  committedOf: (partition: number) => number,
+): Promise<Map<number, number>> {
+  for (let look = 0;; look++) {
+    const ends = await client.offsets(topic, partitions, "latest");
+    if (look === END_LOOKS || partitions.every((p) => committedOf(p) <= ends.get(p)!)) return ends;
+    await clock.sleep(END_LOOK_MS);
+  }
+}
+
+/** A claimed partition, with the last batch below its offset, as far as it is known. */
+export interface KafkaPartition extends ClaimedPartition {
+  readonly last: BatchCrc | null;
+}
+
+export function topicOf({ facts: { groupId }, view, input, isQueries }: ClaimOptions): InputTopic {
+  return { name: input, id: view.topics[input]?.id ?? null, groupId, isQueries };
+}
+
+/**
+ * Where partitions stand, except those that are offline.
+ *
+ * @throws {StopError} when the group has committed nothing of one, or what it committed is not of its log
+ */
+export async function claimed(
+  options: ClaimOptions,
+  client: KafkaClient,
+  wanted: readonly number[],
+  offline: ReadonlyMap<number, unknown>,
+): Promise<KafkaPartition[]> {
+  const { facts: { groupId }, view, clock, input, isQueries } = options;
+  const partitions = wanted.filter((p) => !offline.has(p));
+  if (partitions.length === 0) return [];
+  const entries = await fetchCommitted(client, clock, {
+    groupId,
+    topics: [{ topic: input, partitions }],
+    view,
+    isQueries: (topic) => isQueries && topic === input,
+  });
+  const starts = await client.offsets(input, partitions, "earliest");
+  const entryOf = (partition: number) => entries.get(input)?.get(partition);
+  const committedOf = (partition: number) => entryOf(partition)?.position;
+  const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
+  await Promise.all(partitions.map(async (partition) => {
+    const entry = entryOf(partition);
+    // Recovery stops at a log that ends before what was committed.
+    if (!entry?.identity.last || entry.position.offset > ends.get(partition)!) return;
+    const { identity: { last }, position: { offset } } = entry;
+    await checkBatch(client, topicOf(options), partition, last, offset);
+  }));
+  return partitions.map((partition): KafkaPartition => {
+    const logStart = starts.get(partition)!;
+    const committed = committedOf(partition);
+    if (!committed && !isQueries) {
+      throw new StopError(
+        `Group ${groupId} has no committed offset for ${input}-${partition}`,
+        "it may have expired; or the topic was created anew; or partitions were added, by which items " +
+          "have changed partitions; use another kafka.group.id with an empty file for the state",
+      );
+    }
+    const first = firstPosition(logStart);
+    const isGone = isQueries && committed !== undefined && committed.offset < logStart;
+    if (isGone) {
+      log.warn(
+        "The records of {input}-{partition} from offset {offset} to {last} were removed before they were read: " +
+          "they get no answer",
+        { input, partition, offset: committed.offset, last: logStart - 1 },
+      );
+    }
+    return {
+      partition,
+      committed: committed && !isGone ? committed : first,
+      logStart,
+      logEnd: ends.get(partition)!,
+      last: isGone ? null : entryOf(partition)?.identity.last ?? null,
+    };
+  });
+}
