@@ -7,6 +7,8 @@ import { untilStock } from "./until.ts";
 
 const stage = await Stage.shared();
 
+const MS_MAX = 300_000;
+
 async function console_(
   config: string,
   args: readonly string[],
@@ -17,6 +19,8 @@ async function console_(
     stdin: input === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
+    // A consumer waits for ever for what does not come.
+    signal: AbortSignal.timeout(MS_MAX),
   }).spawn();
   if (input !== undefined) {
     const writer = child.stdin.getWriter();

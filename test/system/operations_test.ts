@@ -8,6 +8,8 @@ import { freePort } from "../../tools/kit/test_broker.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const BLOCKS = shellBlocks(await Deno.readTextFile(`${ROOT}docs/operations.md`));
 
+const SECONDS_MAX = 300;
+
 /** The script of all blocks that are run; each says its line first. What runs in the background is ended with it. */
 function scriptOf(blocks: readonly ShellBlock[], folder: string): string {
   const ports = new Map([["8080", String(freePort())], ["8081", String(freePort())]]);
@@ -34,8 +36,9 @@ Deno.test("docs/operations.md: its commands do what it says, from the first star
     for (const path of ["opt", "srv", "var/backups"]) {
       await Deno.mkdir(`${folder}/${path}`, { recursive: true });
     }
-    const { code, stdout, stderr } = await new Deno.Command("bash", {
-      args: ["-c", scriptOf(BLOCKS, folder)],
+    const { code, stdout, stderr } = await new Deno.Command("timeout", {
+      // Who waits for a service that did not start waits for ever.
+      args: [String(SECONDS_MAX), "bash", "-c", scriptOf(BLOCKS, folder)],
       cwd: ROOT,
       clearEnv: true,
       env: {
