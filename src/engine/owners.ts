@@ -9,6 +9,8 @@ export interface ItemOwner {
   readonly ready: Promise<void>;
   /** The stocks of items given by the UTF-8 bytes of their ids; null = never seen. */
   lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]>;
+  /** Why it could not be asked for longer than a moment; null = it can be. Owners in this process always can. */
+  readonly unreachable?: string | null;
 }
 
 export interface OwnersOptions {
@@ -98,9 +100,9 @@ export class Owners {
    * ready"), and as long as the log does not answer, or is not claimed again: another process may be the
    * owner meanwhile. Where partitions are shared, each owner makes sure that it still is one.
    *
-   * @param waits whether a partition that is offline is waited for, too
+   * @param waits whether a partition that is offline is waited for, too, and a process that cannot be asked
    * @throws {StandByError} at once when another process is the owner
-   * @throws {UnavailableError} at once when a partition is offline, unless that is waited for
+   * @throws {UnavailableError} at once when a partition is offline or its owner cannot be asked, unless that is waited for
    * @throws {LostError} when the signal is aborted meanwhile
    */
   async lookUp(
@@ -152,7 +154,7 @@ export class Owners {
   }
 
   /**
-   * What an owner answers; null when it is no owner any more. An owner in this process is asked once it is confirmed that
+   * What an owner answers; null when it is no owner any more, or could not be asked. An owner in this process is asked once it is confirmed that
    * it still is one; one in another process makes sure of that itself.
    */
   async #askOwner(
@@ -201,6 +203,9 @@ export class Owners {
         if (signal.aborted) throw new LostError("The look-up was given up");
         const stocks = await this.#askOwner(partition, owner, ids, signal);
         if (stocks) return stocks;
+        if (!waits && owner.unreachable && this.#ownerOf(partition) === owner) {
+          throw new UnavailableError(`The item cannot be looked up now: ${owner.unreachable}`);
+        }
         continue;
       }
       if (signal.aborted) throw new LostError("The look-up was given up");

@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
 import { clusterTokenOf, ParameterError, type Parameters } from "../parameters/mod.ts";
-import { PEER_PATH } from "../service/mod.ts";
+import { isWildcard, PEER_PATH } from "../service/mod.ts";
 import { shorten } from "../types/mod.ts";
 import { fail } from "./answers.ts";
 import { isPage } from "./page.ts";
@@ -19,6 +19,13 @@ export function checkAccess(params: Parameters): void {
   const host = params.get("http.host");
   if (params.get("http.token.former") !== "" && params.get("http.token") === "") {
     throw new ParameterError("http.token.former is taken beside http.token: set http.token too");
+  }
+  const advertised = params.get("http.advertised.host") || host;
+  if (params.get("kafka.partitions.shared") && isWildcard(advertised)) {
+    throw new ParameterError(
+      `${advertised} is not an address at which the other processes of the group could ask this one for stocks ` +
+        "(kafka.partitions.shared): set http.advertised.host to one of this machine's",
+    );
   }
   if (LOOPBACK.test(host) || params.get("http.token") !== "") return;
   throw new ParameterError(

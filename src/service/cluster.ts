@@ -1,7 +1,8 @@
 import type { Agent } from "node:http";
+import type { Conditions } from "../engine/conditions.ts";
 import type { Owners } from "../engine/owners.ts";
 import type { ItemOwner } from "../engine/owners.ts";
-import { type ClusterView, type Sharing, UnavailableError } from "../log/mod.ts";
+import { type ClusterView, LostError, type Sharing, UnavailableError } from "../log/mod.ts";
 import { type Clock, encodeUtf8 } from "../types/mod.ts";
 import { Peer, peerAgent, type PeerAnswer, type PeerRequest } from "./peer.ts";
 
@@ -13,6 +14,7 @@ export interface ClusterOptions {
   /** What processes of the group bring when they ask each other; empty = nothing. */
   readonly token: string;
   readonly clock: Clock;
+  readonly conditions: Conditions;
 }
 
 /** Where an item is. */
@@ -32,6 +34,8 @@ export class Cluster {
   readonly #agent: Agent = peerAgent();
   /** Aborted when the generation is over. */
   #over = new AbortController();
+  /** By which peers of the generation report conditions. */
+  readonly #reporters = new Set<string>();
 
   constructor(readonly options: ClusterOptions) {}
 
@@ -45,22 +49,33 @@ export class Cluster {
     const { sharing, owners } = this.options;
     while (!stop.aborted) {
       const { view } = this;
-      this.#over.abort("over"); // without a reason an error with a stack is made
+      this.#end();
       this.#over = new AbortController();
       owners.setElsewhere(view ? this.#ownersElsewhere(view, this.#over.signal) : new Map());
       // Between the two nothing is awaited, so no change is missed.
       await sharing.changed(stop);
     }
-    this.#over.abort("over");
+    this.#end();
     this.#agent.destroy();
   }
 
+  #end(): void {
+    this.#over.abort("over"); // without a reason an error with a stack is made
+    // Whoever cannot be asked in the next generation will be reported anew.
+    for (const by of this.#reporters) this.options.conditions.clearAll(by);
+    this.#reporters.clear();
+  }
+
   #ownersElsewhere(view: ClusterView, over: AbortSignal): Map<number, ItemOwner> {
-    const { topic, token, clock } = this.options;
+    const { topic, token, clock, conditions } = this.options;
     const { generation, nonce } = view;
-    const peers = view.members.map(({ address }, index) => {
+    const peers = view.members.map(({ address, life }, index) => {
       if (index === view.self || address === null) return null;
-      return new Peer({ address, generation, nonce, token, agent: this.#agent, clock, over });
+      const by = `process ${life}`;
+      this.#reporters.add(by);
+      const agent = this.#agent;
+      const of = { address, generation, nonce, token, agent, clock, over };
+      return new Peer({ ...of, conditions: conditions.reporter(by) });
     });
     const elsewhere = new Map<number, ItemOwner>();
     for (const { topic: of, owners } of view.inputs) {
@@ -111,14 +126,13 @@ export class Cluster {
   }
 }
 
-/** The owner of partitions of a process that says no address. */
+const NO_ADDRESS =
+  "the process that has it says no address at which others could ask it (http.advertised.host)";
+
+/** The owner of partitions of a process that says no address; those who wait do so until the group has shared anew. */
 const UNREACHABLE: ItemOwner = {
   isReady: true,
   ready: Promise.resolve(),
-  lookUp: () =>
-    Promise.reject(
-      new UnavailableError(
-        "The item is in a process without an address that others could ask (http.advertised.host)",
-      ),
-    ),
+  unreachable: NO_ADDRESS,
+  lookUp: () => Promise.reject(new LostError(NO_ADDRESS)),
 };

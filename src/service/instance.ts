@@ -1,8 +1,12 @@
 /** The header of an answer that names the process which gave it. */
 export const INSTANCE_HEADER = "stockflow-instance";
 
-/** Addresses that stand for all of a machine, and name none that others could ask. */
 const WILDCARDS = ["0.0.0.0", "::"];
+
+/** Whether an address stands for all of a machine, and names none that others could ask. */
+export function isWildcard(host: string): boolean {
+  return WILDCARDS.includes(host);
+}
 
 /** One life of a process, from its start to its end. */
 export class Instance {
@@ -18,7 +22,7 @@ export class Instance {
 
   /** It listens there from now on, until it ends. */
   listensAt(host: string, port: number): void {
-    this.#address = WILDCARDS.includes(host) ? null : addressOf(host, port);
+    this.#address = isWildcard(host) ? null : addressOf(host, port);
   }
 }
 

@@ -23,7 +23,7 @@ export {
   rateOf,
   shareOf,
 } from "./generated_stream.ts";
-export { addressOf, Instance, INSTANCE_HEADER } from "./instance.ts";
+export { addressOf, Instance, INSTANCE_HEADER, isWildcard } from "./instance.ts";
 export { ItemTransactionJob, type JobClass } from "./item_transaction_job.ts";
 export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
 export { newestRecords } from "./log_reader.ts";

@@ -1,8 +1,11 @@
 // Another process of the group, as this one asks it for the stocks of items that are there.
 
 import { Agent, request } from "node:http";
-import { LostError } from "../log/mod.ts";
+import type { Socket } from "node:net";
+import type { ConditionReporter } from "../engine/conditions.ts";
 import type { ItemOwner } from "../engine/owners.ts";
+import { WAIT_MS_MIN } from "../engine/waits.ts";
+import { LostError } from "../log/mod.ts";
 import { type Clock, decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 
 /** The path at which processes of a group ask each other. */
@@ -11,6 +14,10 @@ export const PEER_PATH = "/cluster/lookups";
 export const PEER_IDS_MAX = 5000;
 /** An answer may wait for a recovery; then it is asked for again. */
 const ANSWER_MS_MAX = 30_000;
+/** A connection does not wait for anything. */
+const CONNECT_MS_MAX = 5000;
+/** The condition of a process that cannot be asked. */
+const CONDITION = "cluster";
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Items of one partition that are asked for. */
@@ -41,9 +48,13 @@ export interface PeerOptions {
   readonly token: string;
   readonly agent: Agent;
   readonly clock: Clock;
+  readonly conditions: ConditionReporter;
   /** Aborted when the generation is over. */
   readonly over: AbortSignal;
 }
+
+/** What a process says of itself while it cannot answer yet: it can be asked. */
+class NotYetError extends Error {}
 
 interface Waiting {
   readonly partition: number;
@@ -62,15 +73,27 @@ export function peerAgent(): Agent {
 export class Peer {
   #waiting: Waiting[] = [];
   #isUnderWay = false;
+  /** Clock.monotonic() at which the first request began that failed, with none behind it that was answered. */
+  #failingSince: number | null = null;
+  #unreachable: string | null = null;
 
   constructor(readonly options: PeerOptions) {}
 
+  /** Why it could not be asked for longer than a moment; null = it can be. */
+  get unreachable(): string | null {
+    return this.#unreachable;
+  }
+
   /** The owner of one of its partitions. */
   ownerOf(partition: number): ItemOwner {
+    const whyUnreachable = () => this.#unreachable;
     return {
       isReady: true, // it waits itself until it is
       ready: Promise.resolve(),
       lookUp: (ids) => this.#lookUp(partition, ids),
+      get unreachable() {
+        return whyUnreachable();
+      },
     };
   }
 
@@ -87,16 +110,44 @@ export class Peer {
     await Promise.resolve(); // what is asked in the same turn goes together
     while (this.#waiting.length > 0) {
       const batch = this.#nextBatch();
+      const begun = this.options.clock.monotonic();
       try {
         const { stocks } = await this.#ask(batch);
-        batch.forEach(({ answer, ids }, n) => answer.resolve(stocksOf(stocks[n], ids.length)));
+        const found = batch.map(({ ids }, n) => stocksOf(stocks[n], ids.length));
+        batch.forEach(({ answer }, n) => answer.resolve(found[n]!));
+        this.#answered();
       } catch (error) {
-        const { address } = this.options;
-        const lost = new LostError(`${address} does not answer: ${(error as Error).message}`);
+        const lost = this.#failed(error as Error, begun);
         for (const { answer } of batch) answer.reject(lost);
       }
     }
     this.#isUnderWay = false;
+  }
+
+  #answered(): void {
+    this.#failingSince = null;
+    if (this.#unreachable === null) return;
+    this.#unreachable = null;
+    this.options.conditions.clear(CONDITION);
+  }
+
+  /** @param begun Clock.monotonic() at which it was asked */
+  #failed(error: Error, begun: number): LostError {
+    const { address, clock, conditions, over } = this.options;
+    const lost = new LostError(`${address} does not answer: ${error.message}`);
+    if (over.aborted) return lost;
+    if (error instanceof NotYetError) {
+      this.#answered();
+      return lost;
+    }
+    this.#failingSince ??= begun;
+    if (clock.monotonic() - this.#failingSince < WAIT_MS_MIN) return lost;
+    this.#unreachable = `the process at ${address} has it, and cannot be asked: ${error.message}`;
+    const reason =
+      `The process at ${address} has partitions of the group, and cannot be asked for stocks ` +
+      `(http.advertised.host, cluster.token): ${error.message}`;
+    conditions.set(CONDITION, { reason, blocks: "nothing" });
+    return lost;
   }
 
   #nextBatch(): Waiting[] {
@@ -120,17 +171,40 @@ export class Peer {
         ids: ids.map((id) => decodeUtf8(id)!),
       })),
     };
-    const answered = new AbortController();
-    const late = new AbortController();
-    void clock.sleep(ANSWER_MS_MAX, answered.signal).then(() => late.abort("late"));
+    const ended = new AbortController();
+    const given = Promise.withResolvers<never>();
+    const isOver = new Error("The generation of the group is over");
+    if (over.aborted) throw isOver;
+    const giveUp = () => given.reject(isOver);
+    over.addEventListener("abort", giveUp);
+    const connected = new AbortController();
+    void clock.sleep(CONNECT_MS_MAX, AbortSignal.any([ended.signal, connected.signal])).then(() => {
+      if (connected.signal.aborted) return;
+      given.reject(new Error(`There is no connection within ${CONNECT_MS_MAX} ms`));
+    });
+    // It may wait for a recovery. If it hangs, the group will take its partitions from it.
+    void clock.sleep(ANSWER_MS_MAX, ended.signal).then(() => {
+      given.reject(new NotYetError(`There is no answer within ${ANSWER_MS_MAX} ms`));
+    });
     try {
-      return await this.#post(JSON.stringify(body), AbortSignal.any([over, late.signal]));
+      // What node:http makes of an abort is not waited for: see #post.
+      const answer = this.#post(
+        JSON.stringify(body),
+        ended.signal,
+        () => connected.abort("connected"),
+      );
+      return await Promise.race([answer, given.promise]);
     } finally {
-      answered.abort("answered"); // without a reason an error with a stack is made
+      over.removeEventListener("abort", giveUp);
+      ended.abort("ended"); // without a reason an error with a stack is made
     }
   }
 
-  #post(body: string, signal: AbortSignal): Promise<PeerAnswer> {
+  /**
+   * @param ended aborted when the answer is not waited for any more
+   * @param connected called when there is a connection
+   */
+  #post(body: string, ended: AbortSignal, connected: () => void): Promise<PeerAnswer> {
     const { address, token, agent } = this.options;
     const url = URL.parse(`http://${address}`);
     if (!url) return Promise.reject(new Error("its address cannot be read"));
@@ -142,7 +216,6 @@ export class Peer {
         port: url.port || 80,
         path: PEER_PATH,
         agent,
-        signal,
         headers: {
           "host": url.host,
           "content-type": "application/json",
@@ -162,14 +235,26 @@ export class Peer {
         response.on("end", () => {
           try {
             const text = new TextDecoder().decode(concat(parts, size));
-            if (response.statusCode === 200) return resolve(JSON.parse(text));
-            reject(new Error(`${response.statusCode} ${text.slice(0, 200).trim()}`));
+            const { statusCode } = response;
+            if (statusCode === 200) return resolve(JSON.parse(text));
+            const Kind = statusCode === 503 ? NotYetError : Error;
+            reject(new Kind(`${statusCode} ${text.slice(0, 200).trim()}`));
           } catch (error) {
             reject(error);
           }
         });
       });
       asked.on("error", reject);
+      asked.on("socket", (socket: Socket) => {
+        if (socket.connecting) socket.once("connect", connected);
+        else connected();
+      });
+      ended.addEventListener("abort", () => {
+        // A request on a connection that was kept is sent once more, and never ends, if its connection goes while it is
+        // marked as such (Deno 2.9); so `signal` does not end it either.
+        asked.reusedSocket = false;
+        asked.destroy();
+      });
       asked.end(bytes);
     });
   }

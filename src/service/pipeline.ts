@@ -174,7 +174,7 @@ export class Pipeline {
       }),
       sinkDrainMs: params.get("sink.drain.timeout.ms"),
       owners,
-      cluster: this.#cluster(transactionLog, owners, clock),
+      cluster: this.#cluster(transactionLog, owners, clock, conditions),
       conditions,
       disks: embedded ? [logDisk, stateDisk] : [stateDisk],
       memory,
@@ -187,13 +187,19 @@ export class Pipeline {
   }
 
   /** The processes that share the partitions; null = they are not shared. */
-  #cluster(log: Log, owners: Owners, clock: Surroundings["clock"]): Cluster | null {
+  #cluster(
+    log: Log,
+    owners: Owners,
+    clock: Surroundings["clock"],
+    conditions: Conditions,
+  ): Cluster | null {
     const { params, wiring } = this;
     const sharing = sharingOf(log);
     if (!sharing) return null;
     checkSharing(wiring);
     const topic = wiring.transactions.topic;
-    return new Cluster({ sharing, owners, topic, token: clusterTokenOf(params), clock });
+    const token = clusterTokenOf(params);
+    return new Cluster({ sharing, owners, topic, token, clock, conditions });
   }
 
   async #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {

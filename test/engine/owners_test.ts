@@ -136,3 +136,24 @@ Deno.test("a look-up that waits for another process ends at once with its signal
   stop.abort();
   await assertRejects(() => answer, LostError, "given up");
 });
+
+Deno.test("items of a process that cannot be asked are refused over HTTP with the reason, and waited for by queries", async () => {
+  const { owners } = sharedOwners();
+  let unreachable: string | null = null;
+  const elsewhere = {
+    ...ownerOf(0n),
+    get unreachable() {
+      return unreachable;
+    },
+    lookUp: () => Promise.reject(new LostError("No connection")),
+  };
+  owners.setElsewhere(new Map([[0, elsewhere]]));
+  const { signal } = new AbortController();
+  const posted = owners.lookUp([itemOf(0)], signal, false);
+  const queried = owners.lookUp([itemOf(0)], signal);
+  await turns();
+  unreachable = "10.0.0.9:8080 does not answer";
+  await assertRejects(() => posted, UnavailableError, unreachable);
+  owners.setElsewhere(new Map([[0, ownerOf(7n)]]));
+  assertEquals(await queried, [7n]);
+});

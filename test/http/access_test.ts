@@ -95,6 +95,26 @@ Deno.test("an address that others can reach needs a token", () => {
   }
 });
 
+Deno.test("a process that shares partitions needs an address that others can ask", () => {
+  const of = (more: Record<string, string>) => ({
+    "kafka.partitions.shared": "true",
+    "http.token": TOKEN,
+    ...more,
+  });
+  for (const host of ["0.0.0.0", "::"]) {
+    for (const wrong of [{ "http.host": host }, { "http.advertised.host": host }]) {
+      const { message } = assertThrows(
+        () => checkAccess(Parameters.of(of(wrong))),
+        ParameterError,
+      );
+      assert(message.startsWith(`${host} is not an address`), message);
+      assert(message.includes("http.advertised.host"), message);
+    }
+    checkAccess(Parameters.of(of({ "http.host": host, "http.advertised.host": "10.0.0.1" })));
+    checkAccess(Parameters.of(of({ "http.host": host, "kafka.partitions.shared": "false" })));
+  }
+});
+
 Deno.test("a token that is refused is not shown", () => {
   for (const token of ["short", "with blanks in its middle", "ümlaute-sind-keine-token"]) {
     const error = assertThrows(

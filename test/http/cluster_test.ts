@@ -4,6 +4,7 @@ import { failWith } from "../../src/http/answers.ts";
 import { BodyReader } from "../../src/http/body_reader.ts";
 import { clusterRoutes } from "../../src/http/cluster.ts";
 import { limitsOf } from "../../src/http/mod.ts";
+import { Conditions } from "../../src/engine/conditions.ts";
 import { Owners } from "../../src/engine/owners.ts";
 import type { ClusterView } from "../../src/log/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
@@ -60,6 +61,7 @@ function opened(token = TOKEN) {
     topic: "transactions",
     token,
     clock: systemClock,
+    conditions: new Conditions(systemClock),
   });
   const stopping = new AbortController().signal;
   const reader = new BodyReader({

@@ -1,6 +1,6 @@
 // A process asks another one for stocks, over real connections.
 
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   Peer,
   PEER_IDS_MAX,
@@ -8,11 +8,15 @@ import {
   peerAgent,
   type PeerRequest,
 } from "../../src/service/peer.ts";
+import { Conditions } from "../../src/engine/conditions.ts";
 import { LostError } from "../../src/log/mod.ts";
-import { encodeUtf8, systemClock } from "../../src/types/mod.ts";
+import { type Clock, encodeUtf8, systemClock } from "../../src/types/mod.ts";
 
 /** A process that answers as the test says, and the one that asks it. */
-function pair(answer: (asked: PeerRequest) => Response | Promise<Response>) {
+function pair(
+  answer: (asked: PeerRequest) => Response | Promise<Response>,
+  clock: Clock = systemClock,
+) {
   const requests: { asked: PeerRequest; token: string | null; connection: string }[] = [];
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
@@ -24,24 +28,32 @@ function pair(answer: (asked: PeerRequest) => Response | Promise<Response>) {
       return await answer(asked);
     },
   );
-  const over = new AbortController();
-  const agent = peerAgent();
-  const peer = new Peer({
-    address: `127.0.0.1:${server.addr.port}`,
-    generation: 3,
-    nonce: 4,
-    token: "token",
-    agent,
-    clock: systemClock,
-    over: over.signal,
-  });
-  const ask = (partition: number, ...ids: string[]) =>
-    peer.ownerOf(partition).lookUp(ids.map((id) => encodeUtf8(id)));
+  const { agent, ...asker } = askerOf(`127.0.0.1:${server.addr.port}`, clock);
   const close = async () => {
     agent.destroy();
     await server.shutdown();
   };
-  return { requests, ask, over, close, peer };
+  return { requests, ...asker, close };
+}
+
+/** The process that asks. */
+function askerOf(address: string, clock: Clock) {
+  const over = new AbortController();
+  const agent = peerAgent();
+  const conditions = new Conditions(clock);
+  const peer = new Peer({
+    address,
+    generation: 3,
+    nonce: 4,
+    token: "token",
+    agent,
+    clock,
+    conditions,
+    over: over.signal,
+  });
+  const ask = (partition: number, ...ids: string[]) =>
+    peer.ownerOf(partition).lookUp(ids.map((id) => encodeUtf8(id)));
+  return { ask, over, agent, conditions, peer };
 }
 
 const stocksOf = ({ lookups }: PeerRequest) =>
@@ -99,4 +111,63 @@ Deno.test("an answer that is none of stocks, an error, and the end of the genera
   while (hanging.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   hanging.over.abort("over");
   await assertRejects(() => asked, LostError);
+});
+
+Deno.test("who hangs on a connection that was kept is not waited for beyond the generation, nor asked again", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  const { ask, over, agent } = askerOf(`127.0.0.1:${port}`, systemClock);
+  const hangs = Promise.withResolvers<void>();
+  let requests = 0;
+  const serve = async (connection: Deno.Conn) => {
+    while (await connection.read(new Uint8Array(4096)) !== null) {
+      requests++;
+      if (requests > 1) hangs.resolve();
+      else {await connection.write(
+          encodeUtf8('HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{"stocks":[["7"]]}'),
+        );}
+    }
+    connection.close();
+  };
+  const serving = (async () => {
+    const connections: Promise<void>[] = [];
+    for await (const connection of listener) connections.push(serve(connection).catch(() => {}));
+    await Promise.all(connections);
+  })();
+  assertEquals(await ask(0, "a"), [7n]);
+  const [asked, behind] = [ask(0, "b"), hangs.promise.then(() => ask(0, "c"))];
+  await hangs.promise;
+  over.abort("over");
+  await assertRejects(() => asked, LostError);
+  await assertRejects(() => behind, LostError);
+  agent.destroy();
+  listener.close();
+  await serving; // all connections are closed
+  assertEquals(requests, 2);
+});
+
+Deno.test("a process that refuses what it is asked is reported, until it answers; one that cannot answer yet is not", async () => {
+  // Each look at the clock is later than a moment.
+  let now = 0;
+  const clock: Clock = { ...systemClock, monotonic: () => now += 3000 };
+  const later = () => Response.json({ error: { reason: "unavailable" } }, { status: 503 });
+  const refused = () => new Response("another token", { status: 401 });
+  const answers = [later, later, refused, refused, later, refused, stocksOf];
+  const { ask, conditions, peer, close } = pair((asked) => answers.shift()!(asked), clock);
+  const seen: (string | null)[] = [];
+  while (answers.length > 0) {
+    await ask(0, "a").catch((error) => assert(error instanceof LostError));
+    seen.push(peer.unreachable && peer.unreachable.slice(-17));
+    assertEquals(conditions.list().map(({ what }) => what), peer.unreachable ? ["cluster"] : []);
+  }
+  assertEquals(seen, [
+    null,
+    null,
+    "401 another token",
+    "401 another token",
+    null,
+    "401 another token",
+    null,
+  ]);
+  await close();
 });
