@@ -43,7 +43,8 @@ export class Durations implements DurationCounts {
     this.sumMs += ms * times;
   }
 
-  take(): DurationCounts {
+  /** As they are now. */
+  snapshot(): DurationCounts {
     return { counts: [...this.counts], sumMs: this.sumMs };
   }
 }

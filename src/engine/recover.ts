@@ -14,7 +14,7 @@ import {
   foldParametersDiff,
   foldParametersHash,
   type Manifest,
-  type Owner,
+  type StoreEpoch,
 } from "../state/mod.ts";
 import { batchInfo, codecOf } from "../types/mod.ts";
 import { Core, CoreError } from "../wasm/mod.ts";
@@ -101,15 +101,15 @@ export async function recover(
   const from = clock.monotonic();
   context.onStep?.("recovering", partition.partition);
   partition.restore();
-  const owner = await store.takeOver(partition.partition);
-  const loaded = await whileOwned(store, owner, async () => {
+  const epoch = await store.takeOver(partition.partition);
+  const loaded = await whileOwned(store, epoch, async () => {
     const listed = await store.list(partition.partition);
     const loaded = await load(recovering, planRecovery(partition.claimed, listed, facts));
-    if (loaded.damaged.length === 0 || await store.owns(owner)) return loaded;
+    if (loaded.damaged.length === 0 || await store.isCurrent(epoch)) return loaded;
     throw new LostError(`Partition ${partition.partition} has another owner`);
   });
   await reportDamage(recovering, loaded.damaged);
-  await build(recovering, owner, loaded);
+  await build(recovering, epoch, loaded);
   await replay(recovering);
   const recovery = recoveryOf(partition, loaded.manifest, clock.monotonic() - from);
   await reportRecovery(recovering, loaded.manifest, recovery);
@@ -124,14 +124,14 @@ export async function recover(
  */
 async function whileOwned<T>(
   store: CheckpointStore,
-  owner: Owner,
+  epoch: StoreEpoch,
   step: () => Promise<T>,
 ): Promise<T> {
   try {
     return await step();
   } catch (error) {
-    if (await store.owns(owner)) throw error;
-    throw new LostError(`Partition ${owner.partition} has another owner`, { cause: error });
+    if (await store.isCurrent(epoch)) throw error;
+    throw new LostError(`Partition ${epoch.partition} has another owner`, { cause: error });
   }
 }
 
@@ -245,7 +245,7 @@ async function reportDamage(
 /** Puts processor and checkpoints around a loaded core; from here on the partition is replayed. */
 async function build(
   { context, session, partition, facts, signal }: Recovering,
-  owner: Owner,
+  epoch: StoreEpoch,
   { core, manifest, parameters: under }: Loaded,
 ): Promise<void> {
   const { store, settings, clock, parameters } = context;
@@ -274,8 +274,8 @@ async function build(
   const base = changed ? null : manifest;
   const chain = await whileOwned(
     store,
-    owner,
-    () => CheckpointChain.open(store, owner, settings.checkpointsRetained, base),
+    epoch,
+    () => CheckpointChain.open(store, epoch, settings.checkpointsRetained, base),
   );
   const checkpointer = new Checkpointer(
     processor,

@@ -24,8 +24,8 @@ export class TimeShares {
     }
   }
 
-  /** Shares since about the last calls of this. */
-  take(): Shares {
+  /** Shares of the time since about the last calls of this: what was before counts half at each. */
+  recent(): Shares {
     const now = this.clock.monotonic();
     for (const open of this.#open) {
       this.#sums[open.state] += now - open.from;

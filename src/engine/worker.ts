@@ -103,11 +103,11 @@ export class TransactionWorker implements JobWorker {
       causes: this.#causes,
       commitMs: this.#committed.lastMs,
       commitAt: this.#committed.lastAt,
-      commitDurations: this.#committed.durations.take(),
+      commitDurations: this.#committed.durations.snapshot(),
       recordsOut: this.#recordsOut,
       summariesOut: this.#summariesOut,
       linesDropped: 0, // its thread counts them, if it has one
-      shares: this.#shares.take(),
+      shares: this.#shares.recent(),
       partitions: this.partitions.map((p) => p.figures(this.#reading?.endOf(p.partition) ?? null)),
     };
   }

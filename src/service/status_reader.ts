@@ -140,7 +140,7 @@ export class StatusReader {
       stateBytes: sum((p) => p.stateBytes),
       ...meanShares(figures),
       commits: commitsOf(figures),
-      queryDurations: this.job.queries.latency.take(),
+      queryDurations: this.job.queries.latency.snapshot(),
       firingMs: sum((p) => p.firingMs),
       byPartition: new Map(partitions.map((p) => [p.partition, p.recordsIn])),
     };
@@ -202,8 +202,8 @@ export class StatusReader {
       },
       durations: {
         commits: commitsOf(figures),
-        queryCommits: queries.committed.durations.take(),
-        queries: queries.latency.take(),
+        queryCommits: queries.committed.durations.snapshot(),
+        queries: queries.latency.snapshot(),
       },
       workers: figures.map(workerOf),
       queryWorker: { recoveries: queries.recoveries, commitAt: queries.committed.lastAt },

@@ -2,7 +2,7 @@ import { assertThat } from "../types/mod.ts";
 import { type KvLimits, limitsOf } from "../kv/mod.ts";
 import { CORE_HASH, type EncodedRemembered, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
-import type { CheckpointStore, Owner } from "./checkpoint_store.ts";
+import type { CheckpointStore, StoreEpoch } from "./checkpoint_store.ts";
 import { warmUpCompression } from "./compression.ts";
 import type { FoldParameters } from "./fold_parameters.ts";
 import {
@@ -63,7 +63,7 @@ export class CheckpointChain implements ChunkTarget {
 
   private constructor(
     readonly store: CheckpointStore,
-    readonly owner: Owner,
+    readonly epoch: StoreEpoch,
     readonly retained: number,
     /** Fails when another checkpoint was published. */
     private head: Deno.AtomicCheck,
@@ -78,21 +78,21 @@ export class CheckpointChain implements ChunkTarget {
    */
   static async open(
     store: CheckpointStore,
-    owner: Owner,
+    epoch: StoreEpoch,
     retained: number,
     base: Manifest | null,
   ): Promise<CheckpointChain> {
     warmUpCompression();
-    const key = ["head", store.job, owner.partition];
+    const key = ["head", store.job, epoch.partition];
     const { value, versionstamp } = await store.kv.get<number>(key);
     const { job, kv, waits, options } = store;
-    const mark = ["mark", job, owner.partition];
+    const mark = ["mark", job, epoch.partition];
     const writes = await MarkedWrites.open(kv, mark, waits, options.chance);
-    const chain = new CheckpointChain(store, owner, retained, { key, versionstamp }, writes);
+    const chain = new CheckpointChain(store, epoch, retained, { key, versionstamp }, writes);
     chain.#sequence = value ?? 0;
-    const listed = await store.list(owner.partition);
+    const listed = await store.list(epoch.partition);
     if (base && !listed.some(({ sequence }) => sequence === base.sequence)) {
-      throw new Error(`Checkpoint ${base.sequence} of partition ${owner.partition} is gone`);
+      throw new Error(`Checkpoint ${base.sequence} of partition ${epoch.partition} is gone`);
     }
     for (const { sequence, manifest } of listed) {
       chain.#sequence = Math.max(chain.#sequence, sequence);
@@ -114,7 +114,7 @@ export class CheckpointChain implements ChunkTarget {
   }
 
   get partition(): number {
-    return this.owner.partition;
+    return this.epoch.partition;
   }
 
   get limits(): KvLimits {
@@ -181,7 +181,7 @@ export class CheckpointChain implements ChunkTarget {
    * @throws {FencedError} when someone else owns the partition
    */
   async publish(facts: CheckpointFacts): Promise<Manifest> {
-    const { store, owner } = this;
+    const { store, epoch } = this;
     const draft = this.#begun;
     const { parts, index, pieceIndex } = await draft.finish();
     const hashes = new Map([...parts.segments].map(([segment, { hash }]) => [segment, hash]));
@@ -191,7 +191,7 @@ export class CheckpointChain implements ChunkTarget {
     const manifest: Manifest = {
       format: MANIFEST_FORMAT,
       job: store.job,
-      partition: owner.partition,
+      partition: epoch.partition,
       sequence: draft.sequence,
       ...own,
       ...(header !== null ? { remembered: { secret: secret!, header, index: pieceIndex } } : {}),
@@ -233,13 +233,13 @@ export class CheckpointChain implements ChunkTarget {
   }
 
   async #setManifest(manifest: Manifest): Promise<void> {
-    const { store, owner } = this;
-    const key = store.manifestKey(owner.partition, manifest.sequence);
+    const { store, epoch } = this;
+    const key = store.manifestKey(epoch.partition, manifest.sequence);
     const bytes = encodeManifest(manifest);
     const versionstamp = await this.#tryCommit((atomic) => {
       atomic.set(key, bytes).set(this.head.key, manifest.sequence);
     });
-    if (versionstamp === null) throw fenced(owner);
+    if (versionstamp === null) throw fenced(epoch);
     this.head = { key: this.head.key, versionstamp };
   }
 
@@ -272,7 +272,7 @@ export class CheckpointChain implements ChunkTarget {
       if (removed !== null) return old;
       // One of them may have been pinned meanwhile: look again.
       const now = await store.kv.get(unchanged.key);
-      if (now.versionstamp === unchanged.versionstamp) throw fenced(this.owner);
+      if (now.versionstamp === unchanged.versionstamp) throw fenced(this.epoch);
     }
   }
 
@@ -282,8 +282,8 @@ export class CheckpointChain implements ChunkTarget {
    * @returns how many
    */
   async sweep(): Promise<number> {
-    const { store, owner } = this;
-    const prefix = ["chunk", store.job, owner.partition];
+    const { store, epoch } = this;
+    const prefix = ["chunk", store.job, epoch.partition];
     const all = new Set<string>();
     for await (const key of store.kv.listKeys({ prefix })) all.add(toHex(key[3] as Uint8Array));
     return await this.deleteChunks(all);
@@ -312,13 +312,13 @@ export class CheckpointChain implements ChunkTarget {
    * @throws {FencedError}
    */
   async commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void> {
-    if (await this.#tryCommit(fill) === null) throw fenced(this.owner);
+    if (await this.#tryCommit(fill) === null) throw fenced(this.epoch);
   }
 
   /** The same; null when one of its checks failed, else its versionstamp. */
   #tryCommit(fill: (atomic: Deno.AtomicOperation) => void): Promise<string | null> {
     return this.writes.commit((atomic) => {
-      atomic.check(this.head, this.owner.epoch);
+      atomic.check(this.head, this.epoch.check);
       fill(atomic);
     });
   }
@@ -328,6 +328,6 @@ function neededBy(manifest: Manifest, parts: CheckpointParts): ReadonlySet<strin
   return new Set([...chunksOfParts(parts), ...indexChunksOf(manifest)]);
 }
 
-function fenced(owner: Owner): FencedError {
-  return new FencedError(`Partition ${owner.partition} has another owner`);
+function fenced(epoch: StoreEpoch): FencedError {
+  return new FencedError(`Partition ${epoch.partition} has another owner`);
 }

@@ -37,10 +37,11 @@ export interface CheckpointStoreOptions {
   readonly addEvent?: (event: CheckpointEvent) => Promise<void>;
 }
 
-/** The right to publish checkpoints of a partition, until someone else takes it. */
-export interface Owner {
+/** The right to publish checkpoints of a partition, until another owner raises its epoch in the store. */
+export interface StoreEpoch {
   readonly partition: number;
-  readonly epoch: Deno.AtomicCheck;
+  /** Holds as long as nobody has. */
+  readonly check: Deno.AtomicCheck;
 }
 
 /** A checkpoint as it is listed: its manifest, or why it cannot be read. */
@@ -82,7 +83,7 @@ export class CheckpointStore {
   }
 
   /** Takes the partition over: whoever owned it before publishes no more. */
-  takeOver(partition: number): Promise<Owner> {
+  takeOver(partition: number): Promise<StoreEpoch> {
     const key = ["epoch", this.job, partition];
     return retry(async () => {
       const { value, versionstamp } = await this.kv.get<number>(key);
@@ -91,13 +92,13 @@ export class CheckpointStore {
         .set(key, (value ?? 0) + 1)
         .commit();
       if (!raised.ok) throw new Error(`Partition ${partition} is being taken over by another`);
-      return { partition, epoch: { key, versionstamp: raised.versionstamp } };
+      return { partition, check: { key, versionstamp: raised.versionstamp } };
     }, this.waits);
   }
 
   /** Whether nobody took the partition over since. */
-  async owns({ epoch }: Owner): Promise<boolean> {
-    return (await this.kv.get(epoch.key)).versionstamp === epoch.versionstamp;
+  async isCurrent({ check }: StoreEpoch): Promise<boolean> {
+    return (await this.kv.get(check.key)).versionstamp === check.versionstamp;
   }
 
   /** The checkpoints of a partition, newest first. */

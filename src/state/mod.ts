@@ -21,7 +21,7 @@ export {
   type CheckpointStoreOptions,
   jobsIn,
   type ListedCheckpoint,
-  type Owner,
+  type StoreEpoch,
 } from "./checkpoint_store.ts";
 export {
   CheckpointGoneError,

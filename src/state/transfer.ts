@@ -272,8 +272,8 @@ export async function importCheckpoints(
   }
   await checkSegments(exported);
   for (const manifest of manifests.toSorted((a, b) => a.sequence - b.sequence)) {
-    const owner = await store.takeOver(manifest.partition);
-    const chain = await CheckpointChain.open(store, owner, Infinity, null);
+    const epoch = await store.takeOver(manifest.partition);
+    const chain = await CheckpointChain.open(store, epoch, Infinity, null);
     await chain.adopt({ ...manifest, job: store.job }, chunks);
   }
   // Savepoints come last: one that is there is whole.

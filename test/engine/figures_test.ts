@@ -5,7 +5,7 @@ import { addFigures, NO_FIGURES, type WorkerFigures } from "../../src/engine/fig
 Deno.test("durations fall into the class whose bound they do not pass", () => {
   const durations = new Durations();
   for (const ms of [0, 1, 1.1, 2.5, 10_000, 10_001]) durations.add(ms);
-  const { counts, sumMs } = durations.take();
+  const { counts, sumMs } = durations.snapshot();
   const byBound = new Map(counts.map((n, i) => [DURATION_BOUNDS_SECONDS[i] ?? Infinity, n]));
   assertEquals([0.001, 0.0025, 0.005, 10, Infinity].map((b) => byBound.get(b)), [2, 2, 0, 1, 1]);
   assertEquals(Math.round(10 * sumMs), 200_056);
@@ -25,7 +25,7 @@ Deno.test("figures of a worker go on where its thread before ended", () => {
     linesDropped: 6,
     commitAt: 77,
     commitMs: 3,
-    commitDurations: durations.take(),
+    commitDurations: durations.snapshot(),
     shares: { busy: 1, idle: 0, backPressured: 0 },
   };
   const gone = addFigures(NO_FIGURES, life);

@@ -95,11 +95,11 @@ Deno.test("quantileMs interpolates within a class, and stops at the largest boun
   assertEquals(quantileMs(NO_DURATIONS, 0.5), null);
   const durations = new Durations();
   for (let i = 0; i < 100; i++) durations.add(i < 50 ? 0.5 : 7);
-  const before = durations.take();
+  const before = durations.snapshot();
   assertEquals(quantileMs(before, 0.5), 1);
   assertEquals(quantileMs(before, 0.75), 7.5);
   durations.add(99_999, 3);
-  const since = durationsSince(before, durations.take());
+  const since = durationsSince(before, durations.snapshot());
   assertEquals(since.counts.at(-1), 3);
   assertEquals(quantileMs(since, 0.99), 1000 * DURATION_BOUNDS_SECONDS.at(-1)!);
 });
