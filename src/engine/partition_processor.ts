@@ -104,8 +104,8 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     readonly topics: OutputTopics,
     readonly clock: Clock,
     committed: CommittedPosition,
-    /** Hash of the fold parameters, for the committed position. */
-    public parameters: string,
+    /** Of the fold parameters, for the committed position. */
+    public parametersHash: string,
     readonly onOutcomes: OnOutcomes | null,
     /** Reports records that belong elsewhere, and stops over many of them; null: they are reported like others. */
     readonly strays: StrayGuard | null = null,
@@ -350,7 +350,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       offset,
       watermark,
       start: this.acknowledged.start,
-      parameters: this.parameters,
+      parametersHash: this.parametersHash,
       secret: this.secret,
       raisedAt: this.raisedAt,
     };
@@ -363,11 +363,11 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   /**
    * From here on it is folded by the newest version of the fold.
    *
-   * @param parameters hash of the fold parameters under that version
+   * @param parametersHash of the fold parameters under that version
    */
-  raiseFold(parameters: string): void {
+  raiseFold(parametersHash: string): void {
     this.core.raise();
-    this.parameters = parameters;
+    this.parametersHash = parametersHash;
     this.raisedAt = this.position;
   }
 
@@ -385,11 +385,11 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   }
 
   /** Whether all that was folded and fired, and the last acknowledged commit, stand at a position. */
-  standsAt({ offset, watermark, start, parameters }: CommittedPosition): boolean {
+  standsAt({ offset, watermark, start, parametersHash }: CommittedPosition): boolean {
     const { acknowledged, core } = this;
     const folded = this.position === offset && core.watermark === watermark;
     const known = acknowledged.offset === offset && acknowledged.watermark === watermark;
-    const same = acknowledged.start === start && acknowledged.parameters === parameters;
+    const same = acknowledged.start === start && acknowledged.parametersHash === parametersHash;
     return !this.#busy && folded && known && same;
   }
 

@@ -339,7 +339,7 @@ async function replay(recovering: Recovering): Promise<void> {
   const replayed = progress.begin("replay", committed.offset - from);
   const replayTo = (offset: number) =>
     replaySome(recovering, offset, (position) => replayed(position - from));
-  if (processor.parameters !== foldParametersHash(parameters)) {
+  if (processor.parametersHash !== foldParametersHash(parameters)) {
     await replayTo(raisedAtOf(recovering));
     raise(recovering);
   }
@@ -348,7 +348,7 @@ async function replay(recovering: Recovering): Promise<void> {
 
 /** Where the newest version of the fold began, or begins now: behind all that was committed before it. */
 function raisedAtOf({ partition: { claimed: { committed } }, facts }: Recovering): number {
-  const wasRaised = committed.parameters === foldParametersHash(facts.parameters);
+  const wasRaised = committed.parametersHash === foldParametersHash(facts.parameters);
   return (wasRaised ? committed.raisedAt : null) ?? committed.offset;
 }
 

@@ -192,10 +192,10 @@ function whyNot(
   const now = foldParametersHash(parameters);
   const raised = isRaised(hash, parameters);
   // Folded by the version before up to where it was raised, and on from there.
-  const leads = raised && committed.parameters === now && committed.raisedAt !== null &&
+  const leads = raised && committed.parametersHash === now && committed.raisedAt !== null &&
     offset <= committed.raisedAt;
   // Otherwise they were changed somewhere between the two, and it is not known where.
-  if (!leads && committed.parameters !== "" && committed.parameters !== hash) {
+  if (!leads && committed.parametersHash !== "" && committed.parametersHash !== hash) {
     return `what was committed behind it was folded with other fold parameters`;
   }
   if (hash === now || raised) return null;
@@ -217,7 +217,7 @@ function startOf(
   { partition, committed, logStart }: ClaimedPartition,
   facts: RecoveryFacts,
 ): Start {
-  const { start, offset, parameters, raisedAt } = committed;
+  const { start, offset, parametersHash, raisedAt } = committed;
   const remedy = "put a copy of the state's file back";
   const none = `Partition ${partition} has no usable checkpoint, and`;
   if (start === null) {
@@ -228,14 +228,14 @@ function startOf(
       `${none} its log begins at offset ${logStart}, behind ${start} where its state began`;
     return { kind: "none", reason, remedy };
   }
-  const isLater = isRaised(parameters, facts.parameters);
+  const isLater = isRaised(parametersHash, facts.parameters);
   if (offset > start && (isLater || (raisedAt !== null && raisedAt > start))) {
     const earlier = earlierVersionOf(facts.parameters);
-    if (earlier && (isLater || parameters === foldParametersHash(facts.parameters))) {
+    if (earlier && (isLater || parametersHash === foldParametersHash(facts.parameters))) {
       return { kind: "offset", offset: start, parameters: earlier };
     }
   }
-  if (offset > start && parameters !== foldParametersHash(facts.parameters)) {
+  if (offset > start && parametersHash !== foldParametersHash(facts.parameters)) {
     const reason = `${none} was folded with other fold parameters before`;
     return { kind: "none", reason, remedy: `start with the old parameters, or ${remedy}` };
   }

@@ -44,12 +44,14 @@ const PATTERN = new RegExp(
 const GROUPS = [[1, 4], [4, 11], [11, 20]] as const;
 
 export function encodeMetadata(
-  { start, watermark, parameters, secret, raisedAt }: Omit<CommittedPosition, "offset">,
+  { start, watermark, parametersHash, secret, raisedAt }: Omit<CommittedPosition, "offset">,
   { topicId, last }: LogIdentity,
 ): string {
   const fired = watermark === NO_TIME ? "none" : watermark;
   const batch = last ? `${last.baseOffset}:${last.crc.toString(16).padStart(8, "0")}` : "none";
-  return `stockflow3 start=${start ?? "none"} watermark=${fired} fold=${parameters || "none"} ` +
+  return `stockflow3 start=${start ?? "none"} watermark=${fired} fold=${
+    parametersHash || "none"
+  } ` +
     `topic=${topicId ?? "none"} last=${batch} secret=${secret ?? "none"} raised=${
       raisedAt ?? "none"
     }`;
@@ -66,7 +68,7 @@ export function decodeMetadata(offset: number, metadata: string): CommittedEntry
       offset,
       start: start === "none" ? null : Number(start),
       watermark: watermark === "none" ? NO_TIME : BigInt(watermark!),
-      parameters: fold === "none" ? "" : fold!,
+      parametersHash: fold === "none" ? "" : fold!,
       secret: secret === undefined || secret === "none" ? null : secret,
       raisedAt: raised === undefined || raised === "none" ? null : Number(raised),
     },

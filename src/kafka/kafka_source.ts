@@ -313,7 +313,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
       isQueries: () => false,
     });
     const entries = [...committed.get(topic)?.values() ?? []];
-    const hashes = new Set(entries.map(({ position }) => position.parameters));
+    const hashes = new Set(entries.map(({ position }) => position.parametersHash));
     const hashesOf = (name: PartitionerName) => {
       const fold = foldParametersFor(params.with({ "transaction.partitioner": name }), partitions);
       const earlier = earlierVersionOf(fold);

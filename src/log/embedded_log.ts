@@ -20,8 +20,10 @@ import {
   type EmbeddedLogOptions,
   FORMAT_VERSION,
   type Identity,
+  positionOf,
   readInputs,
   readOthers,
+  type StoredPosition,
   upgradeLog,
 } from "./embedded_topics.ts";
 import { assertThat, Deadlines, type NewRecord } from "../types/mod.ts";
@@ -32,7 +34,6 @@ import {
   type ClaimedPartition,
   type Commit,
   type CommitOutcome,
-  type CommittedPosition,
   type LogSession,
   OffsetOutOfRangeError,
   ofTopic,
@@ -240,14 +241,11 @@ export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLo
     const claims: EmbeddedClaim[] = [];
     for (const partition of partitions) {
       const epoch = await this.#writer.raiseEpoch(["epoch", input, partition]);
-      const { value } = await this.kv.get<CommittedPosition>(["committed", input, partition]);
+      const { value } = await this.kv.get<StoredPosition>(["committed", input, partition]);
       if (!value) throw new LogFormatError(`The log has no position of ${input}-${partition}`);
       // Last: an earlier session may commit what was just appended until its epoch is over.
       const { start, end } = this.#partition(input, partition);
-      // Positions of earlier versions have less.
-      const { secret = null, raisedAt = null } = value;
-      const committed = { ...value, secret, raisedAt };
-      const claimed = { partition, committed, logStart: start, logEnd: end };
+      const claimed = { partition, committed: positionOf(value), logStart: start, logEnd: end };
       claims.push({ claimed, epoch });
     }
     return claims;

@@ -4,7 +4,12 @@
 import { type Chance, type Clock, randomId, type Tracing } from "../types/mod.ts";
 import type { Kv } from "../kv/kv.ts";
 import type { MarkedCommits } from "./group_commit.ts";
-import { firstPosition, type Restoration, type RestoredFrom } from "./port.ts";
+import {
+  type CommittedPosition,
+  firstPosition,
+  type Restoration,
+  type RestoredFrom,
+} from "./port.ts";
 import { TopicPartition } from "./topic_partition.ts";
 
 /** 2: with how long transactions are remembered. A log of version 1 becomes one of version 2 when it is opened. */
@@ -48,6 +53,23 @@ export async function readOthers(kv: Kv, topics: Map<string, TopicPartition[]>):
   }
 }
 
+/** A position as it stands in the KV; those of earlier versions have less. */
+export type StoredPosition = Omit<CommittedPosition, "parametersHash" | "secret" | "raisedAt"> & {
+  readonly parameters: string;
+  readonly secret?: CommittedPosition["secret"];
+  readonly raisedAt?: CommittedPosition["raisedAt"];
+};
+
+export function storedPosition({ parametersHash, ...position }: CommittedPosition): StoredPosition {
+  return { ...position, parameters: parametersHash };
+}
+
+export function positionOf(
+  { parameters, secret = null, raisedAt = null, ...position }: StoredPosition,
+): CommittedPosition {
+  return { ...position, parametersHash: parameters, secret, raisedAt };
+}
+
 /** The topics that have positions; an output that becomes an input gets them, at its first record. */
 export async function readInputs(
   kv: Kv,
@@ -67,7 +89,7 @@ export async function readInputs(
     await commits.commit((atomic) => {
       for (const [p, { value: start }] of starts.entries()) {
         const offset = start ?? 0;
-        atomic.set(["committed", topic, p], firstPosition(offset));
+        atomic.set(["committed", topic, p], storedPosition(firstPosition(offset)));
       }
     });
   }
@@ -116,7 +138,7 @@ export function createTopic(
   if (!inputs.includes(topic)) return;
   for (let p = 0; p < partitions; p++) {
     const restored = topic === restore?.topic ? restore.restoration.positions[p] : undefined;
-    atomic.set(["committed", topic, p], restored ?? firstPosition(0));
+    atomic.set(["committed", topic, p], storedPosition(restored ?? firstPosition(0)));
     if (!restored) continue;
     // Offsets go on behind the savepoint's, so that its checkpoints are of this log's past.
     atomic.set(["start", topic, p], restored.offset).set(["end", topic, p], restored.offset);

@@ -1,5 +1,6 @@
 import { batchInfo, type Clock, type NewRecord, recordBytesMax } from "../types/mod.ts";
 import { Draft, writeBatch } from "./draft.ts";
+import { storedPosition } from "./embedded_topics.ts";
 import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "../kv/kv.ts";
 import type { MarkedCommits } from "./group_commit.ts";
 import type { Commit } from "./port.ts";
@@ -36,7 +37,7 @@ function writePositions(
 ): void {
   for (const epoch of epochs) atomic.check(epoch);
   for (const { partition, ...position } of commit.positions) {
-    atomic.set(["committed", input, partition], position);
+    atomic.set(["committed", input, partition], storedPosition(position));
   }
 }
 

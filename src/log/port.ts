@@ -13,8 +13,8 @@ export interface CommittedPosition {
   readonly watermark: bigint;
   /** Offset where the state began; null when it did not begin in this log (other fold parameters before). */
   readonly start: number | null;
-  /** Hash of the fold parameters; empty before the first fold. */
-  readonly parameters: string;
+  /** Of the fold parameters; empty before the first fold. */
+  readonly parametersHash: string;
   /** By which transactions are remembered, 32 hexadecimal digits: it belongs to the log. Null = none is. */
   readonly secret: string | null;
   /** Offset from which on records were folded by the newest version of the fold; null = all were, from the start on. */
@@ -23,7 +23,7 @@ export interface CommittedPosition {
 
 /** Where a partition stands of which nothing was ever folded. */
 export function firstPosition(offset: number): CommittedPosition {
-  const NOTHING = { parameters: "", secret: null, raisedAt: null };
+  const NOTHING = { parametersHash: "", secret: null, raisedAt: null };
   return { offset, watermark: NO_TIME, start: offset, ...NOTHING };
 }
 

@@ -193,7 +193,7 @@ function committedAt(manifest: Manifest | null): CommittedPosition {
     offset: Number(manifest.scalars.position),
     watermark: manifest.scalars.watermark,
     start: null, // the state began in another log
-    parameters: foldParametersHash(manifest.parameters),
+    parametersHash: foldParametersHash(manifest.parameters),
     secret: manifest.remembered?.secret ?? null,
     raisedAt: null,
   };
@@ -221,7 +221,7 @@ export async function newestCheckpoints(
       offset: Number(scalars.position),
       watermark: scalars.watermark,
       start,
-      parameters: foldParametersHash(parameters),
+      parametersHash: foldParametersHash(parameters),
       secret: remembered?.secret ?? null,
       raisedAt: raisedAt ?? null,
     });

@@ -24,7 +24,7 @@ class Source implements CommitSource {
         offset: this.offset,
         start: 0,
         watermark: 0n,
-        parameters: "",
+        parametersHash: "",
         secret: null,
         raisedAt: null,
       },

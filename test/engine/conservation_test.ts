@@ -22,7 +22,7 @@ const COMMITTED = {
   offset: 0,
   watermark: NO_TIME,
   start: 0,
-  parameters: "p",
+  parametersHash: "p",
   secret: null,
   raisedAt: null,
 };

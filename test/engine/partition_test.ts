@@ -25,7 +25,7 @@ const COMMITTED = {
   offset: 0,
   watermark: NO_TIME,
   start: 0,
-  parameters: "",
+  parametersHash: "",
   secret: null,
   raisedAt: null,
 };

@@ -23,7 +23,7 @@ const COMMITTED = {
   offset: 0,
   watermark: NO_TIME,
   start: 0,
-  parameters: "p",
+  parametersHash: "p",
   secret: null,
   raisedAt: null,
 };
@@ -112,7 +112,7 @@ Deno.test("processor stands where all is folded, fired and acknowledged, and now
       { offset: position.offset - 1 },
       { watermark: position.watermark + 1n },
       { start: null },
-      { parameters: "others", secret: null, raisedAt: null },
+      { parametersHash: "others", secret: null, raisedAt: null },
     ]
   ) assert(!processor.standsAt({ ...position, ...other }), JSON.stringify(Object.keys(other)));
   await processor.fold(second!);

@@ -11,7 +11,7 @@ const CLAIMED: ClaimedPartition = {
     offset: 100,
     watermark: 0n,
     start: 0,
-    parameters: foldParametersHash(parameters),
+    parametersHash: foldParametersHash(parameters),
     secret: null,
     raisedAt: null,
   },
@@ -123,7 +123,7 @@ Deno.test("a plan takes a checkpoint only for what was committed under its own f
   const listed = [at(3, 80, { parameters: newer }), at(2, 60), at(1, 20)];
   const claimed = (raisedAt: number | null): ClaimedPartition => ({
     ...CLAIMED,
-    committed: { ...CLAIMED.committed, parameters: foldParametersHash(newer), raisedAt },
+    committed: { ...CLAIMED.committed, parametersHash: foldParametersHash(newer), raisedAt },
   });
   // It is known where the newer version began: those before it lead there.
   assertEquals(planned(claimed(60), listed, facts), {

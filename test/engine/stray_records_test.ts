@@ -75,7 +75,7 @@ function processorAt(
     offset: offset + 1,
     watermark: NO_TIME,
     start: 0,
-    parameters: "p",
+    parametersHash: "p",
     secret: null,
     raisedAt: null,
   };
@@ -127,7 +127,7 @@ Deno.test("the very first records must belong to their partition, unless wrong.p
       offset: 0,
       watermark: NO_TIME,
       start: 0,
-      parameters: "",
+      parametersHash: "",
       secret: null,
       raisedAt: null,
     };

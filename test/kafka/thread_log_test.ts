@@ -19,7 +19,7 @@ const member = { memberId: "me", generation: 7 };
 /** A broker with one empty partition, at whose start the group stands. */
 function emptyBroker(): Partial<BrokerInternals> {
   const metadata = encodeMetadata(
-    { start: 0, watermark: NO_TIME, parameters: "", secret: null, raisedAt: null },
+    { start: 0, watermark: NO_TIME, parametersHash: "", secret: null, raisedAt: null },
     UNKNOWN_LOG,
   );
   const committed = { partition: 0, offset: 0, metadata, errorCode: 0 };

@@ -125,7 +125,7 @@ Deno.test("claim answers what the last commit left", async () => {
     offset: 1,
     watermark: 77n,
     start: 0,
-    parameters: "p",
+    parametersHash: "p",
     secret: null,
     raisedAt: null,
   });

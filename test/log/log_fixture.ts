@@ -74,5 +74,5 @@ export async function valuesOf(
 }
 
 export function position(offset: number, watermark = 0n): CommittedPosition {
-  return { offset, watermark, start: 0, parameters: "p", secret: null, raisedAt: null };
+  return { offset, watermark, start: 0, parametersHash: "p", secret: null, raisedAt: null };
 }

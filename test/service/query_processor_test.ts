@@ -41,7 +41,7 @@ function processorOf(format: Format) {
     offset: 0,
     watermark: NO_TIME,
     start: 0,
-    parameters: "",
+    parametersHash: "",
     secret: null,
     raisedAt: null,
   };

@@ -1,6 +1,6 @@
 // What readers of each log see, kept apart from the log itself.
 
-import type { CommittedPosition } from "../../src/log/mod.ts";
+import { positionOf, type StoredPosition } from "../../src/log/embedded_topics.ts";
 import { emptyBatch } from "../../src/kafka/batches.ts";
 import { batchInfo } from "../../src/types/mod.ts";
 import type { InputView, PositionOf } from "./auditor.ts";
@@ -68,7 +68,7 @@ export class EmbeddedArchive implements InputView {
     for (const { key, value } of mutations) {
       const [kind, topic, partition] = key as [string, string, number];
       if (kind === "committed" && topic === this.inputTopic) {
-        positions.push({ partition, ...value as CommittedPosition });
+        positions.push({ partition, ...positionOf(value as StoredPosition) });
       }
       if (kind !== "end") continue;
       const name = `${topic}/${partition}`;

@@ -178,7 +178,7 @@ export class Auditor {
         this.sim.violate("P1", `${name}, behind ${audit.offset}/${audit.watermark}`);
         continue;
       }
-      if (audit.raisedAt === null && position.parameters === this.#raisedHash) {
+      if (audit.raisedAt === null && position.parametersHash === this.#raisedHash) {
         audit.raisedAt = audit.offset;
         audit.model.raise();
         audit.firings.push("raised");

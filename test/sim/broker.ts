@@ -130,7 +130,7 @@ export class Broker {
         offset: 0,
         watermark: NO_TIME,
         start: 0,
-        parameters: "",
+        parametersHash: "",
         secret: null,
         raisedAt: null,
       });

@@ -228,7 +228,7 @@ export class World {
 
   #onTransaction(process: SimProcess, positions: readonly PositionOf[], visible: Visible): void {
     // A new group's first commit sets the positions where everything begins.
-    const begins = positions.every((p) => p.offset === 0 && p.parameters === "");
+    const begins = positions.every((p) => p.offset === 0 && p.parametersHash === "");
     if (begins && visible.size === 0) return;
     this.#onCommit(process, positions, visible);
   }

@@ -3,16 +3,16 @@ import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_met
 import { NO_TIME } from "../../../src/wasm/mod.ts";
 
 const POSITIONS = [
-  { offset: 7, start: 0, watermark: NO_TIME, parameters: "", secret: null, raisedAt: null },
+  { offset: 7, start: 0, watermark: NO_TIME, parametersHash: "", secret: null, raisedAt: null },
   {
     offset: 2 ** 52,
     start: 2 ** 51,
     watermark: 1_700_000_000_000n,
-    parameters: "0123456789abcdef",
+    parametersHash: "0123456789abcdef",
     secret: "00112233445566778899aabbccddeeff",
     raisedAt: 2 ** 51 + 7,
   },
-  { offset: 7, start: null, watermark: -1n, parameters: "ff", secret: null, raisedAt: null },
+  { offset: 7, start: null, watermark: -1n, parametersHash: "ff", secret: null, raisedAt: null },
 ];
 
 const IDENTITIES = [
@@ -36,7 +36,7 @@ Deno.test("committed metadata of the first form, which knows no identity of the 
       offset: 9,
       start: 3,
       watermark: 5n,
-      parameters: "ab",
+      parametersHash: "ab",
       secret: null,
       raisedAt: null,
     },
@@ -46,7 +46,7 @@ Deno.test("committed metadata of the first form, which knows no identity of the 
     offset: 9,
     start: null,
     watermark: NO_TIME,
-    parameters: "",
+    parametersHash: "",
     secret: null,
     raisedAt: null,
   });

@@ -321,7 +321,7 @@ Deno.test("a group of 20 members and 500 partitions is a record of less than 300
   for (const process of processes) process.table = first;
   // All partitions have moved long ago: generations are far apart.
   const table = share(processes, 2_000_000, 500);
-  const shared = { topics: "x".repeat(500), parameters: "y".repeat(64) };
+  const shared = { topics: "x".repeat(500), parametersHash: "y".repeat(64) };
   // The frame of Kafka's consumer protocol: version, topics (with an int32 for each partition), length.
   const frame = 2 + 4 + (2 + TRANSACTIONS.length + 4) + (2 + QUERIES.length + 4) + 4;
   const subscriptions = processes.map((process) =>

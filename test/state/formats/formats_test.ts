@@ -14,7 +14,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_metadata.ts";
 import { toKv } from "../../../src/kv/mod.ts";
-import type { CommittedPosition } from "../../../src/log/mod.ts";
+import type { StoredPosition } from "../../../src/log/embedded_topics.ts";
 import { JOB_NAME } from "../../../src/service/mod.ts";
 import { CheckpointStore, importCheckpoints, readExported } from "../../../src/state/mod.ts";
 import { decodeIndex } from "../../../src/state/segment_index.ts";
@@ -133,7 +133,7 @@ Deno.test("formats: a log of the earlier version of the fold goes on behind kill
   const kept = killed as unknown as Kept;
   const world = await open(kept, kept.files);
   const offsetOf = async (partition: number) =>
-    (await world.logKv.get<CommittedPosition>(["committed", "transactions", partition])).value!;
+    (await world.logKv.get<StoredPosition>(["committed", "transactions", partition])).value!;
   const before = await Promise.all([0, 1].map(offsetOf));
   const life = await world.start(undefined, { name: JOB_NAME });
   assertEquals(await restored(life), 2);
@@ -231,11 +231,12 @@ Deno.test("formats: segments are written with their format, though the checkpoin
 
 Deno.test("formats: metadata of committed offsets on Kafka is read as every version wrote it", () => {
   for (const { metadata: text, position, identity } of metadata) {
-    const { watermark, ...rest } = position;
+    const { watermark, parameters: parametersHash, ...rest } = position;
     const expected = {
       secret: null,
       raisedAt: null,
       ...rest,
+      parametersHash,
       watermark: watermark === null ? NO_TIME : BigInt(watermark),
     };
     assertEquals(decodeMetadata(position.offset, text), { position: expected, identity });
