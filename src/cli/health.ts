@@ -18,7 +18,10 @@ if (import.meta.main) {
     console.log((await response.text()).trim());
     isWell = response.ok;
   } catch (error) {
-    console.log(`${url}: ${(error as Error).message}`);
+    // "fetch failed" alone says nothing; the cause ends in what the system said: Connection refused.
+    const { message, cause } = error as Error;
+    const why = cause instanceof Error ? cause.message.split(": ").at(-1) : message;
+    console.log(`${url} does not answer: ${why}`);
   }
   Deno.exit(isWell ? 0 : 1);
 }

@@ -77,13 +77,18 @@ function time(ms: bigint | number): string {
   return isNaN(date.getTime()) ? String(ms) : date.toISOString();
 }
 
+const NONE =
+  "There is no checkpoint yet: one is taken every checkpoint.interval.millis, and at a stop in good order";
+
 async function list(store: CheckpointStore): Promise<void> {
   const savepoints = await store.savepoints.list();
+  const checkpoints = await listAll(store);
+  if (checkpoints.length === 0) console.error(NONE);
   console.log(
     "partition sequence       offset        items      bytes  taken                     " +
       "watermark                 retained by",
   );
-  for (const { partition, sequence, manifest, damage } of await listAll(store)) {
+  for (const { partition, sequence, manifest, damage } of checkpoints) {
     const head = `${String(partition).padStart(9)} ${String(sequence).padStart(8)}`;
     const by = pinnedBy(savepoints, partition).get(sequence)?.join(", ") ?? "age";
     if (!manifest) {
@@ -148,6 +153,7 @@ const PLAIN_CORE = {
 async function verify(store: CheckpointStore): Promise<boolean> {
   let whole = true;
   const listed = await listAll(store);
+  if (listed.length === 0) console.error(NONE);
   const display = displayOnStderr();
   const progress = new ProgressReporter("", 1, systemClock, display.onProgress);
   const itemsOf = (manifest: Manifest | null) => Number(manifest?.scalars.items ?? 0);

@@ -33,6 +33,9 @@ export interface Handling<T, R> {
   headers(codec: Codec, results: readonly (R | Error)[]): Readonly<Record<string, string>>;
 }
 
+const NOT_EMBEDDED =
+  "The job reads from topics of Kafka, and takes nothing by HTTP: produce to those topics";
+
 /** One outcome per record: a bad one gets its own error and does not stop its neighbours. */
 export async function answerEach<T, R>(
   c: Context,
@@ -41,7 +44,7 @@ export async function answerEach<T, R>(
 ): Promise<Response> {
   const { gateway } = job;
   if (!gateway) {
-    return fail(c, 409, "not_embedded", "The job reads its log from elsewhere; append to that log");
+    return fail(c, 409, "not_embedded", NOT_EMBEDDED);
   }
   const form = formOf(c.req.header("content-type"));
   const body = await reader.read(c, form.tellsItsEnd);

@@ -4,6 +4,7 @@ import type { Owners } from "../engine/owners.ts";
 import type { ItemOwner } from "../engine/owners.ts";
 import { type ClusterView, LostError, type Sharing, UnavailableError } from "../log/mod.ts";
 import { type Clock, encodeUtf8 } from "../types/mod.ts";
+import type { ClusterStatus } from "./status.ts";
 import { Peer, peerAgent, type PeerAnswer, type PeerRequest } from "./peer.ts";
 
 export interface ClusterOptions {
@@ -42,6 +43,24 @@ export class Cluster {
   /** Who has what; null while the group is being joined. */
   get view(): ClusterView | null {
     return this.options.sharing.view;
+  }
+
+  /** Who has how much, for people; null while the group is being joined. */
+  get status(): ClusterStatus | null {
+    const { view, options: { topic } } = this;
+    if (!view) return null;
+    const owners = view.inputs.find((input) => input.topic === topic)?.owners ?? [];
+    return {
+      generation: view.generation,
+      partitions: owners.length,
+      processes: view.members.map(({ address, capacity }, index) => ({
+        address,
+        workers: capacity,
+        partitions: owners.filter((owner) => owner === index).length,
+        isHere: index === view.self,
+        isLeader: index === view.leader,
+      })),
+    };
   }
 
   /** Points look-ups to the processes that have the partitions, until the signal is aborted. */

@@ -165,6 +165,23 @@ export interface ConditionStatus {
   readonly since: number;
 }
 
+/** Who shares the partitions of transactions, by what this process knows. */
+export interface ClusterStatus {
+  readonly generation: number;
+  /** Partitions of the transaction topic. */
+  readonly partitions: number;
+  readonly processes: readonly {
+    /** host:port of its HTTP API; null = none that others could ask. */
+    readonly address: string | null;
+    readonly workers: number;
+    /** How many of the partitions it has. */
+    readonly partitions: number;
+    /** Whether it is the one that says this. */
+    readonly isHere: boolean;
+    readonly isLeader: boolean;
+  }[];
+}
+
 /** Histograms since the process started. */
 export interface DurationTotals {
   readonly commits: DurationCounts;
@@ -184,6 +201,8 @@ export interface JobStatus {
   readonly state: JobState;
   /** Address of the active process while this one stands by (host:port; null = it says none). */
   readonly standsBy: { readonly active: string | null } | null;
+  /** Null where partitions are not shared, and while the group is being joined. */
+  readonly cluster: ClusterStatus | null;
   readonly isReady: boolean;
   readonly verdict: Verdict;
   readonly conditions: readonly ConditionStatus[];

@@ -163,6 +163,7 @@ export class StatusReader {
       at: context.clock.now(),
       state: this.#state(),
       standsBy: job.standsBy,
+      cluster: context.cluster?.status ?? null,
       conditions: context.conditions.list(),
       rates,
       lag: this.#lagOf(look.partitions),

@@ -18,7 +18,7 @@ const BEHIND_RECORDS = 1000;
 export type Facts =
   & Pick<
     JobStatus,
-    "at" | "conditions" | "flow" | "lag" | "rates" | "recoveries" | "standsBy" | "state"
+    "at" | "cluster" | "conditions" | "flow" | "lag" | "rates" | "recoveries" | "standsBy" | "state"
   >
   & {
     readonly failure: string | null;
@@ -54,7 +54,16 @@ export function verdictOf(facts: Facts): Verdict {
   };
 }
 
-function wellSentence({ standsBy }: Facts): string {
+function wellSentence({ standsBy, cluster }: Facts): string {
+  if (cluster) {
+    const { processes, partitions } = cluster;
+    const here = processes.find(({ isHere }) => isHere)?.partitions ?? 0;
+    const others = processes.length === 1
+      ? "no other process shares them"
+      : `${processes.length} processes share them`;
+    return `All is well in this process, which has ${here} of ${partitions} partitions: ` +
+      `they are ready, and the counts agree; ${others}`;
+  }
   if (!standsBy) return "All is well: every partition is ready, and the counts agree";
   return standsBy.active === null
     ? "All is well: this process stands by for the active one"

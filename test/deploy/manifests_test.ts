@@ -24,7 +24,7 @@ function test(name: string, fn: () => Promise<void>): void {
 
 /** Variables that are not parameters: misspelt ones would be passed over in silence. */
 const unknownOf = (names: Iterable<string>) =>
-  [...names].filter((name) => !VARIABLES.has(name) && name !== "POD_NAME");
+  [...names].filter((name) => !VARIABLES.has(name) && !name.startsWith("POD_NAME"));
 
 test("compose.yaml: valid by its schema; what it names is there, and is what the image and the service have", async () => {
   assertEquals(await lintCompose(`${ROOT}compose.yaml`), "");
@@ -73,7 +73,16 @@ test("config/kubernetes: valid by the schemas of Kubernetes; probes, user and re
   const [container] = spec.containers;
 
   assertEquals(container.image, `stockflow:${denoJson.version}`);
-  assert(spec.terminationGracePeriodSeconds > STOP_S);
+  const [sleep, before] = container.lifecycle.preStop.exec.command;
+  assertEquals(sleep, "sleep");
+  assert(spec.terminationGracePeriodSeconds > STOP_S + Number(before));
+  // Clients in other namespaces are answered with it; what it is made of is named before it.
+  const own = container.env.find(({ name }: { name: string }) => name === "HTTP_ADVERTISED_HOST");
+  assertEquals(own.value, "$(POD_NAME).stockflow-pods.$(POD_NAMESPACE).svc");
+  for (const used of ["POD_NAME", "POD_NAMESPACE"]) {
+    const at = container.env.findIndex(({ name }: { name: string }) => name === used);
+    assert(at >= 0 && at < container.env.indexOf(own), used);
+  }
   assertEquals(
     [spec.securityContext.runAsNonRoot, spec.securityContext.runAsUser],
     [true, USER],

@@ -96,7 +96,7 @@ function opened(token = TOKEN) {
       },
     });
   };
-  return { ask, lookUp, leave: () => view = null };
+  return { ask, lookUp, cluster, leave: () => view = null };
 }
 
 Deno.test("GET /cluster says who has what, since when, who leads, and who watches whom", async () => {
@@ -171,4 +171,18 @@ Deno.test("where no partitions are shared, there is no cluster; and http.token i
   assertEquals((await post("another-token-of-clients")).status, 401);
   assertEquals((await post("a-token-of-clients")).status, 409);
   await client.close();
+});
+
+Deno.test("Cluster.status says how many partitions each process has, which of them is here, and which leads", () => {
+  const { cluster, leave } = opened();
+  assertEquals(cluster.status, {
+    generation: 7,
+    partitions: 2,
+    processes: [
+      { address: "me:8080", workers: 2, partitions: 1, isHere: true, isLeader: false },
+      { address: "other:8080", workers: 2, partitions: 1, isHere: false, isLeader: true },
+    ],
+  });
+  leave();
+  assertEquals(cluster.status, null);
 });

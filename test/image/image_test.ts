@@ -75,6 +75,7 @@ async function useImage(
 
   const unwell = await runContainer({ ...options, args: ["health"] });
   assertEquals(unwell.code, 1, unwell.output);
+  assertStringIncludes(unwell.output, "does not answer: Connection refused");
   const second = await start();
   await waitReady({ ...second, url });
   assertEquals(JSON.parse(await ask(url, "/items/item_2")), { itemId: "item_2", quantity: 100 });

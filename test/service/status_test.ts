@@ -13,6 +13,7 @@ const WELL: Facts = {
   at: 1_000_000,
   state: "running",
   standsBy: null,
+  cluster: null,
   conditions: [],
   rates: { recordsIn: 100, recordsOut: 100, queries: 0 },
   lag: 5,
@@ -89,6 +90,24 @@ Deno.test("verdictOf says in one sentence that all is well, or what is worst", (
   );
   const standBy = verdictOf({ ...WELL, state: "standing_by", standsBy: { active: "a:1" } });
   assertEquals([standBy.level, standBy.sentence.includes("a:1")], ["ok", true]);
+  // One of several processes speaks of what it has, not of all.
+  const of = { workers: 2, isHere: false, isLeader: false };
+  const shared = verdictOf({
+    ...WELL,
+    cluster: {
+      generation: 3,
+      partitions: 64,
+      processes: [
+        { ...of, address: "a:1", partitions: 62, isLeader: true },
+        { ...of, address: "b:1", partitions: 2, isHere: true },
+      ],
+    },
+  });
+  assertStringIncludes(
+    shared.sentence,
+    "All is well in this process, which has 2 of 64 partitions",
+  );
+  assertStringIncludes(shared.sentence, "2 processes share them");
 });
 
 Deno.test("quantileMs interpolates within a class, and stops at the largest bound", () => {

@@ -25,3 +25,17 @@ Deno.test("state list shows checkpoints with times that no date can be", async (
   assertStringIncludes(new TextDecoder().decode(stdout), "9007199254740991");
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("state list and verify say that there is no checkpoint yet, rather than nothing", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "stockflow-state-" });
+  const path = `${folder}/state.kv`;
+  (await openKvFile(path)).close();
+  for (const command of ["list", "verify"]) {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-lock", "-A", "src/cli/state.ts", command, `--state.kv=${path}`],
+    }).output();
+    assertEquals(code, 0);
+    assertStringIncludes(new TextDecoder().decode(stderr), "There is no checkpoint yet");
+  }
+  await Deno.remove(folder, { recursive: true });
+});

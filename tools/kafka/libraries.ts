@@ -92,6 +92,7 @@ export async function libraries(version: string): Promise<string> {
   const folder = cacheFolder(`kafka-${version}`);
   const libraries = `${folder}/libs`;
   if (await exists(`${libraries}/complete`)) return libraries;
+  console.error(`Maven fetches Apache Kafka ${version}, once: 50 MB or more`);
   // Built beside its place, so that one who was stopped leaves nothing that looks complete.
   await Deno.mkdir(folder, { recursive: true });
   const work = await Deno.makeTempDir({ dir: folder });

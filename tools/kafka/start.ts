@@ -17,6 +17,17 @@ const { values } = parseArgs({
   },
 });
 
+/** Another broker there would answer in the place of this one. */
+function isFree(port: number): boolean {
+  try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return false;
+    throw error;
+  }
+}
+
 async function start(): Promise<Broker> {
   const properties = getProperties(await Deno.readTextFile(values.config));
   const bootstrap = properties["kafka.bootstrap.servers"] ?? "";
@@ -29,6 +40,12 @@ async function start(): Promise<Broker> {
   }
   const running = await brokerOf(values.folder);
   if (running !== null) throw new BrokerError(`A broker runs already (process ${running})`);
+  if (!isFree(Number(port))) {
+    throw new BrokerError(
+      `Port ${port} of 127.0.0.1 is taken by another program: stop it, or name another port as ` +
+        `kafka.bootstrap.servers in a copy of ${values.config} (--config=<copy>)`,
+    );
+  }
   await Deno.mkdir(values.folder, { recursive: true });
   const broker = await startBroker({
     folder: await Deno.realPath(values.folder),

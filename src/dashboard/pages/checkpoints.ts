@@ -112,7 +112,7 @@ export function checkpointsPage(): Page {
         button("Delete", () => void remove(s.name), { "aria-label": `Delete savepoint ${s.name}` }),
       key: (s) => s.name,
     },
-  ], "There is no savepoint. One stays until it is deleted, and the service can start from it.");
+  ], "There is no savepoint yet. One that is taken stays until it is deleted.");
   const refresh = async () => {
     try {
       const [listed, { events }] = await Promise.all([

@@ -1,13 +1,47 @@
-import { badge, card, h, meter, Table } from "../dom.ts";
+import { badge, card, h, meter, section, Table } from "../dom.ts";
 import type { JobStatus } from "../api.ts";
 import * as format from "../format.ts";
 import type { Page } from "../page.ts";
 
 type Partition = JobStatus["partitions"][number];
+type Process = NonNullable<JobStatus["cluster"]>["processes"][number];
+
+/** The processes of a group that share partitions; each has a page of its own. */
+function processes() {
+  const table = new Table<Process>("Processes that share the partitions", [
+    { title: "Process", cell: (p) => p.address ?? "has no address" },
+    { title: "Partitions", numeric: true, cell: (p) => format.integer(p.partitions) },
+    { title: "Workers", numeric: true, cell: (p) => format.integer(p.workers) },
+    {
+      title: "",
+      cell: (p) =>
+        [p.isHere ? "this one" : "", p.isLeader ? "leads" : ""].filter(Boolean).join(", "),
+    },
+  ], "No process is known.");
+  const element = section(
+    "Processes",
+    h(
+      "p",
+      { class: "hint" },
+      "They share the partitions. What is below is of this one; each has a page of its own.",
+    ),
+    table.element,
+  );
+  return {
+    element,
+    show(cluster: JobStatus["cluster"]) {
+      element.hidden = cluster === null;
+      if (cluster) {
+        table.show(cluster.processes, (p) => `${p.address} ${cluster.processes.indexOf(p)}`);
+      }
+    },
+  };
+}
 
 export function partitionsPage(): Page {
   let largest = 1;
   let now = 0;
+  const shared = processes();
   const table = new Table<Partition>("Partitions of the transaction topic", [
     { title: "Partition", cell: (p) => String(p.partition) },
     {
@@ -45,6 +79,7 @@ export function partitionsPage(): Page {
     element: h(
       "div",
       {},
+      shared.element,
       card(
         h(
           "p",
@@ -57,6 +92,7 @@ export function partitionsPage(): Page {
     update: ({ status }) => {
       if (!status) return;
       now = status.at;
+      shared.show(status.cluster);
       largest = Math.max(1, ...status.partitions.map(({ skew }) => skew ?? 0));
       table.show(status.partitions, ({ partition }) => String(partition));
     },
