@@ -4,7 +4,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ConfigResourceTypes } from "kafkajs";
 import { encodeUtf8 } from "../../src/types/mod.ts";
-import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
+import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { startTestBroker } from "../../tools/kit/test_broker.ts";
 import { consoleConsume } from "./java_tools.ts";
 import { startJob } from "../../tools/kit/job_process.ts";
@@ -162,6 +162,37 @@ stage.test("retention went past what is needed: exit 2; a checkpoint behind it s
   await foldAndKill(scene, 2, 4);
   await removeBelow(scene, 4);
   assertStringIncludes(await scene.refused(), "the log begins at 4, behind its offset 3");
+});
+
+/** Waits until the newest checkpoint of partition 0 stands at an offset. */
+function untilCheckpoint(service: Service, offset: number): Promise<void> {
+  return until(`a checkpoint stands at ${offset}`, async () => {
+    const { checkpoints } = await (await fetch(`${service.url}/checkpoints`)).json() as {
+      checkpoints: { offset: number }[];
+    };
+    return checkpoints[0]?.offset === offset;
+  }, service);
+}
+
+stage.test("records below a checkpoint that are removed while the job runs: it goes on, also over kill -9", async () => {
+  const scene = await stage.scene(1);
+  const start = () => scene.start({ "checkpoint.interval.millis": "200" });
+  let service = await start();
+  let sent = 0;
+  for (const end of [3, 6, 9]) {
+    await append(broker.bootstrap, scene, end - sent, sent + 1);
+    sent = end;
+    await untilCheckpoint(service, end);
+    await removeBelow(scene, end);
+    await append(broker.bootstrap, scene, 1, ++sent);
+    await untilStock(service, "item_2", sent);
+    await service.kill();
+    service = await start();
+  }
+  await untilStock(service, "item_2", sent);
+  await stopInGoodOrder(service);
+  const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);
+  assertEquals(results.flat().length, sent);
 });
 
 stage.test("records that were removed before they were read: exit 2, naming them", async () => {

@@ -14,8 +14,8 @@ export interface TestBroker extends Broker {
     partitions: number,
     configs?: Record<string, string>,
   ): Promise<void>;
-  /** Starts a second broker of the same cluster (KRaft); it has to be removed before this one. */
-  startSecond(): Promise<SecondBroker>;
+  /** Starts a further broker of the same cluster (KRaft), node 2 or more; it has to be removed before this one. */
+  startSecond(node?: number): Promise<SecondBroker>;
   /** kill -9, and waits for its end. */
   kill(): Promise<void>;
   /** SIGTERM, and waits for its end. */
@@ -26,14 +26,12 @@ export interface TestBroker extends Broker {
   remove(): Promise<void>;
 }
 
-/** A broker without a controller of its own, with node id 2. */
+/** A broker without a controller of its own. */
 export interface SecondBroker {
   kill(): Promise<void>;
   restart(): Promise<void>;
   remove(): Promise<void>;
 }
-
-const SECOND_NODE = "2";
 
 /**
  * A free port below those that the system gives to clients: one who tries to reach a broker that is down
@@ -92,7 +90,7 @@ export async function startTestBroker(
     },
     addressOf: (protocol) => `127.0.0.1:${listeners[protocol]}`,
     createTopics: creatorAt(broker.bootstrap),
-    startSecond: () => startSecond(options),
+    startSecond: (node = 2) => startSecond(options, node),
     kill: () => kill("SIGKILL"),
     stop: () => stopBroker(broker.pid),
     restart: async () => void (broker = await startBroker(options)),
@@ -162,7 +160,7 @@ function creatorAt(bootstrap: string): TestBroker["createTopics"] {
 }
 
 /** @param first the broker that is also the controller */
-async function startSecond(first: BrokerOptions): Promise<SecondBroker> {
+async function startSecond(first: BrokerOptions, node: number): Promise<SecondBroker> {
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
   const port = freePort();
   const options: BrokerOptions = {
@@ -172,7 +170,7 @@ async function startSecond(first: BrokerOptions): Promise<SecondBroker> {
     properties: {
       ...first.properties,
       "process.roles": "broker",
-      "node.id": SECOND_NODE,
+      "node.id": String(node),
       "listeners": `PLAINTEXT://127.0.0.1:${port}`,
       "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
     },
@@ -184,7 +182,7 @@ async function startSecond(first: BrokerOptions): Promise<SecondBroker> {
   await Deno.mkdir(`${folder}/logs`);
   await Deno.writeTextFile(
     `${folder}/logs/meta.properties`,
-    `version=1\n${cluster}\nnode.id=${SECOND_NODE}\n`,
+    `version=1\n${cluster}\nnode.id=${node}\n`,
   );
   let { pid } = await startBroker(options);
   return {
