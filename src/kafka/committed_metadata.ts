@@ -9,6 +9,7 @@
 //   stockflow1 start=<offset|none> watermark=<ms|none> fold=<hash|none>
 
 import type { CommittedPosition } from "../log/mod.ts";
+import { StopError } from "../types/mod.ts";
 import { NO_TIME } from "../wasm/mod.ts";
 
 /** A record batch as it stands in a log: a topic that was created anew has another one there. */
@@ -40,6 +41,8 @@ const SECRET = "secret=(none|[0-9a-f]{32}) raised=(none|0|[1-9][0-9]*)" as const
 const PATTERN = new RegExp(
   `^stockflow(?:1 ${POSITION}|2 ${POSITION} ${IDENTITY}|3 ${POSITION} ${IDENTITY} ${SECRET})$`,
 );
+/** The forms that are read, for people. */
+const FORMS = "stockflow1 to stockflow3";
 /** Groups of the pattern for each form: where they begin, and behind the last one. */
 const GROUPS = [[1, 4], [4, 11], [11, 20]] as const;
 
@@ -79,4 +82,21 @@ export function decodeMetadata(offset: number, metadata: string): CommittedEntry
         : { baseOffset: Number(base), crc: parseInt(crc!, 16) },
     },
   };
+}
+
+/** Why an offset's metadata is not read. Whoever goes back to an earlier version is not advised to remove offsets. */
+export function notReadable(what: string, metadata: string): StopError {
+  const [form] = /^stockflow[0-9]+(?= )/.exec(metadata) ?? [];
+  if (form !== undefined) {
+    return new StopError(
+      `${what} was written by another version of stockflow, as ${form}; this version reads ${FORMS}: ` +
+        `its metadata is ${JSON.stringify(metadata)}`,
+      "start the version that wrote it, or a later one; nothing was changed",
+    );
+  }
+  return new StopError(
+    `${what} is not of this job: its metadata is ${JSON.stringify(metadata)}`,
+    "a tool has set it, and so the state up to there is not known; use another kafka.group.id with an " +
+      "empty file for the state, or remove the group's offsets to start from the beginning",
+  );
 }

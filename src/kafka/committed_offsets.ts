@@ -1,11 +1,10 @@
 import type { CommittedPosition } from "../log/mod.ts";
-import { StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
-import { type CommittedEntry, decodeMetadata } from "./committed_metadata.ts";
+import { type CommittedEntry, decodeMetadata, notReadable } from "./committed_metadata.ts";
 import {
   type CommittedOffset,
   offsetFetchExchange,
@@ -112,10 +111,8 @@ function read(
 ): CommittedEntry {
   const entry = decodeMetadata(offset, metadata);
   if (entry) return entry;
-  throw new StopError(
-    `The committed offset ${offset} of group ${groupId} for ${topic}-${partition} is not of this job: ` +
-      `its metadata is ${JSON.stringify(metadata)}`,
-    "a tool has set it, and so the state up to there is not known; use another kafka.group.id with an " +
-      "empty file for the state, or remove the group's offsets to start from the beginning",
+  throw notReadable(
+    `The committed offset ${offset} of group ${groupId} for ${topic}-${partition}`,
+    metadata,
   );
 }

@@ -1,5 +1,9 @@
-import { assertEquals } from "@std/assert";
-import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_metadata.ts";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  decodeMetadata,
+  encodeMetadata,
+  notReadable,
+} from "../../../src/kafka/committed_metadata.ts";
 import { NO_TIME } from "../../../src/wasm/mod.ts";
 
 const POSITIONS = [
@@ -50,6 +54,18 @@ Deno.test("committed metadata of the first form, which knows no identity of the 
     secret: null,
     raisedAt: null,
   });
+});
+
+Deno.test("an offset of a later version is not taken for one that a tool has set: its remedy removes nothing", () => {
+  const later = notReadable("The offset", "stockflow4 start=0 anything");
+  assertStringIncludes(later.message, "written by another version of stockflow, as stockflow4");
+  assertStringIncludes(later.message, "stockflow1 to stockflow3");
+  assertStringIncludes(later.remedy, "start the version that wrote it");
+  for (const metadata of ["", "stockflow", "by hand: stockflow3 start=0"]) {
+    const foreign = notReadable("The offset", metadata);
+    assertStringIncludes(foreign.message, "is not of this job");
+    assertStringIncludes(foreign.remedy, "a tool has set it");
+  }
 });
 
 Deno.test("decodeMetadata refuses what is not ours", () => {
