@@ -3,6 +3,7 @@
 import type { NewRecord } from "../../src/types/mod.ts";
 import type { Transaction } from "./broker.ts";
 import { TOPICS } from "./member.ts";
+import { SENT_AGAIN } from "./retries.ts";
 import type { Sim } from "./sim.ts";
 import type { World } from "./world.ts";
 
@@ -27,7 +28,8 @@ export class Clients {
   constructor(readonly sim: Sim, readonly world: World) {
     const { records, recordsAtOnce, durationMs } = sim.plan;
     let latest = 0;
-    for (let left = records; left > 0;) {
+    const again = sim.retries.repeated > 0 ? SENT_AGAIN : 0;
+    for (let left = Math.ceil(records * (1 - again)); left > 0;) {
       const n = Math.min(left, 1 + sim.random.below(recordsAtOnce));
       left -= n;
       const at = sim.between(0, durationMs);
@@ -50,7 +52,7 @@ export class Clients {
     const { sim } = this;
     const broker = this.world.broker!;
     const { repeaters } = this.world.workload;
-    if (times > 0 && repeaters.loses()) {
+    if (times > 0 && repeaters.loses() && repeaters.mayRepeat(records.length)) {
       repeaters.later(() => this.done || this.#produce(partition, records, times - 1));
     }
     const open = sim.happens("transaction left open");
@@ -80,7 +82,7 @@ export class Clients {
       if (process.alive) this.acknowledged.push({ partition, offset, records });
     }, () => {
       // It may be there or not: a client that repeats cannot know.
-      if (times === 0 || !repeaters.repeat) return;
+      if (times === 0 || !repeaters.mayRepeat(records.length)) return;
       repeaters.later(() => this.done || this.#post(partition, records, times - 1));
     });
   }

@@ -96,9 +96,11 @@ export class Cluster {
 
   /** Every process of the earlier program is killed; those that come are of the newer one. */
   upgrade(): void {
+    if (this.sim.healed) return;
     this.sim.trace("world", "is upgraded");
+    this.world.isUpgraded = true;
     for (const member of this.world.members) if (member.process.alive) member.kill();
-    if (!this.sim.healed) this.replaceEnded();
+    this.replaceEnded();
   }
 
   // ---- faults ----

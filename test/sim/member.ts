@@ -274,7 +274,7 @@ export class Member {
     const { world, process } = this;
     const { plan, retries: { raisedAtMs } } = world.sim;
     // A program of the version before; the model of a log has no fold version of its own.
-    const isEarlier = raisedAtMs !== null && world.sim.now < raisedAtMs;
+    const isEarlier = raisedAtMs !== null && !world.isUpgraded;
     const core = isEarlier ? { ...plan.core, foldVersion: 1 } : plan.core;
     return new TransactionWorker({
       settings: plan.settings,

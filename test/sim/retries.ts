@@ -23,6 +23,9 @@ const DATE_MAX = 8.64e15;
 const WINDOW_MS = 86_400_000;
 const MAX = 1_000_000;
 
+/** Share of a run's records that are sent again at the most, because their answer was lost. */
+export const SENT_AGAIN = 0.3;
+
 export interface RetryPlan {
   /** Share of records that are sent again, in hundred; nothing is repeated in a run of 0. */
   readonly repeated: number;
@@ -60,9 +63,12 @@ export class Repeaters {
   readonly #random: Random;
   /** Valid records by partition. */
   readonly #sent = new Map<number, NewRecord[]>();
+  /** Records that may be sent again. */
+  #left: number;
 
   constructor(readonly sim: Sim) {
     this.#random = new Random(sim.seed ^ SALT ^ 1);
+    this.#left = Math.floor(sim.plan.records * SENT_AGAIN);
   }
 
   /** What is sent in place of a new record of a partition: mostly that itself. */
@@ -104,9 +110,11 @@ export class Repeaters {
     return { ...record, value: encodeUtf8(codec.formatTransaction(other)) };
   }
 
-  /** Whether clients send again what was not answered. */
-  get repeat(): boolean {
-    return this.sim.retries.repeated > 0;
+  /** Whether clients send so many records again that were not answered; a run has a bounded number of records. */
+  mayRepeat(count: number): boolean {
+    if (this.sim.retries.repeated === 0 || count > this.#left) return false;
+    this.#left -= count;
+    return true;
   }
 
   /** Does something after a while, as a client that waited for an answer in vain. */
@@ -116,7 +124,7 @@ export class Repeaters {
 
   /** Whether the answer to a producer is lost, though its records are there. */
   loses(): boolean {
-    return this.repeat && this.#random.below(4) === 0;
+    return this.sim.retries.repeated > 0 && this.#random.below(4) === 0;
   }
 }
 

@@ -60,6 +60,8 @@ export class World {
   readonly members: Member[] = [];
   /** The input was created anew, or cut: no process may go on, and nothing of the new one is executed. */
   createdAnew = false;
+  /** Programs of the version before were replaced. */
+  isUpgraded = false;
   /** Who took a partition over last, by state file and partition. */
   readonly #storeOwners = new Map<string, SimProcess>();
   /** Damaged checkpoints by state file, partition and sequence: since when, and by which keys. */
