@@ -63,6 +63,7 @@ import { apply, isRejected } from "./rule";
 import { sample } from "./sample";
 import {
   CONFLICT,
+  findBehind,
   findRemembered,
   NEW,
   recall,
@@ -153,7 +154,9 @@ export function runBatch(): i32 {
       touch(end);
     }
     if (remembers) {
-      findRemembered(block, end, format);
+      findRemembered(end, format);
+      touch(end);
+      findBehind(end);
       touch(end);
     }
     end = applyBlock(end);

@@ -22,10 +22,12 @@ import {
   indexPages,
   initIndex,
   lineOf,
+  needsNext,
   placeHash,
   search,
   tendIndex,
 } from "./remembered_index";
+import { block } from "./batch";
 import { digitRun, digitsAt } from "./integers";
 import {
   AHEAD,
@@ -63,8 +65,22 @@ export function rememberedGrowthBytes(records: u32): usize {
   return GROUP_BYTES + indexGrowthBytes(records);
 }
 
-/** Reads the identity of every valid record of a block; the line where it is searched for is ahead. */
-export function findRemembered(block: usize, end: usize, format: u32): void {
+/** Of each record of the block: its place hash u64, then the line where its search begins u32, 0 = it is not there yet. */
+const places = memory.data(64 * 8, 64); // BLOCK_RECORDS of table.ts
+const lines = memory.data(64 * 4, 64);
+
+@inline
+function placeOf(r: usize): usize {
+  return places + ((r - block) >> 4);
+}
+
+@inline
+function lineOfRecord(r: usize): usize {
+  return lines + ((r - block) >> 5);
+}
+
+/** Reads the identity of every valid record of the block; the line where it is searched for is ahead. */
+export function findRemembered(end: usize, format: u32): void {
   for (let r = block; r < end; r += RECORD_BYTES) {
     store<u32>(r, 0, AHEAD);
     if (load<u32>(r, REASON)) continue;
@@ -72,7 +88,18 @@ export function findRemembered(block: usize, end: usize, format: u32): void {
       item = itemHashOf(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
     store<i64>(r, id, TRANSACTION_ID);
     store<u64>(r, item, ITEM_HASH);
-    store<u32>(r, <u32> lineOf(placeHash(id, item)), AHEAD);
+    const hash = placeHash(id, item), line = <u32> lineOf(hash);
+    store<u64>(placeOf(r), hash);
+    store<u32>(lineOfRecord(r), line);
+    store<u32>(r, line, AHEAD);
+  }
+}
+
+/** What the search needs behind that line is ahead: an entry that may be the same, or the next line. */
+export function findBehind(end: usize): void {
+  for (let r = block; r < end; r += RECORD_BYTES) {
+    const line = <usize> load<u32>(r, AHEAD);
+    if (line) store<u32>(r, <u32> needsNext(line, load<u64>(placeOf(r))), AHEAD);
   }
 }
 
@@ -94,7 +121,7 @@ export const CONFLICT: u32 = 3;
 @inline
 export function recall(r: usize): u32 {
   const id = load<i64>(r, TRANSACTION_ID), item = load<u64>(r, ITEM_HASH);
-  const n = search(id, item, placeHash(id, item));
+  const n = search(id, item, load<u64>(placeOf(r)), <usize> load<u32>(lineOfRecord(r)));
   if (!n) return NEW;
   if (load<u32>(checkAt(n)) != checkOf(load<i64>(r, TS), load<i64>(r, QUANTITY))) return CONFLICT;
   countDuplicate();
@@ -106,7 +133,7 @@ export function recall(r: usize): u32 {
 export function remember(r: usize, succeeded: bool): void {
   const id = load<i64>(r, TRANSACTION_ID), item = load<u64>(r, ITEM_HASH), number = head;
   append(id, item | <u64> succeeded, checkOf(load<i64>(r, TS), load<i64>(r, QUANTITY)));
-  add(number, placeHash(id, item));
+  add(number, load<u64>(placeOf(r)), <usize> load<u32>(lineOfRecord(r)));
 }
 
 export { tendIndex as tendRemembered };

@@ -16,7 +16,7 @@ import { OUTCOME_BITS } from "./remembered_keys";
 import { placeOfPair } from "./secret";
 import { blockShift, ensure, freeBlock, freeTablePage, takeBlock, takeTablePage } from "./memory";
 
-const LINE_BYTES: u32 = 64;
+const LINE_BYTES: usize = 64;
 const ROOM: u32 = 12;
 const TAGS: usize = 48;
 const PASSED: usize = 60;
@@ -95,7 +95,7 @@ function lineAt(index: usize, line: u32): usize {
   const page = load<u32>(
     <usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2),
   );
-  return page ? <usize> page + <usize> (line % LINES_PER_PAGE * LINE_BYTES) : 0;
+  return page ? <usize> page + <usize> (line % LINES_PER_PAGE) * LINE_BYTES : 0;
 }
 
 /** The line where a search begins, 0 when there is none yet. */
@@ -104,20 +104,37 @@ export function lineOf(hash: u64): usize {
   return lineAt(current, homeLine(current, hash));
 }
 
-/** Number of the remembered transaction with this identity, or 0. */
+/**
+ * Number of the remembered transaction with this identity, or 0.
+ *
+ * @param p the line where the search begins; 0 = it was not there when the block began
+ */
 @inline
-export function search(id: i64, item: u64, hash: u64): u64 {
-  const n = searchIn(current, id, item, hash);
-  return n || !load<u32>(old, LINES) ? n : searchIn(old, id, item, hash);
+export function search(id: i64, item: u64, hash: u64, p: usize): u64 {
+  const n = searchIn(current, p || lineOf(hash), id, item, hash);
+  return n || !load<u32>(old, LINES)
+    ? n
+    : searchIn(old, lineAt(old, homeLine(old, hash)), id, item, hash);
 }
 
 @inline
-function searchIn(index: usize, id: i64, item: u64, hash: u64): u64 {
-  const line = homeLine(index, hash), p = lineAt(index, line);
+function searchIn(index: usize, p: usize, id: i64, item: u64, hash: u64): u64 {
   if (!p) return 0;
   const hits = hitsIn(p, hash);
   if (!hits && !lives(load<u32>(p, PASSED))) return 0;
-  return searchOn(index, line, hits, id, item, hash);
+  return searchOn(index, homeLine(index, hash), hits, id, item, hash);
+}
+
+/** An address that a search from this line on reads next, as far as is known: of an entry, of the next line, or its own. */
+@inline
+export function needsNext(p: usize, hash: u64): usize {
+  const hits = hitsIn(p, hash);
+  if (hits) {
+    const low = load<u32>(p + (<usize> ctz(hits) << 2));
+    if (lives(low)) return idAt(numberOf(low));
+  }
+  const isLast = (p & (PAGE_BYTES - 1)) == PAGE_BYTES - LINE_BYTES;
+  return p + <usize> (lives(load<u32>(p, PASSED)) && !isLast) * LINE_BYTES;
 }
 
 /** The entries of a line that have the hash's tag, one bit for each. */
@@ -146,10 +163,23 @@ function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, hash: 
   }
 }
 
-/** Adds an entry, which the ring has; the caller has called ensure. */
+/**
+ * Adds an entry, which the ring has; the caller has called ensure.
+ *
+ * @param p the line where a search for it begins, if that was there when the block began
+ */
 @inline
-export function add(n: u64, hash: u64): void {
-  addTo(current, <u32> n, hash);
+export function add(n: u64, hash: u64, p: usize): void {
+  const free = p ? freeIn(p) : 0;
+  if (free) put(p, free, <u32> n, hash);
+  else addTo(current, <u32> n, hash);
+}
+
+@inline
+function put(p: usize, free: u32, n: u32, hash: u64): void {
+  const i = <usize> ctz(free);
+  store<u32>(p + (i << 2), n);
+  store<u8>(p + i, <u8> (hash >> 24), TAGS);
 }
 
 function addTo(index: usize, n: u32, hash: u64): void {
@@ -159,12 +189,7 @@ function addTo(index: usize, n: u32, hash: u64): void {
     let p = lineAt(index, line);
     if (!p) p = addPage(index, line);
     const free = freeIn(p);
-    if (free) {
-      const i = <usize> ctz(free);
-      store<u32>(p + (i << 2), n);
-      store<u8>(p + i, <u8> (hash >> 24), TAGS);
-      return;
-    }
+    if (free) return put(p, free, n, hash);
     const passed = load<u32>(p, PASSED), newest = <u32> (head - 1);
     // The newer one of both is forgotten later.
     if (!lives(passed) || newest - passed > newest - n) store<u32>(p, n, PASSED);

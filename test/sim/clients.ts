@@ -3,7 +3,6 @@
 import type { NewRecord } from "../../src/types/mod.ts";
 import type { Transaction } from "./broker.ts";
 import { TOPICS } from "./member.ts";
-import { SENT_AGAIN } from "./retries.ts";
 import type { Sim } from "./sim.ts";
 import type { World } from "./world.ts";
 
@@ -28,8 +27,7 @@ export class Clients {
   constructor(readonly sim: Sim, readonly world: World) {
     const { records, recordsAtOnce, durationMs } = sim.plan;
     let latest = 0;
-    const again = sim.retries.repeated > 0 ? SENT_AGAIN : 0;
-    for (let left = Math.ceil(records * (1 - again)); left > 0;) {
+    for (let left = records; left > 0;) {
       const n = Math.min(left, 1 + sim.random.below(recordsAtOnce));
       left -= n;
       const at = sim.between(0, durationMs);
@@ -48,13 +46,10 @@ export class Clients {
   }
 
   /** Writes to the broker, in a transaction or without. */
-  #produce(partition: number, records: readonly NewRecord[], times = REPEATS_MAX): void {
+  #produce(partition: number, records: readonly NewRecord[]): void {
     const { sim } = this;
     const broker = this.world.broker!;
-    const { repeaters } = this.world.workload;
-    if (times > 0 && repeaters.loses() && repeaters.mayRepeat(records.length)) {
-      repeaters.later(() => this.done || this.#produce(partition, records, times - 1));
-    }
+    this.#repeat(partition, records, REPEATS_MAX);
     const open = sim.happens("transaction left open");
     const aborted = sim.happens("transaction aborted");
     if (!open && !aborted && sim.chance(0.7)) return broker.append(partition, records, null);
@@ -69,6 +64,17 @@ export class Clients {
       this.#open.delete(transaction);
       this.#idleProducers.push(transaction.producerId);
       broker.end(transaction, aborted ? "aborted" : "committed");
+    });
+  }
+
+  /** A producer whose answer is lost sends its records again, though they are there. */
+  #repeat(partition: number, records: readonly NewRecord[], times: number): void {
+    const { repeaters } = this.world.workload;
+    if (times === 0 || !repeaters.loses() || !repeaters.mayRepeat(records.length)) return;
+    repeaters.later(() => {
+      if (this.done) return;
+      this.world.broker!.append(partition, records, null);
+      this.#repeat(partition, records, times - 1);
     });
   }
 

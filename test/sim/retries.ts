@@ -23,8 +23,9 @@ const DATE_MAX = 8.64e15;
 const WINDOW_MS = 86_400_000;
 const MAX = 1_000_000;
 
-/** Share of a run's records that are sent again at the most, because their answer was lost. */
-export const SENT_AGAIN = 0.3;
+/** Records of a run and of a long one at the most, those that are sent again included. */
+const RECORDS_MAX = 340;
+const LONG_RECORDS_MAX = 4 * RECORDS_MAX;
 
 export interface RetryPlan {
   /** Share of records that are sent again, in hundred; nothing is repeated in a run of 0. */
@@ -68,7 +69,8 @@ export class Repeaters {
 
   constructor(readonly sim: Sim) {
     this.#random = new Random(sim.seed ^ SALT ^ 1);
-    this.#left = Math.floor(sim.plan.records * SENT_AGAIN);
+    const { records } = sim.plan;
+    this.#left = (records > RECORDS_MAX ? LONG_RECORDS_MAX : RECORDS_MAX) - records;
   }
 
   /** What is sent in place of a new record of a partition: mostly that itself. */
