@@ -45,7 +45,7 @@ export const CLUSTER_FAULTS = {
   "chunk missing": 1,
   "manifest altered": 1,
   "owner conflict": 1,
-  "retention": 1,
+  "retention": 3,
   // For a while nothing can be written to a file.
   "log disk full": 2,
   "state disk full": 2,
