@@ -15,6 +15,7 @@ const NOT_SHARED =
 const JOINING = "The group is being joined";
 
 const peerRequest = z.strictObject({
+  life: z.string(),
   generation: z.int().min(0),
   nonce: z.int().min(0),
   lookups: z.array(z.strictObject({

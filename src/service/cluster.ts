@@ -4,6 +4,7 @@ import type { Owners } from "../engine/owners.ts";
 import type { ItemOwner } from "../engine/owners.ts";
 import { type ClusterView, LostError, type Sharing, UnavailableError } from "../log/mod.ts";
 import { type Clock, encodeUtf8 } from "../types/mod.ts";
+import { ConflictError } from "./gateway.ts";
 import type { ClusterStatus } from "./status.ts";
 import { Peer, peerAgent, type PeerAnswer, type PeerRequest } from "./peer.ts";
 
@@ -93,7 +94,7 @@ export class Cluster {
       const by = `process ${life}`;
       this.#reporters.add(by);
       const agent = this.#agent;
-      const of = { address, generation, nonce, token, agent, clock, over };
+      const of = { address, life, generation, nonce, token, agent, clock, over };
       return new Peer({ ...of, conditions: conditions.reporter(by) });
     });
     const elsewhere = new Map<number, ItemOwner>();
@@ -127,6 +128,7 @@ export class Cluster {
    * Answers another process, which found by a table that the partitions are here.
    *
    * @throws {UnavailableError} when the group has another generation by what this process knows
+   * @throws {ConflictError} when another process is asked, by the address of this one
    * @throws {LostError} when the signal is aborted meanwhile
    */
   async answer(asked: PeerRequest, signal: AbortSignal): Promise<PeerAnswer> {
@@ -134,6 +136,11 @@ export class Cluster {
     if (view?.generation !== asked.generation || view.nonce !== asked.nonce) {
       throw new UnavailableError(
         `This process is in generation ${view?.generation ?? "none"}, not in ${asked.generation}`,
+      );
+    }
+    if (view.members[view.self]?.life !== asked.life) {
+      throw new ConflictError(
+        "This is not the process that has the partitions: say by http.advertised.host where each is reached",
       );
     }
     const until = AbortSignal.any([signal, this.#over.signal]);

@@ -11,7 +11,9 @@ import { type Clock, decodeUtf8, encodeUtf8 } from "../types/mod.ts";
 /** The path at which processes of a group ask each other. */
 export const PEER_PATH = "/cluster/lookups";
 /** Ids of one request at the most; what is more goes with the next one. */
-export const PEER_IDS_MAX = 5000;
+export const PEER_IDS_MAX = 1000;
+/** Bytes of a request are less: ids of 250 bytes at the most, and what is around them. */
+export const PEER_REQUEST_BYTES_MAX = 1024 * 1024;
 /** An answer may wait for a recovery; then it is asked for again. */
 const ANSWER_MS_MAX = 30_000;
 /** A connection does not wait for anything. */
@@ -28,6 +30,8 @@ export interface PeerLookUp {
 
 /** What one process asks another. */
 export interface PeerRequest {
+  /** Life of the process that is asked: an address may be that of another one. */
+  readonly life: string;
   /** The generation by which the asker knows that the partitions are there. */
   readonly generation: number;
   readonly nonce: number;
@@ -42,6 +46,7 @@ export interface PeerAnswer {
 export interface PeerOptions {
   /** host:port */
   readonly address: string;
+  readonly life: string;
   readonly generation: number;
   readonly nonce: number;
   /** What processes of the group bring as bearer token; empty = nothing. */
@@ -98,7 +103,15 @@ export class Peer {
   }
 
   /** @throws {LostError} when it does not answer, or knows another generation */
-  #lookUp(partition: number, ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
+  async #lookUp(partition: number, ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
+    const parts: Promise<(bigint | null)[]>[] = [];
+    for (let at = 0; at < ids.length; at += PEER_IDS_MAX) {
+      parts.push(this.#lookUpSome(partition, ids.slice(at, at + PEER_IDS_MAX)));
+    }
+    return (await Promise.all(parts)).flat();
+  }
+
+  #lookUpSome(partition: number, ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
     const answer = Promise.withResolvers<(bigint | null)[]>();
     this.#waiting.push({ partition, ids, answer });
     if (!this.#isUnderWay) void this.#askAll();
@@ -162,8 +175,9 @@ export class Peer {
   }
 
   async #ask(batch: readonly Waiting[]): Promise<PeerAnswer> {
-    const { generation, nonce, clock, over } = this.options;
+    const { life, generation, nonce, clock, over } = this.options;
     const body: PeerRequest = {
+      life,
       generation,
       nonce,
       lookups: batch.map(({ partition, ids }) => ({

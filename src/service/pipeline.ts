@@ -21,6 +21,7 @@ import { generateQueries } from "./generated_stream.ts";
 import type { JobContext } from "./job_context.ts";
 import { type OpenedFiles, openFiles } from "./open_files.ts";
 import { QueryWorker } from "./query_worker.ts";
+import { PEER_REQUEST_BYTES_MAX } from "./peer.ts";
 import { Retention } from "./retention.ts";
 import { RunningJob } from "./running_job.ts";
 import { openSinks } from "./sinks.ts";
@@ -196,7 +197,7 @@ export class Pipeline {
     const { params, wiring } = this;
     const sharing = sharingOf(log);
     if (!sharing) return null;
-    checkSharing(wiring);
+    checkSharing(wiring, params);
     const topic = wiring.transactions.topic;
     const token = clusterTokenOf(params);
     return new Cluster({ sharing, owners, topic, token, clock, conditions });
@@ -285,7 +286,18 @@ function clusterOf({ cluster }: JobContext): Companion[] {
 }
 
 /** What runs in one process alone has no place yet where several share the partitions. */
-function checkSharing({ transactions, queries, results, queryResults, summaries }: Wiring): void {
+function checkSharing(
+  { transactions, queries, results, queryResults, summaries }: Wiring,
+  params: Parameters,
+): void {
+  const bytesMax = params.get("http.body.bytes.max");
+  if (bytesMax < PEER_REQUEST_BYTES_MAX) {
+    throw new StopError(
+      `Processes that share partitions ask each other by requests of up to ${PEER_REQUEST_BYTES_MAX} bytes, and ` +
+        `http.body.bytes.max is ${bytesMax}`,
+      "raise it",
+    );
+  }
   const hasSinks = [results, queryResults, summaries].some((s) => s.processSinks.length > 0);
   const what = hasSinks ? "sinks in the process (forEach)" : "sources of its own";
   if (!hasSinks && !transactions.feed && !queries.feed) return;

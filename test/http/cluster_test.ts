@@ -142,7 +142,8 @@ Deno.test("GET /cluster/owner says where an item is", async () => {
 
 Deno.test("processes of a group ask each other with their token, in the generation that both know", async () => {
   const { lookUp } = opened();
-  const asked = { generation: 7, nonce: 99, lookups: [{ partition: 0, ids: [ITEM, "other"] }] };
+  const lookups = [{ partition: 0, ids: [ITEM, "other"] }];
+  const asked = { life: "me", generation: 7, nonce: 99, lookups };
   assertEquals(await lookUp(asked), [200, { stocks: [["1152921504606846976", null]] }]);
   assertEquals((await lookUp(asked, null))[0], 401);
   assertEquals((await lookUp(asked, "another-token-than-that"))[0], 401);
@@ -151,6 +152,9 @@ Deno.test("processes of a group ask each other with their token, in the generati
     assertEquals([status, error.reason], [503, "unavailable"]);
     assertStringIncludes(error.message, "This process is in generation 7");
   }
+  const [status, { error }] = await lookUp({ ...asked, life: "other" });
+  assertEquals(status, 409);
+  assertStringIncludes(error.message, "http.advertised.host");
   assertEquals((await lookUp({ ...asked, lookups: [{ partition: -1, ids: [] }] }))[0], 400);
   assertEquals((await lookUp({ generation: 7 }))[0], 400);
 });

@@ -43,6 +43,7 @@ function askerOf(address: string, clock: Clock) {
   const conditions = new Conditions(clock);
   const peer = new Peer({
     address,
+    life: "life",
     generation: 3,
     nonce: 4,
     token: "token",
@@ -64,6 +65,7 @@ Deno.test("what is asked in one turn goes in one request, over a connection that
   assertEquals(await Promise.all([ask(0, "ä", "none"), ask(1, "b")]), [[7n, null], [7n]]);
   assertEquals(requests.map(({ asked, token }) => [asked, token]), [[
     {
+      life: "life",
       generation: 3,
       nonce: 4,
       lookups: [{ partition: 0, ids: ["ä", "none"] }, { partition: 1, ids: ["b"] }],
@@ -89,6 +91,13 @@ Deno.test("what is asked while a request is under way goes with the next one, wi
   assertEquals((await Promise.all(asked)).map((stocks) => stocks.length), [1, many.length, 1, 2]);
   const counts = requests.map(({ asked }) => asked.lookups.map(({ ids }) => ids.length));
   assertEquals(counts, [[1], [many.length, 1], [2]]);
+  // More than one request takes goes in several, and comes back whole.
+  const more = Array.from(
+    { length: 2 * PEER_IDS_MAX + 1 },
+    (_, n) => n === PEER_IDS_MAX ? "none" : "a",
+  );
+  const stocks = await ask(0, ...more);
+  assertEquals(stocks.map((stock) => stock === null), more.map((id) => id === "none"));
   await close();
 });
 

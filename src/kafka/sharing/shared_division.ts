@@ -182,14 +182,14 @@ export class SharedDivision implements Division {
   async begin(joined: JoinedGroup, client: () => Promise<KafkaClient>): Promise<Part> {
     const { memberId, generationId: generation, leaderId } = joined;
     const table = this.#table!;
+    const self = table.members.findIndex((m) => m.memberId === memberId);
+    this.#clear(table, self, client);
     if (table.state === "starting") {
       if (leaderId !== memberId) return { active: null };
       const at = { slot: this.#slot, hasCheckpoints: this.#hasCheckpoints };
       await this.options.start(await client(), { memberId, generation }, at);
       throw protocolError(ErrorCode.RebalanceInProgress); // now there is something to share
     }
-    const self = table.members.findIndex((m) => m.memberId === memberId);
-    this.#clear(table, self, client);
     const { topics, workers } = this.options;
     const of = (topic: string) =>
       table.inputs.filter((input) => input.topic === topic).flatMap((i) => ownedBy(i, self));
