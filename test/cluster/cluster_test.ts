@@ -42,7 +42,7 @@ faultTest(
             assertEquals(parts.reduce((a, b) => a + b), PARTITIONS);
             assert(Math.max(...parts) - Math.min(...parts) <= 1, `${parts}`);
           }
-          await more(200);
+          await more(60);
           // The leader, and one that is not.
           for (const isLeader of [true, false]) {
             const { leader, processes: members } = await processes.settled();
@@ -51,12 +51,12 @@ faultTest(
               new URL(url).host === victim.address
             )!;
             await processes.kill(service);
-            await more(100);
+            await more(30);
             await processes.join(service.folder);
             await processes.settled();
           }
           await processes.leave(processes.running[1]!);
-          await more(100);
+          await more(30);
           assertEquals((await processes.settled()).processes.length, 2);
           const { answers, through, older } = await asker.stop();
           assertEquals(older, []);
