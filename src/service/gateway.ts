@@ -123,7 +123,8 @@ export class Gateway {
   async execute(transactions: readonly ItemTransaction[]): Promise<(Executed | Error)[]> {
     const { codec, owners, transactionTopic } = this.options;
     if (transactionTopic === null) throw new ConflictError("Transactions are generated");
-    this.#checkGuarantee();
+    const reason = this.whyNoGuarantee();
+    if (reason !== null) throw new OverloadedError(reason);
     const making: Making<ItemTransaction> = (t) => {
       const key = encodeUtf8(t.itemId);
       const value = encodeUtf8(codec.formatTransaction(t));
@@ -138,16 +139,22 @@ export class Gateway {
     );
   }
 
-  #checkGuarantee(): void {
+  /**
+   * Why transactions are refused, because repetitions are not recognised as far back as they must be; null = they are not.
+   * It is reported as a condition, until it is looked again.
+   */
+  whyNoGuarantee(): string | null {
     const { guarantee, conditions } = this.options;
-    if (!guarantee) return;
-    const now = guarantee.now();
-    if (now >= guarantee.minMs) return conditions.clear("idempotency");
+    const now = guarantee?.now() ?? Infinity;
+    if (!guarantee || now >= guarantee.minMs) {
+      conditions.clear("idempotency");
+      return null;
+    }
     const reason =
       `repetitions are recognised within ${now} ms, and are to be within ${guarantee.minMs} ms ` +
       "(idempotency.window.min.ms): raise idempotency.transactions.max";
     conditions.set("idempotency", { reason, blocks: "writes" });
-    throw new OverloadedError(reason);
+    return reason;
   }
 
   /** An id for a transaction that was posted without one: below 2^53, so that every client can read it. */

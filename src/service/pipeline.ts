@@ -87,6 +87,7 @@ export class Pipeline {
         ...this.#generatedQueries(parts),
         ...feedsOf({ ...context, wiring, feedWriter: surroundings.feedWriter ?? null }),
         ...clusterOf(context),
+        ...guaranteeWatch(parts),
       ];
       return new RunningJob(
         name,
@@ -281,6 +282,21 @@ function guaranteeOf(figures: () => readonly PartitionFigures[], clock: Clock): 
 
 /** How often figures are looked at by whom nobody asks for them. */
 const FIGURES_MS = 1000;
+
+/**
+ * The guarantee comes back with time alone, and nobody may post meanwhile: who goes by /readyz?for=writes sends no writes
+ * until the condition is cleared.
+ */
+function guaranteeWatch({ gateway, context: { clock } }: Parts): Companion[] {
+  if (!gateway?.options.guarantee) return [];
+  return [async (stop) => {
+    while (!stop.aborted) {
+      gateway.whyNoGuarantee();
+      await clock.sleep(FIGURES_MS, stop);
+    }
+  }];
+}
+
 function clusterOf({ cluster }: JobContext): Companion[] {
   return cluster ? [(stop) => cluster.run(stop)] : [];
 }
