@@ -284,6 +284,20 @@ test("messages are browsed by partition and offset", async (browser, { url }) =>
   await page.getByLabel("Offset").fill("999999999");
   await page.getByRole("button", { name: "Read" }).click();
   await page.locator(".said.error", { hasText: "is outside" }).waitFor();
+  // A message may have a megabyte: its beginning is shown, and all of it on demand.
+  const records = [{ offset: 0, timestamp: 1, key: null, value: "y".repeat(60_000), headers: [] }];
+  await page.route(
+    "**/logs/*/*",
+    (route) => route.fulfill({ json: { start: 0, end: 1, next: 1, records } }),
+  );
+  await page.getByRole("button", { name: "Oldest" }).click();
+  const value = page.locator("tbody td.long code");
+  const all = page.getByRole("button", { name: "Show all 60,000 characters" });
+  await all.waitFor();
+  assertEquals((await value.innerText()).length, 1001);
+  await all.click();
+  await all.waitFor({ state: "detached" });
+  assertEquals((await value.innerText()).length, 60_000);
   assertNoErrors(tab, /416/);
 });
 

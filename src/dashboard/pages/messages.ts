@@ -10,6 +10,21 @@ function textOf(text: Text): string {
   return typeof text === "string" ? text : `base64: ${text.base64}`;
 }
 
+/** Characters of a text that are shown at first: a message may have a megabyte. */
+const SHOWN = 1000;
+
+/** A text as it stands in a topic; of a long one its beginning, and all of it on demand. */
+function shown(text: string, isNull = false): HTMLElement {
+  const code = h("code", { class: isNull ? "null" : null }, text);
+  if (text.length <= SHOWN) return code;
+  setText(code, `${text.slice(0, SHOWN)}…`);
+  const all = button(`Show all ${format.integer(text.length)} characters`, () => {
+    setText(code, text);
+    all.remove();
+  });
+  return h("div", {}, code, " ", all);
+}
+
 export function messagesPage(): Page {
   let topics: readonly LogTopic[] = [];
   let page: LogPage | null = null;
@@ -40,12 +55,12 @@ export function messagesPage(): Page {
       long: true,
       cell: (r) => {
         const headers = r.headers.map(({ key, value }) =>
-          h("li", {}, h("code", {}, `${key}: ${textOf(value)}`))
+          h("li", {}, shown(`${key}: ${textOf(value)}`))
         );
         return h(
           "div",
           {},
-          h("code", { class: r.value === null ? "null" : null }, textOf(r.value)),
+          shown(textOf(r.value), r.value === null),
           headers.length > 0 ? h("ul", { class: "headers" }, ...headers) : null,
         );
       },
