@@ -82,6 +82,17 @@ test("config/kubernetes: valid by the schemas of Kubernetes; probes, user and re
   const [sleep, before] = container.lifecycle.preStop.exec.command;
   assertEquals(sleep, "sleep");
   assert(spec.terminationGracePeriodSeconds > STOP_S + Number(before));
+  // With it a rollout rotates the token of clients, and the pods go on asking each other.
+  for (
+    const [name, key, optional] of [
+      ["HTTP_TOKEN", "http-token", undefined],
+      ["HTTP_TOKEN_FORMER", "http-token-former", true],
+      ["CLUSTER_TOKEN", "cluster-token", undefined],
+    ] as const
+  ) {
+    const { valueFrom } = container.env.find((e: { name: string }) => e.name === name);
+    assertEquals([valueFrom.secretKeyRef.key, valueFrom.secretKeyRef.optional], [key, optional]);
+  }
   // Clients in other namespaces are answered with it; what it is made of is named before it.
   const own = container.env.find(({ name }: { name: string }) => name === "HTTP_ADVERTISED_HOST");
   assertEquals(own.value, "$(POD_NAME).stockflow-pods.$(POD_NAMESPACE).svc");
