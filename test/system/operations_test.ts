@@ -25,6 +25,8 @@ function scriptOf(blocks: readonly ShellBlock[], folder: string): string {
     "set -euo pipefail",
     "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT",
     `export HTTP_PORT=${ports.get("8080")}`,
+    // Whoever waits for a service that has ended would wait for ever.
+    'sleep() { command sleep "$1"; kill -0 $! || { cat stockflow.log; exit 1; }; }',
     ...lines,
     'echo "== end"',
   ].join("\n");
