@@ -139,18 +139,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n      remember(r, seen != 0);\n",
   },
   {
-    bug: "retry: the clock is not moved by records that are invalid",
-    file: "wasm/fold.ts",
-    find: "if (remembers) moveClock(load<i64>(r, TIMESTAMP));",
-    replace: "if (remembers && !load<u32>(r, REASON)) moveClock(load<i64>(r, TIMESTAMP));",
-  },
-  {
-    bug: "retry: pieces of a checkpoint that failed are left out of the next one",
-    file: "src/engine/checkpoint.ts",
-    find: "    if (cut.firstPiece !== null) processor.core.remembered.mark(cut.firstPiece);\n",
-    replace: "",
-  },
-  {
     bug: "retry: the last piece of a checkpoint is not taken anew",
     file: "src/state/checkpoint_draft.ts",
     find: "    this.#pieces.set(piece, {",
