@@ -52,6 +52,11 @@ export class Owners {
     this.#change();
   }
 
+  /** Why nobody can claim a partition now; null = somebody can. */
+  whyOffline(partition: number): string | null {
+    return this.#offline.get(partition) ?? null;
+  }
+
   /** Other processes have these partitions from now on, and no others. */
   setElsewhere(owners: ReadonlyMap<number, ItemOwner>): void {
     this.#elsewhere = owners;
@@ -154,7 +159,8 @@ export class Owners {
   }
 
   /**
-   * What an owner answers; null when it is no owner any more, or could not be asked. An owner in this process is asked once it is confirmed that
+   * What an owner answers; null when it is no owner any more, or could not be asked. An owner in this process is asked
+   * once it is confirmed that
    * it still is one; one in another process makes sure of that itself.
    */
   async #askOwner(

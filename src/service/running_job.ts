@@ -238,7 +238,12 @@ export class RunningJob {
   /** See JobWorker.checkpointNow. */
   async checkpointNow(partition: number): Promise<number | null> {
     const owner = this.ownerOf(partition);
-    if (owner === null) throw new LostError(`Partition ${partition} is being recovered`);
+    if (owner === null) {
+      const offline = this.context.owners.whyOffline(partition);
+      throw new LostError(
+        `Partition ${partition} is ${offline ? `left out: ${offline}` : "being recovered"}`,
+      );
+    }
     return await this.workers[owner]!.checkpointNow(partition);
   }
 }

@@ -103,6 +103,12 @@ Deno.test("status and savepoints ask the worker that has a partition, also once 
     UnavailableError,
     "Partitions are being recovered",
   );
+  life.job.context.owners.setOffline(0, "partition 0 of it has no leader");
+  await assertRejects(
+    () => world.clock.run(life.job.takeSavepoint("none"), "it is refused"),
+    UnavailableError,
+    "partition 0 of it has no leader",
+  );
   await world.clock.run(second.assign(0), "it is assigned");
   assertEquals(owners(), [1, 0]);
   const savepoint = await world.clock.run(life.job.takeSavepoint("moved"), "it is taken");
