@@ -109,7 +109,7 @@ export class KafkaDataGeneratorJob {
     const count = client.topics.get(this.#topic) ?? 0;
     if (count === 0) {
       throw new ParameterError(
-        `Topic ${this.#topic} (transaction.input.topic) is missing; deno task kafka:start creates it`,
+        `Topic ${this.#topic} (transaction.input.topic) is missing; create it, as deno task kafka:start does`,
       );
     }
     const all = Array.from({ length: count }, (_, p) => p);

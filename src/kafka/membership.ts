@@ -326,7 +326,8 @@ export class Membership {
           `Group ${groupId} has members that are not stockflow jobs, or have another kafka.partitions.shared than ` +
             `this one, or are of another version (this one divides partitions by ${division.protocol})`,
           "stop them, or set another kafka.group.id; to change kafka.partitions.shared, or from a version to another " +
-            "that divides otherwise, stop all processes of the group, then start all",
+            "that divides otherwise, stop all processes of the group, then start all; one that was killed counts until " +
+            "kafka.session.timeout.ms is over",
           { cause: error },
         );
       } else if (code !== ErrorCode.IllegalGeneration && code !== ErrorCode.RebalanceInProgress) {

@@ -30,7 +30,15 @@ function spreadTest(
   test: (second: SecondBroker, plain: Scene) => Promise<void>,
 ): void {
   stage.test(name, async () => {
-    await test(cluster.second, cluster.plain.pop()!);
+    const { second, plain } = cluster;
+    try {
+      await test(second, plain.pop()!);
+    } catch (error) {
+      // The tests behind this one need both brokers.
+      await second.kill();
+      await second.restart();
+      throw error;
+    }
   });
 }
 
