@@ -5,6 +5,8 @@
 //     a: exactly once, results out, 1-minute windows   b: without windows   c: results discarded
 //   deno task bench:kafka --against=FOLDER [--pairs=5]
 //     this checkout and another one in turn over the same records, and their ratio
+//   deno task bench:kafka --pages=1 [--pairs=5]
+//     with so many open pages, and without, in turn
 
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { oneOf, readOptions } from "./options.ts";
@@ -13,7 +15,7 @@ import { cpuSeconds, residentBytes } from "./process_figures.ts";
 import { scrape } from "./service_metrics.ts";
 
 const USAGE = "deno task bench:kafka [--records=20000000] [--variant=a|b|c] [--parallelism=2] " +
-  "[--against=<folder of another checkout>] [--pairs=5]";
+  "[--against=<folder of another checkout>] [--pages=0] [--pairs=5]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const STEADY_FROM = 0.3;
@@ -30,13 +32,30 @@ const values = readOptions(USAGE, {
   variant: "a",
   parallelism: 2,
   against: "",
+  pages: 0,
   pairs: 5,
 });
 const { records } = values;
 const variant = oneOf(USAGE, "variant", values.variant, ["a", "b", "c"]);
 
+/** What an open page asks for, until the job ends: its stream of the status. */
+async function openPage(url: string): Promise<void> {
+  const { ok, status, body } = await fetch(`${url}/status/stream`);
+  if (!ok) throw new Error(`The stream of a page is answered with ${status}`);
+  void body!.pipeTo(new WritableStream()).catch(() => {}); // the job is killed in the end
+}
+
+interface Run {
+  readonly run: number;
+  readonly checkout?: string;
+  readonly pages?: number;
+}
+
 /** CPU-seconds of the job per million records. */
-async function measure(scene: KafkaScene, run: number, checkout?: string): Promise<number> {
+async function measure(
+  scene: KafkaScene,
+  { run, checkout, pages = 0 }: Run,
+): Promise<number> {
   const { broker } = scene;
   const flags = {
     ...VARIANTS[variant],
@@ -44,6 +63,7 @@ async function measure(scene: KafkaScene, run: number, checkout?: string): Promi
     "kafka.group.id": `stockflow-bench-${run}`,
   };
   const job = await scene.startJob(await scene.newFolder(), flags, checkout);
+  await Promise.all(Array.from({ length: pages }, () => openPage(job.url)));
   const sample = async () => ({
     at: performance.now(),
     cpu: await cpuSeconds(job.pid),
@@ -65,7 +85,7 @@ async function measure(scene: KafkaScene, run: number, checkout?: string): Promi
     `${variant}: ${cpu.toFixed(3)} CPU-s per million records ` +
       `(broker ${((last.broker - first.broker) / million).toFixed(3)}), ` +
       `${(million / seconds).toFixed(2)} M records/s, RSS ${mebibytes} MiB` +
-      (checkout ? ` in ${checkout}` : ""),
+      (checkout ? ` in ${checkout}` : "") + (pages > 0 ? ` with ${pages} open pages` : ""),
   );
   await job.kill();
   return cpu;
@@ -73,15 +93,18 @@ async function measure(scene: KafkaScene, run: number, checkout?: string): Promi
 
 await using scene = await KafkaScene.open({ partitions: PARTITIONS });
 await scene.fill(ITEMS, records);
-if (values.against === "") await measure(scene, 0);
+if (values.against === "" && values.pages === 0) await measure(scene, { run: 0 });
 else {
+  const { against, pages, pairs } = values;
+  const other = against === "" ? {} : { checkout: against };
   const ratios: number[] = [];
-  for (let pair = 0; pair < values.pairs; pair++) {
+  for (let pair = 0; pair < pairs; pair++) {
     // Each is first as often as the other: what the machine does slowly meets both.
-    const otherFirst = pair % 2 === 0;
-    const other = otherFirst ? await measure(scene, 2 * pair, values.against) : 0;
-    const own = await measure(scene, 2 * pair + 1);
-    ratios.push(own / (otherFirst ? other : await measure(scene, 2 * pair, values.against)));
+    const measureOther = () => measure(scene, { ...other, run: 2 * pair });
+    const before = pair % 2 === 0 ? await measureOther() : null;
+    const own = await measure(scene, { pages, run: 2 * pair + 1 });
+    ratios.push(own / (before ?? await measureOther()));
   }
-  console.log(`${variant}: ${describeRatios(ratios)}`);
+  const what = against === "" ? `${pages} open pages : none` : "this checkout : the other";
+  console.log(`${variant}: ${describeRatios(ratios, "CPU", what)}`);
 }

@@ -5,10 +5,15 @@
  *
  * @param ratios at least one
  * @param of what was measured
+ * @param sides what was held against what
  */
-export function describeRatios(ratios: readonly number[], of = "CPU"): string {
+export function describeRatios(
+  ratios: readonly number[],
+  of = "CPU",
+  sides = "this checkout : the other",
+): string {
   const sorted = [...ratios].sort((a, b) => a - b);
-  return `${ratios.length} pairs, ${of} of this checkout : the other ${quantile(sorted, 0.5)} ` +
+  return `${ratios.length} pairs, ${of} of ${sides} ${quantile(sorted, 0.5)} ` +
     `(quarters ${quantile(sorted, 0.25)} to ${quantile(sorted, 0.75)})`;
 }
 
