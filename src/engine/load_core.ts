@@ -1,13 +1,10 @@
 // A core with the state of a checkpoint.
 
-import { LostError } from "../log/mod.ts";
 import { coreOptionsOf, DamagedCheckpointError, type Manifest } from "../state/mod.ts";
 import { Core } from "../wasm/mod.ts";
 import type { ProgressReporter } from "./progress.ts";
+import { givenUp, Turns } from "./turns.ts";
 import type { WorkerContext } from "./worker_context.ts";
-
-/** How long loading goes on before others have their turn. */
-const TURN_MS = 8;
 
 export interface Loading {
   readonly context: Pick<WorkerContext, "store" | "clock" | "chance" | "coreOptions" | "onStep">;
@@ -33,7 +30,7 @@ export async function loadCore(loading: Loading, manifest: Manifest): Promise<Co
   const own = coreOptionsOf(parameters, secret);
   const core = new Core({ ...coreOptions(partition), ...own }, chance);
   core.restoreScalars(scalars);
-  const turns = new Turns(loading, partition);
+  const turns = new Turns(loading.context, partition);
   await restoreSegments(core, loading, manifest, turns);
   if (remembered) {
     core.remembered.restore(Uint8Array.fromHex(remembered.header));
@@ -61,28 +58,5 @@ async function restoreSegments(
     restored(Number(core.state.items));
     if (signal.aborted) throw givenUp();
     await turns.next();
-  }
-}
-
-function givenUp(): LostError {
-  return new LostError(
-    "The recovery was given up: the job stops, or another partition could not be recovered",
-  );
-}
-
-/** Lets the other events of the thread have their turn now and then: partitions are recovered side by side. */
-class Turns {
-  #from: number;
-
-  constructor(readonly loading: Loading, readonly partition: number) {
-    this.#from = loading.context.clock.monotonic();
-  }
-
-  async next(): Promise<void> {
-    const { clock, onStep } = this.loading.context;
-    if (clock.monotonic() - this.#from < TURN_MS) return;
-    await clock.yield();
-    onStep?.("recovering", this.partition);
-    this.#from = clock.monotonic();
   }
 }

@@ -34,6 +34,7 @@ import {
   type Unusable,
 } from "./recovery_plan.ts";
 import { StrayGuard } from "./stray_records.ts";
+import { givenUp, Turns } from "./turns.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -43,10 +44,6 @@ const REPLAY_READ_BYTES = 1024 * 1024;
 /** How often, and how long each time, the log is asked for what it holds. */
 const READ_ATTEMPTS = 20;
 const READ_WAIT_MS = 500;
-/** How long folding goes on before others have their turn. */
-const TURN_MS = 8;
-const STOPPING =
-  "The recovery was given up: the job stops, or another partition could not be recovered";
 
 /**
  * A claim that nothing leads to, while there are checkpoints ahead of it: those are published behind their
@@ -214,16 +211,10 @@ async function readSome(
   for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
     const options = { maxBytes, waitMs: READ_WAIT_MS, signal };
     const { batches } = await session.read(partition, offset, options);
-    if (signal.aborted) throw new LostError(STOPPING);
+    if (signal.aborted) throw givenUp();
     if (batches.length > 0) return batches;
   }
   throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
-}
-
-/** Lets the other events of the thread have their turn; partitions are recovered side by side. */
-async function yieldTurn({ context, partition }: Recovering): Promise<void> {
-  await context.clock.yield();
-  context.onStep?.("recovering", partition.partition);
 }
 
 async function reportDamage(
@@ -371,17 +362,15 @@ async function replaySome(
   end: number,
   replayed: (position: number) => void,
 ): Promise<void> {
-  const { context: { clock }, partition: { processor, checkpointer }, signal } = recovering;
-  let turn = clock.monotonic();
+  const { context, partition: { processor, checkpointer, partition }, signal } = recovering;
+  const turns = new Turns(context, partition);
   while (processor.position < end) {
     const batches = await readSome(recovering, processor.position, REPLAY_READ_BYTES);
     for (const batch of batches) {
       await processor.replay(batch, end);
       replayed(processor.position);
       if (!signal.aborted && checkpointer.due) await checkpointer.take(signal);
-      if (clock.monotonic() - turn < TURN_MS) continue;
-      await yieldTurn(recovering);
-      turn = clock.monotonic();
+      await turns.next();
     }
   }
 }
