@@ -1,6 +1,7 @@
 import type { Log, Sharing } from "../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
 import { LostError, StandByError, UnavailableError } from "../log/mod.ts";
+import { orAborted } from "./waiters.ts";
 
 /** Who knows the stock of a partition's items, in this thread or another. */
 export interface ItemOwner {
@@ -159,9 +160,8 @@ export class Owners {
   }
 
   /**
-   * What an owner answers; null when it is no owner any more, or could not be asked. An owner in this process is asked
-   * once it is confirmed that
-   * it still is one; one in another process makes sure of that itself.
+   * What an owner answers; null when it is not an owner any more, or could not be asked. An owner in this process is asked
+   * once it is confirmed that it still is one; one in another process makes sure of that itself.
    */
   async #askOwner(
     partition: number,
@@ -178,7 +178,9 @@ export class Owners {
     if (this.#ownerOf(partition) !== owner) return null;
     try {
       // Another process may wait for something itself: a rebalance must not wait for that.
-      return isHere ? await owner.lookUp(ids) : await unlessAborted(owner.lookUp(ids), signal);
+      const stocks = isHere ? await owner.lookUp(ids) : await orAborted(owner.lookUp(ids), signal);
+      if (!stocks) throw new LostError("The look-up was given up");
+      return stocks;
     } catch (error) {
       if (!(error instanceof LostError) || isHere && this.#ownerOf(partition) === owner) {
         throw error;
@@ -215,24 +217,10 @@ export class Owners {
         continue;
       }
       if (signal.aborted) throw new LostError("The look-up was given up");
-      const aborted = Promise.withResolvers<void>();
-      const giveUp = () => aborted.resolve();
-      signal.addEventListener("abort", giveUp);
-      await Promise.race([this.#changed.promise, aborted.promise, ...(owner ? [owner.ready] : [])]);
-      signal.removeEventListener("abort", giveUp);
+      await orAborted(
+        Promise.race([this.#changed.promise, ...(owner ? [owner.ready] : [])]),
+        signal,
+      );
     }
-  }
-}
-
-/** @throws {LostError} at once when the signal is aborted */
-async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const giveUp = () => aborted.reject(new LostError("The look-up was given up"));
-  signal.addEventListener("abort", giveUp);
-  if (signal.aborted) giveUp();
-  try {
-    return await Promise.race([answer, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", giveUp);
   }
 }

@@ -3,6 +3,24 @@ export function never(): AbortSignal {
   return new AbortController().signal;
 }
 
+/** What a promise gives; undefined, and nothing is waited for, once the signal is aborted. */
+export async function orAborted<T>(
+  promise: Promise<T> | null,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  if (!promise) return undefined;
+  promise.catch(() => {}); // it may fail when nobody waits for it any more
+  if (signal.aborted) return undefined;
+  const aborted = Promise.withResolvers<undefined>();
+  const abort = () => aborted.resolve(undefined);
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 /** Those who wait for something that happens again and again. */
 export class Waiters {
   #waiting: (() => void)[] = [];

@@ -19,7 +19,7 @@ import {
 } from "../types/mod.ts";
 import type { ConditionReporter } from "../engine/conditions.ts";
 import { supervise, together } from "../engine/supervise.ts";
-import { Waiters } from "../engine/waiters.ts";
+import { orAborted, Waiters } from "../engine/waiters.ts";
 import type { NamedSink } from "./streams.ts";
 
 const log = getLogger(["stockflow", "sink"]);
@@ -425,19 +425,5 @@ export class SinkWorker {
     }
     for (const [partition, offset] of offsets) this.#partitions.get(partition)!.committed = offset;
     this.#commits++;
-  }
-}
-
-/** What a promise gives, unless the signal is aborted before. */
-async function orAborted(promise: Promise<void> | null, signal: AbortSignal): Promise<void> {
-  if (!promise || signal.aborted) return;
-  const aborted = Promise.withResolvers<void>();
-  const abort = () => aborted.resolve();
-  signal.addEventListener("abort", abort);
-  try {
-    await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-    promise.catch(() => {});
   }
 }
