@@ -1,22 +1,8 @@
 // cluster: who has which partitions, asked of any process that shares them.
 
+import type { ClusterAnswer } from "../http/cluster.ts";
 import { StopError } from "../log/mod.ts";
 import { decodeUtf8, shorten } from "../types/mod.ts";
-
-/** What is read of the answer of GET /cluster. */
-interface ClusterAnswer {
-  readonly generation: number;
-  readonly state: string;
-  readonly self: string;
-  readonly leader: string;
-  readonly processes: readonly {
-    readonly life: string;
-    readonly address: string | null;
-    readonly workers: number;
-    readonly watchedBy: string | null;
-    readonly partitions: Readonly<Record<string, readonly { partition: number; since: number }[]>>;
-  }[];
-}
 
 /**
  * The lines for people.

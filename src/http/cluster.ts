@@ -75,8 +75,25 @@ function isLater(error: unknown): error is Error {
   return error instanceof UnavailableError || error instanceof LostError;
 }
 
-/** A view as people and tools read it: processes by their address, partitions by their topic. */
-function shown({ generation, state, members, self, leader, inputs }: ClusterView) {
+/** What GET /cluster answers: a view as people and tools read it, processes by their life, partitions by their topic. */
+export interface ClusterAnswer {
+  readonly generation: number;
+  readonly state: ClusterView["state"];
+  readonly self: string | null;
+  readonly leader: string | null;
+  readonly processes: readonly {
+    readonly life: string;
+    readonly address: string | null;
+    readonly memberId: string;
+    readonly workers: number;
+    readonly watchedBy: string | null;
+    readonly partitions: Readonly<Record<string, readonly { partition: number; since: number }[]>>;
+  }[];
+}
+
+function shown(
+  { generation, state, members, self, leader, inputs }: ClusterView,
+): ClusterAnswer {
   const nameOf = (index: number | null) => index === null ? null : members[index]?.life ?? null;
   return {
     generation,
@@ -93,7 +110,7 @@ function shown({ generation, state, members, self, leader, inputs }: ClusterView
         inputs.map(({ topic, owners, since }) => [
           topic,
           owners.flatMap((owner, partition) =>
-            owner === index ? [{ partition, since: since[partition] }] : []
+            owner === index ? [{ partition, since: since[partition]! }] : []
           ),
         ]),
       ),

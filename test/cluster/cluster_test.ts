@@ -6,7 +6,8 @@ import { assertGood, faultTest } from "../faults/with_broker.ts";
 import { until } from "../kafka/until.ts";
 import { TOPICS } from "../../tools/kit/job_process.ts";
 import { Asker } from "./asker.ts";
-import { type ClusterAnswer, Processes, SHARED } from "./processes.ts";
+import type { ClusterAnswer } from "../../src/http/cluster.ts";
+import { Processes, SHARED } from "./processes.ts";
 
 /** A light load: with the faults it is the moments that count. */
 const LOAD_PAUSE_MS = 200;

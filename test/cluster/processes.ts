@@ -2,25 +2,11 @@
 
 import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import type { Scene } from "../faults/scene.ts";
+import type { ClusterAnswer } from "../../src/http/cluster.ts";
 import { until } from "../kafka/until.ts";
 
 /** Parameters of all of them. */
 export const SHARED = { "kafka.partitions.shared": "true" };
-
-/** What GET /cluster answers. */
-export interface ClusterAnswer {
-  readonly generation: number;
-  readonly state: string;
-  readonly self: string;
-  readonly leader: string;
-  readonly processes: readonly {
-    readonly life: string;
-    readonly address: string;
-    readonly workers: number;
-    readonly watchedBy: string | null;
-    readonly partitions: Readonly<Record<string, readonly { partition: number; since: number }[]>>;
-  }[];
-}
 
 export async function clusterOf({ url }: Service): Promise<ClusterAnswer | null> {
   const response = await fetch(`${url}/cluster`);
