@@ -23,8 +23,14 @@ export interface CommittedPosition {
 
 /** Where a partition stands of which nothing was ever folded. */
 export function firstPosition(offset: number): CommittedPosition {
-  const NOTHING = { parametersHash: "", secret: null, raisedAt: null };
-  return { offset, watermark: NO_TIME, start: offset, ...NOTHING };
+  return {
+    offset,
+    watermark: NO_TIME,
+    start: offset,
+    parametersHash: "",
+    secret: null,
+    raisedAt: null,
+  };
 }
 
 /** A partition of the input as it was claimed. */

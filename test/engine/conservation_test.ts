@@ -12,20 +12,14 @@ import {
   systemChance,
 } from "../../src/types/mod.ts";
 import { crc32c } from "../../src/types/crc32c.ts";
-import { Core, NO_TIME } from "../../src/wasm/mod.ts";
+import { firstPosition } from "../../src/log/mod.ts";
+import { Core } from "../../src/wasm/mod.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { PLAIN } from "../wasm/driver.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { line, World } from "./world.ts";
 
-const COMMITTED = {
-  offset: 0,
-  watermark: NO_TIME,
-  start: 0,
-  parametersHash: "p",
-  secret: null,
-  raisedAt: null,
-};
+const COMMITTED = { ...firstPosition(0), parametersHash: "p" };
 
 function processorOf(core = new Core(PLAIN, systemChance)): PartitionProcessor {
   const topics = {

@@ -2,11 +2,11 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Checkpointer } from "../../src/engine/checkpoint.ts";
 import { Partition, type PartitionState } from "../../src/engine/partition.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
-import { type ClaimedPartition, LostError } from "../../src/log/mod.ts";
+import { type ClaimedPartition, firstPosition, LostError } from "../../src/log/mod.ts";
 import { CheckpointChain, CheckpointStore, foldParametersOf } from "../../src/state/mod.ts";
 import { BrokenPromiseError, encodeUtf8, systemChance } from "../../src/types/mod.ts";
 import { toKv } from "../../src/kv/mod.ts";
-import { Core, Format, NO_TIME, Partitioner } from "../../src/wasm/mod.ts";
+import { Core, Format, Partitioner } from "../../src/wasm/mod.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 const OPTIONS = {
@@ -21,14 +21,7 @@ const OPTIONS = {
   alertTotalMin: 0,
   alertRateMin: 0,
 };
-const COMMITTED = {
-  offset: 0,
-  watermark: NO_TIME,
-  start: 0,
-  parametersHash: "",
-  secret: null,
-  raisedAt: null,
-};
+const COMMITTED = firstPosition(0);
 const CLAIMED: ClaimedPartition = { partition: 0, committed: COMMITTED, logStart: 0, logEnd: 0 };
 const RECOVERY = { items: 0, restored: 0, replayed: 0, durationMs: 0 };
 

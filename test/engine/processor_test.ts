@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type CommitSource, Committer, type Pending } from "../../src/engine/committer.ts";
-import { LostError } from "../../src/log/mod.ts";
+import { firstPosition, LostError } from "../../src/log/mod.ts";
 import { OffsetWaiters } from "../../src/service/offset_waiters.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import {
@@ -11,7 +11,7 @@ import {
   setBaseOffset,
   systemChance,
 } from "../../src/types/mod.ts";
-import { Core, NO_TIME } from "../../src/wasm/mod.ts";
+import { Core } from "../../src/wasm/mod.ts";
 import { assertRejects } from "@std/assert";
 import { Random } from "../../tools/kit/random.ts";
 import { sessionOf } from "../log/log_doubles.ts";
@@ -19,14 +19,7 @@ import { PLAIN } from "../wasm/driver.ts";
 import { capturingLogs } from "./captured_logs.ts";
 import { ManualClock } from "./manual_clock.ts";
 
-const COMMITTED = {
-  offset: 0,
-  watermark: NO_TIME,
-  start: 0,
-  parametersHash: "p",
-  secret: null,
-  raisedAt: null,
-};
+const COMMITTED = { ...firstPosition(0), parametersHash: "p" };
 
 function processorOf(
   core: Core,

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { StopError } from "../../src/log/mod.ts";
+import { firstPosition, StopError } from "../../src/log/mod.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import {
   STRAY_RANGE,
@@ -123,14 +123,7 @@ Deno.test("one stray record in ten, or any number with wrong.partition=deadlette
 Deno.test("the very first records must belong to their partition, unless wrong.partition=deadletter", async () => {
   const place = { ...PLACE };
   for (const stops of [true, false]) {
-    const committed = {
-      offset: 0,
-      watermark: NO_TIME,
-      start: 0,
-      parametersHash: "",
-      secret: null,
-      raisedAt: null,
-    };
+    const committed = firstPosition(0);
     const core = new Core({ ...PLAIN, ...PLACE, batchBytesMax: 4000 }, systemChance);
     const guard = new StrayGuard(place, stops, []);
     const processor = new PartitionProcessor(

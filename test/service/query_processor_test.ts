@@ -9,7 +9,7 @@ import {
   Format,
   Partitioner,
 } from "../../src/types/mod.ts";
-import { NO_TIME } from "../../src/wasm/mod.ts";
+import { firstPosition } from "../../src/log/mod.ts";
 import { ManualClock } from "../engine/manual_clock.ts";
 
 /** A processor of queries in a format, what it has asked its owners for, and what it has answered. */
@@ -37,14 +37,7 @@ function processorOf(format: Format) {
     partitionsOf: () => 1,
     batchBytesMax: 4000,
   };
-  const committed = {
-    offset: 0,
-    watermark: NO_TIME,
-    start: 0,
-    parametersHash: "",
-    secret: null,
-    raisedAt: null,
-  };
+  const committed = firstPosition(0);
   const answers: unknown[] = [];
   const processor = new QueryProcessor(
     0,

@@ -2,9 +2,8 @@
 // that take offsets, claims that fence the ones before.
 
 import { stamp } from "../../src/kafka/batches.ts";
-import { type CommittedPosition, OffsetOutOfRangeError } from "../../src/log/mod.ts";
+import { type CommittedPosition, firstPosition, OffsetOutOfRangeError } from "../../src/log/mod.ts";
 import { batchInfo, encodeBatch, type NewRecord, setBaseOffset } from "../../src/types/mod.ts";
-import { NO_TIME } from "../../src/wasm/mod.ts";
 import type { Sim } from "./sim.ts";
 
 /** A transaction of a client that writes to the input, or of the job. */
@@ -126,14 +125,7 @@ export class Broker {
       );
     }
     for (let p = 0; p < topics[input]!; p++) {
-      this.committed.push({
-        offset: 0,
-        watermark: NO_TIME,
-        start: 0,
-        parametersHash: "",
-        secret: null,
-        raisedAt: null,
-      });
+      this.committed.push(firstPosition(0));
       this.claims.push(null);
     }
   }
