@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import { startService } from "../tools/kit/service.ts";
 import { cpuSeconds } from "./process_figures.ts";
-import { scrape } from "./service_metrics.ts";
+import { recordsIn } from "./service_metrics.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -16,10 +16,6 @@ const { values } = parseArgs({
   },
 });
 const WARM_UP_SECONDS = 5;
-
-async function recordsIn(service: { readonly url: string }): Promise<number> {
-  return (await scrape(service)).sum("stockflow_records_in_total");
-}
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 

@@ -12,7 +12,7 @@ import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { oneOf, readOptions } from "./options.ts";
 import { describeRatios } from "./pairs.ts";
 import { cpuSeconds, residentBytes } from "./process_figures.ts";
-import { scrape } from "./service_metrics.ts";
+import { recordsIn } from "./service_metrics.ts";
 
 const USAGE = "deno task bench:kafka [--records=20000000] [--variant=a|b|c] [--parallelism=2] " +
   "[--against=<folder of another checkout>] [--pages=0] [--pairs=5]";
@@ -68,7 +68,7 @@ async function measure(
     at: performance.now(),
     cpu: await cpuSeconds(job.pid),
     broker: await cpuSeconds(broker.pid),
-    records: (await scrape(job)).sum("stockflow_records_in_total"),
+    records: await recordsIn(job),
   });
   let first = await sample();
   let last = first;

@@ -8,7 +8,7 @@ import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { startJob, TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { CommittedReader } from "./committed_reader.ts";
-import { scrape } from "./service_metrics.ts";
+import { recordsIn } from "./service_metrics.ts";
 
 const POLL_MS = 50;
 /** All items are about as frequent. */
@@ -151,7 +151,7 @@ export class KafkaScene implements AsyncDisposable {
   async untilFolded(job: Service, records: number): Promise<void> {
     await this.until(
       job,
-      async () => (await scrape(job)).sum("stockflow_records_in_total") >= records,
+      async () => await recordsIn(job) >= records,
     );
   }
 

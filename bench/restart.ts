@@ -5,7 +5,7 @@
 
 import { parseArgs } from "node:util";
 import { type Service, startService, waitReady } from "../tools/kit/service.ts";
-import { scrape } from "./service_metrics.ts";
+import { scrape, untilFolded } from "./service_metrics.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -40,9 +40,7 @@ for (const items of values.items.split(",").map(Number)) {
   };
   const folder = await Deno.makeTempDir({ prefix: "stockflow-restart-" });
   const { service } = await restart(folder, flags);
-  while ((await scrape(service)).sum("stockflow_records_in_total") < items * RECORDS_PER_ITEM) {
-    await sleep(500);
-  }
+  await untilFolded(service, items * RECORDS_PER_ITEM);
   const seen = (await scrape(service)).sum("stockflow_items");
   service.signal("SIGTERM");
   await service.status;

@@ -17,3 +17,20 @@ export async function scrape({ url }: { readonly url: string }): Promise<Metrics
     },
   };
 }
+
+/** Records that a service has folded with outputs. */
+export async function recordsIn(service: { readonly url: string }): Promise<number> {
+  return (await scrape(service)).sum("stockflow_records_in_total");
+}
+
+const LOOK_MS = 250;
+
+/** Waits until a service has folded so many records. */
+export async function untilFolded(
+  service: { readonly url: string },
+  records: number,
+): Promise<void> {
+  while (await recordsIn(service) < records) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}

@@ -9,7 +9,7 @@ import { Core } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { readOptions } from "./options.ts";
 import { residentBytes } from "./process_figures.ts";
-import { scrape } from "./service_metrics.ts";
+import { scrape, untilFolded } from "./service_metrics.ts";
 import { fillItems } from "./workload.ts";
 
 const options = readOptions(
@@ -37,7 +37,6 @@ const IDS: Readonly<Record<string, (n: number) => string>> = {
 
 const mb = (bytes: number) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 const row = (...cells: (string | number)[]) => console.log(`| ${cells.join(" | ")} |`);
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Bytes per item of a core that has seen each once. */
 function bytesPerItem(idOf: (n: number) => string, windowMs: number): number {
@@ -56,11 +55,6 @@ function tableOfIds(): void {
     const [alone, windowed] = [bytesPerItem(idOf, 0), bytesPerItem(idOf, MINUTE_MS)];
     row(kind, alone.toFixed(0), `+${(windowed - alone).toFixed(0)}`);
   }
-}
-
-/** Waits until a metric has come so far. */
-async function untilFolded(service: Service, records: number): Promise<void> {
-  while ((await scrape(service)).sum("stockflow_records_in_total") < records) await sleep(250);
 }
 
 async function rowOfService(items: number): Promise<void> {

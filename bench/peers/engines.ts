@@ -1,7 +1,7 @@
 // The engines as child processes: stockflow as `deno task start` runs it, the peers as a user with care would.
 
 import { startService } from "../../tools/kit/service.ts";
-import { scrape } from "../service_metrics.ts";
+import { recordsIn, scrape } from "../service_metrics.ts";
 import type { PeerJars } from "./build.ts";
 import { JavaProcess } from "./java_process.ts";
 import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
@@ -128,7 +128,7 @@ async function startStockflow(options: JobOptions): Promise<Job> {
   void service.status.then(() => ended = true);
   return {
     pid: service.pid,
-    records: async () => (await scrape(service)).sum("stockflow_records_in_total"),
+    records: () => recordsIn(service),
     check: () => {
       if (ended) throw new Error(`stockflow has ended: ${service.log()}`);
     },
