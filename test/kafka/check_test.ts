@@ -3,24 +3,9 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { serviceArguments } from "../../tools/kit/service.ts";
-import { setRights } from "./rights.ts";
-import { Stage } from "./scene.ts";
+import { openWithRights, PASSWORD, setRights, USER } from "./rights.ts";
 
-const PASSWORD = "Tr0ub4dor&3";
-const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
-
-const stage = await Stage.open(
-  {
-    "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-    "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",
-  },
-  ["SASL_PLAINTEXT"],
-  {
-    users: [{ name: "carol", password: PASSWORD, mechanism: "SCRAM-SHA-256" }],
-  },
-);
+const stage = await openWithRights();
 
 async function check(folder: string, flags: Readonly<Record<string, string>>) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -59,10 +44,10 @@ stage.test("--check looks at topics and rights, and joins, creates and commits n
       ...flags,
       "kafka.bootstrap.servers": stage.broker.addressOf("SASL_PLAINTEXT"),
       "kafka.sasl.mechanism": "scram-sha-256",
-      "kafka.sasl.username": "carol",
+      "kafka.sasl.username": USER,
       "kafka.sasl.password": PASSWORD,
     };
-    const allow = setRights.bind(null, bootstrap, "carol", "allow");
+    const allow = setRights.bind(null, bootstrap, USER, "allow");
     await allow(["Describe"], { topic: "*" });
     await allow(["Describe"], { group });
     await allow(["Describe"], { transactionalIds: group });

@@ -9,6 +9,7 @@ import {
   logLevel,
   ResourcePatternTypes,
 } from "kafkajs";
+import { Stage } from "./scene.ts";
 
 const OPERATIONS = {
   All: AclOperationTypes.ALL,
@@ -28,6 +29,25 @@ type Resource =
 export interface Right {
   readonly operation: keyof typeof OPERATIONS;
   readonly resource: Resource;
+}
+
+/** A user whose rights are set, by name and password, SCRAM-SHA-256. */
+export const USER = "carol";
+export const PASSWORD = "Tr0ub4dor&3";
+const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
+
+/** Opens a stage whose broker has an authorizer, and a listener SASL_PLAINTEXT for USER, who may do nothing at first. */
+export function openWithRights(): Promise<Stage> {
+  return Stage.open(
+    {
+      "sasl.enabled.mechanisms": "SCRAM-SHA-256",
+      "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
+      "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+      "super.users": "User:ANONYMOUS",
+    },
+    ["SASL_PLAINTEXT"],
+    { users: [{ name: USER, password: PASSWORD, mechanism: "SCRAM-SHA-256" }] },
+  );
 }
 
 /** Allows a user some operations, or denies them, which weighs more. */

@@ -5,25 +5,12 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Loader } from "../../tools/kit/load.ts";
-import { type Right, setRight, takeBack } from "./rights.ts";
-import { type Scene, Stage } from "./scene.ts";
+import { openWithRights, PASSWORD, type Right, setRight, takeBack, USER } from "./rights.ts";
+import type { Scene } from "./scene.ts";
 import { exitCode } from "./until.ts";
 import { witness } from "./witness.ts";
 
-const USER = "carol";
-const PASSWORD = "Tr0ub4dor&3";
-const SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule";
-
-const stage = await Stage.open(
-  {
-    "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-    "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": `${SCRAM} required;`,
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",
-  },
-  ["SASL_PLAINTEXT"],
-  { users: [{ name: USER, password: PASSWORD, mechanism: "SCRAM-SHA-256" }] },
-);
+const stage = await openWithRights();
 const { broker } = stage;
 const INPUT = "transaction.input.topic";
 
