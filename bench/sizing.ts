@@ -3,7 +3,7 @@
 //   deno task bench:sizing [--items=1000000,10000000] [--ids=1000000] [--transactions=500000]
 
 import process from "node:process";
-import { type Service, startService, stopInGoodOrder, waitReady } from "../tools/kit/service.ts";
+import { startService, stopInGoodOrder, waitReady } from "../tools/kit/service.ts";
 import { Format, systemChance } from "../src/types/mod.ts";
 import { Core } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
