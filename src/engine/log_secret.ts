@@ -4,8 +4,8 @@ const SECRET_BYTES = 16;
 
 /**
  * By what transactions of a partition are remembered: what its commits carry, else a new one. It belongs to the log, so
- * that what is folded again is told apart in the same way; callers do not know it, so that none of them can make two items
- * look alike.
+ * that what is folded again is recognised in the same way. Callers do not know it, so none of them can make two items look
+ * alike.
  */
 export function secretOf(committed: string | null, chance: Chance): Uint8Array {
   if (committed !== null) return Uint8Array.fromHex(committed);

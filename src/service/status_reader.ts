@@ -109,7 +109,7 @@ export class StatusReader {
       this.#failures.set(partition, { before: base, now: checkpointFailures });
     }
     const owned = new Set(present.map(({ partition }) => partition));
-    // What another process has now is told by that one.
+    // What another process has now is reported by that one.
     const { owners } = this.job.context;
     const partitions = this.#known.all.filter((p) => !owners.isElsewhere(p.partition));
     return { figures, partitions, owned };
