@@ -4,7 +4,13 @@
 //   -> fold silently up to the committed offset
 
 import { getLogger } from "@logtape/logtape";
-import { type LogSession, LostError, OffsetOutOfRangeError, StopError } from "../log/mod.ts";
+import {
+  type LogSession,
+  LostError,
+  OffsetOutOfRangeError,
+  outcomesOf,
+  StopError,
+} from "../log/mod.ts";
 import {
   CheckpointChain,
   type CheckpointStore,
@@ -308,12 +314,13 @@ function newProcessor(
   parameters: FoldParameters,
   strays: readonly number[] = [],
 ): PartitionProcessor {
-  const { topics, clock, onOutcomes, settings } = context;
+  const { log, topics, clock, settings } = context;
   const hash = foldParametersHash(parameters);
   const { format, partitioner, partitions } = coreOptionsOf(parameters);
   const place = { topic: topics.input, codec: codecOf(format), partitioner, partition, partitions };
   const guard = new StrayGuard(place, settings.stopsAtStrays, strays);
-  return new PartitionProcessor(partition, core, topics, clock, committed, hash, onOutcomes, guard);
+  const reported = outcomesOf(log);
+  return new PartitionProcessor(partition, core, topics, clock, committed, hash, reported, guard);
 }
 
 // ---- replaying ----

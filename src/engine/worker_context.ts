@@ -1,4 +1,4 @@
-import type { Log, OnOutcomes } from "../log/mod.ts";
+import type { Log } from "../log/mod.ts";
 import type { CheckpointStore, FoldParameters } from "../state/mod.ts";
 import type { Chance, Clock, Tracing } from "../types/mod.ts";
 import type { BufferPool, CoreOptions } from "../wasm/mod.ts";
@@ -49,8 +49,6 @@ export interface WorkerContext {
   readonly memory: StateMemory;
   /** Whether new items are held back here when memory is full; else whoever appends does. */
   readonly holdsBack: boolean;
-  /** Learns the outcome of every record; see outcomesOf. */
-  readonly onOutcomes: OnOutcomes | null;
   readonly clock: Clock;
   readonly chance: Chance;
   /** Null or left away: nothing is traced. */

@@ -1,11 +1,11 @@
 // Who may use the API: which names it is asked under, which web pages, and with which token.
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { Context, MiddlewareHandler } from "hono";
+import type { Context } from "hono";
 import { clusterTokenOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import { isWildcard, PEER_PATH } from "../service/mod.ts";
 import { shorten } from "../types/mod.ts";
-import { fail } from "./answers.ts";
+import { type Check, fail } from "./answers.ts";
 import { isPage } from "./page.ts";
 
 const LOOPBACK = /^(127(\.[0-9]{1,3}){3}|localhost|::1)$/;
@@ -63,8 +63,14 @@ export function accessOf(params: Parameters): Access {
   };
 }
 
+/** What decides who may use the API, one after the other. */
+export function accessChecks(access: Access): Check[] {
+  const tokens = access.token === "" ? [] : [bearerToken(tokensOf(access))];
+  return [knownHostsOnly(access), knownOriginsOnly(access), ...tokens];
+}
+
 /** What clients may bring; none = nothing is asked for. */
-export function tokensOf({ token, formerToken }: Access): string[] {
+function tokensOf({ token, formerToken }: Access): string[] {
   return [token, formerToken].filter((text) => text !== "");
 }
 
@@ -108,13 +114,13 @@ function authoritiesOf(c: Context): string[] {
  * A name of somebody else that leads to this machine (DNS rebinding) makes a foreign page look like one of our
  * own. So without a token only known names are served.
  */
-export function knownHostsOnly({ token, hosts }: Access): MiddlewareHandler {
+function knownHostsOnly({ token, hosts }: Access): Check {
   const known = new Set(hosts.map(nameOfParameter));
   /** As they were written; clients use few. */
   const served = new Set<string>();
-  return async (c, next) => {
+  return (c) => {
     // A kubelet asks under the address of the pod.
-    if (isProbe(c)) return await next();
+    if (isProbe(c)) return null;
     for (const authority of authoritiesOf(c)) {
       if (served.has(authority)) continue;
       const name = nameOf(authority);
@@ -140,7 +146,7 @@ export function knownHostsOnly({ token, hosts }: Access): MiddlewareHandler {
         } are not taken: name it in http.allowed.hosts, or set http.token`,
       );
     }
-    return await next();
+    return null;
   };
 }
 
@@ -162,18 +168,18 @@ const CORS_EXPOSED = "location, retry-after, stockflow-duplicates, www-authentic
 const CORS_MAX_AGE_SECONDS = "600";
 
 /** A web page elsewhere must not use a service on this machine, unless its origin is named. */
-export function knownOriginsOnly({ origins }: Access): MiddlewareHandler {
+function knownOriginsOnly({ origins }: Access): Check {
   const named = new Set(origins);
-  return async (c, next) => {
+  return (c) => {
     const origin = c.req.header("origin");
     // What a cache keeps for one page must not be given to another.
     if (named.size > 0) c.header("vary", "Origin");
-    if (!origin) return await next();
+    if (!origin) return null;
     if (named.has(origin)) {
       c.header("access-control-allow-origin", origin);
       c.header("access-control-expose-headers", CORS_EXPOSED);
       if (c.req.method !== "OPTIONS" || !c.req.header("access-control-request-method")) {
-        return await next();
+        return null;
       }
       // Browsers ask so before a request, and bring no token.
       c.header("access-control-allow-methods", CORS_METHODS);
@@ -181,7 +187,7 @@ export function knownOriginsOnly({ origins }: Access): MiddlewareHandler {
       c.header("access-control-max-age", CORS_MAX_AGE_SECONDS);
       return c.body(null, 204);
     }
-    if (isOwn(origin, c)) return await next();
+    if (isOwn(origin, c)) return null;
     return fail(
       c,
       403,
@@ -210,16 +216,16 @@ const digest = (text: string) => createHash("sha256").update(text).digest();
 export function bearerToken(
   tokens: readonly string[],
   parameter = "http.token",
-): MiddlewareHandler {
+): Check {
   const expected = tokens.map(digest);
-  return async (c, next) => {
-    if (isProbe(c) || isPage(c)) return await next();
+  return (c) => {
+    if (isProbe(c) || isPage(c)) return null;
     // Processes of a group bring a token of their own, which their route looks at.
-    if (parameter === "http.token" && isPeer(c)) return await next();
+    if (parameter === "http.token" && isPeer(c)) return null;
     const [, given] = /^bearer +(\S+)$/i.exec(c.req.header("authorization") ?? "") ?? [];
     // Digests have one length, and are compared in a time that reveals nothing about the token.
     const isTaken = (bytes: Uint8Array) => expected.some((token) => timingSafeEqual(bytes, token));
-    if (given !== undefined && isTaken(digest(given))) return await next();
+    if (given !== undefined && isTaken(digest(given))) return null;
     const error = given === undefined ? "" : ', error="invalid_token"';
     c.header("www-authenticate", `Bearer realm="stockflow"${error}`);
     return fail(c, 401, "token", `The header Authorization: Bearer <${parameter}> is needed`);

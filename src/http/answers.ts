@@ -1,7 +1,7 @@
 // Answers of the API: one form for all errors.
 
 import { getLogger } from "@logtape/logtape";
-import type { Context } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { ConflictError, OverloadedError } from "../service/mod.ts";
 import { UnavailableError } from "../log/mod.ts";
 import { LostError, StandByError } from "../log/mod.ts";
@@ -46,6 +46,20 @@ export function fail(
 ): Response {
   if (status === 503) setRetryAfter(c);
   return json(c, status, JSON.stringify({ error: { reason, message } }));
+}
+
+/** Looks at a request before it is answered: the answer that refuses it, or null. */
+export type Check = (c: Context) => Response | null;
+
+/** Answers only what all checks let through, in their order. */
+export function checked(...checks: readonly Check[]): MiddlewareHandler {
+  return async (c, next) => {
+    for (const check of checks) {
+      const refusal = check(c);
+      if (refusal) return refusal;
+    }
+    return await next();
+  };
 }
 
 export function setRetryAfter(c: Context): void {

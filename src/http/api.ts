@@ -9,19 +9,10 @@ import {
   type QueryResult,
   type Tracing,
 } from "../types/mod.ts";
-import {
-  type Access,
-  bearerToken,
-  isPeer,
-  isProbe,
-  knownHostsOnly,
-  knownOriginsOnly,
-  peerTokensOf,
-  tokensOf,
-} from "./access.ts";
+import { type Access, accessChecks, isPeer, isProbe, peerTokensOf } from "./access.ts";
 import { answerEach, type Handling } from "./answer_each.ts";
 import { clusterRoutes } from "./cluster.ts";
-import { fail, failWith, integerQuery } from "./answers.ts";
+import { type Check, checked, fail, failWith, integerQuery } from "./answers.ts";
 import { BodyReader } from "./body_reader.ts";
 import { type ConnectionFigures, httpMetrics } from "./http_metrics.ts";
 import { itemRoutes } from "./items.ts";
@@ -71,15 +62,12 @@ export function createApi(
   ]);
 
   if (tracing) app.use(namedSpans(tracing));
-  app.use(headLengths);
-  app.use(knownHostsOnly(access));
-  app.use(knownOriginsOnly(access));
-  if (access.token !== "") app.use(bearerToken(tokensOf(access)));
-  app.use(async (c, next) => {
-    if (!stopping.aborted || isProbe(c) || isPage(c) || isPeer(c)) return await next();
-    return fail(c, 503, "stopping", "The job stops");
-  });
-  app.use(wellFormedOnly);
+  app.get("*", headLengths);
+  const notWhileStopping: Check = (c) =>
+    !stopping.aborted || isProbe(c) || isPage(c) || isPeer(c)
+      ? null
+      : fail(c, 503, "stopping", "The job stops");
+  app.use(checked(...accessChecks(access), notWhileStopping, wellFormedOnly));
   app.onError((error, c) => {
     reader.count(error);
     return failWith(c, error);

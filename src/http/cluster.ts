@@ -6,7 +6,7 @@ import { PEER_IDS_MAX, PEER_PATH, type RunningJob } from "../service/mod.ts";
 import { type ClusterView, LostError, UnavailableError } from "../log/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { bearerToken } from "./access.ts";
-import { fail, setRetryAfter } from "./answers.ts";
+import { checked, fail, setRetryAfter } from "./answers.ts";
 import { parseObject } from "./bodies.ts";
 import type { BodyReader } from "./body_reader.ts";
 
@@ -50,7 +50,7 @@ export function clusterRoutes({ job, reader, tokens, stopping }: ClusterRoutes):
     const owner = cluster.ownerOf(item);
     return owner ? c.json(owner) : fail(c, 503, "joining", JOINING);
   });
-  if (tokens.length > 0) app.use(PEER_PATH, bearerToken(tokens, "cluster.token"));
+  if (tokens.length > 0) app.use(PEER_PATH, checked(bearerToken(tokens, "cluster.token")));
   app.post(PEER_PATH, async (c) => {
     const { cluster } = job;
     if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);

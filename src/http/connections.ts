@@ -11,7 +11,7 @@ import type { Clock } from "../types/mod.ts";
 const log = getLogger(["stockflow", "http"]);
 
 /** What answers a request; it may cut the connection that the request came on. */
-export type Answer = (request: Request, connection: Cuttable) => Promise<Response>;
+export type Answer = (request: Request, connection: Cuttable) => Response | Promise<Response>;
 
 export interface Cuttable {
   /** Ends the connection at once, without an answer. */
@@ -32,7 +32,6 @@ export interface ConnectionsOptions {
   /** More than so many are not kept. */
   readonly connectionsMax: number;
   readonly clock: Clock;
-  readonly answer: Answer;
 }
 
 /** Why connections were closed, as metrics name it. */
@@ -78,7 +77,12 @@ class Connection implements Cuttable {
   #quietMs = 0;
   isCut = false;
 
-  constructor(connection: Deno.Conn, readonly options: ConnectionsOptions, serve: ServeConnection) {
+  constructor(
+    connection: Deno.Conn,
+    readonly options: ConnectionsOptions,
+    serve: ServeConnection,
+    answerRequest: (request: Request, connection: Cuttable) => Promise<Response>,
+  ) {
     const answered = () => {
       this.#underWay--;
       this.#quietMs = 0;
@@ -87,7 +91,7 @@ class Connection implements Cuttable {
       this.#underWay++;
       this.#requests++;
       void completed.then(answered, answered);
-      return options.answer(request, this);
+      return answerRequest(request, this);
     };
     const onError = () => new Response(null, { status: 500 });
     const signal = { addEventListener: (_: "abort", cut: () => void) => void (this.#cut = cut) };
@@ -136,8 +140,10 @@ export class Connections {
   readonly #stop = new AbortController();
   /** How many were closed, by reason. */
   readonly closed: Record<ClosedFor, number> = { head: 0, idle: 0, room: 0 };
+  readonly #underWay = new Set<Promise<Response>>();
 
-  constructor(readonly options: ConnectionsOptions) {
+  /** @param answer answers from now on; it may be replaced */
+  constructor(readonly options: ConnectionsOptions, public answer: Answer) {
     const { hostname, port } = options;
     this.#listener = Deno.listen({ hostname, port });
     void this.#take();
@@ -151,6 +157,11 @@ export class Connections {
   /** Connections that are open. */
   get count(): number {
     return this.#open.size;
+  }
+
+  /** Resolves when the requests that are under way now have their answers. */
+  async allAnswered(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
   }
 
   /** Listens no more, and resolves when all connections have ended. */
@@ -176,7 +187,12 @@ export class Connections {
   }
 
   #add(connection: Deno.Conn): void {
-    const served = new Connection(connection, this.options, this.#serve);
+    const answer = (request: Request, cuttable: Cuttable) => {
+      const answered = Promise.resolve(this.answer(request, cuttable));
+      this.#underWay.add(answered);
+      return answered.finally(() => this.#underWay.delete(answered));
+    };
+    const served = new Connection(connection, this.options, this.#serve, answer);
     this.#open.add(served);
     // How it ended is its client's affair.
     void served.finished.catch(() => {}).then(() => this.#open.delete(served));

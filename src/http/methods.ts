@@ -1,11 +1,11 @@
 // What is answered to methods that a path does not take, and to paths that are none.
 
 import type { Context, Hono, MiddlewareHandler } from "hono";
-import { fail } from "./answers.ts";
+import { type Check, fail } from "./answers.ts";
 
 /** To be called behind all routes: other methods of their paths are answered 405, and OPTIONS with what there is. */
 export function answerOtherMethods(app: Hono): void {
-  const routes = app.routes.filter(({ method }) => method !== "ALL");
+  const routes = app.routes.filter(({ method, path }) => method !== "ALL" && path !== "/*");
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path)) {
     const methods = new Set(ofPath.map(({ method }) => method));
     if (methods.has("GET")) methods.add("HEAD");
@@ -19,7 +19,10 @@ export function answerOtherMethods(app: Hono): void {
   }
 }
 
-/** Says in the answer to HEAD how long that to GET is; without this it would say that there is nothing. */
+/**
+ * Says in the answer to HEAD how long that to GET is; without this it would say that there is nothing. Hono answers HEAD
+ * by the routes of GET.
+ */
 export const headLengths: MiddlewareHandler = async (c, next) => {
   await next();
   if (c.req.method !== "HEAD" || c.res.body === null) return;
@@ -35,11 +38,11 @@ export function targetOf(c: Context): string {
 }
 
 /** Refuses paths and queries whose percent-encoding is broken, or no UTF-8: they would name something else. */
-export const wellFormedOnly: MiddlewareHandler = async (c, next) => {
+export const wellFormedOnly: Check = (c) => {
   try {
     if (c.req.raw.url.includes("%")) decodeURIComponent(targetOf(c));
   } catch {
     return fail(c, 400, "path", "The path must be percent-encoded UTF-8 (%25 for a %)");
   }
-  return await next();
+  return null;
 };

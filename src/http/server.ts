@@ -4,7 +4,7 @@ import { StopError } from "../log/mod.ts";
 import { systemClock, type Tracing } from "../types/mod.ts";
 import type { Access } from "./access.ts";
 import { createApi } from "./api.ts";
-import { Connections, type Cuttable } from "./connections.ts";
+import { Connections } from "./connections.ts";
 import type { HttpLimits } from "./limits.ts";
 import { createStartingApi } from "./starting.ts";
 
@@ -51,37 +51,25 @@ export function startServer(options: ServerOptions): Server {
   const stopping = new AbortController();
   const shared = { access, instanceId: instance.id, stopping: stopping.signal };
   let job: RunningJob | null = null;
-  let app = createStartingApi({ ...shared, conditions });
-  const underWay = new Set<Promise<Response>>();
-  const answer = (request: Request, connection: Cuttable) => {
-    const answered = Promise.resolve(app.fetch(request, connection));
-    underWay.add(answered);
-    return answered.finally(() => underWay.delete(answered));
-  };
-  const allAnswered = () => Promise.allSettled(underWay);
   try {
     const { headTimeoutMs, idleTimeoutMs, connectionsMax } = limits;
-    const connections = new Connections({
-      hostname,
-      port,
-      headTimeoutMs,
-      idleTimeoutMs,
-      connectionsMax,
-      clock: systemClock,
-      answer,
-    });
+    const connections = new Connections(
+      { hostname, port, headTimeoutMs, idleTimeoutMs, connectionsMax, clock: systemClock },
+      createStartingApi({ ...shared, conditions }).fetch,
+    );
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     return {
       url: `http://${host}:${connections.port}`,
       port: connections.port,
       serve: (started) => {
         job = started;
-        app = createApi({ ...shared, connections, limits, job, tracing: tracing ?? null });
+        connections.answer =
+          createApi({ ...shared, connections, limits, job, tracing: tracing ?? null }).fetch;
       },
       drain: async () => {
         stopping.abort();
         const answered = new AbortController();
-        void allAnswered().then(() => answered.abort());
+        void connections.allAnswered().then(() => answered.abort());
         const from = systemClock.monotonic();
         const isPatient = () =>
           (job?.isReady ?? false) || systemClock.monotonic() - from < UNREADY_MS;

@@ -3,8 +3,8 @@
 import { Hono } from "hono";
 import type { Conditions } from "../engine/mod.ts";
 import { INSTANCE_HEADER } from "../service/mod.ts";
-import { type Access, bearerToken, knownHostsOnly, knownOriginsOnly, tokensOf } from "./access.ts";
-import { fail } from "./answers.ts";
+import { type Access, accessChecks } from "./access.ts";
+import { checked, fail } from "./answers.ts";
 import { headLengths } from "./methods.ts";
 import { INDEX } from "./index.ts";
 import { pageRoutes } from "./page.ts";
@@ -34,10 +34,8 @@ export function createStartingApi(
   const app = new Hono();
   const metrics = [BUILD_INFO, conditionsMetric(statesOf(conditions)), NOT_READY];
 
-  app.use(headLengths);
-  app.use(knownHostsOnly(access));
-  app.use(knownOriginsOnly(access));
-  if (access.token !== "") app.use(bearerToken(tokensOf(access)));
+  app.get("*", headLengths);
+  app.use(checked(...accessChecks(access)));
   app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
   app.get("/readyz", (c) => answerReadiness(c, { job: null, conditions, stopping }));
   app.get("/metrics", (c) => c.body(exposeMetrics(metrics), 200, { "content-type": METRICS_TYPE }));

@@ -3,6 +3,7 @@
 import type { LogRecord, NewRecord } from "../types/mod.ts";
 import type { GeneratorFacts } from "./generator_facts.ts";
 import type { RetentionLimits } from "./log_writer.ts";
+import { PlainLog } from "./plain.ts";
 import type { Log, ReadAnswer, ReadOptions } from "./port.ts";
 import type { AppendOptions } from "./write_queue.ts";
 
@@ -19,8 +20,9 @@ export interface PartitionBounds {
 export type OnOutcomes = (partition: number, firstOffset: number, outcomes: Uint8Array) => void;
 
 /** A log whose writers may learn the outcome of every record that is folded of it. */
-interface AnsweringLog extends Log {
-  readonly onOutcomes: OnOutcomes | null;
+export abstract class AnsweringLog extends PlainLog {
+  /** Set by whoever appends transactions and waits for what becomes of them; see outcomesOf. */
+  onOutcomes: OnOutcomes | null = null;
 }
 
 /** Who is to learn the outcomes of a log's records; null: nobody, and outcomes are not even kept. */
@@ -29,7 +31,7 @@ export function outcomesOf(log: Log): OnOutcomes | null {
 }
 
 /** A log that this process alone writes to, and whose old records it removes. See EmbeddedLog. */
-export interface AppendableLog extends Log {
+export interface AppendableLog extends AnsweringLog {
   readonly topics: ReadonlyMap<string, readonly PartitionBounds[]>;
   /** Topics that are claimed and committed. */
   readonly inputs: readonly string[];
@@ -37,8 +39,6 @@ export interface AppendableLog extends Log {
   readonly waitingBytes: number;
   /** Appends that were refused because they waited too long for their turn. */
   readonly appendTimeouts: number;
-  /** Set by whoever appends transactions and waits for what becomes of them; see outcomesOf. */
-  onOutcomes: OnOutcomes | null;
   bounds(topic: string, partition: number): { start: number; end: number };
   append(
     topic: string,

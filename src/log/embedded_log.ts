@@ -41,8 +41,8 @@ import {
   type ReadOptions,
   type RestoredFrom,
 } from "./port.ts";
-import type { AppendableLog, OnOutcomes } from "./capabilities.ts";
-import { PlainLog, PlainSession } from "./plain.ts";
+import { AnsweringLog, type AppendableLog } from "./capabilities.ts";
+import { PlainSession } from "./plain.ts";
 import { TopicPartition } from "./topic_partition.ts";
 import { TracedWrites } from "./traced_writes.ts";
 import { NoRoomError } from "../kv/mod.ts";
@@ -65,8 +65,7 @@ export class LogExistsError extends Error {
   }
 }
 
-export class EmbeddedLog extends PlainLog implements AppendableLog, ConsumableLog {
-  onOutcomes: OnOutcomes | null = null;
+export class EmbeddedLog extends AnsweringLog implements AppendableLog, ConsumableLog {
   readonly #writer: LogWriter;
   /** Of those who wait for more records. */
   readonly #deadlines: Deadlines;

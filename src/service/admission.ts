@@ -8,7 +8,12 @@ export class MemoryFullError extends Error {
   override readonly name = "MemoryFullError";
 }
 
-type Execute<O> = (admitted: readonly ItemTransaction[]) => Promise<(O | Error)[]>;
+/** Which of some transactions were let in. */
+export interface Admitted {
+  readonly transactions: readonly ItemTransaction[];
+  /** By index of those that asked: why it was not let in, or null; null = all were. */
+  readonly refusals: readonly (MemoryFullError | null)[] | null;
+}
 
 /**
  * Lets transactions in as long as there is memory for the items that they may bring. Beyond that the owners
@@ -25,14 +30,12 @@ export class Admission {
     readonly conditions: ConditionReporter,
   ) {}
 
-  /** Executes those of the transactions that are let in; the others are answered why not, in their places. */
-  async admit<O>(
-    transactions: readonly ItemTransaction[],
-    execute: Execute<O>,
-  ): Promise<(O | Error)[]> {
+  /** Which of the transactions are let in; they count as under way until they have {@link left}. */
+  async enter(transactions: readonly ItemTransaction[]): Promise<Admitted> {
     if (this.memory.roomForItems - this.#underWay >= transactions.length) {
       this.conditions.clear("memory");
-      return await this.#run(transactions, execute);
+      this.#underWay += transactions.length;
+      return { transactions, refusals: null };
     }
     const ids = transactions.map(({ itemId }) => itemId);
     const stocks = await this.owners.lookUp(ids, new AbortController().signal);
@@ -45,20 +48,15 @@ export class Admission {
       return true;
     });
     const admitted = transactions.filter((_, i) => isAdmitted[i]);
-    const answers = admitted.length > 0 ? await this.#run(admitted, execute) : [];
-    if (admitted.length === transactions.length) return answers;
-    const refused = this.#refusal();
-    let next = 0;
-    return isAdmitted.map((is) => is ? answers[next++]! : refused);
+    this.#underWay += admitted.length;
+    if (admitted.length === transactions.length) return { transactions, refusals: null };
+    const refusal = this.#refusal();
+    return { transactions: admitted, refusals: isAdmitted.map((is) => is ? null : refusal) };
   }
 
-  async #run<O>(admitted: readonly ItemTransaction[], execute: Execute<O>): Promise<(O | Error)[]> {
-    this.#underWay += admitted.length;
-    try {
-      return await execute(admitted);
-    } finally {
-      this.#underWay -= admitted.length;
-    }
+  /** They are answered. */
+  left({ transactions }: Admitted): void {
+    this.#underWay -= transactions.length;
   }
 
   #refusal(): MemoryFullError {

@@ -130,13 +130,19 @@ export class Gateway {
       const value = encodeUtf8(codec.formatTransaction(t));
       return { partition: owners.partitionOfBytes(key), key, value };
     };
-    const outcomes = await this.#admission.admit(
-      transactions,
-      (admitted) => this.#submit(transactionTopic, this.transactionWaiters, admitted, making),
-    );
-    return outcomes.map((outcome, i) =>
-      outcome instanceof Error ? outcome : executedOf(outcome, transactions[i]!)
-    );
+    const admitted = await this.#admission.enter(transactions);
+    try {
+      const { transactions: some, refusals } = admitted;
+      const waiters = this.transactionWaiters;
+      const outcomes = await this.#submit(transactionTopic, waiters, some, making);
+      const answers = outcomes.map((outcome, i) =>
+        outcome instanceof Error ? outcome : executedOf(outcome, some[i]!)
+      );
+      let next = 0;
+      return refusals?.map((refusal) => refusal ?? answers[next++]!) ?? answers;
+    } finally {
+      this.#admission.left(admitted);
+    }
   }
 
   /**

@@ -47,7 +47,6 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
       clock,
       chance,
       tracing,
-      onOutcomes: outcomesOf(transactionLog),
       onProgress: options.onProgress,
       onOwner: (partition, owner) => owners.set(partition, owner),
       onOffline: (partition, reason) => owners.setOffline(partition, reason),

@@ -2,6 +2,7 @@
 
 import { OtherSessions } from "../log/log_doubles.ts";
 import { type ClaimedPartition, EmbeddedLog, type Log } from "../../src/log/mod.ts";
+import { AuditedLog } from "./audited_log.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import type { Partition } from "../../src/engine/partition.ts";
 import { newestCheckpoints } from "../../src/service/restore.ts";
@@ -104,7 +105,11 @@ export class Member {
     const { world, process } = this;
     try {
       const store = await this.#openStore();
-      const log = await this.#openLog(store);
+      const log = new AuditedLog(
+        await this.#openLog(store),
+        (partition, first, outcomes) =>
+          process.alive && world.auditor.onOutcomes(partition, first, outcomes),
+      );
       this.workers = this.groups.map((partitions, i) => this.#worker(log, store, partitions, i));
       const workers = this.workers.map((worker) => worker.run(this.#stop.signal));
       await this.#withSink(Promise.all(workers));
@@ -296,8 +301,6 @@ export class Member {
       holdsBack: true,
       clock: process.clock,
       chance: process.chance,
-      onOutcomes: (partition, first, outcomes) =>
-        process.alive && world.auditor.onOutcomes(partition, first, outcomes),
       onOwner: (partition, owner) => this.#onOwner(partition, owner),
     });
   }

@@ -1,12 +1,15 @@
 // Connections on which nothing happens, over real sockets.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { Connections, type ConnectionsOptions } from "../../src/http/connections.ts";
+import { type Answer, Connections, type ConnectionsOptions } from "../../src/http/connections.ts";
 import { encodeUtf8, systemClock } from "../../src/types/mod.ts";
 
 const GET = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-function open(options: Partial<ConnectionsOptions> = {}): Connections {
+function open(
+  options: Partial<ConnectionsOptions> = {},
+  answer: Answer = async (request) => new Response(`read ${(await request.bytes()).length}`),
+): Connections {
   return new Connections({
     hostname: "127.0.0.1",
     port: 0,
@@ -14,9 +17,8 @@ function open(options: Partial<ConnectionsOptions> = {}): Connections {
     idleTimeoutMs: 500,
     connectionsMax: 1000,
     clock: systemClock,
-    answer: async (request) => new Response(`read ${(await request.bytes()).length}`),
     ...options,
-  });
+  }, answer);
 }
 
 async function connect({ port }: Connections, text: string): Promise<Deno.Conn> {
@@ -69,20 +71,16 @@ Deno.test("connections that are silent, end within a head, or are idle are close
 
 Deno.test("an answer that is read slowly keeps its connection, however short the deadline", async () => {
   const pieces = 6;
-  const connections = open({
-    headTimeoutMs: 100,
-    idleTimeoutMs: 100,
-    answer: () => {
-      let n = 0;
-      const body = new ReadableStream<Uint8Array>({
-        pull: async (controller) => {
-          await systemClock.sleep(300);
-          if (n++ === pieces) controller.close();
-          else controller.enqueue(encodeUtf8("piece "));
-        },
-      }, { highWaterMark: 0 });
-      return Promise.resolve(new Response(body));
-    },
+  const connections = open({ headTimeoutMs: 100, idleTimeoutMs: 100 }, () => {
+    let n = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        await systemClock.sleep(300);
+        if (n++ === pieces) controller.close();
+        else controller.enqueue(encodeUtf8("piece "));
+      },
+    }, { highWaterMark: 0 });
+    return new Response(body);
   });
   const answer = await fetch(`http://127.0.0.1:${connections.port}/`);
   assertEquals(await answer.text(), "piece ".repeat(pieces));

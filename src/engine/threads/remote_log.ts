@@ -2,6 +2,7 @@
 
 import {
   type AheadWriter,
+  AnsweringLog,
   type Caller,
   type ClaimedPartition,
   type Commit,
@@ -12,9 +13,7 @@ import {
   LostError,
   type Methods,
   ofTopic,
-  type OnOutcomes,
   outcomesOf,
-  PlainLog,
   type Producer,
   type ReadAnswer,
   type ReadOptions,
@@ -84,16 +83,14 @@ export interface LogCalls {
 }
 
 /** A log on the other side of a channel. */
-export class RemoteLog extends PlainLog {
-  readonly onOutcomes: OnOutcomes | null;
-
+export class RemoteLog extends AnsweringLog {
   constructor(readonly rpc: Caller<LogCalls>, readonly facts: LogFacts) {
     super();
     // Whoever gets the outcomes owns them: they are moved.
-    this.onOutcomes = facts.outcomes
-      ? (partition, first, outcomes) =>
-        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer])
-      : null;
+    if (facts.outcomes) {
+      this.onOutcomes = (partition, first, outcomes) =>
+        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer]);
+    }
   }
 
   override get id(): string {

@@ -23,6 +23,11 @@ export interface Endpoint {
   postMessage(message: unknown, transfer?: Transferable[]): void;
 }
 
+/** The same, where what the other side sends arrives. */
+export interface Listened {
+  onmessage: ((event: MessageEvent) => void) | null;
+}
+
 type Message =
   | {
     readonly kind: "call";
@@ -99,6 +104,18 @@ export class Rpc<Theirs> implements Caller<Theirs> {
   #closed: Error | null = null;
 
   constructor(readonly endpoint: Endpoint, readonly methods: AnyMethods) {}
+
+  /**
+   * Takes all that arrives at an end from now on.
+   *
+   * @param onHeard is called before
+   */
+  listen(end: Listened, onHeard = () => {}): void {
+    end.onmessage = (event) => {
+      onHeard();
+      this.receive(event.data);
+    };
+  }
 
   /**
    * To be called with all that arrives; what the other side said before its end may come late.

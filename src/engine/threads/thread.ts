@@ -6,7 +6,7 @@ import type { ControlCalls, ThreadCalls } from "./contract.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { machineTracing, systemChance, systemClock } from "../../types/mod.ts";
 import { BufferPool, warmUp } from "../../wasm/mod.ts";
-import { LostError, outcomesOf } from "../../log/mod.ts";
+import { LostError } from "../../log/mod.ts";
 import { standardError } from "../line_output.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
 import type { Partition } from "../partition.ts";
@@ -61,7 +61,7 @@ let openLog: OpenLog;
 /** Begins to answer calls; what the entry module of a thread does. */
 export function serve<C>(open: OpenLog<C>): void {
   openLog = open as OpenLog; // the control plane answers what the log that it has opened needs
-  scope.onmessage = (event) => rpc.receive(event.data);
+  rpc.listen(scope);
 }
 
 async function run(spec: WorkerSpec): Promise<void> {
@@ -93,7 +93,6 @@ async function run(spec: WorkerSpec): Promise<void> {
     clock: systemClock,
     chance: systemChance,
     tracing: machineTracing(),
-    onOutcomes: outcomesOf(log),
     onStep: (step, partition) => activity.set(step, partition),
     onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,

@@ -157,10 +157,7 @@ export class ThreadWorker implements JobWorker {
     let silentMs = 0;
     const served = new ServedLog(this.options.log);
     const rpc = new Rpc<ThreadCalls>(thread, this.#methods(served));
-    thread.onmessage = (event) => {
-      silentMs = 0;
-      rpc.receive(event.data);
-    };
+    rpc.listen(thread, () => silentMs = 0);
     thread.onerror = (event) => {
       event.preventDefault();
       crashed.reject(new Error(`The thread crashed: ${event.message}`));
