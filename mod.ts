@@ -2,6 +2,7 @@
 // exported here or by ./src/testing/mod.ts may change with any version.
 
 export {
+  DataGeneratorJob,
   type Delivery,
   type Feed,
   type FeedTarget,
@@ -11,12 +12,14 @@ export {
   type FromOptions,
   fromRecords,
   generated,
+  type GeneratorClass,
   type InputStream,
   ItemTransactionJob,
   type JobClass,
   type LineEndpoint,
   type LogKind,
   OutputStream,
+  print,
   type ProcessSink,
   type Sink,
   tcp,
@@ -24,6 +27,7 @@ export {
   type TopicSink,
 } from "./src/service/mod.ts";
 export { EmbeddedItemTransactionJob, SocketItemTransactionJob } from "./src/jobs/mod.ts";
+export { KafkaDataGeneratorJob } from "./src/kafka/kafka_data_generator_job.ts";
 export { KafkaItemTransactionJob } from "./src/kafka/kafka_item_transaction_job.ts";
 export { run } from "./src/cli/run.ts";
 export {

@@ -2,7 +2,7 @@
 // jobs as child processes. All of it ends and is removed with the benchmark.
 
 import { Parameters } from "../src/parameters/mod.ts";
-import { KafkaDataGeneratorJob } from "../src/kafka/mod.ts";
+import { KafkaDataGenerator, KafkaDataGeneratorJob } from "../src/kafka/mod.ts";
 import { systemChance, systemClock } from "../src/types/mod.ts";
 import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { startJob, TOPICS } from "../tools/kit/job_process.ts";
@@ -85,7 +85,7 @@ export class KafkaScene implements AsyncDisposable {
    * Generates transactions, from the end of their topic on. The job that does it runs in this process;
    * its `run` resolves when all are there.
    */
-  generator({ items, rate, count = 0, queries = false }: Generated): KafkaDataGeneratorJob {
+  generator({ items, rate, count = 0, queries = false }: Generated): KafkaDataGenerator {
     const params = Parameters.of({
       "kafka.bootstrap.servers": this.broker.bootstrap,
       "transaction.input.topic": TOPICS["transaction.input.topic"],
@@ -96,7 +96,8 @@ export class KafkaScene implements AsyncDisposable {
       "generate.count": String(count),
       "generate.queries": String(queries),
     });
-    return new KafkaDataGeneratorJob(params, systemClock, systemChance);
+    const topics = new KafkaDataGeneratorJob().filledTopics(params);
+    return new KafkaDataGenerator(params, topics, systemClock, systemChance);
   }
 
   /** Fills the topic with so many more records, flat out. */
@@ -108,7 +109,7 @@ export class KafkaScene implements AsyncDisposable {
   }
 
   /** Generates until the benchmark ends. */
-  generate(what: Generated): KafkaDataGeneratorJob {
+  generate(what: Generated): KafkaDataGenerator {
     const generator = this.generator(what);
     this.#generating.push(generator.run(this.#stop.signal).catch(this.#onFailure));
     return generator;

@@ -2,19 +2,10 @@
 //
 //   deno task generate [--config=config/job.properties] [--generate.count=<n>] [--<key>=<value> ...]
 
-import {
-  enterFolder,
-  exitCodeOf,
-  ownConfigOf,
-  parseArguments,
-  readParameters,
-  whenAskedToStop,
-} from "./arguments.ts";
-import { configureLogs } from "../engine/logging.ts";
-import { KafkaDataGeneratorJob, secretsOfFiles } from "../kafka/mod.ts";
-import { displayOrLog } from "./progress_display.ts";
+import { exitCodeOf, ownConfigOf, parseArguments } from "./arguments.ts";
+import { KafkaDataGeneratorJob } from "../kafka/kafka_data_generator_job.ts";
 import { VERSION } from "../service/mod.ts";
-import { systemChance, systemClock } from "../types/mod.ts";
+import { runGenerator } from "./run_generator.ts";
 
 const USAGE = `Usage: deno task generate [--config=config/job.properties] [--<key>=<value> ...]
 
@@ -26,22 +17,7 @@ async function main(): Promise<void> {
   const args = parseArguments(Deno.args);
   if (args.help) return console.log(USAGE);
   if (args.version) return console.log(`stockflow ${VERSION}`);
-  enterFolder(args.folder);
-  const params = readParameters(
-    { ...args, flags: { ...args.flags, job: "kafka" } },
-    ownConfigOf("kafka"),
-  );
-  const secrets = [...params.secrets, ...secretsOfFiles(params)];
-  await configureLogs({ level: params.get("log.level"), secrets });
-  const stop = new AbortController();
-  void whenAskedToStop().then(() => stop.abort());
-  const display = displayOrLog();
-  const job = new KafkaDataGeneratorJob(params, systemClock, systemChance, display.onProgress);
-  const from = systemClock.monotonic();
-  await job.run(stop.signal);
-  display.hide();
-  const seconds = (systemClock.monotonic() - from) / 1000;
-  console.log(`${job.records} records in ${seconds.toFixed(1)} s`);
+  await runGenerator(KafkaDataGeneratorJob, args, ownConfigOf("kafka"));
 }
 
 if (import.meta.main) Deno.exit(await exitCodeOf(main));

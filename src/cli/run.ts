@@ -4,6 +4,8 @@
 import { resolve } from "node:path";
 import { accessOf, checkAccess, limitsOf, startServer } from "../http/mod.ts";
 import {
+  DataGeneratorJob,
+  type GeneratorClass,
   Instance,
   type JobClass,
   type LogRequest,
@@ -38,6 +40,7 @@ import {
 } from "./arguments.ts";
 import { greeting } from "./greeting.ts";
 import { displayOrLog } from "./progress_display.ts";
+import { runGenerator } from "./run_generator.ts";
 
 const EXIT_TIMEOUT = 3;
 
@@ -63,18 +66,39 @@ export interface Program {
  * @example
  * if (import.meta.main) await run(ShopJob, Deno.args);
  */
-export async function run(job: JobClass, args: readonly string[] = Deno.args): Promise<never> {
+export async function run(
+  job: JobClass | GeneratorClass,
+  args: readonly string[] = Deno.args,
+): Promise<never> {
   const name = job.jobName ?? job.name;
+  const about = { name: `${name} on stockflow`, parameters: job.parameters, configOf: () => null };
+  if (isGenerator(job)) {
+    const usage = `${name} [--config=<file>] [--help] [--version] [--<key>=<value> ...]\n\n`;
+    return Deno.exit(await exitCodeOf(() => generate({ ...about, usage }, job, args)));
+  }
   return await runProgram({
-    name: `${name} on stockflow`,
+    ...about,
     usage: `${name} [--config=<file>] [--check] [--help] [--version] [--<key>=<value> ...]
 
   --config=<file>   a Java properties file with parameters
 `,
-    parameters: job.parameters,
     jobOf: () => job,
-    configOf: () => null,
   }, args);
+}
+
+function isGenerator(job: JobClass | GeneratorClass): job is GeneratorClass {
+  return job.prototype instanceof DataGeneratorJob;
+}
+
+async function generate(
+  about: Omit<Program, "jobOf">,
+  job: GeneratorClass,
+  given: readonly string[],
+): Promise<void> {
+  const args = parseArguments(given);
+  if (args.help) return console.log(helpOf(about, ""));
+  if (args.version) return console.log(`${about.name} ${VERSION}`);
+  await runGenerator(job, args, null);
 }
 
 /** The same of a program that chooses its job. */
@@ -102,13 +126,20 @@ async function main(program: Program, given: readonly string[]): Promise<void> {
   else await runPipeline(pipeline, logs);
 }
 
-function helpOf({ usage, parameters }: Program): string {
+const CHECK_HELP =
+  `  --check           check parameters, files and, with Kafka, brokers, topics and rights; nothing is started,
+                    created or joined
+`;
+
+/** @param check the lines of --check */
+function helpOf(
+  { usage, parameters }: Pick<Program, "usage" | "parameters">,
+  check = CHECK_HELP,
+): string {
   const own = Object.keys(parameters).length > 0
     ? `Parameters of the job's own:\n${parameterHelp(parameters)}\n\n`
     : "";
-  return `Usage: ${usage}  --check           check parameters, files and, with Kafka, brokers, topics and rights; nothing is started,
-                    created or joined
-  --folder=<path>   relative paths are relative to it; deno task gives the folder where it was typed
+  return `Usage: ${usage}${check}  --folder=<path>   relative paths are relative to it; deno task gives the folder where it was typed
   -h, --help        this text
   --version         the version of the program
 

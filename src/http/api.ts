@@ -126,7 +126,9 @@ const TRANSACTIONS: Handling<ItemTransaction, Executed> = {
   headers: (codec, results) => {
     // What a line cannot say; JSON says it of each.
     const count = results.filter((r) => !(r instanceof Error) && r.duplicate).length;
-    return codec === TEXT && count > 0 ? { [DUPLICATES_HEADER]: String(count) } : {};
+    const headers: Record<string, string> = {};
+    if (codec === TEXT && count > 0) headers[DUPLICATES_HEADER] = String(count);
+    return headers;
   },
 };
 

@@ -5,11 +5,9 @@ import type {
   TransactionResult,
   TransactionSummary,
 } from "../types/mod.ts";
-import type { EmbeddedLogOptions } from "../log/mod.ts";
 import type { Parameters } from "../parameters/parameters.ts";
-import { generated, GENERATED_TOPIC } from "../service/generated_stream.ts";
+import { generated } from "../service/generated_stream.ts";
 import { ItemTransactionJob } from "../service/item_transaction_job.ts";
-import { JOB_NAME } from "../service/job_names.ts";
 import { type InputStream, type LogKind, type OutputStream, topic } from "../service/streams.ts";
 
 /** Topics of the embedded log. */
@@ -24,7 +22,7 @@ export const EMBEDDED_TOPICS = {
 
 /** The default job: reads and writes the embedded log, which is fed by the HTTP API or by the generator. */
 export class EmbeddedItemTransactionJob extends ItemTransactionJob {
-  static override readonly jobName: string = JOB_NAME;
+  static override readonly jobName: string = "Transaction Processor Job";
 
   override log(): LogKind {
     return "embedded";
@@ -60,15 +58,4 @@ export class EmbeddedItemTransactionJob extends ItemTransactionJob {
   override deadLetterTopic(): string {
     return EMBEDDED_TOPICS.deadLetters;
   }
-}
-
-/** The topics of this job's log, and which of them are inputs. */
-export function embeddedTopics(
-  partitions: number,
-): Pick<EmbeddedLogOptions, "topics" | "inputs"> {
-  const topics = [...Object.values(EMBEDDED_TOPICS), GENERATED_TOPIC];
-  return {
-    topics: Object.fromEntries(topics.map((topic) => [topic, partitions])),
-    inputs: [EMBEDDED_TOPICS.transactions, EMBEDDED_TOPICS.queries, GENERATED_TOPIC],
-  };
 }

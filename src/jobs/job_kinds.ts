@@ -1,12 +1,14 @@
 import type { ParameterValue } from "../parameters/parameter_table.ts";
-import { GENERATED_SUFFIX, JOB_NAME, SOCKET_JOB_NAME } from "../service/job_names.ts";
+import { GENERATED_SUFFIX, JOB_NAME } from "../service/job_names.ts";
+import { EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
+import { SocketItemTransactionJob } from "./socket_item_transaction_job.ts";
 
 /** The kinds of job, by which the parameter `job` chooses. */
 export type JobKind = ParameterValue<"job">;
 
 const NAMES: Readonly<Record<JobKind, string>> = {
-  embedded: JOB_NAME,
-  socket: SOCKET_JOB_NAME,
+  embedded: EmbeddedItemTransactionJob.jobName,
+  socket: SocketItemTransactionJob.jobName,
   kafka: JOB_NAME,
 };
 

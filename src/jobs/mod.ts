@@ -6,10 +6,6 @@
 //
 // Parameters go in, wired streams come out.
 
-export {
-  EMBEDDED_TOPICS,
-  EmbeddedItemTransactionJob,
-  embeddedTopics,
-} from "./embedded_item_transaction_job.ts";
+export { EMBEDDED_TOPICS, EmbeddedItemTransactionJob } from "./embedded_item_transaction_job.ts";
 export { isJobKind, type JobKind, jobName, ownJobName } from "./job_kinds.ts";
 export { SocketItemTransactionJob } from "./socket_item_transaction_job.ts";

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import {
+  type FilledTopics,
   generatorOptionsOf,
   QUERY_INTERVAL_MS,
   randomQuery,
@@ -44,23 +45,21 @@ interface GeneratedPartition {
 }
 
 /**
- * Fills the transaction topic with generated transactions. The record at offset o of a partition is the
+ * Fills topics with generated records. The transaction at offset o of a partition is the
  * generator's record o: where it goes on after an error, or in a new run, is the topic's end, so that
  * nothing is written twice as long as nobody else writes there.
  */
-export class KafkaDataGeneratorJob {
-  readonly #topic: string;
+export class KafkaDataGenerator {
   #client: KafkaClient | null = null;
   #records = 0;
 
   constructor(
     readonly params: Parameters,
+    readonly topics: FilledTopics,
     readonly clock: Clock,
     readonly chance: Chance,
     readonly onProgress: OnProgress = () => {},
-  ) {
-    this.#topic = params.get("transaction.input.topic");
-  }
+  ) {}
 
   /** Records that were acknowledged. */
   get records(): number {
@@ -104,16 +103,16 @@ export class KafkaDataGeneratorJob {
 
   /** @param ends where each partition ends, found at the first time; a count goes on over errors */
   async #open(client: KafkaClient, ends: number[]): Promise<GeneratedPartition[]> {
-    const { params } = this;
+    const { params, topics: { transactions: topic } } = this;
     await client.connect();
-    const count = client.topics.get(this.#topic) ?? 0;
+    const count = client.topics.get(topic) ?? 0;
     if (count === 0) {
       throw new ParameterError(
-        `Topic ${this.#topic} (transaction.input.topic) is missing; create it, as deno task kafka:start does`,
+        `Topic ${topic} is missing; create it, as deno task kafka:start does`,
       );
     }
     const all = Array.from({ length: count }, (_, p) => p);
-    const offsets = await client.offsets(this.#topic, all, "latest");
+    const offsets = await client.offsets(topic, all, "latest");
     const wanted = params.get("generate.count");
     const options = generatorOptionsOf(params, count);
     return all.map((partition) => {
@@ -133,7 +132,8 @@ export class KafkaDataGeneratorJob {
   ): Promise<void> {
     const over = new AbortController();
     const signal = AbortSignal.any([stop, over.signal]);
-    const asking = this.params.get("generate.queries") ? this.#ask(client, signal) : null;
+    const { queries } = this.topics;
+    const asking = queries === null ? null : this.#ask(client, queries, signal);
     asking?.catch(() => {}); // a broken connection is reported by the loops
     try {
       await Promise.all(
@@ -175,7 +175,7 @@ export class KafkaDataGeneratorJob {
           : { origin, since: p.first, msPerRecord };
         const bytes = p.generator.batch(p.next, records, timing);
         setBaseOffset(bytes, 0); // the broker's to give
-        batches.push({ topic: this.#topic, partition: p.partition, bytes });
+        batches.push({ topic: this.topics.transactions, partition: p.partition, bytes });
         p.next += records;
         built += records;
       }
@@ -196,11 +196,10 @@ export class KafkaDataGeneratorJob {
   }
 
   /** Queries of random items, without a key, as a console producer sends them. */
-  async #ask(client: KafkaClient, stop: AbortSignal): Promise<void> {
-    const topic = this.params.get("query.input.topic");
+  async #ask(client: KafkaClient, topic: string, stop: AbortSignal): Promise<void> {
     const partitions = client.topics.get(topic) ?? 0;
     if (partitions === 0) {
-      throw new ParameterError(`Topic ${topic} (query.input.topic) is missing`);
+      throw new ParameterError(`Topic ${topic} of queries is missing`);
     }
     const codec = codecOf(formatOf(this.params));
     for (let queryId = 1n; !stop.aborted; queryId++) {

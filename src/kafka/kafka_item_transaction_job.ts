@@ -7,12 +7,11 @@ import type {
 } from "../types/mod.ts";
 import { ParameterError, type Parameters } from "../parameters/mod.ts";
 import { ItemTransactionJob } from "../service/item_transaction_job.ts";
-import { JOB_NAME } from "../service/job_names.ts";
 import { type InputStream, type LogKind, type OutputStream, topic } from "../service/streams.ts";
 
 /** Reads and writes topics of Apache Kafka that parameters name. */
 export class KafkaItemTransactionJob extends ItemTransactionJob {
-  static override readonly jobName: string = JOB_NAME;
+  static override readonly jobName: string = "Transaction Processor Job";
 
   override log(): LogKind {
     return "kafka";

@@ -8,7 +8,8 @@
 // Fetched record batches go out as bytes by a session's read; results come in as finished batches with a
 // commit, which is one transaction.
 
-export { KafkaDataGeneratorJob } from "./data_generator.ts";
+export { KafkaDataGenerator } from "./data_generator.ts";
+export { KafkaDataGeneratorJob } from "./kafka_data_generator_job.ts";
 export { KafkaSource, topicsOf } from "./kafka_source.ts";
 export { connectionOf, secretsOfFiles } from "./security.ts";
 export { createTopicsAt } from "./topics.ts";

@@ -20,6 +20,7 @@ import {
 
 /** A class of jobs: what run starts. */
 export interface JobClass {
+  readonly prototype: ItemTransactionJob;
   new (): ItemTransactionJob;
   /** Of the class; the default of jobName. */
   readonly name: string;

@@ -23,9 +23,10 @@ export {
   rateOf,
   shareOf,
 } from "./generated_stream.ts";
+export { DataGeneratorJob, type FilledTopics, type GeneratorClass } from "./data_generator_job.ts";
 export { addressOf, Instance, INSTANCE_HEADER, isWildcard } from "./instance.ts";
 export { ItemTransactionJob, type JobClass } from "./item_transaction_job.ts";
-export { JOB_NAME, SOCKET_JOB_NAME } from "./job_names.ts";
+export { JOB_NAME } from "./job_names.ts";
 export { newestRecords } from "./log_reader.ts";
 export { foldParametersFor } from "./core_options.ts";
 export { embeddedLogSource } from "./embedded_source.ts";
@@ -53,6 +54,7 @@ export {
   type WiredTopics,
   type Wiring,
 } from "./streams.ts";
+export { print } from "./print.ts";
 export { fromLines, type FromOptions } from "./sources/from_lines.ts";
 export { fromRecords } from "./sources/from_records.ts";
 export { type LineEndpoint, tcp } from "./sources/tcp.ts";

@@ -1,7 +1,7 @@
 // A claim that ends with notice: what stands at the next claim goes on, all else is recovered.
 
 import { assert, assertEquals } from "@std/assert";
-import { embeddedTopics } from "../../src/jobs/mod.ts";
+import { embeddedTopics } from "../log/embedded_topics.ts";
 import {
   type CommitOutcome,
   EmbeddedLog,

@@ -41,7 +41,7 @@ Deno.test({
     try {
       const missing = await generate(broker.bootstrap, { "generate.count": "1" });
       assertEquals(missing.code, 2, missing.err);
-      assertStringIncludes(missing.err, "Topic transactions (transaction.input.topic) is missing");
+      assertStringIncludes(missing.err, "Topic transactions is missing");
 
       await broker.createTopics(Object.values(TOPICS), PARTITIONS);
       const runs = [

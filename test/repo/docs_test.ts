@@ -298,6 +298,32 @@ Deno.test("the port of a log is whole: no optional members, and nobody asks whic
   }
 });
 
+/** Names that a module exports by lists, or imports: types and values, by the names that others gave them. */
+function namesOf(source: string, keyword: "import" | "export"): string[] {
+  const lists = source.matchAll(new RegExp(`^${keyword} (?:type )?{([^}]*)} from`, "gm"));
+  const names = [...lists].flatMap(([, list]) => list!.split(","));
+  return names.map((name) => name.trim().replace(/^type /, "").replace(/ as .*/, ""))
+    .filter((name) => name !== "");
+}
+
+Deno.test("the jobs that come with the program are written with what mod.ts exports, and nothing else", () => {
+  const exported = new Set(namesOf(read("mod.ts"), "export"));
+  assert(exported.has("ItemTransactionJob") && exported.has("forEach"));
+  const jobs = [
+    "src/jobs/embedded_item_transaction_job.ts",
+    "src/jobs/socket_item_transaction_job.ts",
+    "src/kafka/kafka_item_transaction_job.ts",
+    "src/kafka/kafka_data_generator_job.ts",
+  ];
+  for (const file of jobs) {
+    const source = read(file);
+    const names = namesOf(source, "import");
+    assert(names.length > 2, file);
+    assertEquals(names.filter((name) => !exported.has(name)), [], file);
+    assertEquals(source.match(/^import /gm)?.length, source.match(/^import [^]*?} from/gm)?.length);
+  }
+});
+
 /** Time, timers and chance of the machine. */
 const MACHINE_TIME_AND_CHANCE = [
   /\bDate\.now\b/,

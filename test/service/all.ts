@@ -1,5 +1,6 @@
 // What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
 
+import "./data_generator_job_test.ts";
 import "./full_disk_test.ts";
 import "./gateway_test.ts";
 import "./generated_test.ts";

@@ -1,6 +1,6 @@
 // What a service left in its data folder, read by other means than its own: the tests' evidence.
 
-import { embeddedTopics } from "../../src/jobs/mod.ts";
+import { embeddedTopics } from "../log/embedded_topics.ts";
 import { JOB_NAME } from "../../src/service/mod.ts";
 import { EmbeddedLog } from "../../src/log/mod.ts";
 import { openKvFile } from "../../src/kv/mod.ts";
