@@ -47,11 +47,14 @@ function messageIn(text: string): string {
   }
 }
 
-function linesOf({ generation, state, self, leader, processes }: ClusterAnswer): string[] {
+function linesOf(
+  { generation, state, self, leader, sourcesAndSinks, processes }: ClusterAnswer,
+): string[] {
   const addressOf = (life: string | null) =>
     processes.find((process) => process.life === life)?.address ?? life ?? "nobody";
   return [
     `Generation ${generation}, ${state}; ${addressOf(self)} answers, ${addressOf(leader)} leads`,
+    `${addressOf(sourcesAndSinks)} runs sources of the job's own, and sinks in the process`,
     ...processes.flatMap(({ life, address, workers, watchedBy, partitions }) => [
       `${address ?? "no address"}: life ${life}, ${workers} workers, watched by ${
         addressOf(watchedBy)

@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context } from "hono";
 import { clusterTokenOf, ParameterError, type Parameters } from "../parameters/mod.ts";
-import { isWildcard, PEER_PATH } from "../service/mod.ts";
+import { isWildcard, PEER_PATHS } from "../service/mod.ts";
 import { shorten } from "../types/mod.ts";
 import { type Check, fail } from "./answers.ts";
 import { isPage } from "./page.ts";
@@ -205,9 +205,11 @@ export function isProbe({ req }: Context): boolean {
   return PROBES.has(req.path) && (req.method === "GET" || req.method === "HEAD");
 }
 
+const PEERS: ReadonlySet<string> = new Set(Object.values(PEER_PATHS));
+
 /** Whether a request is one of a process that shares partitions with this one. */
 export function isPeer({ req }: Context): boolean {
-  return req.path === PEER_PATH && req.method === "POST";
+  return PEERS.has(req.path) && req.method === "POST";
 }
 
 const digest = (text: string) => createHash("sha256").update(text).digest();

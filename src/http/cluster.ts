@@ -2,8 +2,14 @@
 
 import { Hono } from "hono";
 import { z } from "zod";
-import { PEER_IDS_MAX, PEER_PATH, type RunningJob } from "../service/mod.ts";
-import { type ClusterView, LostError, UnavailableError } from "../log/mod.ts";
+import {
+  checkpointHere,
+  type Cluster,
+  PEER_IDS_MAX,
+  PEER_PATHS,
+  type RunningJob,
+} from "../service/mod.ts";
+import { type ClusterView, LostError, runsOnce, UnavailableError } from "../log/mod.ts";
 import { checkItemId } from "../types/fields.ts";
 import { bearerToken } from "./access.ts";
 import { checked, fail, setRetryAfter } from "./answers.ts";
@@ -14,10 +20,21 @@ const NOT_SHARED =
   "Processes of the group do not share partitions here (kafka.partitions.shared=true)";
 const JOINING = "The group is being joined";
 
-const peerRequest = z.strictObject({
+/** What all that one process asks another begins with. */
+const asked = {
   life: z.string(),
   generation: z.int().min(0),
   nonce: z.int().min(0),
+};
+const PARTITIONS_MAX = 100_000;
+
+const checkpointRequest = z.strictObject({
+  ...asked,
+  partitions: z.array(z.int().min(0)).max(PARTITIONS_MAX),
+});
+
+const peerRequest = z.strictObject({
+  ...asked,
   lookups: z.array(z.strictObject({
     partition: z.int().min(0),
     ids: z.array(z.string()).max(PEER_IDS_MAX),
@@ -50,23 +67,35 @@ export function clusterRoutes({ job, reader, tokens, stopping }: ClusterRoutes):
     const owner = cluster.ownerOf(item);
     return owner ? c.json(owner) : fail(c, 503, "joining", JOINING);
   });
-  if (tokens.length > 0) app.use(PEER_PATH, checked(bearerToken(tokens, "cluster.token")));
-  app.post(PEER_PATH, async (c) => {
-    const { cluster } = job;
-    if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);
-    const { bytes, share } = await reader.read(c, true);
-    try {
-      const asked = parseObject(c.req.header("content-type"), bytes, peerRequest);
-      const over = AbortSignal.any([stopping, c.req.raw.signal]);
-      return c.json(await cluster.answer(asked, over));
-    } catch (error) {
-      // It happens with each rebalance, and the asker tries again: nothing to be logged.
-      if (!isLater(error)) throw error;
-      setRetryAfter(c);
-      return c.json({ error: { reason: "unavailable", message: error.message } }, 503);
-    } finally {
-      share.release();
-    }
+  /** What another process asks; until the signal is aborted. */
+  const answer = <T>(
+    path: string,
+    schema: z.ZodType<T>,
+    found: (cluster: Cluster, asked: T, over: AbortSignal) => Promise<unknown>,
+  ) => {
+    if (tokens.length > 0) app.use(path, checked(bearerToken(tokens, "cluster.token")));
+    app.post(path, async (c) => {
+      const { cluster } = job;
+      if (!cluster) return fail(c, 409, "not_shared", NOT_SHARED);
+      const { bytes, share } = await reader.read(c, true);
+      try {
+        const asked = parseObject(c.req.header("content-type"), bytes, schema);
+        const over = AbortSignal.any([stopping, c.req.raw.signal]);
+        return c.json(await found(cluster, asked, over));
+      } catch (error) {
+        // It happens with each rebalance, and the asker tries again: nothing to be logged.
+        if (!isLater(error)) throw error;
+        setRetryAfter(c);
+        return c.json({ error: { reason: "unavailable", message: error.message } }, 503);
+      } finally {
+        share.release();
+      }
+    });
+  };
+  answer(PEER_PATHS.lookups, peerRequest, (cluster, asked, over) => cluster.answer(asked, over));
+  answer(PEER_PATHS.checkpoints, checkpointRequest, async (cluster, asked, over) => {
+    const until = AbortSignal.any([over, cluster.check(asked)]);
+    return { sequences: await checkpointHere(cluster, asked.partitions, job, until) };
   });
   return app;
 }
@@ -81,6 +110,8 @@ export interface ClusterAnswer {
   readonly state: ClusterView["state"];
   readonly self: string | null;
   readonly leader: string | null;
+  /** Life of the process that runs the job's own sources and its sinks in the process. */
+  readonly sourcesAndSinks: string | null;
   readonly processes: readonly {
     readonly life: string;
     readonly address: string | null;
@@ -91,15 +122,15 @@ export interface ClusterAnswer {
   }[];
 }
 
-function shown(
-  { generation, state, members, self, leader, inputs }: ClusterView,
-): ClusterAnswer {
+function shown(view: ClusterView): ClusterAnswer {
+  const { generation, state, members, self, leader, inputs } = view;
   const nameOf = (index: number | null) => index === null ? null : members[index]?.life ?? null;
   return {
     generation,
     state,
     self: nameOf(self),
     leader: nameOf(leader),
+    sourcesAndSinks: nameOf(runsOnce(view)),
     processes: members.map(({ life, address, capacity, memberId, watchedBy }, index) => ({
       life,
       address,

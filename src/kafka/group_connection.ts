@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { Waits } from "../engine/mod.ts";
-import { StopError } from "../log/mod.ts";
+import { LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { ErrorCode, errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import type { BrokerInternals } from "./client/internals.ts";
@@ -99,7 +99,10 @@ export class GroupConnection {
 
   /** What the group needs could not be done, and is tried again. */
   failed(error: unknown): void {
-    const reason = `Kafka does not answer: ${reasonOf(error)}`;
+    // A loss says itself what is not there, which may be the store of checkpoints.
+    const reason = error instanceof LostError
+      ? error.message
+      : `Kafka does not answer: ${reasonOf(error)}`;
     this.options.waits?.failed(GROUP, GROUP, { reason, blocks: "lookups" });
   }
 

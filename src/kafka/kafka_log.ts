@@ -11,7 +11,7 @@ import type {
   ThreadedLog,
   TopicConsumer,
 } from "../log/mod.ts";
-import { LostError, PlainLog, StopError } from "../log/mod.ts";
+import { isRunHere, LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import type { Instance, WiredTopics } from "../service/mod.ts";
 import type { Chance, Clock, PartitionerName } from "../types/mod.ts";
@@ -299,11 +299,20 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     return Promise.resolve();
   }
 
+  /** Where processes share partitions, one of them consumes: see runsOnce. */
   async consume(spec: ConsumerSpec, signal: AbortSignal): Promise<TopicConsumer> {
-    const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
     const { facts, clock } = this.options;
-    const { ended } = member;
-    return await KafkaConsumer.open({ facts, view, spec, clock, waits: this.#waits, ended });
+    while (true) {
+      const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
+      const { ended } = member;
+      const { sharing } = this;
+      const isHere = !sharing ||
+        isRunHere(sharing) && sharing.view!.generation === member.generation;
+      if (isHere) {
+        return await KafkaConsumer.open({ facts, view, spec, clock, waits: this.#waits, ended });
+      }
+      await untilAborted(AbortSignal.any([ended, signal]));
+    }
   }
 
   async close(): Promise<void> {
@@ -322,6 +331,13 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     };
     return this.watch.run(this.options.discoveryMs, this.#closed.signal, onChange, onStop);
   }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
+  });
 }
 
 /** A claim that a member may make, with the topics as they are. */
@@ -411,10 +427,7 @@ export function claimMethods({ membership, watch, options }: KafkaLog): Methods<
       const member = membership.generation(generation);
       if (!member) return Promise.resolve();
       const ending = AbortSignal.any([member.ending, member.ended, signal]);
-      return new Promise((resolve) => {
-        ending.addEventListener("abort", () => resolve());
-        if (ending.aborted) resolve();
-      });
+      return untilAborted(ending);
     },
     kafkaEnded: ([generation], signal): Promise<never> => {
       const member = membership.generation(generation);

@@ -246,7 +246,7 @@ export class Membership {
       }
       this.#endGeneration(new LostError("The group has a new generation"));
       if (isFenced(error)) return; // also while it took over: one who was faster did so too
-      if (!isUnavailable(error)) throw error;
+      if (!isLater(error)) throw error;
       this.#connection.failed(error);
       this.#connection.drop();
       await clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
@@ -331,7 +331,7 @@ export class Membership {
           { cause: error },
         );
       } else if (code !== ErrorCode.IllegalGeneration && code !== ErrorCode.RebalanceInProgress) {
-        if (!isUnavailable(error)) throw error;
+        if (!isLater(error)) throw error;
         this.#connection.failed(error); // what the leader has to know could not be read
         this.#connection.drop();
         await this.options.clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
@@ -412,4 +412,9 @@ export class Membership {
     await Promise.race([left, clock.sleep(LEAVE_MS)]);
     this.#connection.drop();
   }
+}
+
+/** Whether it may be tried again without end: brokers, leaders or the store of checkpoints are not there now. */
+function isLater(error: unknown): boolean {
+  return isUnavailable(error) || error instanceof LostError;
 }

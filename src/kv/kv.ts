@@ -11,6 +11,8 @@ export interface KvLimits {
   /** Bytes of all values. */
   readonly commitBytes: number;
   readonly commitMutations: number;
+  /** Checks of one commit; KV_COMMIT_CHECKS_MAX by default. */
+  readonly commitChecks?: number;
 }
 
 /** Adds to a Deno.Kv what it lacks. */
@@ -35,7 +37,7 @@ async function* keysOf(entries: AsyncIterable<Deno.KvEntry<unknown>>): AsyncGene
 /** Deno KV's limits (https://docs.deno.com/deploy/kv/), with room for keys. */
 export const KV_VALUE_BYTES_MAX = 65_000;
 export const KV_COMMIT_CHECKS_MAX = 100;
-const KV_LIMITS: KvLimits = { commitBytes: 700_000, commitMutations: 900 };
+export const KV_LIMITS: KvLimits = { commitBytes: 700_000, commitMutations: 900 };
 
 /** What one atomic commit to a KV takes. */
 export function limitsOf(kv: Kv): KvLimits {

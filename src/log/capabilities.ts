@@ -151,6 +151,19 @@ export interface ClusterView {
   readonly inputs: readonly ClusterInput[];
 }
 
+/**
+ * Index of the member that runs what runs once in a group: the job's own sources, and its sinks in the process. It is the
+ * leader, which stays the same as long as it is in the group. Null while the group begins.
+ */
+export function runsOnce({ state, leader }: ClusterView): number | null {
+  return state === "sharing" && leader >= 0 ? leader : null;
+}
+
+/** Whether it is this process, in the present generation. */
+export function isRunHere({ view }: Pick<Sharing, "view">): boolean {
+  return view !== null && runsOnce(view) === view.self;
+}
+
 /** How this process shares partitions with others. */
 export interface Sharing {
   /** The present generation; null while the group is being joined. */

@@ -6,7 +6,8 @@ import { type ClusterView, LostError, type Sharing, UnavailableError } from "../
 import { type Clock, encodeUtf8 } from "../types/mod.ts";
 import { ConflictError } from "./gateway.ts";
 import type { ClusterStatus } from "./status.ts";
-import { Peer, peerAgent, type PeerAnswer, type PeerRequest } from "./peer.ts";
+import { Peer, type PeerAnswer, type PeerRequest } from "./peer.ts";
+import { peerAgent, type PeerConnection } from "./peer_request.ts";
 
 export interface ClusterOptions {
   readonly sharing: Sharing;
@@ -31,6 +32,17 @@ export interface OwnerOfItem {
   readonly isHere: boolean;
 }
 
+/** What a process says of itself when it asks another one. */
+export type Asked = Pick<PeerRequest, "life" | "generation" | "nonce">;
+
+/** A generation of the group, and how the other processes are asked until it is over. */
+export interface ClusterGeneration {
+  readonly view: ClusterView;
+  readonly over: AbortSignal;
+  /** Null: it says no address. */
+  connectionTo(member: number): PeerConnection | null;
+}
+
 /** The processes of the group that share partitions, for look-ups and for people. */
 export class Cluster {
   readonly #agent: Agent = peerAgent();
@@ -44,6 +56,20 @@ export class Cluster {
   /** Who has what; null while the group is being joined. */
   get view(): ClusterView | null {
     return this.options.sharing.view;
+  }
+
+  /** The present generation; null while the group is being joined. */
+  get generation(): ClusterGeneration | null {
+    const { view, options: { token, clock } } = this;
+    if (!view) return null;
+    return {
+      view,
+      over: this.#over.signal,
+      connectionTo: (member) => {
+        const { address } = view.members[member]!;
+        return address === null ? null : { address, token, agent: this.#agent, clock };
+      },
+    };
   }
 
   /** Who has how much, for people; null while the group is being joined. */
@@ -88,12 +114,12 @@ export class Cluster {
 
   #ownersElsewhere(view: ClusterView, over: AbortSignal): Map<number, ItemOwner> {
     const { topic, token, clock, conditions } = this.options;
+    const agent = this.#agent;
     const { generation, nonce } = view;
     const peers = view.members.map(({ address, life }, index) => {
       if (index === view.self || address === null) return null;
       const by = `process ${life}`;
       this.#reporters.add(by);
-      const agent = this.#agent;
       const of = { address, life, generation, nonce, token, agent, clock, over };
       return new Peer({ ...of, conditions: conditions.reporter(by) });
     });
@@ -132,7 +158,24 @@ export class Cluster {
    * @throws {LostError} when the signal is aborted meanwhile
    */
   async answer(asked: PeerRequest, signal: AbortSignal): Promise<PeerAnswer> {
-    const { view, options: { owners } } = this;
+    const { owners } = this.options;
+    const until = AbortSignal.any([signal, this.check(asked)]);
+    const stocks = await Promise.all(asked.lookups.map(async ({ partition, ids }) => {
+      const found = await owners.lookUpHere(partition, ids.map((id) => encodeUtf8(id)), until);
+      return found.map((stock) => stock === null ? null : String(stock));
+    }));
+    return { stocks };
+  }
+
+  /**
+   * Checks that another process asks in the generation that both know, and this process.
+   *
+   * @returns aborted when that generation is over
+   * @throws {UnavailableError} when the group has another generation by what this process knows
+   * @throws {ConflictError} when another process is asked, by the address of this one
+   */
+  check(asked: Asked): AbortSignal {
+    const { view } = this;
     if (view?.generation !== asked.generation || view.nonce !== asked.nonce) {
       throw new UnavailableError(
         `This process is in generation ${view?.generation ?? "none"}, not in ${asked.generation}`,
@@ -143,12 +186,7 @@ export class Cluster {
         "This is not the process that has the partitions: say by http.advertised.host where each is reached",
       );
     }
-    const until = AbortSignal.any([signal, this.#over.signal]);
-    const stocks = await Promise.all(asked.lookups.map(async ({ partition, ids }) => {
-      const found = await owners.lookUpHere(partition, ids.map((id) => encodeUtf8(id)), until);
-      return found.map((stock) => stock === null ? null : String(stock));
-    }));
-    return { stocks };
+    return this.#over.signal;
   }
 }
 

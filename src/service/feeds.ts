@@ -1,6 +1,6 @@
 // What brings records into the topics of a job while it runs.
 
-import { appendable, type Log, StopError } from "../log/mod.ts";
+import { appendable, isRunHere, type Log, sharingOf, StopError } from "../log/mod.ts";
 import {
   type Chance,
   type Clock,
@@ -145,9 +145,10 @@ function partsOf<T>(
   return parts;
 }
 
-/** Of the processes of a group those that are active bring records; one that stands by waits. */
+/** Of the processes of a group one brings records: the active one, or that which runs sources where all are active. */
 async function untilActive(log: Log, clock: Clock, stop: AbortSignal): Promise<void> {
-  while ((!log.isAvailable || log.standsBy !== null) && !stop.aborted) {
-    await clock.sleep(ACTIVE_LOOK_MS, stop);
-  }
+  const sharing = sharingOf(log);
+  const isHere = () =>
+    log.isAvailable && log.standsBy === null && (sharing === null || isRunHere(sharing));
+  while (!isHere() && !stop.aborted) await clock.sleep(ACTIVE_LOOK_MS, stop);
 }

@@ -198,7 +198,7 @@ export class Pipeline {
     const { params, wiring } = this;
     const sharing = sharingOf(log);
     if (!sharing) return null;
-    checkSharing(wiring, params);
+    checkSharing(params);
     const topic = wiring.transactions.topic;
     const token = clusterTokenOf(params);
     return new Cluster({ sharing, owners, topic, token, clock, conditions });
@@ -301,25 +301,14 @@ function clusterOf({ cluster }: JobContext): Companion[] {
   return cluster ? [(stop) => cluster.run(stop)] : [];
 }
 
-/** What runs in one process alone has no place yet where several share the partitions. */
-function checkSharing(
-  { transactions, queries, results, queryResults, summaries }: Wiring,
-  params: Parameters,
-): void {
+/** @throws {StopError} when processes could not ask each other */
+function checkSharing(params: Parameters): void {
   const bytesMax = params.get("http.body.bytes.max");
-  if (bytesMax < PEER_REQUEST_BYTES_MAX) {
-    throw new StopError(
-      `Processes that share partitions ask each other by requests of up to ${PEER_REQUEST_BYTES_MAX} bytes, and ` +
-        `http.body.bytes.max is ${bytesMax}`,
-      "raise it",
-    );
-  }
-  const hasSinks = [results, queryResults, summaries].some((s) => s.processSinks.length > 0);
-  const what = hasSinks ? "sinks in the process (forEach)" : "sources of its own";
-  if (!hasSinks && !transactions.feed && !queries.feed) return;
+  if (bytesMax >= PEER_REQUEST_BYTES_MAX) return;
   throw new StopError(
-    `The job has ${what}, which processes that share partitions (kafka.partitions.shared) cannot have yet`,
-    "start it with kafka.partitions.shared=false",
+    `Processes that share partitions ask each other by requests of up to ${PEER_REQUEST_BYTES_MAX} bytes, and ` +
+      `http.body.bytes.max is ${bytesMax}`,
+    "raise it",
   );
 }
 

@@ -3,7 +3,9 @@ import type { Clock } from "../types/mod.ts";
 import type { Conditions } from "../engine/mod.ts";
 import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
 import { browserOf, type LogBrowser, LostError, type StandBy } from "../log/mod.ts";
+import { isRemoteKv } from "../kv/mod.ts";
 import type { Cluster } from "./cluster.ts";
+import { checkpointEverywhere } from "./cluster_checkpoints.ts";
 import { ConflictError, type Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
@@ -86,6 +88,9 @@ export class RunningJob {
   /** Lets sinks in the process take what was committed; what they do not take in time comes after the next start. */
   async #drain(sinks: readonly Promise<void>[]): Promise<void> {
     if (sinks.length === 0 || this.#failure) return;
+    // Others go on committing: what is left is given to the sinks of one of them.
+    const others = this.cluster?.view?.members.length ?? 1;
+    if (others > 1) return;
     for (const sink of this.sinks) sink.drain();
     const drained = new AbortController();
     const late = this.context.clock.sleep(this.context.sinkDrainMs, drained.signal);
@@ -204,13 +209,19 @@ export class RunningJob {
 
   /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */
   async takeSavepoint(name: string): Promise<Savepoint> {
-    if (this.cluster) {
+    if (this.cluster && !isRemoteKv(this.params.get("state.kv"))) {
       throw new ConflictError(
-        "Processes that share partitions (kafka.partitions.shared) take no savepoints yet: each has checkpoints of " +
-          "its own partitions",
+        "Processes that share partitions (kafka.partitions.shared) take savepoints where all of them have their " +
+          "checkpoints, and each has a file of its own here: set state.kv to a server (http://...)",
       );
     }
     return await takeSavepoint(this, name);
+  }
+
+  /** See checkpointEverywhere of cluster_checkpoints.ts; null = this process has all partitions. */
+  get checkpointEverywhere(): (() => Promise<(number | null)[]>) | null {
+    const { cluster } = this;
+    return cluster && (() => checkpointEverywhere(cluster, this));
   }
 
   /** Looks into the topics; null where nothing can. */

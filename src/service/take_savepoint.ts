@@ -20,6 +20,8 @@ interface Checkpointed {
   /** Whether every partition has an owner that can take one. */
   readonly isReady: boolean;
   checkpointNow(partition: number): Promise<number | null>;
+  /** Takes those of partitions that other processes have, too; null = this one has all of them. */
+  readonly checkpointEverywhere: (() => Promise<(number | null)[]>) | null;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function takeSavepoint(job: Checkpointed, name: string): Promise<Sa
     throw new SavepointExistsError(`There is a savepoint ${name} already`);
   }
   for (let attempt = 1;; attempt++) {
-    const sequences = await checkpointAll(job);
+    const sequences = await (job.checkpointEverywhere?.() ?? checkpointAll(job));
     try {
       const savepoint = await savepoints.pin(name, job.context.clock.now(), sequences);
       const items = savepoint.partitions.reduce((n, member) => n + (member?.items ?? 0), 0);

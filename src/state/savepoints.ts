@@ -1,12 +1,14 @@
 // Savepoints: checkpoints of all partitions, pinned under a name.
 //
-//   ["pin", job, name]   { at, partitions } (see Savepoint)
+//   ["pin", job, name]   { at, partitions } (see Savepoint), and `pending` while it is being taken
 //   ["pins", job]        time of the last change of pins, in ms
 //
 // What is pinned is never removed. Whoever removes a manifest reads the pins first, and checks in the
-// same commit that they have not changed; whoever pins one checks in the same commit that it is there.
+// same commit that they have not changed; whoever pins one checks in the same commit that it is there. Where a commit
+// takes fewer checks than there are partitions, the pin is set as pending first, which keeps the manifests from then on;
+// then it is looked whether they are all there, and only then it is a savepoint.
 
-import { type Kv, KV_COMMIT_CHECKS_MAX } from "../kv/mod.ts";
+import { type Kv, KV_COMMIT_CHECKS_MAX, limitsOf } from "../kv/mod.ts";
 import { type Chance, type Clock, retry } from "../types/mod.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 
@@ -49,6 +51,17 @@ export function isSavepointName(name: string): boolean {
 /** A commit has one check per partition, and one of the name. */
 export const SAVEPOINT_PARTITIONS_MAX = KV_COMMIT_CHECKS_MAX - 1;
 
+/** A pin as it is stored. */
+interface StoredPin extends Omit<Savepoint, "name"> {
+  /** Names the one who takes it, who has not looked yet whether all is there. */
+  readonly pending?: string;
+}
+
+/** A pin that is pending for longer was left by one who is gone. */
+const PENDING_MS_MAX = 3_600_000;
+/** Keys of one read. */
+const READ_KEYS = 10;
+
 /** The pins of a job as they were read, and the check that they have not changed since. */
 export interface Pins {
   readonly unchanged: Deno.AtomicCheck;
@@ -75,23 +88,41 @@ export class Savepoints {
     return ["pins", this.store.job];
   }
 
-  /** Reads all pins; a pin that is set meanwhile fails the check. */
+  /** Reads all pins, also those that are pending; a pin that is set meanwhile fails the check. */
   async read(): Promise<Pins> {
     const { kv, job } = this.store;
-    const { versionstamp } = await kv.get(this.#changedKey);
-    const savepoints: Savepoint[] = [];
-    for await (
-      const { key, value } of kv.list<Omit<Savepoint, "name">>({ prefix: ["pin", job] })
-    ) savepoints.push({ name: key[2] as string, ...value });
-    return { unchanged: { key: this.#changedKey, versionstamp }, savepoints };
+    while (true) {
+      const { versionstamp } = await kv.get(this.#changedKey);
+      const savepoints: Savepoint[] = [];
+      const givenUp: Deno.KvEntry<StoredPin>[] = [];
+      for await (const entry of kv.list<StoredPin>({ prefix: ["pin", job] })) {
+        if (this.#isGivenUp(entry.value)) givenUp.push(entry);
+        else savepoints.push(shown(entry.key[2] as string, entry.value));
+      }
+      if (givenUp.length === 0) {
+        return { unchanged: { key: this.#changedKey, versionstamp }, savepoints };
+      }
+      // Removed before what they name is: who takes one after all notices by that.
+      for (const { key, versionstamp } of givenUp) {
+        await this.#set(key[2] as string, null, versionstamp);
+      }
+    }
+  }
+
+  #isGivenUp({ at, pending }: StoredPin): boolean {
+    return pending !== undefined && this.store.options.clock.now() - at > PENDING_MS_MAX;
   }
 
   /** All savepoints, the newest first. */
   async list(): Promise<Savepoint[]> {
-    return (await this.read()).savepoints.toSorted((a, b) => b.at - a.at);
+    const { kv, job } = this.store;
+    const pins = await Array.fromAsync(kv.list<StoredPin>({ prefix: ["pin", job] }));
+    return pins.filter(({ value }) => value.pending === undefined)
+      .map(({ key, value }) => shown(key[2] as string, value))
+      .toSorted((a, b) => b.at - a.at);
   }
 
-  /** How many there are; counted up to a limit. */
+  /** How many there are, with those that are being taken; counted up to a limit. */
   async count(limit: number): Promise<number> {
     const { kv, job } = this.store;
     return (await Array.fromAsync(kv.list({ prefix: ["pin", job] }, { limit }))).length;
@@ -100,8 +131,8 @@ export class Savepoints {
   async get(name: string): Promise<Savepoint | null> {
     // What no savepoint can be called may be too long for a key.
     if (!isSavepointName(name)) return null;
-    const { value } = await this.store.kv.get<Omit<Savepoint, "name">>(this.#key(name));
-    return value && { name, ...value };
+    const { value } = await this.store.kv.get<StoredPin>(this.#key(name));
+    return value && value.pending === undefined ? { name, ...value } : null;
   }
 
   /**
@@ -113,7 +144,7 @@ export class Savepoints {
    * @throws {RangeError} when the name or the number of partitions is not allowed
    */
   async pin(name: string, at: number, sequences: readonly (number | null)[]): Promise<Savepoint> {
-    const { kv, options } = this.store;
+    const { kv } = this.store;
     if (!isSavepointName(name)) {
       throw new RangeError(
         `The name of a savepoint has ${SAVEPOINT_NAME_RULE}: ${JSON.stringify(name)}`,
@@ -126,21 +157,61 @@ export class Savepoints {
     }
     const { checks, partitions } = await this.#membersOf(sequences);
     const value = { at, partitions };
-    const check = { key: this.#key(name), versionstamp: null };
-    const pinned = await retry(async () => {
-      const set = await kv.atomic()
-        .check(check, ...checks)
-        .set(check.key, value)
-        .set(this.#changedKey, options.clock.now())
-        .commit();
-      // An attempt before this one may have happened without an answer.
-      return set.ok || JSON.stringify((await kv.get(check.key)).value) === JSON.stringify(value);
-    }, options);
+    const checksMax = limitsOf(kv).commitChecks ?? KV_COMMIT_CHECKS_MAX;
+    const pinned = checks.length < checksMax
+      ? await this.#set(name, value, null, checks)
+      : await this.#setInSteps(name, value, checks.map(({ key }) => key));
     if (pinned) return { name, ...value };
     if (await this.get(name)) {
       throw new SavepointExistsError(`There is a savepoint ${name} already`);
     }
     throw new CheckpointGoneError("A checkpoint was retired before it could be pinned");
+  }
+
+  /** Sets a pin, or removes it (null), in the place of what has the versionstamp; whether it could. */
+  async #set(
+    name: string,
+    value: StoredPin | null,
+    before: string | null,
+    checks: readonly Deno.AtomicCheck[] = [],
+  ): Promise<boolean> {
+    const { kv, options } = this.store;
+    const key = this.#key(name);
+    return await retry(async () => {
+      const atomic = kv.atomic().check({ key, versionstamp: before }, ...checks)
+        .set(this.#changedKey, options.clock.now());
+      if (value) atomic.set(key, value);
+      else atomic.delete(key);
+      const { ok } = await atomic.commit();
+      // An attempt before this one may have happened without an answer.
+      return ok || JSON.stringify((await kv.get(key)).value) === JSON.stringify(value);
+    }, options);
+  }
+
+  /** The same with a commit for each step, where one does not take all checks. */
+  async #setInSteps(
+    name: string,
+    value: Omit<Savepoint, "name">,
+    manifests: readonly Deno.KvKey[],
+  ): Promise<boolean> {
+    const { kv, options: { chance } } = this.store;
+    const key = this.#key(name);
+    const there = await kv.get<StoredPin>(key);
+    if (there.value && !this.#isGivenUp(there.value)) {
+      // Also one that is being taken now: of two with a name one is taken.
+      throw new SavepointExistsError(`There is a savepoint ${name} already`);
+    }
+    const pending = { ...value, pending: Math.floor(chance() * 2 ** 32).toString(36) };
+    if (!await this.#set(name, pending, there.versionstamp)) return false;
+    const own = await kv.get<StoredPin>(key);
+    if (own.value?.pending !== pending.pending) return false;
+    for (let at = 0; at < manifests.length; at += READ_KEYS) {
+      const found = await kv.getMany(manifests.slice(at, at + READ_KEYS));
+      if (found.every(({ versionstamp }) => versionstamp !== null)) continue;
+      await this.#set(name, null, own.versionstamp);
+      return false;
+    }
+    return await this.#set(name, value, own.versionstamp);
   }
 
   async #membersOf(sequences: readonly (number | null)[]): Promise<{
@@ -210,6 +281,10 @@ export class Savepoints {
       );
     }));
   }
+}
+
+function shown(name: string, { at, partitions }: StoredPin): Savepoint {
+  return { name, at, partitions };
 }
 
 /** Names of the savepoints that pin each checkpoint of a partition, by its sequence. */

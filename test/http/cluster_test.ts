@@ -108,6 +108,7 @@ Deno.test("GET /cluster says who has what, since when, who leads, and who watche
     state: "sharing",
     self: "me",
     leader: "other",
+    sourcesAndSinks: "other",
     processes: [
       {
         life: "me",

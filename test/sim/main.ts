@@ -69,6 +69,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
   let violations = 0;
   let records = 0;
   let recoveries = 0;
+  let active = 0;
   const started = performance.now();
   let told = started;
   for (let seed = from; seed < from + count; seed++) {
@@ -77,6 +78,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
     for (const [kind, n] of result.faults) faults.set(kind, (faults.get(kind) ?? 0) + n);
     records += result.records;
     recoveries += result.recoveries;
+    if (result.activeMax > 1) active++;
     if (result.violations.length > 0) {
       violations++;
       clearLine();
@@ -98,6 +100,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
     } seeds a second, ` +
       `${perSecond(cpuSeconds())} per CPU second`,
   );
+  if (kafka) console.log(`${active} of ${count} seeds with two active processes or more`);
   console.log(`${count} seeds, ${violations} violations`);
   return violations === 0;
 }

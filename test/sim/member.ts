@@ -306,6 +306,10 @@ export class Member {
   }
 
   onClaim(claimed: readonly ClaimedPartition[]): void {
+    const generation = this.kafka?.sharing?.view?.generation;
+    if (generation !== undefined && claimed.length > 0) {
+      this.world.sim.onActive(generation, this.process.name);
+    }
     for (const { partition, logEnd } of claimed) {
       this.logEnds.set(partition, logEnd);
       this.claimedAt.set(partition, this.world.sim.now);

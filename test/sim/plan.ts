@@ -187,7 +187,7 @@ export interface KafkaPlan {
 export function planOf(random: Random, onKafka: boolean): Plan {
   const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
   const log: LogKind = onKafka ? "kafka" : pick("broker", "broker", "embedded");
-  const shared = onKafka && pick(true, false);
+  const shared = onKafka && pick(true, true, true, true, false);
   const partitions = shared ? pick(2, 3, 4, 6) : pick(1, 1, 2, 2, 3, 4);
   // Some schedules are long: more checkpoints are retired, more sessions follow each other.
   const length = random.below(12) === 0 ? 4 : 1;

@@ -41,6 +41,9 @@ export class Sim {
   readonly violations: Violation[] = [];
   /** No more faults. */
   healed = false;
+  /** Processes that have claimed partitions in the newest generation, and the most that did so in one. */
+  #active = { generation: -1, processes: new Set<string>() };
+  activeMax = 0;
 
   /**
    * @param lines takes the trace; null = none is kept
@@ -86,6 +89,12 @@ export class Sim {
   count(kind: FaultKind): void {
     this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
     this.trace("fault", kind);
+  }
+
+  /** A process has claimed partitions that it shares with others, in a generation of their group. */
+  onActive(generation: number, process: string): void {
+    if (generation !== this.#active.generation) this.#active = { generation, processes: new Set() };
+    this.activeMax = Math.max(this.activeMax, this.#active.processes.add(process).size);
   }
 
   /** Adds a line to the trace: virtual time, who, what. */

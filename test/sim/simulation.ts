@@ -30,6 +30,8 @@ export interface RunResult {
   readonly records: number;
   readonly commits: number;
   readonly recoveries: number;
+  /** Processes that had claimed partitions in one generation, the most of them; 0 where they do not share any. */
+  readonly activeMax: number;
   readonly events: number;
   /** Virtual time that went by, in ms. */
   readonly virtualMs: number;
@@ -70,6 +72,7 @@ export async function run(
     records: world.auditor.partitions.reduce((n, p) => n + p.outcomes.size, 0),
     commits: world.auditor.commits,
     recoveries: world.auditor.recoveries,
+    activeMax: sim.activeMax,
     events: sim.scheduler.events,
     virtualMs: sim.now,
   };

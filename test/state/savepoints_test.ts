@@ -7,6 +7,7 @@ import {
   SavepointExistsError,
 } from "../../src/state/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
+import { TestClock } from "../log/log_fixture.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
 
 const memory = () => Deno.openKv(":memory:");
@@ -234,5 +235,99 @@ Deno.test("a KV that cannot be read for a moment costs no chunk", async () => {
     Error,
     "database is locked",
   );
+  kv.close();
+});
+
+// ---- where a commit takes fewer checks than there are partitions ----
+
+const PARTITIONS = 12;
+const NOW = new TestClock().now();
+
+/** As denokv: ten checks a commit. */
+function remote(kv: FaultKv): FaultKv {
+  return Object.assign(kv, {
+    limits: { commitBytes: 700_000, commitMutations: 900, commitChecks: 10 },
+  });
+}
+
+/** A store with checkpoint 1 of each of the partitions. */
+async function openMany(kv: FaultKv) {
+  const store = await openStore(remote(kv));
+  const chains = await Promise.all(Array.from({ length: PARTITIONS }, async (_, p) => {
+    const chain = await CheckpointChain.open(store, await store.takeOver(p), 1, null);
+    await publish(chain, 1, { 0: `first of ${p}` });
+    return chain;
+  }));
+  return { store, chains, all: chains.map(() => 1) };
+}
+
+Deno.test("a savepoint of more partitions than a commit has checks is whole, or is not there, at every crash", async () => {
+  for (const fault of ["dies before", "dies after", "answer lost"] as const) {
+    for (let n = 1;; n++) {
+      const kv = await memory();
+      const faulty = new FaultKv(kv);
+      const { store, all } = await openMany(faulty);
+      const before = faulty.commits;
+      let faults = 0;
+      faulty.plan = (commit) => commit === before + n && ++faults === 1 ? fault : null;
+      const taken = await store.savepoints.pin("before-sale", NOW, all).catch((error) => error);
+      const later = await openStore(remote(new FaultKv(kv)));
+      const found = await later.savepoints.get("before-sale");
+      if (found) {
+        assertEquals(found.partitions.map((member) => member?.sequence), all);
+        assertEquals((await later.savepoints.manifests(found)).length, PARTITIONS);
+      } else assert(taken instanceof Error, "what was answered is there");
+      assertEquals((await later.savepoints.list()).length, found ? 1 : 0);
+      kv.close();
+      if (faults === 0) {
+        assertEquals(found, taken);
+        assert(n > 2, `${faulty.commits - before} commits`);
+        break;
+      }
+    }
+  }
+});
+
+Deno.test("a checkpoint that is retired while a savepoint of many partitions is taken: none is taken; a pin under way keeps all", async () => {
+  const kv = await memory();
+  const { store, chains, all } = await openMany(new FaultKv(kv));
+  // Between the look at the manifests and the pin, one of them is retired; and in the next try behind the pin.
+  for (const when of ["before", "behind"] as const) {
+    const interrupted = remote(
+      new Interrupted(kv, async (n) => {
+        if (n === (when === "before" ? 1 : 2)) await publish(chains[3]!, 2, { 0: "second" });
+      }),
+    );
+    const other = await openStore(interrupted);
+    const taking = other.savepoints.pin(when, NOW, when === "before" ? all : sequences());
+    if (when === "before") {
+      await assertRejects(() => taking, CheckpointGoneError);
+      assertEquals(await store.savepoints.list(), []);
+    } else {
+      const taken = await taking;
+      assertEquals((await store.savepoints.manifests(taken)).length, PARTITIONS);
+      assertEquals(taken.partitions[3]!.sequence, 2);
+    }
+  }
+  await assertRejects(() => store.savepoints.pin("behind", NOW, sequences()), SavepointExistsError);
+  assertEquals(await store.savepoints.unpin("behind"), true);
+  kv.close();
+
+  function sequences() {
+    return all.map((sequence, p) => p === 3 ? 2 : sequence);
+  }
+});
+
+Deno.test("a savepoint that was begun and never ended is given up after an hour, and frees its name and its checkpoints", async () => {
+  const kv = await memory();
+  const { store, chains, all } = await openMany(new FaultKv(kv));
+  const dying = await openStore(remote(new FaultKv(kv, (n) => n === 2 ? "dies before" : null)));
+  await dying.savepoints.pin("begun", NOW - 3_600_001, all).catch(() => {});
+  assertEquals(await store.savepoints.get("begun"), null);
+  for (let i = 2; i <= 3; i++) await publish(chains[0]!, i, { 0: `later ${i}` });
+  assertEquals(await sequencesOf(store), [3]);
+  assertEquals((await Array.fromAsync(kv.list({ prefix: ["pin"] }))).length, 0);
+  const now = all.map((sequence, p) => p === 0 ? 3 : sequence);
+  assertEquals((await store.savepoints.pin("begun", NOW, now)).name, "begun");
   kv.close();
 });

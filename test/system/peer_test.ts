@@ -1,13 +1,8 @@
 // A process asks another one for stocks, over real connections.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import {
-  Peer,
-  PEER_IDS_MAX,
-  PEER_PATH,
-  peerAgent,
-  type PeerRequest,
-} from "../../src/service/peer.ts";
+import { Peer, PEER_IDS_MAX, type PeerRequest } from "../../src/service/peer.ts";
+import { PEER_PATHS, peerAgent } from "../../src/service/peer_request.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import { LostError } from "../../src/log/mod.ts";
 import { type Clock, encodeUtf8, systemClock } from "../../src/types/mod.ts";
@@ -21,7 +16,7 @@ function pair(
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     async (request, { remoteAddr }) => {
-      assertEquals([request.method, new URL(request.url).pathname], ["POST", PEER_PATH]);
+      assertEquals([request.method, new URL(request.url).pathname], ["POST", PEER_PATHS.lookups]);
       const asked = await request.json();
       const token = request.headers.get("authorization");
       requests.push({ asked, token, connection: String((remoteAddr as Deno.NetAddr).port) });

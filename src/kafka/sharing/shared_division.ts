@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { Waiters } from "../../engine/waiters.ts";
-import type { ClusterView } from "../../log/mod.ts";
+import { type ClusterView, LostError } from "../../log/mod.ts";
 import type { Instance } from "../../service/mod.ts";
 import type { Chance } from "../../types/mod.ts";
 import { ActiveGeneration } from "../active_generation.ts";
@@ -82,6 +82,8 @@ export class SharedDivision implements Division {
   #table: SharingTable | null = null;
   #isCurrent = false;
   #workers: ReadonlyMap<number, number> = new Map();
+  /** Whether this process has checkpoints, as far as was known last; null = it is not known yet. */
+  #hadCheckpoints: boolean | null = null;
   /** Whether a member had checkpoints when this one led the group last. */
   #hasCheckpoints = false;
   /** Assignments that could not be taken. */
@@ -115,12 +117,23 @@ export class SharedDivision implements Division {
       slot: this.#slot,
       claims: this.#claims,
       cleared: this.#cleared,
-      hasCheckpoints: await this.options.hasCheckpoints(),
+      hasCheckpoints: await this.#knownCheckpoints(),
       attempt: this.#attempt,
       shared,
       table: this.#table,
     });
     return encodeSubscription([...inputs().keys()], userData);
+  }
+
+  /** A store that does not answer must not keep the process out of the group: others would wait for it. */
+  async #knownCheckpoints(): Promise<boolean> {
+    if (this.#hadCheckpoints) return true;
+    try {
+      this.#hadCheckpoints = await this.options.hasCheckpoints();
+    } catch (error) {
+      if (this.#hadCheckpoints === null || !(error instanceof LostError)) throw error;
+    }
+    return this.#hadCheckpoints;
   }
 
   async assign(joined: JoinedGroup, client: KafkaClient): Promise<readonly MemberAssignment[]> {
@@ -186,7 +199,9 @@ export class SharedDivision implements Division {
     this.#clear(table, self, client);
     if (table.state === "starting") {
       if (leaderId !== memberId) return { active: null };
-      const at = { slot: this.#slot, hasCheckpoints: this.#hasCheckpoints };
+      // What members said may be older than the last checkpoint.
+      const hasCheckpoints = this.#hasCheckpoints || await this.options.hasCheckpoints();
+      const at = { slot: this.#slot, hasCheckpoints };
       await this.options.start(await client(), { memberId, generation }, at);
       throw protocolError(ErrorCode.RebalanceInProgress); // now there is something to share
     }

@@ -9,7 +9,7 @@ import {
   type SharedDivisionOptions,
 } from "../../../src/kafka/sharing/shared_division.ts";
 import { decodeSharingAssignment } from "../../../src/kafka/sharing/sharing_assignment.ts";
-import { StopError } from "../../../src/log/mod.ts";
+import { LostError, StopError } from "../../../src/log/mod.ts";
 
 const TOPICS = { transactions: "transactions", queries: "queries" };
 const client = () => Promise.resolve({} as KafkaClient);
@@ -165,4 +165,27 @@ Deno.test("an assignment of another generation, or of a former life, is not take
   division.over();
   assertEquals(division.view, null);
   assert(decodeSharingAssignment(userDataIn(memberAssignment)));
+});
+
+Deno.test("a store of checkpoints that does not answer keeps no member out of the group", async () => {
+  const group = new Group();
+  let answers: () => Promise<boolean> = () => Promise.resolve(false);
+  const away = () => Promise.reject(new LostError("The store of checkpoints does not answer"));
+  group.add("a", { hasCheckpoints: () => answers() });
+  group.isNew = false;
+  assertEquals(shareOf((await group.next()).get("a")), [[0, 2, 4], [1, 3, 5], [0, 1, 2]]);
+  answers = away;
+  assertEquals(shareOf((await group.next()).get("a")), [[0, 2, 4], [1, 3, 5], [0, 1, 2]]);
+  // A newcomer that has never seen it waits for it.
+  group.add("b", { hasCheckpoints: away });
+  await assertRejects(() => group.next(), LostError);
+  group.members.delete("b");
+  // The group has lost its offsets meanwhile: nobody begins anew by what was known before.
+  group.isNew = true;
+  const parts = await group.next();
+  assert(parts.get("a") instanceof LostError);
+  assertEquals(group.started, []);
+  answers = () => Promise.resolve(true);
+  await group.next();
+  assertEquals(group.started.map((text) => text.endsWith("true")), [true]);
 });
