@@ -1,6 +1,6 @@
 // How long a Kafka job takes to be ready again on quiet topics, where nothing is to be folded again:
 //
-//   - the same instance after a stop in good order, and after kill -9
+//   - the same machine after a stop in good order, and after kill -9
 //   - another process after kill -9 of the active one, counted from when the group knows that it is gone
 //
 // each until /readyz answers 200, and until a record that is produced then has its committed result.

@@ -1,7 +1,7 @@
 // How long until the Kafka job commits results again, while the generator's load goes on:
 //
-//   - the same instance after kill -9, with records to fold again behind its newest checkpoint
-//   - the same instance after a stop in good order: what restoring alone takes
+//   - the same machine after kill -9, with records to fold again behind its newest checkpoint
+//   - the same machine after a stop in good order: what restoring alone takes
 //   - another process after kill -9 of the active one. It stands by, with a data folder of its own, and
 //     so folds the log again from its start. It notices at the address of the one that was killed; else
 //     the group would, at the end of its session.

@@ -6,12 +6,12 @@ import { accessOf, checkAccess, limitsOf, startServer } from "../http/mod.ts";
 import {
   DataGeneratorJob,
   type GeneratorClass,
-  Instance,
   type JobClass,
   type LogRequest,
   MACHINE,
   machineMemory,
   type Pipeline,
+  ProcessLife,
   type RecordWriter,
   type RunningJob,
   topicsOf,
@@ -154,7 +154,7 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
   const { params } = pipeline;
   const stop = whenAskedToStop();
   const display = displayOrLog();
-  const instance = new Instance(randomId(MACHINE.chance));
+  const life = new ProcessLife(randomId(MACHINE.chance));
   const conditions = new Conditions(MACHINE.clock);
   // First: a job that waits for its brokers says so there.
   const server = startServer({
@@ -163,11 +163,11 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
     port: params.get("http.port"),
     limits: limitsOf(params),
     access: accessOf(params),
-    instance,
+    life,
     tracing: MACHINE.tracing ?? null,
   });
   const advertised = params.get("http.advertised.host") || params.get("http.host");
-  instance.listensAt(advertised, server.port);
+  life.listensAt(advertised, server.port);
   let job: RunningJob | void = undefined;
   try {
     const starting = pipeline.start(pipeline.name, {
@@ -176,7 +176,7 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
       logs,
       onProgress: display.onProgress,
       conditions,
-      kafka: (request) => kafkaSource(request, instance, conditions),
+      kafka: (request) => kafkaSource(request, life, conditions),
       ...(pipeline.wiring.log === "kafka" ? { feedWriter: kafkaFeedWriter } : {}),
     });
     // A job whose log is not there waits for it, perhaps until it is asked to stop.
@@ -198,12 +198,12 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
 
 async function kafkaSource(
   { params, topics }: Pick<LogRequest, "params" | "topics">,
-  instance: Instance,
+  life: ProcessLife,
   conditions: Conditions,
 ): Promise<KafkaSource> {
   // Loaded where it is needed: kafkajs reads the environment then.
   const { KafkaSource } = await import("../kafka/kafka_source.ts");
-  return new KafkaSource(params, MACHINE.clock, instance, conditions, topics);
+  return new KafkaSource(params, MACHINE.clock, life, conditions, topics);
 }
 
 /** What writes records that the job brings itself. */
@@ -220,9 +220,9 @@ async function kafkaFeedWriter(params: Parameters): Promise<RecordWriter> {
  */
 async function check({ params, wiring }: Pipeline): Promise<void> {
   const conditions = new Conditions(MACHINE.clock);
-  const instance = new Instance(randomId(MACHINE.chance));
+  const life = new ProcessLife(randomId(MACHINE.chance));
   const source = wiring.log === "kafka"
-    ? await kafkaSource({ params, topics: topicsOf(wiring) }, instance, conditions)
+    ? await kafkaSource({ params, topics: topicsOf(wiring) }, life, conditions)
     : null;
   source?.checkParameters();
   console.log("The parameters are valid.");

@@ -1,6 +1,6 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
-import { type Executed, INSTANCE_HEADER, type RunningJob } from "../service/mod.ts";
+import { type Executed, LIFE_HEADER, type RunningJob } from "../service/mod.ts";
 import {
   codecOf,
   Format,
@@ -40,7 +40,7 @@ export interface ApiOptions {
   readonly limits: HttpLimits;
   readonly access: Access;
   /** Identifies one life of the process. */
-  readonly instanceId: string;
+  readonly life: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;
   /** Null or left away: nothing is traced. */
@@ -49,7 +49,7 @@ export interface ApiOptions {
 
 /** The HTTP API of a running job. */
 export function createApi(
-  { job, connections, limits, access, instanceId, stopping, tracing }: ApiOptions,
+  { job, connections, limits, access, life, stopping, tracing }: ApiOptions,
 ): Hono {
   const app = new Hono();
   // Other processes ask as long as this one has partitions, which is until it has stopped.
@@ -97,7 +97,7 @@ export function createApi(
     return c.json({ checkpoints, next, events: await job.checkpointEvents(EVENTS_MAX) });
   });
   app.route("/status", statusRoutes({ job, reader, streams, stopping }));
-  app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
+  app.get("/livez", (c) => c.text("ok\n", 200, { [LIFE_HEADER]: life }));
   app.get(
     "/readyz",
     (c) => answerReadiness(c, { job, conditions: job.conditions, stopping }),

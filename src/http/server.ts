@@ -1,5 +1,5 @@
 import type { Conditions } from "../engine/mod.ts";
-import type { Instance, RunningJob } from "../service/mod.ts";
+import type { ProcessLife, RunningJob } from "../service/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { systemClock, type Tracing } from "../types/mod.ts";
 import type { Access } from "./access.ts";
@@ -21,7 +21,7 @@ export interface ServerOptions {
   readonly port: number;
   readonly limits: HttpLimits;
   readonly access: Access;
-  readonly instance: Instance;
+  readonly life: ProcessLife;
   /** Null or left away: nothing is traced. */
   readonly tracing?: Tracing | null;
 }
@@ -47,9 +47,9 @@ export interface Server {
 
 /** @throws {StopError} when the address cannot be listened on */
 export function startServer(options: ServerOptions): Server {
-  const { hostname, port, instance, limits, access, conditions, tracing } = options;
+  const { hostname, port, life, limits, access, conditions, tracing } = options;
   const stopping = new AbortController();
-  const shared = { access, instanceId: instance.id, stopping: stopping.signal };
+  const shared = { access, life: life.id, stopping: stopping.signal };
   let job: RunningJob | null = null;
   try {
     const { headTimeoutMs, idleTimeoutMs, connectionsMax } = limits;

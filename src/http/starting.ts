@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import type { Conditions } from "../engine/mod.ts";
-import { INSTANCE_HEADER } from "../service/mod.ts";
+import { LIFE_HEADER } from "../service/mod.ts";
 import { type Access, accessChecks } from "./access.ts";
 import { checked, fail } from "./answers.ts";
 import { headLengths } from "./methods.ts";
@@ -16,7 +16,7 @@ export interface StartingOptions {
   readonly conditions: Conditions;
   readonly access: Access;
   /** Identifies one life of the process. */
-  readonly instanceId: string;
+  readonly life: string;
   /** Aborted when the server stops taking requests. */
   readonly stopping: AbortSignal;
 }
@@ -29,14 +29,14 @@ const NOT_READY: Metric = {
 
 /** The HTTP API of a job that has not started yet: probes and metrics; all else is to be asked later. */
 export function createStartingApi(
-  { conditions, access, instanceId, stopping }: StartingOptions,
+  { conditions, access, life, stopping }: StartingOptions,
 ): Hono {
   const app = new Hono();
   const metrics = [BUILD_INFO, conditionsMetric(statesOf(conditions)), NOT_READY];
 
   app.get("*", headLengths);
   app.use(checked(...accessChecks(access)));
-  app.get("/livez", (c) => c.text("ok\n", 200, { [INSTANCE_HEADER]: instanceId }));
+  app.get("/livez", (c) => c.text("ok\n", 200, { [LIFE_HEADER]: life }));
   app.get("/readyz", (c) => answerReadiness(c, { job: null, conditions, stopping }));
   app.get("/metrics", (c) => c.body(exposeMetrics(metrics), 200, { "content-type": METRICS_TYPE }));
   app.route("/", pageRoutes(INDEX));

@@ -5,10 +5,10 @@ import type { ActiveProcess } from "./active_process.ts";
 const log = getLogger(["stockflow", "kafka"]);
 
 /**
- * What asking an address shows: which instance answers there; that nobody listens; that this process may
+ * What asking an address shows: which life of a process answers there; that nobody listens; that this process may
  * not ask; or nothing that is sure (a time-out, a reset, an answer of something else).
  */
-export type Answer = { readonly instance: string } | "refused" | "denied" | "unclear";
+export type Answer = { readonly life: string } | "refused" | "denied" | "unclear";
 
 /** Asks who answers at an address, host:port. Never fails; gives up by itself. */
 export type Ask = (address: string, signal: AbortSignal) => Promise<Answer>;
@@ -31,12 +31,12 @@ const REFUSALS = 2;
  *
  * Gone is who has answered at its address before and now refuses connections, twice in a row: the kernel
  * refuses when nobody listens, and a process listens as long as it lives. Anything else proves nothing,
- * and is left to the session of the group. Another instance at the address ends the watch: the process
+ * and is left to the session of the group. Another process at the address ends the watch: the one before
  * was replaced, and who was started there rejoins by the same member id, which to take out would only
  * hinder it; or the address is not what it is at the active process's machine (127.0.0.1).
  */
 export async function watchActive(
-  { instance, address }: ActiveProcess,
+  { life, address }: ActiveProcess,
   { ask, clock, takeOut }: WatchOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -54,7 +54,7 @@ export async function watchActive(
       );
     }
     if (typeof answer === "object") {
-      if (answer.instance !== instance) return;
+      if (answer.life !== life) return;
       seen = true;
     }
     refusals = answer === "refused" ? refusals + 1 : 0;

@@ -13,7 +13,7 @@ import type {
 } from "../log/mod.ts";
 import { isRunHere, LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
-import type { Instance, WiredTopics } from "../service/mod.ts";
+import type { ProcessLife, WiredTopics } from "../service/mod.ts";
 import type { Chance, Clock, PartitionerName } from "../types/mod.ts";
 import type { Ask } from "./active_watch.ts";
 import type { ActiveGeneration } from "./active_generation.ts";
@@ -56,7 +56,7 @@ export interface KafkaLogOptions {
   /** What all members of the group must share, by name. */
   readonly shared: SharedFacts;
   /** This process, as those that stand by know it. */
-  readonly instance: Pick<Instance, "id" | "address">;
+  readonly life: Pick<ProcessLife, "id" | "address">;
   readonly ask: Ask;
   readonly clock: Clock;
   /** Where it is reported that something is waited for. */
@@ -165,27 +165,27 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
   }
 
   #oneActive(): OneActive {
-    const { facts: { groupId }, sessionTimeoutMs, instance, shared } = this.options;
+    const { facts: { groupId }, sessionTimeoutMs, life, shared } = this.options;
     const takeOver = this.#takeOver();
     return new OneActive({
       groupId,
       heartbeatMs: sessionTimeoutMs / HEARTBEATS,
       inputs: () => this.#inputs,
-      instance,
+      life,
       shared,
       onActive: (client, member) => takeOver.takeOver(client, member),
     });
   }
 
   #sharedDivision({ workers, chance }: SharesOptions): SharedDivision {
-    const { facts: { groupId }, sessionTimeoutMs, topics, instance, shared, user } = this.options;
+    const { facts: { groupId }, sessionTimeoutMs, topics, life, shared, user } = this.options;
     const takeOver = this.#takeOver();
     return new SharedDivision({
       groupId,
       heartbeatMs: Math.min(SHARED_HEARTBEAT_MS, sessionTimeoutMs / HEARTBEATS),
       inputs: () => this.#inputs,
       topics,
-      instance,
+      life,
       shared,
       workers,
       chance,

@@ -1,13 +1,13 @@
 import { getLogger } from "@logtape/logtape";
 import type { LogSource, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
-import { checkDifferent, foldParametersFor, type Instance, threadsMax } from "../service/mod.ts";
+import { checkDifferent, foldParametersFor, type ProcessLife, threadsMax } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
 import { isRemoteKv } from "../kv/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { earlierVersionOf, foldParametersHash, type PartitionerName } from "../state/mod.ts";
 import { type Clock, codecOf, systemChance } from "../types/mod.ts";
-import { askInstance } from "./ask_instance.ts";
+import { askLife } from "./ask_life.ts";
 import { errorCodeOf, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { checkInternals, InternalsError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
@@ -84,13 +84,13 @@ export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
 
   /**
-   * @param instance this process, whose address others are given
+   * @param life this process, whose address others are given
    * @param topics of the job; those that parameters name by default
    */
   constructor(
     readonly params: Parameters,
     readonly clock: Clock,
-    readonly instance: Instance,
+    readonly life: ProcessLife,
     readonly conditions: ConditionReporter,
     readonly topics: WiredTopics = topicsOf(params),
   ) {}
@@ -132,8 +132,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
       discoveryMs: params.get("kafka.partition.discovery.interval.ms"),
       memberIds: memberIdsOf(params, `${clusterId} ${groupId}`),
       shared: sharedFacts(known, topics, view),
-      instance: this.instance,
-      ask: askInstance,
+      life: this.life,
+      ask: askLife,
       clock,
       conditions: this.conditions,
       retries: params.get("kafka.retries"),

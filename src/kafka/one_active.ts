@@ -1,4 +1,4 @@
-import type { Instance } from "../service/mod.ts";
+import type { ProcessLife } from "../service/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, decodeActive, encodeActive } from "./active_process.ts";
 import { encodeAssignment, encodeSubscription, userDataIn, userDataOf } from "./assignments.ts";
@@ -25,7 +25,7 @@ export interface OneActiveOptions {
   /** Partitions by input topic. */
   readonly inputs: () => ReadonlyMap<string, number>;
   /** This process, as those that stand by know it. */
-  readonly instance: Pick<Instance, "id" | "address">;
+  readonly life: Pick<ProcessLife, "id" | "address">;
   /** What all members must share. */
   readonly shared?: SharedFacts;
   /** Is called after every join as the active member, before anyone may claim. */
@@ -60,8 +60,8 @@ export class OneActive implements Division {
     const refused = refusedMembers(facts, leaderId);
     const own = refused.get(leaderId);
     if (own !== undefined) throw refusal(this.options.groupId, own);
-    const { id, address } = this.options.instance;
-    const active = encodeActive({ memberId: leaderId, instance: id, address });
+    const { id, address } = this.options.life;
+    const active = encodeActive({ memberId: leaderId, life: id, address });
     const all = new Map([...this.options.inputs()].map(([t, n]) => [t, numbersBelow(n)]));
     return Promise.resolve(members.map(({ memberId }) => {
       const why = refused.get(memberId);

@@ -24,7 +24,7 @@ export {
   shareOf,
 } from "./generated_stream.ts";
 export { DataGeneratorJob, type FilledTopics, type GeneratorClass } from "./data_generator_job.ts";
-export { addressOf, Instance, INSTANCE_HEADER, isWildcard } from "./instance.ts";
+export { addressOf, isWildcard, LIFE_HEADER, ProcessLife } from "./process_life.ts";
 export { ItemTransactionJob, type JobClass } from "./item_transaction_job.ts";
 export { JOB_NAME } from "./job_names.ts";
 export { newestRecords } from "./log_reader.ts";

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { checkAccess } from "../../src/http/mod.ts";
-import { INSTANCE_HEADER } from "../../src/service/mod.ts";
+import { LIFE_HEADER } from "../../src/service/mod.ts";
 import { ParameterError, type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
-import { Client, INSTANCE_ID } from "./client.ts";
+import { Client, LIFE } from "./client.ts";
 
 const TOKEN = "a-token.of_sixteen~characters";
 
@@ -49,7 +49,7 @@ Deno.test("with a token every request needs it, but those of probes", async () =
     assertEquals((await client.request("GET", path)).status, 200);
   }
   const livez = await client.request("GET", "/livez");
-  assertEquals(livez.headers.get(INSTANCE_HEADER), INSTANCE_ID);
+  assertEquals(livez.headers.get(LIFE_HEADER), LIFE);
   for (const scheme of ["Bearer", "bearer", "BEARER "]) {
     const headers = { authorization: `${scheme} ${TOKEN}`, "content-type": "text/plain" };
     const posted = await client.request("POST", "/transactions", { body: "1\t5\ta\t1", headers });

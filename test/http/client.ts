@@ -2,7 +2,7 @@ import { accessOf, createApi, limitsOf } from "../../src/http/mod.ts";
 import { type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import { type Life, World } from "../engine/world.ts";
 
-export const INSTANCE_ID = "11111111-2222-4333-8444-555555555555";
+export const LIFE = "11111111-2222-4333-8444-555555555555";
 
 export interface Answer {
   readonly status: number;
@@ -43,7 +43,7 @@ export class Client {
       connections: { count: 1, closed: { head: 0, idle: 0, room: 0 } },
       limits: limitsOf(params),
       access: accessOf(params),
-      instanceId: INSTANCE_ID,
+      life: LIFE,
       stopping,
     });
   }

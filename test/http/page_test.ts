@@ -94,7 +94,7 @@ Deno.test("the page is there before the job has started", async () => {
   const app = createStartingApi({
     conditions: new Conditions(new ManualClock()),
     access: { token: TOKEN, formerToken: "", clusterToken: TOKEN, hosts: [], origins: [] },
-    instanceId: "1",
+    life: "1",
     stopping: new AbortController().signal,
   });
   const ask = (path: string, headers: Record<string, string>) =>

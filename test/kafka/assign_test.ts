@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Conditions } from "../../src/engine/mod.ts";
 import { KafkaItemTransactionJob, KafkaSource } from "../../src/kafka/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
-import { Instance, MACHINE } from "../../src/service/mod.ts";
+import { MACHINE, ProcessLife } from "../../src/service/mod.ts";
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
 import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
@@ -38,13 +38,13 @@ stage.test("partitions go from thread to thread and back under load: each transa
     "state.kv": `${folder}/state.kv`,
   });
   const conditions = new Conditions(MACHINE.clock);
-  const instance = new Instance("00");
+  const life = new ProcessLife("00");
   const job = await new KafkaItemTransactionJob().createApplicationPipeline(params).start("kafka", {
     ...MACHINE,
     conditions,
     kafka: ({ params, topics }) =>
       Promise.resolve(
-        new KafkaSource(params, MACHINE.clock, instance, conditions, topics),
+        new KafkaSource(params, MACHINE.clock, life, conditions, topics),
       ),
   });
   await until("the job is ready", () => Promise.resolve(job.isReady));

@@ -1,6 +1,6 @@
 import { assertRejects } from "@std/assert";
 import { Conditions } from "../../src/engine/mod.ts";
-import { Instance } from "../../src/service/mod.ts";
+import { ProcessLife } from "../../src/service/mod.ts";
 import { ParameterError, Parameters } from "../../src/parameters/mod.ts";
 import { KafkaSource } from "../../src/kafka/mod.ts";
 import { systemClock } from "../../src/types/mod.ts";
@@ -14,7 +14,7 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
   });
   await assertRejects(
     () =>
-      new KafkaSource(params, systemClock, new Instance("0"), new Conditions(systemClock)).open({
+      new KafkaSource(params, systemClock, new ProcessLife("0"), new Conditions(systemClock)).open({
         logDisk: null,
         hasCheckpoints: () => Promise.resolve(false),
         newestCheckpoints: () => Promise.resolve(new Map()),

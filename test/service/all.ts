@@ -4,7 +4,7 @@ import "./data_generator_job_test.ts";
 import "./full_disk_test.ts";
 import "./gateway_test.ts";
 import "./generated_test.ts";
-import "./instance_test.ts";
+import "./process_life_test.ts";
 import "./known_partitions_test.ts";
 import "./query_processor_test.ts";
 import "./remote_store_test.ts";

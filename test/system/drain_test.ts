@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { accessOf, limitsOf, startServer } from "../../src/http/mod.ts";
-import { Instance } from "../../src/service/mod.ts";
+import { ProcessLife } from "../../src/service/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
 import { World } from "../engine/world.ts";
 
@@ -29,7 +29,7 @@ Deno.test("a stop while partitions are recovered does not wait for requests that
     port: 0,
     limits: limitsOf(Parameters.of()),
     access: accessOf(Parameters.of()),
-    instance: new Instance("a"),
+    life: new ProcessLife("a"),
   });
   server.serve(life.job);
   const posted = fetch(`${server.url}/transactions`, {

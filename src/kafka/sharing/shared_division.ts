@@ -1,7 +1,7 @@
 import { getLogger } from "@logtape/logtape";
 import { Waiters } from "../../engine/waiters.ts";
 import { type ClusterView, LostError } from "../../log/mod.ts";
-import type { Instance } from "../../service/mod.ts";
+import type { ProcessLife } from "../../service/mod.ts";
 import type { Chance } from "../../types/mod.ts";
 import { ActiveGeneration } from "../active_generation.ts";
 import type { ActiveProcess } from "../active_process.ts";
@@ -46,7 +46,7 @@ export interface SharedDivisionOptions {
   /** The inputs' topics by their roles. */
   readonly topics: { readonly transactions: string; readonly queries: string };
   /** This process, as the others know it. */
-  readonly instance: Pick<Instance, "id" | "address">;
+  readonly life: Pick<ProcessLife, "id" | "address">;
   /** What all members must share. */
   readonly shared: SharedFacts;
   /** Workers of this process. */
@@ -99,7 +99,7 @@ export class SharedDivision implements Division {
   // ---- for others ----
 
   get view(): ClusterView | null {
-    return this.#isCurrent && this.#table ? viewOf(this.#table, this.options.instance.id) : null;
+    return this.#isCurrent && this.#table ? viewOf(this.#table, this.options.life.id) : null;
   }
 
   changed(signal: AbortSignal): Promise<void> {
@@ -109,10 +109,10 @@ export class SharedDivision implements Division {
   // ---- the group ----
 
   async subscribe(): Promise<Uint8Array> {
-    const { instance, workers, shared, inputs } = this.options;
+    const { life, workers, shared, inputs } = this.options;
     const userData = encodeSharing({
-      life: instance.id,
-      address: instance.address,
+      life: life.id,
+      address: life.address,
       capacity: workers,
       slot: this.#slot,
       claims: this.#claims,
@@ -137,7 +137,7 @@ export class SharedDivision implements Division {
   }
 
   async assign(joined: JoinedGroup, client: KafkaClient): Promise<readonly MemberAssignment[]> {
-    const { groupId, inputs, instance, chance } = this.options;
+    const { groupId, inputs, life, chance } = this.options;
     const members = joined.members.map(({ memberId, memberMetadata }) => {
       const userData = userDataOf(memberMetadata);
       return { memberId, subscription: userData && decodeSharing(userData) };
@@ -149,7 +149,7 @@ export class SharedDivision implements Division {
     this.#hasCheckpoints = fit.some(({ subscription }) => subscription.hasCheckpoints);
     const table = sharePartitions(fit, {
       generation: joined.generationId,
-      leader: instance.id,
+      leader: life.id,
       nonce: Math.floor(chance() * 2 ** 32),
       starting: await this.options.isStarting(client),
       inputs: inputs(),
@@ -168,7 +168,7 @@ export class SharedDivision implements Division {
     if (given && "refused" in given) throw refusal(this.options.groupId, given.refused);
     // Who joined behind the leader's back, or is given what another generation was to have, joins anew.
     const table = given?.table;
-    const self = table?.members.findIndex((m) => isSelf(m, memberId, this.options.instance)) ?? -1;
+    const self = table?.members.findIndex((m) => isSelf(m, memberId, this.options.life)) ?? -1;
     if (!table || table.generation !== generationId || self < 0) {
       this.#attempt++;
       throw protocolError(ErrorCode.RebalanceInProgress);
@@ -188,7 +188,7 @@ export class SharedDivision implements Division {
     this.#changes.wake();
     const watched = table.members.find((_, m) => m !== self && watchedBy(table, m) === self);
     return watched
-      ? { memberId: watched.memberId, instance: watched.life, address: watched.address }
+      ? { memberId: watched.memberId, life: watched.life, address: watched.address }
       : null;
   }
 
@@ -264,7 +264,7 @@ function ownedBy({ owners }: SharingTable["inputs"][number], member: number): nu
 function isSelf(
   { memberId, life }: SharingTable["members"][number],
   own: string,
-  { id }: Pick<Instance, "id">,
+  { id }: Pick<ProcessLife, "id">,
 ): boolean {
   return memberId === own && life === id;
 }

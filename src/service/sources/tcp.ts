@@ -1,5 +1,5 @@
 import { StopError } from "../../log/mod.ts";
-import { addressOf } from "../instance.ts";
+import { addressOf } from "../process_life.ts";
 
 /** A stream of bytes from another process. */
 export interface Connection {

@@ -8,9 +8,9 @@ import { type Answer, watchActive } from "../../../src/kafka/active_watch.ts";
 import { encodeUtf8 } from "../../../src/types/mod.ts";
 import { ManualClock } from "../../engine/manual_clock.ts";
 
-const ACTIVE: ActiveProcess = { memberId: "m 1", instance: "a1-b2", address: "10.0.0.1:8080" };
-const LIVES: Answer = { instance: "a1-b2" };
-const ANOTHER: Answer = { instance: "ffff" };
+const ACTIVE: ActiveProcess = { memberId: "m 1", life: "a1-b2", address: "10.0.0.1:8080" };
+const LIVES: Answer = { life: "a1-b2" };
+const ANOTHER: Answer = { life: "ffff" };
 /** More than any of the lists below needs. */
 const LONG_MS = 60_000;
 
@@ -76,7 +76,7 @@ Deno.test("time-outs, resets and a single refusal tell nothing", async () => {
   }
 });
 
-Deno.test("another instance at the address ends the watch: its process speaks for itself", async () => {
+Deno.test("another process at the address ends the watch: it speaks for itself", async () => {
   assertEquals(await watch([LIVES, ANOTHER, "refused"]), { takenOut: 0, asked: 2 });
   assertEquals(await watch([LIVES, "refused", ANOTHER, "refused"]), { takenOut: 0, asked: 3 });
   assertEquals(await watch([ANOTHER, "refused"]), { takenOut: 0, asked: 1 });

@@ -30,7 +30,7 @@ Deno.test("a member that took longer to take over than its session lasts is not 
       groupId: "group",
       heartbeatMs: SESSION_MS / 10,
       inputs: () => new Map(),
-      instance: { id: "0", address: null },
+      life: { id: "0", address: null },
       onActive: () => clock.sleep(SESSION_MS + 500),
     }),
     ask: never,

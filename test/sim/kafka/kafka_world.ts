@@ -98,7 +98,7 @@ export class KafkaWorld implements KafkaPort {
           return Promise.resolve();
         },
       },
-      instance: { id: instanceOf(process), address },
+      life: { id: lifeOf(process), address },
       ask: (address) => this.#ask(process, address),
       clock: process.clock,
       retries: 5,
@@ -131,7 +131,7 @@ export class KafkaWorld implements KafkaPort {
     const answer = () => {
       const process = this.#processes.get(address)?.findLast((p) => p.alive);
       if (silent || process?.paused) return "unclear";
-      return !process || falsely ? "refused" : { instance: instanceOf(process) };
+      return !process || falsely ? "refused" : { life: lifeOf(process) };
     };
     return asking.call(answer, { latencyMs: sim.between(0.05, 2), answerMs: sim.between(0.05, 2) });
   }
@@ -154,7 +154,7 @@ export class KafkaWorld implements KafkaPort {
 }
 
 /** A UUID, whose digits say the name. */
-function instanceOf({ name }: SimProcess): string {
+function lifeOf({ name }: SimProcess): string {
   const hex = encodeUtf8(name).toHex().padStart(32, "0").slice(-32);
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

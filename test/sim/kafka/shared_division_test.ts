@@ -29,7 +29,7 @@ class Group {
       heartbeatMs: 100,
       inputs: () => new Map([[TOPICS.transactions, 6], [TOPICS.queries, 3]]),
       topics: TOPICS,
-      instance: { id: lifeOf(this.members.size + 1), address: `${memberId}:8080` },
+      life: { id: lifeOf(this.members.size + 1), address: `${memberId}:8080` },
       shared: { window: "5" },
       workers: 2,
       chance: () => 0.5,

@@ -13,13 +13,13 @@ import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 
 const SESSION_MS = 60_000;
-const ACTIVE = { memberId: "other", instance: "a1", address: "10.0.0.1:8080" };
+const ACTIVE = { memberId: "other", life: "a1", address: "10.0.0.1:8080" };
 
 /** A group of another member, which is active, and of this one; what leaves is told. */
 class Scene {
   readonly clock = new ManualClock();
   readonly left: string[] = [];
-  answer: Answer = { instance: ACTIVE.instance };
+  answer: Answer = { life: ACTIVE.life };
   readonly membership: Membership;
 
   constructor(userData: Uint8Array) {
@@ -54,7 +54,7 @@ class Scene {
         groupId: "group",
         heartbeatMs: SESSION_MS / 10,
         inputs: () => new Map(),
-        instance: { id: "b2", address: null },
+        life: { id: "b2", address: null },
         onActive: () => Promise.resolve(),
       }),
       ask: () => Promise.resolve(this.answer),

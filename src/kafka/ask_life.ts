@@ -1,18 +1,18 @@
 // Over node:http, because it marks a refused connection by a code, and goes past no proxy.
 
 import { get } from "node:http";
-import { INSTANCE_HEADER } from "../service/mod.ts";
+import { LIFE_HEADER } from "../service/mod.ts";
 import { systemClock } from "../types/mod.ts";
 import type { Answer } from "./active_watch.ts";
 
 const ANSWER_MS_MAX = 1000;
 
 /**
- * Asks the HTTP API at an address which instance it is of. What the answer is beyond its head is not read.
+ * Asks the HTTP API at an address which life of a process it is of. What the answer is beyond its head is not read.
  *
  * @param address host:port, an IPv6 address in brackets; another process says it, so it may be anything
  */
-export function askInstance(address: string, signal: AbortSignal): Promise<Answer> {
+export function askLife(address: string, signal: AbortSignal): Promise<Answer> {
   const url = URL.parse(`http://${address}`);
   if (!url) return Promise.resolve("unclear");
   const { hostname, port } = url;
@@ -30,8 +30,8 @@ export function askInstance(address: string, signal: AbortSignal): Promise<Answe
       signal: AbortSignal.any([signal, over.signal]),
     };
     const request = get(options, (response) => {
-      const instance = response.headers[INSTANCE_HEADER];
-      resolve(typeof instance === "string" ? { instance } : "unclear");
+      const life = response.headers[LIFE_HEADER];
+      resolve(typeof life === "string" ? { life } : "unclear");
     });
     request.on("error", (error: Error & { code?: string }) => {
       if (error instanceof Deno.errors.NotCapable) resolve("denied");

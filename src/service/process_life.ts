@@ -1,5 +1,5 @@
-/** The header of an answer that names the process which gave it. */
-export const INSTANCE_HEADER = "stockflow-instance";
+/** The header of an answer that names the life of the process which gave it. Earlier programs ask for it, too. */
+export const LIFE_HEADER = "stockflow-instance";
 
 const WILDCARDS = ["0.0.0.0", "::"];
 
@@ -9,7 +9,7 @@ export function isWildcard(host: string): boolean {
 }
 
 /** One life of a process, from its start to its end. */
-export class Instance {
+export class ProcessLife {
   #address: string | null = null;
 
   /** @param id a UUID of this life */
