@@ -88,8 +88,8 @@ export function planRecovery(
   return { candidates, start: startOf(claimed, facts), unusable, isBehind };
 }
 
-/** Why no checkpoint helps, whichever there are. */
-function whyImpossible(
+/** Why the job cannot go on from a claim, whatever checkpoints or memory hold: the log has lost records. */
+export function whyImpossible(
   { partition, committed, logStart, logEnd }: ClaimedPartition,
 ): StopError | null {
   if (committed.offset > logEnd) {

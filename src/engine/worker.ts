@@ -29,6 +29,7 @@ import {
 } from "./figures.ts";
 import { hottestOf } from "./hot_items.ts";
 import { produceFor, recover, StaleClaimError } from "./recover.ts";
+import { whyImpossible } from "./recovery_plan.ts";
 import { reportRecovered } from "./report_recovered.ts";
 import { TimeShares } from "./time_shares.ts";
 import { never, Waiters } from "./waiters.ts";
@@ -267,7 +268,8 @@ export class TransactionWorker implements JobWorker {
     const left = this.#left.find((p) => p.partition === partition.partition);
     if (!left) return false;
     this.#left = this.#left.filter((p) => p !== left);
-    if (partition.keep(left)) {
+    // A log that lost records is found by the recovery, which says so.
+    if (whyImpossible(partition.claimed) === null && partition.keep(left)) {
       await produceFor(partition.processor, session);
       return true;
     }

@@ -1,12 +1,13 @@
 // A claim that ends with notice: what stands at the next claim goes on, all else is recovered.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { embeddedTopics } from "../log/embedded_topics.ts";
 import {
   type CommitOutcome,
   EmbeddedLog,
   ForwardingLog,
   type LogSession,
+  StopError,
 } from "../../src/log/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
@@ -25,6 +26,8 @@ class NoticingLog extends ForwardingLog {
   #ending = new AbortController();
   /** What it is over; it may be opened anew. */
   now = this.beneath;
+  /** Where the logs of the partitions of later claims begin or end, apart from what was committed. */
+  bounds: (committed: number) => { logStart?: number; logEnd?: number } = () => ({});
 
   giveNotice(): void {
     const before = this.#ending;
@@ -40,6 +43,10 @@ class NoticingLog extends ForwardingLog {
     const ending = this.#ending.signal;
     return sessionOver(session, {
       ending,
+      partitions: session.partitions.map((claimed) => ({
+        ...claimed,
+        ...this.bounds(claimed.committed.offset),
+      })),
       commit: async (commit): Promise<CommitOutcome> => {
         if (!ending.aborted || this.lateCommits === "committed") {
           return await session.commit(commit);
@@ -108,6 +115,25 @@ for (const how of ["happened", "did not"] as const) {
     assert(processorsOf(scene.life).every((p) => !before.includes(p)));
     scene.log.lateCommits = "committed";
     await close(scene);
+  });
+}
+
+for (
+  const [what, bounds, message] of [
+    ["ends before", (at: number) => ({ logEnd: at - 1 }), "but its log ends at"],
+    ["begins behind", (at: number) => ({ logStart: at + 1, logEnd: at + 1 }), "were removed"],
+  ] as const
+) {
+  Deno.test(`nothing is kept whose log ${what} what was committed: the job stops, and says so`, async () => {
+    const { world, life, log } = await open();
+    log.bounds = bounds;
+    log.giveNotice();
+    await world.clock.until(() => life.job.failure !== null, "the job stops");
+    assert(life.job.failure instanceof StopError);
+    assertStringIncludes(life.job.failure.message, message);
+    life.kill();
+    await world.assertExactlyOnce();
+    world.close();
   });
 }
 

@@ -93,7 +93,7 @@ export const KAFKA_CLUSTER_FAULTS = {
 export const KAFKA_ENDS = {
   "input created anew": 0.3,
   // It keeps its identity and loses its records, as after the unclean election of a leader.
-  "input cut": 0.3,
+  "input cut": 0.5,
 } as const;
 
 /** What clients do to the input; a rate is a share of their writes. */

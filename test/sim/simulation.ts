@@ -88,6 +88,11 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
     sim.scheduler.after(sim.between(0, sim.plan.durationMs), () => {
       if (world.mayCreateAnew) world.createAnew();
     });
+  } else if (cut) {
+    // What becomes of those who live then takes a while.
+    sim.scheduler.after(sim.between(0, sim.plan.durationMs / 2), () => {
+      if (world.mayCut) world.cut();
+    });
   }
   const { raisedAtMs } = sim.retries;
   if (raisedAtMs !== null) sim.scheduler.after(raisedAtMs, () => cluster.upgrade());

@@ -115,11 +115,16 @@ export class Brokers {
     if (sim.chance(0.3)) this.group.forgetOffsets(topic);
   }
 
-  /** Its partitions lose their records. */
+  /** Its partitions lose their records: after a while brokers lead them that lacked what others had acknowledged. */
   cut(topic: string): void {
+    const { sim } = this;
+    for (const node of this.nodes) this.#breakConnections(node, "Connection reset");
     for (const tp of this.storage.topic(topic)) this.#leaders.delete(tp);
     for (const tp of this.storage.createAnew(topic)) {
-      this.#leaders.set(tp, { node: this.sim.pick(this.nodes), readyAt: 0 });
+      this.#leaders.set(tp, {
+        node: sim.pick(this.nodes),
+        readyAt: sim.now + sim.between(0, 3000),
+      });
     }
   }
 
