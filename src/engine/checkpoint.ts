@@ -6,6 +6,7 @@ import { isNoRoom } from "../kv/mod.ts";
 import {
   type BatchMark,
   type CheckpointChain,
+  type CheckpointDraft,
   type CheckpointTrigger,
   FencedError,
   type FoldParameters,
@@ -45,6 +46,8 @@ export interface NewestCheckpoint {
 
 /** The state that a checkpoint is made of, frozen while it is encoded. */
 interface Cut {
+  /** The checkpoint that is made of it. */
+  readonly draft: CheckpointDraft;
   /** Clock.monotonic() at the cut. */
   readonly from: number;
   /** ms since the epoch */
@@ -216,7 +219,7 @@ export class Checkpointer implements CutGate {
     const cut = await this.#cut(signal);
     if (!cut) return null;
     const offset = Number(cut.scalars.position);
-    const about = { partition: chain.partition, sequence: chain.begin(), offset, trigger };
+    const about = { partition: chain.partition, sequence: cut.draft.sequence, offset, trigger };
     const span = this.options.tracing?.start("checkpoint", {
       parent: null,
       startedAt: cut.at,
@@ -247,7 +250,7 @@ export class Checkpointer implements CutGate {
 
   /** Freezes the state once no batch is being folded; null when that cannot be, or is given up. */
   async #cut(signal: AbortSignal): Promise<Cut | null> {
-    const { processor, options: { clock } } = this;
+    const { processor, chain, options: { clock } } = this;
     // A fold that failed never comes to rest; its worker gives up then.
     while (!processor.atRest && !signal.aborted) await clock.yield();
     if (signal.aborted || processor.core.cut() !== Code.Done) return null;
@@ -255,6 +258,7 @@ export class Checkpointer implements CutGate {
     processor.recordsSinceCheckpoint = 0;
     this.#lastAt = clock.monotonic();
     return {
+      draft: chain.begin(),
       from: this.#lastAt,
       at: clock.now(),
       scalars: processor.core.state,
@@ -360,10 +364,11 @@ export class Checkpointer implements CutGate {
   }
 
   async #encode(cut: Cut, signal: AbortSignal): Promise<void> {
-    const { processor: { core }, chain } = this;
+    const { processor: { core } } = this;
+    const { draft } = cut;
     const goOn = async () => {
       this.#pieces.wake();
-      if (chain.queuedBytes > QUEUE_BYTES_MAX) await chain.flush();
+      if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
       else await this.options.clock.yield();
       signal.throwIfAborted();
     };
@@ -371,13 +376,13 @@ export class Checkpointer implements CutGate {
     for (let next; (next = core.encodeSome()); await goOn()) {
       if (next === "more") continue;
       cut.encoded.push(next.segment);
-      chain.add(next.segment, next.bytes);
+      draft.add(next.segment, next.bytes);
     }
     if (core.options.remember) {
-      chain.remember(core.remembered.encode());
+      draft.remember(core.remembered.encode());
       for (let next; (next = core.remembered.encodeNext()); await goOn()) {
         cut.firstPiece ??= next.piece;
-        chain.addPiece(Number(next.piece), next.bytes);
+        draft.addPiece(Number(next.piece), next.bytes);
       }
     }
     this.#endCut(true);

@@ -1,6 +1,6 @@
 import { assertThat } from "../types/mod.ts";
 import { type KvLimits, limitsOf } from "../kv/mod.ts";
-import { CORE_HASH, type EncodedRemembered, type StateScalars } from "../wasm/mod.ts";
+import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
 import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
 import type { CheckpointStore, StoreEpoch } from "./checkpoint_store.ts";
 import { warmUpCompression } from "./compression.ts";
@@ -21,7 +21,6 @@ import {
   indexChunksOf,
   NO_PARTS,
 } from "./checkpoint_parts.ts";
-import { toHex } from "./segment_index.ts";
 
 /** What a checkpoint says beside its segments. */
 export interface CheckpointFacts {
@@ -127,45 +126,20 @@ export class CheckpointChain implements ChunkTarget {
 
   // ---- the checkpoint that is being written ----
 
-  /** Begins the next checkpoint, and answers its sequence. Only one is written at a time. */
-  begin(): number {
+  /** Begins the next checkpoint. Only one is written at a time. */
+  begin(): CheckpointDraft {
     assertThat(this.#draft === null, `one checkpoint of partition ${this.partition} is written`);
-    this.#draft = new CheckpointDraft(this, this.#sequence + 1, this.#base, this.#baseChunks);
-    return this.#draft.sequence;
+    return this.#draft = new CheckpointDraft(
+      this,
+      this.#sequence + 1,
+      this.#base,
+      this.#baseChunks,
+    );
   }
 
   get #begun(): CheckpointDraft {
     assertThat(this.#draft !== null, `a checkpoint of partition ${this.partition} was begun`);
     return this.#draft;
-  }
-
-  /** Takes an encoded segment of it. */
-  add(segment: number, bytes: Uint8Array): void {
-    this.#begun.add(segment, bytes);
-  }
-
-  /** Takes what of transactions it remembers; the pieces that are new with it follow. */
-  remember(remembered: EncodedRemembered): void {
-    this.#begun.remember(remembered);
-  }
-
-  /** Takes a piece of what it remembers. */
-  addPiece(piece: number, bytes: Uint8Array): void {
-    this.#begun.addPiece(piece, bytes);
-  }
-
-  /** Compressed bytes of it that wait to be written. */
-  get queuedBytes(): number {
-    return this.#begun.queuedBytes;
-  }
-
-  /**
-   * Writes what waits, as far as it fills whole commits; all of it if told so.
-   *
-   * @throws {FencedError} when someone else owns the partition
-   */
-  flush(all = false): Promise<void> {
-    return this.#begun.flush(all);
   }
 
   /** Gives it up: removes what was written, unless a checkpoint refers to it. */
@@ -285,7 +259,7 @@ export class CheckpointChain implements ChunkTarget {
     const { store, epoch } = this;
     const prefix = ["chunk", store.job, epoch.partition];
     const all = new Set<string>();
-    for await (const key of store.kv.listKeys({ prefix })) all.add(toHex(key[3] as Uint8Array));
+    for await (const key of store.kv.listKeys({ prefix })) all.add((key[3] as Uint8Array).toHex());
     return await this.deleteChunks(all);
   }
 

@@ -127,7 +127,11 @@ export class CheckpointDraft {
     return hash;
   }
 
-  /** Writes what waits, as far as it fills whole commits; all of it if `all` is set. */
+  /**
+   * Writes what waits, as far as it fills whole commits; all of it if `all` is set.
+   *
+   * @throws {FencedError} when someone else owns the partition
+   */
   async flush(all = false): Promise<void> {
     while (this.#queuedBytes >= this.target.limits.commitBytes || (all && this.#queue.size > 0)) {
       const group = this.#nextGroup();

@@ -21,7 +21,6 @@ import { CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt, sha256 } from "./manifest.ts";
 import { Savepoints } from "./savepoints.ts";
 import { type CheckpointParts, concat, decodeParts, indexChunksOf } from "./checkpoint_parts.ts";
-import { fromHex } from "./segment_index.ts";
 
 const log = getLogger(["stockflow", "state"]);
 
@@ -154,7 +153,7 @@ export class CheckpointStore {
   }
 
   chunkKey(partition: number, hash: string): Deno.KvKey {
-    return ["chunk", this.job, partition, fromHex(hash)];
+    return ["chunk", this.job, partition, Uint8Array.fromHex(hash)];
   }
 
   /**

@@ -34,6 +34,7 @@ export {
 } from "./savepoints.ts";
 export type { Savepoints } from "./savepoints.ts";
 export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
+export type { CheckpointDraft } from "./checkpoint_draft.ts";
 export { isEmptySegment } from "./checkpoint_draft.ts";
 export { type CheckpointParts, chunksOfParts, indexChunksOf } from "./checkpoint_parts.ts";
 export type { CheckpointEvent, CheckpointTrigger } from "./checkpoint_event.ts";

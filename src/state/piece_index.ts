@@ -8,7 +8,6 @@
 
 import { KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { DamagedCheckpointError } from "./manifest.ts";
-import { fromHex, toHex } from "./segment_index.ts";
 
 const HASH_BYTES = 32;
 const HEAD_BYTES = 8;
@@ -44,8 +43,8 @@ export function encodePieceIndex(index: PieceIndex): Uint8Array[] {
       const at = HEAD_BYTES + i * ENTRY_BYTES;
       view.setUint32(at, length, true);
       view.setUint32(at + 4, stored, true);
-      bytes.set(fromHex(hash), at + 8);
-      bytes.set(fromHex(chunk), at + 8 + HASH_BYTES);
+      bytes.set(Uint8Array.fromHex(hash), at + 8);
+      bytes.set(Uint8Array.fromHex(chunk), at + 8 + HASH_BYTES);
     });
     return bytes;
   });
@@ -68,8 +67,8 @@ export function decodePieceIndex(chunks: readonly Uint8Array[]): Map<number, Pie
     next = Number(first) + count;
     for (let i = 0; i < count; i++) {
       const at = HEAD_BYTES + i * ENTRY_BYTES;
-      const hash = toHex(bytes.subarray(at + 8, at + 8 + HASH_BYTES));
-      const chunk = toHex(bytes.subarray(at + 8 + HASH_BYTES, at + ENTRY_BYTES));
+      const hash = bytes.subarray(at + 8, at + 8 + HASH_BYTES).toHex();
+      const chunk = bytes.subarray(at + 8 + HASH_BYTES, at + ENTRY_BYTES).toHex();
       const [length, stored] = [view.getUint32(at, true), view.getUint32(at + 4, true)];
       const piece = Number(first) + i;
       if (length > PIECE_BYTES_MAX || stored > KV_VALUE_BYTES_MAX) {

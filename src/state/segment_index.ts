@@ -52,7 +52,7 @@ export function encodeIndex(index: SegmentIndex): Uint8Array {
     view.setUint32(at + 8, entry.stored, true);
     at += 12;
     for (const hash of [entry.hash, ...entry.chunks]) {
-      bytes.set(fromHex(hash), at);
+      bytes.set(Uint8Array.fromHex(hash), at);
       at += HASH_BYTES;
     }
   }
@@ -64,7 +64,7 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const index = new Map<number, SegmentEntry>();
   let at = 0;
-  const hash = () => toHex(bytes.subarray(at, at += HASH_BYTES));
+  const hash = () => bytes.subarray(at, at += HASH_BYTES).toHex();
   while (at < bytes.length) {
     if (bytes.length - at < FIXED_BYTES) throw new DamagedCheckpointError("The index is cut");
     const segment = bytes[at]!;
@@ -97,12 +97,4 @@ export function decodeIndex(bytes: Uint8Array): Map<number, SegmentEntry> {
     index.set(segment, { format, length, stored, hash: own, chunks });
   }
   return index;
-}
-
-export function toHex(bytes: Uint8Array): string {
-  return bytes.toHex();
-}
-
-export function fromHex(hex: string): Uint8Array {
-  return Uint8Array.fromHex(hex);
 }

@@ -1,7 +1,6 @@
 // Starts processes, and does to them what happens to processes: crashes, stops, rebalances, pauses.
 
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { fromHex, toHex } from "../../src/state/segment_index.ts";
 import { decodeManifest } from "../../src/state/manifest.ts";
 import { chunksOfParts, decodeParts, indexChunksOf } from "../../src/state/checkpoint_parts.ts";
 import { encodeKey, type KvFile } from "./kv_file.ts";
@@ -347,9 +346,9 @@ function needs(file: KvFile, partition: number, bytes: Uint8Array, key: Deno.KvK
   try {
     const manifest = decodeManifest(bytes);
     const read = (hash: string) =>
-      file.get(["chunk", JOB, partition, fromHex(hash)])!.value as Uint8Array;
+      file.get(["chunk", JOB, partition, Uint8Array.fromHex(hash)])!.value as Uint8Array;
     const index = indexChunksOf(manifest);
-    const hash = toHex(key[3] as Uint8Array);
+    const hash = (key[3] as Uint8Array).toHex();
     return index.includes(hash) ||
       chunksOfParts(decodeParts(manifest, index.map(read))).includes(hash);
   } catch {

@@ -17,7 +17,6 @@ import {
 import { concat } from "../../src/state/checkpoint_parts.ts";
 import { intactChunk } from "../../src/state/checkpoint_store.ts";
 import { manifestAt } from "../../src/state/manifest.ts";
-import { toHex } from "../../src/state/segment_index.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { load, loadPieces, noise, openStore, publish } from "./state_fixture.ts";
 
@@ -167,7 +166,9 @@ export async function damageDecoders(): Promise<DamageVerdict> {
   const { store, manifests } = await twoCheckpoints(kv, 1000);
   for (const { region, key, value } of await entriesOf(store, manifests[0]!)) {
     const read = (bytes: unknown) =>
-      region === "manifest" ? manifestAt(key, bytes) : intactChunk(toHex(key[3] as never), bytes);
+      region === "manifest"
+        ? manifestAt(key, bytes)
+        : intactChunk((key[3] as Uint8Array).toHex(), bytes);
     read(value);
     for (const damage of damagesOf(value, EVERY_BYTE)) {
       count.add(region, isRefused(() => read(damage)));

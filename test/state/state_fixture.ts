@@ -83,14 +83,14 @@ export async function publish(
   segments: Record<number, Uint8Array | string>,
   pieces: Record<number, Uint8Array> | null = null,
 ): Promise<Manifest> {
-  chain.begin();
+  const draft = chain.begin();
   if (pieces) {
-    chain.remember({ header: Uint8Array.of(0, 1, 1, position), firstPiece: 0n });
-    for (const [i, bytes] of Object.entries(pieces)) chain.addPiece(Number(i), bytes);
+    draft.remember({ header: Uint8Array.of(0, 1, 1, position), firstPiece: 0n });
+    for (const [i, bytes] of Object.entries(pieces)) draft.addPiece(Number(i), bytes);
   }
   for (const [i, bytes] of Object.entries(segments)) {
-    chain.add(Number(i), typeof bytes === "string" ? encodeUtf8(bytes) : bytes);
-    await chain.flush();
+    draft.add(Number(i), typeof bytes === "string" ? encodeUtf8(bytes) : bytes);
+    await draft.flush();
   }
   const secret = pieces ? "00112233445566778899aabbccddeeff" : null;
   return await chain.publish({ ...facts(position), secret });
