@@ -2,6 +2,11 @@
 
 import { z } from "zod";
 
+export const DAY_MS = 86_400_000;
+
+/** What a path may be. */
+export const PATH = /^[^\0]{1,4096}$/;
+
 /** How a parameter is read from its text. */
 export interface Parameter<T> {
   readonly schema: z.ZodType<T, string>;

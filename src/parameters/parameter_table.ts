@@ -1,33 +1,22 @@
 // Every parameter: what is allowed, its default, and what it means. Validation, `--help` and
 // config/embedded.properties follow this table.
 
+import { HTTP_PARAMETERS } from "./http_parameters.ts";
+import { KAFKA_PARAMETERS } from "./kafka_parameters.ts";
 import {
-  anyCase,
   boolean,
+  DAY_MS,
   decimal,
   integer,
   integerOrAuto,
-  list,
   oneOf,
   optional,
   type Parameter,
-  secret,
+  PATH,
   text,
-  TOPIC,
-  topic,
-  TOPIC_ALLOWED,
 } from "./parameter_kinds.ts";
 
 export type { Parameter } from "./parameter_kinds.ts";
-
-/** A name, an IPv4 address, or an IPv6 address without brackets. */
-const HOST_NAME = /^([A-Za-z0-9._-]+|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/;
-const DAY_MS = 86_400_000;
-const PORT =
-  "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
-const BROKER = `(?:[^\\s,:/\\[\\]]+|\\[[0-9A-Fa-f:.]+\\]):${PORT}`;
-const BROKERS = new RegExp(`^${BROKER}(?: *, *${BROKER})*$`);
-const PATH = /^[^\0]{1,4096}$/;
 
 /** The parameters by key. */
 export const PARAMETERS = {
@@ -248,196 +237,8 @@ export const PARAMETERS = {
   "generator.seed": integer(0, 2 ** 53 - 1, 1, "equal seeds generate equal transactions"),
   "num.items": integer(1, 100_000_000, 1_000_000, "items that are generated"),
   "pareto.shape": decimal(0.1, 1000, 15, "how much more frequent the first items are"),
-  "kafka.bootstrap.servers": optional(
-    "host:port (an IPv6 address in brackets), several with commas between them",
-    BROKERS,
-    "brokers of the Kafka cluster; required with job=kafka",
-  ),
-  "kafka.group.id": optional(
-    "a group's name",
-    /^[A-Za-z0-9._-]{1,200}$/,
-    "consumer group, and prefix of the transactional ids; required with job=kafka",
-  ),
-  "transaction.input.topic": text(
-    TOPIC_ALLOWED,
-    TOPIC,
-    "transaction.log.1",
-    "transactions (Kafka)",
-  ),
-  "query.input.topic": text(TOPIC_ALLOWED, TOPIC, "query.input.log.1", "queries (Kafka)"),
-  "query.output.topic": text(
-    TOPIC_ALLOWED,
-    TOPIC,
-    "query.output.log.1",
-    "answers to queries (Kafka)",
-  ),
-  "transaction.output.topic": topic("results of transactions (Kafka); without it none are written"),
-  "summary.output.topic": topic("summaries (Kafka); without it they are logged"),
-  "deadletter.topic": topic("invalid records (Kafka); without it they are counted and logged"),
-  "kafka.create.topics": boolean(false, "create topics that are missing"),
-  "kafka.replication.factor": integer(
-    0,
-    32_767,
-    0,
-    "replicas of topics that are created; 0 = the brokers' default.replication.factor",
-  ),
-  "kafka.retries": integer(
-    0,
-    1000,
-    3,
-    "recoveries in a row, without a commit between them, from what Kafka refuses for good",
-  ),
-  "kafka.partition.discovery.interval.ms": integer(
-    0,
-    DAY_MS,
-    60_000,
-    "time between looks at the topics: new partitions, limits, identity; 0 = with claims alone",
-  ),
-  "kafka.compression.type": oneOf(
-    ["none", "gzip", "snappy", "lz4", "zstd"],
-    "none",
-    "how output batches are compressed (Kafka)",
-  ),
-  "input.batch.bytes.max": integer(
-    1024,
-    2 ** 30,
-    64 * 1024 * 1024,
-    "a compressed batch that is larger once decompressed stops the job (Kafka)",
-  ),
-  "kafka.ssl.enabled": boolean(false, "reach the brokers by TLS"),
-  "kafka.ssl.ca": optional("a path", PATH, "PEM file of the authorities that sign brokers"),
-  "kafka.ssl.cert": optional("a path", PATH, "PEM file of the client's certificate"),
-  "kafka.ssl.key": optional("a path", PATH, "PEM file of the client's key"),
-  "kafka.ssl.key.password": secret("a password", "opens kafka.ssl.key if it is encrypted"),
-  "kafka.sasl.mechanism": anyCase(oneOf(
-    ["none", "plain", "scram-sha-256", "scram-sha-512"],
-    "none",
-    "how the job shows who it is",
-  )),
-  "kafka.sasl.username": optional("a name", /^[^\0]{1,1000}$/, "user of the brokers"),
-  "kafka.sasl.password": secret("a password", "its password; rather by environment than by flag"),
-  "kafka.sasl.password.file": optional("a path", PATH, "file of the password, instead of it"),
-  "kafka.sasl.plaintext.allowed": boolean(
-    false,
-    "let kafka.sasl.mechanism=plain send the password without TLS",
-  ),
-  "kafka.partitions.shared": boolean(
-    false,
-    "all processes of the group fold, each a part of the partitions; else one does, and the others stand by",
-  ),
-  "kafka.session.timeout.ms": integer(
-    6000,
-    1_800_000,
-    10_000,
-    "a process that is silent for so long loses its partitions to others",
-  ),
-  "kafka.transaction.timeout.ms": integer(
-    1000,
-    900_000,
-    60_000,
-    "a transaction that is open for longer is aborted by the broker",
-  ),
-  "http.host": text(
-    "an address or name of this machine",
-    /^[A-Za-z0-9.:-]{1,253}$/,
-    "127.0.0.1",
-    "address of the HTTP API; other than loopback only with http.token",
-  ),
-  "http.port": integer(0, 65_535, 8080, "port of the HTTP API; 0 = any free one"),
-  "http.advertised.host": text(
-    "an address or name of this machine without a port, or empty",
-    /^([A-Za-z0-9.-]{0,253}|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/,
-    "",
-    "under which processes of the same group (Kafka) reach http.port; empty = http.host, unless that " +
-      "is 0.0.0.0 or ::",
-  ),
-  "http.allowed.hosts": list(
-    "a name or an address without a port",
-    (host) => host.length <= 253 && HOST_NAME.test(host),
-    "under which requests without http.token are taken, beside loopback, http.host and " +
-      "http.advertised.host",
-  ),
-  "http.allowed.origins": list(
-    "an origin such as https://shop.example",
-    (origin) =>
-      origin.length <= 300 && /^https?:/.test(origin) && URL.parse(origin)?.origin === origin,
-    "web pages that may use the HTTP API (CORS), beside its own",
-  ),
-  "http.token": {
-    ...text(
-      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
-      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
-      "",
-      "what clients of the HTTP API bring as bearer token; empty = nothing",
-    ),
-    secret: true,
-  },
-  "http.token.former": {
-    ...text(
-      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
-      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
-      "",
-      "the token before, which is taken beside http.token while clients change over",
-    ),
-    secret: true,
-  },
-  "cluster.token": {
-    ...text(
-      "16 to 512 characters of A-Z, a-z, 0-9 and ._~+/=-",
-      /^([A-Za-z0-9._~+\/=-]{16,512})?$/,
-      "",
-      "what processes that share partitions bring when they ask each other; empty = http.token",
-    ),
-    secret: true,
-  },
-  "http.body.bytes.max": integer(
-    1024,
-    2 ** 30,
-    8 * 1024 * 1024,
-    "largest body of a request, as it comes and inflated",
-  ),
-  "http.body.records.max": integer(
-    1,
-    10_000_000,
-    100_000,
-    "largest number of records of a request",
-  ),
-  "http.bodies.bytes.max": integer(
-    1024 * 1024,
-    2 ** 36,
-    56 * 1024 * 1024,
-    "bytes of bodies that have come and answers that have not gone, of all requests; 512 more per record",
-  ),
-  "http.body.rate.min": integer(
-    0,
-    2 ** 30,
-    1024,
-    "bytes a second at which a body must come and an answer be read, over 10 seconds; 0 = any",
-  ),
-  "http.head.timeout.ms": integer(
-    100,
-    3_600_000,
-    10_000,
-    "a connection on which no request came for so long since it was opened is closed",
-  ),
-  "http.idle.timeout.ms": integer(
-    100,
-    DAY_MS,
-    75_000,
-    "one on which nothing happened for so long since its last answer is closed, also within the next head",
-  ),
-  "http.connections.max": integer(
-    10,
-    1_000_000,
-    1000,
-    "connections that are kept; for one more, some of those on which nothing happens are closed",
-  ),
-  "http.streams.max": integer(
-    1,
-    10_000,
-    32,
-    "streams of /status/stream that are open; each open page has one",
-  ),
+  ...KAFKA_PARAMETERS,
+  ...HTTP_PARAMETERS,
   "socket.host": text(
     "a host name or an address",
     /^[A-Za-z0-9._:-]{1,253}$/,
