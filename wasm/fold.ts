@@ -63,13 +63,13 @@ import { apply, isRejected } from "./rule";
 import { sample } from "./sample";
 import {
   CONFLICT,
-  findBehind,
   findRemembered,
   NEW,
   recall,
   remember,
   rememberedGrowthBytes,
   tendRemembered,
+  touchLines,
 } from "./remembered";
 import { moveClock, remembers } from "./remembered_ring";
 import { belongsHere } from "./partition";
@@ -146,17 +146,13 @@ export function runBatch(): i32 {
     if (wait) return wait;
     let end = readBlock();
     findHomes(end);
+    if (remembers) findRemembered(end, format);
     touch(end);
+    if (remembers) touchLines(end);
     findSlots(end);
     touch(end);
     if (windowMs) {
       findAccumulators(end);
-      touch(end);
-    }
-    if (remembers) {
-      findRemembered(end, format);
-      touch(end);
-      findBehind(end);
       touch(end);
     }
     end = applyBlock(end);

@@ -22,7 +22,6 @@ import {
   indexPages,
   initIndex,
   lineOf,
-  needsNext,
   placeHash,
   search,
   tendIndex,
@@ -30,7 +29,6 @@ import {
 import { block } from "./batch";
 import { digitRun, digitsAt } from "./integers";
 import {
-  AHEAD,
   ID,
   ID_LENGTH,
   ITEM_HASH,
@@ -79,11 +77,13 @@ function lineOfRecord(r: usize): usize {
   return lines + ((r - block) >> 5);
 }
 
-/** Reads the identity of every valid record of the block; the line where it is searched for is ahead. */
+/** Reads the identity of every valid record of the block, and finds the line where it is searched for. */
 export function findRemembered(end: usize, format: u32): void {
   for (let r = block; r < end; r += RECORD_BYTES) {
-    store<u32>(r, 0, AHEAD);
-    if (load<u32>(r, REASON)) continue;
+    if (load<u32>(r, REASON)) {
+      store<u32>(lineOfRecord(r), 0);
+      continue;
+    }
     const id = transactionIdOf(r, format),
       item = itemHashOf(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
     store<i64>(r, id, TRANSACTION_ID);
@@ -91,17 +91,19 @@ export function findRemembered(end: usize, format: u32): void {
     const hash = placeHash(id, item), line = <u32> lineOf(hash);
     store<u64>(placeOf(r), hash);
     store<u32>(lineOfRecord(r), line);
-    store<u32>(r, line, AHEAD);
   }
 }
 
-/** What the search needs behind that line is ahead: an entry that may be the same, or the next line. */
-export function findBehind(end: usize): void {
-  for (let r = block; r < end; r += RECORD_BYTES) {
-    const line = <usize> load<u32>(r, AHEAD);
-    if (line) store<u32>(r, <u32> needsNext(line, load<u64>(placeOf(r))), AHEAD);
-  }
+/** Loads the lines, together: what is searched for is new, mostly, and seen to be so by its line alone. */
+export function touchLines(end: usize): void {
+  let sum: u32 = 0;
+  const last = lineOfRecord(end);
+  for (let at = lines; at < last; at += 4) sum += load<u32>(<usize> load<u32>(at));
+  touched += sum;
 }
+
+/** Loads that only warm the cache end up here, so that the compiler keeps them. */
+let touched: u32 = 0;
 
 /** A valid record's transaction id is a canonical int64, at the beginning of a text, and where the JSON has it. */
 @inline

@@ -1,32 +1,39 @@
 // Where a remembered transaction stands in the ring. The index is no state: it is built anew from the ring.
 //
-// Lines of 64 bytes, probed linearly, each with room for 12:
-//   0 low 32 bits of the number u32 x 12, 48 tag u8 x 12,
-//   60 low 32 bits of the newest number that found the line full, and went on to the next one, u32
-// What is forgotten need not be taken out: its number no longer lives, and its room is free for the next one. As numbers
-// wrap after 2^32, lines are swept in turn long before.
+// Lines (see remembered_lines.ts) are probed linearly.
 //
 // An index that is too small, or much too large, is followed by another: new ones go into that, and those in the old
 // one follow in the order of the ring, some after each block. Meanwhile both are searched. Pages of lines are
 // taken when they are needed.
 
 import { Code, PAGE_BYTES } from "./contract";
-import { head, idAt, itemAt, lives, numberOf, rememberedMax, tail } from "./remembered_ring";
+import { head, idAt, itemAt, rememberedMax, tail } from "./remembered_ring";
 import { OUTCOME_BITS } from "./remembered_keys";
+import {
+  cellIn,
+  clearLines,
+  entryOf,
+  freeIn,
+  hitsIn,
+  initCells,
+  LINE_BYTES,
+  passOn,
+  put,
+  searchCell,
+  sweepLine,
+  wasPassed,
+} from "./remembered_lines";
 import { placeOfPair } from "./secret";
 import { blockShift, ensure, freeBlock, freeTablePage, takeBlock, takeTablePage } from "./memory";
 
-const LINE_BYTES: usize = 64;
-const ROOM: u32 = 12;
-const TAGS: usize = 48;
-const PASSED: usize = 60;
-const TAG_MASK: u32 = (1 << ROOM) - 1;
 const LINES_PER_PAGE: u32 = 256;
 const LINES_MIN: u32 = 256;
 /** Twice the entries that a line has on average, when the index is full. */
-const TWICE_PER_LINE: u64 = 18;
+const TWICE_PER_LINE: u64 = 17;
 /** Entries that follow into the new index after a block: all have, long before that is full. */
 const MOVES: u32 = 512;
+/** Lines that are swept after a block: all are, before as many entries came as are remembered twice. */
+const SWEEPS: u32 = 4;
 
 // An index: 0 lines u32, 4 directory of its pages u32, 0 = it is not there yet.
 const LINES: usize = 0;
@@ -46,6 +53,7 @@ let swept: u32 = 0;
 export function initIndex(): bool {
   memory.fill(current, 0, 8);
   memory.fill(old, 0, 8);
+  initCells(rememberedMax());
   linesMax = max(LINES_MIN, <u32> (2 * rememberedMax() / TWICE_PER_LINE) + 1);
   return open(current, LINES_MIN);
 }
@@ -78,7 +86,7 @@ function close(index: usize): void {
   memory.fill(index, 0, 8);
 }
 
-/** The hash by which an entry is placed: its line by the high 32 bits, its tag by the next 8. */
+/** The hash by which an entry is placed: its line by the high 32 bits, its tag by the next 12. */
 @inline
 export function placeHash(id: i64, item: u64): u64 {
   return placeOfPair(<u64> id, item & ~OUTCOME_BITS);
@@ -121,27 +129,8 @@ export function search(id: i64, item: u64, hash: u64, p: usize): u64 {
 function searchIn(index: usize, p: usize, id: i64, item: u64, hash: u64): u64 {
   if (!p) return 0;
   const hits = hitsIn(p, hash);
-  if (!hits && !lives(load<u32>(p, PASSED))) return 0;
+  if (!hits && !wasPassed(p)) return 0;
   return searchOn(index, homeLine(index, hash), hits, id, item, hash);
-}
-
-/** An address that a search from this line on reads next, as far as is known: of an entry, of the next line, or its own. */
-@inline
-export function needsNext(p: usize, hash: u64): usize {
-  const hits = hitsIn(p, hash);
-  if (hits) {
-    const low = load<u32>(p + (<usize> ctz(hits) << 2));
-    if (lives(low)) return idAt(numberOf(low));
-  }
-  const isLast = (p & (PAGE_BYTES - 1)) == PAGE_BYTES - LINE_BYTES;
-  return p + <usize> (lives(load<u32>(p, PASSED)) && !isLast) * LINE_BYTES;
-}
-
-/** The entries of a line that have the hash's tag, one bit for each. */
-@inline
-function hitsIn(p: usize, hash: u64): u32 {
-  return <u32> i8x16.bitmask(i8x16.eq(v128.load(p, TAGS), i8x16.splat(<i8> (hash >> 24)))) &
-    TAG_MASK;
 }
 
 /** Goes on from a line that has entries with the tag, or that was full. */
@@ -150,12 +139,10 @@ function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, hash: 
   let p = lineAt(index, line);
   while (true) {
     for (; hits; hits &= hits - 1) {
-      const low = load<u32>(p + (<usize> ctz(hits) << 2));
-      if (!lives(low)) continue;
-      const n = numberOf(low);
-      if (load<i64>(idAt(n)) == id && !((load<u64>(itemAt(n)) ^ item) & ~OUTCOME_BITS)) return n;
+      const n = searchCell(cellIn(p, ctz(hits)), id, item);
+      if (n) return n;
     }
-    if (!lives(load<u32>(p, PASSED))) return 0;
+    if (!wasPassed(p)) return 0;
     if (++line == lines) line = 0;
     p = lineAt(index, line);
     if (!p) return 0;
@@ -170,49 +157,27 @@ function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, hash: 
  */
 @inline
 export function add(n: u64, hash: u64, p: usize): void {
-  const free = p ? freeIn(p) : 0;
-  if (free) put(p, free, <u32> n, hash);
-  else addTo(current, <u32> n, hash);
+  const entry = entryOf(n, hash), free = p ? freeIn(p) : 0;
+  if (free) put(p, free, entry);
+  else addTo(current, entry, hash);
 }
 
-@inline
-function put(p: usize, free: u32, n: u32, hash: u64): void {
-  const i = <usize> ctz(free);
-  store<u32>(p + (i << 2), n);
-  store<u8>(p + i, <u8> (hash >> 24), TAGS);
-}
-
-function addTo(index: usize, n: u32, hash: u64): void {
+function addTo(index: usize, entry: u32, hash: u64): void {
   const lines = load<u32>(index, LINES);
   let line = homeLine(index, hash);
   while (true) {
     let p = lineAt(index, line);
     if (!p) p = addPage(index, line);
     const free = freeIn(p);
-    if (free) return put(p, free, n, hash);
-    const passed = load<u32>(p, PASSED), newest = <u32> (head - 1);
-    // The newer one of both is forgotten later.
-    if (!lives(passed) || newest - passed > newest - n) store<u32>(p, n, PASSED);
+    if (free) return put(p, free, entry);
+    passOn(p, entry);
     if (++line == lines) line = 0;
   }
 }
 
-/** The entries of a line that no longer live, one bit for each. */
-@inline
-function freeIn(p: usize): u32 {
-  const newest = i32x4.splat(<i32> (head - 1)), count = i32x4.splat(<i32> (head - tail));
-  return deadIn(v128.load(p), newest, count) | (deadIn(v128.load(p, 16), newest, count) << 4) |
-    (deadIn(v128.load(p, 32), newest, count) << 8);
-}
-
-@inline
-function deadIn(numbers: v128, newest: v128, count: v128): u32 {
-  return <u32> i32x4.bitmask(i32x4.ge_u(i32x4.sub(newest, numbers), count));
-}
-
 function addPage(index: usize, line: u32): usize {
   const page = takeTablePage();
-  memory.fill(page, 0, PAGE_BYTES);
+  clearLines(page, PAGE_BYTES);
   indexPages++;
   missing--;
   const at = <usize> load<u32>(index, DIRECTORY) + (<usize> (line / LINES_PER_PAGE) << 2);
@@ -226,7 +191,7 @@ export function indexGrowthBytes(records: u32): usize {
   return min(records + MOVES, missing) * PAGE_BYTES;
 }
 
-/** Work after a block: lets entries follow, or begins another index, and sweeps a line. */
+/** Work after a block: lets entries follow, or begins another index, and sweeps some lines. */
 export function tendIndex(blockRecords: u32): void {
   if (load<u32>(old, LINES)) follow(MOVES);
   else resize(blockRecords);
@@ -263,7 +228,7 @@ function follow(count: u32): void {
   }
   touched += sum;
   for (; moving < end; moving++) {
-    addTo(current, <u32> moving, placeHash(load<i64>(idAt(moving)), load<u64>(itemAt(moving))));
+    addFrom(moving);
   }
   if (moving >= movingEnd) close(old);
 }
@@ -271,18 +236,20 @@ function follow(count: u32): void {
 /** Loads that only warm the cache end up here, so that the compiler keeps them. */
 let touched: u32 = 0;
 
-/** Numbers of a line that no longer live are set to one that will not live for the longest time. */
-function sweep(): void {
-  const p = lineAt(current, swept);
-  if (++swept == load<u32>(current, LINES)) swept = 0;
-  if (!p) return;
-  for (let i: usize = 0; i < ROOM; i++) forget(p + (i << 2));
-  forget(p + PASSED);
+/** Adds an entry of the ring to the current index. */
+@inline
+function addFrom(n: u64): void {
+  const hash = placeHash(load<i64>(idAt(n)), load<u64>(itemAt(n)));
+  addTo(current, entryOf(n, hash), hash);
 }
 
-@inline
-function forget(at: usize): void {
-  if (!lives(load<u32>(at))) store<u32>(at, <u32> (tail - 1));
+/** Looks through some lines. */
+function sweep(): void {
+  for (let i: u32 = 0; i < SWEEPS; i++) {
+    const p = lineAt(current, swept);
+    if (++swept == load<u32>(current, LINES)) swept = 0;
+    if (p) sweepLine(p);
+  }
 }
 
 // ---- restore ----
@@ -305,7 +272,7 @@ export function buildIndex(slice: u32): i32 {
   const end = min(moving + slice, movingEnd);
   for (; moving < end; moving++) {
     if (!(moving & 63) && !ensure(indexGrowthBytes(64))) return Code.OutOfMemory;
-    addTo(current, <u32> moving, placeHash(load<i64>(idAt(moving)), load<u64>(itemAt(moving))));
+    addFrom(moving);
   }
   return moving < movingEnd ? Code.More : Code.Done;
 }

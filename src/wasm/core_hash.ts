@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "5ac7d34485acd7ef41578e948d9a20ea06d49e4383d6baf475b6eae3a80918dc";
+export const CORE_HASH = "e35a5ed80f4aec48cbc38d434ba5ef218ea87bcc5259a43700a4e7feedba65f5";

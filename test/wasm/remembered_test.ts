@@ -1,6 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { codecOf, encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
-import { Code, CoreError, Format } from "../../src/wasm/mod.ts";
+import {
+  Code,
+  CoreError,
+  Format,
+  OUTCOME_ACCEPTED,
+  OUTCOME_DUPLICATE,
+} from "../../src/wasm/mod.ts";
 import type { RawRecord } from "../model/arbitraries.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
@@ -126,6 +132,8 @@ for (
     ["forgotten by number", 10_000_000, 1500, Format.Json],
     ["forgotten by both, of few", 20_000, 700, Format.Text],
     ["of a window of few milliseconds", 50, 5000, Format.Json],
+    // The index knows cells of 128 numbers.
+    ["forgotten by time, of very many", 40_000, 20_000_000, Format.Text],
   ] as const
 ) {
   Deno.test(`repetitions are answered as the model does, over restores: ${name}`, () => {
@@ -262,6 +270,49 @@ Deno.test("when all are forgotten it goes on with the next one", () => {
     foldBoth(driver, model, pause);
     assertEquals(driver.core.info.remembered, 0);
     assertRemembers(driver, model);
+  }
+});
+
+Deno.test("the index goes on when its cells come round", () => {
+  const CELLS = 2 ** 20;
+  const driver = new Driver(optionsOf(1000, 100_000));
+  const records = (from: number, count: number): RawRecord[] =>
+    Array.from({ length: count }, (_, i) => ({
+      timestamp: 0,
+      key: null,
+      value: encodeUtf8(`${from + i}\t1\titem_${i % 100}\t1`),
+    }));
+  const fold = (batch: Uint8Array<ArrayBuffer>, timestamp: number) => {
+    new DataView(batch.buffer).setBigInt64(27, BigInt(timestamp)); // the base of the records' timestamps
+    setBaseOffset(batch, Number(driver.core.position));
+    driver.outcomes.length = 0;
+    const how = { outcomes: true, checkCrc: false, emit: false };
+    assertEquals(driver.fold(batch, how), Code.Done);
+    return new Set(driver.outcomes);
+  };
+  const few = encodeBatch(records(0, 4000));
+  // The clock goes on by a 64th of the window at a time.
+  const pause = encodeBatch(
+    Array.from({ length: 100 }, () => ({ timestamp: 0, key: null, value: null })),
+  );
+  /** They are forgotten when they come again: each is executed. */
+  let now = 0;
+  const foldAnew = () => {
+    fold(pause, now += 1200);
+    assertEquals(driver.core.info.remembered, 0);
+    assertEquals(fold(few, now), new Set([OUTCOME_ACCEPTED]));
+  };
+  const rounds = Math.floor(CELLS / 4000);
+  for (let round = 0; round < rounds - 2; round++) foldAnew();
+  const bytes = driver.core.info.rememberedBytes;
+  for (let round = 0; round < 4; round++) foldAnew();
+  assert(4000 * (rounds + 2) > CELLS);
+  assertEquals(driver.core.info.rememberedBytes, bytes);
+  // Beyond the last cell, with lines that are new.
+  const many = Array.from({ length: 8 }, (_, i) => encodeBatch(records(4000 * (i + 1), 4000)));
+  for (const batch of many) assertEquals(fold(batch, now), new Set([OUTCOME_ACCEPTED]));
+  for (const batch of many) {
+    assertEquals(fold(batch, now), new Set([OUTCOME_DUPLICATE | OUTCOME_ACCEPTED]));
   }
 });
 
