@@ -33,6 +33,10 @@ const checkpointRequest = z.strictObject({
   partitions: z.array(z.int().min(0)).max(PARTITIONS_MAX),
 });
 
+const reportRequest = z.strictObject({
+  kind: z.enum(["status", "history", "hotItems", "checkpointEvents"]),
+});
+
 const peerRequest = z.strictObject({
   ...asked,
   lookups: z.array(z.strictObject({
@@ -96,6 +100,11 @@ export function clusterRoutes({ job, reader, tokens, stopping }: ClusterRoutes):
   answer(PEER_PATHS.checkpoints, checkpointRequest, async (cluster, asked, over) => {
     const until = AbortSignal.any([over, cluster.check(asked)]);
     return { sequences: await checkpointHere(cluster, asked.partitions, job, until) };
+  });
+  answer(PEER_PATHS.status, reportRequest, async (cluster, { kind }) => {
+    const { life } = cluster;
+    if (life === null) throw new UnavailableError(JOINING);
+    return { life, report: await job.report(kind) };
   });
   return app;
 }

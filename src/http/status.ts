@@ -1,10 +1,10 @@
 // What the page shows, for programs as well: the status once or as a stream, charts, hot items, the configuration.
 
 import { type Context, Hono } from "hono";
-import type { RunningJob } from "../service/mod.ts";
-import { encodeUtf8 } from "../types/mod.ts";
+import type { JobStatus, RunningJob, SeriesPoint } from "../service/mod.ts";
+import { encodeUtf8, shorten } from "../types/mod.ts";
 import { answerText } from "./answer_stream.ts";
-import { fail } from "./answers.ts";
+import { checked, fail } from "./answers.ts";
 import type { BodyReader } from "./body_reader.ts";
 
 /** Items of a list of hot ones. */
@@ -31,11 +31,18 @@ export interface StatusOptions {
 /** Routes below /status. */
 export function statusRoutes({ job, reader, streams, stopping }: StatusOptions): Hono {
   const app = new Hono();
+  app.use(checked(refusalOfOthers));
   const json = (c: Context, value: unknown) =>
     answerText(c, reader, "application/json", `${JSON.stringify(value)}\n`);
-  app.get("/", (c) => json(c, job.status()));
-  app.get("/history", (c) => json(c, job.history));
-  app.get("/hot-items", async (c) => json(c, await job.hotItems(HOT_ITEMS)));
+  app.get(
+    "/",
+    async (c) => json(c, isOfProcess(c) ? job.status() : (await job.statusOfAll()).status),
+  );
+  app.get(
+    "/history",
+    async (c) => json(c, isOfProcess(c) ? job.history : await job.historyOfAll()),
+  );
+  app.get("/hot-items", async (c) => json(c, await job.hotItemsOfAll(HOT_ITEMS)));
   app.get("/configuration", (c) => json(c, { parameters: job.configuration }));
   app.get("/stream", (c) => {
     if (streams.open >= streams.max) {
@@ -46,9 +53,24 @@ export function statusRoutes({ job, reader, streams, stopping }: StatusOptions):
     const headers = { "content-type": "application/x-ndjson", "cache-control": "no-store" };
     // A stream has no length, and HEAD would wait for its end.
     if (c.req.method === "HEAD") return c.body(null, 200, headers);
-    return c.body(streamOf(job, streams, stopping), 200, headers);
+    const read = isOfProcess(c)
+      ? () => Promise.resolve({ status: job.status(), point: job.historyPoint })
+      : () => job.statusOfAll();
+    return c.body(streamOf(job, read, streams, stopping), 200, headers);
   });
   return app;
+}
+
+/** Whether the status of this process alone is asked for, where others share the partitions. */
+function isOfProcess(c: Context): boolean {
+  return c.req.query("of") === "process";
+}
+
+function refusalOfOthers(c: Context): Response | null {
+  const of = c.req.query("of");
+  if (of === undefined || of === "process") return null;
+  const given = JSON.stringify(shorten(of));
+  return fail(c, 400, "of", `of=process asks for this process alone; of=${given} is not known`);
 }
 
 /**
@@ -57,6 +79,7 @@ export function statusRoutes({ job, reader, streams, stopping }: StatusOptions):
  */
 function streamOf(
   job: RunningJob,
+  read: () => Promise<{ status: JobStatus; point: SeriesPoint | null }>,
   streams: StatusStreams,
   stopping: AbortSignal,
 ): ReadableStream<Uint8Array> {
@@ -78,8 +101,7 @@ function streamOf(
         controller.close();
         return;
       }
-      const line = { status: job.status(), point: job.historyPoint };
-      controller.enqueue(encodeUtf8(`${JSON.stringify(line)}\n`));
+      controller.enqueue(encodeUtf8(`${JSON.stringify(await read())}\n`));
     },
     cancel: end,
   }, { highWaterMark: 0 });

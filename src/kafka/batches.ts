@@ -167,12 +167,14 @@ export function minTimestamp(batch: Uint8Array): number {
   const first = Number(view.getBigInt64(FIRST_TIMESTAMP_AT));
   let min = Infinity;
   let at = BATCH_HEADER_BYTES;
+  // The sign is the lowest bit, and is read apart: timestamps may be so far apart that a number has no place for both.
   const varint = () => {
-    let zigzag = 0;
-    for (let unit = 1;; unit *= 128) {
+    const sign = view.getUint8(at) & 1;
+    let value = 0;
+    for (let unit = 0.5;; unit *= 128) {
       const byte = view.getUint8(at++);
-      zigzag += (byte & 127) * unit;
-      if (byte < 128) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+      value += (unit < 1 ? byte & 126 : byte & 127) * unit;
+      if (byte < 128) return sign === 0 ? value : -value - 1;
     }
   };
   for (let left = recordsOf(batch); left > 0; left--) {

@@ -58,18 +58,32 @@ export class Cluster {
     return this.options.sharing.view;
   }
 
+  #life: string | null = null;
+
+  /** Of this process, by which the others know it; null until it has joined the group once. */
+  get life(): string | null {
+    const { view } = this;
+    return this.#life = view?.members[view.self]?.life ?? this.#life;
+  }
+
   /** The present generation; null while the group is being joined. */
   get generation(): ClusterGeneration | null {
-    const { view, options: { token, clock } } = this;
+    const { view } = this;
     if (!view) return null;
     return {
       view,
       over: this.#over.signal,
       connectionTo: (member) => {
         const { address } = view.members[member]!;
-        return address === null ? null : { address, token, agent: this.#agent, clock };
+        return address === null ? null : this.connectionTo(address);
       },
     };
+  }
+
+  /** How a process is asked at an address. */
+  connectionTo(address: string): PeerConnection {
+    const { token, clock } = this.options;
+    return { address, token, agent: this.#agent, clock };
   }
 
   /** Who has how much, for people; null while the group is being joined. */

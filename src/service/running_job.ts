@@ -6,6 +6,7 @@ import { browserOf, type LogBrowser, LostError, type StandBy } from "../log/mod.
 import { isRemoteKv } from "../kv/mod.ts";
 import type { Cluster } from "./cluster.ts";
 import { checkpointEverywhere } from "./cluster_checkpoints.ts";
+import { ClusterStatusReader, type ReportKind, type Reports } from "./cluster_status.ts";
 import { ConflictError, type Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
 import { LogReader } from "./log_reader.ts";
@@ -20,6 +21,10 @@ import { type ConfigurationEntry, configurationOf, type Parameters } from "../pa
 import type { JobStatus, SeriesPoint, StatusHistory } from "./status.ts";
 import { StatusReader } from "./status_reader.ts";
 
+/** What another process of the group is given at the most. */
+const HOT_ITEMS = 100;
+const EVENTS = 100;
+
 /** A job that runs. */
 export class RunningJob {
   readonly #stop = new AbortController();
@@ -29,6 +34,8 @@ export class RunningJob {
   /** When the stop was asked for. */
   #askedAt: number | null = null;
   readonly #status: StatusReader;
+  /** Null: partitions are not shared. */
+  readonly #all: ClusterStatusReader | null;
 
   constructor(
     readonly name: string,
@@ -44,6 +51,8 @@ export class RunningJob {
     readonly params: Parameters,
   ) {
     this.#status = new StatusReader(this);
+    const { cluster, clock } = context;
+    this.#all = cluster && new ClusterStatusReader(cluster, this, clock);
     this.finished = this.#run();
     // Whoever waits for the end is notified; until then the failure is visible by `failure`.
     this.finished.catch(() => {});
@@ -140,6 +149,36 @@ export class RunningJob {
     return this.#status.read();
   }
 
+  /** What another process of the group asks for. */
+  report<K extends ReportKind>(kind: K): Promise<Reports[K]> | Reports[K];
+  report(kind: ReportKind): Promise<Reports[ReportKind]> | Reports[ReportKind] {
+    switch (kind) {
+      case "status":
+        return { status: this.status(), point: this.historyPoint, minute: this.#status.minute };
+      case "history":
+        return this.history;
+      case "hotItems":
+        return this.hotItems(HOT_ITEMS);
+      case "checkpointEvents":
+        return this.store.history.list(EVENTS);
+    }
+  }
+
+  /** The status of all processes that share the partitions; of this one where they are not shared. */
+  async statusOfAll(): Promise<{ status: JobStatus; point: SeriesPoint | null }> {
+    return await this.#all?.read() ?? { status: this.status(), point: this.historyPoint };
+  }
+
+  /** The same of the last hour. */
+  async historyOfAll(): Promise<StatusHistory> {
+    return await this.#all?.history() ?? this.history;
+  }
+
+  /** The same of the hottest items. */
+  async hotItemsOfAll(count: number): Promise<HotItemFigures> {
+    return await this.#all?.hotItems(count) ?? await this.hotItems(count);
+  }
+
   /** Figures of the last hour, and the newest point of them; they begin with the process. */
   get history(): StatusHistory {
     return this.#status.history;
@@ -230,9 +269,12 @@ export class RunningJob {
     return browserOf(this.context.transactionLog);
   }
 
-  /** The last events of checkpoints, newest first. */
+  /** The last events of checkpoints, newest first; of all processes, also where each has a store of its own. */
   checkpointEvents(limit: number): Promise<CheckpointEvent[]> {
-    return this.store.history.list(limit);
+    const isShared = isRemoteKv(this.params.get("state.kv"));
+    return this.#all && !isShared
+      ? this.#all.checkpointEvents(limit)
+      : this.store.history.list(limit);
   }
 
   /** Figures of the workers. */

@@ -81,6 +81,8 @@ export interface Rates {
 
 /** A worker of transactions. */
 export interface WorkerStatus {
+  /** Address of the process that it is of, in a status of several. */
+  readonly process?: string;
   readonly worker: number;
   readonly shares: Shares;
   readonly pressure: Pressure;
@@ -111,6 +113,8 @@ export interface Conservation {
 }
 
 export interface PartitionStatus {
+  /** Address of the process that it is of, in a status of several. */
+  readonly process?: string;
   readonly partition: number;
   /** The worker of this process that has it now, as it says itself; null = none has. */
   readonly worker: number | null;
@@ -147,6 +151,8 @@ export interface PartitionStatus {
 
 /** The disk of a file. */
 export interface DiskStatus {
+  /** Address of the process that it is of, in a status of several. */
+  readonly process?: string;
   readonly file: "log" | "state";
   readonly path: string;
   /** Null where it is not known. */
@@ -157,6 +163,8 @@ export interface DiskStatus {
 
 /** Something that is not as it should be; see Conditions. */
 export interface ConditionStatus {
+  /** Address of the process that it is of, in a status of several. */
+  readonly process?: string;
   /** A short name, such as "disk". */
   readonly what: string;
   readonly reason: string;
@@ -179,6 +187,9 @@ export interface ClusterStatus {
     /** Whether it is the one that says this. */
     readonly isHere: boolean;
     readonly isLeader: boolean;
+    /** Of each in a status of several; null = it does not say, and why. */
+    readonly state?: JobState | null;
+    readonly why?: string | null;
   }[];
 }
 
@@ -228,7 +239,10 @@ export interface JobStatus {
   readonly queryWorker: { readonly recoveries: number; readonly commitAt: number | null };
   readonly partitions: readonly PartitionStatus[];
   /** The newest first, of workers and of the queries. */
-  readonly recoveries: readonly (RecoveryCause & { readonly worker: string })[];
+  readonly recoveries: readonly (RecoveryCause & {
+    readonly worker: string;
+    readonly process?: string;
+  })[];
   readonly disks: readonly DiskStatus[];
   /** Of the embedded log: bytes that wait to be written, and appends refused for waiting. Null elsewhere. */
   readonly log: { readonly waitingBytes: number; readonly appendTimeouts: number } | null;

@@ -96,6 +96,19 @@ export class StatusReader {
     return this.#samples.point;
   }
 
+  /** Durations of the last minute. */
+  get minute(): { readonly commits: DurationCounts; readonly queries: DurationCounts } {
+    return {
+      commits: this.#sinceMinute((s) => s.commits),
+      queries: this.#sinceMinute((s) => s.queryDurations),
+    };
+  }
+
+  #sinceMinute(of: (sample: Sample) => DurationCounts): DurationCounts {
+    const { minute } = this.#samples;
+    return minute ? durationsSince(of(minute.from), of(minute.to)) : NO_DURATIONS;
+  }
+
   #look(): Look {
     const figures = this.job.figures();
     const present = figures.flatMap((worker) => worker.partitions);
@@ -156,9 +169,7 @@ export class StatusReader {
     const { figures } = look;
     const partitions = this.#partitionsOf(look);
     const rates = this.#rates();
-    const minute = this.#samples.minute;
-    const since = (of: (s: Sample) => DurationCounts) =>
-      minute ? durationsSince(of(minute.from), of(minute.to)) : NO_DURATIONS;
+    const { minute } = this;
     const facts = {
       at: context.clock.now(),
       state: this.#state(),
@@ -198,8 +209,8 @@ export class StatusReader {
         max: context.memory.bytesMax,
       },
       latency: {
-        commit: latencyOf(since((s) => s.commits)),
-        query: latencyOf(since((s) => s.queryDurations)),
+        commit: latencyOf(minute.commits),
+        query: latencyOf(minute.queries),
       },
       durations: {
         commits: commitsOf(figures),

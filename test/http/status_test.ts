@@ -19,6 +19,10 @@ Deno.test("GET /status, /status/history and /status/hot-items answer what the jo
   const { body: hot } = await client.getJson("/status/hot-items");
   assertEquals(hot.items.map(({ itemId }: { itemId: string }) => itemId), ["item_2"]);
   assert(hot.samples >= 2 && hot.samples < 20, String(hot.samples));
+  // Where partitions are not shared, the one process is all of them.
+  const { body: own } = await client.getJson("/status?of=process");
+  assertEquals(own.totals, body.totals);
+  assertEquals((await client.getJson("/status?of=others")).status, 400);
   await client.close();
 });
 

@@ -139,4 +139,7 @@ Deno.test("limits are those of the topic's settings, of every version of brokers
 Deno.test("minTimestamp is that of the smallest record, wherever it stands", () => {
   assertEquals(minTimestamp(batchOf([5, 3, 2 ** 41, 4])), 3);
   assertEquals(minTimestamp(batchOf([2 ** 41, 7])), 7);
+  // The largest date, and one before it by more than 2^52 ms: the sign must not be lost.
+  assertEquals(minTimestamp(batchOf([8.64e15, 7])), 7);
+  assertEquals(minTimestamp(batchOf([7, 8.64e15, 6])), 6);
 });

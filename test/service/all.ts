@@ -6,6 +6,7 @@ import "./gateway_test.ts";
 import "./generated_test.ts";
 import "./process_life_test.ts";
 import "./known_partitions_test.ts";
+import "./merge_status_test.ts";
 import "./query_processor_test.ts";
 import "./remote_store_test.ts";
 import "./savepoint_test.ts";

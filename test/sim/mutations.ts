@@ -48,8 +48,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "outputs are dropped when a partition is recovered",
     file: "src/engine/recover.ts",
-    find: "  const { processor, checkpointer, claimed: { committed } } = partition;\n",
-    replace: "  const { processor, checkpointer, claimed } = partition;\n" +
+    find: "  const { processor, claimed: { committed } } = partition;\n",
+    replace: "  const { processor, claimed } = partition;\n" +
       "  const committed = { ...claimed.committed, offset: Math.max(processor.position, claimed.logEnd) };\n",
   },
   {
@@ -213,7 +213,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka: offsets of transactions under way are not waited for",
     file: "src/kafka/protocol/offsets.ts",
-    find: "return w.int8(1).noTags().encoded();",
+    find: "return w.int8(requireStable ? 1 : 0).noTags().encoded();",
     replace: "return w.int8(0).noTags().encoded();",
     kafka: true,
   },
@@ -262,7 +262,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "Kafka: the first offsets of a group are those of the log's end",
-    file: "src/kafka/kafka_log.ts",
+    file: "src/kafka/take_over.ts",
     find: '[transactions, "earliest"]',
     replace: '[transactions, "latest"]',
     kafka: true,
@@ -284,8 +284,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka topics: the last batch is not compared",
     file: "src/kafka/log_identity.ts",
-    find: "if (found.baseOffset === baseOffset && found.crc === crc) return;",
-    replace: "if (found.baseOffset === baseOffset || found.crc === crc) return;",
+    find: "if (found.baseOffset === baseOffset && found.crc === crc) {",
+    replace: "if (found.baseOffset === baseOffset || found.crc === crc) {",
     kafka: true,
   },
   {
@@ -316,6 +316,13 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "src/kafka/output_form.ts",
     find: "timestamp: moved, headers: [...headers, original] }",
     replace: "timestamp: moved, headers: original ? headers : [] }",
+    kafka: true,
+  },
+  {
+    bug: "sharing: a KV write that happened is taken for refused",
+    file: "src/state/marked_writes.ts",
+    find: "if (value === mark) return versionstamp;",
+    replace: "",
     kafka: true,
   },
   // ---- the core ----

@@ -1,7 +1,8 @@
 // Bugs in how a group divides its partitions, planted to see whether the simulator finds them. Each changes a class for
 // the time of one run; none is in src.
 
-import { ActiveGeneration } from "../../../src/kafka/active_generation.ts";
+import { PartitionProcessor } from "../../../src/engine/partition_processor.ts";
+import { ActiveGeneration, type Share } from "../../../src/kafka/active_generation.ts";
 import { isActive } from "../../../src/kafka/division.ts";
 import { Membership } from "../../../src/kafka/membership.ts";
 import { SharedDivision } from "../../../src/kafka/sharing/shared_division.ts";
@@ -76,10 +77,45 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
         function (this: Membership, signal) {
           return this.active ? Promise.resolve(this.active) : confirmed.call(this, signal);
         },
-    ), 360),
+    ), 840),
 
   "a partition answers before it is claimed in the generation": patched(
     () => replace(ActiveGeneration.prototype, "isClaimed", () => () => true),
     230,
+  ),
+
+  "a process goes by the table of the generation before": patched(() => {
+    const before = new WeakMap<SharedDivision, Share>();
+    return replace(
+      SharedDivision.prototype,
+      "begin",
+      (begin) =>
+        async function (this: SharedDivision, joined, client) {
+          const part = await begin.call(this, joined, client);
+          if (!isActive(part) || !part.share) return part;
+          const { workers, queries } = before.get(this) ?? part.share;
+          before.set(this, part.share);
+          return new ActiveGeneration(part.memberId, part.generation, {
+            ...part.share,
+            workers,
+            queries,
+          });
+        },
+    );
+  }),
+
+  "the first offsets of a group are committed by two": patched(() =>
+    replace(
+      SharedDivision.prototype,
+      "begin",
+      (begin) =>
+        function (this: SharedDivision, joined, client) {
+          return begin.call(this, { ...joined, leaderId: joined.memberId }, client);
+        },
+    )
+  ),
+
+  "an instance claims to stand where the next claim does": patched(
+    () => replace(PartitionProcessor.prototype, "standsAt", () => () => true),
   ),
 };

@@ -1,0 +1,15 @@
+// Bugs that are planted in a copy of the sources (deno task sim:mutants) must still fit them.
+
+import { assertEquals } from "@std/assert";
+import { MUTATIONS } from "../sim/mutations.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+Deno.test("each planted bug changes its file, in one place", async () => {
+  const unfit: string[] = [];
+  for (const { bug, file, find } of MUTATIONS) {
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    if (source.split(find).length !== 2) unfit.push(`${bug}: ${file}`);
+  }
+  assertEquals(unfit, []);
+});
