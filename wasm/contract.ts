@@ -172,7 +172,7 @@ export enum Area {
   Lookup = 8,
   /** One encoded segment, in or out. */
   Segment = 9,
-  /** Item ids of some folded records, SAMPLE_BYTES each. */
+  /** Items and their samples. */
   Samples = 10,
   /** Where a CRC is computed, CHECKSUM_BYTES: means nothing between two calls. */
   Checksum = 11,
@@ -263,11 +263,14 @@ export const DEAD_MAX: u32 = 2048;
 /** Outcome bytes that fit before the area is full. */
 export const OUTCOMES_MAX: u32 = 65536;
 
-// A sample: length u32, then the item id. One folded record in SAMPLE_EVERY is sampled on average; what is beyond
-// SAMPLES_MAX before the host takes them is not. No part of the state.
+// Samples of an item: their number f32, 4 bytes of the core's own, length u8, then the item id; a multiple of 16 bytes. One
+// folded record in SAMPLE_EVERY is sampled on average. No part of the state.
 export const SAMPLE_EVERY: u32 = 64;
-export const SAMPLE_BYTES: usize = 256;
-export const SAMPLES_MAX: u32 = 64;
+export const SAMPLE_LENGTH: usize = 8;
+export const SAMPLE_ID: usize = 9;
+/** Items whose samples are counted at a time, and bytes of them. */
+export const SAMPLES_MAX: u32 = 2048;
+export const SAMPLES_BYTES: usize = 65536;
 
 // A look-up: per key u32 length and the bytes, together padded to 8; answers: i64 stock, smallest i64 = unseen.
 export const LOOKUP_BYTES: usize = 65536;

@@ -106,7 +106,7 @@ import { initResults } from "./results";
 import { alerts, fireWindows, initSummaries, summariesFired, windowsFired } from "./summaries";
 import { beginBatch, deadCount, dropSides, initFold, outcomeCount, runBatch } from "./fold";
 import { initBatch, setInput } from "./batch";
-import { forgetSamples, initSamples, sampleArea, sampleCount } from "./sample";
+import { coolSamples as cool, initSamples, sampleArea, sampleBytes, sampleCount } from "./sample";
 import { beginCut, encodeNext as encodeNextSegment, endCut as endCheckpoint } from "./checkpoint";
 import { encodedLength, encodedStock } from "./encode";
 import { beginRestore, restoredStock, restoreSlice, restoring } from "./restore";
@@ -328,14 +328,19 @@ export function release(): void {
 
 // ---- samples ----
 
-/** Ids of folded records that wait in the sample area, SAMPLE_BYTES each. */
-export function samples(): u32 {
+/** Samples of all items. */
+export function samples(): f64 {
   return sampleCount;
 }
 
-/** The host has taken them. */
-export function dropSamples(): void {
-  forgetSamples();
+/** Bytes in the sample area. */
+export function samplesLength(): u32 {
+  return <u32> sampleBytes;
+}
+
+/** Lets all samples so far count less, by a factor up to 1. */
+export function coolSamples(factor: f64): void {
+  cool(factor);
 }
 
 // ---- windows ----

@@ -1,62 +1,45 @@
 import type { Clock } from "../types/mod.ts";
+import type { Core } from "../wasm/mod.ts";
 import type { HotItemFigures } from "./figures.ts";
 
-/** Items that are counted at a time. */
-const KEPT = 512;
-/** From so many on those that were sampled least are forgotten. */
-const ITEMS_MAX = 2048;
 const HALF_LIFE_MS = 60_000;
+const LOOK_RECORDS = 4096;
 
-/**
- * Counts samples of items (lossy counting): what is hot stays, what came once or twice is forgotten when there are too
- * many. The counts halve every minute, so the list is of what is hot now.
- */
+/** The items of which a core samples most; the counts halve every minute, so they are those that are hot now. */
 export class HotItems {
-  readonly #counts = new Map<string, number>();
-  #samples = 0;
   #halvedAt: number;
+  /** Records since the clock was looked at. */
+  #folded = 0;
 
-  constructor(readonly clock: Clock) {
+  constructor(
+    readonly core: Pick<Core, "samples" | "readSamples" | "coolSamples">,
+    readonly clock: Clock,
+  ) {
     this.#halvedAt = clock.monotonic();
   }
 
-  add(ids: readonly string[]): void {
-    if (ids.length === 0) return;
-    this.#halve();
-    for (const id of ids) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
-    this.#samples += ids.length;
-    if (this.#counts.size > ITEMS_MAX) this.#forget();
+  /**
+   * Halves the counts when it is time. Looks at the clock once in some thousand records: for a batch of few it would
+   * cost more than their samples do.
+   */
+  afterFold(records: number): void {
+    this.#folded += records;
+    if (this.#folded >= LOOK_RECORDS) this.#cool();
+  }
+
+  #cool(): void {
+    this.#folded = 0;
+    const halvings = Math.floor((this.clock.monotonic() - this.#halvedAt) / HALF_LIFE_MS);
+    if (halvings <= 0) return;
+    this.#halvedAt += halvings * HALF_LIFE_MS;
+    this.core.coolSamples(2 ** -halvings);
   }
 
   /** The hottest items. */
   top(count: number): HotItemFigures {
-    this.#halve();
-    const items = this.#sorted().slice(0, count)
-      .map(([itemId, samples]) => ({ itemId, samples }));
-    return { samples: this.#samples, items };
-  }
-
-  #sorted(): [string, number][] {
-    return [...this.#counts].sort(([, a], [, b]) => b - a);
-  }
-
-  /** Those that were sampled least go, in passes over all: sorting them would cost more than all else. */
-  #forget(): void {
-    for (let least = 1; this.#counts.size > KEPT; least *= 2) {
-      for (const [id, count] of this.#counts) if (count <= least) this.#counts.delete(id);
-    }
-  }
-
-  #halve(): void {
-    const halvings = Math.floor((this.clock.monotonic() - this.#halvedAt) / HALF_LIFE_MS);
-    if (halvings <= 0) return;
-    this.#halvedAt += halvings * HALF_LIFE_MS;
-    const factor = 2 ** -halvings;
-    this.#samples *= factor;
-    for (const [id, count] of this.#counts) {
-      if (count * factor < 0.25) this.#counts.delete(id);
-      else this.#counts.set(id, count * factor);
-    }
+    this.#cool();
+    const items = this.core.readSamples().sort((a, b) => b.samples - a.samples).slice(0, count);
+    return { samples: this.core.samples, items };
   }
 }
 

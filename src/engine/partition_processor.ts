@@ -113,7 +113,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.acknowledged = committed;
     this.raisedAt = committed.raisedAt;
     this.secret = core.options.remember?.secret?.toHex() ?? null;
-    this.hot = new HotItems(clock);
+    this.hot = new HotItems(core, clock);
     const outcomes = outcomesOf(core);
     this.#consumed = outcomes;
     this.#recordCheck = { outcomes, consumed: outcomes };
@@ -202,7 +202,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
       this.lastBatch = { baseOffset, crc };
     }
     this.#consumed += recordsWithin(batch, first, this.position);
-    this.hot.add(this.core.takeSamples());
+    this.hot.afterFold(folded);
     if (!replay) this.recordsIn += folded;
     this.recordsSinceCheckpoint += folded;
     this.#busy = false;

@@ -40,9 +40,6 @@ const { Area, Code } = c;
 const UNSEEN = -(2n ** 63n);
 
 const ID_DECODER = new TextDecoder();
-const LINE_FEED = 10;
-/** Ids that are decoded together. */
-const SAMPLED = new Uint8Array(c.SAMPLES_MAX * c.SAMPLE_BYTES);
 
 /** The core refused an input, or could not go on. */
 export class CoreError extends Error {
@@ -232,22 +229,31 @@ export class Core {
     });
   }
 
-  /** Takes the ids of some of the records folded since the last call, one in 64 or so. */
-  takeSamples(): string[] {
-    const count = this.#core.samples();
-    if (count === 0) return [];
-    const at = this.#address(Area.Samples);
-    // Decoded in one call, for that is what costs: no id has a line feed.
-    let end = 0;
-    for (let i = 0; i < count; i++) {
-      const start = at + i * c.SAMPLE_BYTES + 4;
-      const length = this.#view.getUint32(start - 4, true);
-      for (let k = 0; k < length; k++) SAMPLED[end++] = this.#bytes[start + k]!;
-      SAMPLED[end++] = LINE_FEED;
+  /** Samples of folded records, one in 64 or so: how many of each item, except of those that were sampled least. */
+  readSamples(): { itemId: string; samples: number }[] {
+    const length = this.#core.samplesLength();
+    const from = this.#address(Area.Samples);
+    const items = [];
+    for (let at = from; at < from + length;) {
+      const n = this.#bytes[at + c.SAMPLE_LENGTH]!;
+      const id = at + c.SAMPLE_ID;
+      items.push({
+        itemId: ID_DECODER.decode(this.#bytes.subarray(id, id + n)),
+        samples: this.#view.getFloat32(at, true),
+      });
+      at += (c.SAMPLE_ID + n + 15) & ~15;
     }
-    const ids = ID_DECODER.decode(SAMPLED.subarray(0, end - 1)).split("\n");
-    this.#core.dropSamples();
-    return ids;
+    return items;
+  }
+
+  /** How many samples there were of all items. */
+  get samples(): number {
+    return this.#core.samples();
+  }
+
+  /** Lets all samples so far count less, by a factor up to 1. */
+  coolSamples(factor: number): void {
+    this.#core.coolSamples(factor);
   }
 
   /** Drops everything that is finished or open. */

@@ -158,7 +158,8 @@ export interface Exports {
   encodedStockSum(): bigint;
   restoredStockSum(): bigint;
   samples(): number;
-  dropSamples(): void;
+  samplesLength(): number;
+  coolSamples(factor: number): void;
   endCut(published: number): void;
   markSegment(segment: number): void;
   reserveSegmentBytes(bytes: number): c.Code;
