@@ -6,7 +6,7 @@
 // asked often.
 
 /** The default of http.port. */
-export const DEFAULT_PORT = 8080;
+const DEFAULT_PORT = 8080;
 
 if (import.meta.main) {
   const flag = Deno.args.find((arg) => arg.startsWith("--http.port="))?.split("=")[1];

@@ -7,7 +7,7 @@ const log = getLogger(["stockflow", "job"]);
  * What a condition keeps the process from: nothing, taking new transactions and queries, or answering look-ups
  * (and then new transactions neither). In the order of their weight.
  */
-export const BLOCKED = ["nothing", "writes", "lookups"] as const;
+const BLOCKED = ["nothing", "writes", "lookups"] as const;
 export type Blocked = (typeof BLOCKED)[number];
 
 export interface ConditionFacts {

@@ -33,7 +33,7 @@ export const headLengths: MiddlewareHandler = async (c, next) => {
 };
 
 /** The path and the query of a request as they were sent. */
-export function targetOf(c: Context): string {
+function targetOf(c: Context): string {
   return c.req.raw.url.replace(/^[a-z]+:\/\/[^/?#]*/i, "");
 }
 

@@ -18,7 +18,7 @@ const RECORDS_AT = 57;
 /** Bytes in front of what the length counts. */
 const FRAME_BYTES = 12;
 
-export const CODEC_MASK = 0x07;
+const CODEC_MASK = 0x07;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
 

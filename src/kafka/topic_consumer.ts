@@ -33,7 +33,7 @@ export interface KafkaConsumerOptions {
 }
 
 /** The group that keeps the offsets of a sink in the process. */
-export function sinkGroup(groupId: string, name: string): string {
+function sinkGroup(groupId: string, name: string): string {
   return `${groupId}-${name}`;
 }
 

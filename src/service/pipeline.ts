@@ -10,13 +10,14 @@ import { type Clock, codecOf } from "../types/mod.ts";
 import { Conditions } from "../engine/conditions.ts";
 import type { PartitionFigures } from "../engine/figures.ts";
 import { Owners } from "../engine/owners.ts";
+import type { OutputTopics } from "../engine/partition_processor.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
 import { clusterTokenOf, type Parameters } from "../parameters/parameters.ts";
 import { Cluster } from "./cluster.ts";
 import { areasOf, coreOptionsOf, parametersWith } from "./core_options.ts";
 import { feedsOf } from "./feeds.ts";
-import { Gateway } from "./gateway.ts";
+import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
 import type { JobContext } from "./job_context.ts";
 import { type OpenedFiles, openFiles } from "./open_files.ts";
@@ -114,9 +115,11 @@ export class Pipeline {
     const { clock, chance } = surroundings;
     const { transactionLog, queryLog, stateDisk, logDisk } = files;
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
-    const { batchBytesMax, deadLetterBytesMax } = transactionLog.limits;
     const known = parametersWith(transactionLog, params);
-    const core = { ...coreOptionsOf(known, partitions), ...areasOf(batchBytesMax) };
+    const core = {
+      ...coreOptionsOf(known, partitions),
+      ...areasOf(transactionLog.limits.batchBytesMax),
+    };
     const codec = codecOf(core.format);
     const owners = new Owners({
       partitioner: core.partitioner,
@@ -127,7 +130,6 @@ export class Pipeline {
     });
     const memory = StateMemory.of(partitions, memoryBytesMax(params, surroundings));
     const embedded = appendable(queryLog);
-    const minMs = params.get("idempotency.window.min.ms");
     const gateway = embedded && new Gateway({
       log: embedded,
       transactionTopic: transactionLog === embedded ? wiring.transactions.topic : null,
@@ -136,14 +138,11 @@ export class Pipeline {
       owners,
       clock,
       chance,
-      guarantee: minMs > 0 && core.remember
-        ? { minMs, now: guaranteeOf(() => this.#figures(), clock) }
-        : null,
+      guarantee: core.remember ? this.#guarantee(clock) : null,
       appendTimeoutMs: params.get("append.timeout.ms"),
       memory,
       conditions: conditions.reporter("gateway"),
     });
-    const { results, summaries, queryResults, deadLetters } = topicsOf(wiring);
     const context: JobContext = {
       settings: settingsOf(params),
       params: known,
@@ -153,17 +152,8 @@ export class Pipeline {
       queryLog,
       store: files.store,
       codec,
-      topics: {
-        input: wiring.transactions.topic,
-        results,
-        summaries,
-        deadLetters,
-        partitionsOf: (topic) => transactionLog.partitionsOf(topic),
-        batchBytesMax,
-        deadLetterBytesMax,
-        discardResults: wiring.results.sinks.length === 0,
-      },
-      queryResults,
+      topics: outputTopicsOf(wiring, transactionLog),
+      queryResults: topicsOf(wiring).queryResults,
       sinks: await openSinks({
         wiring,
         transactionLog: outputLogOf(transactionLog),
@@ -186,6 +176,12 @@ export class Pipeline {
       queryWaiters: gateway?.queryWaiters ?? null,
     };
     return { files, context, gateway, embedded, surroundings };
+  }
+
+  /** How far back repetitions are recognised, and how far they must be; null = nothing is asked for. */
+  #guarantee(clock: Clock): GatewayOptions["guarantee"] {
+    const minMs = this.params.get("idempotency.window.min.ms");
+    return minMs > 0 ? { minMs, now: guaranteeOf(() => this.#figures(), clock) } : null;
   }
 
   /** The processes that share the partitions; null = they are not shared. */
@@ -310,6 +306,20 @@ function checkSharing(params: Parameters): void {
       `http.body.bytes.max is ${bytesMax}`,
     "raise it",
   );
+}
+
+/** Where the outputs of transactions go. */
+function outputTopicsOf(wiring: Wiring, log: Log): OutputTopics {
+  const { results, summaries, deadLetters } = topicsOf(wiring);
+  return {
+    input: wiring.transactions.topic,
+    results,
+    summaries,
+    deadLetters,
+    partitionsOf: (topic) => log.partitionsOf(topic),
+    ...log.limits,
+    discardResults: wiring.results.sinks.length === 0,
+  };
 }
 
 /** The log that takes the outputs of transactions. */

@@ -14,7 +14,7 @@ const HEAD_BYTES = 8;
 const ENTRY_BYTES = 8 + 2 * HASH_BYTES;
 const PIECES_PER_CHUNK = 512;
 /** Bytes of an encoded piece at the most: its entries, its clock, and their number. */
-export const PIECE_BYTES_MAX = 1024 * 20 + 20;
+const PIECE_BYTES_MAX = 1024 * 20 + 20;
 /** So that numbers of pieces are exact. */
 const PIECES_MAX = 2n ** 50n;
 

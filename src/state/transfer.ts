@@ -222,7 +222,7 @@ function checkWhole(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>)
  *
  * @throws {DamagedCheckpointError} when one is not what its checkpoint says
  */
-export async function checkSegments({ manifests, chunks }: Exported): Promise<void> {
+async function checkSegments({ manifests, chunks }: Exported): Promise<void> {
   // What checkpoints share is looked at once.
   const checked = new Set<string>();
   const check = async (

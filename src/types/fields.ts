@@ -6,13 +6,13 @@ import { InvalidRecordError, Reason, shorten } from "./invalid_record.ts";
 const CANONICAL = /^(?:0|-?[1-9][0-9]*)$/;
 const encoder = new TextEncoder();
 
-export const INT64_MIN = -(2n ** 63n);
+const INT64_MIN = -(2n ** 63n);
 export const INT64_MAX = 2n ** 63n - 1n;
 const INT32_MIN = -(2 ** 31);
 const INT32_MAX = 2 ** 31 - 1;
 
 /** Whether the text is a decimal integer without plus sign, leading zero, fraction or exponent. */
-export function isCanonicalInteger(text: string): boolean {
+function isCanonicalInteger(text: string): boolean {
   return CANONICAL.test(text);
 }
 

@@ -395,14 +395,3 @@ export function decodeBatch(batch: Uint8Array): LogRecord[] {
   }
   return records;
 }
-
-/** Splits bytes into the batches that stand in them one after the other, as views. */
-export function splitBatches(bytes: Uint8Array): Uint8Array[] {
-  const batches: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const { length } = batchInfo(bytes, at);
-    batches.push(bytes.subarray(at, at + length));
-    at += length;
-  }
-  return batches;
-}

@@ -8,7 +8,6 @@ import {
   isIntact,
   type NewRecord,
   setBaseOffset,
-  splitBatches,
 } from "../../src/types/mod.ts";
 import { seedOfTest } from "../../tools/kit/random.ts";
 
@@ -58,17 +57,6 @@ Deno.test("isIntact is false after any change behind the CRC", () => {
     assert(!isIntact(batch), `byte ${i}`);
     batch[i]! ^= 4;
   }
-});
-
-Deno.test("splitBatches finds every batch", () => {
-  const batches = [1, 2, 3].map((n) =>
-    encodeBatch(
-      Array.from({ length: n }, () => ({ timestamp: n, key: null, value: new Uint8Array(n) })),
-    )
-  );
-  const bytes = new Uint8Array(batches.flatMap((b) => [...b]));
-  assertEquals(splitBatches(bytes).map((b) => Uint8Array.from(b)), batches);
-  assertThrows(() => splitBatches(bytes.slice(0, -1)), RangeError, "is cut");
 });
 
 Deno.test("decodeBatch refuses what is no such batch", () => {

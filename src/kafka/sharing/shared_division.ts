@@ -28,7 +28,7 @@ import { shareAmongWorkers } from "./worker_shares.ts";
 const log = getLogger(["stockflow", "kafka"]);
 
 /** The protocol by which the members share the partitions. */
-export const SHARED_PROTOCOL = "stockflow-shared-1";
+const SHARED_PROTOCOL = "stockflow-shared-1";
 
 const NO_CLAIMS: Claims = { memberId: "", confirmed: 0, partitions: [] };
 
