@@ -90,7 +90,7 @@ interface Figures {
 }
 
 async function singles({ url, pid }: Service, ms: number, where = ""): Promise<Figures> {
-  const cpu = await cpuSeconds(pid);
+  const [cpu, clientsCpu] = [await cpuSeconds(pid), await cpuSeconds(Deno.pid)];
   const from = performance.now();
   const clients = Array.from(
     { length: CLIENTS },
@@ -98,11 +98,15 @@ async function singles({ url, pid }: Service, ms: number, where = ""): Promise<F
   );
   const latencies = (await Promise.all(clients)).flat().toSorted((a, b) => a - b);
   const rate = latencies.length / (performance.now() - from) * 1000;
-  const cpuMicroseconds = (await cpuSeconds(pid) - cpu) / latencies.length * 1e6;
+  const microseconds = (seconds: number) => seconds / latencies.length * 1e6;
+  const cpuMicroseconds = microseconds(await cpuSeconds(pid) - cpu);
+  const ofClients = microseconds(await cpuSeconds(Deno.pid) - clientsCpu);
   console.log(
     `single posts, ${CLIENTS} clients: ${Math.round(rate)} transactions/s, ` +
       `p50 ${percentile(latencies, 0.5)} ms, p99 ${percentile(latencies, 0.99)} ms, ` +
-      `${Math.round(cpuMicroseconds)} us of CPU each${where}`,
+      `${Math.round(cpuMicroseconds)} us of CPU each and ${
+        Math.round(ofClients)
+      } us of the clients${where}`,
   );
   return { rate, cpuMicroseconds };
 }

@@ -111,11 +111,12 @@ export class BodyReader {
     length: number,
     share: Share,
   ): Promise<Uint8Array<ArrayBuffer>> {
-    const ended = Promise.withResolvers<never>();
-    const transfer = new Transfer((why) => ended.reject(this.#ended(why)));
+    const read = Promise.withResolvers<ArrayBuffer>();
+    const transfer = new Transfer((why) => read.reject(this.#ended(why)));
     this.transfers.add(transfer);
     try {
-      const bytes = new Uint8Array(await Promise.race([req.raw.arrayBuffer(), ended.promise]));
+      req.raw.arrayBuffer().then(read.resolve, read.reject);
+      const bytes = new Uint8Array(await read.promise);
       this.#take(share, bytes.length);
       checkLength(bytes.length, length);
       return bytes;

@@ -77,9 +77,14 @@ export interface GatewayOptions {
 }
 
 /** How a record is made of one of the things that a request brings. */
-type Making<T> = (
-  thing: T,
-) => { readonly partition: number; readonly key: Uint8Array | null; readonly value: Uint8Array };
+type Making<T> = (thing: T) => Made;
+
+/** A record, and the partition that it belongs to. */
+interface Made {
+  readonly partition: number;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array;
+}
 
 /** What a piece of a request brings to one partition: its records, and their indexes in the request. */
 interface Part {
@@ -199,6 +204,9 @@ export class Gateway {
     if (log.waitingBytes > WAITING_BYTES_MAX) {
       throw new OverloadedError(`${log.waitingBytes} bytes wait for the log already`);
     }
+    if (things.length === 1) {
+      return [await this.#sendOne(topic, making(things[0]!), waiters)];
+    }
     const answers = new Array<O | Error>(things.length);
     if (things.length <= PIECE_RECORDS) {
       const parts = new Map<number, Part>();
@@ -273,16 +281,37 @@ export class Gateway {
     for (const [partition, { indexes, records }] of parts) {
       const { appended, values } = this.#append(topic, partition, records, waiters);
       appends.push(appended.catch((error) => failed ??= this.#errorOf(error)));
-      outcomes.push(values.then(
-        (all) => indexes.forEach((i, k) => answers[i] = all[k]!),
-        (error) => {
-          const reason = this.#errorOf(error);
-          for (const i of indexes) answers[i] = reason;
-        },
-      ));
+      outcomes.push(
+        appended.then(values).then(
+          (all) => indexes.forEach((i, k) => answers[i] = all[k]!),
+          (error) => {
+            const reason = this.#errorOf(error);
+            for (const i of indexes) answers[i] = reason;
+          },
+        ),
+      );
     }
     const appended = Promise.all(appends).then(() => failed);
     return { appended, answered: Promise.all(outcomes) };
+  }
+
+  /** The same for a record that is alone in its request, as most are: it needs no lists of parts and their answers. */
+  async #sendOne<O>(
+    topic: string,
+    { partition, key, value }: Made,
+    waiters: OffsetWaiters<O>,
+  ): Promise<O | Error> {
+    const records = [{ timestamp: this.options.clock.now(), key, value }];
+    const { appended, values } = this.#append(topic, partition, records, waiters);
+    this.#turns.short++;
+    try {
+      await appended;
+      return (await values())[0]!;
+    } catch (error) {
+      return this.#errorOf(error as Error);
+    } finally {
+      this.#turns.short--;
+    }
   }
 
   #errorOf(error: Error): Error {
@@ -294,26 +323,28 @@ export class Gateway {
     );
   }
 
-  /** Appends records and waits for what becomes of them. Waiting begins before anyone can read them. */
+  /**
+   * Appends records and waits for what becomes of them. Waiting begins before anyone can read them; its values may be
+   * asked for once they are appended.
+   */
   #append<O>(
     topic: string,
     partition: number,
     records: readonly NewRecord[],
     waiters: OffsetWaiters<O>,
-  ): { appended: Promise<unknown>; values: Promise<O[]> } {
+  ): { appended: Promise<unknown>; values: () => Promise<O[]> } {
     let waiting: ReturnType<OffsetWaiters<O>["wait"]> | null = null;
     const appended = this.options.log.append(topic, partition, records, {
       waitMsMax: this.options.appendTimeoutMs,
       onAssigned: (base) => {
         waiting?.cancel();
         waiting = waiters.wait(partition, base, records.length);
-        waiting.values.catch(() => {}); // the job may end before the append does
       },
     }).catch((error) => {
       waiting?.cancel();
       throw error;
     });
-    return { appended, values: appended.then(() => waiting!.values) };
+    return { appended, values: () => waiting!.values };
   }
 }
 

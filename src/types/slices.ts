@@ -73,11 +73,10 @@ export class Turns {
 export class Slices {
   #units = 0;
   #unlooked = 0;
-  #from: number;
+  /** When the slice began, as far as it was looked: work that is over before never looks at the clock. */
+  #from: number | null = null;
 
-  constructor(readonly turns: Turns) {
-    this.#from = turns.clock.monotonic();
-  }
+  constructor(readonly turns: Turns) {}
 
   /** Whether the slice is over after so much more work. */
   isDue(units: number): boolean {
@@ -85,8 +84,9 @@ export class Slices {
     if (this.#unlooked < LOOK_UNITS) return false;
     this.#units += this.#unlooked;
     this.#unlooked = 0;
-    return this.#units >= SLICE_UNITS_MAX ||
-      this.turns.clock.monotonic() - this.#from >= this.turns.sliceMs;
+    const now = this.turns.clock.monotonic();
+    this.#from ??= now;
+    return this.#units >= SLICE_UNITS_MAX || now - this.#from >= this.turns.sliceMs;
   }
 
   /** Waits for others, and begins the next slice. */

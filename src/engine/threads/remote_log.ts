@@ -86,10 +86,12 @@ export interface LogCalls {
 export class RemoteLog extends AnsweringLog {
   constructor(readonly rpc: Caller<LogCalls>, readonly facts: LogFacts) {
     super();
-    // Whoever gets the outcomes owns them: they are moved.
+    // Whoever gets the outcomes owns them: many are moved, few are copied.
     if (facts.outcomes) {
-      this.onOutcomes = (partition, first, outcomes) =>
-        rpc.notify("outcomes", [partition, first, outcomes], [outcomes.buffer as ArrayBuffer]);
+      this.onOutcomes = (partition, first, outcomes) => {
+        const moved = outcomes.length > COPIED_BYTES_MAX ? [outcomes.buffer as ArrayBuffer] : [];
+        rpc.notify("outcomes", [partition, first, outcomes], moved);
+      };
     }
   }
 
