@@ -30,6 +30,7 @@ export type ErrorStatus =
   | 416
   | 421
   | 500
+  | 501
   | 503;
 
 /** An answer whose JSON is written already: int64 numbers keep their digits. */

@@ -3,7 +3,7 @@ export class BodyError extends Error {
   override readonly name = "BodyError";
 
   constructor(
-    readonly status: 400 | 408 | 411 | 413 | 415 | 503,
+    readonly status: 400 | 408 | 411 | 413 | 415 | 501 | 503,
     readonly reason: string,
     message: string,
   ) {

@@ -97,7 +97,8 @@ export class BodyReader {
     }
     if (length !== null && length > this.options.limits.bodyBytesMax) throw this.#tooLarge();
     // Over HTTP/2 a body that was cut by a reset looks like one that has ended.
-    const isEndKnown = length !== null || req.header("transfer-encoding") !== undefined || isGzip;
+    const isChunked = length === null && checkChunked(req.header("transfer-encoding"));
+    const isEndKnown = length !== null || isChunked || isGzip;
     if (!isEndKnown && !showsCut) {
       const message = "A body of lines needs Content-Length (or Transfer-Encoding: chunked, or " +
         "Content-Encoding: gzip), so that one that is cut does not look whole";
@@ -215,6 +216,21 @@ function checkLength(bytes: number, declared: number): void {
     400,
     "body",
     `The body has ${bytes} bytes, not ${declared} as Content-Length says`,
+  );
+}
+
+/**
+ * Whether a body comes in chunks.
+ *
+ * @throws {BodyError} for a transfer coding beside it, which nobody here undoes: its bytes are not what they seem
+ */
+function checkChunked(coding: string | undefined): boolean {
+  if (coding === undefined) return false;
+  if (coding.trim().toLowerCase() === "chunked") return true;
+  throw new BodyError(
+    501,
+    "transfer_encoding",
+    `Transfer-Encoding must be chunked or absent, not ${JSON.stringify(shorten(coding))}`,
   );
 }
 

@@ -4,6 +4,8 @@ import type { Clock } from "./clock.ts";
 const SLICE_MS = 4;
 /** The same while short work waits, which needs several turns of the event loop. */
 const SHARED_SLICE_MS = 1;
+/** How long everything else has its turn behind a slice meanwhile: long work has a third of the thread. */
+const SHARED_PAUSE_MS = 2;
 /** Work after which the clock is looked at; about as much as takes half a millisecond. */
 const LOOK_UNITS = 32_768;
 /** Work after which a slice is over, whatever the clock says. */
@@ -51,7 +53,7 @@ export class Turns {
     this.#isRunning = true;
     while (this.#waiting.length > 0) {
       // Clock.yield lets no connection have its turn: Deno runs what is immediate before it looks at sockets.
-      await this.clock.sleep(0);
+      await this.clock.sleep(this.short > 0 ? SHARED_PAUSE_MS : 0);
       this.#waiting.shift()!();
     }
     this.#isRunning = false;

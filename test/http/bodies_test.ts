@@ -232,6 +232,23 @@ Deno.test("gzip is read if it is whole, within the limits of what it inflates to
   await client.close();
 });
 
+Deno.test("a transfer coding beside chunked, which is not undone, is refused with 501, and nothing is executed", async () => {
+  const client = await Client.open();
+  const post = (coding: string) =>
+    client.request("POST", "/transactions", {
+      body: LINE,
+      headers: { "content-type": TEXT, "transfer-encoding": coding },
+    });
+  for (const coding of ["gzip, chunked", "deflate,chunked", "identity"]) {
+    const { status, text } = await post(coding);
+    assertEquals([coding, status], [coding, 501]);
+    assertStringIncludes(text, '"reason":"transfer_encoding"');
+  }
+  assertEquals((await client.request("GET", "/items/item_1")).status, 404);
+  assertEquals((await post("Chunked")).status, 200);
+  await client.close();
+});
+
 Deno.test("pieces of any size make the same bytes", () => {
   const bytes = Uint8Array.from({ length: 300_000 }, (_, i) => i * 7);
   for (const size of [1, 3, 4095, 4096, 4097, 100_000, 300_000]) {

@@ -39,3 +39,26 @@ Deno.test("slices are shorter while short work is under way", () => {
   assertEquals(sliceOf(0), 4);
   assertEquals(sliceOf(16), 1);
 });
+
+Deno.test("while short work is under way, long work has a third of the thread, and else no pause", async () => {
+  const clock = new TestClock();
+  const turns = Turns.of(clock);
+  const pauses: number[] = [];
+  const sleep = clock.sleep.bind(clock);
+  clock.sleep = (ms) => {
+    pauses.push(ms);
+    return sleep(ms);
+  };
+  // One slice of each of two long works, however many there are.
+  const pausesOf = async (short: number) => {
+    turns.short = short;
+    await Promise.all([turns.next(), turns.next()]);
+    return pauses.splice(0);
+  };
+  const sliceMs = (short: number) => {
+    turns.short = short;
+    return turns.sliceMs;
+  };
+  assertEquals(await pausesOf(0), [0, 0]);
+  assertEquals(await pausesOf(1), [2 * sliceMs(1), 2 * sliceMs(1)]);
+});
