@@ -110,6 +110,12 @@ function authoritiesOf(c: Context): string[] {
   return inUrl === undefined ? [inHeader] : [inUrl, inHeader];
 }
 
+/** Whether a URL is what Deno makes of a path and this Host header: then there is no other name to look at. */
+function isUnder(url: string, host: string): boolean {
+  const at = "http://".length;
+  return url.startsWith("http://") && url.startsWith(host, at) && url[at + host.length] === "/";
+}
+
 /**
  * A name of somebody else that leads to this machine (DNS rebinding) makes a foreign page look like one of our
  * own. So without a token only known names are served.
@@ -119,6 +125,8 @@ function knownHostsOnly({ token, hosts }: Access): Check {
   /** As they were written; clients use few. */
   const served = new Set<string>();
   return (c) => {
+    const host = c.req.header("host");
+    if (host !== undefined && served.has(host) && isUnder(c.req.raw.url, host)) return null;
     // A kubelet asks under the address of the pod.
     if (isProbe(c)) return null;
     for (const authority of authoritiesOf(c)) {
