@@ -31,7 +31,7 @@ export interface Terminal {
 const LINE_START = "\x1b[1G";
 const ERASE = "\x1b[K";
 
-/** Standard error as a terminal; null if it is none. */
+/** Standard error as a terminal; null when it is not one. */
 export function stderrTerminal(): Terminal | null {
   if (!Deno.stderr.isTerminal()) return null;
   return {

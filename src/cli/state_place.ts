@@ -13,7 +13,7 @@ export interface StatePlace {
  * Where a service that is started the same way keeps its checkpoints: by flags, the environment (JOB, STATE_KV), the
  * file of parameters that comes with the program, defaults, in this order.
  *
- * @throws {ParameterError} for a path that is none
+ * @throws {ParameterError} for a text that is not a path
  */
 export function statePlace(flags: { readonly job?: string; readonly path?: string }): StatePlace {
   const kind = flags.job ?? (Deno.env.get("JOB") || PARAMETERS.job.default);

@@ -3,7 +3,7 @@
 import { coreOptionsOf, DamagedCheckpointError, type Manifest } from "../state/mod.ts";
 import { Core } from "../wasm/mod.ts";
 import type { ProgressReporter } from "./progress.ts";
-import { givenUp, Turns } from "./turns.ts";
+import { givenUp, RecoveryTurns } from "./turns.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 export interface Loading {
@@ -30,7 +30,7 @@ export async function loadCore(loading: Loading, manifest: Manifest): Promise<Co
   const own = coreOptionsOf(parameters, secret);
   const core = new Core({ ...coreOptions(partition), ...own }, chance);
   core.restoreScalars(scalars);
-  const turns = new Turns(loading.context, partition);
+  const turns = new RecoveryTurns(loading.context, partition);
   await restoreSegments(core, loading, manifest, turns);
   if (remembered) {
     core.remembered.restore(Uint8Array.fromHex(remembered.header));
@@ -50,7 +50,7 @@ async function restoreSegments(
   core: Core,
   { context: { store }, progress, signal }: Loading,
   manifest: Manifest,
-  turns: Turns,
+  turns: RecoveryTurns,
 ): Promise<void> {
   const restored = progress.begin("restore", Number(manifest.scalars.items));
   for await (const { segment, bytes } of store.segments(manifest)) {

@@ -114,7 +114,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.raisedAt = committed.raisedAt;
     this.secret = core.options.remember?.secret?.toHex() ?? null;
     this.hot = new HotItems(core, clock);
-    const outcomes = outcomesOf(core);
+    const outcomes = countOutcomes(core);
     this.#consumed = outcomes;
     this.#recordCheck = { outcomes, consumed: outcomes };
     if (outcomes > 0) this.checkStocks(core.state.quantitySum);
@@ -128,7 +128,7 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
   /** Outcomes and consumed records, as of the last call that came between two batches. */
   recordCheck(): RecordCheck {
     if (!this.#busy) {
-      this.#recordCheck = { outcomes: outcomesOf(this.core), consumed: this.#consumed };
+      this.#recordCheck = { outcomes: countOutcomes(this.core), consumed: this.#consumed };
     }
     return this.#recordCheck;
   }
@@ -429,7 +429,7 @@ function recordsWithin(batch: Uint8Array, from: number, to: number): number {
 }
 
 /** Records that have an outcome; repetitions of transactions have one too, which is counted since the core was made. */
-function outcomesOf(
+function countOutcomes(
   { state: { accepted, rejected, invalid }, info: { duplicates } }: Core,
 ): number {
   return Number(invalid.reduce((sum, n) => sum + n, accepted + rejected)) + duplicates;

@@ -40,7 +40,7 @@ import {
   type Unusable,
 } from "./recovery_plan.ts";
 import { StrayGuard } from "./stray_records.ts";
-import { givenUp, Turns } from "./turns.ts";
+import { givenUp, RecoveryTurns } from "./turns.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -370,7 +370,7 @@ async function replaySome(
   replayed: (position: number) => void,
 ): Promise<void> {
   const { context, partition: { processor, checkpointer, partition }, signal } = recovering;
-  const turns = new Turns(context, partition);
+  const turns = new RecoveryTurns(context, partition);
   while (processor.position < end) {
     const batches = await readSome(recovering, processor.position, REPLAY_READ_BYTES);
     for (const batch of batches) {

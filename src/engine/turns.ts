@@ -5,7 +5,7 @@ import type { WorkerContext } from "./worker_context.ts";
 const TURN_MS = 8;
 
 /** Lets the other events of the thread have their turn now and then: partitions are recovered side by side. */
-export class Turns {
+export class RecoveryTurns {
   #from: number;
 
   constructor(

@@ -17,7 +17,7 @@ export interface JobSettings {
   readonly checkpointsRetained: number;
   readonly recoveryRecordsMax: number;
   readonly idleTimeoutMs: number;
-  /** Recoveries in a row, without a commit between them, from errors that are no loss of a session. */
+  /** Recoveries in a row, without a commit between them, from errors that are not the loss of a session. */
   readonly restartAttempts: number;
   /** The same, from a log that refuses what it is asked. */
   readonly logRetries: number;

@@ -80,7 +80,7 @@ export function peerTokensOf(access: Access): string[] {
   return [access.clusterToken].filter((text) => text !== "");
 }
 
-/** The name or address of `host[:port]`, as it is compared; null if it is none. */
+/** The name or address of `host[:port]`, as it is compared; null when the text is neither. */
 function nameOf(authority: string): string | null {
   // What would be something else in a URL: user, path, query, fragment.
   if (/[\s/?#@\\]/.test(authority)) return null;

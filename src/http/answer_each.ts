@@ -62,7 +62,7 @@ export async function answerEach<T, R>(
     for (const [name, value] of Object.entries(handling.headers(form.codec, results))) {
       c.header(name, value);
     }
-    const text = outcomesOf(form, frame, things, results, handling);
+    const text = textOf(form, frame, things, results, handling);
     const { contentType } = form;
     return await answerInPieces(c, reader, { status, contentType, text, share: body.share });
   } catch (error) {
@@ -130,7 +130,7 @@ function parse<T, R>(
 }
 
 /** The text of an answer, outcome by outcome. */
-function* outcomesOf<T, R>(
+function* textOf<T, R>(
   form: BodyForm,
   [before, between, behind]: ReturnType<BodyForm["frame"]>,
   things: readonly (T | InvalidRecordError)[],

@@ -100,7 +100,7 @@ export function failWith(c: Context, error: Error): Response {
 /**
  * An integer of the query string.
  *
- * @throws {BodyError} when it is none, or out of range
+ * @throws {BodyError} when it is not an integer, or out of range
  */
 export function integerQuery(
   c: Context,

@@ -1,4 +1,4 @@
-// What is answered to methods that a path does not take, and to paths that are none.
+// What is answered to HEAD, to methods that a path does not take, and to paths that are not well-formed.
 
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { type Check, fail } from "./answers.ts";

@@ -39,8 +39,8 @@ export interface Server {
    */
   drain(): Promise<void>;
   /**
-   * Stops listening, by which other processes notice that this one is gone. Who does not read what it is sent
-   * waits for the end of the process.
+   * Stops listening, by which other processes notice that this one is gone. An answer that its client does not
+   * read ends with the process.
    */
   stop(): Promise<void>;
 }

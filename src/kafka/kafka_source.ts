@@ -68,7 +68,7 @@ function checkTimes(params: Parameters): void {
 }
 
 /** The topics that parameters name. */
-export function topicsOf(params: Parameters): WiredTopics {
+export function parameterTopics(params: Parameters): WiredTopics {
   return {
     transactions: params.get("transaction.input.topic"),
     queries: params.get("query.input.topic"),
@@ -92,7 +92,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     readonly clock: Clock,
     readonly life: ProcessLife,
     readonly conditions: ConditionReporter,
-    readonly topics: WiredTopics = topicsOf(params),
+    readonly topics: WiredTopics = parameterTopics(params),
   ) {}
 
   /**

@@ -10,7 +10,7 @@
 
 export { KafkaDataGenerator } from "./data_generator.ts";
 export { KafkaDataGeneratorJob } from "./kafka_data_generator_job.ts";
-export { KafkaSource, topicsOf } from "./kafka_source.ts";
+export { KafkaSource, parameterTopics } from "./kafka_source.ts";
 export { connectionOf, secretsOfFiles } from "./security.ts";
 export { createTopicsAt } from "./topics.ts";
 export { KafkaItemTransactionJob } from "./kafka_item_transaction_job.ts";

@@ -26,11 +26,11 @@ export function parametersWith(log: Log, params: Parameters): Parameters {
 
 /** What the state depends on, of a job with these parameters. */
 export function foldParametersFor(params: Parameters, partitions: number): FoldParameters {
-  return foldParametersOf(coreOptionsOf(params, partitions));
+  return foldParametersOf(coreOptionsFor(params, partitions));
 }
 
 /** Options of a core; the partition is replaced by whoever folds it. */
-export function coreOptionsOf(params: Parameters, partitions: number): CoreOptions {
+export function coreOptionsFor(params: Parameters, partitions: number): CoreOptions {
   const window = params.get("idempotency.window.ms");
   const rememberMs = window === "auto" ? 0 : window;
   return {

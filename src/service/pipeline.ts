@@ -15,7 +15,7 @@ import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
 import { clusterTokenOf, type Parameters } from "../parameters/parameters.ts";
 import { Cluster } from "./cluster.ts";
-import { areasOf, coreOptionsOf, parametersWith } from "./core_options.ts";
+import { areasOf, coreOptionsFor, parametersWith } from "./core_options.ts";
 import { feedsOf } from "./feeds.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
 import { generateQueries } from "./generated_stream.ts";
@@ -117,7 +117,7 @@ export class Pipeline {
     const partitions = transactionLog.partitionsOf(wiring.transactions.topic);
     const known = parametersWith(transactionLog, params);
     const core = {
-      ...coreOptionsOf(known, partitions),
+      ...coreOptionsFor(known, partitions),
       ...areasOf(transactionLog.limits.batchBytesMax),
     };
     const codec = codecOf(core.format);

@@ -122,7 +122,7 @@ export class QueryProcessor implements CommitSource {
 
   /** Puts out the result or dead letter of one record; takes its stock from the front of the list. */
   #put({ record, query }: ReadQuery, stocks: (bigint | null)[]): QueryOutcome {
-    // A record without timestamp takes the largest before it; what no date can be is none.
+    // A record without timestamp takes the largest before it; one that no date can have counts as none.
     const isNone = record.timestamp < 0 || record.timestamp > DATE_MAX;
     const timestamp = isNone ? this.#largestTimestamp : record.timestamp;
     this.#largestTimestamp = Math.max(this.#largestTimestamp, timestamp);

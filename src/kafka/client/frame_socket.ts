@@ -17,7 +17,7 @@ const PREFIX_BYTES = 4;
 const HANDSHAKE_MS_MAX = 5000;
 /** A listener that wants SASL answers for its versions, and closes the connection at any other request. */
 const FIRST_FRAMES = 1;
-/** A frame that is longer is none: a broker's answer is bounded by what was asked for. */
+/** What is longer is not a frame: a broker's answer is bounded by what was asked for. */
 const FRAME_BYTES_MAX = 1 << 30;
 
 /** The part of Deno.TcpConn and Deno.TlsConn that is used; tests bring their own. */
