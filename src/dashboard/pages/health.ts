@@ -2,6 +2,7 @@ import { badge, h, meter, section, Table } from "../dom.ts";
 import type { JobStatus } from "../api.ts";
 import * as format from "../format.ts";
 import type { Page } from "../page.ts";
+import { placed } from "./partitions.ts";
 
 type Partition = JobStatus["partitions"][number];
 type Recovery = JobStatus["recoveries"][number];
@@ -27,7 +28,11 @@ export function healthPage(): Page {
       cell: (c) => badge(c.what, c.blocks === "nothing" ? "warning" : "broken"),
       key: (c) => c.what + c.blocks,
     },
-    { title: "Reason", long: true, cell: (c) => c.reason },
+    {
+      title: "Reason",
+      long: true,
+      cell: (c) => c.process === undefined ? c.reason : `${c.process}: ${c.reason}`,
+    },
     { title: "Blocks", cell: (c) => c.blocks === "lookups" ? "look-ups" : c.blocks },
     { title: "Since", cell: (c) => format.since(c.since, now) },
   ], "Everything is as it should be.");
@@ -70,7 +75,10 @@ export function healthPage(): Page {
   ], "No partition is owned yet.");
   const recoveries = new Table<Recovery>("Recoveries", [
     { title: "When", cell: (r) => format.moment(r.at), key: (r) => String(r.at) },
-    { title: "Who", cell: (r) => r.worker === "queries" ? "queries" : `worker ${r.worker}` },
+    {
+      title: "Who",
+      cell: (r) => placed(r, r.worker === "queries" ? "queries" : `worker ${r.worker}`),
+    },
     { title: "Cause", long: true, cell: (r) => r.cause },
   ], "No worker had to recover since the process started.");
   const stores = new Table<Store>("Disk and memory", [
@@ -105,9 +113,9 @@ export function healthPage(): Page {
     update: ({ status }) => {
       if (!status) return;
       now = status.at;
-      conditions.show(status.conditions, ({ what }) => what);
+      conditions.show(status.conditions, ({ what, process }) => `${process} ${what}`);
       checks.show(status.partitions, ({ partition }) => String(partition));
-      recoveries.show(status.recoveries, ({ at, worker }) => `${worker} ${at}`);
+      recoveries.show(status.recoveries, (r) => `${r.process} ${r.worker} ${r.at}`);
       stores.show(storesOf(status), ({ name }) => name);
     },
   };
@@ -121,7 +129,7 @@ function storesOf({ memory, disks }: JobStatus): Store[] {
       text: `${format.bytes(memory.used)} of ${format.bytes(memory.max)}`,
     },
     ...disks.filter(({ freeBytes }) => freeBytes !== null).map((disk) => ({
-      name: `Disk of ${disk.path}`,
+      name: placed(disk, `disk of ${disk.path}`).replace(/^d/, "D"),
       // Of what is free, how much must stay free.
       used: Math.min(1, disk.bytesMin / Math.max(1, disk.freeBytes!)),
       text: `${format.bytes(disk.freeBytes)} free; writes are refused below ${

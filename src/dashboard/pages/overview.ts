@@ -151,7 +151,9 @@ export function overviewPage(connection: Connection): Page {
       itemsChart.element.hidden = lag !== null;
       setText(
         started,
-        `Rates, latencies and charts are of this process, which started at ${
+        `Rates, latencies and charts are of ${
+          status.cluster ? "all processes that answer; this one" : "this process, which"
+        } started at ${
           format.moment(status.startedAt)
         }. Accepted, rejected and invalid are counted over restarts; stocks, checkpoints and savepoints ` +
           "survive them, too.",

@@ -6,10 +6,19 @@ import type { Page } from "../page.ts";
 type Partition = JobStatus["partitions"][number];
 type Process = NonNullable<JobStatus["cluster"]>["processes"][number];
 
-/** The processes of a group that share partitions; each has a page of its own. */
+/** The processes of a group that share partitions. */
 function processes() {
   const table = new Table<Process>("Processes that share the partitions", [
     { title: "Process", cell: (p) => p.address ?? "has no address" },
+    {
+      title: "State",
+      long: true,
+      cell: (p) =>
+        p.state
+          ? badge(p.state, p.state === "running" ? "ok" : "warning")
+          : h("span", {}, badge("does not answer", "broken"), ` ${p.why ?? ""}`),
+      key: (p) => `${p.state} ${p.why}`,
+    },
     { title: "Partitions", numeric: true, cell: (p) => format.integer(p.partitions) },
     { title: "Workers", numeric: true, cell: (p) => format.integer(p.workers) },
     {
@@ -23,7 +32,7 @@ function processes() {
     h(
       "p",
       { class: "hint" },
-      "They share the partitions. What is below is of this one; each has a page of its own.",
+      "They share the partitions. This page is of all of them, but for those that do not answer.",
     ),
     table.element,
   );
@@ -38,6 +47,11 @@ function processes() {
   };
 }
 
+/** Of several processes each names its own things. */
+export function placed({ process }: { readonly process?: string }, what: string): string {
+  return process === undefined ? what : `${process}, ${what}`;
+}
+
 export function partitionsPage(): Page {
   let largest = 1;
   let now = 0;
@@ -49,7 +63,10 @@ export function partitionsPage(): Page {
       cell: (p) => p.isReady ? badge("ready", "ok") : badge("recovering", "warning"),
       key: (p) => String(p.isReady),
     },
-    { title: "Owner", cell: (p) => p.worker === null ? "none" : `worker ${p.worker}` },
+    {
+      title: "Owner",
+      cell: (p) => p.worker === null ? "none" : placed(p, `worker ${p.worker}`),
+    },
     { title: "Offset", numeric: true, cell: (p) => format.integer(p.position) },
     { title: "Lag", numeric: true, cell: (p) => format.integer(p.lag) },
     {
