@@ -17,7 +17,7 @@ import { firstItems } from "./first_items.ts";
 import { claimMethods, KafkaLog, logIdOf, outputsOfPartitions } from "./kafka_log.ts";
 import { checkWholeLog } from "./sharing/whole_log.ts";
 import type { SharedFacts } from "./member_facts.ts";
-import type { MemberIds } from "./membership.ts";
+import { lockOwnFolder, memberIdsOf } from "./member_ids.ts";
 import { connectionOf } from "./security.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
 import { checkRights } from "./rights.ts";
@@ -82,6 +82,8 @@ export function parameterTopics(params: Parameters): WiredTopics {
 /** The log of a Kafka job; streams of transactions and of queries share it. */
 export class KafkaSource implements LogSource<KafkaLog> {
   #log: KafkaLog | null = null;
+  /** Kept as long as this process uses it. */
+  #ownFolder: Deno.FsFile | null = null;
 
   /**
    * @param life this process, whose address others are given
@@ -109,6 +111,7 @@ export class KafkaSource implements LogSource<KafkaLog> {
     }
     const { params, clock } = this;
     const { groupId, connection, topics } = this.checkParameters();
+    this.#ownFolder ??= await lockOwnFolder(params.get("state.dir"));
     const { clusterId, view, batchBytesMax, partitioner } = await this.#look(
       connection,
       topics,
@@ -259,6 +262,8 @@ export class KafkaSource implements LogSource<KafkaLog> {
     const log = this.#log;
     this.#log = null;
     await log?.close();
+    this.#ownFolder?.close();
+    this.#ownFolder = null;
   }
 
   /** Looks at cluster and topics once they can be seen. */
@@ -393,30 +398,5 @@ function sharedFacts(params: Parameters, topics: WiredTopics, view: TopicsView):
       ]),
     ),
     ...Object.fromEntries(Object.entries(fold).map(([name, value]) => [name, String(value)])),
-  };
-}
-
-/** Where a process keeps its member id: on its own machine. Without a place for it, none is kept. */
-function memberIdsOf(params: Parameters, group: string): MemberIds {
-  const folder = params.get("state.dir");
-  if (folder !== "") return memberFile(`${folder}/kafka.member`, group);
-  const path = params.get("state.kv");
-  if (!isRemoteKv(path)) return memberFile(`${path}.member`, group);
-  return { load: () => Promise.resolve(""), save: () => Promise.resolve() };
-}
-
-/** Keeps the member id of one group beside the state, so that a restart is known to the group at once. */
-function memberFile(path: string, group: string): MemberIds {
-  return {
-    load: async () => {
-      try {
-        const [of, memberId] = (await Deno.readTextFile(path)).split("\n");
-        return of === group ? memberId ?? "" : "";
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return "";
-        throw error;
-      }
-    },
-    save: (memberId) => Deno.writeTextFile(path, `${group}\n${memberId}`, { mode: 0o600 }),
   };
 }

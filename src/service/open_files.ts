@@ -1,4 +1,5 @@
-import { type Log, type LogSource, StopError } from "../log/mod.ts";
+import { type Log, type LogSource, LostError, StopError } from "../log/mod.ts";
+import type { Clock } from "../types/mod.ts";
 import { isRemoteKv, type Kv, type KvFileOptions, openWatchedKv } from "../kv/mod.ts";
 import { CheckpointStore } from "../state/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
@@ -137,15 +138,31 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
+/** The group is not to wait for a store on another machine that hangs, for so long at the most. */
+const STORE_MS_MAX = 2000;
+
+/** @throws {LostError} when the store does not answer in time */
+async function inTime<T>(clock: Clock, answer: Promise<T>): Promise<T> {
+  const answered = new AbortController();
+  const late = clock.sleep(STORE_MS_MAX, answered.signal).then(() => {
+    throw new LostError(`The store of checkpoints does not answer within ${STORE_MS_MAX} ms`);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    answered.abort("answered"); // without a reason an error with a stack is made
+  }
+}
+
 async function openLogs(
-  { params }: OpenOptions,
+  { params, surroundings: { clock } }: OpenOptions,
   { transactions, queries }: Sources,
   store: CheckpointStore,
   logDisk: Disk,
 ): Promise<{ transactionLog: Log; queryLog: Log }> {
   const user = {
     logDisk,
-    hasCheckpoints: async () => (await store.partitions()).length > 0,
+    hasCheckpoints: async () => (await inTime(clock, store.partitions())).length > 0,
     newestCheckpoints: (logId: string, topicId: string | null) =>
       newestCheckpoints(store, logId, topicId),
     partitionerOf: (logId: string) => partitionerOfCheckpoints(store, logId),

@@ -123,7 +123,7 @@ function postToPeer<T>(
           const { statusCode } = response;
           if (statusCode === 200) return resolve(JSON.parse(text));
           const Kind = statusCode === 503 ? NotYetError : Error;
-          reject(new Kind(`${statusCode} ${text.slice(0, 200).trim()}`));
+          reject(new Kind(`${statusCode} ${messageIn(text)}`));
         } catch (error) {
           reject(error);
         }
@@ -142,6 +142,15 @@ function postToPeer<T>(
     });
     asked.end(bytes);
   });
+}
+
+/** What an answer says that is an error; the beginning of it where it has another form. */
+function messageIn(text: string): string {
+  try {
+    return String(JSON.parse(text).error.message);
+  } catch {
+    return text.slice(0, 200).trim();
+  }
 }
 
 function concat(parts: readonly Uint8Array[], size: number): Uint8Array {

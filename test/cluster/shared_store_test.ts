@@ -10,7 +10,7 @@ import { PARTITIONS, Scene } from "../faults/scene.ts";
 import { assertGood, faultTest } from "../faults/with_broker.ts";
 import { Stage } from "../kafka/scene.ts";
 import { until } from "../kafka/until.ts";
-import { Processes, SHARED } from "./processes.ts";
+import { clusterOf, Processes, SHARED } from "./processes.ts";
 import { SharedStore } from "./shared_store.ts";
 
 const stage = await Stage.shared();
@@ -34,8 +34,14 @@ faultTest(
         // Folding goes on meanwhile.
         await store.server.kill();
         await waitReady(second);
-        await store.server.restart();
+        // Nor does the group wait for it: one that has gone leaves its partitions to the others.
         await processes.kill(processes.running[0]!);
+        await until(
+          "the group goes on without the store",
+          async () => (await clusterOf(second))?.processes.length === 1,
+          second,
+        );
+        await store.server.restart();
         await processes.settled();
         await processes.join();
         await processes.settled();

@@ -75,3 +75,23 @@ stage.test("partitions are not shared where a log has lost its start: exit 2", a
   await stopInGoodOrder(alone);
   await loader.close();
 });
+
+stage.test("two processes with one state.dir: the second is refused, and the first goes on", async () => {
+  const scene = await stage.scene();
+  const own = await stage.newFolder();
+  const first = await scene.start({ ...SHARED, "state.dir": own });
+  await waitReady(first);
+  const { generation } = (await clusterOf(first))!;
+  const folder = await stage.newFolder();
+  const said = await scene.refused({
+    ...SHARED,
+    "state.dir": own,
+    "state.kv": `${folder}/state.kv`,
+  });
+  assertStringIncludes(said, `state.dir=${own} is used by another process`);
+  assertEquals((await clusterOf(first))!.generation, generation);
+  await stopInGoodOrder(first);
+  const again = await scene.start({ ...SHARED, "state.dir": own });
+  await waitReady(again);
+  await stopInGoodOrder(again);
+});

@@ -8,6 +8,7 @@ import { Membership } from "../../../src/kafka/membership.ts";
 import { SharedDivision } from "../../../src/kafka/sharing/shared_division.ts";
 import { TakeOver } from "../../../src/kafka/take_over.ts";
 import { TransactionalProducer } from "../../../src/kafka/transactional_producer.ts";
+import type { Plan } from "../plan.ts";
 import { type PlantedBug, replace } from "../planted_bugs.ts";
 import { Group } from "./group.ts";
 import { Transactions } from "./transactions.ts";
@@ -16,17 +17,36 @@ import { Transactions } from "./transactions.ts";
 export interface PlantedKafkaBug {
   readonly plant: () => PlantedBug;
   readonly from: number;
+  /** Whether a run may show it at all. */
+  readonly where: (plan: Plan) => boolean;
 }
 
-const patched = (patch: () => () => void, from = 1): PlantedKafkaBug => ({
+const isShared = ({ kafka }: Plan) => kafka.shared;
+
+const patched = (
+  patch: () => () => void,
+  from = 1,
+  where: PlantedKafkaBug["where"] = isShared,
+): PlantedKafkaBug => ({
   plant: () => ({ patch }),
   from,
+  where,
 });
+
+/** Partitions go from worker to worker under a session that goes on, which those of a group that shares do not. */
+const hasMoves = ({ kafka, rates, workers, partitions }: Plan) =>
+  !kafka.shared && (rates["partition moved"] ?? 0) > 1 && workers > 1 && partitions > 1;
+
+/** Processes that stand still for longer than a session are replaced, and have transactions open then. */
+const hasZombies = ({ kafka, rates }: Plan) =>
+  kafka.shared && (rates["pause"] ?? 0) + (rates["zombie"] ?? 0) > 2 &&
+  kafka.sessionTimeoutMs < 3000 && kafka.transactionTimeoutMs > 5000;
 
 export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   "a partition that comes to a living producer begins with sequence 0": patched(
     () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
-    60,
+    1700,
+    hasMoves,
   ),
 
   "two workers of a process have a partition": patched(() =>
@@ -56,17 +76,22 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
     )
   ),
 
-  "a commit of a generation that is over counts": patched(() => {
-    // Either of the two alone is enough to keep a process out that was replaced.
-    const undo = [
-      replace(Group.prototype, "refusalOfCommit", () => () => 0),
-      replace(TakeOver.prototype, "clear", () => () => Promise.resolve()),
-    ];
-    return () => undo.forEach((each) => each());
-  }, 410),
+  "a commit of a generation that is over counts": patched(
+    () => {
+      // Either of the two alone is enough to keep a process out that was replaced.
+      const undo = [
+        replace(Group.prototype, "refusalOfCommit", () => () => 0),
+        replace(TakeOver.prototype, "clear", () => () => Promise.resolve()),
+      ];
+      return () => undo.forEach((each) => each());
+    },
+    1,
+    hasZombies,
+  ),
 
-  "a claim does not wait for transactions that are open": patched(() =>
-    replace(Transactions.prototype, "isUnstable", () => () => false)
+  "a claim does not wait for transactions that are open": patched(
+    () => replace(Transactions.prototype, "isUnstable", () => () => false),
+    50,
   ),
 
   "an answer does not wait for a heartbeat": patched(() =>
@@ -81,7 +106,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
 
   "a partition answers before it is claimed in the generation": patched(
     () => replace(ActiveGeneration.prototype, "isClaimed", () => () => true),
-    230,
+    255,
   ),
 
   "a process goes by the table of the generation before": patched(() => {
