@@ -5,6 +5,8 @@ import { batchInfo, systemClock } from "../src/types/mod.ts";
 const READ_BYTES = 1_000_000;
 const WAIT_MS = 500;
 
+export type OnBatch = (batch: Uint8Array, partition: number) => void;
+
 /** Reads all partitions of a topic under read_committed, as records become visible. */
 export class CommittedReader {
   readonly #client: KafkaClient;
@@ -14,8 +16,8 @@ export class CommittedReader {
   private constructor(
     readonly topic: string,
     bootstrap: string,
-    /** Is given every batch with records. */
-    readonly onBatch: (batch: Uint8Array) => void,
+    /** Is given every batch with records, and its partition. */
+    readonly onBatch: OnBatch,
   ) {
     this.#client = new KafkaClient({ brokers: [bootstrap], clientId: "reader" }, systemClock);
   }
@@ -24,7 +26,7 @@ export class CommittedReader {
   static async open(
     bootstrap: string,
     topic: string,
-    onBatch: (batch: Uint8Array) => void,
+    onBatch: OnBatch,
     from: "earliest" | "latest" = "latest",
   ): Promise<CommittedReader> {
     const reader = new CommittedReader(topic, bootstrap, onBatch);
@@ -53,7 +55,7 @@ export class CommittedReader {
       const { batches } = await fetcher.read(partition, offset, options);
       for (const batch of batches) {
         const { records, lastOffset } = batchInfo(batch);
-        if (records > 0) this.onBatch(batch);
+        if (records > 0) this.onBatch(batch, partition);
         offset = lastOffset + 1;
       }
     }

@@ -7,7 +7,7 @@ import { systemChance, systemClock } from "../src/types/mod.ts";
 import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { startJob, TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
-import { CommittedReader } from "./committed_reader.ts";
+import { CommittedReader, type OnBatch } from "./committed_reader.ts";
 import { recordsIn } from "./service_metrics.ts";
 
 const POLL_MS = 50;
@@ -75,8 +75,9 @@ export class KafkaScene implements AsyncDisposable {
     folder: string,
     flags: Readonly<Record<string, string>> = {},
     checkout?: string,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<Service> {
-    const job = await startJob(this.broker.bootstrap, folder, flags, {}, checkout);
+    const job = await startJob(this.broker.bootstrap, folder, flags, env, checkout);
     this.#jobs.push(job);
     return job;
   }
@@ -116,7 +117,7 @@ export class KafkaScene implements AsyncDisposable {
   }
 
   /** Tells of every batch of a topic that becomes visible from now on under read_committed. */
-  async read(topic: string, onBatch: (batch: Uint8Array) => void): Promise<void> {
+  async read(topic: string, onBatch: OnBatch): Promise<void> {
     const reader = await CommittedReader.open(this.broker.bootstrap, topic, onBatch);
     this.#readers.push(reader);
     reader.done.catch(this.#onFailure);

@@ -9,17 +9,17 @@
 // Partitions are assigned and revoked at run time while the others go on (assignments.ts).
 
 import { getLogger } from "@logtape/logtape";
-import { type ClaimedPartition, type LogSession, LostError } from "../log/mod.ts";
-import { FencedError } from "../state/mod.ts";
+import { type LogSession, LostError } from "../log/mod.ts";
 import { Assignments } from "./assignments.ts";
+import { ClaimRecovery, type Recovering } from "./claim_recovery.ts";
+import { takeAsDue, takeAtStop, takeNow } from "./checkpoint_loop.ts";
 import { Committer } from "./committer.ts";
 import { FoldLoop } from "./fold_loop.ts";
 import { CommitStatistics } from "./durations.ts";
-import { TracedQueue } from "../types/mod.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
-import { Partition } from "./partition.ts";
+import type { Partition } from "./partition.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
 import {
   addCause,
@@ -28,18 +28,20 @@ import {
   type WorkerFigures,
 } from "./figures.ts";
 import { hottestOf } from "./hot_items.ts";
-import { produceFor, recover, StaleClaimError } from "./recover.ts";
-import { whyImpossible } from "./recovery_plan.ts";
 import { reportRecovered } from "./report_recovered.ts";
 import { TimeShares } from "./time_shares.ts";
+import { givenUp } from "./turns.ts";
 import { never, Waiters } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { Loops, supervise, together } from "./supervise.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
-/** How often it is looked whether a checkpoint is due. */
-const CHECKPOINT_LOOK_MS = 250;
+/** What is recovered while others are folded. */
+interface RecoveringBeside extends Recovering {
+  /** To be called when all run. */
+  readonly all: () => void;
+}
 
 /** What the loops of one claim share. */
 interface Work {
@@ -56,17 +58,17 @@ interface Work {
 export class TransactionWorker implements JobWorker {
   /** Those that run, by their numbers. */
   partitions: readonly Partition[] = [];
-  /** Those of the claim before: what stands at the next one is kept. */
-  #left: readonly Partition[] = [];
   /** The session of the last claim. */
   #reading: LogSession | null = null;
   commits = 0;
   recoveries = 0;
+  /** Whether all partitions of the claim run, and the commits that were acknowledged then. */
+  #areAllRunning = false;
+  #progress = 0;
   /** Records folded with outputs, by processors that are gone. */
   #recordsBefore = 0;
 
-  /** Positions of claims that recovery found older than a checkpoint, by partition. */
-  readonly #doubted = new Map<number, number>();
+  readonly #recovery: ClaimRecovery;
   readonly #memory: MemoryWatch;
   /** Aborted when the partitions are given up. */
   #over = new AbortController();
@@ -84,6 +86,11 @@ export class TransactionWorker implements JobWorker {
     this.#shares = new TimeShares(context.clock);
     this.#memory = new MemoryWatch(context.memory, context.conditions);
     this.#folding = new FoldLoop(context, this.#shares, this.#memory);
+    this.#recovery = new ClaimRecovery({
+      context,
+      onAcknowledged: (pending) => this.#onAcknowledged(pending),
+      onRuns: (partition) => this.#onRuns(partition),
+    });
     this.#assignments = new Assignments(
       context.partitions ?? null,
       context.partitionsAreGiven,
@@ -129,11 +136,7 @@ export class TransactionWorker implements JobWorker {
       throw new LostError(`Partition ${partition} is left out: ${offline}`);
     }
     const found = this.partitions.find((p) => p.partition === partition);
-    // Before it is ready, it has not folded all that was answered.
-    if (!found?.isReady || found.leaving.aborted) {
-      throw new LostError(`Partition ${partition} is being recovered`);
-    }
-    return await found.checkpointer.now(this.#over.signal).catch(lostIfFenced);
+    return await takeNow(partition, found, this.#over.signal);
   }
 
   /**
@@ -149,7 +152,7 @@ export class TransactionWorker implements JobWorker {
       chance,
       attempts: settings.restartAttempts,
       retries: settings.logRetries,
-      progress: () => this.commits,
+      progress: () => this.#progress,
       onRecovery: (cause) => {
         this.recoveries++;
         this.#causes = addCause(this.#causes, { at: clock.now(), cause });
@@ -186,28 +189,29 @@ export class TransactionWorker implements JobWorker {
     const offline = session.offline;
     for (const [partition, reason] of offline) context.onOffline?.(partition, reason);
     let sent: "acknowledged" | "not acknowledged" | null = null;
-    const progress = this.#progressOf(session.partitions.map((p) => p.partition));
     const from = context.clock.monotonic();
-    try {
-      // Side by side: while one waits for the store or the log, another folds.
-      await together(
-        session.partitions.map((claimed) => (failed) =>
-          this.#begin(session, claimed, AbortSignal.any([stop, failed]), progress)
-        ),
-      );
-      for (const left of this.#left) left.drop();
-      this.#left = [];
-      if (stop.aborted) return;
+    const progress = this.#progressOf(session.partitions.map((p) => p.partition));
+    const all = () => {
       progress.end();
       reportRecovered(this.partitions, context.clock.monotonic() - from);
+      this.#areAllRunning = true;
       begun();
+    };
+    this.#areAllRunning = false;
+    try {
+      const recovering = { session, progress, lost: await this.#recovery.keepAll(session) };
+      // What stands goes on at once, and the others are recovered beside it.
+      const isBeside = this.partitions.length > 0 && recovering.lost.length > 0;
+      if (!isBeside) await this.#recovery.recoverAll(recovering, stop);
+      if (stop.aborted) return;
+      if (!isBeside && !session.ending.aborted) all();
       sent = "not acknowledged";
-      await this.#work(session, stop);
+      await this.#work(session, stop, isBeside ? { ...recovering, all } : null);
       sent = "acknowledged";
     } finally {
       progress.end();
       over.abort("over"); // without a reason an error with a stack is made
-      this.#left = [...this.#left, ...this.partitions];
+      this.#recovery.leave(this.partitions);
       for (const partition of this.partitions) this.#release(partition);
       for (const partition of session.offline.keys()) context.onOwner(partition, null);
       session.close();
@@ -237,52 +241,11 @@ export class TransactionWorker implements JobWorker {
     );
   }
 
-  /** Brings a claimed partition to where it runs, unless the signal is aborted before. */
-  async #begin(
-    session: LogSession,
-    claimed: ClaimedPartition,
-    signal: AbortSignal,
-    progress: ProgressReporter,
-  ): Promise<void> {
-    const { context } = this;
-    const partition = new Partition(
-      claimed,
-      (pending) => this.#onAcknowledged(pending),
-      context.tracing ? new TracedQueue() : null,
-    );
-    if (!await this.#keep(session, partition)) {
-      await recover(context, session, partition, signal, progress).catch((error) => {
-        partition.release();
-        this.#again(error, claimed);
-      });
-    }
-    if (signal.aborted) return partition.release();
+  #onRuns(partition: Partition): void {
     this.partitions = [...this.partitions, partition].toSorted(byNumber);
-    this.#assignments.runs(claimed.partition);
-    context.onOwner(claimed.partition, partition);
+    this.#assignments.runs(partition.partition);
+    this.context.onOwner(partition.partition, partition);
     this.#memory.report(partition.processor, null);
-  }
-
-  /** Whether a partition goes on with what the claim before has left of it; else that is forgotten. */
-  async #keep(session: LogSession, partition: Partition): Promise<boolean> {
-    const left = this.#left.find((p) => p.partition === partition.partition);
-    if (!left) return false;
-    this.#left = this.#left.filter((p) => p !== left);
-    // A log that lost records is found by the recovery, which says so.
-    if (whyImpossible(partition.claimed) === null && partition.keep(left)) {
-      await produceFor(partition.processor, session);
-      return true;
-    }
-    left.drop();
-    return false;
-  }
-
-  /** A claim that looks stale is made again; one that is no newer then is as it is. */
-  #again(error: unknown, { partition, committed }: ClaimedPartition): never {
-    if (!(error instanceof StaleClaimError)) throw error;
-    if (this.#doubted.get(partition) === committed.offset) throw error;
-    this.#doubted.set(partition, committed.offset);
-    throw new LostError(error.message, { cause: error });
   }
 
   #release(partition: Partition): void {
@@ -296,7 +259,12 @@ export class TransactionWorker implements JobWorker {
 
   // ---- its work ----
 
-  async #work(session: LogSession, stop: AbortSignal): Promise<void> {
+  /** @param beside partitions that are recovered beside those that run */
+  async #work(
+    session: LogSession,
+    stop: AbortSignal,
+    beside: RecoveringBeside | null,
+  ): Promise<void> {
     const { settings, clock, pendingLimits, tracing } = this.context;
     const committer = new Committer(
       session,
@@ -313,22 +281,45 @@ export class TransactionWorker implements JobWorker {
     await together([
       async (failed) => {
         const loops = new Loops();
-        const signal = AbortSignal.any([stop, failed, ending, loops.failed]);
-        const given = AbortSignal.any([failed, ending, loops.failed]);
+        const broken = AbortSignal.any([failed, loops.failed]);
+        const signal = AbortSignal.any([stop, ending, broken]);
+        const given = AbortSignal.any([ending, broken]);
         const work: Work = { session, committer, loops, folding: new Map(), signal };
         for (const partition of this.partitions) this.#go(work, partition);
-        void loops.add(() => this.#checkpoints(signal, given));
+        void loops.add(() => takeAsDue(() => this.partitions, clock, signal, given));
         void loops.add(() => this.#follow(work));
+        if (beside) void loops.add(() => this.#recoverBeside(work, beside, stop, broken));
         await loops.ended();
         done.abort("done");
       },
       (failed) => committer.run(AbortSignal.any([failed, done.signal]), stop),
     ]);
     await committer.commit();
-    if (settings.checkpointIntervalMs === 0 || !stop.aborted) return;
-    for (const { checkpointer } of this.partitions) {
-      await checkpointer.take(never(), false, "stop").catch(lostIfFenced);
+    if (!stop.aborted) return;
+    // Where others may have the partitions next, they need not wait for the checkpoints.
+    const isReleased = this.context.partitionsAreGiven ?? false;
+    if (isReleased) session.close();
+    if (settings.checkpointIntervalMs > 0) await takeAtStop(this.partitions, isReleased);
+    if (!this.#areAllRunning) throw givenUp();
+  }
+
+  /** Recovers partitions while others go on; those that a stop comes before are not. */
+  async #recoverBeside(
+    work: Work,
+    beside: RecoveringBeside,
+    stop: AbortSignal,
+    broken: AbortSignal,
+  ): Promise<void> {
+    const runs = (partition: Partition) => {
+      work.committer.add(partition);
+      this.#go(work, partition);
+    };
+    try {
+      await this.#recovery.recoverAll(beside, AbortSignal.any([stop, broken]), runs);
+    } catch (error) {
+      if (!(error instanceof LostError) || !stop.aborted) throw error;
     }
+    if (beside.lost.every(({ partition }) => this.folds(partition))) beside.all();
   }
 
   /** A partition that runs is folded from now on. */
@@ -338,23 +329,6 @@ export class TransactionWorker implements JobWorker {
       partition,
       loops.add(() => this.#folding.run(session, partition, committer, until)),
     );
-  }
-
-  /** Takes checkpoints as they fall due; the one under way is finished unless something failed. */
-  async #checkpoints(stop: AbortSignal, failed: AbortSignal): Promise<void> {
-    const { clock } = this.context;
-    while (!stop.aborted) {
-      for (const partition of this.partitions) {
-        // One that came before it may have taken long.
-        if (stop.aborted || partition.state !== "running" || partition.leaving.aborted) continue;
-        const { checkpointer, leaving } = partition;
-        if (!checkpointer.due) continue;
-        const manifest = await checkpointer.take(AbortSignal.any([failed, leaving]))
-          .catch(lostIfFenced);
-        if (manifest) await checkpointer.tidy().catch(lostIfFenced);
-      }
-      await clock.sleep(CHECKPOINT_LOOK_MS, stop);
-    }
   }
 
   // ---- assignments ----
@@ -378,7 +352,7 @@ export class TransactionWorker implements JobWorker {
     const progress = this.#progressOf([number]);
     try {
       for (const claimed of await session.add([number], signal)) {
-        await this.#begin(session, claimed, signal, progress);
+        await this.#recovery.recover(session, claimed, signal, progress);
       }
     } catch (error) {
       if (!signal.aborted) throw error; // else the session ends in good order without it
@@ -424,6 +398,7 @@ export class TransactionWorker implements JobWorker {
   #onAcknowledged(pending: PendingTransactions): void {
     const { buffers } = this.context;
     this.commits++;
+    if (this.#areAllRunning) this.#progress++;
     this.#commits.wake();
     this.#recordsOut += pending.outputRecords;
     this.#summariesOut += pending.summaryRecords;
@@ -432,9 +407,3 @@ export class TransactionWorker implements JobWorker {
 }
 
 const byNumber = (a: Partition, b: Partition) => a.partition - b.partition;
-
-/** Who is fenced off by the store takes the recovery path, like one whose commit was lost. */
-function lostIfFenced(error: unknown): never {
-  if (error instanceof FencedError) throw new LostError(error.message, { cause: error });
-  throw error;
-}

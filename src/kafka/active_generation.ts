@@ -16,7 +16,8 @@ export class ActiveGeneration implements GroupMember {
   readonly #ended = new AbortController();
   #claims = 0;
   readonly #claimed = new Set<number>();
-  #allReleased: (() => void) | null = null;
+  /** Are called when all sessions are closed. */
+  #onReleased: (() => void)[] = [];
 
   /** @param share its part of the partitions; null = all of them, and whoever claims some says which */
   constructor(
@@ -71,15 +72,22 @@ export class ActiveGeneration implements GroupMember {
   }
 
   release(): void {
-    if (--this.#claims === 0) this.#allReleased?.();
+    if (--this.#claims > 0) return;
+    for (const released of this.#onReleased) released();
+  }
+
+  /** Calls back when no session is open, which may be now. */
+  whenReleased(released: () => void): void {
+    if (this.#claims === 0) released();
+    else this.#onReleased.push(released);
   }
 
   /** Announces that the generation is about to be over; resolves when all sessions are closed, or in time. */
   async wind(clock: Clock, msMax: number): Promise<void> {
     const all = new AbortController();
-    this.#allReleased = () => all.abort("released");
+    this.whenReleased(() => all.abort("released"));
     this.#ending.abort("ending");
-    if (this.#claims > 0) await clock.sleep(msMax, all.signal);
+    if (!all.signal.aborted) await clock.sleep(msMax, all.signal);
   }
 
   end(reason: Error): void {

@@ -207,6 +207,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
       changed: (signal) => shared.changed(signal),
       confirm: async (partition, signal) =>
         (await this.membership.confirmed(signal)).isClaimed(partition),
+      leave: () => this.membership.leave(),
     };
   }
 

@@ -68,14 +68,21 @@ export class Membership {
   /** Refusals since the last acknowledged heartbeat. */
   #refusals = 0;
   readonly #stop = new AbortController();
-  /** Whether the group is asked for its next generation, which may wait for other members. */
-  #joining = false;
   #done: Promise<void> = Promise.resolve();
 
+  /** The group is left when no session is open. */
+  #isLeaving = false;
+
   readonly #connection: GroupConnection;
+  /**
+   * A connection for joins alone: a broker answers nothing else over it as long as one waits for the other members, and
+   * one of them may have to be taken out.
+   */
+  readonly #joins: GroupConnection;
 
   constructor(readonly options: MembershipOptions) {
     this.#connection = new GroupConnection(options, this.#stop.signal);
+    this.#joins = new GroupConnection(options, this.#stop.signal);
   }
 
   start(): void {
@@ -152,19 +159,27 @@ export class Membership {
     return this.#connection.client();
   }
 
+  /** Nothing is claimed any more: leaves the group once no session is open, whatever else this process does then. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#active?.whenReleased(() => this.#stop.abort());
+  }
+
   /** Leaves the group, so that another takes over at once. */
   async close(): Promise<void> {
     this.#stop.abort();
-    // Nothing else ends a request: a join waits for other members. The group is left over other connections.
+    this.#joins.drop(); // nothing else ends a join, which waits for other members
+    // The same of a request that hangs: the group is left over another connection.
     const client = this.#connection.current;
     const done = new AbortController();
-    void this.options.clock.sleep(this.#joining ? 0 : LEAVE_MS, done.signal).then(() => {
+    void this.options.clock.sleep(LEAVE_MS, done.signal).then(() => {
       if (!client || client !== this.#connection.current || done.signal.aborted) return;
       this.#connection.drop();
       void this.#connection.client();
     });
     await this.#done;
     done.abort();
+    this.#connection.drop(); // others may have asked for it since
   }
 
   #announce(): void {
@@ -229,6 +244,7 @@ export class Membership {
           generation,
         });
         this.#announce();
+        if (this.#isLeaving) this.leave();
       } else {
         log.info("Another process of group {group} is active; this one stands by", {
           group: this.options.groupId,
@@ -240,6 +256,7 @@ export class Membership {
       const code = errorCodeOf(error);
       if (code === ErrorCode.UnknownMember) this.#forget();
       if (code === ErrorCode.RebalanceInProgress) {
+        void this.#joins.client(); // meanwhile
         // The generation counts until all have joined the next one.
         const { sessionTimeoutMs } = this.options;
         await this.#active?.wind(clock, Math.min(WIND_MS_MAX, sessionTimeoutMs / WIND_PART));
@@ -287,12 +304,11 @@ export class Membership {
 
   async #join(): Promise<JoinedGroup | null> {
     const { groupId, sessionTimeoutMs, division } = this.options;
-    this.#joining = true;
     try {
       if (!this.#isChecked) await this.#connection.checkProtocol();
       this.#isChecked = true;
       const metadata = await division.subscribe();
-      const joined = await this.#connection.call((c) =>
+      const joined = await this.#joins.call((c) =>
         c.joinGroup({
           groupId,
           sessionTimeout: sessionTimeoutMs,
@@ -305,7 +321,7 @@ export class Membership {
       const groupAssignment = joined.leaderId === joined.memberId
         ? await division.assign(joined, await this.#connection.client())
         : [];
-      const { memberAssignment } = await this.#connection.call((c) =>
+      const { memberAssignment } = await this.#joins.call((c) =>
         c.syncGroup({
           groupId,
           generationId: joined.generationId,
@@ -313,6 +329,7 @@ export class Membership {
           groupAssignment,
         })
       );
+      this.#joins.drop(); // brokers close what is not used for minutes
       // Until here the watch went on: a join may be waiting for the one that is gone.
       this.#watch(division.take(joined, memberAssignment));
       return joined;
@@ -332,13 +349,13 @@ export class Membership {
         );
       } else if (code !== ErrorCode.IllegalGeneration && code !== ErrorCode.RebalanceInProgress) {
         if (!isLater(error)) throw error;
+        if (this.#stop.signal.aborted) return null; // the connection is needed to leave the group
         this.#connection.failed(error); // what the leader has to know could not be read
         this.#connection.drop();
+        this.#joins.drop();
         await this.options.clock.sleep(BACK_OFF_FIRST_MS, this.#stop.signal);
       }
       return null;
-    } finally {
-      this.#joining = false;
     }
   }
 

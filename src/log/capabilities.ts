@@ -178,6 +178,11 @@ export interface Sharing {
    * @throws {LostError} when the signal is aborted meanwhile
    */
   confirm(partition: number, signal: AbortSignal): Promise<boolean>;
+  /**
+   * The process stops, and claims nothing any more: it leaves the group as soon as its last session is closed, whatever
+   * it does then before its end.
+   */
+  leave(): void;
 }
 
 /** A log whose partitions several processes may share. */

@@ -104,6 +104,11 @@ export class Cluster {
     };
   }
 
+  /** See Sharing.leave. */
+  leave(): void {
+    this.options.sharing.leave();
+  }
+
   /** Points look-ups to the processes that have the partitions, until the signal is aborted. */
   async run(stop: AbortSignal): Promise<void> {
     const { sharing, owners } = this.options;

@@ -79,6 +79,7 @@ export class RunningJob {
         // A companion may wait for an answer.
         this.gateway?.queryWaiters.end(ended());
         queriesDone.abort();
+        this.cluster?.leave(); // once the workers have closed their sessions
       }),
       ...this.workers.map((worker) =>
         worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)

@@ -3,16 +3,11 @@
 import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import type { Scene } from "../faults/scene.ts";
 import type { ClusterAnswer } from "../../src/http/cluster.ts";
+import { sharedBy } from "../../tools/kit/cluster_view.ts";
 import { until } from "../kafka/until.ts";
 
 /** Parameters of all of them. */
 export const SHARED = { "kafka.partitions.shared": "true" };
-
-export async function clusterOf({ url }: Service): Promise<ClusterAnswer | null> {
-  const response = await fetch(`${url}/cluster`);
-  const body = await response.json();
-  return response.ok ? body : null;
-}
 
 /** The processes of a scene; the scene's own service is the last that ends. */
 export class Processes {
@@ -48,14 +43,11 @@ export class Processes {
   async settled(): Promise<ClusterAnswer> {
     const { running } = this;
     let found: ClusterAnswer | null = null;
-    await until(`${running.length} processes share the partitions`, async () => {
-      const views = await Promise.all(running.map(clusterOf));
-      found = views[0] ?? null;
-      return views.every((view) =>
-        view !== null && view.generation === found?.generation && view.state === "sharing" &&
-        view.processes.length === running.length
-      );
-    }, ...running);
+    await until(
+      `${running.length} processes share the partitions`,
+      async () => (found = await sharedBy(running)) !== null,
+      ...running,
+    );
     for (const service of running) await waitReady(service);
     return found!;
   }

@@ -6,7 +6,8 @@ import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Stage } from "../kafka/scene.ts";
 import { stockOf, untilStock } from "../kafka/until.ts";
 import { witness } from "../kafka/witness.ts";
-import { clusterOf, SHARED } from "./processes.ts";
+import { clusterOf } from "../../tools/kit/cluster_view.ts";
+import { SHARED } from "./processes.ts";
 
 const stage = await Stage.shared();
 const ALONE = { "kafka.partitions.shared": "false" };

@@ -56,6 +56,7 @@ function opened(token = TOKEN) {
       },
       changed: () => new Promise(() => {}),
       confirm: () => Promise.resolve(true),
+      leave: () => {},
     },
     owners,
     topic: "transactions",
