@@ -10,6 +10,7 @@ import type { Service } from "../tools/kit/service.ts";
 import { ClusterScene, Gaps } from "./cluster_scene.ts";
 import { sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
+import { printVerdict } from "./verdicts.ts";
 
 const USAGE = "deno task bench:cluster:moves [--items=1000000] [--rate=100000] [--processes=3] " +
   "[--partitions=12] [--checkpoints=10000] [--rounds=2] [--log=]";
@@ -45,8 +46,7 @@ class Worst {
 
   print(): void {
     for (const [what, { ms, limit }] of this.#longest) {
-      const verdict = ms <= limit ? "met" : "MISSED";
-      console.log(`${verdict}: ${what}, longest gap ${seconds(ms)} of ${seconds(limit)}`);
+      printVerdict(ms <= limit, `${what}, longest gap ${seconds(ms)} of ${seconds(limit)}`);
     }
   }
 }

@@ -8,18 +8,17 @@
 //   deno task bench:kafka --pages=1 [--pairs=5]
 //     with so many open pages, and without, in turn
 
-import { KafkaScene, sleep } from "./kafka_scene.ts";
+import { KafkaScene } from "./kafka_scene.ts";
 import { oneOf, readOptions } from "./options.ts";
 import { describeRatios } from "./pairs.ts";
-import { cpuSeconds, residentBytes } from "./process_figures.ts";
-import { recordsIn } from "./service_metrics.ts";
+import { residentBytes } from "./process_figures.ts";
+import { describeSteady, steadyOf } from "./steady.ts";
 
 const USAGE = "deno task bench:kafka [--records=20000000] [--variant=a|b|c] [--parallelism=2] " +
   "[--against=<folder of another checkout>] [--pages=0] [--pairs=5]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const STEADY_FROM = 0.3;
-const LOOK_MS = 100;
 
 const VARIANTS = {
   a: {},
@@ -64,31 +63,14 @@ async function measure(
   };
   const job = await scene.startJob(await scene.newFolder(), flags, checkout);
   await Promise.all(Array.from({ length: pages }, () => openPage(job.url)));
-  const sample = async () => ({
-    at: performance.now(),
-    cpu: await cpuSeconds(job.pid),
-    broker: await cpuSeconds(broker.pid),
-    records: await recordsIn(job),
-  });
-  let first = await sample();
-  let last = first;
-  while (last.records < records) {
-    await sleep(LOOK_MS);
-    last = await sample();
-    if (last.records < STEADY_FROM * records) first = last;
-  }
-  const million = (last.records - first.records) / 1e6;
-  const seconds = (last.at - first.at) / 1000;
+  const steady = await steadyOf([job], broker, { records, from: STEADY_FROM, to: 1 });
   const mebibytes = Math.round(await residentBytes(job.pid) / 2 ** 20);
-  const cpu = (last.cpu - first.cpu) / million;
   console.log(
-    `${variant}: ${cpu.toFixed(3)} CPU-s per million records ` +
-      `(broker ${((last.broker - first.broker) / million).toFixed(3)}), ` +
-      `${(million / seconds).toFixed(2)} M records/s, RSS ${mebibytes} MiB` +
+    `${variant}: ${describeSteady(steady)}, RSS ${mebibytes} MiB` +
       (checkout ? ` in ${checkout}` : "") + (pages > 0 ? ` with ${pages} open pages` : ""),
   );
   await job.kill();
-  return cpu;
+  return steady.cpu;
 }
 
 await using scene = await KafkaScene.open({ partitions: PARTITIONS });

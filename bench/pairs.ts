@@ -1,5 +1,10 @@
 // Pairs of measurements in turn: on a noisy machine their ratios say more than two means do.
 
+/** Of at least one ratio. */
+export function medianOf(ratios: readonly number[]): number {
+  return Number(quantile([...ratios].sort((a, b) => a - b), 0.5));
+}
+
 /**
  * The median of ratios (own : other), and what lies between their quarters.
  *

@@ -209,3 +209,69 @@ Deno.test("an instance that somebody overtook before the next claim is not kept"
   await world.assertExactlyOnce();
   world.close();
 });
+
+/** Records of partition 0 are read when a test lets them. */
+class GatedLog extends NoticingLog {
+  gateOfReads = Promise.resolve();
+
+  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    const session = await super.claim(input, partitions);
+    if (input !== "transactions") return session;
+    return sessionOver(session, {
+      read: async (partition, offset, options) => {
+        const aborted = new Promise<void>((resolve) =>
+          options.signal?.addEventListener("abort", () => resolve())
+        );
+        if (partition === 0) await Promise.race([this.gateOfReads, aborted]);
+        return await session.read(partition, offset, options);
+      },
+    });
+  }
+}
+
+Deno.test("what stands goes on while the other partitions of its claim are recovered, also over the end of that claim", async () => {
+  const world = await World.open({ "checkpoint.interval.millis": "0" });
+  let log!: GatedLog;
+  const life = await world.start(() => null, { wrapLog: (of) => log = new GatedLog(of) });
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  const { worker } = life;
+  const kept = processorsOf(life)[1]!;
+  const append = (partition: number, id: number) =>
+    world.clock.run(
+      life.log.append("transactions", partition, [line(id, "x", 1, 5).record]),
+      "one more",
+    );
+  // The commit of partition 0 is lost with its claim, and what it folds again cannot be read.
+  const { position } = processorsOf(life)[0]!;
+  await append(0, 1);
+  while (processorsOf(life)[0]!.position === position) await world.clock.settle();
+  log.lateCommits = "did not";
+  const gate = Promise.withResolvers<void>();
+  log.gateOfReads = gate.promise;
+  log.giveNotice();
+  await world.clock.until(() => log.claims === 2 && worker.folds(1), "the next claim");
+  assertEquals(worker.recoveries, 1);
+  log.lateCommits = "committed";
+  for (const claims of [2, 3]) {
+    await world.clock.until(() => log.claims === claims && worker.folds(1), "one claim more");
+    assertEquals(worker.folds(0), false);
+    assertEquals(worker.partitions.map(({ processor }) => processor), [kept]);
+    const before = kept.acknowledged.offset;
+    await append(1, claims);
+    await world.clock.until(() => kept.acknowledged.offset > before, "partition 1 is committed");
+    assertEquals(worker.folds(0), false);
+    if (claims === 2) log.giveNotice();
+  }
+  assertEquals(
+    worker.recoveries,
+    1,
+    "a recovery that is left to the next claim is not another one",
+  );
+  gate.resolve();
+  await world.clock.until(() => worker.folds(0), "partition 0 is recovered");
+  await drain(world, life);
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+});
