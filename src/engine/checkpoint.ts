@@ -240,8 +240,10 @@ export class Checkpointer implements CutGate {
         ? `given up after ${timeoutMs} ms`
         : (error as Error).message;
       span?.end(reason);
-      await this.#failed(cut, about, reason, signal.aborted);
-      if (error instanceof FencedError) throw error;
+      // Who is fenced off says so itself: nothing is wrong with the store.
+      const isFenced = error instanceof FencedError;
+      await this.#failed(cut, about, reason, signal.aborted || isFenced);
+      if (isFenced) throw error;
       return null;
     } finally {
       timeout.abort("over"); // without a reason an error with a stack is made

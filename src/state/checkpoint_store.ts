@@ -26,6 +26,8 @@ const log = getLogger(["stockflow", "state"]);
 
 /** Deno KV answers at most so many keys at once. */
 const GET_MANY_MAX = 10;
+/** So many reads are under way at a time: a store on another machine answers each after a while. */
+const READS_AHEAD = 4;
 
 export interface CheckpointStoreOptions {
   /** Name of the job: jobs share a store without seeing each other. */
@@ -162,15 +164,15 @@ export class CheckpointStore {
    * @throws {DamagedCheckpointError} when a part is missing or altered
    */
   async *segments(manifest: Manifest): AsyncGenerator<{ segment: number; bytes: Uint8Array }> {
-    const index = [...(await this.parts(manifest)).segments];
-    // As many segments at a time as one look into the KV may bring, so that its latency is shared.
-    for (let at = 0; at < index.length;) {
-      const group: typeof index = [];
-      for (let chunks = 0; at < index.length && (chunks === 0 || chunks < 4 * GET_MANY_MAX); at++) {
-        group.push(index[at]!);
-        chunks += index[at]![1].chunks.length;
-      }
-      const chunks = await this.chunks(manifest.partition, group.flatMap(([, e]) => e.chunks));
+    const groups = grouped(
+      [...(await this.parts(manifest)).segments],
+      ([, { chunks }]) => chunks.length,
+    );
+    const reads = groups.map((group) => async () => ({
+      group,
+      chunks: await this.chunks(manifest.partition, group.flatMap(([, { chunks }]) => chunks)),
+    }));
+    for await (const { group, chunks } of readAhead(reads)) {
       for (const [segment, entry] of group) {
         const bytes = decompress(whole(chunks.splice(0, entry.chunks.length)), entry.length);
         if (sha256(bytes) !== entry.hash) {
@@ -187,11 +189,13 @@ export class CheckpointStore {
    * @throws {DamagedCheckpointError} when one is missing or altered
    */
   async *pieces(manifest: Manifest): AsyncGenerator<Uint8Array[]> {
-    const pieces = [...(await this.parts(manifest)).pieces];
-    for (let at = 0; at < pieces.length; at += GET_MANY_MAX) {
-      const some = pieces.slice(at, at + GET_MANY_MAX);
-      const chunks = await this.chunks(manifest.partition, some.map(([, { chunk }]) => chunk));
-      yield some.map(([piece, { length, hash }], i) => {
+    const groups = grouped([...(await this.parts(manifest)).pieces], () => 1);
+    const reads = groups.map((group) => async () => ({
+      group,
+      chunks: await this.chunks(manifest.partition, group.map(([, { chunk }]) => chunk)),
+    }));
+    for await (const { group, chunks } of readAhead(reads)) {
+      yield group.map(([piece, { length, hash }], i) => {
         const bytes = decompress(chunks[i]!, length);
         if (sha256(bytes) === hash) return bytes;
         throw new DamagedCheckpointError(`Piece ${piece} of remembered transactions is altered`);
@@ -202,6 +206,34 @@ export class CheckpointStore {
   close(): void {
     this.kv.close();
   }
+}
+
+/** Parts in their order, as many together as one look into the KV may bring, so that its latency is shared. */
+function grouped<T>(parts: readonly T[], chunksOf: (part: T) => number): T[][] {
+  const groups: T[][] = [];
+  let room = 0;
+  for (const part of parts) {
+    const chunks = chunksOf(part);
+    if (groups.length === 0 || chunks > room) {
+      groups.push([]);
+      room = GET_MANY_MAX;
+    }
+    groups.at(-1)!.push(part);
+    room -= chunks;
+  }
+  return groups;
+}
+
+/** What reads give, in their order; some are under way while the one before is worked on. */
+async function* readAhead<T>(reads: Iterable<() => Promise<T>>): AsyncGenerator<T> {
+  const underWay: Promise<T>[] = [];
+  for (const read of reads) {
+    const begun = read();
+    begun.catch(() => {}); // it may not be waited for any more
+    underWay.push(begun);
+    if (underWay.length >= READS_AHEAD) yield await underWay.shift()!;
+  }
+  while (underWay.length > 0) yield await underWay.shift()!;
 }
 
 function whole(chunks: readonly Uint8Array[]): Uint8Array {

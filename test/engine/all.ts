@@ -7,6 +7,7 @@ import "./conservation_test.ts";
 import "./dead_letters_test.ts";
 import "./figures_test.ts";
 import "./kept_test.ts";
+import "./leaving_test.ts";
 import "./line_output_test.ts";
 import "./logging_test.ts";
 import "./look_up_test.ts";

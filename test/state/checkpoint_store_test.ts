@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BrokenPromiseError, encodeUtf8 } from "../../src/types/mod.ts";
-import { CheckpointChain, DamagedCheckpointError, FencedError } from "../../src/state/mod.ts";
+import {
+  CheckpointChain,
+  CheckpointStore,
+  DamagedCheckpointError,
+  FencedError,
+} from "../../src/state/mod.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 import { casesOfTest } from "../../tools/kit/random.ts";
@@ -35,6 +40,38 @@ Deno.test("a checkpoint gives back its segments, small ones and those of many ch
   }
   assert(manifest.totalBytes > 290_000 && manifest.totalBytes < 320_000, `${manifest.totalBytes}`);
   assertEquals((await store.list(0)).map((c) => c.manifest), [manifest]);
+  kv.close();
+});
+
+Deno.test("segments are read several requests at a time, for a store on another machine answers each after a while", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  const all = Array.from({ length: 200 }, (_, n) => [n, noise(n, 100)] as const);
+  const manifest = await publish(chain, 10, Object.fromEntries(all));
+  const underWay: PromiseWithResolvers<void>[] = [];
+  const slow = new Proxy(toKv(kv), {
+    get: (of, name) => {
+      if (name !== "getMany") return Reflect.get(of, name);
+      return async (keys: readonly Deno.KvKey[]) => {
+        const answer = Promise.withResolvers<void>();
+        underWay.push(answer);
+        await answer.promise;
+        return await of.getMany(keys as []);
+      };
+    },
+  });
+  const reading = load(await CheckpointStore.open(slow, store.options), manifest);
+  let most = 0;
+  let isRead = false;
+  void reading.then(() => isRead = true);
+  while (!isRead) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    most = Math.max(most, underWay.length);
+    // The last one is answered first: the order is kept all the same.
+    underWay.pop()?.resolve();
+  }
+  assertEquals(most, 4);
+  assertEquals([...await reading], all.map(([n, bytes]) => [n, bytes]));
   kv.close();
 });
 

@@ -1,0 +1,77 @@
+// A process that stops while others may have its partitions next.
+
+import { assert, assertEquals } from "@std/assert";
+import { ForwardingLog, type LogSession, type Sharing } from "../../src/log/mod.ts";
+import { sessionOver } from "../log/log_doubles.ts";
+import { Random } from "../../tools/kit/random.ts";
+import { capturingLogs } from "./captured_logs.ts";
+import { drain, feed } from "./feeding.ts";
+import { World } from "./world.ts";
+
+/** A log whose partitions are shared, all of them with this process. */
+class SharedLog extends ForwardingLog {
+  /** Is called when a session of transactions is closed. */
+  onClosed: () => void = () => {};
+  left = 0;
+
+  readonly sharing: Sharing = {
+    view: null,
+    changed: (signal) =>
+      new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
+    confirm: () => Promise.resolve(true),
+    leave: () => void this.left++,
+  };
+
+  override async claim(input: string): Promise<LogSession> {
+    const session = await super.claim(input);
+    if (input !== "transactions") return session;
+    return sessionOver(session, {
+      close: () => {
+        this.onClosed();
+        session.close();
+      },
+    });
+  }
+}
+
+async function open() {
+  const world = await World.open();
+  let log!: SharedLog;
+  const life = await world.start(() => null, { wrapLog: (of) => log = new SharedLog(of) });
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  return { world, life, log };
+}
+
+Deno.test("where partitions are shared, a process that stops has closed its sessions before its last checkpoints", async () => {
+  const { world, life, log } = await open();
+  const newest = () => life.worker.partitions.map((p) => p.checkpointer.newest?.offset);
+  const ends = life.worker.partitions.map((p) => p.processor.position);
+  const atClose: (number | undefined)[][] = [];
+  log.onClosed = () => atClose.push(newest());
+  await world.stop(life);
+  assertEquals(log.left, 1);
+  assert(atClose[0]!.every((offset, p) => offset !== ends[p]), `${atClose[0]}, not ${ends}`);
+  const stored = await Promise.all([0, 1].map((p) => life.job.store.list(p)));
+  assertEquals(stored.map(([first]) => Number(first!.manifest!.scalars.position)), ends);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
+Deno.test("where partitions are shared, a process that stops may be overtaken at its last checkpoints", async () => {
+  await capturingLogs(async (logged) => {
+    const { world, life, log } = await open();
+    const epoch = ["epoch", "test", 0];
+    const { value } = await world.stateKv.get<number>(epoch);
+    let overtaken: Promise<unknown> = Promise.resolve();
+    log.onClosed = () => overtaken = world.stateKv.set(epoch, value! + 1);
+    await world.stop(life);
+    await overtaken;
+    assertEquals(life.job.failure, null);
+    assertEquals(life.worker.recoveries, 0);
+    assert(logged.some((line) => line.includes("Partition 0 has its next owner already")));
+    const wrong = logged.filter((line) => /^(warning|error) (?!Invalid in)/.test(line));
+    assertEquals(wrong, []);
+    world.close();
+  });
+});
