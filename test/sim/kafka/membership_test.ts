@@ -140,3 +140,13 @@ Deno.test("a process that stops while it is between two generations leaves in th
   assertEquals(left, ["other", "me"]);
   await clock.run(membership.close(), "its end");
 });
+
+Deno.test("a process that ends while it joins leaves its group", async () => {
+  const scene = new Scene(() => ({ active: null }));
+  const { clock, membership, left } = scene;
+  await clock.until(() => membership.standsBy !== null, "the first generation");
+  scene.isRebalancing = true;
+  await clock.until(() => membership.standsBy === null, "it joins the next one");
+  await clock.run(membership.close(), "its end");
+  assertEquals(left, ["me"]);
+});
