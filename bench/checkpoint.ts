@@ -27,19 +27,19 @@ async function takeCheckpoint(core: Core, round: number): Promise<number> {
   const cut = performance.now() - from;
   // A partition of its own, so that nothing is referenced from the checkpoint before.
   const chain = await CheckpointChain.open(store, await store.takeOver(round + 1), 3, null);
-  chain.begin();
+  const draft = chain.begin();
   while (true) {
     const start = performance.now();
     const next = core.encodeNext();
     if (!next) break;
-    chain.add(next.segment, next.bytes);
+    draft.add(next.segment, next.bytes);
     const piece = performance.now() - start;
     longest = Math.max(longest, piece);
     encoding += piece;
-    await chain.flush();
+    await draft.flush();
   }
   core.endCut(true);
-  await chain.flush(true);
+  await draft.flush(true);
   const whole = performance.now() - from;
   const { totalBytes } = await chain.publish(factsOf(core));
   console.log(

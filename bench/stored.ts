@@ -54,10 +54,10 @@ export async function takeWhole(
 ): Promise<Manifest> {
   cutWhole(core);
   const chain = await CheckpointChain.open(store, await store.takeOver(partition), 3, null);
-  chain.begin();
+  const draft = chain.begin();
   for (let next = core.encodeNext(); next; next = core.encodeNext()) {
-    chain.add(next.segment, next.bytes);
-    if (chain.queuedBytes > QUEUE_BYTES_MAX) await chain.flush();
+    draft.add(next.segment, next.bytes);
+    if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
   }
   core.endCut(true);
   return await chain.publish(factsOf(core));

@@ -36,6 +36,8 @@ export class RunningJob {
   readonly #status: StatusReader;
   /** Null: partitions are not shared. */
   readonly #all: ClusterStatusReader | null;
+  /** Whether the group was left to others, by the stop. */
+  #isLeft = false;
 
   constructor(
     readonly name: string,
@@ -79,7 +81,7 @@ export class RunningJob {
         // A companion may wait for an answer.
         this.gateway?.queryWaiters.end(ended());
         queriesDone.abort();
-        this.cluster?.leave(); // once the workers have closed their sessions
+        this.#leave();
       }),
       ...this.workers.map((worker) =>
         worker.run(AbortSignal.any([queriesDone.signal, failed.signal])).catch(fail)
@@ -95,12 +97,22 @@ export class RunningJob {
     if (this.#failure) throw this.#failure;
   }
 
+  /** Whether other processes share the partitions with this one. */
+  get #hasOthers(): boolean {
+    return (this.cluster?.view?.members.length ?? 1) > 1;
+  }
+
+  /** Others go on at once; who is alone stays in its group until its sinks have what was committed. */
+  #leave(): void {
+    this.#isLeft = this.#hasOthers;
+    if (this.#isLeft) this.cluster!.leave();
+  }
+
   /** Lets sinks in the process take what was committed; what they do not take in time comes after the next start. */
   async #drain(sinks: readonly Promise<void>[]): Promise<void> {
     if (sinks.length === 0 || this.#failure) return;
     // Others go on committing: what is left is given to the sinks of one of them.
-    const others = this.cluster?.view?.members.length ?? 1;
-    if (others > 1) return;
+    if (this.#isLeft || this.#hasOthers) return;
     for (const sink of this.sinks) sink.drain();
     const drained = new AbortController();
     const late = this.context.clock.sleep(this.context.sinkDrainMs, drained.signal);

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Savepoint } from "../../src/state/mod.ts";
+import { clusterOf, sharedBy } from "../../tools/kit/cluster_view.ts";
 import { startJob } from "../../tools/kit/job_process.ts";
 import { startKvServer, whyNoKvServer } from "../../tools/kit/kv_server.ts";
 import { Loader } from "../../tools/kit/load.ts";
@@ -16,20 +17,18 @@ import { faultTest } from "../faults/with_broker.ts";
 import { type Scene, Stage } from "../kafka/scene.ts";
 import { until } from "../kafka/until.ts";
 import { witness } from "../kafka/witness.ts";
-import { clusterOf, SHARED } from "./processes.ts";
+import { SHARED } from "./processes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const stage = await Stage.shared();
 
 /** Waits until so many processes share the partitions, by the word of each of them. */
 async function untilShared(services: readonly Service[]): Promise<void> {
-  await until(`${services.length} processes share the partitions`, async () => {
-    const views = await Promise.all(services.map(clusterOf));
-    return views.every((view) =>
-      view?.state === "sharing" && view.processes.length === services.length &&
-      view.generation === views[0]!.generation
-    );
-  }, ...services);
+  await until(
+    `${services.length} processes share the partitions`,
+    async () => await sharedBy(services) !== null,
+    ...services,
+  );
   for (const service of services) await waitReady(service);
 }
 

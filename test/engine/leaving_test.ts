@@ -1,21 +1,42 @@
 // A process that stops while others may have its partitions next.
 
 import { assert, assertEquals } from "@std/assert";
-import { ForwardingLog, type LogSession, type Sharing } from "../../src/log/mod.ts";
+import {
+  type ClusterView,
+  ForwardingLog,
+  type LogSession,
+  type Sharing,
+} from "../../src/log/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "./captured_logs.ts";
 import { drain, feed } from "./feeding.ts";
 import { World } from "./world.ts";
 
-/** A log whose partitions are shared, all of them with this process. */
+const VIEW: ClusterView = {
+  generation: 1,
+  nonce: 0,
+  state: "sharing",
+  members: [0, 1].map((n) => ({
+    memberId: `member ${n}`,
+    life: `life ${n}`,
+    address: null,
+    capacity: 1,
+    watchedBy: 1 - n,
+  })),
+  self: 0,
+  leader: 0,
+  inputs: [{ topic: "transactions", owners: [0, 0], since: [1, 1] }],
+};
+
+/** A log whose partitions are shared, all of them with this process, of two. */
 class SharedLog extends ForwardingLog {
   /** Is called when a session of transactions is closed. */
   onClosed: () => void = () => {};
   left = 0;
 
   readonly sharing: Sharing = {
-    view: null,
+    view: VIEW,
     changed: (signal) =>
       new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
     confirm: () => Promise.resolve(true),

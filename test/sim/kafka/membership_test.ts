@@ -13,7 +13,7 @@ import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 
 const SESSION_MS = 60_000;
-const OTHER: ActiveProcess = { memberId: "other", instance: "a1", address: "10.0.0.1:8080" };
+const OTHER: ActiveProcess = { memberId: "other", life: "a1", address: "10.0.0.1:8080" };
 
 class Scene {
   readonly clock = new ManualClock();
@@ -22,7 +22,7 @@ class Scene {
   generation = 1;
   /** Whether the next generation waits for the other member. */
   isRebalancing = false;
-  answer: Answer = { instance: OTHER.instance };
+  answer: Answer = { life: OTHER.life };
   readonly membership: Membership;
 
   /** @param partOf what this process is in a generation */
