@@ -2,11 +2,12 @@
 // had come before it was asked for.
 
 import { GrowingItems } from "../../tools/kit/growing_items.ts";
-import type { Service } from "../../tools/kit/service.ts";
+import { headersOf, type Service } from "../../tools/kit/service.ts";
 
 const ITEMS = 8;
 const ASKERS = 4;
 const PAUSE_MS = 10;
+const ANSWER_MS_MAX = 20_000;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
@@ -28,13 +29,13 @@ export class Asker {
     const { items } = this;
     for (let n = asker; !this.#isStopped; n++) {
       const services = this.services();
-      const { url } = services[Math.floor(n / ITEMS) % services.length]!;
+      const service = services[Math.floor(n / ITEMS) % services.length]!;
       const asked = items.ask(n % ITEMS);
-      const stock = await stockOf(url, items.idOf(asked.number));
+      const stock = await stockOf(service, items.idOf(asked.number));
       if (stock === null) await pause();
       else {
-        this.#through.add(url);
-        items.answered(asked, stock, url);
+        this.#through.add(service.url);
+        items.answered(asked, stock, service.url);
       }
     }
   }
@@ -55,9 +56,12 @@ export class Asker {
 }
 
 /** Null when no answer comes: the process stops, or is gone. */
-async function stockOf(url: string, item: string): Promise<number | null> {
+async function stockOf(service: Service, item: string): Promise<number | null> {
   try {
-    const response = await fetch(`${url}/items/${item}`, { signal: AbortSignal.timeout(20_000) });
+    const response = await fetch(`${service.url}/items/${item}`, {
+      headers: headersOf(service),
+      signal: AbortSignal.timeout(ANSWER_MS_MAX),
+    });
     const body = await response.json();
     return response.ok ? body.quantity : null;
   } catch {

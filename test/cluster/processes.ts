@@ -1,13 +1,52 @@
 // Processes of one group that share partitions, under load, and what is done to them.
 
 import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
-import type { Scene } from "../faults/scene.ts";
+import type { Place, Scene, SceneOptions } from "../faults/scene.ts";
 import type { ClusterAnswer } from "../../src/http/cluster.ts";
 import { sharedBy } from "../../tools/kit/cluster_view.ts";
+import type { Network, Networks } from "../../tools/kit/networks.ts";
 import { until } from "../kafka/until.ts";
 
 /** Parameters of all of them. */
 export const SHARED = { "kafka.partitions.shared": "true" };
+
+/** Lines for the brokers of a cluster of three: whichever is killed, the other two go on. */
+export const REPLICATED = {
+  "offsets.topic.replication.factor": "3",
+  "transaction.state.log.replication.factor": "3",
+  "transaction.state.log.min.isr": "2",
+  "min.insync.replicas": "2",
+};
+
+/** Of processes in networks of their own, which listen where others reach them. */
+const HTTP_TOKEN = "a-token-of-the-cluster-tests";
+
+/** Lets each process run in a network of its own; one that is started in its folder again runs in the same one. */
+export class Places {
+  readonly #byFolder = new Map<string, Network>();
+
+  constructor(readonly networks: Networks) {}
+
+  /** Options of their scene: processes in such networks, before brokers that these reach. */
+  get options(): Pick<SceneOptions, "brokerHost" | "place"> {
+    return { brokerHost: this.networks.host, place: (folder) => this.#place(folder) };
+  }
+
+  async #place(folder: string): Promise<Place> {
+    const { address, enter } = this.#byFolder.get(folder) ?? await this.#add(folder);
+    return { flags: { "http.host": address, "http.token": HTTP_TOKEN }, enter };
+  }
+
+  async #add(folder: string): Promise<Network> {
+    const network = await this.networks.add();
+    this.#byFolder.set(folder, network);
+    return network;
+  }
+
+  networkOf({ folder }: Service): Network {
+    return this.#byFolder.get(folder)!;
+  }
+}
 
 /** The processes of a scene; the scene's own service is the last that ends. */
 export class Processes {

@@ -9,7 +9,11 @@ import {
   stopInGoodOrder,
   waitReady,
 } from "../../tools/kit/service.ts";
-import { startTestBroker, type TestBroker } from "../../tools/kit/test_broker.ts";
+import {
+  type SecondBroker,
+  startTestBroker,
+  type TestBroker,
+} from "../../tools/kit/test_broker.ts";
 import { startJob, TOPICS } from "../../tools/kit/job_process.ts";
 import { Loader } from "../../tools/kit/load.ts";
 import { Load, QueryLoad } from "./load.ts";
@@ -47,6 +51,12 @@ export async function until(what: string, look: () => Promise<boolean> | boolean
   throw new Error(`It does not come to this: ${what}`);
 }
 
+/** Where a process runs, such as a network of its own. */
+export interface Place {
+  readonly flags: Readonly<Record<string, string>>;
+  readonly enter: readonly string[];
+}
+
 export interface SceneOptions {
   readonly seed?: number;
   /** Longer, so that what a long run reads in the end fits into memory. */
@@ -59,6 +69,12 @@ export interface SceneOptions {
   readonly brokerProperties?: Readonly<Record<string, string>>;
   /** Of Apache Kafka, such as 2.8.2. */
   readonly brokerVersion?: string;
+  /** Further brokers of the cluster; topics have a replica on each then. */
+  readonly followers?: number;
+  /** Address at which the brokers are to be reached, from networks of processes. */
+  readonly brokerHost?: string;
+  /** Where the next process is to run: its parameters there, and what comes before its command. */
+  readonly place?: (folder: string) => Promise<Place>;
   /** Opens the checkpoints in the end, if they are not in the folder of the process. */
   readonly openStore?: () => Promise<CheckpointStore>;
   readonly log?: (line: string) => void;
@@ -70,6 +86,9 @@ export class Scene {
   service!: Service;
   readonly #jobBootstrap: string;
   #folders = 0;
+
+  /** Brokers beside the first one. */
+  readonly followers: SecondBroker[] = [];
 
   private constructor(
     readonly broker: TestBroker,
@@ -88,14 +107,20 @@ export class Scene {
   ): Promise<Verdict> {
     const broker = await startTestBroker(options.brokerProperties, [], {
       ...(options.brokerVersion ? { version: options.brokerVersion } : {}),
+      ...(options.brokerHost ? { host: options.brokerHost } : {}),
     });
     const parent = await Deno.makeTempDir({ prefix: "stockflow-faults-" });
     const scene = new Scene(broker, parent, new Random(options.seed ?? newSeed()), options);
     try {
-      await broker.createTopics(Object.values(TOPICS), PARTITIONS);
+      for (let n = 0; n < (options.followers ?? 0); n++) {
+        scene.followers.push(await broker.startSecond(2 + n));
+      }
+      const replicas = 1 + scene.followers.length;
+      await broker.createTopics(Object.values(TOPICS), PARTITIONS, {}, replicas);
       return await scene.#run(faults);
     } finally {
       await scene.service?.kill();
+      for (const follower of scene.followers) await follower.remove();
       await broker.remove();
       await Deno.remove(parent, { recursive: true });
     }
@@ -142,8 +167,10 @@ export class Scene {
   async start(folder?: string): Promise<Service> {
     const data = folder ?? `${this.parent}/${++this.#folders}`;
     await Deno.mkdir(data, { recursive: true });
-    const { flags, env } = this.options;
-    return await startJob(this.#jobBootstrap, data, { ...FLAGS, ...flags }, env);
+    const { flags, env, place } = this.options;
+    const { flags: own, enter } = await place?.(data) ?? { flags: {}, enter: [] };
+    const all = { ...FLAGS, ...flags, ...own };
+    return await startJob(this.#jobBootstrap, data, all, env, undefined, enter);
   }
 
   log(line: string): void {

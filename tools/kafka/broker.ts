@@ -1,6 +1,6 @@
 // A real Apache Kafka broker of any version from 2.5 on (one node; KRaft, or ZooKeeper where a version needs it)
 // from Maven Central's jars, for development and tests.
-// It listens on 127.0.0.1 alone.
+// It listens on 127.0.0.1 alone, unless another address is named.
 
 import { archiveFlags } from "./class_archive.ts";
 import {
@@ -33,6 +33,8 @@ export interface BrokerOptions {
   readonly properties?: Readonly<Record<string, string>>;
   /** Ports of further listeners, by their security protocol, such as SASL_SSL. */
   readonly listeners?: Readonly<Record<string, number>>;
+  /** Address of this machine where it listens; by default 127.0.0.1. */
+  readonly host?: string;
   /** host:port at which clients are to reach a listener, by its security protocol; by default where it is. */
   readonly advertised?: Readonly<Record<string, string>>;
   /** Users that it knows from its first start on (KRaft). */
@@ -73,10 +75,14 @@ export async function whyNoBroker(version = KAFKA_VERSION): Promise<string | nul
   }
 }
 
+function hostOf({ host = "127.0.0.1" }: BrokerOptions): string {
+  return host;
+}
+
 function serverProperties(options: BrokerOptions): string {
   const { folder, port, controllerPort, properties, listeners = {}, advertised = {} } = options;
   const all = Object.entries({ PLAINTEXT: port, ...listeners })
-    .map(([protocol, port]) => [protocol, `127.0.0.1:${port}`] as const);
+    .map(([protocol, port]) => [protocol, `${hostOf(options)}:${port}`] as const);
   const addresses = all.map(([protocol, address]) => `${protocol}://${address}`).join(",");
   const seen = all.map(([protocol, address]) => `${protocol}://${advertised[protocol] ?? address}`);
   const zooKeeper = needsZooKeeper(options.version ?? KAFKA_VERSION);
@@ -143,7 +149,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   };
   const from = performance.now();
   let broker = startJava(java);
-  while (!await answers(port)) {
+  while (!await answers(hostOf(options), port)) {
     const isLate = performance.now() - from > START_MS_MAX;
     if (broker.hasEnded || isLate) {
       if (!broker.hasEnded) broker.child.kill("SIGKILL");
@@ -156,7 +162,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
   broker.child.unref();
-  return { bootstrap: `127.0.0.1:${port}`, pid: broker.child.pid, zooKeeper, folder };
+  return { bootstrap: `${hostOf(options)}:${port}`, pid: broker.child.pid, zooKeeper, folder };
 }
 
 /** Prepares the folder of a broker that keeps its metadata itself (KRaft). */
@@ -242,9 +248,9 @@ function startJava(
 }
 
 /** Whether a broker answers a request for its versions: the port alone is open earlier. */
-async function answers(port: number): Promise<boolean> {
+async function answers(hostname: string, port: number): Promise<boolean> {
   try {
-    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    using connection = await Deno.connect({ hostname, port });
     // ApiVersions v0 without client id, correlation id 1.
     await connection.write(new Uint8Array([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255]));
     const answer = new Uint8Array(16);

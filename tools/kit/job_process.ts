@@ -21,10 +21,12 @@ export function startJob(
   flags: Readonly<Record<string, string>> = {},
   env: Readonly<Record<string, string>> = {},
   checkout?: string,
+  enter: readonly string[] = [],
 ): Promise<Service> {
   return startService({
     folder,
     env,
+    enter,
     ...(checkout === undefined ? {} : { checkout }),
     flags: {
       "job": "kafka",

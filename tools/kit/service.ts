@@ -17,11 +17,15 @@ export interface ServiceOptions {
   readonly permissions?: string;
   /** Folder of the checkout whose service it is; this one by default. */
   readonly checkout?: string | URL;
+  /** What comes before its command, such as that which enters a network. */
+  readonly enter?: readonly string[];
 }
 
 export interface Service {
   readonly url: string;
   readonly folder: string;
+  /** What it wants as bearer token, if anything. */
+  readonly token?: string;
   readonly pid: number;
   /** What it wrote to standard error so far. */
   readonly log: () => string;
@@ -78,7 +82,8 @@ export function serviceArguments(
 
 /** Starts the service and waits until it listens. */
 export async function startService(
-  { flags, folder, env, openFilesMax, cgroup, checkout, permissions }: ServiceOptions = {},
+  { flags, folder, env, openFilesMax, cgroup, checkout, permissions, enter: within = [] }:
+    ServiceOptions = {},
 ): Promise<Service> {
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
@@ -89,6 +94,7 @@ export async function startService(
       "-c",
       `${limit}${enter}exec "$@"`,
       "sh",
+      ...within,
       Deno.execPath(),
       ...serviceArguments(data, flags, start, permissions),
     ],
@@ -98,7 +104,9 @@ export async function startService(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  return await whenListening(child, data);
+  const service = await whenListening(child, data);
+  const token = flags?.["http.token"];
+  return token === undefined ? service : { ...service, token };
 }
 
 /**
@@ -137,6 +145,11 @@ export async function whenListening(child: Deno.ChildProcess, folder: string): P
       await status;
     },
   };
+}
+
+/** Headers of a request to a service, beside others. */
+export function headersOf({ token }: Pick<Service, "token">): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
 /**

@@ -13,6 +13,7 @@ export interface TestBroker extends Broker {
     topics: readonly string[],
     partitions: number,
     configs?: Record<string, string>,
+    replicas?: number,
   ): Promise<void>;
   /** Starts a further broker of the same cluster (KRaft), node 2 or more; it has to be removed before this one. */
   startSecond(node?: number): Promise<SecondBroker>;
@@ -60,7 +61,10 @@ export function freePort(): number {
 export async function startTestBroker(
   properties: Readonly<Record<string, string>> = {},
   protocols: readonly string[] = [],
-  more: Pick<BrokerOptions, "advertised" | "version" | "users" | "shortLived" | "javaFlags"> = {},
+  more: Pick<
+    BrokerOptions,
+    "advertised" | "host" | "version" | "users" | "shortLived" | "javaFlags"
+  > = {},
 ): Promise<TestBroker> {
   const listeners = Object.fromEntries(protocols.map((protocol) => [protocol, freePort()]));
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kafka-" });
@@ -151,11 +155,11 @@ export async function sharedBroker(): Promise<TestBroker> {
 }
 
 function creatorAt(bootstrap: string): TestBroker["createTopics"] {
-  return (topics, partitions, configs) =>
+  return (topics, partitions, configs, replicas = 1) =>
     createTopicsAt(
       { brokers: [bootstrap], clientId: "test" },
       topics,
-      { partitions, replicas: 1, ...(configs ? { configs } : {}) },
+      { partitions, replicas, ...(configs ? { configs } : {}) },
     );
 }
 
@@ -171,8 +175,8 @@ async function startSecond(first: BrokerOptions, node: number): Promise<SecondBr
       ...first.properties,
       "process.roles": "broker",
       "node.id": String(node),
-      "listeners": `PLAINTEXT://127.0.0.1:${port}`,
-      "advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+      "listeners": `PLAINTEXT://${first.host ?? "127.0.0.1"}:${port}`,
+      "advertised.listeners": `PLAINTEXT://${first.host ?? "127.0.0.1"}:${port}`,
     },
     listeners: {},
   };
