@@ -10,7 +10,8 @@ import { PARTITIONS, Scene } from "../faults/scene.ts";
 import { assertGood, faultTest } from "../faults/with_broker.ts";
 import { Stage } from "../kafka/scene.ts";
 import { until } from "../kafka/until.ts";
-import { clusterOf, Processes, SHARED } from "./processes.ts";
+import { clusterOf } from "../../tools/kit/cluster_view.ts";
+import { Processes, SHARED } from "./processes.ts";
 import { SharedStore } from "./shared_store.ts";
 
 const stage = await Stage.shared();
