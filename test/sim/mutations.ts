@@ -318,13 +318,6 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "timestamp: moved, headers: original ? headers : [] }",
     kafka: true,
   },
-  {
-    bug: "sharing: a KV write that happened is taken for refused",
-    file: "src/state/marked_writes.ts",
-    find: "if (value === mark) return versionstamp;",
-    replace: "",
-    kafka: true,
-  },
   // ---- the core ----
   {
     bug: "core: a purchase of all that is left is refused",
