@@ -106,12 +106,9 @@ export function messagesPage(): Page {
   const form = h(
     "form",
     { class: "form" },
-    h("label", { for: "topic" }, "Topic"),
-    topic,
-    h("label", { for: "partition" }, "Partition"),
-    partition,
-    h("label", { for: "offset" }, "Offset"),
-    offset,
+    h("span", { class: "field" }, h("label", { for: "topic" }, "Topic"), topic),
+    h("span", { class: "field" }, h("label", { for: "partition" }, "Partition"), partition),
+    h("span", { class: "field" }, h("label", { for: "offset" }, "Offset"), offset),
     h("button", { type: "submit", class: "primary" }, "Read"),
     h(
       "div",
