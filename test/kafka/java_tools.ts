@@ -1,6 +1,7 @@
 // Apache Kafka's own command-line tools as stock clients, from the jars of the broker.
 
 import { encodeUtf8 } from "../../src/types/mod.ts";
+import { archiveFlags } from "../../tools/kafka/class_archive.ts";
 import { KAFKA_VERSION, libraries, QUICK_JAVA } from "../../tools/kafka/libraries.ts";
 
 /**
@@ -14,8 +15,11 @@ export async function runTool(
   args: readonly string[],
   input = "",
 ): Promise<string> {
+  const libs = await libraries(KAFKA_VERSION);
+  // The broker's archive has most of the classes of its tools.
+  const flags = [...QUICK_JAVA, ...await archiveFlags(libs)];
   const child = new Deno.Command("java", {
-    args: [...QUICK_JAVA, "-cp", `${await libraries(KAFKA_VERSION)}/*`, main, ...args],
+    args: [...flags, "-cp", `${libs}/*`, main, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

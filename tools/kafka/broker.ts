@@ -79,6 +79,14 @@ function hostOf({ host = "127.0.0.1" }: BrokerOptions): string {
   return host;
 }
 
+/** Lines of server.properties for a broker that lives for a few minutes: each thread and buffer takes time at its start. */
+const SHORT_LIVED = {
+  "num.network.threads": "2",
+  "num.io.threads": "3",
+  "background.threads": "2",
+  "log.cleaner.dedupe.buffer.size": "4194304",
+};
+
 function serverProperties(options: BrokerOptions): string {
   const { folder, port, controllerPort, properties, listeners = {}, advertised = {} } = options;
   const all = Object.entries({ PLAINTEXT: port, ...listeners })
@@ -116,6 +124,7 @@ function serverProperties(options: BrokerOptions): string {
     "transaction.state.log.num.partitions": "4",
     // Nobody waits for further members of a new group.
     "group.initial.rebalance.delay.ms": "0",
+    ...(options.shortLived ? SHORT_LIVED : {}),
     ...properties,
   };
   return Object.entries(lines).map(([key, value]) => `${key}=${value}\n`).join("");
@@ -187,7 +196,8 @@ async function format(
     "--add-scram",
     `${mechanism}=[name=${name},password=${password}]`,
   ]);
-  await run("java", [...QUICK_JAVA, ...tool, "format", "-t", id, "-c", config, ...scram]);
+  const flags = [...QUICK_JAVA, ...await archiveFlags(libs)];
+  await run("java", [...flags, ...tool, "format", "-t", id, "-c", config, ...scram]);
   if (!kept) return;
   await Deno.copyFile(written, `${kept}-${id}`);
   await Deno.rename(`${kept}-${id}`, kept);

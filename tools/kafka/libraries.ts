@@ -3,8 +3,16 @@
 /** The version that is started unless another is asked for. */
 export const KAFKA_VERSION = "4.1.0";
 
-/** Flags of Java for what ends soon: half of its CPU would be to compile well and to start collectors. */
-export const QUICK_JAVA: readonly string[] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+/**
+ * Flags of Java for what ends soon: half of its CPU would be to compile well, to start collectors, and to write figures
+ * for who might watch it.
+ */
+export const QUICK_JAVA: readonly string[] = [
+  "-XX:TieredStopAtLevel=1",
+  "-XX:+UseSerialGC",
+  "-XX:CICompilerCount=1",
+  "-XX:-UsePerfData",
+];
 
 const COPY_DEPENDENCIES =
   "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
