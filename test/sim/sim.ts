@@ -31,6 +31,9 @@ const EPOCH = 1_700_000_000_000;
 /** Messages of errors that faults made: all others are violations. */
 export const SIMULATED = "(simulated)";
 
+/** Gives another plan for that of a seed, such as one with more of some faults. */
+export type ChangePlan = (plan: Plan) => Plan;
+
 export class Sim {
   readonly random: Random;
   readonly scheduler: Scheduler;
@@ -48,10 +51,16 @@ export class Sim {
   /**
    * @param lines takes the trace; null = none is kept
    * @param onKafka whether it runs on src/kafka
+   * @param change puts another plan in the place of the seed's
    */
-  constructor(readonly seed: number, readonly lines: string[] | null = null, onKafka = false) {
+  constructor(
+    readonly seed: number,
+    readonly lines: string[] | null = null,
+    onKafka = false,
+    change: ChangePlan = (plan) => plan,
+  ) {
     this.random = new Random(seed);
-    const plan = planOf(this.random, onKafka);
+    const plan = change(planOf(this.random, onKafka));
     this.retries = retriesOf(seed, plan);
     this.plan = withRetries(plan, this.retries);
     this.scheduler = new Scheduler(this.random);

@@ -7,7 +7,7 @@ import { EngineLog } from "./engine_log.ts";
 import type { MakeKafka } from "./kafka_port.ts";
 import type { FaultKind } from "./plan.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
-import { Sim, type Violation } from "./sim.ts";
+import { type ChangePlan, Sim, type Violation } from "./sim.ts";
 import { World } from "./world.ts";
 
 /** Virtual time within which a healed cluster must have drained the log. */
@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly bug?: PlantedBug | null;
   /** Makes it a run on src/kafka. */
   readonly kafka?: MakeKafka | null;
+  /** Changes what the seed decided; the seed's own plan by default. */
+  readonly plan?: ChangePlan;
 }
 
 export interface RunResult {
@@ -40,9 +42,9 @@ export interface RunResult {
 /** Runs one seed. The same seed gives the same run, event by event. */
 export async function run(
   seed: number,
-  { lines = null, bug = null, kafka = null }: RunOptions = {},
+  { lines = null, bug = null, kafka = null, plan = (own) => own }: RunOptions = {},
 ): Promise<RunResult> {
-  const sim = new Sim(seed, lines, kafka !== null);
+  const sim = new Sim(seed, lines, kafka !== null, plan);
   sim.trace("plan", () => JSON.stringify(sim.plan));
   const world = new World(sim, bug, kafka);
   const clients = new Clients(sim, world);

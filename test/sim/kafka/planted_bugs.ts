@@ -8,8 +8,9 @@ import { Membership } from "../../../src/kafka/membership.ts";
 import { SharedDivision } from "../../../src/kafka/sharing/shared_division.ts";
 import { TakeOver } from "../../../src/kafka/take_over.ts";
 import { TransactionalProducer } from "../../../src/kafka/transactional_producer.ts";
-import type { Plan } from "../plan.ts";
+import { CLUSTER_FAULTS, KAFKA_CLUSTER_FAULTS, type Plan } from "../plan.ts";
 import { type PlantedBug, replace } from "../planted_bugs.ts";
+import type { ChangePlan } from "../sim.ts";
 import { Group } from "./group.ts";
 import { Transactions } from "./transactions.ts";
 
@@ -19,6 +20,8 @@ export interface PlantedKafkaBug {
   readonly from: number;
   /** Whether a run may show it at all. */
   readonly where: (plan: Plan) => boolean;
+  /** Changes the plans of its runs. */
+  readonly plan: ChangePlan;
 }
 
 const isShared = ({ kafka }: Plan) => kafka.shared;
@@ -27,25 +30,49 @@ const patched = (
   patch: () => () => void,
   from = 1,
   where: PlantedKafkaBug["where"] = isShared,
+  plan: ChangePlan = (own) => own,
 ): PlantedKafkaBug => ({
   plant: () => ({ patch }),
   from,
   where,
+  plan,
 });
 
 /** Partitions go from worker to worker under a session that goes on, which those of a group that shares do not. */
 const hasMoves = ({ kafka, rates, workers, partitions }: Plan) =>
   !kafka.shared && (rates["partition moved"] ?? 0) > 1 && workers > 1 && partitions > 1;
 
-/** Processes that stand still for longer than a session are replaced, and have transactions open then. */
-const hasZombies = ({ kafka, rates }: Plan) =>
-  kafka.shared && (rates["pause"] ?? 0) + (rates["zombie"] ?? 0) > 2 &&
-  kafka.sessionTimeoutMs < 3000 && kafka.transactionTimeoutMs > 5000;
+const NO_CLUSTER_FAULTS = Object.fromEntries(
+  Object.keys({ ...CLUSTER_FAULTS, ...KAFKA_CLUSTER_FAULTS }).map((kind) => [kind, 0]),
+);
+
+/**
+ * Long runs with short sessions, whose processes are paused again and again: one of 6 to 40 of them shows what processes
+ * that were replaced do wrong, and one of hundreds of seeds as they are. The search stays short when a change of the
+ * engine shifts what seeds do.
+ */
+const manyPauses: ChangePlan = (plan) => ({
+  ...plan,
+  clusterFaultMs: 600,
+  durationMs: 10_000,
+  rates: {
+    "kv answer late": 0.02,
+    "answer late": 0.02,
+    "markers late": 0.1,
+    ...NO_CLUSTER_FAULTS,
+    "pause": 4,
+    "zombie": 1,
+    "stop and restart": 2,
+    "partition moved": 1,
+    "coordinator moves": 1,
+  },
+  kafka: { ...plan.kafka, sessionTimeoutMs: 800 },
+});
 
 export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   "a partition that comes to a living producer begins with sequence 0": patched(
     () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
-    1700,
+    1980,
     hasMoves,
   ),
 
@@ -85,28 +112,36 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
       ];
       return () => undo.forEach((each) => each());
     },
-    1,
-    hasZombies,
+    5100,
+    isShared,
+    manyPauses,
   ),
 
   "a claim does not wait for transactions that are open": patched(
     () => replace(Transactions.prototype, "isUnstable", () => () => false),
-    50,
+    210,
   ),
 
-  "an answer does not wait for a heartbeat": patched(() =>
-    replace(
-      Membership.prototype,
-      "confirmed",
-      (confirmed) =>
-        function (this: Membership, signal) {
-          return this.active ? Promise.resolve(this.active) : confirmed.call(this, signal);
-        },
-    ), 840),
+  "an answer does not wait for a heartbeat": patched(
+    () =>
+      replace(
+        Membership.prototype,
+        "confirmed",
+        (confirmed) =>
+          function (this: Membership, signal) {
+            return this.active ? Promise.resolve(this.active) : confirmed.call(this, signal);
+          },
+      ),
+    5000,
+    isShared,
+    manyPauses,
+  ),
 
   "a partition answers before it is claimed in the generation": patched(
     () => replace(ActiveGeneration.prototype, "isClaimed", () => () => true),
-    255,
+    5000,
+    isShared,
+    manyPauses,
   ),
 
   "a process goes by the table of the generation before": patched(() => {
