@@ -69,7 +69,17 @@ const NAMED = /stockflow: [^\n]*state\.kv/;
 const DAMAGES = ["header", "pages", "many pages", "journal", "cut"] as const;
 
 /** What becomes of a job whose file is damaged. */
-type Outcome = "refused at the start" | "found while it ran or stopped" | "recovered";
+type Outcome =
+  | "refused at the start"
+  | "found while it ran or stopped"
+  | "recovered"
+  | "ended by Deno";
+
+/**
+ * Deno removes expired keys by itself, now and then, and ends the process with a panic where it meets a damaged page
+ * before the job does (Deno 2.9). The next start finds the damage.
+ */
+const PANIC = "KV collect expired failed: database disk image is malformed";
 
 faultTest(
   "Kafka job: damage to the file of the checkpoints is found, or the file is refused",
@@ -107,6 +117,7 @@ async function runDamaged(scene: Scene): Promise<Outcome> {
     await waitReady(service);
   } catch (error) {
     const { message } = error as Error;
+    if (message.includes(PANIC)) return "ended by Deno";
     assertMatch(message, /^The service (did not start, exit 2|is gone \(2\)): /);
     assertMatch(message, NAMED);
     return "refused at the start";
@@ -118,6 +129,7 @@ async function runDamaged(scene: Scene): Promise<Outcome> {
     return "recovered";
   } catch (error) {
     const { message } = error as Error;
+    if (message.includes(PANIC)) return "ended by Deno";
     assertMatch(message, /^The service exited 2: /);
     assertMatch(message, NAMED);
     return "found while it ran or stopped";
