@@ -97,13 +97,14 @@ Deno.test("a partition that is asked for later does not wait at the end of anoth
 
 Deno.test("readers at the ends of their logs that come together wait in one request", async () => {
   const broker = new QuietBroker();
+  const clock = new ManualClock();
   const ends = new Map([0, 1, 2].map((p) => [p, 1]));
-  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock: systemClock, ends });
-  const answers = await Promise.all(
-    [0, 1, 2].map((p) => fetcher.read(p, 1, { maxBytes: 1024, waitMs: 1 })),
-  );
-  assertEquals(answers.map((a) => a.batches.length), [0, 0, 0]);
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock, ends });
+  const answers = Promise.all([0, 1, 2].map((p) => fetcher.read(p, 1, OPTIONS)));
+  await clock.settle();
   assertEquals(broker.requests, [[0, 1, 2]]);
+  await clock.advance(OPTIONS.waitMs);
+  assertEquals((await answers).map((a) => a.batches.length), [0, 0, 0]);
   fetcher.close(new Error("over"));
 });
 

@@ -4,15 +4,23 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Loader } from "../../tools/kit/load.ts";
 import { Stage } from "./scene.ts";
-import { exitCode, stockOf, untilAnswered } from "./until.ts";
+import { exitCode, stockOf, until, untilAnswered } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const LOOK_OFTEN = { "kafka.partition.discovery.interval.ms": "200" };
 
 const stage = await Stage.shared();
 
+/** Resolves when the broker gives the new partitions, too: until then a producer drops what is for them, silently. */
 const grow = (topic: string, count: number) =>
-  stage.withAdmin((admin) => admin.createPartitions({ topicPartitions: [{ topic, count }] }));
+  stage.withAdmin(async (admin) => {
+    await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+    await until(`${topic} has ${count} partitions`, async () => {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      const { partitions } = topics[0]!;
+      return partitions.length === count && partitions.every(({ leader }) => leader >= 0);
+    });
+  });
 
 stage.test("new partitions of the query topic are answered from their first record on", async () => {
   const { topics, start } = await stage.scene(1);
@@ -25,8 +33,10 @@ stage.test("new partitions of the query topic are answered from their first reco
   const producer = stage.kafka().producer();
   await producer.connect();
   // The job may not know of the partition yet.
-  const ask = (id: number, partition: number) =>
-    producer.send({ topic, messages: [{ partition, value: `${id} item_2` }] });
+  const ask = async (id: number, partition: number) => {
+    const sent = await producer.send({ topic, messages: [{ partition, value: `${id} item_2` }] });
+    assertEquals(sent.map((s) => s.partition), [partition]);
+  };
   await ask(1, 2);
   await ask(2, 0);
   await ask(3, 1);
