@@ -88,12 +88,12 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
   const cut = sim.chance(sim.plan.rates["input cut"] ?? 0);
   if (anew) {
     sim.scheduler.after(sim.between(0, sim.plan.durationMs), () => {
-      if (world.mayCreateAnew) world.createAnew();
+      if (!sim.healed && world.mayCreateAnew) world.createAnew();
     });
   } else if (cut) {
     // What becomes of those who live then takes a while.
     sim.scheduler.after(sim.between(0, sim.plan.durationMs / 2), () => {
-      if (world.mayCut) world.cut();
+      if (!sim.healed && world.mayCut) world.cut();
     });
   }
   const { raisedAtMs } = sim.retries;
