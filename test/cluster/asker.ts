@@ -1,8 +1,10 @@
 // A client that asks for items through all processes, while their stocks only grow: no answer may be older than one that
 // had come before it was asked for.
 
+import { assert, assertEquals } from "@std/assert";
 import { GrowingItems } from "../../tools/kit/growing_items.ts";
 import { headersOf, type Service } from "../../tools/kit/service.ts";
+import { until } from "../kafka/until.ts";
 
 const ITEMS = 8;
 const ASKERS = 4;
@@ -43,6 +45,20 @@ export class Asker {
   /** How many answers came since the start. */
   get answers(): number {
     return this.items.answers;
+  }
+
+  /** Waits for so many answers more. */
+  async more(count: number): Promise<void> {
+    const from = this.answers;
+    await until(`${count} more answers`, () => this.answers >= from + count, ...this.services());
+  }
+
+  /** Stops asking: no answer was older than one before, and three processes at least gave some. Says so in words. */
+  async conclude(): Promise<string> {
+    const { answers, through, older } = await this.stop();
+    assertEquals(older, []);
+    assert(through >= 3, `${through} processes answered`);
+    return `; ${answers} answers through ${through} processes`;
   }
 
   /** Stops asking. */

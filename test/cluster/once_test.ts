@@ -8,18 +8,17 @@ import { startKvServer, whyNoKvServer } from "../../tools/kit/kv_server.ts";
 import { Loader } from "../../tools/kit/load.ts";
 import {
   type Service,
-  serviceArguments,
   stopInGoodOrder,
   waitReady,
   whenListening,
 } from "../../tools/kit/service.ts";
 import { faultTest } from "../faults/with_broker.ts";
+import { linesOf, startFeedProcess } from "../kafka/feed_process.ts";
 import { type Scene, Stage } from "../kafka/scene.ts";
 import { until } from "../kafka/until.ts";
 import { witness } from "../kafka/witness.ts";
 import { SHARED } from "./processes.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 const stage = await Stage.shared();
 
 /** Waits until so many processes share the partitions, by the word of each of them. */
@@ -112,31 +111,18 @@ const BROUGHT = 300;
 /** Starts the job that has sources of its own and a sink; its processes note what they do in the same files. */
 async function startOwn(scene: Scene, port: number): Promise<Service> {
   const folder = await stage.newFolder();
-  const args = serviceArguments(folder, {
-    "kafka.bootstrap.servers": stage.broker.bootstrap,
-    "commit.interval.ms": "20",
-    "kafka.session.timeout.ms": "6000",
-    ...scene.flags,
-    ...SHARED,
-    "test.noted": `${scene.folder}/noted`,
-    "test.answers": `${scene.folder}/answers`,
-    "test.count": String(BROUGHT),
-    "test.port": String(port),
+  const child = startFeedProcess({
+    scene,
+    bootstrap: stage.broker.bootstrap,
+    folder,
+    noted: `${scene.folder}/noted`,
+    answers: `${scene.folder}/answers`,
+    count: BROUGHT,
+    port,
+    flags: SHARED,
+    output: { stdout: "piped", stderr: "piped" },
   });
-  const own = args.map((arg) => arg === "src/cli/main.ts" ? "test/kafka/feed_job.ts" : arg);
-  const child = new Deno.Command(Deno.execPath(), {
-    args: own,
-    cwd: ROOT,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
   return await whenListening(child, folder);
-}
-
-async function linesOf(file: string): Promise<string[]> {
-  const text = await Deno.readTextFile(file).catch(() => "");
-  return text.split("\n").filter((line) => line !== "");
 }
 
 stage.test("sources and sinks of processes that share partitions run in the one that GET /cluster names, and move when it dies", async () => {

@@ -5,12 +5,11 @@ import { ClientClosedError } from "../../src/kafka/client/errors.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
 import { KafkaFeedWriter } from "../../src/kafka/feed_writer.ts";
 import { encodeUtf8, systemClock } from "../../src/types/mod.ts";
-import { serviceArguments } from "../../tools/kit/service.ts";
+import { linesOf, startFeedProcess } from "./feed_process.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { until } from "./until.ts";
 import { witness } from "./witness.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 const stage = await Stage.shared();
 
 const COUNT = 400;
@@ -24,31 +23,18 @@ interface Life {
 /** Starts the job with feeds; `name` is that of its files. */
 function start(scene: Scene, name: string, noted: string, port: number): Life {
   const answers = `${scene.folder}/answers-${name}`;
-  const args = serviceArguments(scene.folder, {
-    "kafka.bootstrap.servers": stage.broker.bootstrap,
-    "commit.interval.ms": "20",
-    "kafka.session.timeout.ms": "6000",
-    ...scene.flags,
-    "state.kv": `${scene.folder}/${name}.kv`,
-    "test.noted": noted,
-    "test.answers": answers,
-    "test.count": String(COUNT),
-    "test.port": String(port),
+  const child = startFeedProcess({
+    scene,
+    bootstrap: stage.broker.bootstrap,
+    folder: scene.folder,
+    noted,
+    answers,
+    count: COUNT,
+    port,
+    flags: { "state.kv": `${scene.folder}/${name}.kv` },
+    output: { stdout: "null", stderr: "inherit" },
   });
-  const own = args.map((arg) => arg === "src/cli/main.ts" ? "test/kafka/feed_job.ts" : arg);
-  const child = new Deno.Command(Deno.execPath(), {
-    args: own,
-    cwd: ROOT,
-    stdin: "null",
-    stdout: "null",
-    stderr: "inherit",
-  }).spawn();
   return { noted, answers, child };
-}
-
-async function linesOf(file: string): Promise<string[]> {
-  const text = await Deno.readTextFile(file).catch(() => "");
-  return text.split("\n").filter((line) => line !== "");
 }
 
 async function end(life: Life, signal: Deno.Signal): Promise<number> {
