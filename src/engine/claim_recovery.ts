@@ -120,7 +120,7 @@ export class ClaimRecovery {
     return false;
   }
 
-  /** A claim that looks stale is made again; one that is no newer then is as it is. */
+  /** A claim that is behind a checkpoint is made again, once: if the next one is not newer, the error stands. */
   #again(error: unknown, { partition, committed }: ClaimedPartition): never {
     if (!(error instanceof StaleClaimError)) throw error;
     if (this.#doubted.get(partition) === committed.offset) throw error;

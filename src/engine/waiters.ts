@@ -3,6 +3,14 @@ export function never(): AbortSignal {
   return new AbortController().signal;
 }
 
+/** Resolves when the signal is aborted. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
+  });
+}
+
 /** What a promise gives; undefined, and nothing is waited for, once the signal is aborted. */
 export async function orAborted<T>(
   promise: Promise<T> | null,

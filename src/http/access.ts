@@ -110,7 +110,7 @@ function authoritiesOf(c: Context): string[] {
   return inUrl === undefined ? [inHeader] : [inUrl, inHeader];
 }
 
-/** Whether a URL is what Deno makes of a path and this Host header: then there is no other name to look at. */
+/** Whether this Host header is the only name in a request: Deno puts it before the path where the path has no name. */
 function isUnder(url: string, host: string): boolean {
   const at = "http://".length;
   return url.startsWith("http://") && url.startsWith(host, at) && url[at + host.length] === "/";

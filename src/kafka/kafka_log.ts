@@ -13,6 +13,7 @@ import type {
 } from "../log/mod.ts";
 import { isRunHere, LostError, PlainLog, StopError } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
+import { untilAborted } from "../engine/waiters.ts";
 import type { ProcessLife, WiredTopics } from "../service/mod.ts";
 import type { Chance, Clock, PartitionerName } from "../types/mod.ts";
 import type { Ask } from "./active_watch.ts";
@@ -332,13 +333,6 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     };
     return this.watch.run(this.options.discoveryMs, this.#closed.signal, onChange, onStop);
   }
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve());
-    if (signal.aborted) resolve();
-  });
 }
 
 /** A claim that a member may make, with the topics as they are. */

@@ -10,7 +10,7 @@ import type { MemberIds } from "./membership.ts";
  * Keeps others out of the folder that is a process's own: two that have one id in the group take turns at putting each
  * other out of it, without end.
  *
- * @returns what holds it until it is closed; null = there is no such folder
+ * @returns the locked file, which keeps others out until it is closed; null when the process has no folder of its own
  * @throws {StopError} when another process has it, or it cannot be written
  */
 export async function lockOwnFolder(folder: string): Promise<Deno.FsFile | null> {

@@ -37,6 +37,8 @@ async function* keysOf(entries: AsyncIterable<Deno.KvEntry<unknown>>): AsyncGene
 /** Deno KV's limits (https://docs.deno.com/deploy/kv/), with room for keys. */
 export const KV_VALUE_BYTES_MAX = 65_000;
 export const KV_COMMIT_CHECKS_MAX = 100;
+/** Keys of one read. */
+export const KV_GET_MANY_MAX = 10;
 export const KV_LIMITS: KvLimits = { commitBytes: 700_000, commitMutations: 900 };
 
 /** What one atomic commit to a KV takes. */

@@ -9,6 +9,7 @@
 export {
   type Kv,
   KV_COMMIT_CHECKS_MAX,
+  KV_GET_MANY_MAX,
   KV_VALUE_BYTES_MAX,
   type KvLimits,
   limitsOf,

@@ -69,10 +69,10 @@ export class ClusterStatusReader {
 
   /** The status of all processes, and the newest point of their charts. */
   async read(): Promise<{ status: JobStatus; point: SeriesPoint | null }> {
-    const view = this.#view = this.cluster.view ?? this.#view;
+    const view = this.#lastView();
     const own = await this.own.report("status");
     if (!view) return own;
-    const others = view.members.filter((_, index) => index !== view.self);
+    const others = othersIn(view);
     const lives = new Set(others.map(({ life }) => life));
     for (const life of this.#known.keys()) if (!lives.has(life)) this.#known.delete(life);
     await this.#refresh(others);
@@ -89,6 +89,10 @@ export class ClusterStatusReader {
       };
     });
     return { status: mergeStatuses(reports, view.self), point: mergePoints(reports) };
+  }
+
+  #lastView(): ClusterView | null {
+    return this.#view = this.cluster.view ?? this.#view;
   }
 
   /** Asks those whose status is not new; waits a moment for those that answered when they were asked last. */
@@ -150,8 +154,7 @@ export class ClusterStatusReader {
 
   /** What all processes say that answer in time, the one of this process first. */
   async #all<K extends ReportKind>(kind: K): Promise<Reports[K][]> {
-    const view = this.#view = this.cluster.view ?? this.#view;
-    const others = view?.members.filter((_, index) => index !== view.self) ?? [];
+    const others = othersIn(this.#lastView());
     const answers = await Promise.all([
       this.own.report(kind),
       // Those that do not answer are shown so by the status.
@@ -177,4 +180,8 @@ export class ClusterStatusReader {
     const all = await this.#all("checkpointEvents");
     return all.flat().toSorted((a, b) => b.at - a.at).slice(0, limit);
   }
+}
+
+function othersIn(view: ClusterView | null): ClusterView["members"] {
+  return view?.members.filter((_, index) => index !== view.self) ?? [];
 }

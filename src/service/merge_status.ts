@@ -47,10 +47,7 @@ export function mergeStatuses(reports: readonly ProcessReport[], self: number): 
   );
   const all = answered.map(({ status }) => status);
   const sum = (of: (status: JobStatus) => number) => all.reduce((n, status) => n + of(status), 0);
-  const known = (of: (status: JobStatus) => number | null) => {
-    const values = all.map(of).filter((value) => value !== null);
-    return values.length === 0 ? null : values.reduce((a, b) => a + b, 0);
-  };
+  const known = (of: (status: JobStatus) => number | null) => sumOfKnown(all.map(of));
   const durations = (of: (status: JobStatus) => DurationCounts) =>
     all.map(of).reduce(addDurations, NO_DURATIONS);
   const minute = (of: (minute: NonNullable<ProcessReport["minute"]>) => DurationCounts) =>
@@ -118,6 +115,12 @@ export function mergeStatuses(reports: readonly ProcessReport[], self: number): 
 function stateOf(own: JobStatus, all: readonly JobStatus[]): JobState {
   if (own.state === "failed" || own.state === "stopping") return own.state;
   return all.some(({ state }) => state !== "running") ? "recovering" : "running";
+}
+
+/** Null = none is known. */
+function sumOfKnown(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
 }
 
 function latest(times: readonly (number | null)[]): number | null {
@@ -223,7 +226,6 @@ export function mergePoints(
   const sum = (of: (p: SeriesPoint) => number) => points.reduce((n, p) => n + of(p), 0);
   const mean = (of: (p: SeriesPoint) => number) => sum(of) / points.length;
   const most = (of: (p: SeriesPoint) => number | null) => latest(points.map(of));
-  const lags = points.map(({ lag }) => lag).filter((lag) => lag !== null);
   return {
     at: first.at,
     recordsIn: sum((p) => p.recordsIn),
@@ -232,7 +234,7 @@ export function mergePoints(
     accepted: sum((p) => p.accepted),
     rejected: sum((p) => p.rejected),
     invalid: sum((p) => p.invalid),
-    lag: lags.length === 0 ? null : lags.reduce((a, b) => a + b, 0),
+    lag: sumOfKnown(points.map(({ lag }) => lag)),
     items: sum((p) => p.items),
     stateBytes: sum((p) => p.stateBytes),
     busy: mean((p) => p.busy),

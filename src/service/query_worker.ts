@@ -8,6 +8,7 @@ import { addCause, type RecoveryCause } from "../engine/figures.ts";
 import type { JobContext } from "./job_context.ts";
 import { QueryProcessor } from "./query_processor.ts";
 import { supervise, together } from "../engine/supervise.ts";
+import { untilAborted } from "../engine/waiters.ts";
 
 const READ_BYTES = 64 * 1024;
 /** Nothing is due between queries: a read ends when one comes, or with its signal. */
@@ -77,8 +78,9 @@ export class QueryWorker {
       begun();
       try {
         // Other processes may have all partitions.
-        if (session.partitions.length === 0) await aborted(AbortSignal.any([stop, session.ending]));
-        else await this.#answerAll(session, stop);
+        if (session.partitions.length === 0) {
+          await untilAborted(AbortSignal.any([stop, session.ending]));
+        } else await this.#answerAll(session, stop);
       } finally {
         session.close();
       }
@@ -207,12 +209,4 @@ export class QueryWorker {
       },
     };
   }
-}
-
-/** Resolves when the signal is aborted. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve());
-    if (signal.aborted) resolve();
-  });
 }

@@ -13,7 +13,7 @@
 // it is set in one atomic commit that checks the manifest before it and the owner.
 
 import { getLogger } from "@logtape/logtape";
-import { isNoRoom, type Kv, KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
+import { isNoRoom, type Kv, KV_GET_MANY_MAX, KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { decompress } from "./compression.ts";
 import type { CheckpointEvent } from "./checkpoint_event.ts";
@@ -24,8 +24,6 @@ import { type CheckpointParts, concat, decodeParts, indexChunksOf } from "./chec
 
 const log = getLogger(["stockflow", "state"]);
 
-/** Deno KV answers at most so many keys at once. */
-const GET_MANY_MAX = 10;
 /** So many reads are under way at a time: a store on another machine answers each after a while. */
 const READS_AHEAD = 4;
 
@@ -141,8 +139,8 @@ export class CheckpointStore {
    */
   async chunks(partition: number, hashes: readonly string[]): Promise<Uint8Array[]> {
     const chunks: Uint8Array[] = [];
-    for (let at = 0; at < hashes.length; at += GET_MANY_MAX) {
-      const some = hashes.slice(at, at + GET_MANY_MAX);
+    for (let at = 0; at < hashes.length; at += KV_GET_MANY_MAX) {
+      const some = hashes.slice(at, at + KV_GET_MANY_MAX);
       const keys = some.map((hash) => this.chunkKey(partition, hash));
       const entries = await this.kv.getMany<Uint8Array[]>(keys);
       entries.forEach(({ value }, i) => chunks.push(intactChunk(some[i]!, value)));
@@ -216,7 +214,7 @@ function grouped<T>(parts: readonly T[], chunksOf: (part: T) => number): T[][] {
     const chunks = chunksOf(part);
     if (groups.length === 0 || chunks > room) {
       groups.push([]);
-      room = GET_MANY_MAX;
+      room = KV_GET_MANY_MAX;
     }
     groups.at(-1)!.push(part);
     room -= chunks;

@@ -8,7 +8,7 @@
 // takes fewer checks than there are partitions, the pin is set as pending first, which keeps the manifests from then on;
 // then it is looked whether they are all there, and only then it is a savepoint.
 
-import { type Kv, KV_COMMIT_CHECKS_MAX, limitsOf } from "../kv/mod.ts";
+import { type Kv, KV_COMMIT_CHECKS_MAX, KV_GET_MANY_MAX, limitsOf } from "../kv/mod.ts";
 import { type Chance, type Clock, retry } from "../types/mod.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 
@@ -59,8 +59,6 @@ interface StoredPin extends Omit<Savepoint, "name"> {
 
 /** A pin that is pending for longer was left by one who is gone. */
 const PENDING_MS_MAX = 3_600_000;
-/** Keys of one read. */
-const READ_KEYS = 10;
 
 /** The pins of a job as they were read, and the check that they have not changed since. */
 export interface Pins {
@@ -205,8 +203,8 @@ export class Savepoints {
     if (!await this.#set(name, pending, there.versionstamp)) return false;
     const own = await kv.get<StoredPin>(key);
     if (own.value?.pending !== pending.pending) return false;
-    for (let at = 0; at < manifests.length; at += READ_KEYS) {
-      const found = await kv.getMany(manifests.slice(at, at + READ_KEYS));
+    for (let at = 0; at < manifests.length; at += KV_GET_MANY_MAX) {
+      const found = await kv.getMany(manifests.slice(at, at + KV_GET_MANY_MAX));
       if (found.every(({ versionstamp }) => versionstamp !== null)) continue;
       await this.#set(name, null, own.versionstamp);
       return false;
