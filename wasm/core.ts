@@ -38,63 +38,25 @@ import {
   FINISHED_BYTES,
   FINISHED_MAX,
   FOLD_VERSION,
-  INFO_ACCUMULATORS,
-  INFO_ALERTS,
-  INFO_BYTES,
-  INFO_COPY_BYTES,
-  INFO_DUPLICATES,
-  INFO_FREE_BYTES,
-  INFO_GROWTHS,
-  INFO_IMPOSSIBLE_TIMESTAMPS,
-  INFO_KEY_BYTES,
-  INFO_MEMORY_BYTES,
-  INFO_NEWEST_WINDOW_END,
-  INFO_OPEN_WINDOWS,
-  INFO_PREFIXES,
-  INFO_REMEMBERED,
-  INFO_REMEMBERED_BYTES,
-  INFO_REMEMBERED_CLOCK,
-  INFO_REMEMBERED_SINCE,
-  INFO_SLOTS,
-  INFO_SUMMARIES_FIRED,
-  INFO_TABLE_BYTES,
-  INFO_WINDOW_BYTES,
-  INFO_WINDOWS_FIRED,
   LOOKUP_BYTES,
   OUTCOMES_MAX,
   OUTPUT_RECORD_BYTES_MAX,
   PAGE_BYTES,
   SEGMENTS,
 } from "./contract";
-import {
-  alignUp,
-  allocatePages,
-  ensure,
-  freePageCount,
-  initMemory,
-  replaceArea,
-  tablePageCount,
-  windowPageCount,
-} from "./memory";
+import { alignUp, allocatePages, ensure, initMemory, replaceArea } from "./memory";
 import { crc32c, initCrc, removed } from "./crc32c";
-import { initKeys, keyBytes, prefixCount } from "./keys";
-import { growthCount } from "./runs";
-import {
-  BLOCK_RECORDS,
-  initTable,
-  linesPassed as linesPassedIn,
-  markChanged,
-  segments,
-  slotCount,
-} from "./table";
-import { copyCount, cutActive, initCopies } from "./copies";
+import { initKeys } from "./keys";
+import { BLOCK_RECORDS, initTable, markChanged, segments } from "./table";
+import { cutActive, initCopies } from "./copies";
 import { SEGMENT_DESCRIPTOR_BYTES } from "./layout";
-import { accumulatorCount, initWindows, newestWindowEnd, openCount } from "./windows";
+import { initWindows } from "./windows";
 import { config, initState, state } from "./state";
-import { advanceIdle, advanceTo, firing, impossibleTimestamps, initTime, raiseFold } from "./time";
+import { advanceIdle, advanceTo, firing, initTime, raiseFold } from "./time";
 import { initPartition } from "./partition";
 import { initJson } from "./json";
 import {
+  finishedCount,
   initOutput,
   initStream,
   release as releaseStream,
@@ -103,7 +65,7 @@ import {
   STREAM_BYTES,
 } from "./output";
 import { initResults } from "./results";
-import { alerts, fireWindows, initSummaries, summariesFired, windowsFired } from "./summaries";
+import { fireWindows, initSummaries } from "./summaries";
 import { beginBatch, deadCount, dropSides, initFold, outcomeCount, runBatch } from "./fold";
 import { initBatch, setInput } from "./batch";
 import { coolSamples as cool, initSamples, sampleArea, sampleBytes, sampleCount } from "./sample";
@@ -112,9 +74,8 @@ import { encodedLength, encodedStock } from "./encode";
 import { beginRestore, restoredStock, restoreSlice, restoring } from "./restore";
 import { reserveSegment, segmentArea } from "./work";
 import { lookUp } from "./lookup";
-import { initRemembered, rememberedPages } from "./remembered";
-import { clock, clockOf, duplicates, head, PIECE_SHIFT, tail } from "./remembered_ring";
-import { finishedCount } from "./output";
+import { initRemembered } from "./remembered";
+import { info } from "./info";
 
 /** Before and behind every area whose bytes are read in steps of 16. */
 const PADDING: usize = 512;
@@ -124,7 +85,6 @@ const REMEMBER_MS_MAX: i64 = 1 << 40;
 /** More would not fit into the memory. */
 const REMEMBERED_MAX: u32 = 1 << 27;
 
-const info = memory.data(INFO_BYTES, 16);
 const results = memory.data(STREAM_BYTES, 16);
 const summaries = memory.data(STREAM_BYTES, 16);
 let input: usize = 0;
@@ -438,40 +398,4 @@ export function find(n: u32): void {
   lookUp(lookup, n);
 }
 
-/** Lines that searches for all items pass behind their home lines; walks through the whole table. */
-export function linesPassed(): u64 {
-  let passed: u64 = 0;
-  for (let s: usize = 0; s < SEGMENTS; s++) {
-    passed += linesPassedIn(segments + s * SEGMENT_DESCRIPTOR_BYTES);
-  }
-  return passed;
-}
-
-/** Refreshes the info area. */
-export function refreshInfo(): void {
-  store<u64>(
-    info,
-    <u64> (tablePageCount - copyCount - rememberedPages()) * PAGE_BYTES,
-    INFO_TABLE_BYTES,
-  );
-  store<u64>(info, <u64> windowPageCount * PAGE_BYTES, INFO_WINDOW_BYTES);
-  store<u64>(info, keyBytes, INFO_KEY_BYTES);
-  store<u64>(info, <u64> freePageCount * PAGE_BYTES, INFO_FREE_BYTES);
-  store<u64>(info, <u64> copyCount * PAGE_BYTES, INFO_COPY_BYTES);
-  store<u64>(info, <u64> (<u32> memory.size()) << 16, INFO_MEMORY_BYTES);
-  store<u64>(info, slotCount, INFO_SLOTS);
-  store<u64>(info, openCount, INFO_OPEN_WINDOWS);
-  store<u64>(info, accumulatorCount, INFO_ACCUMULATORS);
-  store<u64>(info, growthCount, INFO_GROWTHS);
-  store<u64>(info, windowsFired, INFO_WINDOWS_FIRED);
-  store<u64>(info, summariesFired, INFO_SUMMARIES_FIRED);
-  store<u64>(info, alerts, INFO_ALERTS);
-  store<i64>(info, newestWindowEnd(), INFO_NEWEST_WINDOW_END);
-  store<u64>(info, prefixCount, INFO_PREFIXES);
-  store<u64>(info, head - tail, INFO_REMEMBERED);
-  store<u64>(info, <u64> rememberedPages() * PAGE_BYTES, INFO_REMEMBERED_BYTES);
-  store<u64>(info, duplicates, INFO_DUPLICATES);
-  store<i64>(info, head == tail ? clock : clockOf(tail >> PIECE_SHIFT), INFO_REMEMBERED_SINCE);
-  store<i64>(info, clock, INFO_REMEMBERED_CLOCK);
-  store<u64>(info, impossibleTimestamps, INFO_IMPOSSIBLE_TIMESTAMPS);
-}
+export { linesPassed, refreshInfo } from "./info";

@@ -14,6 +14,7 @@ import type {
 import type { Chance } from "../types/clock.ts";
 import { writeConfig } from "./core_config.ts";
 import { readInfo } from "./core_info.ts";
+import { readDeadLetters, readFinished, readSamples } from "./core_output.ts";
 import { RememberedTransactions } from "./core_remembered.ts";
 import { readScalars, type StateScalars, writeScalars } from "./state_scalars.ts";
 
@@ -38,8 +39,6 @@ const { Area, Code } = c;
 
 /** Stock of an item that was never seen, in a look-up's answer. */
 const UNSEEN = -(2n ** 63n);
-
-const ID_DECODER = new TextDecoder();
 
 /** The core refused an input, or could not go on. */
 export class CoreError extends Error {
@@ -183,7 +182,7 @@ export class Core {
     const output = {
       results: this.#finished(Area.FinishedResults, this.#core.resultBatches()),
       summaries: this.#finished(Area.FinishedSummaries, this.#core.summaryBatches()),
-      deadLetters: this.#deadLetters(this.#core.deadLetterCount()),
+      deadLetters: this.#deadLetters(),
       outcomes: this.#bytesAt(this.#address(Area.Outcomes), this.#core.outcomeBytes()).slice(),
     };
     this.#core.release();
@@ -191,59 +190,19 @@ export class Core {
   }
 
   #finished(area: c.Area, count: number): OutputBatch[] {
-    if (count === 0) return [];
     const at = this.#address(area);
-    return Array.from({ length: count }, (_, i) => {
-      const entry = at + i * c.FINISHED_BYTES;
-      const start = this.#view.getUint32(entry + c.FINISHED_ADDRESS, true);
-      const length = this.#view.getUint32(entry + c.FINISHED_LENGTH, true);
-      return {
-        bytes: this.#copy(start, length),
-        records: this.#view.getUint32(entry + c.FINISHED_RECORDS, true),
-      };
-    });
+    return readFinished(this.#bytes, this.#view, at, count, this.options.buffers);
   }
 
-  #copy(start: number, length: number): Uint8Array<ArrayBuffer> {
-    const bytes = this.#bytes.subarray(start, start + length);
-    const { buffers } = this.options;
-    if (!buffers) return bytes.slice();
-    const copy = buffers.take(length);
-    copy.set(bytes);
-    return copy;
-  }
-
-  #deadLetters(count: number): DeadLetter[] {
-    if (count === 0) return [];
+  #deadLetters(): DeadLetter[] {
     const at = this.#address(Area.DeadLetters);
-    return Array.from({ length: count }, (_, i) => {
-      const entry = at + i * c.DEAD_BYTES;
-      const start = this.#view.getUint32(entry + c.DEAD_ADDRESS, true);
-      const length = this.#view.getUint32(entry + c.DEAD_LENGTH, true);
-      return {
-        record: this.#bytes.slice(start, start + length),
-        reason: this.#view.getUint32(entry + c.DEAD_REASON, true),
-        offset: this.#view.getBigInt64(entry + c.DEAD_OFFSET, true),
-        timestamp: this.#view.getBigInt64(entry + c.DEAD_TIMESTAMP, true),
-      };
-    });
+    return readDeadLetters(this.#bytes, this.#view, at, this.#core.deadLetterCount());
   }
 
   /** Samples of folded records, one in 64 or so: how many of each item, except of those that were sampled least. */
   readSamples(): { itemId: string; samples: number }[] {
-    const length = this.#core.samplesLength();
     const from = this.#address(Area.Samples);
-    const items = [];
-    for (let at = from; at < from + length;) {
-      const n = this.#bytes[at + c.SAMPLE_LENGTH]!;
-      const id = at + c.SAMPLE_ID;
-      items.push({
-        itemId: ID_DECODER.decode(this.#bytes.subarray(id, id + n)),
-        samples: this.#view.getFloat32(at, true),
-      });
-      at += (c.SAMPLE_ID + n + 15) & ~15;
-    }
-    return items;
+    return readSamples(this.#bytes, this.#view, from, this.#core.samplesLength());
   }
 
   /** How many samples there were of all items. */

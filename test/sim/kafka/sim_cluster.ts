@@ -12,11 +12,11 @@ import {
 } from "../../../src/kafka/client/internals.ts";
 import type { OfferedVersions } from "../../../src/kafka/client/versions.ts";
 import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
-import type { FaultKind } from "../plan.ts";
 import type { SimProcess } from "../process.ts";
 import type { Brokers, Node } from "./brokers.ts";
 import { brokerNotFound, connectionError, coordinatorNotFound } from "./client_errors.ts";
 import { answerFetch } from "./fetches.ts";
+import { type Api, COORDINATOR_ERRORS, refusalsOf } from "./refusals.ts";
 import {
   metadataAnswer,
   offsetCommitAnswer,
@@ -28,71 +28,6 @@ import {
   readOffsetFetch,
   readProduce,
 } from "./wire_answers.ts";
-
-type Refusals = Partial<Record<FaultKind, readonly number[]>>;
-
-const COORDINATOR = [E.CoordinatorLoading, E.CoordinatorNotAvailable, E.NotCoordinator];
-const GROUP: Refusals = {
-  "coordinator not there": COORDINATOR,
-  "not allowed": [E.GroupAuthorizationFailed, E.UnsupportedVersion],
-};
-const MEMBER: Refusals = {
-  ...GROUP,
-  "member refused": [E.UnknownMember, E.IllegalGeneration, E.RebalanceInProgress],
-};
-const TRANSACTION: Refusals = {
-  "coordinator not there": COORDINATOR,
-  "transaction busy": [E.ConcurrentTransactions],
-  "producer fenced": [
-    E.InvalidProducerEpoch,
-    E.InvalidTransactionState,
-    E.InvalidProducerIdMapping,
-    E.TransactionCoordinatorFenced,
-    E.ProducerFenced,
-  ],
-  "not allowed": [E.TransactionalIdAuthorizationFailed, E.ClusterAuthorizationFailed],
-};
-/** Codes that a request may be refused with, by the fault that does it. */
-const REFUSALS = {
-  Metadata: {},
-  DescribeConfigs: {},
-  FindCoordinator: {},
-  JoinGroup: {
-    ...MEMBER,
-    "not allowed": [E.GroupAuthorizationFailed, E.InconsistentGroupProtocol],
-  },
-  SyncGroup: MEMBER,
-  Heartbeat: MEMBER,
-  LeaveGroup: GROUP,
-  OffsetFetch: { ...GROUP, "transaction busy": [E.UnstableOffsetCommit] },
-  ListOffsets: {
-    "leader not there": [E.UnknownTopicOrPartition, E.LeaderNotAvailable, E.NotLeader],
-  },
-  InitProducerId: { ...TRANSACTION, "producer fenced": [] },
-  AddPartitionsToTxn: TRANSACTION,
-  AddOffsetsToTxn: TRANSACTION,
-  EndTxn: TRANSACTION,
-  TxnOffsetCommit: {
-    ...MEMBER,
-    "producer fenced": TRANSACTION["producer fenced"]!,
-  },
-  Produce: {
-    "leader not there": [E.UnknownTopicOrPartition, E.LeaderNotAvailable, E.NotLeader],
-    "producer fenced": [
-      E.OutOfOrderSequence,
-      E.InvalidProducerEpoch,
-      E.UnknownProducerId,
-      E.InvalidTransactionState,
-    ],
-    "not allowed": [E.TopicAuthorizationFailed],
-  },
-  Fetch: {
-    "leader not there": [E.UnknownTopicOrPartition, E.LeaderNotAvailable, E.NotLeader],
-    "not allowed": [E.TopicAuthorizationFailed, E.CorruptMessage],
-  },
-} satisfies Record<string, Refusals>;
-
-export type Api = keyof typeof REFUSALS;
 
 const APIS: Readonly<Record<number, Api>> = {
   1: "Fetch",
@@ -186,7 +121,7 @@ export class SimCluster implements Cluster {
 
   #refusal(api: Api): number {
     const { sim } = this.process;
-    for (const [kind, codes] of Object.entries(REFUSALS[api]) as [FaultKind, number[]][]) {
+    for (const [kind, codes] of refusalsOf(api)) {
       if (codes.length > 0 && sim.happens(kind)) return sim.pick(codes);
     }
     return 0;
@@ -194,7 +129,7 @@ export class SimCluster implements Cluster {
 
   /** What an end that failed may be answered with, whether it happened or not. */
   #endError(): Error {
-    const code = this.process.sim.pick([...COORDINATOR, 0, 0]);
+    const code = this.process.sim.pick([...COORDINATOR_ERRORS, 0, 0]);
     return code === 0 ? connectionError("Connection reset") : protocolError(code);
   }
 
