@@ -26,7 +26,7 @@ import {
   type Parameters,
   type ParameterTable,
 } from "../parameters/mod.ts";
-import type { KafkaSource } from "../kafka/mod.ts";
+import type { KafkaLogOpener } from "../kafka/mod.ts";
 import { connectionOf, secretsOfFiles } from "../kafka/security.ts";
 import { randomId } from "../types/mod.ts";
 import { configureLogs, type LogOptions } from "../engine/logging.ts";
@@ -176,7 +176,7 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
       logs,
       onProgress: display.onProgress,
       conditions,
-      kafka: (request) => kafkaSource(request, life, conditions),
+      kafka: (request) => kafkaOpener(request, life, conditions),
       ...(pipeline.wiring.log === "kafka" ? { feedWriter: kafkaFeedWriter } : {}),
     });
     // A job whose log is not there waits for it, perhaps until it is asked to stop.
@@ -196,14 +196,14 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
   await job.finished;
 }
 
-async function kafkaSource(
+async function kafkaOpener(
   { params, topics }: Pick<LogRequest, "params" | "topics">,
   life: ProcessLife,
   conditions: Conditions,
-): Promise<KafkaSource> {
+): Promise<KafkaLogOpener> {
   // Loaded where it is needed: kafkajs reads the environment then.
-  const { KafkaSource } = await import("../kafka/kafka_source.ts");
-  return new KafkaSource(params, MACHINE.clock, life, conditions, topics);
+  const { KafkaLogOpener } = await import("../kafka/kafka_log_opener.ts");
+  return new KafkaLogOpener(params, MACHINE.clock, life, conditions, topics);
 }
 
 /** What writes records that the job brings itself. */
@@ -221,14 +221,14 @@ async function kafkaFeedWriter(params: Parameters): Promise<RecordWriter> {
 async function check({ params, wiring }: Pipeline): Promise<void> {
   const conditions = new Conditions(MACHINE.clock);
   const life = new ProcessLife(randomId(MACHINE.chance));
-  const source = wiring.log === "kafka"
-    ? await kafkaSource({ params, topics: topicsOf(wiring) }, life, conditions)
+  const opener = wiring.log === "kafka"
+    ? await kafkaOpener({ params, topics: topicsOf(wiring) }, life, conditions)
     : null;
-  source?.checkParameters();
+  opener?.checkParameters();
   console.log("The parameters are valid.");
-  const files = source ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
+  const files = opener ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
   console.log(`${await lookAtFiles(files.map((key) => resolve(params.get(key))))}.`);
-  if (source) console.log(`${await source.lookOnce()}.`);
+  if (opener) console.log(`${await opener.lookOnce()}.`);
 }
 
 /** Ends the process when a stop takes too long. */

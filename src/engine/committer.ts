@@ -21,7 +21,7 @@ export interface Pending {
 }
 
 /** A partition that has something to commit from time to time. */
-export interface CommitSource<P extends Pending = Pending> {
+export interface Committable<P extends Pending = Pending> {
   readonly partition: number;
   /** Bytes that wait to be taken. */
   readonly pendingBytes: number;
@@ -51,9 +51,9 @@ const SLOW_COMMIT_MS = 5000;
 /** A reason for an abort: without one an error with a stack is made each time. */
 const ASKED = "asked for";
 
-/** What was taken from a source. */
+/** What was taken from a partition. */
 interface Taken {
-  readonly source: CommitSource;
+  readonly from: Committable;
   readonly pending: Pending;
 }
 
@@ -72,38 +72,38 @@ export class Committer {
   /** Bytes written ahead that the log does not have for certain. */
   #unacknowledged = 0;
 
-  readonly #sources: Set<CommitSource>;
+  readonly #partitions: Set<Committable>;
 
   constructor(
     readonly session: LogSession,
-    sources: readonly CommitSource[],
+    partitions: readonly Committable[],
     readonly intervalMs: number,
     readonly clock: Clock,
     readonly statistics: CommitStatistics = new CommitStatistics(),
     readonly limits = PENDING_LIMITS,
     readonly tracing: Tracing | null = null,
   ) {
-    this.#sources = new Set(sources);
+    this.#partitions = new Set(partitions);
     this.#begunAt = clock.monotonic();
   }
 
   /** Commits what one more partition has, too. */
-  add(source: CommitSource): void {
-    this.#sources.add(source);
+  add(partition: Committable): void {
+    this.#partitions.add(partition);
   }
 
   /** A partition is given up; all that it had is committed. */
-  remove(source: CommitSource): void {
+  remove(partition: Committable): void {
     assertThat(
-      source.pendingBytes === 0 && !this.#ahead.some((taken) => taken.source === source),
-      `all of partition ${source.partition} is committed when it is given up`,
+      partition.pendingBytes === 0 && !this.#ahead.some((taken) => taken.from === partition),
+      `all of partition ${partition.partition} is committed when it is given up`,
     );
-    this.#sources.delete(source);
+    this.#partitions.delete(partition);
   }
 
   get #pendingBytes(): number {
     let bytes = 0;
-    for (const source of this.#sources) bytes += source.pendingBytes;
+    for (const { pendingBytes } of this.#partitions) bytes += pendingBytes;
     return bytes;
   }
 
@@ -158,9 +158,9 @@ export class Committer {
     this.#asked = new AbortController();
   }
 
-  /** Takes what the sources have; one that is not at rest has nothing. */
+  /** Takes what the partitions have; one that is not at rest has nothing. */
   #take(): Taken[] {
-    const taken = [...this.#sources].map((source) => ({ source, pending: source.take() }))
+    const taken = [...this.#partitions].map((from) => ({ from, pending: from.take() }))
       .filter((t): t is Taken => t.pending !== null);
     if (taken.length > 0) this.#room.wake(); // else no room was made
     return taken;
@@ -210,14 +210,14 @@ export class Committer {
     this.#room.wake();
     if (outcome !== "committed") throw new LostError(`A commit of ${this.session.input} was lost`);
     this.statistics.add(this.clock.monotonic() - from, this.clock.now());
-    for (const { source, pending } of all) source.acknowledge(pending);
+    for (const { from, pending } of all) from.acknowledge(pending);
   }
 
   /** A commit is traced if something is that it serves. */
   #spanOf(tracing: Tracing, all: readonly Taken[]): Span | null {
     const served = all.flatMap(({ pending }) => pending.traces ?? []);
     if (served.length === 0) return null;
-    const partitions = new Set(all.map(({ source }) => source.partition));
+    const partitions = new Set(all.map(({ from }) => from.partition));
     return startServing(tracing, "commit", served, {
       attributes: { topic: this.session.input, partitions: [...partitions].join(",") },
     });
@@ -234,6 +234,6 @@ function bytesOf(outputs: readonly TopicOutput[]): number {
 
 /** The position behind the last that was taken of each partition. */
 function positionsOf(taken: readonly Taken[]): ({ partition: number } & CommittedPosition)[] {
-  const last = new Map(taken.map(({ source, pending }) => [source.partition, pending.position]));
+  const last = new Map(taken.map(({ from, pending }) => [from.partition, pending.position]));
   return [...last].map(([partition, position]) => ({ partition, ...position }));
 }

@@ -33,7 +33,8 @@ export const ORIGINAL_HEADERS = {
   timestamp: "stockflow.original.timestamp",
 } as const;
 
-export interface DeadLetterSource {
+/** Where the record of a dead letter stands. */
+export interface DeadLetterPlace {
   readonly topic: string;
   readonly partition: number;
 }
@@ -61,11 +62,11 @@ export interface DeadLetterFacts {
 /** The record that goes to the dead-letter topic for one that the core found invalid. */
 export function deadLetterRecord(
   letter: DeadLetter,
-  source: DeadLetterSource,
+  place: DeadLetterPlace,
   maxBytes: number,
 ): NewRecord {
   const { record } = decodeRecord(letter.record, 0, { offset: 0, timestamp: 0 });
-  return deadLetterOf(record, letter, source, maxBytes);
+  return deadLetterOf(record, letter, place, maxBytes);
 }
 
 /**
@@ -77,12 +78,12 @@ export function deadLetterRecord(
 export function deadLetterOf(
   { key, value, headers }: Pick<LogRecord, "key" | "value" | "headers">,
   { reason, offset, timestamp }: DeadLetterFacts,
-  source: DeadLetterSource,
+  place: DeadLetterPlace,
   maxBytes: number,
 ): NewRecord {
   const provenance = [
-    header(DEAD_LETTER_HEADERS.topic, source.topic),
-    header(DEAD_LETTER_HEADERS.partition, source.partition),
+    header(DEAD_LETTER_HEADERS.topic, place.topic),
+    header(DEAD_LETTER_HEADERS.partition, place.partition),
     header(DEAD_LETTER_HEADERS.offset, offset),
     header(DEAD_LETTER_HEADERS.timestamp, timestamp),
     header(DEAD_LETTER_HEADERS.reason, reasonName(reason)),

@@ -17,7 +17,7 @@ import type { ClaimedPartition } from "../log/mod.ts";
 import { assertThat, type TracedQueue } from "../types/mod.ts";
 import { type CoreInfo, type CoreOptions, NO_TIME } from "../wasm/mod.ts";
 import type { Checkpointer } from "./checkpoint.ts";
-import type { CommitSource } from "./committer.ts";
+import type { Committable } from "./committer.ts";
 import { LostError } from "../log/mod.ts";
 import type { PartitionFigures, RememberedFigures } from "./figures.ts";
 import type { ItemOwner } from "./owners.ts";
@@ -51,7 +51,7 @@ interface Held {
 }
 
 /** One claim of one partition. */
-export class Partition implements ItemOwner, CommitSource<PendingTransactions> {
+export class Partition implements ItemOwner, Committable<PendingTransactions> {
   #state: PartitionState = "claimed";
   #held: Held | null = null;
   #recovery: Recovery | null = null;

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, OnOutcomes, TopicOutput } from "../log/mod.ts";
-import type { CommitSource, Pending } from "./committer.ts";
+import type { Committable, Pending } from "./committer.ts";
 import type { BatchMark } from "../state/mod.ts";
 import {
   batchInfo,
@@ -61,7 +61,7 @@ export interface CutGate {
  * Folds one partition and keeps what it put out until that is committed. Between two calls the
  * processor is at rest: everything due is fired, and (position, watermark) determines its state.
  */
-export class PartitionProcessor implements CommitSource<PendingTransactions> {
+export class PartitionProcessor implements Committable<PendingTransactions> {
   #pending: {
     results: Uint8Array<ArrayBuffer>[];
     summaries: Uint8Array[];
@@ -258,9 +258,9 @@ export class PartitionProcessor implements CommitSource<PendingTransactions> {
     this.#logInvalid(output.deadLetters);
     for (const letter of output.deadLetters) {
       if (this.topics.deadLetters === null) continue;
-      const source = { topic: this.topics.input, partition: this.partition };
+      const place = { topic: this.topics.input, partition: this.partition };
       this.#pending.deadLetters.push(
-        deadLetterRecord(letter, source, letterBytesMax(this.topics)),
+        deadLetterRecord(letter, place, letterBytesMax(this.topics)),
       );
       this.pendingBytes += letter.record.length;
     }

@@ -27,7 +27,7 @@ import {
   upgradeLog,
 } from "./embedded_topics.ts";
 import { assertThat, Deadlines, type NewRecord } from "../types/mod.ts";
-import { MarkedCommits } from "./group_commit.ts";
+import { MarkedCommits } from "./marked_commits.ts";
 import type { Kv } from "../kv/kv.ts";
 import { LIST_BATCHES, LogWriter, type RetentionLimits } from "./log_writer.ts";
 import {

@@ -3,7 +3,7 @@
 
 import { type Chance, type Clock, randomId, type Tracing } from "../types/mod.ts";
 import type { Kv } from "../kv/kv.ts";
-import type { MarkedCommits } from "./group_commit.ts";
+import type { MarkedCommits } from "./marked_commits.ts";
 import {
   type CommittedPosition,
   firstPosition,

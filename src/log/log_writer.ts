@@ -2,7 +2,7 @@ import { batchInfo, type Clock, type NewRecord, recordBytesMax } from "../types/
 import { Draft, writeBatch } from "./draft.ts";
 import { storedPosition } from "./embedded_topics.ts";
 import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "../kv/kv.ts";
-import type { MarkedCommits } from "./group_commit.ts";
+import type { MarkedCommits } from "./marked_commits.ts";
 import type { Commit } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
 import { NoRoomError, WriteFailedError } from "../kv/mod.ts";

@@ -1,6 +1,6 @@
 // log: where records come from and where results go.
 //
-// What lives here: the port of a log (claim, read, commit), where one comes from (source.ts), what some can do besides
+// What lives here: the port of a log (claim, read, commit), where one comes from (opener.ts), what some can do besides
 // (capabilities.ts), its errors; the embedded log, which keeps topics in Deno KV for a job without Kafka; the generator,
 // a log that is computed.
 // What may not: the fold, checkpoints, HTTP, Kafka (src/kafka implements the same port).
@@ -11,7 +11,7 @@
 export * from "./port.ts";
 export type { EmbeddedLogOptions } from "./embedded_topics.ts";
 export * from "./consumer.ts";
-export * from "./source.ts";
+export * from "./opener.ts";
 export * from "./capabilities.ts";
 export { PlainLog, PlainSession } from "./plain.ts";
 export { ForwardingLog, ForwardingSession } from "./forwarding.ts";

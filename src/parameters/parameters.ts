@@ -18,8 +18,8 @@ import {
 } from "./parameter_table.ts";
 import type { Parameter } from "./parameter_kinds.ts";
 
-/** Where values come from; the first that has a key decides. */
-export interface ParameterSources {
+/** What a user gives; the first that has a key decides. */
+export interface GivenParameters {
   /** From `--key=value`. */
   readonly flags?: Readonly<Record<string, string>>;
   /** Value of an environment variable. */
@@ -75,18 +75,18 @@ export class Parameters<Own extends ParameterTable = None> {
    * @throws {ParameterError} for the first key that is unknown or has a bad value
    */
   static from<Own extends ParameterTable = None>(
-    sources: ParameterSources,
+    texts: GivenParameters,
     own?: Own,
   ): Parameters<Own> {
     const table = tableWith(own ?? {});
-    const given = givenValues(sources, table);
+    const given = givenValues(texts, table);
     const values = new Map<string, unknown>();
     for (const [key, parameter] of Object.entries(table)) {
-      const { text, source } = given.find((some) => some.has(key))?.get(key) ??
-        { text: parameter.default, source: `the default of ${key}` };
-      values.set(key, parseValue(table, key, text, source));
+      const { text, setAs } = given.find((some) => some.has(key))?.get(key) ??
+        { text: parameter.default, setAs: `the default of ${key}` };
+      values.set(key, parseValue(table, key, text, setAs));
     }
-    checkProtocol(sources, values);
+    checkProtocol(texts, values);
     return new Parameters<Own>(values, table);
   }
 
@@ -135,10 +135,10 @@ export function clusterTokenOf(params: Parameters): string {
   return params.get("cluster.token") || params.get("http.token");
 }
 
-/** A value, and where it comes from, for messages. */
+/** A value, and as what it was set, for messages. */
 interface Given {
   readonly text: string;
-  readonly source: string;
+  readonly setAs: string;
 }
 
 const OWN_KEY = /^[a-z][a-z0-9]*([.-][a-z0-9]+)+$/;
@@ -160,9 +160,9 @@ function tableWith(own: ParameterTable): ParameterTable {
   return { ...PARAMETERS, ...own };
 }
 
-/** What each source says, the one that counts first: foreign keys as the parameters that they are taken for. */
+/** What the user says in each place, the one that counts first: foreign keys as the parameters that they are taken for. */
 function givenValues(
-  { flags = {}, environment = () => undefined, file }: ParameterSources,
+  { flags = {}, environment = () => undefined, file }: GivenParameters,
   table: ParameterTable,
 ): ReadonlyMap<string, Given>[] {
   const variables = [...Object.keys(table), ...Object.keys(FOREIGN_KEYS)].flatMap((key) => {
@@ -186,30 +186,30 @@ function givenValues(
 function valuesOf(
   table: ParameterTable,
   entries: readonly (readonly [key: string, text: string])[],
-  sourceOf: (key: string) => string,
+  setAsOf: (key: string) => string,
   where: string,
 ): ReadonlyMap<string, Given> {
   const own = new Map<string, Given>();
   const put = (key: string, given: Given) => {
     const other = own.get(key);
     if (other && other.text !== given.text) {
-      throw new ParameterError(`${other.source} and ${given.source} do not say the same`);
+      throw new ParameterError(`${other.setAs} and ${given.setAs} do not say the same`);
     }
     own.set(key, given);
   };
   for (const [key, text] of entries) {
-    const source = sourceOf(key);
-    if (Object.hasOwn(table, key)) put(key, { text, source });
+    const setAs = setAsOf(key);
+    if (Object.hasOwn(table, key)) put(key, { text, setAs });
     else if (Object.hasOwn(FOREIGN_KEYS, key)) {
-      for (const [name, value] of Object.entries(foreignValues(key, text, source))) {
-        put(name, { text: value, source });
+      for (const [name, value] of Object.entries(foreignValues(key, text, setAs))) {
+        put(name, { text: value, setAs });
       }
     } else checkKey(table, key, where);
   }
   return own;
 }
 
-function foreignValues(key: string, text: string, source: string) {
+function foreignValues(key: string, text: string, setAs: string) {
   try {
     return FOREIGN_KEYS[key]!.own(text);
   } catch (error) {
@@ -217,7 +217,7 @@ function foreignValues(key: string, text: string, source: string) {
     const found = isForeignSecret(key)
       ? `${text.length} characters that are not shown`
       : JSON.stringify(shorten(text));
-    throw new ParameterError(`${source} must be ${error.message}, not ${found}`);
+    throw new ParameterError(`${setAs} must be ${error.message}, not ${found}`);
   }
 }
 
@@ -225,7 +225,7 @@ const PROTOCOL = "kafka.security.protocol";
 
 /** A protocol says whether SASL is used, as kafka.sasl.mechanism does. */
 function checkProtocol(
-  { flags = {}, environment = () => undefined, file }: ParameterSources,
+  { flags = {}, environment = () => undefined, file }: GivenParameters,
   values: ReadonlyMap<string, unknown>,
 ): void {
   const protocol = flags[PROTOCOL] ?? environment(environmentName(PROTOCOL)) ??
@@ -273,11 +273,11 @@ export function showKey(key: string): string {
 
 const KEY_CHARACTERS_MAX = 100;
 
-function checkKey(table: ParameterTable, key: string, source: string): void {
+function checkKey(table: ParameterTable, key: string, where: string): void {
   if (Object.hasOwn(table, key)) return;
   const replacement = replacementOf(key);
   if (replacement !== null) {
-    throw new ParameterError(`${key} in ${source} is not a parameter: ${replacement}`);
+    throw new ParameterError(`${key} in ${where} is not a parameter: ${replacement}`);
   }
   // What is much longer than any key is none that was mistyped, and would take long to compare.
   const similar = key.length > KEY_CHARACTERS_MAX
@@ -286,17 +286,17 @@ function checkKey(table: ParameterTable, key: string, source: string): void {
       known === `kafka.${key}` || distance(known, key) <= Math.max(2, key.length / 4)
     );
   const hint = similar.length > 0 ? `; did you mean ${similar[0]}?` : "; --help lists all keys";
-  throw new ParameterError(`Unknown parameter ${showKey(key)} in ${source}${hint}`);
+  throw new ParameterError(`Unknown parameter ${showKey(key)} in ${where}${hint}`);
 }
 
-function parseValue(table: ParameterTable, key: string, text: string, source: string): unknown {
+function parseValue(table: ParameterTable, key: string, text: string, setAs: string): unknown {
   const { schema, allowed } = table[key]!;
   const parsed = schema.safeParse(text);
   if (parsed.success) return parsed.data;
   const found = isSecret(key, table)
     ? `${text.length} characters that are not shown`
     : JSON.stringify(shorten(text));
-  throw new ParameterError(`${source} must be ${allowed}, not ${found}`);
+  throw new ParameterError(`${setAs} must be ${allowed}, not ${found}`);
 }
 
 /** A parameter as it counts, for people; the value of a secret is left out. */

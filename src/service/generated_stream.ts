@@ -3,7 +3,7 @@ import {
   type GeneratorFacts,
   GeneratorLog,
   type GeneratorSpan,
-  type LogSource,
+  type LogOpener,
 } from "../log/mod.ts";
 import { PARTITIONERS } from "../state/mod.ts";
 import type { Chance, Clock, ItemTransaction, Query } from "../types/mod.ts";
@@ -34,11 +34,11 @@ export function generated(): InputStream<ItemTransaction> {
 }
 
 /** The log of generated transactions, above the embedded one. */
-export function generatorSource(
+export function generatorOpener(
   params: Parameters,
-  embedded: LogSource<EmbeddedLog>,
+  embedded: LogOpener<EmbeddedLog>,
   clock: Clock,
-): LogSource<GeneratorLog> {
+): LogOpener<GeneratorLog> {
   return {
     open: async (user, restoration) => {
       if (restoration) {

@@ -29,10 +29,10 @@ export { ItemTransactionJob, type JobClass } from "./item_transaction_job.ts";
 export { JOB_NAME } from "./job_names.ts";
 export { newestRecords } from "./log_reader.ts";
 export { foldParametersFor } from "./core_options.ts";
-export { embeddedLogSource } from "./embedded_source.ts";
+export { embeddedLogOpener } from "./embedded_opener.ts";
 export type { RecordWriter } from "./feeds.ts";
 export { Pipeline } from "./pipeline.ts";
-export type { LogSource, LogUser } from "../log/mod.ts";
+export type { LogOpener, LogUser } from "../log/mod.ts";
 export type { RunningJob } from "./running_job.ts";
 export type * from "./status.ts";
 export {

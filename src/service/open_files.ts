@@ -1,12 +1,12 @@
-import { type Log, type LogSource, LostError, StopError } from "../log/mod.ts";
+import { type Log, type LogOpener, LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { isRemoteKv, type Kv, type KvFileOptions, openWatchedKv } from "../kv/mod.ts";
 import { CheckpointStore } from "../state/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import { Disk } from "./disk.ts";
-import { embeddedLogSource } from "./embedded_source.ts";
-import { generatorSource } from "./generated_stream.ts";
+import { embeddedLogOpener } from "./embedded_opener.ts";
+import { generatorOpener } from "./generated_stream.ts";
 import { checkRemoteStore, groupStore, untilStoreAnswers } from "./remote_store.ts";
 import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
@@ -48,17 +48,17 @@ export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
   };
   checkRemoteStore(params, options.wiring);
   const store = await openStore(options, file);
-  const sources = await sourcesOf(options).catch((error) => {
+  const openers = await openersOf(options).catch((error) => {
     store.close();
     throw error;
   });
   const close = async () => {
-    await sources.transactions.close();
-    if (sources.queries !== sources.transactions) await sources.queries.close();
+    await openers.transactions.close();
+    if (openers.queries !== openers.transactions) await openers.queries.close();
     store.close();
   };
   try {
-    const logs = await openLogs(options, sources, store, logDisk);
+    const logs = await openLogs(options, openers, store, logDisk);
     return { store, ...logs, logDisk, stateDisk, close };
   } catch (error) {
     await close();
@@ -97,13 +97,13 @@ function diskOf(file: "log" | "state", { params, surroundings, conditions }: Ope
   });
 }
 
-interface Sources {
-  readonly transactions: LogSource;
-  readonly queries: LogSource;
+interface Openers {
+  readonly transactions: LogOpener;
+  readonly queries: LogOpener;
 }
 
 /** The job's log, which both inputs share, unless an input brings one of its own. */
-async function sourcesOf({ params, wiring, surroundings }: OpenOptions): Promise<Sources> {
+async function openersOf({ params, wiring, surroundings }: OpenOptions): Promise<Openers> {
   const { transactions, queries } = wiring;
   const generated = transactions.generated === true;
   const request: LogRequest = {
@@ -123,13 +123,13 @@ async function sourcesOf({ params, wiring, surroundings }: OpenOptions): Promise
     }
     if (!kafka) throw new StopError("The job's log is Kafka's", "start it by run");
     const own = await kafka(request);
-    return { transactions: transactions.source ?? own, queries: queries.source ?? own };
+    return { transactions: transactions.opener ?? own, queries: queries.opener ?? own };
   }
-  const embedded = once(() => embeddedLogSource(request));
-  const computed = () => generatorSource(params, embedded(), surroundings.clock);
+  const embedded = once(() => embeddedLogOpener(request));
+  const computed = () => generatorOpener(params, embedded(), surroundings.clock);
   return {
-    transactions: transactions.source ?? (generated ? computed() : embedded()),
-    queries: queries.source ?? embedded(),
+    transactions: transactions.opener ?? (generated ? computed() : embedded()),
+    queries: queries.opener ?? embedded(),
   };
 }
 
@@ -156,7 +156,7 @@ async function inTime<T>(clock: Clock, answer: Promise<T>): Promise<T> {
 
 async function openLogs(
   { params, surroundings: { clock } }: OpenOptions,
-  { transactions, queries }: Sources,
+  { transactions, queries }: Openers,
   store: CheckpointStore,
   logDisk: Disk,
 ): Promise<{ transactionLog: Log; queryLog: Log }> {

@@ -19,7 +19,7 @@ import {
   splitIntoBatches,
 } from "../types/mod.ts";
 import { DamagedBatchError } from "../log/mod.ts";
-import type { CommitSource, Pending } from "../engine/committer.ts";
+import type { Committable, Pending } from "../engine/committer.ts";
 import { deadLetterOf, letterBytesMax } from "../engine/dead_letters.ts";
 import type { Owners } from "../engine/owners.ts";
 
@@ -48,7 +48,7 @@ interface ReadQuery {
 }
 
 /** Answers the queries of one partition of the query topic. */
-export class QueryProcessor implements CommitSource {
+export class QueryProcessor implements Committable {
   position: number;
   acknowledged: CommittedPosition;
   #results: { partition: number; record: NewRecord }[] = [];
@@ -135,13 +135,13 @@ export class QueryProcessor implements CommitSource {
         offset: record.offset,
         reason: reasonName(query.reason),
       });
-      const source = { topic: topics.input, partition: this.partition };
+      const place = { topic: topics.input, partition: this.partition };
       const about = {
         reason: query.reason,
         offset: BigInt(record.offset),
         timestamp: BigInt(timestamp),
       };
-      const letter = deadLetterOf(record, about, source, letterBytesMax(topics));
+      const letter = deadLetterOf(record, about, place, letterBytesMax(topics));
       this.#deadLetters.push(letter);
       this.pendingBytes += letter.value?.length ?? 0;
       return query;

@@ -1,5 +1,5 @@
 import { type LogSession, LostError, type ReadAnswer } from "../log/mod.ts";
-import type { CommitSource } from "../engine/committer.ts";
+import type { Committable } from "../engine/committer.ts";
 import { traceRead, withTraces } from "../engine/traced_read.ts";
 import { Committer } from "../engine/committer.ts";
 import { endWith, type Reason, TracedQueue } from "../types/mod.ts";
@@ -107,11 +107,11 @@ export class QueryWorker {
         (p, first, outcomes) => job.queryWaiters?.deliver(p, first, outcomes),
       )
     );
-    const sources = this.processors.map((p) => this.#sourceOf(p));
+    const partitions = this.processors.map((p) => this.#committableOf(p));
     const { commitIntervalMs } = job.settings;
     const committer = new Committer(
       session,
-      sources,
+      partitions,
       commitIntervalMs,
       job.clock,
       this.committed,
@@ -187,7 +187,7 @@ export class QueryWorker {
     return answered;
   }
 
-  #sourceOf(processor: QueryProcessor): CommitSource {
+  #committableOf(processor: QueryProcessor): Committable {
     let underWay: Answered[] = [];
     return {
       partition: processor.partition,

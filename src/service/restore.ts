@@ -5,7 +5,7 @@ import {
   type CommittedPosition,
   firstPosition,
   type Log,
-  type LogSource,
+  type LogOpener,
   type LogUser,
   type RestoredFrom,
 } from "../log/mod.ts";
@@ -35,21 +35,21 @@ const log = getLogger(["stockflow", "job"]);
  * another log, which is not to be replaced; nothing is created or moved then
  */
 export async function openRestored(
-  source: LogSource,
+  opener: LogOpener,
   user: LogUser,
   store: CheckpointStore,
   params: Parameters,
 ): Promise<Log> {
   const name = params.get("restore");
-  const existing = await source.existing();
+  const existing = await opener.existing();
   if (existing?.restoredFrom?.savepoint === name) {
     await reportGoingOn(store, existing.restoredFrom, params);
-    return await source.open(user, null);
+    return await opener.open(user, null);
   }
   const savepoint = await findSavepoint(store, params);
   const manifests = await readWhole(store, savepoint);
-  if (existing) await makeRoom(source, existing.restoredFrom, params);
-  const restored = await source.open(user, {
+  if (existing) await makeRoom(opener, existing.restoredFrom, params);
+  const restored = await opener.open(user, {
     from: {
       savepoint: name,
       job: store.job,
@@ -89,12 +89,12 @@ async function reportGoingOn(
 
 /** Moves a log away, if it is to be replaced. */
 async function makeRoom(
-  source: LogSource,
+  opener: LogOpener,
   restoredFrom: RestoredFrom | null,
   params: Parameters,
 ): Promise<void> {
   const path = params.get("log.kv");
-  const to = params.get("replace.log") ? await source.moveAway() : null;
+  const to = params.get("replace.log") ? await opener.moveAway() : null;
   if (to !== null) {
     log.warn("The log {path} was moved to {to}, for a new one begins with savepoint {name}", {
       path,

@@ -1,4 +1,4 @@
-import type { LogSource, OffsetReset } from "../log/mod.ts";
+import type { LogOpener, OffsetReset } from "../log/mod.ts";
 import { ParameterError } from "../parameters/errors.ts";
 import { TOPIC, TOPIC_ALLOWED } from "../parameters/parameter_kinds.ts";
 import type {
@@ -54,7 +54,7 @@ export interface InputStream<T> {
   /** Its records are computed; see generated. */
   readonly generated?: true;
   /** A log of its own instead of the job's, which tests bring. */
-  readonly source?: LogSource;
+  readonly opener?: LogOpener;
   /** Never set: makes streams of different records different types. */
   readonly records?: T;
 }

@@ -8,7 +8,7 @@ import {
   type Tracing,
 } from "../types/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
-import type { LogSource } from "../log/mod.ts";
+import type { LogOpener } from "../log/mod.ts";
 import type { Parameters } from "../parameters/mod.ts";
 import type { RecordWriter } from "./feeds.ts";
 import type { LogKind, WiredTopics } from "./streams.ts";
@@ -33,7 +33,7 @@ export interface Surroundings extends KvOpener {
   /** Memory that the machine, or the container in it, gives to this process; without bound if left away. */
   readonly memoryBytes?: number;
   /** Where the log of a job is that is not embedded; jobs that have one need it. */
-  readonly kafka?: (request: LogRequest) => Promise<LogSource>;
+  readonly kafka?: (request: LogRequest) => Promise<LogOpener>;
   /** What writes the records of a job's own feeds into its topics, where its log is not embedded. */
   readonly feedWriter?: (params: Parameters) => Promise<RecordWriter>;
   /** How threads write logs; not at all if it is left away. */

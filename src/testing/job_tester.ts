@@ -59,10 +59,10 @@ const TEST_PARAMETERS: Partial<Record<ParameterKey, string>> = {
 export class JobTester {
   private constructor(
     readonly job: RunningJob,
-    readonly sources: readonly ManualLog[],
+    readonly manual: readonly ManualLog[],
     readonly clock: Clock,
   ) {
-    if (sources.length > 0) void this.#endWhenDrained();
+    if (manual.length > 0) void this.#endWhenDrained();
   }
 
   /**
@@ -74,19 +74,19 @@ export class JobTester {
     { clock = systemClock, chance = systemChance }: TestOptions = {},
   ): Promise<JobTester> {
     const { transactions, queries, results, queryResults, summaries, deadLetterTopic } = wiring;
-    const sources = [...new Set([transactions.source, queries.source])]
-      .filter((source) => source !== undefined).filter(isManual);
+    const manual = [...new Set([transactions.opener, queries.opener])]
+      .filter((opener) => opener !== undefined).filter(isManual);
     const written = [results, queryResults, summaries].map((stream) => stream.writtenTopic);
     const outputs = [...written, deadLetterTopic]
       .filter((topic) => topic !== null);
     const codec = codecOf(formatOf(params));
-    for (const source of sources) source.configure({ codec, clock, chance, outputs });
+    for (const log of manual) log.configure({ codec, clock, chance, outputs });
     const job = await new Pipeline(params.with(TEST_PARAMETERS), wiring)
       .start("test", { clock, chance, openKv: openKvInMemory });
     for (const { sinks } of [results, queryResults, summaries]) {
       for (const sink of sinks) if (sink instanceof CollectingSink) sink.follow(job.finished);
     }
-    return new JobTester(job, sources, clock);
+    return new JobTester(job, manual, clock);
   }
 
   /** Settles when the job has ended: all sources are finished, or it failed. */
@@ -114,7 +114,7 @@ export class JobTester {
       over.abort("late");
     });
     // Sources first: what they brought is in the topics of the sinks then.
-    await Promise.all(this.sources.map((source) => source.settled(over.signal)));
+    await Promise.all(this.manual.map((log) => log.settled(over.signal)));
     await Promise.all(this.job.sinks.map((sink) => sink.settled(over.signal)));
     over.abort("settled");
     if (failed) throw failed;
@@ -122,7 +122,7 @@ export class JobTester {
   }
 
   async #endWhenDrained(): Promise<void> {
-    await Promise.all(this.sources.map((source) => source.drained));
+    await Promise.all(this.manual.map((log) => log.drained));
     await this.job.stop();
   }
 
@@ -132,8 +132,8 @@ export class JobTester {
    * @throws {Error} why the job failed, if it did
    */
   async stop(): Promise<void> {
-    if (this.sources.length === 0) void this.job.stop();
-    for (const source of this.sources) void source.finish().catch(() => {});
+    if (this.manual.length === 0) void this.job.stop();
+    for (const log of this.manual) void log.finish().catch(() => {});
     await this.finished;
   }
 

@@ -4,7 +4,7 @@ import {
   EmbeddedLog,
   ForwardingSession,
   type Log,
-  type LogSource,
+  type LogOpener,
   PlainLog,
   type TopicConsumer,
 } from "../log/mod.ts";
@@ -31,15 +31,15 @@ export interface ManualLogOptions {
   readonly outputs: readonly string[];
 }
 
-const MANUAL = new WeakSet<LogSource>();
+const MANUAL = new WeakSet<LogOpener>();
 
-/** Whether a source is one that a test feeds. */
-export function isManual(source: LogSource): source is ManualLog {
-  return MANUAL.has(source);
+/** Whether a log is one that a test feeds. */
+export function isManual(log: LogOpener): log is ManualLog {
+  return MANUAL.has(log);
 }
 
 /** A log in memory with one input topic, whose watermarks stand between its records. */
-export class ManualLog extends PlainLog implements LogSource, ConsumableLog {
+export class ManualLog extends PlainLog implements LogOpener, ConsumableLog {
   #log: EmbeddedLog | null = null;
   #options: ManualLogOptions | null = null;
   readonly #marks: readonly Mark[][];

@@ -51,7 +51,7 @@ export class ManualSource<T> {
   readonly stream: InputStream<T>;
 
   private constructor(readonly log: ManualLog, readonly encoding: Encoding<T>) {
-    this.stream = { source: log, topic: log.topic };
+    this.stream = { opener: log, topic: log.topic };
   }
 
   static ofTransactions({ partitions = 1 }: SourceOptions = {}): ManualSource<ItemTransaction> {

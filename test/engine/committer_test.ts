@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type AheadWriter, LostError } from "../../src/log/mod.ts";
-import { type CommitSource, Committer, type Pending } from "../../src/engine/committer.ts";
+import { type Committable, Committer, type Pending } from "../../src/engine/committer.ts";
 import type { Commit, CommitOutcome, TopicOutput } from "../../src/log/mod.ts";
 import { sessionOf, sessionOver } from "../log/log_doubles.ts";
 import { ManualClock } from "./manual_clock.ts";
 
-/** A source of which so many bytes wait, in one batch; each time all are taken. */
-class Source implements CommitSource {
+/** A partition of which so many bytes wait, in one batch; each time all are taken. */
+class WaitingPartition implements Committable {
   pendingBytes = 0;
   offset = 0;
   atRest = true;
@@ -65,16 +65,16 @@ const LIMITS = { earlyBytes: 10, maxBytes: 20 };
 
 Deno.test("what came to more than enough during a commit is committed next, without waiting", async () => {
   const clock = new ManualClock();
-  const source = new Source();
+  const partition = new WaitingPartition();
   const { commits, session } = heldSession();
-  const committer = new Committer(session, [source], 100, clock, undefined, LIMITS);
+  const committer = new Committer(session, [partition], 100, clock, undefined, LIMITS);
   const stop = new AbortController();
   const running = committer.run(stop.signal);
-  source.pendingBytes = 12;
+  partition.pendingBytes = 12;
   assertEquals(committer.hasRoom, true); // asks for a commit
   await clock.settle();
   assertEquals(commits.length, 1);
-  source.pendingBytes = 20; // folding went on meanwhile
+  partition.pendingBytes = 20; // folding went on meanwhile
   const folding = committer.room(stop.signal);
   commits[0]!.resolve("committed");
   await clock.settle();
@@ -82,12 +82,12 @@ Deno.test("what came to more than enough during a commit is committed next, with
   await folding; // what was taken made room
   commits[1]!.resolve("committed");
   await clock.advance(99);
-  source.pendingBytes = 1;
+  partition.pendingBytes = 1;
   await clock.settle();
   assertEquals(commits.length, 2, "little waits: the interval counts again");
   await clock.advance(1);
   assertEquals(commits.length, 3);
-  assertEquals(source.acknowledged, [1, 2]);
+  assertEquals(partition.acknowledged, [1, 2]);
   stop.abort();
   commits[2]!.resolve("committed");
   await running;
@@ -95,7 +95,7 @@ Deno.test("what came to more than enough during a commit is committed next, with
 
 Deno.test("what is written ahead is committed with the positions behind it", async () => {
   const clock = new ManualClock();
-  const [a, b] = [new Source(0), new Source(1)];
+  const [a, b] = [new WaitingPartition(0), new WaitingPartition(1)];
   const { commits, writes, writing } = heldSession();
   const committer = new Committer(writing, [a, b], 100, clock, undefined, LIMITS);
   const stop = new AbortController();
@@ -132,18 +132,18 @@ Deno.test("what is written ahead is committed with the positions behind it", asy
 
 Deno.test("one who has much and is not at rest keeps nobody busy", async () => {
   const clock = new ManualClock();
-  const source = new Source();
+  const partition = new WaitingPartition();
   const { commits, writes, writing } = heldSession();
-  const committer = new Committer(writing, [source], 100, clock, undefined, LIMITS);
+  const committer = new Committer(writing, [partition], 100, clock, undefined, LIMITS);
   const stop = new AbortController();
   const running = committer.run(stop.signal);
-  source.atRest = false;
-  source.pendingBytes = 30;
+  partition.atRest = false;
+  partition.pendingBytes = 30;
   const folding = committer.room(stop.signal); // asks, and cannot be helped
   await clock.settle();
   await clock.advance(100);
   assertEquals([writes.length, commits.length], [0, 0]);
-  source.atRest = true;
+  partition.atRest = true;
   await clock.advance(100);
   assertEquals(commits.map((c) => sizesOf(c.outputs)), [[30]]);
   await folding;
@@ -154,16 +154,16 @@ Deno.test("one who has much and is not at rest keeps nobody busy", async () => {
 
 Deno.test("a write that fails is told by the commit", async () => {
   const clock = new ManualClock();
-  const source = new Source();
+  const partition = new WaitingPartition();
   const { commits, writes, writing } = heldSession();
-  const committer = new Committer(writing, [source], 100, clock, undefined, LIMITS);
+  const committer = new Committer(writing, [partition], 100, clock, undefined, LIMITS);
   const running = committer.run(new AbortController().signal);
-  source.pendingBytes = 15;
+  partition.pendingBytes = 15;
   assertEquals(committer.hasRoom, true);
   await clock.settle();
   writes[0]!.reject(new Error("The broker is gone"));
   await clock.advance(100);
   commits[0]!.resolve("lost");
   await assertRejects(() => running, LostError, "A commit of transactions was lost");
-  assertEquals(source.acknowledged, []);
+  assertEquals(partition.acknowledged, []);
 });

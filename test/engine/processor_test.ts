@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type CommitSource, Committer, type Pending } from "../../src/engine/committer.ts";
+import { type Committable, Committer, type Pending } from "../../src/engine/committer.ts";
 import { firstPosition, LostError } from "../../src/log/mod.ts";
 import { OffsetWaiters } from "../../src/service/offset_waiters.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
@@ -216,11 +216,11 @@ Deno.test("processor without a dead-letter topic counts invalid records and goes
   assertEquals(accepted + rejected + invalid[2]!, BigInt(processor.position));
 });
 
-interface FakeSource extends CommitSource {
+interface FakePartition extends Committable {
   value: number;
 }
 
-function source(): FakeSource {
+function fakePartition(): FakePartition {
   let taken = 0;
   return {
     partition: 0,
@@ -248,7 +248,7 @@ Deno.test("processor never has two commits under way", async () => {
       return "committed";
     },
   });
-  const fake = source();
+  const fake = fakePartition();
   const committer = new Committer(session, [fake], 10, clock);
   const stop = new AbortController();
   const running = committer.run(stop.signal);
@@ -265,7 +265,7 @@ Deno.test("processor never has two commits under way", async () => {
 
 Deno.test("a commit that is not known to have happened ends the session", async () => {
   const clock = new ManualClock();
-  const fake = source();
+  const fake = fakePartition();
   const committer = new Committer(
     sessionOf({ commit: () => Promise.resolve("lost") }),
     [fake],
@@ -278,7 +278,7 @@ Deno.test("a commit that is not known to have happened ends the session", async 
 
 Deno.test("folding waits while too much is pending, and goes on after the commit", async () => {
   const clock = new ManualClock();
-  const fake = source();
+  const fake = fakePartition();
   let pendingBytes = 9 * 1024 * 1024;
   Object.defineProperty(fake, "pendingBytes", { get: () => pendingBytes });
   const committer = new Committer(
@@ -299,7 +299,7 @@ Deno.test("folding waits while too much is pending, and goes on after the commit
 });
 
 Deno.test("waiting for room leaves nobody behind who listens to the signal", async () => {
-  const fake = source();
+  const fake = fakePartition();
   let pendingBytes = 0;
   Object.defineProperty(fake, "pendingBytes", { get: () => pendingBytes });
   const session = sessionOf({ commit: () => Promise.resolve("committed") });

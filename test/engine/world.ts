@@ -6,14 +6,14 @@ import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
 import { formatOf, type ParameterKey, Parameters } from "../../src/parameters/mod.ts";
 import type { OnProgress } from "../../src/engine/mod.ts";
 import {
-  embeddedLogSource,
-  type LogSource,
+  embeddedLogOpener,
+  type LogOpener,
   Pipeline,
   type ProcessSink,
   type RunningJob,
   topicsOf,
 } from "../../src/service/mod.ts";
-import { generatorSource } from "../../src/service/generated_stream.ts";
+import { generatorOpener } from "../../src/service/generated_stream.ts";
 import { EmbeddedLog, type Log } from "../../src/log/mod.ts";
 import {
   type Chance,
@@ -126,17 +126,17 @@ export class World {
     if (sink) wired.results.addSink(sink);
     const generated = wired.transactions.generated === true;
     const topics = topicsOf(wired);
-    const own = embeddedLogSource({ kind: "embedded", params, topics, generated, surroundings });
-    const above = generated ? generatorSource(params, own, this.clock) : own;
-    const source: LogSource = {
+    const own = embeddedLogOpener({ kind: "embedded", params, topics, generated, surroundings });
+    const above = generated ? generatorOpener(params, own, this.clock) : own;
+    const opener: LogOpener = {
       ...above,
       open: async (user, restoration) =>
         wrapLog(log = await above.open(user, restoration) as EmbeddedLog),
     };
     const pipeline = new Pipeline(params, {
       ...wired,
-      transactions: { ...wired.transactions, source },
-      queries: { ...wired.queries, source: generated ? own : source },
+      transactions: { ...wired.transactions, opener },
+      queries: { ...wired.queries, opener: generated ? own : opener },
     });
     const job = await this.clock.run(pipeline.start(name, surroundings), "the job starts");
     if (wait) await this.clock.until(() => job.isReady || job.failure !== null, "the job is ready");

@@ -3,7 +3,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Conditions } from "../../src/engine/mod.ts";
-import { KafkaItemTransactionJob, KafkaSource } from "../../src/kafka/mod.ts";
+import { KafkaItemTransactionJob, KafkaLogOpener } from "../../src/kafka/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
 import { MACHINE, ProcessLife } from "../../src/service/mod.ts";
 import { encodeUtf8, Partitioner, partitionOf } from "../../src/types/mod.ts";
@@ -44,7 +44,7 @@ stage.test("partitions go from thread to thread and back under load: each transa
     conditions,
     kafka: ({ params, topics }) =>
       Promise.resolve(
-        new KafkaSource(params, MACHINE.clock, life, conditions, topics),
+        new KafkaLogOpener(params, MACHINE.clock, life, conditions, topics),
       ),
   });
   await until("the job is ready", () => Promise.resolve(job.isReady));

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   FOREIGN_KEYS,
+  type GivenParameters,
   ParameterError,
   type ParameterKey,
   Parameters,
-  type ParameterSources,
 } from "../../src/parameters/mod.ts";
 import { environmentName } from "../../src/parameters/mod.ts";
 
@@ -82,7 +82,7 @@ Deno.test("foreign keys come by flag and environment too, the flag before the en
   const file = { name: "f", text: "kafka.ssl.truststore.location=/file" };
   const environment = (name: string) => ({ KAFKA_SSL_TRUSTSTORE_LOCATION: "/env" })[name];
   const flags = { "kafka.ssl.truststore.location": "/flag" };
-  const of = (sources: ParameterSources) => Parameters.from(sources).get("kafka.ssl.ca");
+  const of = (texts: GivenParameters) => Parameters.from(texts).get("kafka.ssl.ca");
   assertEquals(of({ file, environment, flags }), "/flag");
   assertEquals(of({ file, environment }), "/env");
   assertEquals(of({ file }), "/file");

@@ -36,7 +36,7 @@ Deno.test("Java properties syntax: escapes, continued lines, white space", () =>
   assertEquals(params.get("event.time"), true);
 });
 
-Deno.test("an error names key, value, source and what is allowed", () => {
+Deno.test("an error names key, value, as what it was set and what is allowed", () => {
   const cases: [() => unknown, string][] = [
     [
       () => Parameters.of({ "http.port": "65536" }),

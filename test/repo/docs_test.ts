@@ -283,8 +283,8 @@ Deno.test("bench and tools import nothing of the tests: what they share is in to
 });
 
 Deno.test("the port of a log is whole: no optional members, and nobody asks which log it is", () => {
-  const PORT = ["Log", "LogSession", "LogSource", "LogUser", "AheadWriter", "AppendableLog"];
-  const texts = ["port", "source", "capabilities"].map((name) => read(`src/log/${name}.ts`));
+  const PORT = ["Log", "LogSession", "LogOpener", "LogUser", "AheadWriter", "AppendableLog"];
+  const texts = ["port", "opener", "capabilities"].map((name) => read(`src/log/${name}.ts`));
   for (const name of PORT) {
     const body = new RegExp(`export interface ${name}\\b[^{]*{\n([\\s\\S]*?)\n}\n`);
     const found = texts.flatMap((text) => body.exec(text)?.[1] ?? []);
@@ -293,7 +293,7 @@ Deno.test("the port of a log is whole: no optional members, and nobody asks whic
     assert(optional === undefined, `${name}.${optional} is optional`);
   }
   for (const file of filesBelow("src/")) {
-    const asked = file.endsWith(".ts") && /instanceof \w*(?:Log|Session|Source)\b/.exec(read(file));
+    const asked = file.endsWith(".ts") && /instanceof \w*(?:Log|Session|Opener)\b/.exec(read(file));
     assert(!asked, `${file} has ${asked}`);
   }
 });

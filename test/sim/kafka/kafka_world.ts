@@ -111,7 +111,7 @@ export class KafkaWorld implements KafkaPort {
     return log;
   }
 
-  /** The topics as KafkaSource finds them when a process starts. */
+  /** The topics as KafkaLogOpener finds them when a process starts. */
   #view(): TopicsView {
     const names = Object.keys(this.#brokers.topics);
     const facts = names.map((name) => {

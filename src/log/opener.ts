@@ -2,8 +2,8 @@ import type { FileDisk } from "../kv/mod.ts";
 import type { PartitionerName } from "../types/mod.ts";
 import type { CommittedPosition, Log, Restoration, RestoredFrom } from "./port.ts";
 
-/** Something that brings a log when the job starts, and closes it when the job has ended. */
-export interface LogSource<L extends Log = Log> {
+/** Opens a log when the job starts, and closes it when the job has ended. */
+export interface LogOpener<L extends Log = Log> {
   /**
    * @param restoration creates the log at the positions of a savepoint; its `restoredFrom` says so
    * @throws {StopError} when it cannot be opened, or is to be created and is there already

@@ -1,7 +1,7 @@
 import {
   EmbeddedLog,
   LogFormatError,
-  type LogSource,
+  type LogOpener,
   type Restoration,
   type RestoredFrom,
   StopError,
@@ -14,7 +14,7 @@ import type { LogRequest, Surroundings } from "./surroundings.ts";
 const NEW_LOG_WINDOW_MS = 600_000;
 
 /** Opens the embedded log that parameters describe, with the topics of a job. */
-export function embeddedLogSource(request: LogRequest): LogSource<EmbeddedLog> {
+export function embeddedLogOpener(request: LogRequest): LogOpener<EmbeddedLog> {
   const { params, topics, generated, surroundings } = request;
   let opened: Promise<EmbeddedLog> | null = null;
   const partitions = params.get("log.partitions");

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { LogSource, LogUser, Restoration } from "../log/mod.ts";
+import type { LogOpener, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import { checkDifferent, foldParametersFor, type ProcessLife, threadsMax } from "../service/mod.ts";
 import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
@@ -80,7 +80,7 @@ export function parameterTopics(params: Parameters): WiredTopics {
 }
 
 /** The log of a Kafka job; streams of transactions and of queries share it. */
-export class KafkaSource implements LogSource<KafkaLog> {
+export class KafkaLogOpener implements LogOpener<KafkaLog> {
   #log: KafkaLog | null = null;
   /** Kept as long as this process uses it. */
   #ownFolder: Deno.FsFile | null = null;

@@ -2,7 +2,7 @@ import { assertRejects } from "@std/assert";
 import { Conditions } from "../../src/engine/mod.ts";
 import { ProcessLife } from "../../src/service/mod.ts";
 import { ParameterError, Parameters } from "../../src/parameters/mod.ts";
-import { KafkaSource } from "../../src/kafka/mod.ts";
+import { KafkaLogOpener } from "../../src/kafka/mod.ts";
 import { systemClock } from "../../src/types/mod.ts";
 
 Deno.test("a transaction time-out that a commit interval does not fit into is refused", async () => {
@@ -14,12 +14,13 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
   });
   await assertRejects(
     () =>
-      new KafkaSource(params, systemClock, new ProcessLife("0"), new Conditions(systemClock)).open({
-        logDisk: null,
-        hasCheckpoints: () => Promise.resolve(false),
-        newestCheckpoints: () => Promise.resolve(new Map()),
-        partitionerOf: () => Promise.resolve(null),
-      }, null),
+      new KafkaLogOpener(params, systemClock, new ProcessLife("0"), new Conditions(systemClock))
+        .open({
+          logDisk: null,
+          hasCheckpoints: () => Promise.resolve(false),
+          newestCheckpoints: () => Promise.resolve(new Map()),
+          partitionerOf: () => Promise.resolve(null),
+        }, null),
     ParameterError,
     "kafka.transaction.timeout.ms=1999 must be at least twice commit.interval.ms=1000",
   );
