@@ -15,7 +15,7 @@ const CLIENTS = 16;
 const WARM_UP_MS = 2000;
 const ITEMS = 1_000_000;
 
-/** What a thread of large bodies is told. */
+/** What a thread of large bodies is started with. */
 interface BigOrder {
   readonly url: string;
   readonly lines: number;

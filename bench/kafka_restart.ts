@@ -65,7 +65,7 @@ class SeenProducers {
 interface LogLine {
   readonly time: string;
   readonly message: string;
-  /** Of what workers tell when they have recovered. */
+  /** Of what workers log when they have recovered. */
   readonly ms: number;
   readonly restored: number;
   readonly replayed: number;
@@ -123,7 +123,7 @@ function parts({ active, recovered, ms, firstResult }: Recovered, work: string):
     `to the first result ${seconds(firstResult - recovered)}`;
 }
 
-function tell(what: string, from: number, how: Recovered, parts: string): void {
+function print(what: string, from: number, how: Recovered, parts: string): void {
   console.log(
     `${what}: first committed result after ${seconds(how.firstResult - from)}, ready after ` +
       `${
@@ -157,7 +157,7 @@ async function restarts(scene: KafkaScene, seen: SeenProducers): Promise<Service
   const second = await scene.startJob(folder, FLAGS);
   let how = await recoveryOf(scene, second, seen, known);
   const claim = `start and claim ${seconds(how.active - from)}, `;
-  tell("restart after kill -9", from, how, claim + parts(how, "restore and fold again"));
+  print("restart after kill -9", from, how, claim + parts(how, "restore and fold again"));
 
   await sleep(ALIVE_MS);
   await stopInGoodOrder(second);
@@ -166,7 +166,7 @@ async function restarts(scene: KafkaScene, seen: SeenProducers): Promise<Service
   const third = await scene.startJob(folder, FLAGS);
   how = await recoveryOf(scene, third, seen, known);
   const start = `start and claim ${seconds(how.active - from)}, `;
-  tell("start after a stop in good order", from, how, start + parts(how, "restore"));
+  print("start after a stop in good order", from, how, start + parts(how, "restore"));
   return third;
 }
 
@@ -190,7 +190,7 @@ async function takeOver(scene: KafkaScene, seen: SeenProducers, active: Service)
   const claim = `noticed after ${seconds(expired - from)}, claim ${
     seconds(how.active - expired)
   }, `;
-  tell("take-over by a stand-by", from, how, claim + parts(how, "fold again"));
+  print("take-over by a stand-by", from, how, claim + parts(how, "fold again"));
 }
 
 async function measure(): Promise<void> {

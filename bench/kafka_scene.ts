@@ -116,7 +116,7 @@ export class KafkaScene implements AsyncDisposable {
     return generator;
   }
 
-  /** Tells of every batch of a topic that becomes visible from now on under read_committed. */
+  /** Reports every batch of a topic that becomes visible from now on under read_committed. */
   async read(topic: string, onBatch: OnBatch): Promise<void> {
     const reader = await CommittedReader.open(this.broker.bootstrap, topic, onBatch);
     this.#readers.push(reader);

@@ -50,7 +50,7 @@ export async function soakKafka({ items, rate }: KafkaSoakOptions): Promise<Soak
       },
       // A second of the load: what commits and checkpoints make come and go is less.
       growthMax: rate,
-      tell: async () => {
+      furtherFigures: async () => {
         const mebibytes = await bytesBelow(`${scene.broker.folder}/logs`) / 2 ** 20;
         return `${(generator.records / 1e6).toFixed(0)} M generated, the broker's disk ` +
           `${mebibytes.toFixed(0)} MiB`;

@@ -58,7 +58,7 @@ function orRefuse<T>(usage: string, parse: () => T): T {
     return parse();
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    // Behind its first sentence the message tells of positional arguments.
+    // Behind its first sentence the message is about positional arguments.
     return refuse(usage, error.message.split(". ")[0]!);
   }
 }

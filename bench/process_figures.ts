@@ -1,4 +1,4 @@
-// Figures of another process, as Linux tells them (proc(5)).
+// Figures of another process, as Linux reports them (proc(5)).
 
 /** Ticks a second in /proc/<pid>/stat: USER_HZ, which is 100 on every Linux that Deno runs on. */
 const TICKS_PER_SECOND = 100;

@@ -1,4 +1,4 @@
-// Figures that a service tells at /metrics.
+// Figures that a service reports at /metrics.
 
 export interface Metrics {
   /** Sum of a metric over its labels, or over those with certain values; 0 where there is none. */

@@ -50,7 +50,7 @@ async function sample({ service, waiting }: Soaked, from: number): Promise<Sampl
 async function watch(soaked: Soaked): Promise<Sample[]> {
   const from = performance.now();
   const samples: Sample[] = [];
-  let told = 0;
+  let printed = 0;
   while (performance.now() - from < minutes * 60_000) {
     await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
     const now = await sample(soaked, from).catch((error) => {
@@ -59,14 +59,14 @@ async function watch(soaked: Soaked): Promise<Sample[]> {
       });
     });
     samples.push(now);
-    if (now.minute < told + 1) continue;
-    told = Math.floor(now.minute);
+    if (now.minute < printed + 1) continue;
+    printed = Math.floor(now.minute);
     console.log(
-      `${told} min: ${now.mebibytes.toFixed(0)} MiB, ${
+      `${printed} min: ${now.mebibytes.toFixed(0)} MiB, ${
         (now.records / 1e6).toFixed(0)
       } M records, ` +
         `${now.items} items, ${now.waiting} ${soaked.waits}` +
-        (soaked.tell ? `, ${await soaked.tell()}` : ""),
+        (soaked.furtherFigures ? `, ${await soaked.furtherFigures()}` : ""),
     );
   }
   return samples;

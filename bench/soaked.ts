@@ -10,8 +10,8 @@ export interface Soaked {
   waiting(): Promise<number>;
   /** More than this, from the third quarter to the last, is growth without bound; null = not judged. */
   readonly growthMax: number | null;
-  /** What else there is to tell from time to time. */
-  tell?(): Promise<string>;
+  /** What else there is to print from time to time. */
+  furtherFigures?(): Promise<string>;
   /** Ends what is left when the service has ended. */
   close(): Promise<void>;
 }

@@ -11,7 +11,7 @@ const { values } = parseArgs({
   options: { min: { type: "string", default: "90" } },
 });
 
-/** Suites whose services tell their coverage too; runs of kills would tell none. */
+/** Suites whose services report their coverage too; runs of kills would report none. */
 const SUITES = [
   ["system", "test/system/service_test.ts", "test/system/socket_test.ts"],
   ["kafka", "test/kafka/kafka_test.ts", "test/kafka/generate_test.ts"],

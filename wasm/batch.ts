@@ -185,7 +185,7 @@ export function readBlock(): usize {
     }
     r += RECORD_BYTES;
   }
-  // Bytes behind the last record: the count does not tell the truth.
+  // Bytes behind the last record: the count is not true.
   if (!left && !stopped && !broken && next != end) breakOff(r);
   return r;
 }

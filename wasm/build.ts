@@ -56,7 +56,7 @@ async function build(module: string): Promise<Uint8Array> {
   return bytes;
 }
 
-/** A module that tells the hash of the core: `import source` gives no bytes to compute it from. */
+/** A module that exports the hash of the core: `import source` gives no bytes to compute it from. */
 function hashModule(bytes: Uint8Array): string {
   const hash = createHash("sha256").update(bytes).digest("hex");
   return `// Written by wasm/build.ts.\n\n/** SHA-256 of core.wasm; checkpoints remember it. */\n` +

@@ -43,7 +43,7 @@ export const BATCH_HEADER_BYTES: u32 = 61;
 /** Upper bound of one encoded result or summary; an output batch must hold at least one. */
 export const OUTPUT_RECORD_BYTES_MAX: u32 = 1024;
 
-/** What a call of the core answers. Zero and above: go on as told. Below zero: the input is refused. */
+/** What a call of the core answers. Zero and above: go on as the code says. Below zero: the input is refused. */
 export enum Code {
   /** The call did all its work. */
   Done = 0,
@@ -150,7 +150,7 @@ export const OUTCOME_DUPLICATE = 2;
 /** Outcome byte: this bit and the reason, the record is invalid. */
 export const OUTCOME_INVALID = 0x80;
 
-/** Areas of the core's memory that the host reads or writes; address(area) tells where each starts. */
+/** Areas of the core's memory that the host reads or writes; address(area) is where each starts. */
 export enum Area {
   /** Configuration, CONFIG_BYTES, written by the host before init. */
   Config = 0,

@@ -142,7 +142,7 @@ export function preserveSlot(segment: u32, slot: usize): void {
   if (load<u8>(frozenSegment(segment), SEGMENT_CHANGED)) preserve(slot);
 }
 
-/** Tells that a page was taken into use after the cut. */
+/** Notes that a page was taken into use after the cut. */
 export function markNew(p: usize): void {
   const page = p >> PAGE_SHIFT;
   if (page < cutPages) store<u32>(copies + (page << 2), NEW);

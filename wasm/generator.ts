@@ -43,7 +43,7 @@ const GOLDEN: u64 = 0x9e3779b97f4a7c15;
 const STEPS: i32 = 64;
 /** Standard deviations per step of 10 pieces. */
 const STEP_DEVIATIONS: f64 = 0.2;
-/** Strips of Simpson's rule per step; its error is far below what 32 bits can tell. */
+/** Strips of Simpson's rule per step; its error is far below what 32 bits can hold. */
 const STRIPS: i32 = 64;
 
 /** Bytes of a generated record at the most: JSON with the longest numbers, key and framing. */
@@ -182,7 +182,7 @@ function random(offset: u64, n: u64): u64 {
  *
  * @param origin timestamp of the record at offset `since`, ms
  * @param msPerRecord time from one record to the next
- * @returns where the batch is; batchLength tells its length
+ * @returns where the batch is; batchLength is its length
  */
 export function generate(
   first: i64,

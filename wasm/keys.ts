@@ -10,7 +10,7 @@
 // belong to the prefix) behind a prefix of at most 8 bytes. Its prefix is kept in a dictionary; once
 // that is full it stays as it is until the next restore, and ids with other prefixes are stored.
 //
-// Where an item stands is told by 64 bits, called its hash here:
+// Where an item stands follows from 64 bits, called its hash here:
 //
 //   bits 63..56   segment: a hash of the id's bytes alone, which everybody can compute, because
 //                 checkpoints store one encoding per segment
@@ -231,7 +231,7 @@ function stored(r: usize, hash: u64): u64 {
 /** Hash of the id that keyCode was last called for. */
 export let keyHash: u64 = 0;
 
-/** The code of an id if it can be told without looking at the table, else 0; sets keyHash. Changes nothing. */
+/** The code of an id if it is known without looking at the table, else 0; sets keyHash. Changes nothing. */
 @inline
 export function keyCode(p: usize, n: u32): u64 {
   if (decompose(p, n)) {

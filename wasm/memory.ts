@@ -204,7 +204,7 @@ export function freeSlab(p: usize, units: u32): void {
   unreachable();
 }
 
-// What release is told to give back.
+// What release is to give back.
 export const A_PAGE: u32 = 0;
 /** Plus the exponent: a small block. 1 to 16: a slab of so many units. */
 export const A_BLOCK: u32 = 32;

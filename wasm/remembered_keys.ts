@@ -41,7 +41,7 @@ export function itemHashOf(p: usize, n: u32): u64 {
   return (high & 0xffffffff00000000) | (low >> 32 & ~OUTCOME_BITS);
 }
 
-/** What tells two transactions of one identity apart. */
+/** What distinguishes two transactions of one identity. */
 @inline
 export function checkOf(ts: i64, quantity: i64): u32 {
   return <u32> ((load<u64>(checkKeys) + (<u64> ts & 0xffffffff) * load<u64>(checkKeys, 8) +

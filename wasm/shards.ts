@@ -81,7 +81,7 @@ export function addShard(d: usize): bool {
 /** The descriptor of the run that is being cut, as it was. */
 const before = memory.data(32, 8);
 
-/** Moves a line's items to the shard that the bit of their place tells. */
+/** Moves a line's items to the shard that the bit of their place names. */
 function dealLine(low: usize, high: usize, bit: u32, line: usize): void {
   for (let slot = line; slot < line + LINE_CODES_BYTES; slot += 8) {
     const code = load<u64>(slot);

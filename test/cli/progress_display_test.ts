@@ -32,15 +32,15 @@ class FakeTerminal implements Terminal {
 
 function displayOn(terminal: Terminal | null) {
   const clock = new ManualClock();
-  const told: ProgressFacts[] = [];
+  const reported: ProgressFacts[] = [];
   const display = new ProgressDisplay({
     clock,
     terminal,
-    report: (facts) => void told.push(facts),
+    report: (facts) => void reported.push(facts),
   });
   const report = (done: number, total: number, more: Partial<Progress> = {}) =>
     display.onProgress({ work: "restore", by: "a", done, total, over: false, ...more });
-  return { clock, told, display, report };
+  return { clock, reported, display, report };
 }
 
 Deno.test("work of a second or less is not shown", async () => {
@@ -109,8 +109,8 @@ Deno.test("hide takes the bar away until the next report, and a narrow terminal 
   display.hide();
 });
 
-Deno.test("without a terminal a line is told every ten seconds", async () => {
-  const { clock, report, told } = displayOn(null);
+Deno.test("without a terminal a line is logged every ten seconds", async () => {
+  const { clock, report, reported } = displayOn(null);
   report(0, 1000);
   for (let i = 1; i <= 25; i++) {
     await clock.advance(1000);
@@ -118,7 +118,7 @@ Deno.test("without a terminal a line is told every ten seconds", async () => {
   }
   report(1000, 1000, { over: true });
   const about = { title: "Restoring checkpoints", unit: "items", total: 1000, rate: 10 };
-  assertEquals(told, [
+  assertEquals(reported, [
     { ...about, done: 100, left: 90 },
     { ...about, done: 200, left: 80 },
   ]);

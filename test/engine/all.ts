@@ -26,7 +26,7 @@ import "./stray_records_test.ts";
 import "./supervise_test.ts";
 import "./thread_test.ts";
 import "./time_shares_test.ts";
-import "./told_test.ts";
+import "./logged_test.ts";
 import "./tracing_test.ts";
 import "./waits_test.ts";
 import "./watchdog_test.ts";

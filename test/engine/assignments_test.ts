@@ -116,7 +116,7 @@ Deno.test("status and savepoints ask the worker that has a partition, also once 
   await scene.stop();
 });
 
-/** A log whose commits of partition 0 wait for a gate, and are lost if told so. */
+/** A log whose commits of partition 0 wait for a gate, and are lost if asked so. */
 class GatedLog extends OtherSessions {
   gate = Promise.resolve();
   outcome: CommitOutcome = "committed";

@@ -152,7 +152,7 @@ Deno.test("one who has much and is not at rest keeps nobody busy", async () => {
   await running;
 });
 
-Deno.test("a write that fails is told by the commit", async () => {
+Deno.test("a write that fails is reported by the commit", async () => {
   const clock = new ManualClock();
   const partition = new WaitingPartition();
   const { commits, writes, writing } = heldSession();

@@ -16,7 +16,7 @@ const FACTS = { reason: Reason.Malformed, offset: 7n, timestamp: 99n };
 const SOURCE = { topic: "transactions", partition: 3 };
 const bytes = (n: number) => new Uint8Array(n).fill(65);
 
-Deno.test("a dead letter keeps key, value and headers, and tells where it comes from", () => {
+Deno.test("a dead letter keeps key, value and headers, and says where it comes from", () => {
   const headers = [{ key: "a", value: null }, { key: "a", value: encodeUtf8("b") }];
   const letter = deadLetterOf({ key: bytes(3), value: null, headers }, FACTS, SOURCE, 1000);
   assertEquals(letter.key, bytes(3));

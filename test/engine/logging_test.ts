@@ -36,32 +36,32 @@ async function withLimit(test: (f: Fixture) => Promise<void>): Promise<void> {
 }
 
 const log = getLogger(["test", "a"]);
-const tell = (n: number, reason = "why") => log.warn("It failed, {n}: {reason}", { n, reason });
+const report = (n: number, reason = "why") => log.warn("It failed, {n}: {reason}", { n, reason });
 
-Deno.test("RepeatLimit lets five of a kind pass, and tells how many it held back", () =>
+Deno.test("RepeatLimit lets five of a kind pass, and logs how many it held back", () =>
   withLimit(async ({ clock, records, lines }) => {
-    for (let n = 0; n < 1000; n++) tell(n);
+    for (let n = 0; n < 1000; n++) report(n);
     assertEquals(lines(), [0, 1, 2, 3, 4].map((n) => `It failed, ${n}: why`));
     await clock.advance(INTERVAL_MS);
     assertEquals(lines().slice(5), ["It failed, 999: why (the last of 995 like it)"]);
     assertEquals(records[5]!.properties, { n: 999, reason: "why", repeats: 995 });
     // It goes on: one line for every interval.
     for (let i = 0; i < 3; i++) {
-      for (let n = 0; n < 100; n++) tell(n);
+      for (let n = 0; n < 100; n++) report(n);
       await clock.advance(INTERVAL_MS);
     }
     assertEquals(lines().slice(6), Array(3).fill("It failed, 99: why (the last of 100 like it)"));
     // After a quiet interval they pass again.
     await clock.advance(INTERVAL_MS);
-    tell(7);
+    report(7);
     assertEquals(lines().at(-1), "It failed, 7: why");
   }));
 
-Deno.test("RepeatLimit tells kinds apart by logger, template and reason without its numbers", () =>
+Deno.test("RepeatLimit distinguishes kinds by logger, template and reason without its numbers", () =>
   withLimit(({ lines }) => {
     for (let n = 0; n < 10; n++) {
-      tell(n, `disk ${n} full`);
-      tell(n, "other");
+      report(n, `disk ${n} full`);
+      report(n, "other");
       log.warn("Another {n}", { n });
       getLogger(["test", "b"]).warn("It failed, {n}: {reason}", { n, reason: "other" });
     }
@@ -72,19 +72,19 @@ Deno.test("RepeatLimit tells kinds apart by logger, template and reason without 
 Deno.test("RepeatLimit remembers a bounded number of kinds", () =>
   withLimit(({ records }) => {
     for (let round = 0; round < 2; round++) {
-      for (let i = 0; i < 3000; i++) tell(0, "x".repeat(i));
+      for (let i = 0; i < 3000; i++) report(0, "x".repeat(i));
     }
     // The kinds of the first round were forgotten when they came again.
     assertEquals(records.length, 6000);
     return Promise.resolve();
   }));
 
-Deno.test("RepeatLimit tells what it holds back when it is closed, and then holds back nothing", () =>
+Deno.test("RepeatLimit logs what it holds back when it is closed, and then holds back nothing", () =>
   withLimit(async ({ clock, limit, lines }) => {
-    for (let n = 0; n < 8; n++) tell(n);
+    for (let n = 0; n < 8; n++) report(n);
     limit.close();
     assertEquals(lines().slice(5), ["It failed, 7: why (the last of 3 like it)"]);
-    tell(8);
+    report(8);
     assertEquals(lines().length, 7);
     await clock.advance(2 * INTERVAL_MS);
     assertEquals(lines().length, 7);

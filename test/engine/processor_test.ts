@@ -158,9 +158,9 @@ Deno.test("summaries without a topic are logged", () =>
     assertEquals(logged, ["info Summary of in-0: item_7\t0\t60000\t0\t1\t5"]);
   }));
 
-Deno.test("outcomes are told with their offsets, also when windows fire in the middle of a batch", async () => {
+Deno.test("outcomes are reported with their offsets, also when windows fire in the middle of a batch", async () => {
   const random = new Random(9);
-  const told: number[] = [];
+  const reported: number[] = [];
   const core = new Core(
     { ...PLAIN, windowMs: 60_000, alertTotalMin: 0, alertRateMin: 0 },
     systemChance,
@@ -184,8 +184,8 @@ Deno.test("outcomes are told with their offsets, also when windows fire in the m
       // Told to another thread, the outcomes are gone from this one.
       const outcomes = structuredClone(moved, { transfer: [moved.buffer as ArrayBuffer] });
       outcomes.forEach((outcome, i) => {
-        assertEquals(told[first + i], undefined, `offset ${first + i} twice`);
-        told[first + i] = outcome;
+        assertEquals(reported[first + i], undefined, `offset ${first + i} twice`);
+        reported[first + i] = outcome;
       });
     },
   );
@@ -202,7 +202,7 @@ Deno.test("outcomes are told with their offsets, also when windows fire in the m
     setBaseOffset(batch, 10_000 * b);
     await processor.fold(batch);
   }
-  assertEquals(told, expected);
+  assertEquals(reported, expected);
   assertEquals(processor.core.info.windowsFired, 1);
 });
 

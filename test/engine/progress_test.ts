@@ -5,25 +5,25 @@ import { line, PARTITIONS, World } from "./world.ts";
 
 Deno.test("ProgressReporter adds up parts, and counts those to come like those before", () => {
   const clock = new ManualClock();
-  const told: Progress[] = [];
-  const reporter = new ProgressReporter("me", 4, clock, (p) => void told.push(p));
+  const reported: Progress[] = [];
+  const reporter = new ProgressReporter("me", 4, clock, (p) => void reported.push(p));
   const about = { work: "restore", by: "me", over: false } as const;
   const first = reporter.begin("restore", 100);
-  assertEquals(told.pop(), { ...about, done: 0, total: 400 });
+  assertEquals(reported.pop(), { ...about, done: 0, total: 400 });
   void clock.advance(100);
   first(60);
-  assertEquals(told.pop(), { ...about, done: 60, total: 400 });
+  assertEquals(reported.pop(), { ...about, done: 60, total: 400 });
   first(100); // too soon
-  assertEquals(told, []);
+  assertEquals(reported, []);
   void clock.advance(100);
   reporter.begin("restore", 300)(50);
-  assertEquals(told, [{ ...about, done: 100, total: 800 }]);
+  assertEquals(reported, [{ ...about, done: 100, total: 800 }]);
   void clock.advance(100);
-  reporter.begin("replay", 0); // nothing to tell of
+  reporter.begin("replay", 0); // nothing to report
   reporter.end();
-  assertEquals(told.slice(1), [{ ...about, done: 150, total: 400, over: true }]);
+  assertEquals(reported.slice(1), [{ ...about, done: 150, total: 400, over: true }]);
   reporter.end();
-  assertEquals(told.length, 2);
+  assertEquals(reported.length, 2);
 });
 
 Deno.test("a recovery reports what it restores and what it folds again", async () => {
@@ -46,10 +46,10 @@ Deno.test("a recovery reports what it restores and what it folds again", async (
   killed.kill();
   await world.stop(killed).catch(() => {});
 
-  const told: Progress[] = [];
-  const life = await world.start(undefined, { onProgress: (p) => void told.push(p) });
+  const reported: Progress[] = [];
+  const life = await world.start(undefined, { onProgress: (p) => void reported.push(p) });
   for (const [work, total] of [["restore", 2000], ["replay", 500]] as const) {
-    const reports = told.filter((p) => p.work === work);
+    const reports = reported.filter((p) => p.work === work);
     const first = reports[0]!;
     assertEquals(first.done, 0, work);
     assert(first.total > 0.8 * total && first.total < 1.2 * total, `${work}: ${first.total}`);

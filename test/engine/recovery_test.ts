@@ -204,18 +204,18 @@ Deno.test("invalid records go to the dead letters with their origin, and stop no
   ]);
   await drain(world, life);
   const letters = await world.read("dead-letters", partition);
-  const told = letters.map((l) =>
+  const facts = letters.map((l) =>
     Object.fromEntries(l.headers.map((h) => [h.key, decodeUtf8(h.value!)]))
   );
   assertEquals(letters[0]!.key, key);
   assertEquals(decodeUtf8(letters[0]!.value!), "broken");
   assertEquals(letters[0]!.headers[0], header);
-  assertEquals(told[0]!["stockflow.topic"], "transactions");
-  assertEquals(told[0]!["stockflow.partition"], String(partition));
-  assertEquals(told.map((t) => t["stockflow.offset"]), ["0", "2", "3"]);
-  assertEquals(told.map((t) => t["stockflow.timestamp"]), ["1000", "1000", "2000"]);
-  assertEquals(told.map((t) => t["stockflow.reason"]), ["malformed", "null_value", "malformed"]);
-  assertEquals(told[2]!["stockflow.original.length"], undefined);
+  assertEquals(facts[0]!["stockflow.topic"], "transactions");
+  assertEquals(facts[0]!["stockflow.partition"], String(partition));
+  assertEquals(facts.map((t) => t["stockflow.offset"]), ["0", "2", "3"]);
+  assertEquals(facts.map((t) => t["stockflow.timestamp"]), ["1000", "1000", "2000"]);
+  assertEquals(facts.map((t) => t["stockflow.reason"]), ["malformed", "null_value", "malformed"]);
+  assertEquals(facts[2]!["stockflow.original.length"], undefined);
   assertEquals(letters[2]!.value!.length, 63_000);
   await world.assertExactlyOnce();
   await world.stop(life);

@@ -66,18 +66,18 @@ Deno.test("a read in another thread ends when its signal is aborted", async () =
   kv.close();
 });
 
-Deno.test("whoever waits is told when the other side is gone, and errors keep their kind", async () => {
-  let told = 0;
+Deno.test("whoever waits is notified when the other side is gone, and errors keep their kind", async () => {
+  let reported = 0;
   interface Calls {
     never(): void;
-    told(): number;
+    reported(): number;
     stop(): void;
     lost(): void;
     nothing(): void;
   }
   const { near, far } = channel<Calls>({
     never: () => new Promise(() => {}),
-    told: () => told++,
+    reported: () => reported++,
     stop: () => {
       throw new StopError("It cannot go on", "help it");
     },
@@ -87,7 +87,7 @@ Deno.test("whoever waits is told when the other side is gone, and errors keep th
   });
   const stopped = await assertRejects(() => near.call("stop", []), StopError, "It cannot go on");
   assertEquals((stopped as StopError).remedy, "help it");
-  await near.call("told", []);
+  await near.call("reported", []);
   await assertRejects(() => near.call("lost", []), LostError, "It is lost");
   await assertRejects(() => near.call("nothing", []), Error, "There is no method nothing");
   const waiting = near.call("never", []);
@@ -95,8 +95,8 @@ Deno.test("whoever waits is told when the other side is gone, and errors keep th
   await assertRejects(() => waiting, LostError, "gone");
   await assertRejects(() => near.call("never", []), LostError, "gone");
   far.close("gone");
-  far.receive([{ kind: "call", id: 0, method: "told", args: [] }]);
-  assertEquals(told, 1, "what comes after the end is not heard");
+  far.receive([{ kind: "call", id: 0, method: "reported", args: [] }]);
+  assertEquals(reported, 1, "what comes after the end is not heard");
 });
 
 Deno.test("a KV in another thread answers as one in this thread", async () => {
@@ -162,7 +162,7 @@ Deno.test("messages that are sent together leave as one, in their order; one tha
   far.close("over");
 });
 
-Deno.test("errors that are told apart cross to another thread with all that they say", async () => {
+Deno.test("errors that are distinguished cross to another thread with all that they say", async () => {
   const errors = [
     new DamagedBatchError("t-0 at 5", "It is damaged", "restore it"),
     new OffsetOutOfRangeError("t", 0, 5, 7, 9),
@@ -271,5 +271,5 @@ Deno.test("outcomes that are folded in another thread reach whoever appended", a
   // Over another log they do not go past it: nobody is asked there.
   const wrapped = await remoteLog((own) => new ForwardingLog(own));
   assertEquals(outcomesOf(wrapped.served.log), null);
-  for (const  of of[kv, wrapped.kv]) of.close();
+  for (const each of [kv, wrapped.kv]) each.close();
 });

@@ -11,7 +11,7 @@ import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { World } from "./world.ts";
 
-/** A log whose first so many claims tell a committed position that another moved on meanwhile. */
+/** A log whose first so many claims answer a committed position that another moved on meanwhile. */
 class StaleLog extends ForwardingLog {
   claims = 0;
 

@@ -21,11 +21,11 @@ import { drain, feed } from "./feeding.ts";
 import { ManualClock } from "./manual_clock.ts";
 import { World } from "./world.ts";
 
-Deno.test("a KV call that never answers fails in time, and is told by its name", async () => {
+Deno.test("a KV call that never answers fails in time, and is reported by its name", async () => {
   const clock = new ManualClock();
   const kv = new FaultKv(await Deno.openKv(":memory:"), (n) => n === 2 ? "hangs" : null);
-  const told: string[] = [];
-  const onHung = (what: string, ms: number) => told.push(`${what}: ${ms}`);
+  const reported: string[] = [];
+  const onHung = (what: string, ms: number) => reported.push(`${what}: ${ms}`);
   const watched = watchKv(kv, { name: "log.kv", timeoutMs: 5000, clock, onHung });
   assert((await watched.atomic().set(["a"], 1).commit()).ok);
   await assertRejects(
@@ -33,7 +33,7 @@ Deno.test("a KV call that never answers fails in time, and is told by its name",
     HungError,
     "commit null of log.kv did not answer within 5000 ms",
   );
-  assertEquals(told.length, 1);
+  assertEquals(reported.length, 1);
   assertEquals((await watched.get(["a"])).value, 1);
   assertEquals((await Array.fromAsync(watched.list({ prefix: [] }))).length, 1);
   assertEquals(await Array.fromAsync(watched.listKeys({ prefix: [] })), [["a"]]);
@@ -45,14 +45,14 @@ Deno.test("a KV call is not taken to hang while the thread that waits for it sta
   const kv = new FaultKv(await Deno.openKv(":memory:"), () => null);
   const answer = Promise.withResolvers<Deno.KvEntryMaybe<number>>();
   kv.get = () => answer.promise as never;
-  const told: string[] = [];
-  const onHung = (what: string) => told.push(what);
+  const reported: string[] = [];
+  const onHung = (what: string) => reported.push(what);
   const watched = watchKv(kv, { name: "log.kv", timeoutMs: 5000, clock, onHung });
   const got = watched.get<number>(["a"]);
   await clock.advance(60_000);
   answer.resolve({ key: ["a"], value: 1, versionstamp: "1" });
   assertEquals((await got).value, 1);
-  assertEquals(told, []);
+  assertEquals(reported, []);
   kv.kv.close();
 });
 
@@ -135,13 +135,13 @@ Deno.test("a write that hung never happens behind a later one", async () => {
     () => "written",
     (e) => e.name,
   );
-  assertEquals(await clock.run(hung, "it is told"), "HungError");
+  assertEquals(await clock.run(hung, "it is reported"), "HungError");
   // The hung write happens just before this one, at the offset that this one would have taken.
   const next = log.append("transactions", 0, records(["next"])).then(
     () => "written",
     (e) => e.name,
   );
-  assertEquals(await clock.run(next, "the next is told"), "UnknownWriteError");
+  assertEquals(await clock.run(next, "the next is reported"), "UnknownWriteError");
   await log.append("transactions", 0, records(["last"]));
   assertEquals(await valuesOf(log, "transactions", 0), ["first", "hung", "last"]);
   kv.kv.close();
@@ -240,13 +240,13 @@ function workerOf(clock: ManualClock, startThread: () => Thread, gone: number[])
   });
 }
 
-Deno.test("a thread that hangs is noticed in time, told with what it was doing, and replaced", async () => {
+Deno.test("a thread that hangs is noticed in time, logged with what it was doing, and replaced", async () => {
   const clock = new ManualClock();
   const threads: SilentThread[] = [];
-  const told: LogRecord[] = [];
+  const reported: LogRecord[] = [];
   await configure({
-    sinks: { told: (record) => void told.push(record) },
-    loggers: [{ category: ["stockflow"], sinks: ["told"], lowestLevel: "warning" }],
+    sinks: { reported: (record) => void reported.push(record) },
+    loggers: [{ category: ["stockflow"], sinks: ["reported"], lowestLevel: "warning" }],
     reset: true,
   });
   const gone: number[] = [];
@@ -259,12 +259,12 @@ Deno.test("a thread that hangs is noticed in time, told with what it was doing, 
   assertEquals(threads.length, 2);
   assertEquals(gone, [1, 3, 1, 3]);
   assertEquals(worker.figures().recoveries, 1);
-  const text = told.map((record) => String(record.properties["message"])).join();
+  const text = reported.map((record) => String(record.properties["message"])).join();
   assert(text.includes("hangs while folding partition 3"), text);
   await reset();
 });
 
-/** A thread that tells its figures four times a second, of which nobody hears while the clock is moved at once. */
+/** A thread that reports its figures four times a second, of which nobody hears while the clock is moved at once. */
 class TalkingThread extends SilentThread {
   #isOver = false;
 

@@ -1,5 +1,5 @@
 // A world for a job: logs and checkpoints in memory that outlive its processes, a clock that a test
-// moves, and faults as told.
+// moves, and faults as asked.
 
 import { assertEquals } from "@std/assert";
 import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
@@ -91,7 +91,7 @@ export class World {
     });
   }
 
-  /** Starts the job; waits until it is ready unless told otherwise. */
+  /** Starts the job; waits until it is ready unless asked otherwise. */
   async start(
     plan: Plan = () => null,
     {

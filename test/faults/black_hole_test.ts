@@ -8,7 +8,7 @@ import { assertGood, faultTest } from "./with_broker.ts";
 const HUNG = /Kafka gave no answer to ([A-Z]\w+) in (\d+) ms/;
 
 faultTest(
-  "Kafka job: requests that are never answered are noticed, told by their names, and recovered",
+  "Kafka job: requests that are never answered are noticed, logged by their names, and recovered",
   async (seed) => {
     const proxy = new BlackHoleProxy();
     let hung: RegExpExecArray | null = null;
@@ -29,7 +29,7 @@ faultTest(
           await sleep(100);
           hung = HUNG.exec(service.log().slice(before));
         }
-        assert(hung !== null, `It was never told: ${service.log()}`);
+        assert(hung !== null, `It was never reported: ${service.log()}`);
         const [live, ready] = await Promise.all(
           ["livez", "readyz"].map((path) => fetch(`${service.url}/${path}`)),
         ) as [Response, Response];

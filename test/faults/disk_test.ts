@@ -17,7 +17,7 @@ async function checkpointEvents({ url }: Service): Promise<Event[]> {
   return (await (await fetch(`${url}/checkpoints`)).json()).events;
 }
 
-faultTest("Kafka job: a full disk is told, loses nothing, and is survived", async (seed, t) => {
+faultTest("Kafka job: a full disk is reported, loses nothing, and is survived", async (seed, t) => {
   const parent = await Deno.makeTempDir({ prefix: "stockflow-full-" });
   const folder = `${parent}/small`;
   const unmount = await mountSmall(folder);
@@ -34,7 +34,7 @@ faultTest("Kafka job: a full disk is told, loses nothing, and is survived", asyn
         async () => (await checkpointEvents(service)).some((e) => e.kind === "completed"),
       );
       await fill(`${folder}/filler`);
-      await until("it tells that the disk is full", () => /full/.test(service.log()));
+      await until("it logs that the disk is full", () => /full/.test(service.log()));
       assertEquals((await fetch(`${service.url}/livez`)).status, 200);
       // A kill now finds the last checkpoint that had room.
       await service.kill();
@@ -42,7 +42,7 @@ faultTest("Kafka job: a full disk is told, loses nothing, and is survived", asyn
       const again = scene.service = await scene.start(folder);
       await waitReady(again);
       await fill(`${folder}/filler`);
-      await until("it tells so again", () => /full/.test(again.log()));
+      await until("it logs so again", () => /full/.test(again.log()));
       await Deno.remove(`${folder}/filler`);
       const from = Date.now();
       // There is room again: checkpoints go on by themselves.
@@ -85,7 +85,7 @@ faultTest(
   "Kafka job: damage to the file of the checkpoints is found, or the file is refused",
   async (seed) => {
     const random = new Random(seed);
-    const told: string[] = [];
+    const reported: string[] = [];
     const verdict = await Scene.run({ seed, loadPauseMs: 200 }, async (scene) => {
       for (const kind of DAMAGES) {
         await sleep(FOR_CHECKPOINTS_MS);
@@ -95,7 +95,7 @@ faultTest(
         else await stopInGoodOrder(scene.service);
         const { folder } = scene.service;
         await damage(`${folder}/state.kv`, kind, random);
-        told.push(`${kind} after a ${killed ? "kill" : "stop"}: ${await runDamaged(scene)}`);
+        reported.push(`${kind} after a ${killed ? "kill" : "stop"}: ${await runDamaged(scene)}`);
         // Without the file the log is folded again.
         for (const end of ["", "-wal", "-shm"]) {
           await Deno.remove(`${folder}/state.kv${end}`).catch(() => {});
@@ -104,7 +104,7 @@ faultTest(
         await waitReady(scene.service);
       }
     });
-    console.log(`${told.length} damaged files: ${told.join(", ")}`);
+    console.log(`${reported.length} damaged files: ${reported.join(", ")}`);
     assertGood(seed, verdict);
   },
 );

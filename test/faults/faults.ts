@@ -48,7 +48,7 @@ export interface FaultMoments {
 
 const ALIVE_MS_MAX = 1500;
 const EARLY_MS_MAX = 400;
-/** Between what a process tells of its clock and what it was set to. */
+/** Between what a process reads on its clock and what it was set to. */
 const CLOCK_ERROR_MS = 10_000;
 /** Jumps of the wall clock: a correction, summer time, a wrong zone, a clock without a battery. */
 const JUMPS_S = [60, 3600, 11 * 3600, 40 * 86_400];

@@ -56,7 +56,7 @@ export class QueryLoad {
     while (!this.#stopped) {
       connected ||= await producer.connect().then(() => true, () => false);
       const value = `${this.#asked + 1} item_${this.#asked % ITEMS}`;
-      // What is sent again after an error may come twice: the log of the queries tells.
+      // What is sent again after an error may come twice: the log of the queries shows it.
       const message = { topic: TOPICS["query.input.topic"], messages: [{ value }] };
       if (connected) await producer.send(message).then(() => this.#asked++, () => {});
       await sleep(50);

@@ -1,5 +1,5 @@
 // A TCP proxy on 127.0.0.1 that can become a black hole: it takes connections and bytes, and forwards
-// nothing until it is told to go on. What it held back arrives then, late.
+// nothing until it is asked to go on. What it held back arrives then, late.
 
 /** A proxy for one address, which may be set after the start. */
 export class BlackHoleProxy {

@@ -26,7 +26,7 @@ export const SESSION_MS = 6000;
 export const TS_STEP_MS = 3;
 const LOAD_PAUSE_MS = 15;
 const STOPS_MAX = 3;
-/** What the service tells when it is stopped while it recovers (src/engine/supervise.ts). */
+/** What the service logs when it is stopped while it recovers (src/engine/supervise.ts). */
 const STOPPED_EARLY = "stopping, what is not committed yet comes after the next start";
 
 const FLAGS = {
@@ -150,7 +150,7 @@ export class Scene {
 
   /**
    * Stops the service once the group has no lag. A stop in the middle of a recovery, when the group has just
-   * lost a member, leaves the last checkpoint where it was, and tells so: the verdict needs one at the end.
+   * lost a member, leaves the last checkpoint where it was, and says so: the verdict needs one at the end.
    */
   async #stopCaughtUp(): Promise<void> {
     for (let stop = 1;; stop++) {

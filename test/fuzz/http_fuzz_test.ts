@@ -181,7 +181,7 @@ interface Sending {
   /** How the cut reads: over HTTP/2 a reset may look like an end. */
   readonly cut: "end" | "error";
   /** What the head says of the end of the body. */
-  readonly told: "length" | "chunked" | "nothing";
+  readonly announced: "length" | "chunked" | "nothing";
 }
 
 const sending: fc.Arbitrary<Sending> = fc.record({
@@ -189,7 +189,7 @@ const sending: fc.Arbitrary<Sending> = fc.record({
   gzip: fc.boolean(),
   cutAt: fc.oneof(fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true })),
   cut: fc.constantFrom("end", "error"),
-  told: fc.constantFrom("length", "chunked", "nothing"),
+  announced: fc.constantFrom("length", "chunked", "nothing"),
 });
 
 async function gzipped(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
@@ -226,7 +226,7 @@ Deno.test("a body that was cut is never executed, however it is sent and whateve
       fc.constantFrom(...TYPES),
       fc.integer({ min: 1, max: 5 }),
       sending,
-      async (type, records, { pieces, gzip, cutAt, cut, told }) => {
+      async (type, records, { pieces, gzip, cutAt, cut, announced }) => {
         const plain = encodeUtf8(
           type === "text/plain"
             ? "1\t1\titem\t1000\n".repeat(records)
@@ -238,18 +238,18 @@ Deno.test("a body that was cut is never executed, however it is sent and whateve
         const come = bytes.slice(0, Math.floor(bytes.length * cutAt));
         const isCut = come.length < bytes.length;
         // A chunked body that is cut is an error of the connection, which HTTP/1.1 shows.
-        const end = isCut ? (told === "chunked" ? "error" : cut) : null;
+        const end = isCut ? (announced === "chunked" ? "error" : cut) : null;
         const answer = await client.request("POST", "/transactions", {
           body: piecesOf(come, pieces, end),
           headers: {
             "content-type": type,
             ...(gzip ? { "content-encoding": "gzip" } : {}),
-            ...(told === "length" ? { "content-length": String(bytes.length) } : {}),
-            ...(told === "chunked" ? { "transfer-encoding": "chunked" } : {}),
-            ...(told === "nothing" ? { [NO_LENGTH]: "1" } : {}),
+            ...(announced === "length" ? { "content-length": String(bytes.length) } : {}),
+            ...(announced === "chunked" ? { "transfer-encoding": "chunked" } : {}),
+            ...(announced === "nothing" ? { [NO_LENGTH]: "1" } : {}),
           },
         });
-        const isEndKnown = gzip || told !== "nothing" || type === "application/json";
+        const isEndKnown = gzip || announced !== "nothing" || type === "application/json";
         const expected = !isEndKnown ? 411 : isCut ? 400 : 200;
         assertEquals(answer.status, expected, answer.text);
         outcomes[expected === 200 ? "whole" : "refused"]++;
@@ -283,8 +283,8 @@ Deno.test("any request is answered below 500, an error by its reason, and no rec
       // A text body's error is a line of text; all others are JSON.
       if (answer.type === "text/plain" || answer.type === "application/x-ndjson") {
         for (const line of answer.text.trimEnd().split("\n")) {
-          const told = line.startsWith("ERROR\t") || line.startsWith('{"error":{"reason":');
-          assert(told, line);
+          const announced = line.startsWith("ERROR\t") || line.startsWith('{"error":{"reason":');
+          assert(announced, line);
         }
         return;
       }

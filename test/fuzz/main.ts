@@ -18,16 +18,16 @@ if (!Number.isSafeInteger(seed) || !Number.isSafeInteger(batches) || batches < 1
 console.log(`seed ${seed}`);
 const tally = new Tally();
 const started = performance.now();
-let told = started;
+let printed = started;
 fuzz({
   seed,
   batches,
   tally,
   log: (line) => console.log(line),
   onProgress: () => {
-    if (performance.now() - told < PROGRESS_MS) return;
-    told = performance.now();
-    const rate = tally.batches / ((told - started) / 1000);
+    if (performance.now() - printed < PROGRESS_MS) return;
+    printed = performance.now();
+    const rate = tally.batches / ((printed - started) / 1000);
     const left = Math.ceil((batches - tally.batches) / rate);
     console.error(
       `${tally.batches} of ${batches} batches, ${rate.toFixed(0)} a second, ${left} s left`,

@@ -66,7 +66,7 @@ const OTHER_ERRORS = [
   /^the file is not a properties file$/,
 ];
 
-/** Fails unless the error tells which value is wrong, and what is allowed. */
+/** Fails unless the error says which value is wrong, and what is allowed. */
 function assertTells(error: unknown, secret: string | null): void {
   assert(error instanceof ParameterError, String((error as Error).stack));
   const { message } = error;
@@ -81,7 +81,7 @@ function assertTells(error: unknown, secret: string | null): void {
   assert(wrong || OTHER_ERRORS.some((pattern) => pattern.test(message)), message);
 }
 
-Deno.test("any properties file, flags and environment give parameters, or one error that tells what is wrong", () => {
+Deno.test("any properties file, flags and environment give parameters, or one error that says what is wrong", () => {
   const seed = seedOfTest() | 0;
   console.log(`${RUNS} cases, seed ${seed}`);
   const sources = fc.record({

@@ -193,13 +193,13 @@ Deno.test("without a token only known names are served, whatever their port, cas
     assertEquals((await post(plain, { host }))[1], "host", host);
   }
   await plain.close();
-  const told = await Client.open(RULES);
+  const strict = await Client.open(RULES);
   const names = ["INVENTORY.internal:80", "shop.example.", "10.0.0.5:8080", "[FD00:0::1]:8080"];
-  for (const host of names) assertEquals(await post(told, { host }), [200, ""], host);
+  for (const host of names) assertEquals(await post(strict, { host }), [200, ""], host);
   for (const host of ["a.shop.example", "10.0.0.50"]) {
-    assertEquals(await post(told, { host }), [421, "host"], host);
+    assertEquals(await post(strict, { host }), [421, "host"], host);
   }
-  await told.close();
+  await strict.close();
   // Where a token is needed, a page that has another name for this machine does not have it.
   const guarded = await Client.open({}, TOKEN);
   const authorization = `Bearer ${TOKEN}`;

@@ -220,7 +220,7 @@ Deno.test("what the log refuses is answered with 503, and nothing was executed",
   await client.close();
 });
 
-Deno.test("requests that fail on the service's side are told in the log", () =>
+Deno.test("requests that fail on the service's side are logged", () =>
   capturingLogs(async (logged) => {
     const client = await Client.open();
     client.life.logKv.plan = () => "fails";
@@ -236,7 +236,7 @@ Deno.test("requests that fail on the service's side are told in the log", () =>
     await client.close();
   }));
 
-Deno.test("readyz tells recovering, ready, stopping and failed; livez lives", async () => {
+Deno.test("readyz reports recovering, ready, stopping and failed; livez lives", async () => {
   const world = await World.open();
   let refused = true;
   const plan: Plan = (file) => file === "state" && refused ? "fails" : null;
@@ -326,7 +326,7 @@ Deno.test("a look-up that waits for the log ends when its client has gone", asyn
   await client.close();
 });
 
-Deno.test("metrics and checkpoints tell what happened, over a restart", async () => {
+Deno.test("metrics and checkpoints report what happened, over a restart", async () => {
   const client = await Client.open();
   await client.post(
     "/transactions",

@@ -101,7 +101,7 @@ Deno.test("GET /logs refuses what is not there, and says what is", async () => {
   await client.close();
 });
 
-Deno.test("GET /summaries tells the latest alerts, newest first, over restarts and in either format", async () => {
+Deno.test("GET /summaries answers the latest alerts, newest first, over restarts and in either format", async () => {
   const client = await Client.open();
   const { world } = client;
   assertEquals((await client.request("GET", "/summaries")).text, '{"summaries":[]}\n');

@@ -27,7 +27,7 @@ function assertNeverBack(before: Scrape, after: Scrape): void {
   }
 }
 
-Deno.test("metrics tell what workers do: commits, checkpoints, windows, late records, lag, queries", async () => {
+Deno.test("metrics report what workers do: commits, checkpoints, windows, late records, lag, queries", async () => {
   const client = await Client.open({ "event.time": "true", "watermark.out.of.orderness.ms": "0" });
   const { world } = client;
   const now = world.clock.now();

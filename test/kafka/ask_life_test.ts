@@ -6,12 +6,12 @@ import { askLife } from "../../src/kafka/ask_life.ts";
 
 const never = new AbortController().signal;
 
-/** What is told of a server that answers like this. */
+/** What is known of a server that answers like this. */
 async function askServer(answer: () => Response): Promise<unknown> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
-  const told = await askLife(`127.0.0.1:${server.addr.port}`, never);
+  const known = await askLife(`127.0.0.1:${server.addr.port}`, never);
   await server.shutdown();
-  return told;
+  return known;
 }
 
 Deno.test("a life of a process is known by its header, and nothing else is taken for one", async () => {
@@ -20,7 +20,7 @@ Deno.test("a life of a process is known by its header, and nothing else is taken
   assertEquals(await askServer(() => new Response("ok\n")), "unclear");
 });
 
-Deno.test("nobody who listens is told from somebody who is silent, or hangs up", async () => {
+Deno.test("nobody who listens is distinguished from somebody who is silent, or hangs up", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const address = `127.0.0.1:${listener.addr.port}`;
   assertEquals(await askLife(address, never), "unclear");
@@ -32,7 +32,7 @@ Deno.test("nobody who listens is told from somebody who is silent, or hangs up",
   assertEquals(await askLife("[::1]:1", never), "refused");
 });
 
-Deno.test("what is no address tells nothing: a question never fails", async () => {
+Deno.test("what is not an address proves nothing: a question never fails", async () => {
   for (const address of ["[10.0.0.1:9090]:8080", "10.0.0.256:8080", "node.1:8080"]) {
     assertEquals(await askLife(address, never), "unclear");
   }
@@ -41,7 +41,7 @@ Deno.test("what is no address tells nothing: a question never fails", async () =
 const HEAD = "HTTP/1.1 200 OK\r\nstockflow-instance: a1\r\n";
 
 for (
-  const [part, start, more, told] of [
+  const [part, start, more, state] of [
     ["body", `${HEAD}transfer-encoding: chunked\r\n\r\n`, "1\r\na\r\n", { life: "a1" }],
     ["head", HEAD, "a: b\r\n", "unclear"],
   ] as const
@@ -59,14 +59,14 @@ for (
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
     });
-    assertEquals(await asked, told);
+    assertEquals(await asked, state);
     connection.close();
     listener.close();
   });
 }
 
 Deno.test({
-  name: "an address that Deno does not allow is told as that",
+  name: "an address that Deno does not allow is reported as that",
   permissions: { net: ["127.0.0.1"] },
   fn: async () => assertEquals(await askLife("10.0.0.1:8080", never), "denied"),
 });

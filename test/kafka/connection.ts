@@ -1,7 +1,7 @@
 import type { BrokerInternals, Cluster } from "../../src/kafka/client/internals.ts";
 import type { ConnectionOptions } from "../../src/kafka/client/kafka_client.ts";
 
-/** Connections to one broker that answers as told. */
+/** Connections to one broker that answers as asked. */
 export function connectionTo(broker: Partial<BrokerInternals>): ConnectionOptions {
   const found = () => Promise.resolve(broker as BrokerInternals);
   const nothing = () => Promise.resolve();

@@ -70,7 +70,7 @@ function batchAt0(): Uint8Array {
 
 const OPTIONS = { maxBytes: 1024, waitMs: 500 };
 
-Deno.test("a batch that cannot be told from what follows is damage, which its reader hears of, and may read again", async () => {
+Deno.test("a batch that cannot be separated from what follows is damage, which its reader hears of, and may read again", async () => {
   const broker = new QuietBroker();
   const damaged = batchAt0();
   new DataView(damaged.buffer, damaged.byteOffset).setInt8(16, 0);
@@ -130,7 +130,7 @@ class LeaderlessBroker extends QuietBroker {
   }
 }
 
-Deno.test("a partition without a leader is told once that has lasted, and no more once it has one", async () => {
+Deno.test("a partition without a leader is reported once that has lasted, and no more once it has one", async () => {
   const clock = new ManualClock();
   const conditions = new Conditions(clock);
   const broker = new LeaderlessBroker(new Waits(conditions, clock));

@@ -120,8 +120,8 @@ stage.test("a broker that is away is waited for, and no look-up is answered mean
   assertEquals(await stockOf(service, "item_2"), 70);
   await broker.stop();
   const readyz = async () => await (await fetch(`${service.url}/readyz`)).text();
-  const isTold = async () => (await readyz()).includes("The log does not answer");
-  await until("the broker's absence is told", isTold, service);
+  const isReported = async () => (await readyz()).includes("The log does not answer");
+  await until("the broker's absence is reported", isReported, service);
   // Another process may be the owner by now.
   let answered = false;
   const stock = stockOf(service, "item_2").finally(() => answered = true);

@@ -190,8 +190,9 @@ stage.test("a compacted topic of dead letters: those without key get topic-parti
     value: encodeUtf8("?"),
   }]);
   await stage.untilCommitted(scene, 3, service);
-  const isTold = () => service.log().includes(`Invalid in ${scene.topics["query.input.topic"]}`);
-  await until("the query is told to be invalid", isTold, service);
+  const isReported = () =>
+    service.log().includes(`Invalid in ${scene.topics["query.input.topic"]}`);
+  await until("the query is reported as invalid", isReported, service);
   await stopInGoodOrder(service);
   const letters = new Map((await readKeyed(scene.topic)).map((r) => [r.value, r]));
   assertEquals(letters.get("bad")!.key, `${input}-0-1`);

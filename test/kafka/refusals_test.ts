@@ -209,13 +209,13 @@ stage.test("a listener that is advertised where nobody listens is named, not the
     stdout: "null",
     stderr: "null",
   }).spawn();
-  const told = async () => {
+  const logged = async () => {
     const response = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => null);
     return await response?.text() ?? "";
   };
   let text = "";
-  const isTold = async () => (text = await told()).includes("does not answer");
-  await until("the job reports that the broker does not answer", isTold);
+  const isReported = async () => (text = await logged()).includes("does not answer");
+  await until("the job reports that the broker does not answer", isReported);
   assertStringIncludes(text, `(broker ${DEAD})`);
   // One that waits for its brokers stops when it is asked to.
   job.kill("SIGTERM");

@@ -94,7 +94,7 @@ stage.test("a broker that wants a certificate of the client: exit 2", async () =
 });
 
 for (const mechanism of ["plain", "scram-sha-256", "scram-sha-512"]) {
-  stage.test(`SASL ${mechanism} by TLS: a wrong password is exit 2, and is told nowhere`, async () => {
+  stage.test(`SASL ${mechanism} by TLS: a wrong password is exit 2, and is shown nowhere`, async () => {
     const scene = await stage.scene(1);
     const text = await scene.refused({
       ...sasl(mechanism),
@@ -125,7 +125,7 @@ stage.test("a user without rights: exit 2, with the right that is missing", asyn
   await works(scene, await scene.start(asBob));
 });
 
-stage.test("a password in the wrong place is not told either", async () => {
+stage.test("a password in the wrong place is not shown either", async () => {
   const { refused } = await stage.scene(1);
   const text = await refused(sasl("plain", {
     "kafka.sasl.password.file": file("no-such-file"),

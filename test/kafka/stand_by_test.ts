@@ -96,7 +96,7 @@ stage.test("a process that stands by says so at once, and where the active one i
   await loader.close();
 });
 
-stage.test("lag and throughput are told", async () => {
+stage.test("lag and throughput are reported", async () => {
   const scene = await stage.scene(1);
   const loader = await Loader.open(broker.bootstrap, scene.topics["transaction.input.topic"]);
   const service = await scene.start();
@@ -104,7 +104,7 @@ stage.test("lag and throughput are told", async () => {
   await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
   await stage.untilCommitted(scene, 1);
   await until(
-    "lag and throughput are told",
+    "lag and throughput are reported",
     () =>
       /"message":"\d+ records\/s, 1 records, 1 items, 0 alerts, 0 records behind"/
         .test(service.log()),

@@ -44,7 +44,7 @@ export async function within<T>(
   return await Promise.race([result, late]).finally(() => clearTimeout(timer));
 }
 
-/** The stock of an item by HTTP; waits until the job can tell. */
+/** The stock of an item by HTTP; waits until the job can answer. */
 export async function stockOf(service: Service, item: string): Promise<number> {
   const asked = fetch(`${service.url}/items/${item}`).then((response) => response.json());
   return (await within(`${item} is looked up`, asked, [service])).quantity;

@@ -1,4 +1,4 @@
-// Whatever the job waits for longer than a moment is told: by one line, by /readyz and by a metric. Starts
+// Whatever the job waits for longer than a moment is reported: by one line, by /readyz and by a metric. Starts
 // brokers of its own (tools/kit/test_broker.ts).
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -87,7 +87,7 @@ stage.test("a job that waits for its broker stops when it is asked to", async ()
   await stopInGoodOrder(service);
 });
 
-stage.test("a broker that goes while the job runs is told, and told to be back", async () => {
+stage.test("a broker that goes while the job runs is reported, and reported to be back", async () => {
   const scene = await stage.scene(1);
   const service = await scene.start();
   await waitReady(service);
@@ -114,7 +114,7 @@ stage.test("topics are created once the cluster takes requests, however early th
   await loader.close();
 });
 
-poor.test("a transaction coordinator that cannot be made is told within seconds", async () => {
+poor.test("a transaction coordinator that cannot be made is reported within seconds", async () => {
   const scene = await poor.scene(1);
   const service = await scene.start();
   assertEquals(await untilAnswered(`${service.url}/readyz`, "coordinator"), 503);

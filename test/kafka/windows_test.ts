@@ -70,7 +70,7 @@ for (const eventTime of [false, true]) {
         const key = encodeUtf8(item);
         const partition = partitionOf(Partitioner.Murmur2, key, PARTITIONS);
         const time = BASE_MS + 300 * ++id;
-        // The other of the two times tells nothing.
+        // The other of the two times says nothing.
         const [timestamp, ts] = eventTime ? [BASE_MS, time] : [time, 1];
         const value = encodeUtf8(`${id}\t${ts}\t${item}\t${n % 3 === 0 ? -1_000_000 : 2}`);
         lists.get(partition)?.push({ timestamp, key, value });

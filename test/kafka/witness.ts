@@ -17,7 +17,7 @@ export interface WitnessedRecord {
 const SENTINEL = "end of what the witness reads";
 
 /**
- * All committed records of a topic, by partition. A record of our own at the end of each partition tells
+ * All committed records of a topic, by partition. A record of our own at the end of each partition shows
  * when everything before it was read; those of earlier witnesses are passed over.
  */
 export async function witness(bootstrap: string, topic: string): Promise<WitnessedRecord[][]> {

@@ -1,4 +1,4 @@
-// A KV that fails as told, around a real one in memory that outlives it.
+// A KV that fails as asked, around a real one in memory that outlives it.
 
 import type { Kv } from "../../src/kv/mod.ts";
 

@@ -269,7 +269,7 @@ Deno.test("a large commit that is refused for good on its way leaves nothing", a
   assert(refused >= 4, `${refused}`);
 });
 
-Deno.test("a write that ended in an error is told to have happened or not", async () => {
+Deno.test("it is known of a write that ended in an error whether it happened", async () => {
   const kv = new FaultKv(await Deno.openKv(":memory:"));
   const log = await openLog(kv);
   const start = kv.commits;
@@ -326,7 +326,7 @@ Deno.test("open refuses another number of partitions or format", async () => {
   kv.close();
 });
 
-/** A KV whose commits wait until they are let go, one by one; tells what each of them sets. */
+/** A KV whose commits wait until they are let go, one by one; says what each of them sets. */
 class GatedKv extends FaultKv {
   /** By commit: the first parts of its keys. */
   readonly written: string[][] = [];

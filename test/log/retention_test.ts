@@ -76,7 +76,7 @@ Deno.test("retention that is cut short removes the rest later and shows no half"
   real.close();
 });
 
-Deno.test("a read that retention overtakes tells that the offset is gone, not what comes behind it", async () => {
+Deno.test("a read that retention overtakes reports that the offset is gone, not what comes behind it", async () => {
   const kv = new FaultKv(await Deno.openKv(":memory:"));
   // More than is kept in memory, so that it is read from the KV.
   const log = await openLog(kv);

@@ -109,7 +109,7 @@ Deno.test("a foreign key that says something else than is done, or than its para
   for (const [text, says] of cases) assertStringIncludes(refusal(text), says);
 });
 
-Deno.test("what is wrong with kafka.sasl.jaas.config is told without its password", () => {
+Deno.test("what is wrong with kafka.sasl.jaas.config is reported without its password", () => {
   for (
     const text of [
       `kafka.sasl.jaas.config=${PLAIN} required user=alice password="${SECRET}";`,

@@ -35,7 +35,7 @@ Deno.test("counters of a partition never go back, its other figures are the pres
   const known = new KnownPartitions();
   known.update([{ ...FIGURES, partition: 1 }, FIGURES]);
   assertEquals(known.all.map((f) => f.partition), [0, 1]);
-  // It is being recovered, and tells nothing.
+  // It is being recovered, and reports nothing.
   known.update([]);
   assertEquals(known.all[0], FIGURES);
   // It stands at its committed position, and folds the rest again.

@@ -293,7 +293,7 @@ Deno.test("later checkpoints of the log before a restore never serve", async () 
   await drain(second, again);
   await second.assertExactlyOnce(models);
   again.kill();
-  // And if the savepoint's own is lost, that is told.
+  // And if the savepoint's own is lost, that is reported.
   for (const { sequence } of same.partitions.map((m) => m!)) {
     for (const p of [0, 1]) await second.stateKv.delete(["manifest", "test", p, sequence]);
   }

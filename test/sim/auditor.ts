@@ -85,7 +85,7 @@ export class Auditor {
   /** Idle firings of each process' newest processors, and those sent with each commit. */
   readonly #firings = new Map<string, Firing[]>();
   readonly #sent = new Map<string, readonly Firing[]>();
-  /** Outcomes that were told before their offset was committed. */
+  /** Outcomes that were reported before their offset was committed. */
   readonly #given: { partition: number; offset: number; outcome: number }[] = [];
   commits = 0;
   recoveries = 0;
@@ -166,7 +166,7 @@ export class Auditor {
 
   // ---- what becomes visible ----
 
-  /** A commit took effect: moves the model, and tells what must have become visible with it. */
+  /** A commit took effect: moves the model, and answers what must have become visible with it. */
   onCommit(process: SimProcess, positions: readonly PositionOf[]): ExpectedOutput {
     this.commits++;
     const expected = this.expectations.begin();

@@ -84,7 +84,7 @@ export class BrokerPartition {
     this.#waiting.add(wake);
   }
 
-  /** Visible batches that reach behind `offset`, below the last stable offset; those of aborted transactions if told so. */
+  /** Visible batches that reach behind `offset`, below the last stable offset; those of aborted transactions if asked so. */
   visibleFrom(offset: number, aborted = false): Uint8Array[] {
     const { stableEnd } = this;
     const batches: Uint8Array[] = [];

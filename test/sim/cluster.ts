@@ -328,7 +328,7 @@ export class Cluster {
 }
 
 /**
- * Bytes with one bit turned; if told so, within what they hold compressed, so that they can still be
+ * Bytes with one bit turned; if asked so, within what they hold compressed, so that they can still be
  * decompressed.
  */
 function altered(sim: Sim, value: Uint8Array, within: boolean): Uint8Array {

@@ -1,4 +1,4 @@
-// The engine's own log, as it is told to people: goes into the trace, and errors that no fault explains
+// The engine's own log, as people read it: goes into the trace, and errors that no fault explains
 // are violations.
 
 import { configureSync, type LogRecord } from "@logtape/logtape";

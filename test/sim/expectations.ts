@@ -110,10 +110,10 @@ export class Expectations {
       const duplicate = original("stockflow.duplicate") ? " duplicate" : "";
       return `${decodeUtf8(key!)} ${decodeUtf8(value!)} ${timestamp}${duplicate}`;
     }
-    const told = new Map(headers.map((h) => [h.key, h.value && decodeUtf8(h.value)]));
+    const values = new Map(headers.map((h) => [h.key, h.value && decodeUtf8(h.value)]));
     const { partition, offset, reason } = DEAD_LETTER_HEADERS;
-    return `${told.get(partition)}@${told.get(offset)} ${
-      told.get(reason)
+    return `${values.get(partition)}@${values.get(offset)} ${
+      values.get(reason)
     } ${timestamp} ${key} ${value}`;
   }
 

@@ -200,7 +200,7 @@ function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
   return a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
 }
 
-/** What was acknowledged to a client stands in the log, where it was told. */
+/** What was acknowledged to a client stands in the log, where it was answered. */
 function checkAcknowledged({ sim, auditor }: World, { acknowledged }: Clients): void {
   if (acknowledged.length === 0) return;
   const values = auditor.partitions.map((_, partition) => {

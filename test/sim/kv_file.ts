@@ -65,7 +65,7 @@ export class KvFile {
     return versionstamp;
   }
 
-  /** Changes a value as a failing disk would: nobody is told, the versionstamp stays. */
+  /** Changes a value as a failing disk would: nobody is notified, the versionstamp stays. */
   damage(key: Deno.KvKey, value: Uint8Array | null): void {
     const name = encodeKey(key);
     if (value) this.#entries.get(name)!.value = value;

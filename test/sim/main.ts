@@ -40,7 +40,7 @@ async function replay(seed: number): Promise<boolean> {
   const lines: string[] = [];
   const result = await run(seed, { lines, kafka });
   for (const line of lines) console.log(line);
-  tell(result);
+  report(result);
   const { records, commits, recoveries, events, virtualMs } = result;
   console.log(
     `seed ${seed}: ${records} records, ${commits} commits, ${recoveries} recoveries, ` +
@@ -49,7 +49,7 @@ async function replay(seed: number): Promise<boolean> {
   return result.violations.length === 0;
 }
 
-function tell({ seed, violations }: RunResult): void {
+function report({ seed, violations }: RunResult): void {
   for (const { promise, message } of violations) {
     console.log(`seed ${seed} breaks ${promise}: ${message}`);
     console.log(`  replay: deno task ${kafka ? "sim:kafka" : "sim"} --seed=${seed}`);
@@ -71,7 +71,7 @@ async function runMany(from: number, count: number): Promise<boolean> {
   let recoveries = 0;
   let active = 0;
   const started = performance.now();
-  let told = started;
+  let printed = started;
   for (let seed = from; seed < from + count; seed++) {
     const result = await run(seed, { kafka });
     await turnOfTheEventLoop();
@@ -82,12 +82,12 @@ async function runMany(from: number, count: number): Promise<boolean> {
     if (result.violations.length > 0) {
       violations++;
       clearLine();
-      tell(result);
+      report(result);
       if (values.first) return false;
     }
-    if (!Deno.stdout.isTerminal() || performance.now() - told < PROGRESS_MS) continue;
-    told = performance.now();
-    progress(seed - from + 1, count, (told - started) / 1000);
+    if (!Deno.stdout.isTerminal() || performance.now() - printed < PROGRESS_MS) continue;
+    printed = performance.now();
+    progress(seed - from + 1, count, (printed - started) / 1000);
   }
   clearLine();
   const seconds = (performance.now() - started) / 1000;

@@ -211,7 +211,7 @@ export class Member {
     return this.#watched(embedded);
   }
 
-  /** A log whose claims, reads and commits are told to the world. */
+  /** A log whose claims, reads and commits are reported to the world. */
   #watched(log: Log): Log {
     const { world, process } = this;
     return new OtherSessions(log, (session) => {

@@ -117,7 +117,7 @@ async function copyTree(from: string, to: string): Promise<void> {
 
 let missed = 0;
 
-async function tell(bug: string, find: () => Promise<Found | null>): Promise<void> {
+async function report(bug: string, find: () => Promise<Found | null>): Promise<void> {
   if (!bug.includes(values.only)) return;
   const found = await find();
   if (!found) missed++;
@@ -128,10 +128,10 @@ async function tell(bug: string, find: () => Promise<Found | null>): Promise<voi
 }
 
 console.log("| bug | found broken | after seeds |\n| --- | --- | --- |");
-for (const name of Object.keys(PLANTED_BUGS)) await tell(name, () => findPlanted(name));
+for (const name of Object.keys(PLANTED_BUGS)) await report(name, () => findPlanted(name));
 const copy = await Copy.make();
 try {
-  for (const mutation of MUTATIONS) await tell(mutation.bug, () => copy.find(mutation));
+  for (const mutation of MUTATIONS) await report(mutation.bug, () => copy.find(mutation));
 } finally {
   await copy.remove();
 }

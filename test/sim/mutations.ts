@@ -77,7 +77,7 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "if (folded >= 0) {",
   },
   {
-    bug: "a checkpoint tells the position behind its encoding, not that of its cut",
+    bug: "a checkpoint names the position behind its encoding, not that of its cut",
     file: "src/engine/checkpoint.ts",
     find: "      scalars,\n      lastBatch,\n",
     replace: "      scalars: processor.core.state,\n      lastBatch,\n",

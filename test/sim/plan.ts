@@ -71,7 +71,7 @@ export const KAFKA_FAULTS = {
   "markers late": 0.1,
   "records torn": 0.3,
   "records cut": 0.3,
-  "log end told early": 0.05,
+  "log end reported early": 0.05,
   // Of those that stand by and ask the active process: it seems not to listen, though it lives.
   "false eviction": 0.5,
   "address silent": 0.05,

@@ -170,7 +170,7 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
       ),
   }),
 
-  "the state is told to be ready before the log's end": () => ({
+  "the state is reported ready before the log's end": () => ({
     onOwner: (owner) => owner.setReady(),
   }),
 };

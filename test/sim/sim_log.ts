@@ -19,7 +19,7 @@ import { SIMULATED } from "./sim.ts";
 /** After so long a commit without an answer is given up. */
 const COMMIT_TIMEOUT_MS = 1500;
 
-/** What else is told of the log's calls. */
+/** What else is traced of the log's calls. */
 export interface SimLogHooks {
   /** Whether the group lets a process claim partitions now. */
   mayClaim(process: SimProcess, partitions: readonly number[]): boolean;
@@ -192,11 +192,11 @@ class SimSession extends PlainSession {
   #apply(sent: Commit): CommitOutcome {
     const { broker, process, hooks } = this.log;
     const { claim } = this;
-    const told = () =>
+    const described = () =>
       sent.positions.map((p) => `${p.partition}@${p.offset}/${p.watermark}`).join(" ");
     const fenced = sent.positions.some(({ partition }) => broker.claims[partition] !== claim);
     if (fenced && !hooks.unfenced) {
-      process.sim.trace(process.name, () => `commit of claim ${claim.id} fenced: ${told()}`);
+      process.sim.trace(process.name, () => `commit of claim ${claim.id} fenced: ${described()}`);
       return "lost";
     }
     const commit = hooks.change ? hooks.change(sent) : sent;
@@ -207,7 +207,7 @@ class SimSession extends PlainSession {
     for (const { partition, ...position } of commit.positions) {
       broker.committed[partition] = position;
     }
-    process.sim.trace(process.name, () => `commit of claim ${claim.id}: ${told()}`);
+    process.sim.trace(process.name, () => `commit of claim ${claim.id}: ${described()}`);
     hooks.onCommit(process, claim, commit);
     return "committed";
   }

@@ -10,7 +10,7 @@ export class SimMemory extends StateMemory {
   fullUntil = 0;
   /** Items of partitions whose fold began without room. */
   readonly #items = new Map<number, bigint>();
-  /** Partitions that may have been told to be ready before the end of their log. */
+  /** Partitions that may have been reported ready before the end of their log. */
   readonly held = new Set<number>();
 
   constructor(readonly member: Member, partitions: number) {

@@ -33,12 +33,12 @@ Deno.test("simulator: the same seed gives the same run, event by event", async (
 });
 
 Deno.test("simulator: a trace leaves the run as it is without", async () => {
-  const told = await run(7, { lines: [] });
+  const traced = await run(7, { lines: [] });
   const untold = await run(7);
   assertEquals([untold.events, untold.commits, untold.virtualMs], [
-    told.events,
-    told.commits,
-    told.virtualMs,
+    traced.events,
+    traced.commits,
+    traced.virtualMs,
   ]);
 });
 

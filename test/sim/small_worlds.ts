@@ -141,22 +141,22 @@ export class SmallWorlds {
   #step(path: readonly Step[], before: Checkpoint): Checkpoint {
     this.#walked++;
     const driver = this.#restore(before);
-    assertEquals(driver.fold(path.at(-1)!.batch), Code.Done, told(path));
+    assertEquals(driver.fold(path.at(-1)!.batch), Code.Done, nameOfPath(path));
     const model = this.#modelOf(path);
     const prior = this.#modelOf(path.slice(0, -1));
     assertEquals(
       [driver.results, driver.summaries.map(({ value }) => value).toSorted()],
       [model.results.slice(prior.results.length), summariesOf(model, prior)],
-      told(path),
+      nameOfPath(path),
     );
-    assertEquals(countersOfCore(driver.core), countersOfModel(model), told(path));
+    assertEquals(countersOfCore(driver.core), countersOfModel(model), nameOfPath(path));
     const checkpoint = checkpointOf(driver, before.segments);
     const { stock, windows } = contents(checkpoint.segments);
-    assertEquals(stock, model.stock, told(path));
+    assertEquals(stock, model.stock, nameOfPath(path));
     assertEquals(
       new Map([...windows].map(([n, items]) => [Number(n) * OPTIONS.windowMs, items])),
       model.windows,
-      told(path),
+      nameOfPath(path),
     );
     return checkpoint;
   }
@@ -170,11 +170,11 @@ export class SmallWorlds {
     driver.core.advance(last.scalars.watermark);
     driver.fire(false);
     for (const { batch } of path.slice(from)) {
-      assertEquals(driver.fold(batch, { replay: true, emit: false }), Code.Done, told(path));
+      assertEquals(driver.fold(batch, { replay: true, emit: false }), Code.Done, nameOfPath(path));
     }
-    assertEquals([driver.results, driver.summaries], [[], []], told(path));
+    assertEquals([driver.results, driver.summaries], [[], []], nameOfPath(path));
     const found = checkpointOf(driver, segments);
-    const name = `${told(path)}, from ${from} on`;
+    const name = `${nameOfPath(path)}, from ${from} on`;
     assertEquals(textOf(found.segments), textOf(last.segments), name);
     assertEquals(found.remembered, last.remembered, name);
     // A replay does not count what was late by the watermark of a later commit.
@@ -214,7 +214,7 @@ function summariesOf(model: Model, prior: Model): string[] {
   ).toSorted();
 }
 
-function told(path: readonly Step[]): string {
+function nameOfPath(path: readonly Step[]): string {
   return path.map(({ record }) => new TextDecoder().decode(record.value!)).join(" | ");
 }
 

@@ -68,7 +68,7 @@ export class World {
   readonly damaged = new Map<string, { since: number; keys: Set<string> }>();
   /** Partitions of which something was damaged once: the log's start stays their way back. */
   readonly damagedPartitions = new Set<number>();
-  /** Partitions whose log was told to forget its start: their checkpoints are the way back. */
+  /** Partitions whose log was asked to forget its start: their checkpoints are the way back. */
   readonly retainedPartitions = new Set<number>();
 
   constructor(readonly sim: Sim, readonly bug: PlantedBug | null, makeKafka: MakeKafka | null) {
@@ -106,7 +106,7 @@ export class World {
   get mayCreateAnew(): boolean {
     const { topicIds } = this.sim.plan.kafka;
     if (!this.kafka || this.createdAnew) return false;
-    // Without ids there must be a batch to tell the log by, and a new session that looks at it.
+    // Without ids there must be a batch to know the log by, and a new session that looks at it.
     if (topicIds === "none" && this.auditor.partitions.some((p) => p.offset === 0)) return false;
     if (topicIds !== "fetch" && this.liveMembers.length > 0) return false;
     return this.auditor.commits > 0;
@@ -165,7 +165,7 @@ export class World {
     const owner = member.owners.get(partition);
     if (!owner?.isReady) return;
     const { position } = owner.processor;
-    // On Kafka the log tells whether it is active; elsewhere who was replaced is not told yet.
+    // On Kafka the log says whether it is active; elsewhere who was replaced does not know yet.
     if (member.kafka && position < committed) {
       const { name } = member.process;
       this.sim.violate(
@@ -302,7 +302,7 @@ export class World {
     }
   }
 
-  // ---- what ends a process, or is told in its log ----
+  // ---- what ends a process, or is logged ----
 
   onFailure(member: Member, error: Error): void {
     const { name } = member.process;

@@ -158,7 +158,7 @@ Deno.test("load falls back when a chunk is damaged or missing", async () => {
   kv.close();
 });
 
-Deno.test("a manifest of another format is told, not used", async () => {
+Deno.test("a manifest of another format is reported, not used", async () => {
   const kv = await memory();
   const { store, chain } = await open(new FaultKv(kv));
   await publish(chain, 1, { 0: "a" });

@@ -200,7 +200,7 @@ Deno.test("a pin is there or not there after a failure at any of its commits", a
   }
 });
 
-Deno.test("a savepoint whose checkpoint is missing or altered is told", async () => {
+Deno.test("a savepoint whose checkpoint is missing or altered is reported", async () => {
   const kv = await memory();
   const { store } = await open(new FaultKv(kv));
   const savepoint = await store.savepoints.pin("a", 1, [3]);

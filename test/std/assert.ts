@@ -1,5 +1,5 @@
 // The part of JSR's @std/assert that the tests use, by the same names and signatures, over node:assert,
-// for machines that cannot reach JSR. README tells which lines of deno.json to change to use the original.
+// for machines that cannot reach JSR. README says which lines of deno.json to change to use the original.
 
 import nodeAssert from "node:assert";
 

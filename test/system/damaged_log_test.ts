@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 
-/** Behind the first page, which tells SQLite what the file is. */
+/** Behind the first page, which shows SQLite what the file is. */
 const SECOND_PAGE = 4096;
 
 const BATCH = "a batch has other bytes";
@@ -74,7 +74,7 @@ for (const [what, damage] of Object.entries(DAMAGES)) {
       const before = await kept(what, path);
       const said = await refusal(folder, flags);
       assertStringIncludes(said, "exit 2: ");
-      // SQLite finds what it wrote itself; of a batch the CRC tells, so that its offset is named.
+      // SQLite finds what it wrote itself; of a batch the CRC shows it, so that its offset is named.
       const named = what === BATCH ? "transactions-0 at offset 0" : path;
       assertStringIncludes(said, named);
       assert(/damaged|malformed|not a database/.test(said), said);

@@ -196,12 +196,12 @@ Deno.test("a body of 100 MB is refused, and the service goes on", () =>
     assertEquals((await post(service, "1\t5\ta\t1")).status, 200);
     const inParts = ReadableStream.from(["2\t5\ta", "\t1\n"]).pipeThrough(new TextEncoderStream());
     assertEquals(await post(service, inParts), { status: 200, text: "2\t5\ta\t1\ttrue\n" });
-    // The server's library tells nothing of itself (no-legacy-abort in deno.json).
+    // The server's library says nothing of itself (no-legacy-abort in deno.json).
     assert(!service.log().includes("Deno.serve"), service.log());
     await service.kill();
   }));
 
-Deno.test("a damaged checkpoint is told, and the state comes from the one before", () =>
+Deno.test("a damaged checkpoint is reported, and the state comes from the one before", () =>
   withFolder(async (folder) => {
     const flags = { "checkpoint.interval.millis": "1", "log.partitions": "1" };
     const service = await startService({ folder, flags });
@@ -265,7 +265,7 @@ Deno.test("checkpoints are listed, inspected, verified, exported and imported", 
     assertEquals((await state("nonsense")).code, 2);
   }));
 
-Deno.test("a full disk is told, loses nothing that was answered, and is survived", (t) =>
+Deno.test("a full disk is reported, loses nothing that was answered, and is survived", (t) =>
   withFolder(async (parent) => {
     const folder = `${parent}/small`;
     const unmount = await mountSmall(folder);

@@ -167,7 +167,7 @@ Deno.test("the socket job generates its transactions", () =>
     }
   }));
 
-Deno.test("a socket host that deno.json does not allow is told with its remedy", () =>
+Deno.test("a socket host that deno.json does not allow is reported with its remedy", () =>
   withFolder(async (folder) => {
     const child = new Deno.Command(Deno.execPath(), {
       args: [

@@ -158,7 +158,7 @@ Deno.test("stop waits for everything that was sent", async () => {
   assertEquals(await job.summaries.poll(), summary(0, 100));
 });
 
-Deno.test("a failure of the job is told to who polls, and by stop", async () => {
+Deno.test("a failure of the job is reported to whoever polls, and by stop", async () => {
   const job = new KitJob();
   job.onResults = () => {
     throw new Error("The sink broke");

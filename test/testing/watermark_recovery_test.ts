@@ -6,7 +6,7 @@ import { sessionOver } from "../log/log_doubles.ts";
 import { casesOfTest } from "../../tools/kit/random.ts";
 import { KitJob, purchase } from "./kit.ts";
 
-/** A commit that happens or not, and of which the job is told that it is lost. */
+/** A commit that happens or not, and which is answered as lost. */
 type Loss = { readonly commit: number; readonly happens: boolean };
 
 /** Keeps what was really committed, and loses one commit. */

@@ -104,7 +104,7 @@ Deno.test("items follow the Pareto distribution, quantities the normal one", () 
   assertEquals(quantities.filter((q) => (q - 5) % 10 !== 0), []);
 });
 
-Deno.test("a partition without any item generates nothing, and tells", () => {
+Deno.test("a partition without any item generates nothing, and says so", () => {
   const empty = Array.from(
     { length: 16 },
     (_, partition) => new Generator({ ...OPTIONS, items: 3, partition, partitions: 16 }).items,

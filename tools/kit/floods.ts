@@ -1,4 +1,4 @@
-// Ids that meet: in one segment of the item table and, as places were once told by a hash that everybody
+// Ids that meet: in one segment of the item table and, as places once followed from a hash that everybody
 // can compute, in one line of it or with one hash of 64 bits. Whoever sends ids can compute the same.
 
 import { encodeUtf8 } from "../../src/types/mod.ts";

@@ -184,7 +184,7 @@ export async function waitReady({ url, log, status }: Service): Promise<void> {
   throw new Error(`The service did not become ready: ${why}${metrics}${log()}`);
 }
 
-/** Reads the line that tells where it listens; goes on reading, so that the child never waits. */
+/** Reads the line that says where it listens; goes on reading, so that the child never waits. */
 function readUrl(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string | null> {
   return new Promise((resolve) => {
     void (async () => {

@@ -55,7 +55,7 @@ interface SentError {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** Errors that whoever catches them tells apart; a kind comes before the one that it extends. */
+/** Errors that whoever catches them distinguishes; a kind comes before the one that it extends. */
 const KINDS = {
   BrokenPromiseError,
   DamagedBatchError,
@@ -218,7 +218,7 @@ export class Rpc<Theirs> implements Caller<Theirs> {
     this.#send({ kind: "call", id: 0, method, args: args as unknown[] }, transfer);
   }
 
-  /** The other side is gone: whoever waits is told. */
+  /** The other side is gone: whoever waits is notified. */
   close(reason: string): void {
     this.#closed = new LostError(reason);
     for (const waiting of this.#waiting.values()) waiting.reject(this.#closed);

@@ -18,7 +18,7 @@ import { RemoteKv } from "./remote_kv.ts";
 import { Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
 
-/** How often figures are told; the control plane takes their absence for a thread that hangs. */
+/** How often figures are reported; the control plane takes their absence for a thread that hangs. */
 const FIGURES_MS = 250;
 /** Buffers for results that a thread keeps, at the most. */
 const BUFFER_BYTES_MAX = 32 * 1024 * 1024;
@@ -100,13 +100,13 @@ async function run(spec: WorkerSpec): Promise<void> {
   });
   built.resolve(worker);
   const ended = new AbortController();
-  void tellFigures(worker, ended.signal);
+  void reportAgainAndAgain(worker, ended.signal);
   try {
     await worker.run(stop.signal);
   } finally {
     ended.abort();
     await closeLogs();
-    tell(worker);
+    reportFigures(worker);
   }
 }
 
@@ -119,13 +119,13 @@ function onOwner(partition: number, owner: Partition | null): void {
   });
 }
 
-function tell(of: TransactionWorker): void {
+function reportFigures(of: TransactionWorker): void {
   rpc.notify("figures", [{ ...of.figures(), linesDropped: standardError.dropped }]);
 }
 
-async function tellFigures(of: TransactionWorker, ended: AbortSignal): Promise<void> {
+async function reportAgainAndAgain(of: TransactionWorker, ended: AbortSignal): Promise<void> {
   while (!ended.aborted) {
-    tell(of);
+    reportFigures(of);
     await systemClock.sleep(FIGURES_MS, ended);
   }
 }

@@ -27,7 +27,7 @@ export type Thread = Pick<
   "postMessage" | "terminate" | "onmessage" | "onmessageerror" | "onerror"
 >;
 
-/** Starts a thread that waits to be told what to do. */
+/** Starts a thread that waits for its first call. */
 function startThread(name: string, entry: URL): Thread {
   return new Worker(entry, { type: "module", name });
 }
@@ -37,7 +37,7 @@ const LOOK_MS = 500;
 
 export interface ThreadWorkerOptions {
   readonly name: string;
-  /** What the thread is told; where it tells its activity is added. */
+  /** What the thread is started with; where it notes its activity is added. */
   readonly spec: Omit<WorkerSpec, "activity">;
   readonly log: Log;
   /** How the thread opens the log by itself; without it, by calls to this one. */
@@ -200,7 +200,7 @@ export class ThreadWorker implements JobWorker {
     this.options.onProgress?.(progress);
   }
 
-  /** A thread that is gone no longer tells that its works are over. */
+  /** A thread that is gone does not report any more that its works are over. */
   #endProgress(): void {
     for (const progress of this.#underWay.values()) {
       this.options.onProgress?.({ ...progress, over: true });

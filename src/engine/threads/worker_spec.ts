@@ -2,7 +2,7 @@ import type { CoreOptions } from "../../wasm/mod.ts";
 import type { LogOptions } from "../logging.ts";
 import type { JobSettings } from "../worker_context.ts";
 
-/** All that a worker thread is told at its start; it can be cloned. */
+/** All that a worker thread is started with; it can be cloned. */
 export interface WorkerSpec {
   /** Name of the job, under which the store keeps its checkpoints. */
   readonly job: string;
@@ -25,7 +25,7 @@ export interface WorkerSpec {
   };
   /** What opens the log in the thread. */
   readonly log: unknown;
-  /** Where the thread tells what it is busy with; see Activity. */
+  /** Where the thread notes what it is busy with; see Activity. */
   readonly activity: SharedArrayBuffer;
   /** Memory of all partitions; see StateMemory. */
   readonly memory: SharedArrayBuffer;

@@ -63,12 +63,12 @@ Deno.test("a process that is gone is taken out again, until the group knows anot
   assertEquals(await watch([LIVES, "refused"], ACTIVE, third), { takenOut: 3, asked: 7 });
 });
 
-Deno.test("an address where the process never answered tells nothing, however it refuses", async () => {
+Deno.test("an address where the process never answered proves nothing, however it refuses", async () => {
   assertEquals((await watch(["refused"])).takenOut, 0);
   assertEquals((await watch(["unclear", "refused"])).takenOut, 0);
 });
 
-Deno.test("time-outs, resets and a single refusal tell nothing", async () => {
+Deno.test("time-outs, resets and a single refusal prove nothing", async () => {
   for (const last of ["unclear", LIVES] as const) {
     const { takenOut, asked } = await watch([LIVES, "refused", last]);
     assertEquals(takenOut, 0);
@@ -87,7 +87,7 @@ Deno.test("who may not ask, or has no address, stops asking", async () => {
   assertEquals(await watch([LIVES], { ...ACTIVE, address: null }), { takenOut: 0, asked: 0 });
 });
 
-Deno.test("what the active process tells survives a round trip, and nothing else is taken for it", () => {
+Deno.test("what the active process publishes survives a round trip, and nothing else is taken for it", () => {
   for (const active of [ACTIVE, { ...ACTIVE, address: null }, { ...ACTIVE, address: "[::1]:80" }]) {
     assertEquals(decodeActive(encodeActive(active)), active);
   }

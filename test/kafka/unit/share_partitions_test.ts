@@ -178,7 +178,7 @@ Deno.test("partitions are shared within one by capacity, and no more of them mov
   );
 });
 
-Deno.test("since tells from which generation on a member has a partition without a break", () => {
+Deno.test("since says from which generation on a member has a partition without a break", () => {
   const [a, b]: Process[] = [1, 2].map((n) => ({
     memberId: `m${n}`,
     life: lifeOf(n),

@@ -99,7 +99,7 @@ const open = async (f: Fixture) => {
   return connection;
 };
 
-Deno.test("the socket's lines become queries, and bad ones are told", () =>
+Deno.test("the socket's lines become queries, and bad ones are logged", () =>
   play(0.5, async (f) => {
     const connection = await open(f);
     connection.send("1 item_1\r\n2\titem 2\nnonsense\n99999999999999999999 a\n3 item_3");
@@ -134,7 +134,7 @@ Deno.test("a byte order mark at the beginning of a connection is passed over, as
     assertEquals(f.taken.map((q) => q.queryId), [1n, 3n]);
   }));
 
-Deno.test("a line that the end of the connection cut is told, and not taken", () =>
+Deno.test("a line that the end of the connection cut is logged, and not taken", () =>
   play(0.5, async (f) => {
     const connection = await open(f);
     connection.send("1 item_1\n2 item_2");
@@ -150,7 +150,7 @@ Deno.test("a line that the end of the connection cut is told, and not taken", ()
     assertEquals(f.taken.map((q) => q.itemId), ["item_1", "item_3"]);
   }));
 
-Deno.test("connection, loss and reconnect are told", () =>
+Deno.test("connection, loss and reconnect are logged", () =>
   play(0.5, async (f) => {
     await f.clock.settle();
     const first = await open(f);

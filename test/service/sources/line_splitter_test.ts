@@ -46,12 +46,12 @@ Deno.test("LineSplitter gives the same lines for any cuts of the stream", () => 
   );
 });
 
-Deno.test("LineSplitter tells of a line without end once, and goes on behind its newline", () => {
+Deno.test("LineSplitter reports a line without end once, and goes on behind its newline", () => {
   const splitter = new LineSplitter(MAX);
   const chunk = new Uint8Array(1000).fill(65);
-  let told = 0;
-  for (let i = 0; i < 1000; i++) told += splitter.push(chunk).length;
-  assertEquals(told, 1);
+  let reported = 0;
+  for (let i = 0; i < 1000; i++) reported += splitter.push(chunk).length;
+  assertEquals(reported, 1);
   const lines = splitter.push(encodeUtf8("AA\nok\n"));
   assertEquals(lines.map((l) => l === "too long" ? l : decodeUtf8(l)), ["ok"]);
   assertEquals(splitter.end(), null);

@@ -249,7 +249,7 @@ export class Brokers {
   #moveLeader(tp: BrokerPartition): void {
     const { sim } = this;
     this.#move(this.#leaders.get(tp)!);
-    if (!sim.happens("log end told early")) return;
+    if (!sim.happens("log end reported early")) return;
     const entry = tp.entries.length === 0 ? null : sim.pick(tp.entries.slice(-3));
     const end = Math.max(tp.start, entry?.base ?? 0);
     this.#lags.set(tp, { until: sim.now + sim.between(100, 1500), end });

@@ -12,7 +12,7 @@ import { fetchAnswer, type FetchRequest, type PartitionAnswer } from "./wire_ans
 
 const CONTROL_AND_TRANSACTIONAL = 0x30;
 
-/** Answers at once if there is something to tell, else when something came, or the time is over. */
+/** Answers at once if there is something to answer, else when something came, or the time is over. */
 export function answerFetch(
   cluster: SimCluster,
   node: Node,
@@ -33,8 +33,8 @@ export function answerFetch(
       return partitionAnswer(sim, tp, brokers.stableEnd(tp), led, offset);
     });
   const first = answers();
-  const tells = first.some((p) => p.errorCode !== 0 || p.records.length > 0);
-  if (tells || request.maxWaitMs === 0) return fetchAnswer(request, first);
+  const reports = first.some((p) => p.errorCode !== 0 || p.records.length > 0);
+  if (reports || request.maxWaitMs === 0) return fetchAnswer(request, first);
   return new Promise((resolve) => {
     const end = () => {
       event.run = null;

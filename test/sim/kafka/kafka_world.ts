@@ -122,7 +122,7 @@ export class KafkaWorld implements KafkaPort {
     return { topics: Object.fromEntries(facts), limits };
   }
 
-  /** What a process is told when it asks who answers at an address. */
+  /** What a process is answered when it asks who answers at an address. */
   #ask(asking: SimProcess, address: string): Promise<Answer> {
     const { sim } = this;
     const silent = sim.happens("address silent");

@@ -1,4 +1,4 @@
-// A member of a group that stands by, before a coordinator that answers as told.
+// A member of a group that stands by, before a coordinator that answers as asked.
 
 import { assert, assertEquals } from "@std/assert";
 import { AssignerProtocol } from "kafkajs";
@@ -15,7 +15,7 @@ import { connectionTo } from "../../kafka/connection.ts";
 const SESSION_MS = 60_000;
 const ACTIVE = { memberId: "other", life: "a1", address: "10.0.0.1:8080" };
 
-/** A group of another member, which is active, and of this one; what leaves is told. */
+/** A group of another member, which is active, and of this one; what leaves is reported. */
 class Scene {
   readonly clock = new ManualClock();
   readonly left: string[] = [];
@@ -79,7 +79,7 @@ Deno.test("who stands by takes a process out that is gone, and is active at once
   void membership.close();
 });
 
-Deno.test("who stands by waits for the group when nothing tells where the active process is", async () => {
+Deno.test("who stands by waits for the group when nothing says where the active process is", async () => {
   for (const userData of [encodeActive({ ...ACTIVE, address: null }), new Uint8Array()]) {
     const { membership, left, shortWhile, ...scene } = await opened(userData);
     scene.kill();

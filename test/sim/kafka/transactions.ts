@@ -46,7 +46,7 @@ export interface CommittedTransaction {
 
 interface Open {
   readonly transaction: Transaction;
-  /** Partitions that it was told of, as `topic/partition`. */
+  /** Partitions that it knows, as `topic/partition`. */
   readonly partitions: Set<string>;
   /** Whether the group's offsets may be part of it. */
   withOffsets: boolean;

@@ -1,5 +1,5 @@
 // The part of JSR's @std/testing/time that the tests use, by the same names and signatures, over
-// @sinonjs/fake-timers. README tells which lines of deno.json to change to use the original.
+// @sinonjs/fake-timers. README says which lines of deno.json to change to use the original.
 
 import { type Clock, install } from "@sinonjs/fake-timers";
 

@@ -1,4 +1,4 @@
-// What goes wrong without an end of the job is told in the log.
+// What goes wrong without an end of the job is logged.
 
 import { assertEquals } from "@std/assert";
 import { PARTITIONS, World } from "./world.ts";
@@ -6,7 +6,7 @@ import { capturingLogs } from "./captured_logs.ts";
 
 const WARNINGS = /^(warning|error)/;
 
-Deno.test("invalid transactions and queries are told, with reason and place", () =>
+Deno.test("invalid transactions and queries are logged, with reason and place", () =>
   capturingLogs(async (logged) => {
     const world = await World.open();
     const life = await world.start();
@@ -25,15 +25,17 @@ Deno.test("invalid transactions and queries are told, with reason and place", ()
     );
     await world.stop(life);
     world.close();
-    const told = logged.filter((line) => WARNINGS.test(line) && !line.includes("wrong_partition"));
-    assertEquals(told.toSorted(), [
+    const reported = logged.filter((line) =>
+      WARNINGS.test(line) && !line.includes("wrong_partition")
+    );
+    assertEquals(reported.toSorted(), [
       "warning Invalid in queries-0 at offset 1: malformed",
       "warning Invalid in transactions-1 from offset 0 on: 2 records, malformed",
       "warning Invalid in transactions-1 from offset 3 on: 1 records, null_value",
     ]);
   }));
 
-Deno.test("operations that the files refuse are told, and tried again", () =>
+Deno.test("operations that the files refuse are logged, and tried again", () =>
   capturingLogs(async (logged) => {
     const world = await World.open();
     const life = await world.start((file, commit) =>
@@ -42,14 +44,14 @@ Deno.test("operations that the files refuse are told, and tried again", () =>
     assertEquals(PARTITIONS, 2);
     await world.stop(life);
     world.close();
-    const told = logged.filter((line) => WARNINGS.test(line));
-    assertEquals(told.toSorted(), [
+    const reported = logged.filter((line) => WARNINGS.test(line));
+    assertEquals(reported.toSorted(), [
       "warning The checkpoints' file of test is tried again: database is locked",
       "warning The log's file is tried again: database is locked",
     ]);
   }));
 
-Deno.test("a commit that is lost is told with what follows", () =>
+Deno.test("a commit that is lost is logged with what follows", () =>
   capturingLogs(async (logged) => {
     const world = await World.open();
     const life = await world.start(undefined, {
@@ -76,7 +78,7 @@ Deno.test("a commit that is lost is told with what follows", () =>
     ]);
   }));
 
-Deno.test("a last commit that is lost is told, and done by the next start", () =>
+Deno.test("a last commit that is lost is logged, and done by the next start", () =>
   capturingLogs(async (logged) => {
     const world = await World.open({ "commit.interval.ms": "60000" });
     const life = await world.start(undefined, {
