@@ -13,6 +13,9 @@ import {
   type Manifest,
 } from "../state/mod.ts";
 
+const BACK_TO_OLD_PARAMETERS =
+  "start with the old parameters, stop by SIGTERM, which leaves a checkpoint, and change them then";
+
 /** What a plan depends on, beside the claim. */
 export interface RecoveryFacts {
   readonly logId: string;
@@ -202,7 +205,7 @@ function whyNot(
   return new StopError(
     `The fold parameters differ from those of checkpoint ${manifest.sequence} of partition ${partition}: ` +
       foldParametersDiff(manifest.parameters, parameters),
-    "start with the old parameters, stop by SIGTERM, which leaves a checkpoint, and change them then",
+    BACK_TO_OLD_PARAMETERS,
   );
 }
 
@@ -237,7 +240,7 @@ function startOf(
   }
   if (offset > start && parametersHash !== foldParametersHash(facts.parameters)) {
     const reason = `${none} was folded with other fold parameters before`;
-    return { kind: "none", reason, remedy: `start with the old parameters, or ${remedy}` };
+    return { kind: "none", reason, remedy: BACK_TO_OLD_PARAMETERS };
   }
   return { kind: "offset", offset: start, parameters: facts.parameters };
 }

@@ -29,6 +29,8 @@ export interface Handling<T, R> {
   parseBytes(codec: Codec, bytes: Uint8Array): T;
   execute(gateway: Gateway, things: readonly T[]): Promise<(R | Error)[]>;
   format(codec: Codec, thing: T, result: R): string;
+  /** The id that a thing was given because it came without one; null = it brought its own. */
+  assignedId(thing: T): bigint | null;
   /** Headers of the whole answer. */
   headers(codec: Codec, results: readonly (R | Error)[]): Readonly<Record<string, string>>;
 }
@@ -135,19 +137,19 @@ function* textOf<T, R>(
   [before, between, behind]: ReturnType<BodyForm["frame"]>,
   things: readonly (T | InvalidRecordError)[],
   results: readonly (R | Error)[],
-  { format }: Handling<T, R>,
+  { format, assignedId }: Handling<T, R>,
 ): Generator<string> {
   let next = 0;
   for (const [index, thing] of things.entries()) {
     const separator = index === 0 ? before : between;
     if (thing instanceof InvalidRecordError) {
-      yield separator + form.error(reasonName(thing.reason), thing.message);
+      yield separator + form.error(reasonName(thing.reason), thing.message, null);
       continue;
     }
     const result = results[next++]!;
     yield separator +
       (result instanceof Error
-        ? form.error(reasonOf(result), result.message)
+        ? form.error(reasonOf(result), result.message, assignedId(thing))
         : escapeControls(format(form.codec, thing, result)));
   }
   yield behind;

@@ -117,12 +117,24 @@ function namedSpans(tracing: Tracing): MiddlewareHandler {
   };
 }
 
+/** Transactions whose id was given to them here. */
+const ASSIGNED = new WeakSet<ItemTransaction>();
+
 const TRANSACTIONS: Handling<ItemTransaction, Executed> = {
-  parse: (codec, text, gateway) => codec.parsePosted(text, () => gateway.newTransactionId()),
+  parse: (codec, text, gateway) => {
+    let isAssigned = false;
+    const transaction = codec.parsePosted(text, () => {
+      isAssigned = true;
+      return gateway.newTransactionId();
+    });
+    if (isAssigned) ASSIGNED.add(transaction);
+    return transaction;
+  },
   parseBytes: (codec, bytes) => codec.parseTransactionBytes(bytes),
   execute: (gateway, transactions) => gateway.execute(transactions),
   format: (codec, transaction, executed) =>
     codec.formatTransactionResult({ transaction, ...executed }),
+  assignedId: (transaction) => ASSIGNED.has(transaction) ? transaction.transactionId : null,
   headers: (codec, results) => {
     // What a line cannot say; JSON says it of each.
     const count = results.filter((r) => !(r instanceof Error) && r.duplicate).length;
@@ -137,5 +149,6 @@ const QUERIES: Handling<Query, QueryResult> = {
   parseBytes: (codec, bytes) => codec.parseQueryBytes(bytes),
   execute: (gateway, queries) => gateway.ask(queries),
   format: (codec, _query, result) => codec.formatQueryResult(result),
+  assignedId: () => null,
   headers: () => ({}),
 };

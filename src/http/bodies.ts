@@ -24,12 +24,18 @@ export interface BodyForm {
   scan(body: Uint8Array, countMax: number, slices: Slices): Promise<RecordSpans>;
   /** What stands before, between and behind the outcomes of its records. */
   frame(request: Uint8Array): readonly [before: string, between: string, behind: string];
-  /** An outcome for a record that has none. */
-  error(reason: string, message: string): string;
+  /**
+   * An outcome for a record that has none.
+   *
+   * @param assignedId the id that the service gave to a transaction, with which alone it may be sent again
+   */
+  error(reason: string, message: string, assignedId: bigint | null): string;
 }
 
-function jsonError(reason: string, message: string): string {
-  return escapeControls(JSON.stringify({ error: { reason, message } }));
+function jsonError(reason: string, message: string, assignedId: bigint | null): string {
+  // One that is assigned is below 2^53.
+  const transactionId = assignedId === null ? undefined : Number(assignedId);
+  return escapeControls(JSON.stringify({ error: { reason, message, transactionId } }));
 }
 
 const LINES = ["", "\n", "\n"] as const;

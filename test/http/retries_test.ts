@@ -105,6 +105,26 @@ Deno.test("retries over HTTP: a JSON post without transactionId gets one, below 
   await client.close();
 });
 
+Deno.test("retries over HTTP: where nothing is known of a transaction that was given its id, the answer names that id", async () => {
+  const client = await Client.open(FLAGS);
+  const noId = '{"ts":1,"itemId":"cup","quantity":2}';
+  // It is in the log, but the process stops before its outcome is known.
+  const waiters = client.life.job.gateway!.transactionWaiters;
+  waiters.deliver = () => waiters.end(new Error("The job stops"));
+  const body = `[${noId},${json(7, 1)}]`;
+  const lost = await client.post("/transactions", "application/json", body);
+  assertEquals(lost.status, 503);
+  const [{ error }, own] = JSON.parse(lost.text);
+  assertEquals([error.reason, own.error.reason], ["unavailable", "unavailable"]);
+  assertEquals(own.error.transactionId, undefined);
+  await client.world.stop(client.life);
+  const next = new Client(client.world, await client.world.start());
+  const again = await next.post("/transactions", "application/json", json(error.transactionId, 2));
+  assertEquals(JSON.parse(again.text).duplicate, true);
+  assertEquals(await stockOf(next), 3);
+  await next.close();
+});
+
 Deno.test("retries over HTTP: Idempotency-Key is refused, by a word on what is there instead", async () => {
   const client = await Client.open(FLAGS);
   const { status, text } = await client.request("POST", "/transactions", {
