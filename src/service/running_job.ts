@@ -2,7 +2,13 @@ import type { CheckpointEvent, CheckpointStore, Savepoint, Savepoints } from "..
 import type { Clock } from "../types/mod.ts";
 import type { Conditions } from "../engine/mod.ts";
 import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
-import { browserOf, type LogBrowser, LostError, type StandBy } from "../log/mod.ts";
+import {
+  browserOf,
+  type LogBrowser,
+  LostError,
+  type StandBy,
+  UnavailableError,
+} from "../log/mod.ts";
 import { isRemoteKv } from "../kv/mod.ts";
 import type { Cluster } from "./cluster.ts";
 import { checkpointEverywhere } from "./cluster_checkpoints.ts";
@@ -24,6 +30,8 @@ import { StatusReader } from "./status_reader.ts";
 /** What another process of the group is given at the most. */
 const HOT_ITEMS = 100;
 const EVENTS = 100;
+/** How often a look-up that waits for a recovery looks whether that waits itself, in ms. */
+const STUCK_LOOK_MS = 2000;
 
 /** A job that runs. */
 export class RunningJob {
@@ -210,9 +218,35 @@ export class RunningJob {
     return configurationOf(this.params);
   }
 
-  /** The stock of items: see Owners.lookUp; a partition that is offline is not waited for. */
-  lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
-    return this.context.owners.lookUp(itemIds, signal, false);
+  /**
+   * The stock of items: see Owners.lookUp. Neither a partition that is offline is waited for, nor a recovery that waits
+   * itself for room on a disk.
+   */
+  async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+    const { owners } = this.context;
+    if (this.isReady) return await owners.lookUp(itemIds, signal, false);
+    const over = new AbortController();
+    const found = owners.lookUp(itemIds, AbortSignal.any([signal, over.signal]), false);
+    const stuck = this.#untilStuck(over.signal).then((reason) => {
+      throw new UnavailableError(`The item cannot be looked up now: ${reason}`);
+    });
+    try {
+      return await Promise.race([found, stuck]);
+    } finally {
+      over.abort("answered"); // without a reason an error with a stack is made
+      for (const other of [found, stuck]) other.catch(() => {});
+    }
+  }
+
+  /** Resolves with the reason when a recovery waits for room on a disk; ends with the signal. */
+  async #untilStuck(signal: AbortSignal): Promise<string> {
+    while (true) {
+      // Most recoveries are over by then, also with little room.
+      await this.clock.sleep(STUCK_LOOK_MS, signal);
+      if (signal.aborted) return "the look-up was given up";
+      const disk = this.conditions.list().find(({ what }) => what === "disk");
+      if (disk && !this.isReady) return disk.reason;
+    }
   }
 
   /** The processes that share the partitions with this one; null = they are not shared. */

@@ -6,6 +6,7 @@ import type { RunningJob } from "../../src/service/mod.ts";
 import { Disk } from "../../src/service/disk.ts";
 import { openWatchedKv } from "../../src/kv/mod.ts";
 import { NoRoomError } from "../../src/kv/mod.ts";
+import { UnavailableError } from "../../src/log/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";
@@ -70,6 +71,11 @@ Deno.test("a recovery on a full disk waits for room, however long, and counts no
   for (let i = 0; i < 100; i++) await world.clock.advance(1000);
   assertEquals(life.job.failure, null);
   assert(!life.job.isReady);
+  // Whoever asks hears why, and does not wait for as long as that takes.
+  const lookUp = life.job.lookUp(["item_1"], NEVER).catch((error) => error);
+  const error = await world.clock.run(lookUp, "the look-up is answered");
+  assert(error instanceof UnavailableError, String(error));
+  assertStringIncludes(error.message, "full");
   life.logKv.plan = life.stateKv.plan = () => null;
   await world.clock.until(() => life.job.isReady, "it has recovered");
   await drain(world, life);
