@@ -54,7 +54,7 @@ class SeenProducers {
     return new Set(this.#firstAt.keys());
   }
 
-  /** When the first result was seen of a producer that is none of these; null = not yet. */
+  /** When the first result was seen of a producer that is not one of these; null = not yet. */
   firstBeside(known: ReadonlySet<string>): number | null {
     const others = [...this.#firstAt].filter(([name]) => !known.has(name));
     return others.length === 0 ? null : Math.min(...others.map(([, at]) => at));

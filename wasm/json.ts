@@ -195,7 +195,7 @@ function scanOn(p: usize, end: usize): usize {
   return 0;
 }
 
-/** Skips the escape at p; 0 when it is none. */
+/** Skips the escape at p; 0 when it is not one. */
 function skipEscape(p: usize, end: usize): usize {
   if (end - p < 2) return 0;
   const c = load<u8>(p, 1);

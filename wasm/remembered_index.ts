@@ -1,4 +1,4 @@
-// Where a remembered transaction stands in the ring. The index is no state: it is built anew from the ring.
+// Where a remembered transaction stands in the ring. The index is not state: it is built anew from the ring.
 //
 // Lines (see remembered_lines.ts) are probed linearly.
 //

@@ -279,7 +279,7 @@ function checkKey(table: ParameterTable, key: string, where: string): void {
   if (replacement !== null) {
     throw new ParameterError(`${key} in ${where} is not a parameter: ${replacement}`);
   }
-  // What is much longer than any key is none that was mistyped, and would take long to compare.
+  // What is much longer than any key is not one that was mistyped, and would take long to compare.
   const similar = key.length > KEY_CHARACTERS_MAX
     ? []
     : Object.keys(table).filter((known) =>

@@ -145,7 +145,7 @@ Deno.test("every parameter that is named like a secret is one, and no other", ()
   assertEquals(Parameters.of().secrets, []);
 });
 
-Deno.test("a name that every object has is no parameter", () => {
+Deno.test("a name that every object has is not a parameter", () => {
   assertThrows(
     () => Parameters.from({ flags: { constructor: "1" } }),
     ParameterError,

@@ -181,7 +181,7 @@ Deno.test("outcomes are reported with their offsets, also when windows fire in t
     COMMITTED,
     "p",
     (_, first, moved) => {
-      // Told to another thread, the outcomes are gone from this one.
+      // Reported to another thread, the outcomes are gone from this one.
       const outcomes = structuredClone(moved, { transfer: [moved.buffer as ArrayBuffer] });
       outcomes.forEach((outcome, i) => {
         assertEquals(reported[first + i], undefined, `offset ${first + i} twice`);

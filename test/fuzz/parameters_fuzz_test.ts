@@ -32,7 +32,7 @@ const value = fc.oneof(
   { weight: 1, arbitrary: fc.string({ minLength: 2000, maxLength: 5000 }) },
 );
 
-/** Lines of a properties file, and what stands in files that are none. */
+/** Lines of a properties file, and what stands in files that are not. */
 const line = fc.oneof(
   {
     weight: 8,

@@ -56,7 +56,7 @@ Deno.test("with a token every request needs it, but those of probes", async () =
     assertEquals(posted.status, 200);
     assertEquals((await client.request("GET", "/metrics", { headers })).status, 200);
   }
-  // A token is no pass for foreign web pages.
+  // A token is not a pass for foreign web pages.
   const headers = { authorization: `Bearer ${TOKEN}`, origin: "https://evil.example" };
   assertEquals((await client.request("GET", "/items/a", { headers })).status, 403);
   await client.close();
@@ -289,7 +289,7 @@ Deno.test("a token is needed by all but GET and HEAD of probes", async () => {
   await client.close();
 });
 
-Deno.test("hosts and origins that are none are refused at the start", () => {
+Deno.test("hosts and origins that are not valid are refused at the start", () => {
   const wrong: [ParameterKey, string][] = [
     ["http.allowed.hosts", "shop.example:80"],
     ["http.allowed.hosts", "https://shop.example"],

@@ -39,7 +39,7 @@ Deno.test("GET /logs reads a topic from any offset, page by page", async () => {
   await client.close();
 });
 
-Deno.test("GET /logs shows bytes that are no text as base64, and headers", async () => {
+Deno.test("GET /logs shows bytes that are not text as base64, and headers", async () => {
   const client = await Client.open();
   const p = partitionOfItem("item_2");
   await client.life.log.append("transactions", p, [{

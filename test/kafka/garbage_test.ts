@@ -90,7 +90,7 @@ const GOOD: Record<"text" | "json", (id: number, item: string, quantity: number)
 
 const stage = await Stage.shared();
 
-/** Headers as a producer may make them: bytes that are no text, a name that comes twice. */
+/** Headers as a producer may make them: bytes that are not text, a name that comes twice. */
 function headersOf(id: number) {
   return [
     { key: "origin", value: encodeUtf8(`load ${id}`) },

@@ -343,7 +343,7 @@ stage.test("a wrong partitioner: exit 2 before anything is committed", async () 
   assertEquals(results.flat(), []);
 });
 
-stage.test("a member of the group that is no job of ours: exit 2", async () => {
+stage.test("a member of the group that is not a job of ours: exit 2", async () => {
   const { refused, group, topics } = await stage.scene(1);
   const consumer = stage.kafka().consumer({ groupId: group });
   await consumer.connect();

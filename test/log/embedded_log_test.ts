@@ -437,6 +437,6 @@ Deno.test("a session commits the partitions that it was given and has not given 
   assertThrows(() => commit(1, 4), BrokenPromiseError);
   const next = await log.claim("transactions", [1]);
   assertEquals(next.partitions[0]!.committed.offset, 3);
-  assertEquals(await commit(0, 4), "committed"); // the other partition is no concern of it
+  assertEquals(await commit(0, 4), "committed"); // it does not concern the other partition
   kv.close();
 });

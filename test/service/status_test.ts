@@ -81,7 +81,7 @@ Deno.test("verdictOf says in one sentence that all is well, or what is worst", (
     assertEquals(verdict.level, level, text);
     assertStringIncludes(verdict.sentence, text);
   }
-  // An old recovery, and a lag that is folded within seconds, are no findings.
+  // An old recovery, and a lag that is folded within seconds, are not findings.
   const old = [{ at: 1, cause: "x", worker: "0" }];
   assertEquals(verdictOf({ ...WELL, recoveries: old }).level, "ok");
   assertEquals(
@@ -162,7 +162,7 @@ Deno.test("samples: ten minutes by the second, an hour by ten, rates from what w
   assertEquals(tens.at(-1)!.at - tens[0]!.at, 3_590_000);
   assertEquals(samples.point!.recordsOut, 60);
   assertEquals(samples.now!.from.byPartition.get(0), 50 * 3995);
-  // A counter that goes back, as one of a partition that is recovered, is no negative rate.
+  // A counter that goes back, as one of a partition that is recovered, is not a negative rate.
   samples.add({ ...sample(4001), recordsIn: 10 });
   assertEquals(samples.point!.recordsIn, 0);
 });

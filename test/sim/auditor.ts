@@ -231,7 +231,7 @@ export class Auditor {
     if (position !== offset && !skips) {
       this.sim.violate(
         "P1",
-        `partition ${partition} was committed at ${offset}, which is no record's end: ` +
+        `partition ${partition} was committed at ${offset}, which is not a record's end: ` +
           `the one before it ends at ${audit.model.position}`,
       );
     }

@@ -113,7 +113,7 @@ export class Sim {
     this.lines.push(`${time}  ${who.padEnd(9)} ${typeof what === "string" ? what : what()}`);
   }
 
-  /** Tells that a promise was broken. The first violation ends the run. */
+  /** Reports that a promise was broken. The first violation ends the run. */
   violate(promise: Promised, message: string): void {
     this.violations.push({ promise, message });
     this.trace("VIOLATION", `${promise}: ${message}`);

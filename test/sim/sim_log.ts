@@ -64,7 +64,7 @@ export class SimLog extends PlainLog {
     const { broker, process, hooks } = this;
     const { sim } = process;
     const wanted = partitions ?? broker.topic(input).map((_, p) => p);
-    // Who is no member of the group any more waits to be let in again.
+    // Who is not a member of the group any more waits to be let in again.
     while (!hooks.mayClaim(process, wanted)) await process.clock.sleep(500);
     const fails = sim.happens("claim fails");
     return await process.call(() => {

@@ -92,7 +92,7 @@ function* damagesOf(
   yield Uint8Array.from([...bytes, 0]);
 }
 
-/** Values that are no bytes: another program's, or a broken file's. */
+/** Values that are not bytes: another program's, or a broken file's. */
 const OTHER_KINDS: readonly unknown[] = [null, 0, "text", new Uint8Array(), { a: 1 }, [1], 5n];
 
 /** Two partitions with two checkpoints each, whose largest segment has so many bytes. */
@@ -209,7 +209,7 @@ export async function damageRun(density: Density): Promise<DamageVerdict> {
       await kv.set(key, other);
       await fallsBack(`${region} of another kind`);
     }
-    // A manifest that is missing is no checkpoint: that is how retired ones go.
+    // A manifest that is missing is not a checkpoint: that is how retired ones go.
     if (region !== "manifest") {
       await kv.delete(key);
       await fallsBack(`${region} missing`);

@@ -56,7 +56,7 @@ Deno.test("a write that hung does not happen behind the one that was made instea
   });
 });
 
-Deno.test("a write that was given up and happened after all is no other owner", async () => {
+Deno.test("a write that was given up and happened after all is not another owner", async () => {
   await withWrites(async (kv, open) => {
     let broken = true;
     const writes = await open(() => broken ? "answer lost" : null);

@@ -121,7 +121,7 @@ async function crashRun(
     }
     await sleep(life(random, aliveMs));
     const worker = job.workers[random.below(job.workers.length)];
-    if (!(worker instanceof ThreadWorker)) throw new Error("The job's workers are no threads");
+    if (!(worker instanceof ThreadWorker)) throw new Error("The job's workers are not threads");
     worker.crash();
     while (job.isReady) await sleep(1);
     log(`crash ${crash}`);

@@ -1,4 +1,4 @@
-// Bytes on the socket that are no requests, or lie about themselves, to the real process.
+// Bytes on the socket that are not requests, or lie about themselves, to the real process.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { FastRandom, seedOfTest } from "../../tools/kit/random.ts";
@@ -46,7 +46,7 @@ async function readText(connection: Deno.Conn): Promise<string> {
   return new TextDecoder().decode(bytes.subarray(0, await connection.read(bytes) ?? 0));
 }
 
-Deno.test("service survives bytes that are no requests, and requests that lie about their length", async () => {
+Deno.test("service survives bytes that are not requests, and requests that lie about their length", async () => {
   const seed = seedOfTest();
   const random = new FastRandom(seed);
   console.log(`${CONNECTIONS} connections, seed ${seed}`);

@@ -95,7 +95,7 @@ Deno.test("over HTTP/2 a body that a reset cuts is not executed, whatever its fo
     ];
     for (const body of taken) assertEquals(await post(session, body, null), 200);
     assertEquals((await (await fetch(`${service.url}/items/k`)).json()).quantity, 3 * 1005);
-    // A client that breaks off is no error of the service.
+    // A client that breaks off is not an error of the service.
     assert(!/"level":"(WARN|ERROR)|was answered 500|error/i.test(service.log()), service.log());
     session.destroy();
     await stopInGoodOrder(service);

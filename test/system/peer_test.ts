@@ -96,7 +96,7 @@ Deno.test("what is asked while a request is under way goes with the next one, wi
   await close();
 });
 
-Deno.test("an answer that is none of stocks, an error, and the end of the generation are losses", async () => {
+Deno.test("an answer that is not one of stocks, an error, and the end of the generation are losses", async () => {
   const answers = [
     () => Response.json({ error: { reason: "unavailable" } }, { status: 503 }),
     () => Response.json({ stocks: [] }),

@@ -59,7 +59,7 @@ Deno.test("isIntact is false after any change behind the CRC", () => {
   }
 });
 
-Deno.test("decodeBatch refuses what is no such batch", () => {
+Deno.test("decodeBatch refuses what is not such a batch", () => {
   const batch = encodeBatch([{ timestamp: 5, key: encodeUtf8("key"), value: encodeUtf8("value") }]);
   const at = (change: (v: DataView) => void): Uint8Array => {
     const copy = batch.slice();

@@ -2,7 +2,7 @@
 //
 // Balanced: of each topic a member gets its part by capacity, rounded down or up. Sticky: whoever has a partition
 // keeps it as far as that allows, so no more partitions move than must. Safe: a partition is nobody's or one
-// member's, and a claim that may lie counts for nothing.
+// member's, and what may not be true counts for nothing.
 
 import type { SharingSubscription } from "./sharing_subscription.ts";
 import type { LostSlot, SharedInput, SharingMember, SharingTable } from "./sharing_table.ts";
@@ -71,17 +71,17 @@ function shareInput(
   given: readonly number[],
   generation: number,
 ): SharedInput {
-  const claims = validClaims(topic, count, joined);
-  const held = members.map((_, index) => claims.filter((claim) => claim?.index === index).length);
+  const had = ownersBefore(topic, count, joined);
+  const held = members.map((_, index) => had.filter((owner) => owner?.index === index).length);
   const parts = partsByCapacity(count, members, held, given);
   const owners = new Array<number>(count).fill(-1);
   const since = new Array<number>(count).fill(generation);
   const left = [...parts];
-  claims.forEach((claim, partition) => {
-    if (!claim || left[claim.index] === 0) return;
-    left[claim.index]!--;
-    owners[partition] = claim.index;
-    since[partition] = claim.since;
+  had.forEach((owner, partition) => {
+    if (!owner || left[owner.index] === 0) return;
+    left[owner.index]!--;
+    owners[partition] = owner.index;
+    since[partition] = owner.since;
   });
   const takers = left.flatMap((n, index) => new Array<number>(n).fill(index));
   owners.forEach((owner, partition) => {
@@ -90,28 +90,29 @@ function shareInput(
   return { topic, owners, since };
 }
 
-interface ValidClaim {
+/** The member that has a partition, and since which generation. */
+interface Owner {
   readonly index: number;
   readonly since: number;
 }
 
 /**
- * By partition: the member that has it. If several say so, the newest claim counts; if two are equally new, none does.
- * A claim counts under the member id alone under which the partition was given.
+ * By partition: the member that has it. If several say so, the newest one counts; if two are equally new, none does.
+ * What a member owns counts under the member id alone under which the partition was given.
  */
-function validClaims(
+function ownersBefore(
   topic: string,
   count: number,
   joined: readonly JoinedMember[],
-): (ValidClaim | null)[] {
-  const best = new Array<(ValidClaim & { confirmed: number; alone: boolean }) | null>(count)
+): (Owner | null)[] {
+  const best = new Array<(Owner & { confirmed: number; alone: boolean }) | null>(count)
     .fill(null);
-  joined.forEach(({ memberId, subscription: { claims } }, index) => {
-    if (claims.memberId !== memberId) return;
-    for (const { topic: of, partition, since } of claims.partitions) {
+  joined.forEach(({ memberId, subscription: { owned } }, index) => {
+    if (owned.memberId !== memberId) return;
+    for (const { topic: of, partition, since } of owned.partitions) {
       if (of !== topic || partition >= count) continue;
       const other = best[partition];
-      const { confirmed } = claims;
+      const { confirmed } = owned;
       const newer = !other || confirmed > other.confirmed ||
         confirmed === other.confirmed && since > other.since;
       if (newer) best[partition] = { index, since, confirmed, alone: true };
@@ -120,7 +121,7 @@ function validClaims(
       }
     }
   });
-  return best.map((claim) => claim?.alone ? { index: claim.index, since: claim.since } : null);
+  return best.map((owner) => owner?.alone ? { index: owner.index, since: owner.since } : null);
 }
 
 /**

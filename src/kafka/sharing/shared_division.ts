@@ -16,11 +16,11 @@ import { refusedOf } from "./refused_members.ts";
 import { type JoinedMember, sharePartitions } from "./share_partitions.ts";
 import { decodeSharingAssignment, encodeSharingAssignment } from "./sharing_assignment.ts";
 import {
-  type Claim,
-  type Claims,
   type ClearedSlot,
   decodeSharing,
   encodeSharing,
+  type OwnedPartition,
+  type OwnedPartitions,
 } from "./sharing_subscription.ts";
 import { type SharingTable, watchedBy } from "./sharing_table.ts";
 import { shareAmongWorkers } from "./worker_shares.ts";
@@ -30,7 +30,7 @@ const log = getLogger(["stockflow", "kafka"]);
 /** The protocol by which the members share the partitions. */
 const SHARED_PROTOCOL = "stockflow-shared-1";
 
-const NO_CLAIMS: Claims = { memberId: "", confirmed: 0, partitions: [] };
+const NONE: OwnedPartitions = { memberId: "", confirmed: 0, partitions: [] };
 
 export interface StartFacts {
   readonly slot: number;
@@ -75,7 +75,7 @@ export interface SharedDivisionOptions {
  */
 export class SharedDivision implements Division {
   readonly protocol = SHARED_PROTOCOL;
-  #claims: Claims = NO_CLAIMS;
+  #owned: OwnedPartitions = NONE;
   #slot = -1;
   #cleared: ClearedSlot[] = [];
   /** The table of the last assignment, and whether its generation goes on. */
@@ -115,7 +115,7 @@ export class SharedDivision implements Division {
       address: life.address,
       capacity: workers,
       slot: this.#slot,
-      claims: this.#claims,
+      owned: this.#owned,
       cleared: this.#cleared,
       hasCheckpoints: await this.#knownCheckpoints(),
       attempt: this.#attempt,
@@ -178,13 +178,13 @@ export class SharedDivision implements Division {
     this.#slot = table.members[self]!.slot;
     this.#cleared = this.#cleared.filter((c) => table.lost.some((lost) => isSame(c, lost)));
     const partitions = table.inputs.flatMap((input) =>
-      ownedBy(input, self).map((partition): Claim => ({
+      ownedBy(input, self).map((partition): OwnedPartition => ({
         topic: input.topic,
         partition,
         since: input.since[partition]!,
       }))
     );
-    this.#claims = { memberId, confirmed: generationId, partitions };
+    this.#owned = { memberId, confirmed: generationId, partitions };
     this.#changes.wake();
     const watched = table.members.find((_, m) => m !== self && watchedBy(table, m) === self);
     return watched
@@ -229,7 +229,7 @@ export class SharedDivision implements Division {
   }
 
   forget(): void {
-    this.#claims = NO_CLAIMS;
+    this.#owned = NONE;
     this.#slot = -1;
     this.#cleared = [];
     this.over();

@@ -12,15 +12,15 @@ import {
 } from "./sharing_table.ts";
 
 /** Partitions that a member has: it folds them, or stands where its last acknowledged commit of them left it. */
-export interface Claims {
+export interface OwnedPartitions {
   /** The member id under which they were given: under another one they say nothing. */
   readonly memberId: string;
   /** Newest generation that the coordinator has confirmed to this member. */
   readonly confirmed: number;
-  readonly partitions: readonly Claim[];
+  readonly partitions: readonly OwnedPartition[];
 }
 
-export interface Claim {
+export interface OwnedPartition {
   readonly topic: string;
   readonly partition: number;
   /** Generation from which on it has had the partition without a break. */
@@ -42,7 +42,7 @@ export interface SharingSubscription {
   readonly capacity: number;
   /** Slot that it has; -1 = none. */
   readonly slot: number;
-  readonly claims: Claims;
+  readonly owned: OwnedPartitions;
   readonly cleared: readonly ClearedSlot[];
   /** Whether it has checkpoints of the log: then the group is not a new one. */
   readonly hasCheckpoints: boolean;
@@ -63,17 +63,17 @@ const CLEARED_MAX = 1000;
  * same bytes its old generation, without a rebalance.
  */
 export function encodeSharing(subscription: SharingSubscription): Uint8Array {
-  const { claims } = subscription;
+  const { owned } = subscription;
   const w = new Writer().int8(VERSION);
   writeLife(w, subscription.life);
   w.compactString(subscription.address).varint(subscription.capacity)
     .varint(subscription.slot + 1)
-    .compactString(claims.memberId).int32(claims.confirmed);
-  const byTopic = Map.groupBy(claims.partitions, (claim) => claim.topic);
+    .compactString(owned.memberId).int32(owned.confirmed);
+  const byTopic = Map.groupBy(owned.partitions, (partition) => partition.topic);
   w.compactArray([...byTopic], ([topic, partitions]) => {
     w.compactString(topic);
     w.compactArray(partitions, ({ partition, since }) => {
-      w.varint(partition).varint(claims.confirmed - since);
+      w.varint(partition).varint(owned.confirmed - since);
     });
   });
   w.compactArray(subscription.cleared, ({ slot, since }) => w.varint(slot).int32(since));
@@ -123,7 +123,7 @@ function read(r: Reader): SharingSubscription | null {
     address,
     capacity,
     slot,
-    claims: { memberId, confirmed, partitions },
+    owned: { memberId, confirmed, partitions },
     cleared,
     hasCheckpoints,
     attempt,

@@ -129,7 +129,7 @@ function indexIn(members: readonly unknown[], index: number): number {
   return index;
 }
 
-/** A UUID as its 16 bytes. @throws {RangeError} when it is none */
+/** A UUID as its 16 bytes. @throws {RangeError} when it is not one */
 export function writeLife(w: Writer, life: string): void {
   const hex = life.replaceAll("-", "");
   if (!/^[0-9a-f]{32}$/.test(hex)) throw new RangeError(`A life must be a UUID, not ${life}`);

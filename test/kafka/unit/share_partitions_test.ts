@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { Reader, Writer } from "../../../src/kafka/protocol/wire.ts";
 import { type JoinedMember, sharePartitions } from "../../../src/kafka/sharing/share_partitions.ts";
 import {
-  type Claim,
   decodeSharing,
   encodeSharing,
+  type OwnedPartition,
   type SharingSubscription,
 } from "../../../src/kafka/sharing/sharing_subscription.ts";
 import {
@@ -39,7 +39,7 @@ function subscriptionOf(process: Process): SharingSubscription {
   const partitions = index < 0
     ? []
     : table!.inputs.flatMap(({ topic, owners, since }) =>
-      owners.flatMap((owner, partition): Claim[] =>
+      owners.flatMap((owner, partition): OwnedPartition[] =>
         owner === index ? [{ topic, partition, since: since[partition]! }] : []
       )
     );
@@ -49,7 +49,7 @@ function subscriptionOf(process: Process): SharingSubscription {
     address: `host-${memberId}:8080`,
     capacity,
     slot: index < 0 ? -1 : table!.members[index]!.slot,
-    claims: { memberId, confirmed: table?.generation ?? 0, partitions },
+    owned: { memberId, confirmed: table?.generation ?? 0, partitions },
     cleared: cleared.map(({ slot, since }) => ({ slot, since })),
     hasCheckpoints: table !== null,
     attempt: capacity,
@@ -195,22 +195,22 @@ Deno.test("since says from which generation on a member has a partition without 
   assertEquals(share([a!], 4, 4).inputs[0]!.since, [1, 1, 4, 4]);
 });
 
-Deno.test("a claim under another member id counts for nothing, nor do two that are equally new", () => {
+Deno.test("what is owned under another member id counts for nothing, nor do two that are equally new", () => {
   const [a, b]: JoinedMember[] = joinedOf([1, 2].map((n) => ({
     memberId: `m${n}`,
     life: lifeOf(n),
     capacity: 1,
     table: null,
   })));
-  const claim = (member: JoinedMember, claims: Partial<SharingSubscription["claims"]>) => ({
+  const owning = (member: JoinedMember, owned: Partial<SharingSubscription["owned"]>) => ({
     ...member,
     subscription: {
       ...member.subscription,
-      claims: {
+      owned: {
         memberId: member.memberId,
         confirmed: 5,
         partitions: [0, 1].map((partition) => ({ topic: TRANSACTIONS, partition, since: 3 })),
-        ...claims,
+        ...owned,
       },
     },
   });
@@ -223,15 +223,15 @@ Deno.test("a claim under another member id counts for nothing, nor do two that a
       inputs: new Map([[TRANSACTIONS, 2]]),
     }).inputs[0]!;
   // One that is right, one that was made under an id of before.
-  assertEquals(sinceOf(claim(a!, {}), b!).since, [3, 6]);
-  assertEquals(sinceOf(claim(a!, { memberId: "m0" }), b!).since, [6, 6]);
+  assertEquals(sinceOf(owning(a!, {}), b!).since, [3, 6]);
+  assertEquals(sinceOf(owning(a!, { memberId: "m0" }), b!).since, [6, 6]);
   // The newer one wins; equal ones are nobody's, so whoever gets the partition reads its position anew.
-  assertEquals(sinceOf(claim(a!, { confirmed: 4 }), claim(b!, {})), {
+  assertEquals(sinceOf(owning(a!, { confirmed: 4 }), owning(b!, {})), {
     topic: TRANSACTIONS,
     owners: [1, 0],
     since: [3, 6],
   });
-  assertEquals(sinceOf(claim(a!, {}), claim(b!, {})).since, [6, 6]);
+  assertEquals(sinceOf(owning(a!, {}), owning(b!, {})).since, [6, 6]);
 });
 
 Deno.test("a slot that is lost is not given out before its ids are initialised", () => {
@@ -332,7 +332,7 @@ Deno.test("a group of 20 members and 500 partitions is a record of less than 300
   assert(bytes < 300_000, `${bytes} bytes`);
 });
 
-Deno.test("subscriptions are read as they were written; other bytes are no subscription", () => {
+Deno.test("subscriptions are read as they were written; other bytes are not a subscription", () => {
   const a: Process = { memberId: "m1", life: lifeOf(1), capacity: 3, table: null };
   a.table = share([a, { ...a, memberId: "m2", life: lifeOf(2) }], 7, 9);
   const subscription = { ...subscriptionOf(a), cleared: [{ slot: 4, since: 6 }] };

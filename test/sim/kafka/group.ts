@@ -213,7 +213,7 @@ export class Group {
     this.forget(memberId);
   }
 
-  /** The member is no part of the group any more, and does not hear of it. */
+  /** The member is not part of the group any more, and does not hear of it. */
   forget(memberId: string): void {
     const member = this.#members.get(memberId);
     if (!member) return;
