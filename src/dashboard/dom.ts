@@ -70,42 +70,42 @@ function classOf({ numeric, long }: Column<never>): string | null {
 /** A table whose rows stay where they are while their figures change. */
 export class Table<T> {
   readonly element: HTMLElement;
-  readonly #body = h("tbody");
-  readonly #empty: HTMLElement;
+  readonly #body = h("tbody", { role: "rowgroup" });
+  /** What stands there in the place of rows, or beside them when there was an error. */
+  readonly #said = h("p", { class: "empty" }, "Loading …");
   readonly #scroll: HTMLElement;
   readonly #rows = new Map<string, { row: HTMLTableRowElement; keys: string[] }>();
 
-  /** @param empty what is said when there are no rows */
+  /**
+   * @param empty what is said when there are no rows; before they were shown first, that they are loaded
+   * @param fits its rows fit a narrow window; others are laid out anew there, each value beside its title
+   */
   constructor(
     caption: string,
     readonly columns: readonly Column<T>[],
-    empty: string,
+    readonly empty: string | (() => string),
+    { fits = false } = {},
   ) {
-    const head = h(
-      "tr",
-      {},
-      ...columns.map((column) => h("th", { scope: "col", class: classOf(column) }, column.title)),
-    );
     // A region that scrolls can be reached by keyboard.
     this.#scroll = h(
       "div",
-      { class: "table", tabindex: 0, role: "region", "aria-label": caption },
+      {
+        class: fits ? "table" : "table stacks",
+        tabindex: 0,
+        role: "region",
+        "aria-label": caption,
+      },
+      // Roles are said, because a table that is laid out otherwise loses them in some browsers.
       h(
         "table",
-        {},
+        { role: "table" },
         h("caption", { class: "hidden" }, caption),
-        h("thead", {}, head),
+        h("thead", { role: "rowgroup" }, headOf(columns)),
         this.#body,
       ),
     );
-    this.#empty = h("p", { class: "empty" }, empty);
-    this.element = h("div", {}, this.#scroll, this.#empty);
-    this.#showEmpty(true);
-  }
-
-  #showEmpty(isEmpty: boolean): void {
-    this.#empty.hidden = !isEmpty;
-    this.#scroll.hidden = isEmpty;
+    this.element = h("div", {}, this.#scroll, this.#said);
+    this.#scroll.hidden = true;
   }
 
   /** Shows rows in their order. */
@@ -125,14 +125,30 @@ export class Table<T> {
       if (place !== element) this.#body.insertBefore(element, place);
       before = element;
     }
-    this.#showEmpty(rows.length === 0);
+    const { empty } = this;
+    this.#say(rows.length > 0 ? "" : typeof empty === "string" ? empty : empty());
+  }
+
+  /** Says why there is nothing new; rows that were shown stay. */
+  fail(error: Error): void {
+    this.#say(error.message, true);
+  }
+
+  #say(text: string, isError = false): void {
+    setText(this.#said, text);
+    setAttribute(this.#said, "class", isError ? "empty error" : "empty");
+    setAttribute(this.#said, "role", isError ? "alert" : null);
+    this.#said.hidden = text === "";
+    this.#scroll.hidden = this.#rows.size === 0;
   }
 
   #rowOf(id: string, row: T): HTMLTableRowElement {
     let shown = this.#rows.get(id);
     if (!shown) {
-      const cells = this.columns.map((column) => h("td", { class: classOf(column) }));
-      shown = { row: h("tr", {}, ...cells), keys: [] };
+      const cells = this.columns.map((column) =>
+        h("td", { role: "cell", class: classOf(column), "data-title": column.title || null })
+      );
+      shown = { row: h("tr", { role: "row" }, ...cells), keys: [] };
       this.#rows.set(id, shown);
     }
     for (const [i, { cell, key }] of this.columns.entries()) {
@@ -145,6 +161,35 @@ export class Table<T> {
       else element.replaceChildren(value);
     }
     return shown.row;
+  }
+}
+
+function headOf(columns: readonly Column<never>[]): HTMLElement {
+  const titles = columns.map((column) =>
+    h("th", { scope: "col", role: "columnheader", class: classOf(column) }, column.title)
+  );
+  return h("tr", { role: "row" }, ...titles);
+}
+
+/** What became of what somebody asked for. */
+export class Said {
+  readonly element: HTMLElement;
+
+  constructor(text = "") {
+    this.element = h("p", { class: "said", role: "status" }, text);
+  }
+
+  say(text: string): void {
+    this.#show(text, "said");
+  }
+
+  fail(error: Error): void {
+    this.#show(error.message, "said error");
+  }
+
+  #show(text: string, name: string): void {
+    setText(this.element, text);
+    setAttribute(this.element, "class", name);
   }
 }
 

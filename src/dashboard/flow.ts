@@ -41,7 +41,7 @@ class StepCard {
     setText(this.#figure, figure);
     setText(this.#note, note);
     SHARES.forEach(([name], i) => this.#parts[i]!.style.flexGrow = String(step[name]));
-    const texts = SHARES.filter(([name]) => name !== "backPressured" || step[name] > 0)
+    const texts = SHARES.filter(([name]) => name !== "backPressured" || step[name] >= 0.005)
       .map(([name, text]) => `${format.wholePercent(step[name])} ${text}`);
     setText(this.#shares, texts.join(", "));
     if (this.#pressure.dataset["class"] === step.pressure) return;

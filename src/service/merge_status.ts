@@ -207,7 +207,7 @@ function mergeVerdicts(
     found.filter((finding) => finding.level === level)
   );
   const [worst] = findings;
-  const processes = reports.length === 1 ? "One process has" : `${reports.length} processes share`;
+  const processes = reports.length === 1 ? "one process has" : `${reports.length} processes share`;
   return {
     level: worst?.level ?? "ok",
     sentence: worst?.text ??

@@ -16,6 +16,7 @@ import { KnownPartitions } from "./known_partitions.ts";
 import { durationsSince, latencyOf } from "./quantiles.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
+import { OutcomeCounts } from "./outcome_counts.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import {
   type FlowStep,
@@ -66,8 +67,7 @@ export class StatusReader {
   readonly #checks: ConservationChecks;
   readonly #clocks: ConditionReporter;
   readonly #startedAt: number;
-  /** By partition: what was known of it first. */
-  readonly #first = new Map<number, PartitionFigures>();
+  readonly #outcomes = new OutcomeCounts();
   /** Failures of checkpoints: as they were counted by the owners before, and as the present ones count. */
   readonly #failures = new Map<number, { before: number; now: number }>();
 
@@ -113,6 +113,7 @@ export class StatusReader {
     const figures = this.job.figures();
     const present = figures.flatMap((worker) => worker.partitions);
     this.#known.update(present);
+    this.#outcomes.update(present);
     this.#checks.look(present, this.job.context.clock.now());
     lookAtClocks(this.#clocks, present, this.job.context.clock.now());
     for (const { partition, checkpointFailures } of present) {
@@ -128,13 +129,6 @@ export class StatusReader {
     return { figures, partitions, owned };
   }
 
-  /** Outcomes over restarts are counted from the first ones of this process on: a recovered partition brings no rate. */
-  #firstOf(figures: PartitionFigures): PartitionFigures {
-    let first = this.#first.get(figures.partition);
-    if (!first) this.#first.set(figures.partition, first = figures);
-    return first;
-  }
-
   #sampleOf(look: Look): Sample {
     const { clock } = this.job.context;
     const { figures, partitions } = look;
@@ -145,9 +139,7 @@ export class StatusReader {
       recordsIn: figures.reduce((n, w) => n + w.recordsIn, 0),
       recordsOut: figures.reduce((n, w) => n + w.recordsOut, 0),
       queries: this.job.queries.answered,
-      accepted: sum((p) => p.accepted - this.#firstOf(p).accepted),
-      rejected: sum((p) => p.rejected - this.#firstOf(p).rejected),
-      invalid: sum((p) => invalidOf(p) - invalidOf(this.#firstOf(p))),
+      ...this.#outcomes.counts,
       lag: this.#lagOf(partitions),
       items: sum((p) => p.items),
       stateBytes: sum((p) => p.stateBytes),

@@ -48,12 +48,13 @@ export async function logThroughput(
     const behind = lagOf(partitions);
     // Of a log that others write to, a quiet time is not worth a line.
     if (count > 0 || records !== before || behind === null) {
-      log.info("{rate} records/s, {records} records, {items} items, {alerts} alerts{lag}", {
+      const behindText = behind === null ? "" : ", {lag} records behind";
+      log.info(`{rate} records/s, {records} records, {items} items, {alerts} alerts${behindText}`, {
         rate: Math.round(1000 * (records - before) / Math.max(1, now - at)),
         records,
         items: partitions.reduce((n, p) => n + p.items, 0),
         alerts: partitions.reduce((n, p) => n + p.alerts, 0),
-        lag: behind === null ? "" : `, ${behind} records behind`,
+        ...(behind === null ? {} : { lag: behind }),
       });
     }
     before = records;

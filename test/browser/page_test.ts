@@ -3,7 +3,7 @@
 // Needs Debian's chromium (apt-get install chromium); without it the tests are skipped, in CI that is a failure.
 
 import { assert, assertEquals, assertMatch, assertNotEquals } from "../std/assert.ts";
-import type { Browser } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { stopInGoodOrder } from "../../tools/kit/service.ts";
 import {
   assertNoErrors,
@@ -50,6 +50,16 @@ const FILLED: Readonly<Record<string, string>> = {
   configuration: "tbody tr:nth-child(50)",
 };
 
+/** Cells of tables that do not stand in the window: who looks does not know that they are there. */
+async function cellsOutside(page: Page): Promise<string[]> {
+  return await page.evaluate(() =>
+    [...document.querySelectorAll("td")].filter((cell) => {
+      const { left, right } = cell.getBoundingClientRect();
+      return left < 0 || right > innerWidth;
+    }).map((cell) => cell.textContent)
+  );
+}
+
 test(
   "every page has data, no error in the console and no serious finding, wide and narrow, light and dark",
   async (browser, { url }) => {
@@ -62,6 +72,7 @@ test(
         assertEquals(await seriousFindings(tab.page), [], where);
         const width = await tab.page.evaluate(() => document.documentElement.scrollWidth);
         assert(width <= look.width, `${where} is ${width} px wide`);
+        assertEquals(await cellsOutside(tab.page), [], where);
       }
       assertNoErrors(tab);
       await tab.close();
@@ -165,7 +176,7 @@ test(
 );
 
 test(
-  "a new service says on each page what is not there yet; while its status is awaited, the page is a sketch",
+  "a new service says on each page what is not there yet, and what cannot be read; while its status is awaited, the page is a sketch",
   async (browser, { url }) => {
     const tab = await openTab(browser, { width: 390, scheme: "light" });
     const { page } = tab;
@@ -176,6 +187,8 @@ test(
       messages: "The partition is empty.",
       health: "No worker had to recover",
     };
+    /** Pages that ask for more than the status. */
+    const asking: readonly string[] = ["checkpoints", "items", "messages", "configuration"];
     for (const { path, title } of PAGES) {
       await goTo(tab, url, path, title);
       const text = texts[path as keyof typeof texts];
@@ -183,11 +196,25 @@ test(
       const link = await page.locator("nav a[aria-current]").boundingBox();
       assert(link!.x >= 0 && link!.x + link!.width <= 390, `${title} is seen in the bar`);
     }
+    const message = "The store of checkpoints is away";
+    const json = { error: { reason: "internal", message } };
+    await page.route(
+      /\/(status\/(hot-items|configuration)|logs|savepoints|checkpoints)$/,
+      (route) => route.fulfill({ status: 503, json }),
+    );
+    await page.reload();
+    for (const { path, title } of PAGES.filter(({ path }) => asking.includes(path))) {
+      await goTo(tab, url, path, title);
+      await page.locator("p.error", { hasText: message }).first().waitFor();
+      // That there is nothing is not known.
+      assertEquals(await page.locator(".place .empty:not(.error):visible").allInnerTexts(), []);
+    }
+    await page.unroute(/\/(status\/(hot-items|configuration)|logs|savepoints|checkpoints)$/);
     await page.route(/\/status/, () => {}); // is never answered
     await page.reload();
     await page.locator(".loading:not([hidden])").waitFor();
     await page.locator(".connection", { hasText: "Connecting" }).waitFor();
-    assertNoErrors(tab);
+    assertNoErrors(tab, /503/);
   },
   { "generate.transactions": "false", "generate.queries": "false" },
 );
@@ -202,6 +229,8 @@ test(
     await stopInGoodOrder(service);
     await page.locator(".notice", { hasText: "The service does not answer" }).waitFor();
     await page.locator(".place.stale").waitFor();
+    // That all was well says nothing of now.
+    await page.locator(".verdict.plain", { hasText: "Not known" }).waitFor();
     assertMatch(await page.locator(".figure dd").first().innerText(), /\/s$/);
     const again = await busyService({ "http.port": port }, service.folder);
     try {

@@ -4,6 +4,7 @@ import { Durations } from "../../src/engine/durations.ts";
 import { durationsSince, quantileMs } from "../../src/service/quantiles.ts";
 import { pressureOf } from "../../src/service/status.ts";
 import { type Facts, verdictOf } from "../../src/service/verdict.ts";
+import { OutcomeCounts } from "../../src/service/outcome_counts.ts";
 import { Samples } from "../../src/service/status_history.ts";
 import { line, World } from "../engine/world.ts";
 
@@ -165,6 +166,31 @@ Deno.test("samples: ten minutes by the second, an hour by ten, rates from what w
   // A counter that goes back, as one of a partition that is recovered, is not a negative rate.
   samples.add({ ...sample(4001), recordsIn: 10 });
   assertEquals(samples.point!.recordsIn, 0);
+});
+
+Deno.test("outcomes are counted where they were folded: a partition that is recovered, or comes from another process, brings none", () => {
+  const counts = new OutcomeCounts();
+  const look = (...partitions: [partition: number, recordsIn: number, accepted: number][]) => {
+    counts.update(partitions.map(([partition, recordsIn, accepted]) => ({
+      partition,
+      recordsIn,
+      accepted,
+      rejected: 2 * recordsIn,
+      invalid: [recordsIn, 1],
+      isReady: partition === 9,
+    })));
+    return counts.counts.accepted;
+  };
+  // A partition that is claimed, restored from its checkpoint, replayed, and then folded with outputs.
+  assertEquals([look([0, 0, 0]), look([0, 0, 150_000]), look([0, 0, 150_900])], [0, 0, 0]);
+  assertEquals([look([0, 10, 150_910]), look([0, 15, 150_915])], [0, 5]);
+  assertEquals(counts.counts, { accepted: 5, rejected: 10, invalid: 5 });
+  // It goes to another process, which folds 1,000 of it, and comes back.
+  assertEquals([look(), look([0, 3, 151_915]), look([0, 5, 151_917])], [5, 5, 7]);
+  // It is recovered here: what it reports begins anew, and then stands where it stood.
+  assertEquals([look([0, 0, 0]), look([0, 4, 151_921]), look([0, 5, 151_922])], [7, 7, 8]);
+  // Of one that was ready before its first record, that record counts.
+  assertEquals([look([9, 0, 70]), look([9, 1, 71])], [8, 9]);
 });
 
 Deno.test("status of a running job: totals, partitions, checks, flow; reading it changes nothing", async () => {

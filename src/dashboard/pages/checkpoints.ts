@@ -1,5 +1,5 @@
 import { ask, askJson, type CheckpointEvent, type Savepoint } from "../api.ts";
-import { badge, button, h, on, section, setAttribute, setText, Table } from "../dom.ts";
+import { badge, button, type Column, h, on, Said, section, Table } from "../dom.ts";
 import { confirm } from "../dialogs.ts";
 import * as format from "../format.ts";
 import type { Page } from "../page.ts";
@@ -40,27 +40,27 @@ function partsOf({ encodeMs, commitMs, publishMs }: CheckpointEvent): string {
     `publish ${format.duration(publishMs)}`;
 }
 
-const HISTORY = [
+const HISTORY: readonly Column<Row>[] = [
   {
     title: "When",
-    cell: (r: Row) => format.moment(r.event.at),
-    key: (r: Row) => String(r.event.at),
+    cell: (r) => format.moment(r.event.at),
+    key: (r) => String(r.event.at),
   },
   {
     title: "State",
-    cell: (r: Row) => badge(r.state, LEVELS[r.state]),
-    key: (r: Row) => r.state,
+    cell: (r) => badge(r.state, LEVELS[r.state]),
+    key: (r) => r.state,
   },
-  { title: "Partition", numeric: true, cell: (r: Row) => String(r.event.partition) },
-  { title: "Number", numeric: true, cell: (r: Row) => String(r.event.sequence) },
-  { title: "Trigger", cell: (r: Row) => r.event.trigger ?? "–" },
-  { title: "Offset", numeric: true, cell: (r: Row) => format.integer(r.event.offset) },
-  { title: "New", numeric: true, cell: (r: Row) => format.bytes(r.event.newBytes ?? null) },
-  { title: "Full", numeric: true, cell: (r: Row) => format.bytes(r.event.totalBytes ?? null) },
+  { title: "Partition", numeric: true, cell: (r) => String(r.event.partition) },
+  { title: "Number", numeric: true, cell: (r) => String(r.event.sequence) },
+  { title: "Trigger", cell: (r) => r.event.trigger ?? "–" },
+  { title: "Offset", numeric: true, cell: (r) => format.integer(r.event.offset) },
+  { title: "New", numeric: true, cell: (r) => format.bytes(r.event.newBytes ?? null) },
+  { title: "Full", numeric: true, cell: (r) => format.bytes(r.event.totalBytes ?? null) },
   {
     title: "Duration, or cause",
     long: true,
-    cell: ({ event }: Row) =>
+    cell: ({ event }) =>
       event.reason === undefined
         ? h(
           "span",
@@ -69,35 +69,12 @@ const HISTORY = [
           h("span", { class: "note" }, ` ${partsOf(event)}`),
         )
         : h("span", { class: "error" }, event.reason),
-    key: ({ event }: Row) => `${event.durationMs} ${event.reason}`,
+    key: ({ event }) => `${event.durationMs} ${event.reason}`,
   },
-] as const;
+];
 
-export function checkpointsPage(): Page {
-  const name = h("input", {
-    id: "savepoint-name",
-    required: true,
-    pattern: "[A-Za-z0-9._\\-]{1,100}",
-    autocomplete: "off",
-    spellcheck: "false",
-    placeholder: "before-sale",
-  });
-  const take = h("button", { type: "submit", class: "primary" }, "Take a savepoint");
-  const said = h("p", { class: "said", role: "status" });
-  const say = (text: string, isError = false) => {
-    setText(said, text);
-    setAttribute(said, "class", isError ? "said error" : "said");
-  };
-  const form = h(
-    "form",
-    { class: "form" },
-    h("label", { for: "savepoint-name" }, "Name"),
-    name,
-    take,
-    said,
-  );
-  const history = new Table<Row>("History of checkpoints", HISTORY, "No checkpoint was taken yet.");
-  const savepoints = new Table<Savepoint>("Savepoints", [
+function savepointColumns(remove: (name: string) => void): Column<Savepoint>[] {
+  return [
     { title: "Name", cell: (s) => h("code", {}, s.name), key: (s) => s.name },
     { title: "Taken", cell: (s) => format.moment(s.at), key: (s) => String(s.at) },
     {
@@ -109,60 +86,116 @@ export function checkpointsPage(): Page {
     {
       title: "",
       cell: (s) =>
-        button("Delete", () => void remove(s.name), { "aria-label": `Delete savepoint ${s.name}` }),
+        button("Delete", () => remove(s.name), { "aria-label": `Delete savepoint ${s.name}` }),
       key: (s) => s.name,
     },
-  ], "There is no savepoint yet. One that is taken stays until it is deleted.");
-  const refresh = async () => {
+  ];
+}
+
+/** Savepoints: takes them, lists them, and deletes them after a confirmation. */
+class SavepointSection {
+  readonly element: HTMLElement;
+  readonly #name = h("input", {
+    id: "savepoint-name",
+    required: true,
+    pattern: "[A-Za-z0-9._\\-]{1,100}",
+    title: "1 to 100 of A-Z a-z 0-9 . _ -",
+    autocomplete: "off",
+    spellcheck: "false",
+    placeholder: "before-sale",
+  });
+  readonly #take = h("button", { type: "submit", class: "primary" }, "Take a savepoint");
+  readonly #said = new Said();
+  readonly #table = new Table<Savepoint>(
+    "Savepoints",
+    savepointColumns((name) => void this.#remove(name)),
+    "There is no savepoint yet. One that is taken stays until it is deleted.",
+  );
+
+  /** @param onChange is called when something was taken or deleted */
+  constructor(readonly onChange: () => Promise<void>) {
+    const form = h(
+      "form",
+      { class: "form" },
+      h("label", { for: "savepoint-name" }, "Name"),
+      this.#name,
+      this.#take,
+      this.#said.element,
+    );
+    on(form, "submit", (event) => {
+      event.preventDefault();
+      void this.#takeOne();
+    });
+    this.element = section("Savepoints", form, this.#table.element);
+  }
+
+  async refresh(): Promise<void> {
     try {
-      const [listed, { events }] = await Promise.all([
-        askJson<{ savepoints: Savepoint[] }>("/savepoints"),
-        askJson<{ events: CheckpointEvent[] }>("/checkpoints"),
-      ]);
-      savepoints.show(listed.savepoints, (s) => s.name);
-      history.show(rowsOf(events), ({ id }) => id);
+      const { savepoints } = await askJson<{ savepoints: Savepoint[] }>("/savepoints");
+      this.#table.show(savepoints, (s) => s.name);
     } catch (error) {
-      say((error as Error).message, true);
+      this.#table.fail(error as Error);
     }
-  };
-  const remove = async (savepoint: string) => {
+  }
+
+  async #takeOne(): Promise<void> {
+    this.#take.disabled = true;
+    this.#said.say("Checkpoints of all partitions are being taken …");
+    await this.#try(async () => {
+      const body = JSON.stringify({ name: this.#name.value });
+      const headers = { "content-type": "application/json" };
+      const taken = await askJson<Savepoint>("/savepoints", { method: "POST", body, headers });
+      this.#name.value = "";
+      return `Savepoint ${taken.name} is taken.`;
+    });
+    this.#take.disabled = false;
+  }
+
+  async #remove(name: string): Promise<void> {
     const isSure = await confirm({
-      title: `Delete savepoint ${savepoint}?`,
+      title: `Delete savepoint ${name}?`,
       text: "The service can no longer start from it. Its checkpoints go when the next ones come.",
       action: "Delete",
     });
     if (!isSure) return;
+    await this.#try(async () => {
+      await ask(`/savepoints/${encodeURIComponent(name)}`, { method: "DELETE" });
+      return `Savepoint ${name} is deleted.`;
+    });
+  }
+
+  /** Says what became of something, and shows what there is then. */
+  async #try(work: () => Promise<string>): Promise<void> {
     try {
-      await askDelete(savepoint);
-      say(`Savepoint ${savepoint} is deleted.`);
+      this.#said.say(await work());
     } catch (error) {
-      say((error as Error).message, true);
+      this.#said.fail(error as Error);
     }
-    await refresh();
+    await this.onChange();
+  }
+}
+
+export function checkpointsPage(): Page {
+  const history = new Table("History of checkpoints", HISTORY, "No checkpoint was taken yet.");
+  const refresh = async () => {
+    await Promise.all([savepoints.refresh(), refreshHistory()]);
   };
-  on(form, "submit", async (event) => {
-    event.preventDefault();
-    take.disabled = true;
-    say("Checkpoints of all partitions are being taken …");
+  const refreshHistory = async () => {
     try {
-      const body = JSON.stringify({ name: name.value });
-      const headers = { "content-type": "application/json" };
-      const taken = await askJson<Savepoint>("/savepoints", { method: "POST", body, headers });
-      say(`Savepoint ${taken.name} is taken.`);
-      name.value = "";
+      const { events } = await askJson<{ events: CheckpointEvent[] }>("/checkpoints");
+      history.show(rowsOf(events), ({ id }) => id);
     } catch (error) {
-      say((error as Error).message, true);
+      history.fail(error as Error);
     }
-    take.disabled = false;
-    await refresh();
-  });
+  };
+  const savepoints = new SavepointSection(refresh);
   return {
     path: "checkpoints",
     title: "Checkpoints",
     element: h(
       "div",
       {},
-      section("Savepoints", form, savepoints.element),
+      savepoints.element,
       section(
         "History",
         h("p", { class: "hint" }, "The last 100 events, over restarts of the service."),
@@ -173,8 +206,4 @@ export function checkpointsPage(): Page {
     open: () => void refresh(),
     refresh: () => void refresh(),
   };
-}
-
-async function askDelete(name: string): Promise<void> {
-  await ask(`/savepoints/${encodeURIComponent(name)}`, { method: "DELETE" });
 }

@@ -1,5 +1,15 @@
 import { ApiError, ask, askJson, type HotItemFigures } from "../api.ts";
-import { button, h, meter, on, section, setAttribute, setText, Table } from "../dom.ts";
+import {
+  button,
+  type Column,
+  h,
+  meter,
+  on,
+  section,
+  setAttribute,
+  setText,
+  Table,
+} from "../dom.ts";
 import * as format from "../format.ts";
 import type { Page } from "../page.ts";
 
@@ -10,8 +20,23 @@ interface HotRow {
   readonly relative: number;
 }
 
-export function itemsPage(): Page {
-  const id = h("input", {
+/** The stock of an item, as a sentence. */
+async function stockOf(itemId: string): Promise<string> {
+  try {
+    const response = await ask(`/items?id=${encodeURIComponent(itemId)}`);
+    // A stock may have more digits than a number of JavaScript holds.
+    const stock = /"quantity":(-?\d+)/.exec(await response.text())?.[1] ?? "";
+    return `${itemId}: ${format.bigInteger(stock)} in stock`;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return `${itemId} was never seen.`;
+    throw error;
+  }
+}
+
+/** The field in which an item is named, and the answer. */
+class LookUp {
+  readonly element: HTMLElement;
+  readonly #id = h("input", {
     id: "item-id",
     required: true,
     autocomplete: "off",
@@ -19,49 +44,58 @@ export function itemsPage(): Page {
     autocapitalize: "none",
     placeholder: "item_2",
   });
-  const answer = h("p", { class: "answer", role: "status" });
-  const form = h(
-    "form",
-    { class: "form" },
-    h("label", { for: "item-id" }, "Item"),
-    id,
-    h("button", { type: "submit", class: "primary" }, "Look up"),
-  );
-  let asked = 0;
-  const lookUp = async (itemId: string) => {
-    const own = ++asked;
+  readonly #answer = h("p", { class: "answer", role: "status" });
+  #asked = 0;
+
+  constructor() {
+    const form = h(
+      "form",
+      { class: "form" },
+      h("label", { for: "item-id" }, "Item"),
+      this.#id,
+      h("button", { type: "submit", class: "primary" }, "Look up"),
+    );
+    on(form, "submit", (event) => {
+      event.preventDefault();
+      void this.#lookUp(this.#id.value);
+    });
+    this.element = section("Look up", form, this.#answer);
+  }
+
+  /** Looks an item up as if it had been typed. */
+  of(itemId: string): void {
+    this.#id.value = itemId;
+    void this.#lookUp(itemId);
+    this.#id.focus();
+  }
+
+  async #lookUp(itemId: string): Promise<void> {
+    const own = ++this.#asked;
     const show = (text: string, isError = false) => {
       // An answer that comes late is not that of what stands in the field now.
-      if (own !== asked) return;
-      setAttribute(answer, "class", isError ? "answer error" : "answer");
-      setText(answer, text);
+      if (own !== this.#asked) return;
+      setAttribute(this.#answer, "class", isError ? "answer error" : "answer");
+      setText(this.#answer, text);
     };
     show("Looking up …");
     try {
-      const response = await ask(`/items?id=${encodeURIComponent(itemId)}`);
-      // A stock may have more digits than a number of JavaScript holds.
-      const stock = /"quantity":(-?\d+)/.exec(await response.text())?.[1] ?? "";
-      show(`${itemId}: ${format.bigInteger(stock)} in stock`);
+      show(await stockOf(itemId));
     } catch (error) {
-      const isUnknown = error instanceof ApiError && error.status === 404;
-      if (isUnknown) show(`${itemId} was never seen.`);
-      else show((error as Error).message, true);
+      show((error as Error).message, true);
     }
-  };
-  on(form, "submit", (event) => {
-    event.preventDefault();
-    void lookUp(id.value);
-  });
-  const table = new Table<HotRow>("Hottest items", [
+  }
+}
+
+function hotColumns(lookUp: (itemId: string) => void): Column<HotRow>[] {
+  return [
     { title: "Rank", numeric: true, cell: (r) => String(r.rank) },
     {
       title: "Item",
       cell: (r) =>
-        button(r.itemId, () => {
-          id.value = r.itemId;
-          void lookUp(r.itemId);
-          id.focus();
-        }, { class: "link", "aria-label": `Look up ${r.itemId}` }),
+        button(r.itemId, () => lookUp(r.itemId), {
+          class: "link",
+          "aria-label": `Look up ${r.itemId}`,
+        }),
       key: (r) => r.itemId,
     },
     {
@@ -75,22 +109,33 @@ export function itemsPage(): Page {
         ),
       key: (r) => `${r.share} ${r.relative}`,
     },
-  ], "No record was sampled yet: one in 64 is.");
-  const said = h("p", { class: "said error", role: "status" });
+  ];
+}
+
+function hotRowsOf({ samples, items }: HotItemFigures): HotRow[] {
+  const most = items[0]?.samples ?? 1;
+  return items.map(({ itemId, samples: n }, i) => ({
+    rank: i + 1,
+    itemId,
+    share: n / Math.max(1, samples),
+    relative: n / most,
+  }));
+}
+
+export function itemsPage(): Page {
+  const lookUp = new LookUp();
+  const table = new Table<HotRow>(
+    "Hottest items",
+    hotColumns((itemId) => lookUp.of(itemId)),
+    "No record was sampled yet: one in 64 is.",
+    { fits: true },
+  );
   const refresh = async () => {
     try {
-      const { samples, items } = await askJson<HotItemFigures>("/status/hot-items");
-      const most = items[0]?.samples ?? 1;
-      const rows = items.map(({ itemId, samples: n }, i) => ({
-        rank: i + 1,
-        itemId,
-        share: n / Math.max(1, samples),
-        relative: n / most,
-      }));
-      table.show(rows, ({ itemId }) => itemId);
-      setText(said, "");
+      const figures = await askJson<HotItemFigures>("/status/hot-items");
+      table.show(hotRowsOf(figures), ({ itemId }) => itemId);
     } catch (error) {
-      setText(said, (error as Error).message);
+      table.fail(error as Error);
     }
   };
   return {
@@ -99,7 +144,7 @@ export function itemsPage(): Page {
     element: h(
       "div",
       {},
-      section("Look up", form, answer),
+      lookUp.element,
       section(
         "Hottest items",
         h(
@@ -107,7 +152,6 @@ export function itemsPage(): Page {
           { class: "hint" },
           "Of one record in 64, sampled since the process started; those of a minute ago count half.",
         ),
-        said,
         table.element,
       ),
     ),

@@ -1,4 +1,4 @@
-import { badge, card, h, meter, section, Table } from "../dom.ts";
+import { badge, card, type Column, h, meter, section, Table } from "../dom.ts";
 import type { JobStatus } from "../api.ts";
 import * as format from "../format.ts";
 import type { Page } from "../page.ts";
@@ -6,27 +6,32 @@ import type { Page } from "../page.ts";
 type Partition = JobStatus["partitions"][number];
 type Process = NonNullable<JobStatus["cluster"]>["processes"][number];
 
+const PROCESSES: readonly Column<Process>[] = [
+  { title: "Process", cell: (p) => p.address ?? "has no address" },
+  {
+    title: "State",
+    long: true,
+    cell: (p) =>
+      p.state
+        ? badge(p.state.replace("_", " "), p.state === "running" ? "ok" : "warning")
+        : h("span", {}, badge("does not answer", "broken"), ` ${p.why ?? ""}`),
+    key: (p) => `${p.state} ${p.why}`,
+  },
+  { title: "Partitions", numeric: true, cell: (p) => format.integer(p.partitions) },
+  { title: "Workers", numeric: true, cell: (p) => format.integer(p.workers) },
+  {
+    title: "",
+    cell: (p) => [p.isHere ? "this one" : "", p.isLeader ? "leads" : ""].filter(Boolean).join(", "),
+  },
+];
+
 /** The processes of a group that share partitions. */
 function processes() {
-  const table = new Table<Process>("Processes that share the partitions", [
-    { title: "Process", cell: (p) => p.address ?? "has no address" },
-    {
-      title: "State",
-      long: true,
-      cell: (p) =>
-        p.state
-          ? badge(p.state, p.state === "running" ? "ok" : "warning")
-          : h("span", {}, badge("does not answer", "broken"), ` ${p.why ?? ""}`),
-      key: (p) => `${p.state} ${p.why}`,
-    },
-    { title: "Partitions", numeric: true, cell: (p) => format.integer(p.partitions) },
-    { title: "Workers", numeric: true, cell: (p) => format.integer(p.workers) },
-    {
-      title: "",
-      cell: (p) =>
-        [p.isHere ? "this one" : "", p.isLeader ? "leads" : ""].filter(Boolean).join(", "),
-    },
-  ], "No process is known.");
+  const table = new Table(
+    "Processes that share the partitions",
+    PROCESSES,
+    "No process is known.",
+  );
   const element = section(
     "Processes",
     h(
@@ -52,11 +57,12 @@ export function placed({ process }: { readonly process?: string }, what: string)
   return process === undefined ? what : `${process}, ${what}`;
 }
 
-export function partitionsPage(): Page {
-  let largest = 1;
-  let now = 0;
-  const shared = processes();
-  const table = new Table<Partition>("Partitions of the transaction topic", [
+/**
+ * @param now when the status is of, ms since the epoch
+ * @param largest the largest skew of all
+ */
+function partitionColumns(now: () => number, largest: () => number): Column<Partition>[] {
+  return [
     { title: "Partition", cell: (p) => String(p.partition) },
     {
       title: "State",
@@ -83,13 +89,24 @@ export function partitionsPage(): Page {
         h(
           "span",
           { class: "with-meter" },
-          meter(`${format.ratio(p.skew)} times the mean`, (p.skew ?? 0) / largest),
+          meter(`${format.ratio(p.skew)} times the mean`, (p.skew ?? 0) / largest()),
           h("span", {}, p.skew === null ? "–" : `× ${format.ratio(p.skew)}`),
         ),
-      key: (p) => `${p.skew} ${largest}`,
+      key: (p) => `${p.skew} ${largest()}`,
     },
-    { title: "Checkpoint", cell: (p) => format.since(p.checkpointAt, now) },
-  ], "No partition is owned yet.");
+    { title: "Checkpoint", cell: (p) => format.since(p.checkpointAt, now()) },
+  ];
+}
+
+export function partitionsPage(): Page {
+  let largest = 1;
+  let now = 0;
+  const shared = processes();
+  const table = new Table(
+    "Partitions of the transaction topic",
+    partitionColumns(() => now, () => largest),
+    "No partition is owned yet.",
+  );
   return {
     path: "partitions",
     title: "Partitions",
