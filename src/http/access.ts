@@ -27,6 +27,14 @@ export function checkAccess(params: Parameters): void {
         "(kafka.partitions.shared): set http.advertised.host to one of this machine's",
     );
   }
+  const isAskedFromElsewhere = params.get("kafka.partitions.shared") && !LOOPBACK.test(advertised);
+  if (isAskedFromElsewhere && clusterTokenOf(params) === "") {
+    throw new ParameterError(
+      `The other processes of the group ask this one at ${advertised}, which can be reached from other machines ` +
+        "(kafka.partitions.shared): set cluster.token, or http.token, to the same for all of them (best by the " +
+        "environment variable CLUSTER_TOKEN or HTTP_TOKEN)",
+    );
+  }
   if (LOOPBACK.test(host) || params.get("http.token") !== "") return;
   throw new ParameterError(
     `http.host ${host} can be reached from other machines: set http.token too (best by the ` +

@@ -13,12 +13,12 @@ const newSavepoint = z.strictObject({
 /** Routes below /savepoints: take, list and give up. */
 export function savepointRoutes(job: RunningJob, reader: BodyReader, countMax: number): Hono {
   const app = new Hono();
-  app.get("/", async (c) => c.json({ savepoints: await job.savepoints.list() }));
+  app.get("/", async (c) => c.json({ savepoints: await job.ofStore(job.savepoints.list()) }));
   app.post("/", async (c) => {
     const { bytes, share } = await reader.read(c, true);
     share.release();
     const { name } = parseObject(c.req.header("content-type"), bytes, newSavepoint);
-    if (await job.savepoints.count(countMax) >= countMax) {
+    if (await job.ofStore(job.savepoints.count(countMax)) >= countMax) {
       const message =
         `There are ${countMax} savepoints, which is the most (savepoints.max): give one up`;
       return fail(c, 409, "too_many", message);
@@ -28,12 +28,12 @@ export function savepointRoutes(job: RunningJob, reader: BodyReader, countMax: n
   });
   app.get("/:name", async (c) => {
     const name = c.req.param("name");
-    const savepoint = await job.savepoints.get(name);
+    const savepoint = await job.ofStore(job.savepoints.get(name));
     return savepoint ? c.json(savepoint) : fail(c, 404, "not_found", unknown(name));
   });
   app.delete("/:name", async (c) => {
     const name = c.req.param("name");
-    return await job.savepoints.unpin(name)
+    return await job.ofStore(job.savepoints.unpin(name))
       ? c.body(null, 204)
       : fail(c, 404, "not_found", unknown(name));
   });

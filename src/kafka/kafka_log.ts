@@ -191,6 +191,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
       workers,
       chance,
       isStarting: (client) => takeOver.isStarting(client),
+      loadOf: (partition) => user.loadOf(partition),
       hasCheckpoints: () => user.hasCheckpoints(),
       start: (client, member, at) => takeOver.start(client, member, at),
       clear: (client, slot, workers) => takeOver.clear(client, slot, workers),

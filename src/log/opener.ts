@@ -30,6 +30,8 @@ export interface LogUser {
     logId: string,
     topicId: string | null,
   ): Promise<ReadonlyMap<number, CommittedPosition>>;
+  /** Records of a partition of transactions that were folded here a second lately; null = not known. */
+  loadOf(partition: number): number | null;
   /** Which partitioner the checkpoints of a log were made with; null if there are none. */
   partitionerOf(logId: string): Promise<PartitionerName | null>;
 }

@@ -1,14 +1,15 @@
-import { type Log, type LogOpener, LostError, StopError } from "../log/mod.ts";
-import type { Clock } from "../types/mod.ts";
+import { type Log, type LogOpener, StopError } from "../log/mod.ts";
 import { isRemoteKv, type Kv, type KvFileOptions, openWatchedKv } from "../kv/mod.ts";
 import { CheckpointStore } from "../state/mod.ts";
 import type { Conditions } from "../engine/conditions.ts";
+import type { PartitionLoads } from "../engine/partition_loads.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import { Disk } from "./disk.ts";
 import { embeddedLogOpener } from "./embedded_opener.ts";
 import { generatorOpener } from "./generated_stream.ts";
 import { checkRemoteStore, groupStore, untilStoreAnswers } from "./remote_store.ts";
 import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
+import { storeAnswer } from "./store_answer.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
 import type { LogRequest, Surroundings } from "./surroundings.ts";
 
@@ -29,6 +30,7 @@ export interface OpenOptions {
   readonly wiring: Wiring;
   readonly surroundings: Surroundings;
   readonly conditions: Conditions;
+  readonly loads: Pick<PartitionLoads, "of">;
 }
 
 /**
@@ -141,28 +143,17 @@ function once<T>(make: () => T): () => T {
 /** The group is not to wait for a store on another machine that hangs, for so long at the most. */
 const STORE_MS_MAX = 2000;
 
-/** @throws {LostError} when the store does not answer in time */
-async function inTime<T>(clock: Clock, answer: Promise<T>): Promise<T> {
-  const answered = new AbortController();
-  const late = clock.sleep(STORE_MS_MAX, answered.signal).then(() => {
-    throw new LostError(`The store of checkpoints does not answer within ${STORE_MS_MAX} ms`);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    answered.abort("answered"); // without a reason an error with a stack is made
-  }
-}
-
 async function openLogs(
-  { params, surroundings: { clock } }: OpenOptions,
+  { params, surroundings: { clock }, loads }: OpenOptions,
   { transactions, queries }: Openers,
   store: CheckpointStore,
   logDisk: Disk,
 ): Promise<{ transactionLog: Log; queryLog: Log }> {
   const user = {
     logDisk,
-    hasCheckpoints: async () => (await inTime(clock, store.partitions())).length > 0,
+    hasCheckpoints: async () =>
+      (await storeAnswer(clock, store.partitions(), STORE_MS_MAX)).length > 0,
+    loadOf: (partition: number) => loads.of(partition),
     newestCheckpoints: (logId: string, topicId: string | null) =>
       newestCheckpoints(store, logId, topicId),
     partitionerOf: (logId: string) => partitionerOfCheckpoints(store, logId),

@@ -10,6 +10,7 @@ import { type Clock, codecOf } from "../types/mod.ts";
 import { Conditions } from "../engine/conditions.ts";
 import type { PartitionFigures } from "../engine/figures.ts";
 import { Owners } from "../engine/owners.ts";
+import { PartitionLoads } from "../engine/partition_loads.ts";
 import type { OutputTopics } from "../engine/partition_processor.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
@@ -72,7 +73,8 @@ export class Pipeline {
   ): Promise<RunningJob> {
     const { params, wiring } = this;
     const conditions = surroundings.conditions ?? new Conditions(surroundings.clock);
-    const files = await openFiles({ name, params, wiring, surroundings, conditions });
+    const loads = new PartitionLoads(surroundings.clock);
+    const files = await openFiles({ name, params, wiring, surroundings, conditions, loads });
     try {
       const parts = await this.#parts(files, surroundings, conditions);
       const { context, gateway } = parts;
@@ -88,6 +90,7 @@ export class Pipeline {
         ...this.#generatedQueries(parts),
         ...feedsOf({ ...context, wiring, feedWriter: surroundings.feedWriter ?? null }),
         ...clusterOf(context),
+        ...this.#loadWatch(context, loads),
         ...guaranteeWatch(parts),
       ];
       return new RunningJob(
@@ -240,6 +243,17 @@ export class Pipeline {
       onProgress: surroundings.onProgress ?? (() => {}),
     };
     return [(stop) => logThroughput(throughput, stop)];
+  }
+
+  /** By the load of partitions, processes that share them divide theirs among workers. */
+  #loadWatch({ cluster, clock }: JobContext, loads: PartitionLoads): Companion[] {
+    if (!cluster) return [];
+    return [async (stop) => {
+      while (!stop.aborted) {
+        loads.look(this.#figures());
+        await clock.sleep(FIGURES_MS, stop);
+      }
+    }];
   }
 
   #generatedQueries({ gateway, surroundings }: Parts): Companion[] {

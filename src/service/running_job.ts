@@ -20,6 +20,7 @@ import type { QueryWorker } from "./query_worker.ts";
 import type { JobWorker } from "../engine/job_worker.ts";
 import { reportStop } from "./report_stop.ts";
 import type { SinkWorker } from "./sink_worker.ts";
+import { storeAnswer } from "./store_answer.ts";
 import { takeSavepoint } from "./take_savepoint.ts";
 import type { WorkerFigures } from "../engine/figures.ts";
 import { type HotItemFigures, hottestOf } from "../engine/mod.ts";
@@ -32,6 +33,8 @@ const HOT_ITEMS = 100;
 const EVENTS = 100;
 /** How often a look-up that waits for a recovery looks whether that waits itself, in ms. */
 const STUCK_LOOK_MS = 2000;
+/** Who asks for what the store has is answered in so long, also while it is away. */
+const STORE_ANSWER_MS_MAX = 10_000;
 
 /** A job that runs. */
 export class RunningJob {
@@ -258,6 +261,15 @@ export class RunningJob {
     return this.context.store;
   }
 
+  /**
+   * What the store answers.
+   *
+   * @throws {LostError} when it does not, for ten seconds
+   */
+  ofStore<T>(answer: Promise<T>): Promise<T> {
+    return storeAnswer(this.clock, answer, STORE_ANSWER_MS_MAX);
+  }
+
   get savepoints(): Savepoints {
     return this.store.savepoints;
   }
@@ -290,7 +302,7 @@ export class RunningJob {
    * @returns and the partition to go on from; null = there are no more
    */
   async checkpointsFrom(partition: number): Promise<ListedCheckpoints> {
-    return await listCheckpoints(this.store, partition);
+    return await this.ofStore(listCheckpoints(this.store, partition));
   }
 
   /** Takes a checkpoint of every partition and pins them under a name; see takeSavepoint. */
@@ -321,7 +333,7 @@ export class RunningJob {
     const isShared = isRemoteKv(this.params.get("state.kv"));
     return this.#all && !isShared
       ? this.#all.checkpointEvents(limit)
-      : this.store.history.list(limit);
+      : this.ofStore(this.store.history.list(limit));
   }
 
   /** Figures of the workers. */

@@ -18,8 +18,9 @@ export class SharedStore {
     Deno.env.set(TOKEN, server.token); // Deno takes it from there alone
   }
 
-  static async start(): Promise<SharedStore> {
-    return new SharedStore(await startKvServer());
+  /** @param host where processes reach it, if they are in networks of their own */
+  static async start(host?: string): Promise<SharedStore> {
+    return new SharedStore(await startKvServer(host));
   }
 
   /** Parameters of the processes. */

@@ -12,6 +12,7 @@ import "./line_output_test.ts";
 import "./logging_test.ts";
 import "./look_up_test.ts";
 import "./owners_test.ts";
+import "./partition_loads_test.ts";
 import "./partition_test.ts";
 import "./processor_test.ts";
 import "./progress_test.ts";

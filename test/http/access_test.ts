@@ -115,6 +115,21 @@ Deno.test("a process that shares partitions needs an address that others can ask
   }
 });
 
+Deno.test("processes that share partitions ask each other beyond loopback with a token alone", () => {
+  const shared = { "kafka.partitions.shared": "true" };
+  // A proxy of the same machine hands on what comes for that address.
+  const proxied = { "http.host": "127.0.0.1", "http.advertised.host": "10.0.0.1" };
+  const { message } = assertThrows(
+    () => checkAccess(Parameters.of({ ...shared, ...proxied })),
+    ParameterError,
+  );
+  assert(message.includes("10.0.0.1") && message.includes("set cluster.token"), message);
+  checkAccess(Parameters.of({ ...shared, ...proxied, "cluster.token": TOKEN }));
+  checkAccess(Parameters.of({ ...shared, ...proxied, "http.token": TOKEN }));
+  checkAccess(Parameters.of(proxied));
+  checkAccess(Parameters.of(shared));
+});
+
 Deno.test("a token that is refused is not shown", () => {
   for (const token of ["short", "with blanks in its middle", "ümlaute-sind-keine-token"]) {
     const error = assertThrows(

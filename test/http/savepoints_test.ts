@@ -102,3 +102,36 @@ Deno.test("a name that no savepoint can have is not found, however long it is", 
   }
   await client.close();
 });
+
+Deno.test("checkpoints and savepoints that a store does not answer for are 503 with the reason, within ten seconds", async () => {
+  const client = await Client.open();
+  const { clock } = client.world;
+  const { kv } = client.life.job.store;
+  const real = { list: kv.list, get: kv.get };
+  const never = new Promise<never>(() => {});
+  kv.list =
+    (() => ({ next: () => never, [Symbol.asyncIterator]: () => ({ next: () => never }) })) as never;
+  kv.get = (() => never) as never;
+  const from = clock.monotonic();
+  for (
+    const [method, path] of [
+      ["GET", "/checkpoints"],
+      ["GET", "/savepoints"],
+      ["GET", "/savepoints/a"],
+      ["DELETE", "/savepoints/a"],
+      ["POST", "/savepoints"],
+    ] as const
+  ) {
+    const { status, text } = method === "POST"
+      ? await client.post(path, JSON_TYPE, '{"name":"a"}')
+      : await client.request(method, path);
+    assertEquals([status, JSON.parse(text).error], [503, {
+      reason: "unavailable",
+      message: "The store of checkpoints does not answer within 10000 ms",
+    }], `${method} ${path}`);
+  }
+  assert(clock.monotonic() - from <= 60_000);
+  Object.assign(kv, real);
+  assertEquals((await client.request("GET", "/checkpoints")).status, 200);
+  await client.close();
+});

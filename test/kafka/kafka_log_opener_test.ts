@@ -20,6 +20,7 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
           hasCheckpoints: () => Promise.resolve(false),
           newestCheckpoints: () => Promise.resolve(new Map()),
           partitionerOf: () => Promise.resolve(null),
+          loadOf: () => null,
         }, null),
     ParameterError,
     "kafka.transaction.timeout.ms=1999 must be at least twice commit.interval.ms=1000",

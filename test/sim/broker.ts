@@ -23,6 +23,8 @@ export interface LogEntry {
   readonly bytes: Uint8Array | null;
   /** Null = written without a transaction. Of a marker: the transaction that it ends. */
   readonly transaction: Transaction | null;
+  /** Of a marker: when it was written, by which it differs from one that another log has at its place. */
+  readonly writtenAt: number | null;
 }
 
 export function isVisible({ bytes, transaction }: LogEntry): boolean {
@@ -63,13 +65,13 @@ export class BrokerPartition {
     setBaseOffset(batch, base);
     const last = batchInfo(batch).lastOffset;
     if (transaction && !transaction.partitions.has(this)) transaction.partitions.set(this, base);
-    this.#add({ base, last, bytes: batch, transaction });
+    this.#add({ base, last, bytes: batch, transaction, writtenAt: null });
     return base;
   }
 
   /** The marker that ends a transaction takes an offset. */
-  mark(transaction: Transaction): void {
-    this.#add({ base: this.end, last: this.end, bytes: null, transaction });
+  mark(transaction: Transaction, writtenAt: number): void {
+    this.#add({ base: this.end, last: this.end, bytes: null, transaction, writtenAt });
   }
 
   #add(entry: LogEntry): void {
@@ -168,7 +170,9 @@ export class Broker {
   /** Ends a client's transaction by markers. */
   end(transaction: Transaction, state: "committed" | "aborted"): void {
     transaction.state = state;
-    for (const partition of transaction.partitions.keys()) partition.mark(transaction);
+    for (const partition of transaction.partitions.keys()) {
+      partition.mark(transaction, this.sim.wall);
+    }
   }
 
   claim(holder: string, partitions: readonly number[]): Claim {

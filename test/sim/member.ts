@@ -190,6 +190,8 @@ export class Member {
         user: {
           logDisk: null,
           partitionerOf: () => Promise.resolve(null),
+          // As if loads changed: partitions go from one worker to another between generations.
+          loadOf: (partition) => process.chance() < 0.25 ? process.chance() : 1 + partition,
           hasCheckpoints: async () => (await store.partitions()).length > 0,
           newestCheckpoints: (logId, topicId) => newestCheckpoints(store, logId, topicId),
         },

@@ -187,8 +187,8 @@ export interface KafkaPlan {
 export function planOf(random: Random, onKafka: boolean): Plan {
   const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
   const log: LogKind = onKafka ? "kafka" : pick("broker", "broker", "embedded");
-  const shared = onKafka && pick(true, true, true, true, false);
-  const partitions = shared ? pick(2, 3, 4, 6) : pick(1, 1, 2, 2, 3, 4);
+  const shared = onKafka && pick(true, true, true, true, true, false);
+  const partitions = shared ? pick(2, 3, 4, 4, 6, 6) : pick(1, 1, 2, 2, 3, 4);
   // Some schedules are long: more checkpoints are retired, more sessions follow each other.
   const length = random.below(12) === 0 ? 4 : 1;
   const windowMs = pick(0, 250, 1000, 5000);
@@ -197,7 +197,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     log,
     partitions,
     sidePartitions: pick(1, partitions),
-    machines: shared ? pick(2, 3, 5) : log === "embedded" ? 1 : pick(1, 2, 3),
+    machines: shared ? pick(2, 3, 4, 5) : log === "embedded" ? 1 : pick(1, 2, 3),
     sharedStore: log !== "kafka" && pick(true, false),
     workers: pick(1, 2, 2, 3),
     settings: {
@@ -245,7 +245,8 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     invalid: pick(0, 0.05, 0.3),
     slownessMs: pick(0.01, 0.5, 3),
     rates: ratesOf(random, log),
-    clusterFaultMs: pick(200, 600, 2000),
+    // Several processes are active in one generation only if it lasts.
+    clusterFaultMs: shared ? pick(200, 600, 2000, 2000) : pick(200, 600, 2000),
     kafka: {
       brokers: pick(1, 2, 3),
       sessionTimeoutMs: pick(800, 2000, 6000),

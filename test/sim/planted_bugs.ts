@@ -10,7 +10,9 @@ import type { Commit } from "../../src/log/mod.ts";
 import { CheckpointDraft } from "../../src/state/checkpoint_draft.ts";
 import { concat } from "../../src/state/checkpoint_parts.ts";
 import { CheckpointStore } from "../../src/state/checkpoint_store.ts";
+import { MarkedWrites } from "../../src/state/marked_writes.ts";
 import { DamagedCheckpointError, type Manifest } from "../../src/state/mod.ts";
+import type { Kv } from "../../src/kv/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import type { SimKvOptions } from "./sim_kv.ts";
 import type { SimLogHooks } from "./sim_log.ts";
@@ -92,6 +94,22 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
   "readers see aborted records": () => ({ log: { readsAborted: true } }),
 
   "the store checks neither owner nor head": () => ({ kv: { ignoresChecks: true } }),
+
+  "a KV write that happened is taken for refused": () => ({
+    patch: () =>
+      replace(MarkedWrites, "open", (open) => async (kv, key, ...rest) => {
+        let isOpen = false;
+        // The mark, by which a write is known to have happened, is not looked at.
+        const get = (async (asked: Deno.KvKey) => {
+          const found = await kv.get(asked);
+          return isOpen ? { ...found, value: null } : found;
+        }) as Kv["get"];
+        const blind = { get, atomic: () => kv.atomic() } as Kv;
+        const writes = await open.call(MarkedWrites, blind, key, ...rest);
+        isOpen = true;
+        return writes;
+      }),
+  }),
 
   "a checkpoint is published before its commit": () => ({
     patch: () =>

@@ -64,6 +64,8 @@ export class World {
   isUpgraded = false;
   /** Who took a partition over last, by state file and partition. */
   readonly #storeOwners = new Map<string, SimProcess>();
+  /** By which epoch a checkpoint is taken, by process, sequence and partition. */
+  readonly #epochs = new Map<string, Deno.AtomicCheck>();
   /** Damaged checkpoints by state file, partition and sequence: since when, and by which keys. */
   readonly damaged = new Map<string, { since: number; keys: Set<string> }>();
   /** Partitions of which something was damaged once: the log's start stays their way back. */
@@ -295,11 +297,26 @@ export class World {
       member.process.name,
       () => `checkpoint ${sequence} of ${partition}@${offset} ${kind} ${reason ?? ""}`,
     );
+    const name = `${member.process.name}/${sequence}/${partition}`;
+    const owner = member.owners.get(partition);
+    if (kind === "triggered" && owner) this.#epochs.set(name, owner.checkpointer.chain.epoch.check);
+    if (kind === "failed" && reason?.includes("has another owner")) {
+      this.#checkFenced(member, this.#epochs.get(name));
+    }
     if (kind !== "restored" || sequence === 0) return;
     const damage = this.damaged.get(`${member.machine.state.name}/${partition}/${sequence}`);
     if (damage && damage.since < member.claimedAt.get(partition)!) {
       this.sim.violate("P4", `checkpoint ${sequence} of partition ${partition} is damaged`);
     }
+  }
+
+  /** What happened is not to be taken for refused: who is, has another epoch than the store has. */
+  #checkFenced({ process, machine: { state } }: Member, epoch: Deno.AtomicCheck | undefined): void {
+    if (!epoch || state.get(epoch.key)?.versionstamp !== epoch.versionstamp) return;
+    this.sim.violate(
+      "liveness",
+      `${process.name} takes what is its own for another's: ${epoch.key}`,
+    );
   }
 
   // ---- what ends a process, or is logged ----

@@ -28,14 +28,15 @@ export async function whyNoKvServer(): Promise<string | null> {
   return isThere ? null : "denokv is missing: cargo install denokv@0.14.0 --locked";
 }
 
-export async function startKvServer(): Promise<KvServer> {
+/** @param host address at which it is to be reached, such as that of networks of processes */
+export async function startKvServer(host = "127.0.0.1"): Promise<KvServer> {
   const folder = await Deno.makeTempDir({ prefix: "stockflow-denokv-" });
   const port = freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${host}:${port}`;
   const token = crypto.randomUUID();
   const start = () =>
     new Deno.Command(pathOfServer(), {
-      args: ["--sqlite-path", `${folder}/kv.sqlite`, "serve", "--addr", `127.0.0.1:${port}`],
+      args: ["--sqlite-path", `${folder}/kv.sqlite`, "serve", "--addr", `${host}:${port}`],
       env: { DENO_KV_ACCESS_TOKEN: token },
       stdin: "null",
       stdout: "null",

@@ -23,7 +23,7 @@ import {
   type OwnedPartitions,
 } from "./sharing_subscription.ts";
 import { type SharingTable, watchedBy } from "./sharing_table.ts";
-import { shareAmongWorkers } from "./worker_shares.ts";
+import { type LoadOf, shareAmongWorkers } from "./worker_shares.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
@@ -52,6 +52,8 @@ export interface SharedDivisionOptions {
   /** Workers of this process. */
   readonly workers: number;
   readonly chance: Chance;
+  /** How much is folded of a partition of transactions here. */
+  readonly loadOf: LoadOf;
   /** Whether the first offsets of the group are to be committed; the leader asks. */
   isStarting(client: KafkaClient): Promise<boolean>;
   /** Whether this process has checkpoints of the log. */
@@ -205,10 +207,10 @@ export class SharedDivision implements Division {
       await this.options.start(await client(), { memberId, generation }, at);
       throw protocolError(ErrorCode.RebalanceInProgress); // now there is something to share
     }
-    const { topics, workers } = this.options;
+    const { topics, workers, loadOf } = this.options;
     const of = (topic: string) =>
       table.inputs.filter((input) => input.topic === topic).flatMap((i) => ownedBy(i, self));
-    this.#workers = shareAmongWorkers(this.#workers, of(topics.transactions), workers);
+    this.#workers = shareAmongWorkers(this.#workers, of(topics.transactions), workers, loadOf);
     const share = { slot: this.#slot, workers: this.#workers, queries: of(topics.queries) };
     log.info(
       "Generation {generation} of group {group}: {mine} of {all} partitions of {members} processes are here",

@@ -108,11 +108,11 @@ function entriesFrom({ entries }: BrokerPartition, offset: number): readonly Log
 }
 
 /** A batch as it stands in the log; a marker is a control batch. */
-function bytesOf({ base, bytes, transaction }: LogEntry): Uint8Array {
+function bytesOf({ base, bytes, transaction, writtenAt }: LogEntry): Uint8Array {
   if (bytes) return bytes;
   const { producerId, state } = transaction!;
   const key = new Uint8Array([0, 0, 0, state === "committed" ? 1 : 0]);
-  const batch = encodeBatch([{ timestamp: 1, key, value: new Uint8Array(6) }]);
+  const batch = encodeBatch([{ timestamp: writtenAt!, key, value: new Uint8Array(6) }]);
   stamp(batch, { id: producerId, epoch: 0 }, -1);
   const view = new DataView(batch.buffer);
   view.setInt16(21, CONTROL_AND_TRANSACTIONAL);

@@ -72,7 +72,7 @@ const manyPauses: ChangePlan = (plan) => ({
 export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   "a partition that comes to a living producer begins with sequence 0": patched(
     () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
-    1980,
+    1990,
     hasMoves,
   ),
 
@@ -132,14 +132,14 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return this.active ? Promise.resolve(this.active) : confirmed.call(this, signal);
           },
       ),
-    5000,
+    5010,
     isShared,
     manyPauses,
   ),
 
   "a partition answers before it is claimed in the generation": patched(
     () => replace(ActiveGeneration.prototype, "isClaimed", () => () => true),
-    5000,
+    5070,
     isShared,
     manyPauses,
   ),

@@ -33,6 +33,7 @@ class Group {
       shared: { window: "5" },
       workers: 2,
       chance: () => 0.5,
+      loadOf: () => null,
       isStarting: () => Promise.resolve(this.isNew),
       hasCheckpoints: () => Promise.resolve(false),
       start: (_, { generation }, { slot, hasCheckpoints }) => {
@@ -92,8 +93,19 @@ Deno.test("a new group: the leader alone commits the first offsets, in a generat
   assert(first.get("a") instanceof Error, "it joins anew at once");
   assertEquals(first.get("b"), { active: null });
   const second = await group.next();
-  assertEquals(shareOf(second.get("a")), [[0, 1], [2], [0, 1]]);
-  assertEquals(shareOf(second.get("b")), [[3, 4], [5], [2]]);
+  assertEquals(shareOf(second.get("a")), [[0, 2], [1], [0, 1]]);
+  assertEquals(shareOf(second.get("b")), [[3, 5], [4], [2]]);
+});
+
+Deno.test("the workers of a process share its partitions by the load that was measured", async () => {
+  const loads = new Map([[0, 5000], [1, 10], [2, 3000], [3, 10], [4, 1000], [5, 990]]);
+  const group = new Group();
+  group.isNew = false;
+  let isMeasured = false;
+  group.add("a", { loadOf: (partition) => isMeasured ? loads.get(partition)! : null });
+  assertEquals(shareOf((await group.next()).get("a")), [[0, 2, 4], [1, 3, 5], [0, 1, 2]]);
+  isMeasured = true;
+  assertEquals(shareOf((await group.next()).get("a")), [[0], [1, 2, 3, 4, 5], [0, 1, 2]]);
 });
 
 Deno.test("partitions stay where they are when another process joins, as far as the balance allows", async () => {
