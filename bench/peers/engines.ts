@@ -4,6 +4,7 @@ import { startService } from "../../tools/kit/service.ts";
 import { recordsIn, scrape } from "../service_metrics.ts";
 import type { PeerJars } from "./build.ts";
 import { JavaProcess } from "./java_process.ts";
+import type { Job } from "./job.ts";
 import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
 
 /** Topics by the parameter that names them; the same parameters in all engines. */
@@ -16,18 +17,6 @@ export const TOPIC_KEYS = [
   "deadletter.topic",
 ] as const;
 export type Topics = Readonly<Record<typeof TOPIC_KEYS[number], string>>;
-
-/** An engine that runs. */
-export interface Job {
-  readonly pid: number;
-  /** Records that were read and executed or refused so far. */
-  records(): Promise<number>;
-  /** @throws when it has ended, with what it said */
-  check(): void;
-  kill(): Promise<void>;
-  /** Bytes of the memory of its items, where the engine itself says so. */
-  stateBytes?(): Promise<number>;
-}
 
 export interface JobOptions {
   readonly work: Work;

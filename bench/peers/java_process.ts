@@ -1,4 +1,4 @@
-import type { Job } from "./engines.ts";
+import type { Job } from "./job.ts";
 
 export interface JavaOptions {
   readonly name: string;

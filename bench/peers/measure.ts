@@ -1,7 +1,7 @@
 // CPU, rate and memory of an engine while it works through the records.
 
 import { cpuSeconds, peakResidentBytes } from "../process_figures.ts";
-import type { Job } from "./engines.ts";
+import type { Job } from "./job.ts";
 import type { Figures } from "./figures.ts";
 
 const STEADY_FROM = 0.3;

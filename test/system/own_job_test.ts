@@ -87,7 +87,7 @@ Deno.test("a job of one's own runs from docs/jobs.md alone, outside of the repos
   const { folder } = place;
   try {
     const lines = blockOf("ts").trim().split("\n");
-    assert(lines.filter((line) => line.trim() !== "").length <= 40, `${lines.length} lines`);
+    assert(lines.filter((line) => line.trim() !== "").length <= 30, `${lines.length} lines`);
     let shop = await start(place, "--shop.shortage.min=10");
     assertEquals(
       await post(shop, "1\t5\tapple\t100\n2\t6\tapple\t-500\n3\t7\tapple\t-1\n4\t8\tpear\t-9\n"),
