@@ -46,6 +46,7 @@ export class JobMetrics {
       ...STATE,
       ...WORKERS,
       ...CHECKPOINTS,
+      ...CLUSTER,
       ...(this.#status.log ? LOG : []),
     ];
     this.#metrics = [
@@ -306,6 +307,26 @@ const CHECKPOINTS: readonly JobMetric[] = [
     name: "stockflow_checkpoint_failures_total",
     help: "Checkpoints of a partition that were not taken, since the start of the process",
     samples: perPartition(({ checkpointFailures }) => checkpointFailures),
+  },
+];
+
+/** Of processes that share partitions, as this one knows it; none while the group shares anew, and where they are not shared. */
+const CLUSTER: readonly JobMetric[] = [
+  {
+    name: "stockflow_cluster_generation",
+    help: "Generation of the group that shares the partitions; each rebalance begins a new one",
+    samples: ({ cluster }) => cluster ? [[cluster.generation]] : [],
+  },
+  {
+    name: "stockflow_cluster_processes",
+    help: "Processes that share the partitions",
+    samples: ({ cluster }) => cluster ? [[cluster.processes.length]] : [],
+  },
+  {
+    name: "stockflow_cluster_owned_partitions",
+    help: "Partitions of the transaction topic that this process has of those that are shared",
+    samples: ({ cluster }) =>
+      cluster?.processes.filter(({ isHere }) => isHere).map((p): Sample => [p.partitions]) ?? [],
   },
 ];
 

@@ -4,6 +4,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { LostError } from "../../src/log/mod.ts";
 import type { Log, LogSession, ReadAnswer, ReadOptions } from "../../src/log/mod.ts";
+import { forEach } from "../../src/service/mod.ts";
+import type { TransactionResult } from "../../src/types/mod.ts";
 import type { ParameterKey } from "../../src/parameters/mod.ts";
 import { Client } from "../http/client.ts";
 import { line, type StartOptions, World } from "../engine/world.ts";
@@ -284,6 +286,39 @@ Deno.test({ name: "alerts: more transactions than are remembered", ignore }, asy
   const scraped = await scrape({ flags, records: fresh(300) });
   assertEquals(await firing(scraped), ["StockflowShortMemoryOfTransactions"]);
 });
+
+Deno.test(
+  { name: "alerts: a group that shares its partitions anew without end", ignore },
+  async () => {
+    // A world has one process: of its group it is said what the group would say.
+    const cause = ({ life }: Client, step: number) => {
+      const process = { address: "a:1", workers: 1, partitions: 2, isHere: true, isLeader: true };
+      const status = { generation: step, partitions: 2, processes: [process] };
+      Object.assign(life.job.context, { cluster: { status } });
+    };
+    assertEquals(await firing(await scrape({ cause })), ["StockflowRebalances"]);
+  },
+);
+
+Deno.test(
+  { name: "alerts: a sink that was behind for longer than its records are kept", ignore },
+  async () => {
+    let fails = true;
+    const sink = forEach<TransactionResult>(() => {
+      if (fails) throw new Error("The shop is closed");
+    });
+    const fired = await firing(
+      await scrape({
+        flags: { "log.retention.ms": "60000", "sink.retention.bytes": "5000" },
+        start: () => ({ sink }),
+        records: () => Array.from({ length: 200 }, () => ""),
+        cause: (_, step) => void (fails = step < STEPS - 10),
+      }),
+    );
+    // While it fails that is a condition.
+    assertEquals(fired, ["StockflowSinkLosesRecords"]);
+  },
+);
 
 Deno.test(
   { name: "alerts: of processes that share partitions the one is named that is not well", ignore },
