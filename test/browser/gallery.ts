@@ -1,6 +1,7 @@
 // deno task page:gallery --to=<folder>: every page in every look and in every state, to be looked at by a person.
 
 import { parseArgs } from "node:util";
+import type { JobStatus } from "../../src/service/status.ts";
 import type { Service } from "../../tools/kit/service.ts";
 import {
   busyService,
@@ -15,9 +16,17 @@ import {
   WHY_NOT,
 } from "./browser.ts";
 
-const USAGE = "deno task page:gallery --to=<folder> [--fill=65]";
+/** What of a status is changed here. */
+type Status = { -readonly [K in keyof JobStatus]: Mutable<JobStatus[K]> };
+type Mutable<T> = T extends readonly (infer E)[] ? E[] : T;
+
+const USAGE = "deno task page:gallery --to=<folder> [--only=<text in the names>] [--fill=65]";
 const { values } = parseArgs({
-  options: { to: { type: "string" }, fill: { type: "string", default: "65" } },
+  options: {
+    to: { type: "string" },
+    only: { type: "string", default: "" },
+    fill: { type: "string", default: "65" },
+  },
 });
 if (values.to === undefined || WHY_NOT) {
   console.error(WHY_NOT ?? `Usage: ${USAGE}`);
@@ -41,6 +50,7 @@ async function inAllLooks(
   show: (tab: Tab) => Promise<void>,
   looks: readonly Look[] = LOOKS,
 ): Promise<void> {
+  if (!name.includes(values.only)) return;
   for (const look of looks) {
     const tab = await openTab(browser, look);
     await show(tab);
@@ -65,6 +75,19 @@ const NARROW_AND_WIDE = LOOKS.filter(({ width, scheme }) =>
 async function remove(service: Service): Promise<void> {
   await service.kill();
   await Deno.remove(service.folder, { recursive: true });
+}
+
+/** Lets a page show another status than the one that the service has. */
+async function showing(tab: Tab, change: (status: Status) => void): Promise<void> {
+  await tab.page.addInitScript((change) => {
+    const parse = JSON.parse;
+    const make = new Function(`return (${change})`)();
+    JSON.parse = (text: string) => {
+      const value = parse(text);
+      if (value?.status?.verdict) make(value.status);
+      return value;
+    };
+  }, String(change));
 }
 
 // ---- with nothing in it ----
@@ -102,6 +125,64 @@ await inAllLooks("refused", async ({ page }) => {
   await page.goto(empty.url);
   await page.locator(".notice").waitFor();
 }, NARROW_AND_WIDE);
+
+// ---- what is not well; it is made up, as it comes and goes ----
+
+const STATES: Readonly<Record<string, (status: Status) => void>> = {
+  silent: (status) => {
+    const process = { workers: 2, partitions: 2, isHere: false, isLeader: false, why: null };
+    const why = "The process at 10.0.0.2:8080 does not answer within 2 s";
+    status.cluster = {
+      generation: 3,
+      partitions: 4,
+      processes: [
+        { ...process, address: "10.0.0.1:8080", isHere: true, isLeader: true, state: "running" },
+        { ...process, address: "10.0.0.2:8080", state: null, why },
+      ],
+    };
+    const text = `The process at 10.0.0.2:8080 does not say how it is: ${why}`;
+    const findings = [{ level: "warning", what: "process", text }] as const;
+    status.verdict = { level: "warning", sentence: text, findings };
+    status.partitions.splice(2);
+  },
+  broken: (status) => {
+    const text = "Partition 1 does not add up: 120 records were consumed, 119 have an outcome; " +
+      "keep its log and checkpoints, and report it";
+    const disk = "New records are refused: 12 MB are free for state.kv, 67 MB must stay free";
+    const cause = "A commit of transactions was lost";
+    const recovered = `Worker 0 recovered within the last five minutes: ${cause}`;
+    status.verdict = {
+      level: "broken",
+      sentence: text,
+      findings: [
+        { level: "broken", what: "conservation", text },
+        { level: "broken", what: "disk", text: disk },
+        { level: "warning", what: "recovery", text: recovered },
+      ],
+    };
+    status.conditions = [
+      { what: "disk", reason: disk, blocks: "writes", since: status.at - 90_000 },
+      { what: "conservation", reason: text, blocks: "nothing", since: status.at - 30_000 },
+    ];
+    status.recoveries = [{ at: status.at - 60_000, cause, worker: "0" }];
+    const { records } = status.partitions[1]!.conservation;
+    Object.assign(records, { agrees: false, left: "119", right: "120" });
+    status.flow = status.flow.map((step) => ({
+      ...step,
+      ...(step.step === "source" || step.step === "processor"
+        ? { busy: 0.2, idle: 0.1, backPressured: 0.7, pressure: "HIGH" }
+        : {}),
+    }));
+  },
+};
+for (const [state, change] of Object.entries(STATES)) {
+  for (const { path, title } of PAGES.filter(({ path }) => /^(partitions|health)?$/.test(path))) {
+    await inAllLooks(`${nameOf(path)}-${state}`, async (tab) => {
+      await showing(tab, change);
+      await goTo(tab, empty.url, path, title);
+    });
+  }
+}
 await remove(empty);
 
 // ---- a token ----
@@ -139,11 +220,13 @@ await inAllLooks("paused", async (tab) => {
   await goTo(tab, busy.url, "", "Overview");
   await tab.page.getByRole("button", { name: "Pause" }).click();
 }, NARROW_AND_WIDE);
-const open = await Promise.all(LOOKS.map(async (look) => {
-  const tab = await openTab(browser, look);
-  await goTo(tab, busy.url, "", "Overview");
-  return { tab, look };
-}));
+const open = !"disconnected".includes(values.only)
+  ? []
+  : await Promise.all(LOOKS.map(async (look) => {
+    const tab = await openTab(browser, look);
+    await goTo(tab, busy.url, "", "Overview");
+    return { tab, look };
+  }));
 await busy.kill();
 for (const { tab, look } of open) {
   await tab.page.locator(".notice", { hasText: "does not answer" }).waitFor();
