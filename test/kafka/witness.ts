@@ -1,7 +1,10 @@
-// What stock kafkajs sees in a topic under read_committed.
+// What kafkajs sees in a topic under read_committed; see aborted_records.ts.
 
 import { type IHeaders, Kafka, logLevel, Partitioners } from "kafkajs";
+import { hideAbortedRecords } from "./aborted_records.ts";
 import { within } from "./until.ts";
+
+hideAbortedRecords();
 
 export interface WitnessedRecord {
   readonly partition: number;

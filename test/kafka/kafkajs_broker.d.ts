@@ -1,0 +1,3 @@
+export default class Broker {
+  fetch(request: unknown): Promise<{ responses: { partitions: unknown[] }[] }>;
+}
