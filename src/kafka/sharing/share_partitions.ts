@@ -1,6 +1,6 @@
 // How the leader of the group shares partitions among its members: a pure function of what they say of themselves.
 //
-// Balanced: of each topic a member gets its part by capacity, rounded down or up. Sticky: whoever has a partition
+// Balanced: of each topic a member gets its share by capacity, rounded down or up. Sticky: whoever has a partition
 // keeps it as far as that allows, so no more partitions move than must. Safe: a partition is nobody's or one
 // member's, and what may not be true counts for nothing.
 
@@ -73,10 +73,10 @@ function shareInput(
 ): SharedInput {
   const had = ownersBefore(topic, count, joined);
   const held = members.map((_, index) => had.filter((owner) => owner?.index === index).length);
-  const parts = partsByCapacity(count, members, held, given);
+  const shares = sharesByCapacity(count, members, held, given);
   const owners = new Array<number>(count).fill(-1);
   const since = new Array<number>(count).fill(generation);
-  const left = [...parts];
+  const left = [...shares];
   had.forEach((owner, partition) => {
     if (!owner || left[owner.index] === 0) return;
     left[owner.index]!--;
@@ -125,29 +125,29 @@ function ownersBefore(
 }
 
 /**
- * How many partitions each member gets: its part by capacity rounded down, and one of those that are left over. They go
- * first to those that have more than their part already, which saves a move, then to those with the fewest so far.
+ * How many partitions each member gets: its share by capacity rounded down, and one of those that are left over. They go
+ * first to those that have more than their share already, which saves a move, then to those with the fewest so far.
  */
-function partsByCapacity(
+function sharesByCapacity(
   count: number,
   members: readonly SharingMember[],
   held: readonly number[],
   given: readonly number[],
 ): number[] {
   const total = members.reduce((n, { capacity }) => n + capacity, 0);
-  const parts = members.map(({ capacity }) => Math.floor(count * capacity / total));
+  const shares = members.map(({ capacity }) => Math.floor(count * capacity / total));
   const rest = members.map(({ capacity }) => count * capacity % total);
-  const over = count - parts.reduce((n, part) => n + part, 0);
+  const over = count - shares.reduce((n, share) => n + share, 0);
   const load = (index: number) => given[index]! / members[index]!.capacity;
   const inOrder = members.map((_, index) => index)
-    // Who has a whole number as its part gets no more.
+    // Who has a whole number as its share gets no more.
     .filter((index) => rest[index]! > 0)
     .toSorted((a, b) =>
-      Number(held[b]! > parts[b]!) - Number(held[a]! > parts[a]!) ||
+      Number(held[b]! > shares[b]!) - Number(held[a]! > shares[a]!) ||
       load(a) - load(b) || rest[b]! - rest[a]! || a - b
     );
-  for (const index of inOrder.slice(0, over)) parts[index]!++;
-  return parts;
+  for (const index of inOrder.slice(0, over)) shares[index]!++;
+  return shares;
 }
 
 interface Slots {

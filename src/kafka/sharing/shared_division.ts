@@ -69,7 +69,7 @@ export interface SharedDivisionOptions {
 }
 
 /**
- * All members have a part of the partitions, as the table of the leader says.
+ * All members have a share of the partitions, as the table of the leader says.
  *
  * Each generation begins for a member with the answer to its SyncGroup, and all that it had before has ended by then:
  * it commits, closes its sessions, and joins. So no partition has two owners in one generation, and none has two
