@@ -14,7 +14,7 @@ import { fail, logRefused, setRetryAfter } from "./answers.ts";
 import { type BodyForm, formOf } from "./bodies.ts";
 import { BodyError } from "./body_error.ts";
 import { SMALL_BYTES } from "./byte_budget.ts";
-import { freeBytes } from "./free_bytes.ts";
+import { discardBytes } from "./discard_bytes.ts";
 import { type Body, type BodyReader, busy } from "./body_reader.ts";
 import { RecordReader } from "./records.ts";
 
@@ -91,7 +91,7 @@ async function parseEach<T, R>(
   try {
     return await parseAll(body, form, reader, handling, gateway);
   } finally {
-    if (body.bytes.length >= SMALL_BYTES) freeBytes(body.bytes);
+    if (body.bytes.length >= SMALL_BYTES) discardBytes(body.bytes);
   }
 }
 

@@ -1,4 +1,4 @@
-import { freeBytes } from "./free_bytes.ts";
+import { discardBytes } from "./discard_bytes.ts";
 
 const BLOCK_BYTES_MIN = 4096;
 const BLOCK_BYTES_MAX = 262_144;
@@ -48,7 +48,7 @@ export class ByteCollector {
       const part = block.subarray(0, Math.min(block.length, this.#length - at));
       all.set(part, at);
       at += part.length;
-      freeBytes(block);
+      discardBytes(block);
     }
     this.#blocks.length = 0;
     return all;
@@ -56,7 +56,7 @@ export class ByteCollector {
 
   /** Gives up what it has; it is not to be used again. */
   free(): void {
-    for (const block of this.#blocks) freeBytes(block);
+    for (const block of this.#blocks) discardBytes(block);
     this.#blocks.length = this.#length = 0;
   }
 }

@@ -1,5 +1,5 @@
 import type { Slices } from "../types/mod.ts";
-import { freeBytes } from "./free_bytes.ts";
+import { discardBytes } from "./discard_bytes.ts";
 
 /** What is inflated at once: deflate makes at most 1032 bytes of one. */
 const SLICE_BYTES = 1024;
@@ -36,7 +36,7 @@ export class Gunzip {
         try {
           this.onBytes(r.value);
         } finally {
-          freeBytes(r.value);
+          discardBytes(r.value);
         }
       }
     } catch (error) {
