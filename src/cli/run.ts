@@ -4,6 +4,8 @@
 import { resolve } from "node:path";
 import { accessOf, checkAccess, limitsOf, startServer } from "../http/mod.ts";
 import {
+  checkRemoteStore,
+  checkRestore,
   DataGeneratorJob,
   type GeneratorClass,
   type JobClass,
@@ -225,6 +227,8 @@ async function check({ params, wiring }: Pipeline): Promise<void> {
     ? await kafkaOpener({ params, topics: topicsOf(wiring) }, life, conditions)
     : null;
   opener?.checkParameters();
+  checkRemoteStore(params, wiring);
+  checkRestore(params, wiring);
   console.log("The parameters are valid.");
   const files = opener ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
   console.log(`${await lookAtFiles(files.map((key) => resolve(params.get(key))))}.`);

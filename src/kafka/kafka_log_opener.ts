@@ -103,12 +103,7 @@ export class KafkaLogOpener implements LogOpener<KafkaLog> {
    * @throws {StopError} when topics are missing or unfit
    */
   async open(user: LogUser, restoration: Restoration | null): Promise<KafkaLog> {
-    if (restoration) {
-      throw new StopError(
-        "A savepoint cannot be restored into Kafka's log yet",
-        "start without --restore; the group's offsets say where the job goes on",
-      );
-    }
+    if (restoration) throw new Error("A savepoint cannot be restored into Kafka's log");
     const { params, clock } = this;
     const { groupId, connection, topics } = this.checkParameters();
     this.#ownFolder ??= await lockOwnFolder(params.get("state.dir"));

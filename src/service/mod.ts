@@ -65,5 +65,6 @@ export { Cluster, type OwnerOfItem } from "./cluster.ts";
 export { checkpointHere } from "./cluster_checkpoints.ts";
 export { PEER_IDS_MAX, type PeerRequest } from "./peer.ts";
 export { PEER_PATHS } from "./peer_request.ts";
-export { useStoreToken } from "./remote_store.ts";
+export { checkRemoteStore, useStoreToken } from "./remote_store.ts";
+export { checkRestore } from "./restore.ts";
 export { threadsMax } from "./thread_count.ts";

@@ -8,7 +8,13 @@ import { Disk } from "./disk.ts";
 import { embeddedLogOpener } from "./embedded_opener.ts";
 import { generatorOpener } from "./generated_stream.ts";
 import { checkRemoteStore, groupStore, untilStoreAnswers } from "./remote_store.ts";
-import { adoptBase, newestCheckpoints, openRestored, partitionerOfCheckpoints } from "./restore.ts";
+import {
+  adoptBase,
+  checkRestore,
+  newestCheckpoints,
+  openRestored,
+  partitionerOfCheckpoints,
+} from "./restore.ts";
 import { storeAnswer } from "./store_answer.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
 import type { LogRequest, Surroundings } from "./surroundings.ts";
@@ -49,6 +55,7 @@ export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
     disk: stateDisk,
   };
   checkRemoteStore(params, options.wiring);
+  checkRestore(params, options.wiring);
   const store = await openStore(options, file);
   const openers = await openersOf(options).catch((error) => {
     store.close();

@@ -25,8 +25,23 @@ import { StopError } from "../log/mod.ts";
 import { JOB_NAME } from "./job_names.ts";
 import { checkTopicId } from "../engine/recovery_plan.ts";
 import type { Parameters } from "../parameters/parameters.ts";
+import type { Wiring } from "./streams.ts";
 
 const log = getLogger(["stockflow", "job"]);
+
+/**
+ * What can be said of --restore before a file is opened.
+ *
+ * @throws {StopError} when the kind of log cannot begin with a savepoint
+ */
+export function checkRestore(params: Parameters, { log }: Pick<Wiring, "log">): void {
+  if (params.get("restore") === "" || log !== "kafka") return;
+  throw new StopError(
+    "A savepoint cannot be restored into Kafka's log (restore)",
+    "start without --restore: checkpoints that were imported serve the log that they were made from, and the group's " +
+      "offsets say where the job goes on",
+  );
+}
 
 /**
  * A log that begins with the savepoint that parameters name: the one that was created from it before, else a new one.

@@ -33,6 +33,8 @@ const HOT_ITEMS = 100;
 const EVENTS = 100;
 /** How often a look-up that waits for a recovery looks whether that waits itself, in ms. */
 const STUCK_LOOK_MS = 2000;
+/** Conditions that a recovery waits for, and that do not end by themselves: room on a disk, a topic that is gone. */
+const LACKING: readonly string[] = ["disk", "topic"];
 /** Who asks for what the store has is answered in so long, also while it is away. */
 const STORE_ANSWER_MS_MAX = 10_000;
 
@@ -223,11 +225,10 @@ export class RunningJob {
 
   /**
    * The stock of items: see Owners.lookUp. Neither a partition that is offline is waited for, nor a recovery that waits
-   * itself for room on a disk.
+   * itself for room on a disk, or for a topic.
    */
   async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
     const { owners } = this.context;
-    if (this.isReady) return await owners.lookUp(itemIds, signal, false);
     const over = new AbortController();
     const found = owners.lookUp(itemIds, AbortSignal.any([signal, over.signal]), false);
     const stuck = this.#untilStuck(over.signal).then((reason) => {
@@ -241,14 +242,14 @@ export class RunningJob {
     }
   }
 
-  /** Resolves with the reason when a recovery waits for room on a disk; ends with the signal. */
+  /** Resolves with the reason when a recovery waits for what only people bring; ends with the signal. */
   async #untilStuck(signal: AbortSignal): Promise<string> {
     while (true) {
       // Most recoveries are over by then, also with little room.
       await this.clock.sleep(STUCK_LOOK_MS, signal);
       if (signal.aborted) return "the look-up was given up";
-      const disk = this.conditions.list().find(({ what }) => what === "disk");
-      if (disk && !this.isReady) return disk.reason;
+      const lacking = this.conditions.list().find(({ what }) => LACKING.includes(what));
+      if (lacking && !this.isReady) return lacking.reason;
     }
   }
 

@@ -272,6 +272,10 @@ stage.test("an output that is deleted is waited for, with its name, and written 
   const isMissed = async () =>
     (await ready()).includes(`${scene.topic} (transaction.output.topic)`);
   await until("the topic is missed", isMissed, service);
+  // Its outputs cannot be committed, so the partition is recovered, which waits for the topic: who asks hears so.
+  const lookUp = async () => await (await fetch(`${service.url}/items/item_2`)).text();
+  const isTold = async () => (await lookUp()).includes(scene.topic);
+  await until("a look-up is answered with the reason", isTold, service);
   const isCreated = () => broker.createTopics([scene.topic], 1).then(() => true, () => false);
   await until("the topic is created", isCreated, service);
   await stage.untilCommitted(scene, 2, service);

@@ -89,9 +89,11 @@ stage.test("a listener with SASL, reached without: exit 2, with its address", as
   assertStringIncludes(line, broker.addressOf("SASL_PLAINTEXT"));
 });
 
-stage.test("a listener without SASL, reached with it: exit 2", async () => {
+stage.test("a listener without SASL, reached with it: exit 2, with its address", async () => {
   const { refused } = await stage.scene(1);
-  assertStringIncludes(lastLine(await refused(scram())), "The broker wants no SASL there");
+  const line = lastLine(await refused(scram()));
+  assertStringIncludes(line, "The broker wants no SASL there");
+  assertStringIncludes(line, `(broker ${broker.bootstrap})`);
 });
 
 stage.test("a SASL mechanism that the broker has not enabled: exit 2", async () => {
@@ -99,6 +101,7 @@ stage.test("a SASL mechanism that the broker has not enabled: exit 2", async () 
   const other = { ...at("SASL_PLAINTEXT"), ...scram(), "kafka.sasl.mechanism": "scram-sha-512" };
   const line = lastLine(await refused(other));
   assertStringIncludes(line, "has not enabled the mechanism of SASL");
+  assertStringIncludes(line, `(broker ${broker.addressOf("SASL_PLAINTEXT")})`);
   assertStringIncludes(line, "kafka.sasl.mechanism");
 });
 

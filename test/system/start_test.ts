@@ -198,12 +198,17 @@ Deno.test("--check looks at the files, and creates none", () =>
           "Topic transaction.log.1 is given as transaction.input.topic and as query.input.topic",
         ],
         [["--kafka.bootstrap.servers=127.0.0.1:1"], "Kafka at 127.0.0.1:1 does not answer"],
+        [["--restore=a"], "A savepoint cannot be restored into Kafka's log"],
+        [["--state.kv=http://127.0.0.1:1"], "is a store for processes that share partitions"],
       ] as const
     ) {
       const { code, err } = await run(folder, "start", "--job=kafka", "--check", ...flags);
       assertEquals(code, 2, err);
       assertStringIncludes(err, cause);
     }
+    const restored = await run(folder, "start", "--job=kafka", "--restore=a");
+    assertEquals(restored.code, 2);
+    assertStringIncludes(restored.err, "A savepoint cannot be restored into Kafka's log");
     const byFile = await run(
       folder,
       "start",

@@ -76,7 +76,10 @@ function holdWhileAuthenticating(): void {
     const { requestQueue } = this;
     const waiting: PushedRequest[] = [];
     held.set(requestQueue, waiting);
-    const begun = authenticate.call(this).then(() => renewInTime(this)).finally(() => {
+    const begun = authenticate.call(this).then(() => renewInTime(this)).catch((error) => {
+      // Of a refused handshake kafkajs does not say whose it is.
+      throw Object.assign(error, { broker: error.broker ?? this.broker });
+    }).finally(() => {
       held.delete(requestQueue);
       authenticating.delete(this);
       for (const request of waiting) push.call(requestQueue, request);
