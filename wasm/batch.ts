@@ -123,6 +123,16 @@ let leftBehind: u32 = 0;
 
 /** Reads up to 64 records; returns the end of the block. */
 export function readBlock(): usize {
+  return read(false);
+}
+
+/** The same, with their transaction ids. */
+export function readBlockWithIds(): usize {
+  return read(true);
+}
+
+@inline
+function read(withIds: bool): usize {
   let r = block;
   const first = position() - baseOffset, limit = until - baseOffset;
   const end = batchEnd;
@@ -173,7 +183,7 @@ export function readBlock(): usize {
     else if (format == Format.Text) {
       store<u32>(r, <u32> value, VALUE);
       store<u32>(r, <u32> valueLength, VALUE_LENGTH);
-      reason = parseText(value, <u32> valueLength, r);
+      reason = parseText(value, <u32> valueLength, r, withIds);
     } else {
       reason = parseJson(value, <u32> valueLength, r, decoded);
       decoded += UNESCAPED_MAX;

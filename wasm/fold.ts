@@ -56,6 +56,7 @@ import {
   left,
   readAgain,
   readBlock,
+  readBlockWithIds,
   takeBatch,
 } from "./batch";
 import { countInvalid, countItem, countOutcomes, setPosition } from "./state";
@@ -64,7 +65,9 @@ import { sample } from "./sample";
 import {
   CONFLICT,
   findRemembered,
+  isNewRecord,
   NEW,
+  placeOf,
   recall,
   remember,
   rememberedGrowthBytes,
@@ -144,11 +147,11 @@ export function runBatch(): i32 {
   while (left) {
     const wait = whatFirst();
     if (wait) return wait;
-    let end = readBlock();
+    let end = remembers ? readBlockWithIds() : readBlock();
     findHomes(end);
-    if (remembers) findRemembered(end, format);
-    touch(end);
-    if (remembers) touchLines(end);
+    if (remembers) findRemembered(end);
+    if (remembers) touched += touchLines(end);
+    else touch(end);
     findSlots(end);
     touch(end);
     if (windowMs) {
@@ -302,19 +305,10 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
     countInvalid(Reason.WrongPartition);
     return;
   }
+  let place: u64 = 0;
   if (remembers) {
-    const seen = recall(r);
-    if (seen == CONFLICT) {
-      store<u32>(r, Reason.IdConflict, REASON);
-      countInvalid(Reason.IdConflict);
-      return;
-    }
-    if (seen != NEW) {
-      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);
-      store<u32>(r, <u32> slot, SLOT);
-      store<u32>(r, 0, WINDOW);
-      return;
-    }
+    place = placeOf(r);
+    if (!isNewRecord(place) && repeats(r, place, slot)) return;
   }
   const window = windowMs ? windowFor(load<i64>(r, TS), timestamp, replay) : 0;
   const quantity = load<i64>(r, QUANTITY), before = slot ? stockOf(slot) : ABSENT;
@@ -329,10 +323,25 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
     accepted++;
     quantitySum += quantity;
   } else rejected++;
-  if (remembers) remember(r, succeeded);
+  if (remembers) remember(r, place, quantity, succeeded);
   store<u32>(r, succeeded, SUCCEEDED);
   store<u32>(r, <u32> slot, SLOT);
   store<u32>(r, <u32> window, WINDOW);
+}
+
+/** Whether a transaction is a repetition or a conflict; if so, its outcome is set. */
+function repeats(r: usize, place: u64, slot: usize): bool {
+  const seen = recall(r, place);
+  if (seen == NEW) return false;
+  if (seen == CONFLICT) {
+    store<u32>(r, Reason.IdConflict, REASON);
+    countInvalid(Reason.IdConflict);
+    return true;
+  }
+  store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);
+  store<u32>(r, <u32> slot, SLOT);
+  store<u32>(r, 0, WINDOW);
+  return true;
 }
 
 /** Inserts the record's item; when that moved its segment, looks up the slots of the others again. */

@@ -25,6 +25,14 @@ function eightDigits(d: u64): u64 {
     (((d >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >> 32;
 }
 
+/** Value of the n digits (1 to 3) at `p`. */
+@inline
+function fewDigits(p: usize, n: u32): u64 {
+  let d = (load<u32>(p) << ((4 - n) << 3)) & 0x0f0f0f0f;
+  d = d * 10 + (d >> 8);
+  return <u64> (((d & 0x00ff00ff) * 0x00640001) >> 16 & 0xffff);
+}
+
 /** The last n bytes of x, the others zero. */
 @inline
 function lastBytes(x: u64, n: u32): u64 {
@@ -42,10 +50,8 @@ export function digitsBefore(end: usize, n: u32): u64 {
 /** Value of the n digits (1 to 19) at `p`. */
 @inline
 export function digitsAt(p: usize, n: u32): u64 {
-  if (n <= 16) return digitsBefore(p + n, n);
-  let value = digitsBefore(p + 16, 16);
-  for (let i: u32 = 16; i < n; i++) value = value * 10 + (load<u8>(p + i) - ZERO);
-  return value;
+  const low = digitsBefore(p + n, min(n, 16));
+  return n <= 16 ? low : fewDigits(p, n - 16) * 10000000000000000 + low;
 }
 
 // Registers of scanInteger.

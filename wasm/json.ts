@@ -15,6 +15,7 @@ import {
   JSON_TS,
   putSpan,
   QUANTITY,
+  TRANSACTION_ID,
   TS,
 } from "./record";
 
@@ -108,6 +109,7 @@ export function parseJson(v: usize, n: u32, r: usize, unescaped: usize): u32 {
       if (member == SEEN_ID) {
         idFits = intFits(i64.MAX_VALUE);
         putSpan(r, JSON_ID, p, length);
+        store<i64>(r, intNegative ? -<i64> intMagnitude : <i64> intMagnitude, TRANSACTION_ID);
       } else if (member == SEEN_TS) {
         tsFits = !intNegative && intMagnitude <= <u64> TIMESTAMP_MAX;
         store<u64>(r, intMagnitude, TS);

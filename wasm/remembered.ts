@@ -4,7 +4,7 @@
 // identity that equals it in ts and quantity is a repetition: it is answered the same, and touches nothing. Any other one
 // with that identity is a conflict.
 
-import { Format, PAGE_BYTES } from "./contract";
+import { PAGE_BYTES } from "./contract";
 import {
   append,
   checkAt,
@@ -14,6 +14,7 @@ import {
   itemAt,
   remembers,
   ringPages,
+  touchRing,
 } from "./remembered_ring";
 import { checkOf, initRememberedKeys, itemHashOf, OUTCOME_BITS } from "./remembered_keys";
 import {
@@ -21,27 +22,27 @@ import {
   indexGrowthBytes,
   indexPages,
   initIndex,
+  isNew,
   lineOf,
   placeHash,
   search,
   tendIndex,
+  touchSwept,
 } from "./remembered_index";
+import { beginLines } from "./remembered_lines";
 import { block } from "./batch";
-import { digitRun, digitsAt } from "./integers";
 import {
+  AHEAD,
   ID,
   ID_LENGTH,
   ITEM_HASH,
-  JSON_ID,
   QUANTITY,
   REASON,
   RECORD_BYTES,
   TRANSACTION_ID,
   TS,
-  VALUE,
 } from "./record";
 
-const MINUS: u8 = 45;
 /** A block's entries may need a new group of the ring. */
 const GROUP_BYTES: usize = 6 * PAGE_BYTES;
 
@@ -63,79 +64,73 @@ export function rememberedGrowthBytes(records: u32): usize {
   return GROUP_BYTES + indexGrowthBytes(records);
 }
 
-/** Of each record of the block: its place hash u64, then the line where its search begins u32, 0 = it is not there yet. */
+/** Of each record of the block: the line where its search begins u32, and the low half of its place hash u32. */
 const places = memory.data(64 * 8, 64); // BLOCK_RECORDS of table.ts
-const lines = memory.data(64 * 4, 64);
 
+/** Where a record of the block is searched for: its line, and the low half of its place hash above. */
 @inline
-function placeOf(r: usize): usize {
-  return places + ((r - block) >> 4);
+export function placeOf(r: usize): u64 {
+  return load<u64>(places + ((r - block) >> 4));
 }
 
-@inline
-function lineOfRecord(r: usize): usize {
-  return lines + ((r - block) >> 5);
-}
-
-/** Reads the identity of every valid record of the block, and finds the line where it is searched for. */
-export function findRemembered(end: usize, format: u32): void {
-  for (let r = block; r < end; r += RECORD_BYTES) {
+/** Completes the identity of every valid record of the block, and finds the line where it is searched for. */
+export function findRemembered(end: usize): void {
+  beginLines((end - block) / RECORD_BYTES);
+  let place = places;
+  for (let r = block; r < end; r += RECORD_BYTES, place += 8) {
     if (load<u32>(r, REASON)) {
-      store<u32>(lineOfRecord(r), 0);
+      store<u64>(place, 0);
       continue;
     }
-    const id = transactionIdOf(r, format),
+    const id = load<i64>(r, TRANSACTION_ID),
       item = itemHashOf(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
-    store<i64>(r, id, TRANSACTION_ID);
     store<u64>(r, item, ITEM_HASH);
-    const hash = placeHash(id, item), line = <u32> lineOf(hash);
-    store<u64>(placeOf(r), hash);
-    store<u32>(lineOfRecord(r), line);
+    const hash = placeHash(id, item);
+    store<u64>(place, <u64> lineOf(hash) | (hash << 32));
   }
 }
 
-/** Loads the lines, together: what is searched for is new, mostly, and seen to be so by its line alone. */
-export function touchLines(end: usize): void {
-  let sum: u32 = 0;
-  const last = lineOfRecord(end);
-  for (let at = lines; at < last; at += 4) sum += load<u32>(<usize> load<u32>(at));
-  touched += sum;
+/**
+ * Loads what stands AHEAD of each record, and its line, together: what is searched for is new, mostly, and seen to be so by
+ * its line alone. What is loaded is of no use.
+ */
+export function touchLines(end: usize): u32 {
+  let sum = touchRing() + touchSwept(), place = places;
+  for (let r = block; r < end; r += RECORD_BYTES, place += 8) {
+    sum += load<u32>(<usize> load<u32>(r, AHEAD)) + load<u32>(<usize> load<u32>(place));
+  }
+  return sum;
 }
 
-/** Loads that only warm the cache end up here, so that the compiler keeps them. */
-let touched: u32 = 0;
-
-/** A valid record's transaction id is a canonical int64, at the beginning of a text, and where the JSON has it. */
+/** Whether a record is new for sure: its line alone says so. */
 @inline
-function transactionIdOf(r: usize, format: u32): i64 {
-  const p = <usize> load<u32>(r + (format == Format.Json ? JSON_ID : VALUE));
-  const negative = load<u8>(p) == MINUS, digits = p + <usize> negative;
-  let k = digitRun(digits);
-  if (k == 16) k += digitRun(digits + 16);
-  const magnitude = <i64> digitsAt(digits, k);
-  return negative ? -magnitude : magnitude;
+export function isNewRecord(place: u64): bool {
+  return isNew(<usize> place & 0xffffffff, <u32> (place >> 32));
 }
 
 /** What is remembered of a record's identity: these, or the outcome (0 or 1) of the one that it repeats. */
 export const NEW: u32 = 2;
 export const CONFLICT: u32 = 3;
 
-@inline
-export function recall(r: usize): u32 {
-  const id = load<i64>(r, TRANSACTION_ID), item = load<u64>(r, ITEM_HASH);
-  const n = search(id, item, load<u64>(placeOf(r)), <usize> load<u32>(lineOfRecord(r)));
+/** Of a record whose line does not say that it is new. */
+export function recall(r: usize, place: u64): u32 {
+  const n = search(
+    load<i64>(r, TRANSACTION_ID),
+    load<u64>(r, ITEM_HASH),
+    <usize> place & 0xffffffff,
+  );
   if (!n) return NEW;
   if (load<u32>(checkAt(n)) != checkOf(load<i64>(r, TS), load<i64>(r, QUANTITY))) return CONFLICT;
   countDuplicate();
   return <u32> (load<u64>(itemAt(n)) & OUTCOME_BITS);
 }
 
-/** Remembers a record that was executed. */
+/** Remembers a record that was executed; it was recalled just now. */
 @inline
-export function remember(r: usize, succeeded: bool): void {
+export function remember(r: usize, place: u64, quantity: i64, succeeded: bool): void {
   const id = load<i64>(r, TRANSACTION_ID), item = load<u64>(r, ITEM_HASH), number = head;
-  append(id, item | <u64> succeeded, checkOf(load<i64>(r, TS), load<i64>(r, QUANTITY)));
-  add(number, load<u64>(placeOf(r)), <usize> load<u32>(lineOfRecord(r)));
+  append(id, item | <u64> succeeded, checkOf(load<i64>(r, TS), quantity));
+  add(number, id, item, <usize> place & 0xffffffff, <u32> (place >> 32));
 }
 
 export { tendIndex as tendRemembered };

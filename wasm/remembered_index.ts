@@ -10,6 +10,7 @@ import { Code, PAGE_BYTES } from "./contract";
 import { head, idAt, itemAt, rememberedMax, tail } from "./remembered_ring";
 import { OUTCOME_BITS } from "./remembered_keys";
 import {
+  beginLines,
   cellIn,
   clearLines,
   entryOf,
@@ -17,6 +18,7 @@ import {
   hitsIn,
   initCells,
   LINE_BYTES,
+  lookAt,
   passOn,
   put,
   searchCell,
@@ -106,35 +108,40 @@ function lineAt(index: usize, line: u32): usize {
   return page ? <usize> page + <usize> (line % LINES_PER_PAGE) * LINE_BYTES : 0;
 }
 
-/** The line where a search begins, 0 when there is none yet. */
+/** The line where a search begins; the caller has called ensure. */
 @inline
 export function lineOf(hash: u64): usize {
-  return lineAt(current, homeLine(current, hash));
+  const line = homeLine(current, hash);
+  return lineAt(current, line) || addPage(current, line);
 }
+
+/** Free lanes of the line that was looked at last. */
+let freeLanes: u32 = 0;
 
 /**
- * Number of the remembered transaction with this identity, or 0.
+ * Whether a line alone says that what is searched for is not remembered.
  *
- * @param p the line where the search begins; 0 = it was not there when the block began
+ * @param p the line where the search begins
+ * @param low low half of its place hash
  */
 @inline
-export function search(id: i64, item: u64, hash: u64, p: usize): u64 {
-  const n = searchIn(current, p || lineOf(hash), id, item, hash);
-  return n || !load<u32>(old, LINES)
-    ? n
-    : searchIn(old, lineAt(old, homeLine(old, hash)), id, item, hash);
+export function isNew(p: usize, low: u32): bool {
+  const look = lookAt(p, low);
+  freeLanes = look >> 16;
+  return !(look & 0xffff) && !wasPassed(p, low) && !load<u32>(old, LINES);
 }
 
-@inline
-function searchIn(index: usize, p: usize, id: i64, item: u64, hash: u64): u64 {
-  if (!p) return 0;
-  const hits = hitsIn(p, hash);
-  if (!hits && !wasPassed(p)) return 0;
-  return searchOn(index, homeLine(index, hash), hits, id, item, hash);
+/** Number of the remembered transaction with this identity, or 0, where isNew is false of the line where it begins. */
+export function search(id: i64, item: u64, p: usize): u64 {
+  const hash = placeHash(id, item), low = <u32> hash;
+  const n = searchOn(current, homeLine(current, hash), hitsIn(p, low), id, item, low);
+  if (n || !load<u32>(old, LINES)) return n;
+  const line = homeLine(old, hash), q = lineAt(old, line);
+  return q ? searchOn(old, line, hitsIn(q, low), id, item, low) : 0;
 }
 
 /** Goes on from a line that has entries with the tag, or that was full. */
-function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, hash: u64): u64 {
+function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, low: u32): u64 {
   const lines = load<u32>(index, LINES);
   let p = lineAt(index, line);
   while (true) {
@@ -142,24 +149,25 @@ function searchOn(index: usize, line: u32, hits: u32, id: i64, item: u64, hash: 
       const n = searchCell(cellIn(p, ctz(hits)), id, item);
       if (n) return n;
     }
-    if (!wasPassed(p)) return 0;
+    if (!wasPassed(p, low)) return 0;
     if (++line == lines) line = 0;
     p = lineAt(index, line);
     if (!p) return 0;
-    hits = hitsIn(p, hash);
+    hits = hitsIn(p, low);
   }
 }
 
 /**
- * Adds an entry, which the ring has; the caller has called ensure.
+ * Adds an entry, which the ring has, and for which a line was looked at just now; the caller has called ensure.
  *
- * @param p the line where a search for it begins, if that was there when the block began
+ * @param p that line
+ * @param low low half of its place hash
  */
 @inline
-export function add(n: u64, hash: u64, p: usize): void {
-  const entry = entryOf(n, hash), free = p ? freeIn(p) : 0;
-  if (free) put(p, free, entry);
-  else addTo(current, entry, hash);
+export function add(n: u64, id: i64, item: u64, p: usize, low: u32): void {
+  const entry = entryOf(n, low);
+  if (freeLanes) put(p, freeLanes, entry);
+  else addTo(current, entry, placeHash(id, item));
 }
 
 function addTo(index: usize, entry: u32, hash: u64): void {
@@ -240,7 +248,13 @@ let touched: u32 = 0;
 @inline
 function addFrom(n: u64): void {
   const hash = placeHash(load<i64>(idAt(n)), load<u64>(itemAt(n)));
-  addTo(current, entryOf(n, hash), hash);
+  addTo(current, entryOf(n, <u32> hash), hash);
+}
+
+/** Loads the lines that are swept next; what is loaded is of no use. */
+export function touchSwept(): u32 {
+  return load<u32>(lineAt(current, swept)) +
+    load<u32>(lineAt(current, min(swept + SWEEPS, load<u32>(current, LINES)) - 1));
 }
 
 /** Looks through some lines. */
@@ -262,6 +276,7 @@ export function beginBuild(): bool {
   );
   close(current);
   if (!open(current, wanted)) return false;
+  beginLines(0);
   moving = tail;
   movingEnd = head;
   return true;

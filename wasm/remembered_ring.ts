@@ -138,8 +138,15 @@ export function numberOf(n: u32): u64 {
 /** Moves the clock by the timestamp of a record, and forgets what is a window old then. */
 @inline
 export function moveClock(timestamp: i64): void {
-  if (timestamp <= clock || timestamp > DATE_MAX || timestamp < 0) return;
-  clock = clock == NONE ? timestamp : min(timestamp, clock + max<i64>(1, windowMs / STEP));
+  if (timestamp > clock) moveClockTo(timestamp);
+}
+
+function moveClockTo(timestamp: i64): void {
+  if (timestamp > DATE_MAX || timestamp < 0) return;
+  if (clock == NONE) {
+    clock = timestamp;
+    expiresAt = clock + windowMs;
+  } else clock = min(timestamp, clock + max<i64>(1, windowMs / STEP));
   if (clock >= expiresAt) expire();
 }
 
@@ -152,8 +159,8 @@ function expire(): void {
 }
 
 /**
- * The clock at which the first piece is forgotten. Pieces from before there was a clock are forgotten together with the
- * first one that has it.
+ * The clock at which the first piece is forgotten, or an earlier one. Pieces from before there was a clock are forgotten
+ * together with the first one that has it.
  */
 function nextExpiry(): i64 {
   if (tail == head) return i64.MAX_VALUE;
@@ -161,17 +168,18 @@ function nextExpiry(): i64 {
     const last = clockOf(piece);
     if (last != NONE) return last + windowMs;
   }
-  return i64.MAX_VALUE;
+  // What comes next has a clock that is not below that of now.
+  return clock == NONE ? i64.MAX_VALUE : clock + windowMs;
 }
 
 /** Forgets all below a number. */
 function forgetTo(n: u64): void {
   const group = tail >> GROUP_SHIFT;
   tail = n;
+  if (n == head) pieceEnd = 0;
   // The group of the next one stays: it is being filled.
   if (n >> GROUP_SHIFT == group) return;
   freeGroup(group << GROUP_SHIFT);
-  if (n == head) pieceLeft = 0;
 }
 
 /** Forgets the oldest ones, so that no more than `most` are left. */
@@ -203,43 +211,54 @@ function addGroup(): void {
   store<u32>(checkAt(0), 0);
 }
 
-// Where the next one goes, up to the end of its piece.
-let nextId: usize = 0;
-let nextItem: usize = 0;
-let nextCheck: usize = 0;
+// Where the entries of the piece at head go: an entry by its number in the piece.
+let pieceIds: usize = 0;
+let pieceItems: usize = 0;
+let pieceChecks: usize = 0;
 let pieceClock: usize = 0;
-let pieceLeft: u32 = 0;
+/** Behind the last number of that piece; 0 when it has to be looked up. */
+let pieceEnd: u64 = 0;
 
 /** Remembers one; the oldest one is forgotten if there are too many. */
 @inline
 export function append(id: i64, item: u64, check: u32): void {
-  if (!pieceLeft) openPiece();
-  store<i64>(nextId, id);
-  store<u64>(nextItem, item);
-  store<u32>(nextCheck, check);
+  const n = head;
+  if (n >= pieceEnd) openPiece();
+  const i = <usize> (n & (PIECE - 1));
+  store<i64>(pieceIds + (i << 3), id);
+  store<u64>(pieceItems + (i << 3), item);
+  store<u32>(pieceChecks + (i << 2), check);
   store<i64>(pieceClock, clock);
-  nextId += 8;
-  nextItem += 8;
-  nextCheck += 4;
-  pieceLeft--;
-  head++;
-  if (head - tail > most) forgetTo(tail + 1);
-  if (expiresAt == i64.MAX_VALUE) beginExpiry();
+  head = n + 1;
+  if (n + 1 - tail > most) {
+    if ((tail + 1) & GROUP_MASK) tail++;
+    else forgetTo(tail + 1);
+  }
+}
+
+/** Loads where the entries of a block of 64 go, as far as they are of this piece; what is loaded is of no use. */
+export function touchRing(): u32 {
+  if (head >= pieceEnd) return 0;
+  const first = <usize> (head & (PIECE - 1)), last = min(first + 64, <usize> PIECE - 1);
+  let sum: u32 = 0;
+  for (let i = first; i <= last; i += 8) {
+    sum += load<u32>(pieceIds + (i << 3)) + load<u32>(pieceItems + (i << 3)) +
+      load<u32>(pieceChecks + (i << 2));
+  }
+  return sum;
 }
 
 /** Looks up where the rest of the piece goes. */
 function openPiece(): void {
   // Number 0 is not given out: the first group begins at 1.
   if (!(head & GROUP_MASK) || !ringPages) addGroup();
-  nextId = idAt(head);
-  nextItem = itemAt(head);
-  nextCheck = checkAt(head);
+  const first = head & ~(PIECE - 1);
+  pieceIds = idAt(first);
+  pieceItems = itemAt(first);
+  pieceChecks = checkAt(first);
   pieceClock = clockAt(head >> PIECE_SHIFT);
-  pieceLeft = <u32> (PIECE - (head & (PIECE - 1)));
-}
-
-function beginExpiry(): void {
-  if (clock != NONE) expiresAt = nextExpiry();
+  pieceEnd = first + PIECE;
+  if (expiresAt == i64.MAX_VALUE && clock != NONE) expiresAt = clock + windowMs;
 }
 
 @inline
@@ -268,7 +287,7 @@ export function beginPiece(): void {
 
 /** So many entries of the piece at head are there. */
 export function endPiece(count: u32, last: i64): void {
-  pieceLeft = 0;
+  pieceEnd = 0;
   store<i64>(clockAt(head >> PIECE_SHIFT), last);
   head += count;
 }

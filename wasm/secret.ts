@@ -67,7 +67,8 @@ export function placeOfWord(word: u64): u64 {
 /** 64 bits, of which the high 32 are the place and the next ones are as random; of two words together. */
 @inline
 export function placeOfPair(a: u64, b: u64): u64 {
-  return mixed(a * pairFactor + b);
+  const h = a * pairFactor + b;
+  return (h ^ (h >> 32)) * factor2;
 }
 
 @inline

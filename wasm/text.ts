@@ -13,7 +13,7 @@ import {
   scanInteger,
 } from "./integers";
 import { isUtf8, unusualMask } from "./utf8";
-import { ID, ID_LENGTH, QUANTITY, TS } from "./record";
+import { ID, ID_LENGTH, QUANTITY, TRANSACTION_ID, TS } from "./record";
 
 const TAB: u8 = 9;
 const MINUS: u8 = 45;
@@ -24,10 +24,10 @@ const INT32_MAX: u64 = i32.MAX_VALUE;
 
 /**
  * Reads the n bytes at v into the record r. What is common is read in steps of 16 bytes; all else is
- * left to parseAny, which alone decides what is wrong with a value.
+ * left to parseAny, which alone decides what is wrong with a value. The transaction id is read where it is asked for.
  */
 @inline
-export function parseText(v: usize, n: u32, r: usize): u32 {
+export function parseText(v: usize, n: u32, r: usize, withId: bool): u32 {
   const end = v + n;
   // transactionId
   let p = v + <usize> (load<u8>(v) == MINUS);
@@ -38,6 +38,10 @@ export function parseText(v: usize, n: u32, r: usize): u32 {
   }
   // Of 19 digits, only those that begin with a 9 may be beyond int64.
   if (k == 19 && load<u8>(p) == NINE && digitsAt(p, 19) > INT64_MAX) return parseAny(v, end, r);
+  if (withId) {
+    const magnitude = <i64> digitsAt(p, k);
+    store<i64>(r, p != v ? -magnitude : magnitude, TRANSACTION_ID);
+  }
   // ts
   p += k + 1;
   k = digitRun(p);
@@ -81,6 +85,7 @@ function parseAny(v: usize, end: usize, r: usize): u32 {
     quantity = intNegative ? -<i64> intMagnitude : <i64> intMagnitude;
   if (!scanInteger(v, id) || intEnd != id) return Reason.Malformed;
   const idFits = intFits(INT64_MAX);
+  store<i64>(r, intNegative ? -<i64> intMagnitude : <i64> intMagnitude, TRANSACTION_ID);
   if (!scanInteger(id + 1, ts) || intEnd != ts) return Reason.Malformed;
   if (!idFits) return Reason.IdRange;
   if (intNegative || intMagnitude > <u64> TIMESTAMP_MAX) return Reason.TimestampRange;

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "87d16c54e4dffea66dfea6bdd7bf6566dacbf06e8aeb90b293a4596e3b09f40a";
+export const CORE_HASH = "a4c604d5a89b37224b33eb86baa144723fa2f5db46f0e53de5ac6543b44eda0e";

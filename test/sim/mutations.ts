@@ -128,15 +128,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "retry: what is folded again is not remembered",
     file: "wasm/fold.ts",
-    find: "if (remembers) remember(r, succeeded);",
-    replace: "if (remembers && !replay) remember(r, succeeded);",
+    find: "if (remembers) remember(r, place, quantity, succeeded);",
+    replace: "if (remembers && !replay) remember(r, place, quantity, succeeded);",
   },
   {
     bug: "retry: a repetition is remembered anew",
     file: "wasm/fold.ts",
-    find: "      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n",
-    replace:
-      "      store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n      remember(r, seen != 0);\n",
+    find: "  store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n",
+    replace: "  store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);\n" +
+      "  remember(r, place, load<i64>(r, QUANTITY), seen != 0);\n",
   },
   {
     bug: "retry: the last piece of a checkpoint is not taken anew",
@@ -153,9 +153,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "retry: a repetition moves the stock",
     file: "wasm/fold.ts",
-    find: "    if (seen != NEW) {\n",
-    replace:
-      "    if (seen != NEW) {\n      if (slot && seen == 1) setStock(slot, stockOf(slot) + load<i64>(r, QUANTITY));\n",
+    find: "  store<u32>(r, <u32> slot, SLOT);\n  store<u32>(r, 0, WINDOW);\n",
+    replace: "  if (slot && seen == 1) setStock(slot, stockOf(slot) + load<i64>(r, QUANTITY));\n" +
+      "  store<u32>(r, <u32> slot, SLOT);\n  store<u32>(r, 0, WINDOW);\n",
+  },
+  {
+    bug: "retry: an entry of the index takes the place of one that is remembered",
+    file: "wasm/remembered_index.ts",
+    find: "if (freeLanes) put(p, freeLanes, entry);",
+    replace: "if (freeLanes) put(p, 1, entry);",
   },
   {
     bug: "raise: what was committed is folded again by the newest version of the fold",
