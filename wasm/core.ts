@@ -375,6 +375,7 @@ export {
 } from "./remembered_pieces";
 
 export { forgetBeyond as limitRemembered } from "./remembered_ring";
+export { rememberedInIndex } from "./remembered_index";
 
 /** Makes room for an encoded segment to restore. */
 export function reserveSegmentBytes(bytes: u32): i32 {

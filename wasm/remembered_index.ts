@@ -18,6 +18,7 @@ import {
   hitsIn,
   initCells,
   LINE_BYTES,
+  livingIn,
   lookAt,
   passOn,
   put,
@@ -264,6 +265,19 @@ function sweep(): void {
     if (++swept == load<u32>(current, LINES)) swept = 0;
     if (p) sweepLine(p);
   }
+}
+
+/**
+ * Entries of the index whose cells live: as many as are remembered, where a cell is one number and no other index
+ * follows. Walks through the whole index: tests look at it.
+ */
+export function rememberedInIndex(): u32 {
+  let count: u32 = 0;
+  for (let line: u32 = 0; line < load<u32>(current, LINES); line++) {
+    const p = lineAt(current, line);
+    if (p) count += livingIn(p);
+  }
+  return count;
 }
 
 // ---- restore ----

@@ -176,6 +176,13 @@ export function searchCell(cell: u32, id: i64, item: u64): u64 {
   return 0;
 }
 
+/** Entries of a line whose cells live. */
+export function livingIn(p: usize): u32 {
+  let count: u32 = 0;
+  for (let at: usize = 0; at < PASSED; at += 4) count += <u32> lives(load<u32>(p + at) & CELL_MASK);
+  return count;
+}
+
 // ---- lines that wait ----
 
 /** The cell that died last: it will not live for the longest time. */

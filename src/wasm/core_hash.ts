@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "a4c604d5a89b37224b33eb86baa144723fa2f5db46f0e53de5ac6543b44eda0e";
+export const CORE_HASH = "8f9356b359528c3d8e84856c6c4c8bac010bad0cb0fc7efbe10b091c2cdeb511";

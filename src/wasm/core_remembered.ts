@@ -33,6 +33,11 @@ export class RememberedTransactions {
     this.core.limitRemembered(most);
   }
 
+  /** Entries of the index that count as remembered. Walks through the whole index: for tests. */
+  inIndex(): number {
+    return this.core.rememberedInIndex();
+  }
+
   /** Encodes the header, as of the cut. */
   encode(): EncodedRemembered {
     const length = this.core.encodeRemembered();

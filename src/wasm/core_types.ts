@@ -175,6 +175,7 @@ export interface Exports {
   restoreRemembered(length: number): c.Code;
   restoreRememberedPiece(length: number): c.Code;
   endRememberedRestore(): c.Code;
+  rememberedInIndex(): number;
   linesPassed(): bigint;
   find(keys: number): void;
   refreshInfo(): void;

@@ -316,6 +316,39 @@ Deno.test("the index goes on when its cells come round", () => {
   }
 });
 
+Deno.test("what was forgotten does not come back into the index when its cells come round", () => {
+  const CELLS = 2 ** 20;
+  const PER_TIME = 200;
+  // Of one millisecond: a record of a later one forgets all before it.
+  const { core } = new Driver(optionsOf(1, 100_000));
+  const fold = (batch: Uint8Array<ArrayBuffer>, timestamp: number) => {
+    new DataView(batch.buffer).setBigInt64(27, BigInt(timestamp)); // the base of the records' timestamps
+    setBaseOffset(batch, Number(core.position));
+    assert(core.begin(batch, { emit: false, checkCrc: false }) >= 0);
+    assertEquals(core.run(), Code.Done);
+  };
+  const some = (from: number, count: number, perTime: number) =>
+    encodeBatch(Array.from({ length: count }, (_, i) => ({
+      timestamp: Math.floor(i / perTime),
+      key: null,
+      value: encodeUtf8(`${from + i}\t1\titem_${i % 100}\t1`),
+    })));
+  // As many as fit into the smallest index, which stays: few lines have so many ever again.
+  fold(some(0, 1900, 1900), 0);
+  assertEquals(core.remembered.inIndex(), 1900);
+  const often = some(10_000, 20 * PER_TIME, PER_TIME);
+  const few = some(20_000, PER_TIME, PER_TIME);
+  let now = 1;
+  for (let folded = 0; folded + 8000 < CELLS; folded += 20 * PER_TIME) {
+    fold(often, now);
+    now += 20;
+  }
+  for (let times = 0; times < 60; times++) {
+    fold(few, now++);
+    assertEquals([core.info.remembered, core.remembered.inIndex()], [PER_TIME, PER_TIME]);
+  }
+});
+
 Deno.test("bytes that are not what is remembered are refused", () => {
   const options = optionsOf(10_000_000, 3000);
   const traffic = new Traffic(new Random(seedOfTest()), Format.Text, 100);
