@@ -21,12 +21,23 @@ function agreement(agrees: boolean | null): HTMLElement {
   return agrees ? badge("agree", "ok") : badge("disagree", "broken");
 }
 
+/** Of records, whose counts may agree again after they did not: that stays. */
+function agreementOf({ records, stocks, broken }: Partition["conservation"]): HTMLElement {
+  const agreeNow = records.agrees && stocks?.agrees !== false;
+  return broken && agreeNow ? badge("disagreed before", "broken") : agreement(records.agrees);
+}
+
+/** Counts that disagree block nothing, and are as bad as can be. */
+function levelOf({ what, blocks }: Condition): "warning" | "broken" {
+  return blocks === "nothing" && what !== "conservation" ? "warning" : "broken";
+}
+
 /** @param now when the status is of, ms since the epoch */
 function conditionColumns(now: () => number): Column<Condition>[] {
   return [
     {
       title: "What",
-      cell: (c) => badge(c.what, c.blocks === "nothing" ? "warning" : "broken"),
+      cell: (c) => badge(c.what, levelOf(c)),
       key: (c) => c.what + c.blocks,
     },
     {
@@ -44,8 +55,9 @@ function checkColumns(now: () => number): Column<Partition>[] {
     { title: "Partition", cell: (p) => String(p.partition) },
     {
       title: "Records",
-      cell: (p) => agreement(p.conservation.records.agrees),
-      key: (p) => String(p.conservation.records.agrees),
+      cell: (p) => agreementOf(p.conservation),
+      key: ({ conservation: { records, stocks, broken } }) =>
+        `${records.agrees} ${stocks?.agrees} ${broken !== null}`,
     },
     {
       title: "With an outcome",
