@@ -131,7 +131,7 @@ await inAllLooks("refused", async ({ page }) => {
 const STATES: Readonly<Record<string, (status: Status) => void>> = {
   silent: (status) => {
     const process = { workers: 2, partitions: 2, isHere: false, isLeader: false, why: null };
-    const why = "The process at 10.0.0.2:8080 does not answer within 2 s";
+    const why = "There is no answer within 2000 ms";
     status.cluster = {
       generation: 3,
       partitions: 4,

@@ -16,6 +16,20 @@ const SHOTS = [
   { name: "items", path: "items", title: "Items", width: 1440, scheme: "light" },
   { name: "messages", path: "messages", title: "Messages", width: 1440, scheme: "dark" },
   { name: "health", path: "health", title: "Health", width: 1440, scheme: "light" },
+  {
+    name: "configuration",
+    path: "configuration",
+    title: "Configuration",
+    width: 1440,
+    scheme: "dark",
+  },
+  {
+    name: "messages-narrow",
+    path: "messages",
+    title: "Messages",
+    width: 390,
+    scheme: "light",
+  },
 ] as const;
 
 if (WHY_NOT) {
@@ -38,7 +52,7 @@ try {
     await goTo(tab, service.url, path, title);
     await tab.page.waitForTimeout(2000);
     const file = new URL(`${name}.png`, FOLDER).pathname;
-    await tab.page.screenshot({ path: file, fullPage: width < 600 || path === "" });
+    await tab.page.screenshot({ path: file, fullPage: path === "" || path === "health" });
     console.log(`docs/images/${name}.png`);
     await tab.close();
   }

@@ -85,6 +85,8 @@ stage.test("GET /status is of all processes that share partitions, whichever is 
         metrics.match(/^stockflow_clock_ahead_seconds\{partition="\d+"\}/gm)?.length,
         PARTITIONS / 2,
       );
+      assertStringIncludes(metrics, "\nstockflow_cluster_processes 2\n");
+      assertStringIncludes(metrics, `\nstockflow_cluster_owned_partitions ${PARTITIONS / 2}\n`);
       assertEquals((await lineOf(service)).status.partitions.length, PARTITIONS);
       assert(cluster!.processes.some(({ address, isHere }) => isHere && address === own));
     }

@@ -101,7 +101,7 @@ function meanOf(
 function lagNote({ lag, partitions, topics }: JobStatus): string {
   if (lag === null) {
     return topics.transactions === "generated"
-      ? "what is generated does not wait"
+      ? "generated: nothing waits"
       : "end of the log unknown";
   }
   if (lag === 0) return "every record is folded";
