@@ -8,6 +8,7 @@ import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { startJob, TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { CommittedReader, type OnBatch } from "./committed_reader.ts";
+import { CountingProxy } from "./counting_proxy.ts";
 import { recordsIn } from "./service_metrics.ts";
 
 const POLL_MS = 50;
@@ -22,6 +23,8 @@ export interface SceneOptions {
   readonly properties?: Readonly<Record<string, string>>;
   /** Settings of a topic, by its name; none by default. */
   readonly configsOf?: (topic: string) => Record<string, string>;
+  /** Counts requests, by a proxy before the broker. */
+  readonly counts?: boolean;
 }
 
 /** What is generated. */
@@ -44,15 +47,23 @@ export class KafkaScene implements AsyncDisposable {
   readonly #onFailure = (error: Error) => void (this.#failure ??= error);
   readonly #onSignal = () => void this[Symbol.asyncDispose]().finally(() => Deno.exit(130));
 
-  private constructor(readonly broker: TestBroker) {
+  private constructor(
+    readonly broker: TestBroker,
+    /** Null: they are not counted. */
+    readonly requests: CountingProxy | null,
+  ) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
       Deno.addSignalListener(signal, this.#onSignal);
     }
   }
 
   static async open(options: SceneOptions): Promise<KafkaScene> {
-    const { partitions, properties = {}, configsOf = () => ({}) } = options;
-    const scene = new KafkaScene(await startTestBroker(properties, [], { shortLived: false }));
+    const { partitions, properties = {}, configsOf = () => ({}), counts = false } = options;
+    const requests = counts ? new CountingProxy() : null;
+    const advertised = requests ? { advertised: { PLAINTEXT: requests.address } } : {};
+    const broker = await startTestBroker(properties, [], { shortLived: false, ...advertised });
+    requests?.leadTo(broker.bootstrap);
+    const scene = new KafkaScene(broker, requests);
     try {
       for (const topic of Object.values(TOPICS)) {
         await scene.broker.createTopics([topic], partitions, configsOf(topic));
@@ -77,7 +88,8 @@ export class KafkaScene implements AsyncDisposable {
     checkout?: string,
     env: Readonly<Record<string, string>> = {},
   ): Promise<Service> {
-    const job = await startJob(this.broker.bootstrap, folder, flags, env, checkout);
+    const bootstrap = this.requests?.address ?? this.broker.bootstrap;
+    const job = await startJob(bootstrap, folder, flags, env, checkout);
     this.#jobs.push(job);
     return job;
   }
@@ -164,6 +176,7 @@ export class KafkaScene implements AsyncDisposable {
     this.#stop.abort();
     await Promise.all([...this.#generating, ...this.#readers.map((reader) => reader.close())]);
     await Promise.all(this.#jobs.map((job) => job.kill()));
+    this.requests?.close();
     await this.broker.remove();
     await Promise.all(this.#folders.map((folder) => Deno.remove(folder, { recursive: true })));
   }

@@ -30,6 +30,7 @@ import {
 } from "../parameters/mod.ts";
 import type { KafkaLogOpener } from "../kafka/mod.ts";
 import { connectionOf, secretsOfFiles } from "../kafka/security.ts";
+import { THREAD_ENTRY } from "../kafka/thread_entry.ts";
 import { randomId } from "../types/mod.ts";
 import { configureLogs, type LogOptions } from "../engine/logging.ts";
 import {
@@ -179,7 +180,9 @@ async function runPipeline(pipeline: Pipeline, logs: LogOptions): Promise<void> 
       onProgress: display.onProgress,
       conditions,
       kafka: (request) => kafkaOpener(request, life, conditions),
-      ...(pipeline.wiring.log === "kafka" ? { feedWriter: kafkaFeedWriter } : {}),
+      ...(pipeline.wiring.log === "kafka"
+        ? { feedWriter: kafkaFeedWriter, threadEntry: THREAD_ENTRY }
+        : {}),
     });
     // A job whose log is not there waits for it, perhaps until it is asked to stop.
     job = await Promise.race([starting, stop]);

@@ -95,6 +95,13 @@ export function readFetched(
   return batches;
 }
 
+/** Length of the first batch of an answer, or of what came of it. */
+export function firstBatchBytes(records: Uint8Array): number {
+  if (records.length < FRAME_BYTES) return records.length;
+  const length = viewOf(records).getInt32(LENGTH_AT) + FRAME_BYTES;
+  return Math.min(records.length, Math.max(FRAME_BYTES, length));
+}
+
 /** Records of an old format, or a batch of magic 2 whose magic, which its CRC does not cover, is damaged. */
 function whatIsOld(records: Uint8Array, at: number, magic: number): Error {
   const view = viewOf(records);

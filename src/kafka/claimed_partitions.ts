@@ -6,7 +6,7 @@ import type { Clock } from "../types/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
-import { checkBatch, type InputTopic } from "./log_identity.ts";
+import { checkBatches, type InputTopic, type ReadBatch } from "./log_identity.ts";
 import type { TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -77,13 +77,13 @@ export async function claimed(
   const entryOf = (partition: number) => entries.get(input)?.get(partition);
   const committedOf = (partition: number) => entryOf(partition)?.position;
   const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
-  await Promise.all(partitions.map(async (partition) => {
+  const read = partitions.flatMap((partition): ReadBatch[] => {
     const entry = entryOf(partition);
     // Recovery stops at a log that ends before what was committed.
-    if (!entry?.identity.last || entry.position.offset > ends.get(partition)!) return;
-    const { identity: { last }, position: { offset } } = entry;
-    await checkBatch(client, topicOf(options), partition, last, offset);
-  }));
+    if (!entry?.identity.last || entry.position.offset > ends.get(partition)!) return [];
+    return [{ partition, batch: entry.identity.last, committed: entry.position.offset }];
+  });
+  await checkBatches(client, topicOf(options), read);
   return partitions.map((partition): KafkaPartition => {
     const logStart = starts.get(partition)!;
     const committed = committedOf(partition);

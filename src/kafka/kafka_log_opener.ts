@@ -19,6 +19,7 @@ import { checkWholeLog } from "./sharing/whole_log.ts";
 import type { SharedFacts } from "./member_facts.ts";
 import { lockOwnFolder, memberIdsOf } from "./member_ids.ts";
 import { connectionOf } from "./security.ts";
+import { THREAD_ENTRY } from "./thread_entry.ts";
 import type { KafkaThreadFacts } from "./thread_log.ts";
 import { checkRights } from "./rights.ts";
 import {
@@ -156,7 +157,7 @@ export class KafkaLogOpener implements LogOpener<KafkaLog> {
       session: facts,
     };
     opened.threads = {
-      entry: new URL("./thread.ts", import.meta.url),
+      entry: THREAD_ENTRY,
       facts: threadFacts,
       methods: claimMethods(opened),
     };

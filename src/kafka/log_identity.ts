@@ -7,13 +7,15 @@ import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import type { FetchedBatch } from "./batches.ts";
-import { readFetched } from "./batches.ts";
+import { firstBatchBytes, readFetched } from "./batches.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
-import type { FetchedTopic } from "./protocol/fetch.ts";
+import type { FetchedPartition, FetchedTopic } from "./protocol/fetch.ts";
 import { createdAnew, logCut } from "./topics_view.ts";
 
 /** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
 const ONE_BATCH = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 } as const;
+/** Bytes of each partition where many are asked for: producers fill batches of 16 KiB by default. */
+const BATCH_BYTES = 32 * 1024;
 
 /** What is asked of a client to know a topic again. */
 export type TopicReader = Pick<KafkaClient, "describe" | "fetch" | "leaderOf">;
@@ -23,6 +25,42 @@ export interface InputTopic extends FetchedTopic {
   readonly groupId: string;
   /** Queries have no state that depends on the topic. */
   readonly isQueries: boolean;
+}
+
+/** A batch that was read of a partition. */
+export interface ReadBatch {
+  readonly partition: number;
+  readonly batch: BatchCrc;
+  /** An offset that was committed with it, which lies in the batch or directly behind; null = none is known. */
+  readonly committed: number | null;
+}
+
+/**
+ * The same as checkBatch of many partitions: one fetch for each leader, and one more for each partition whose batch is
+ * too large to come with the others.
+ */
+export async function checkBatches(
+  client: TopicReader,
+  topic: InputTopic,
+  read: readonly ReadBatch[],
+): Promise<void> {
+  const byLeader = Map.groupBy(read, ({ partition }) => client.leaderOf(topic.name, partition));
+  await Promise.all([...byLeader].map(async ([nodeId, some]) => {
+    const from = some.map(({ partition, batch }) => ({ partition, offset: batch.baseOffset }));
+    const answer = await client.fetch(nodeId, topic, from, {
+      maxWaitMs: 0,
+      maxBytes: some.length * BATCH_BYTES,
+      partitionMaxBytes: BATCH_BYTES,
+    });
+    if (answer.errorCode) throw protocolError(answer.errorCode);
+    const fetched = new Map(answer.partitions.map((p) => [p.partition, p]));
+    await Promise.all(some.map(async (one) => {
+      const found = fetched.get(one.partition);
+      // Of what does not fit, brokers give nothing.
+      if (found?.errorCode || (found && firstOf(found))) return judge(topic, one, found);
+      await checkBatch(client, topic, one.partition, one.batch, one.committed);
+    }));
+  }));
 }
 
 /**
@@ -36,19 +74,28 @@ export async function checkBatch(
   client: TopicReader,
   topic: InputTopic,
   partition: number,
-  { baseOffset, crc }: BatchCrc,
+  batch: BatchCrc,
   committed: number | null = null,
 ): Promise<void> {
   const nodeId = client.leaderOf(topic.name, partition);
-  const from = [{ partition, offset: baseOffset }];
+  const from = [{ partition, offset: batch.baseOffset }];
   const answer = await client.fetch(nodeId, topic, from, ONE_BATCH);
+  if (answer.errorCode) throw protocolError(answer.errorCode);
   const [fetched] = answer.partitions;
-  const errorCode = answer.errorCode || fetched?.errorCode;
+  if (fetched) judge(topic, { partition, batch, committed }, fetched);
+}
+
+function judge(
+  topic: InputTopic,
+  { partition, batch: { baseOffset, crc }, committed }: ReadBatch,
+  fetched: FetchedPartition,
+): void {
+  const { errorCode, highWatermark } = fetched;
   if (errorCode === ErrorCode.OffsetOutOfRange) return;
   if (errorCode) throw protocolError(errorCode);
-  const [found] = fetched ? readFetched(fetched.records, []) : [];
+  const found = firstOf(fetched);
   if (!found) {
-    if (fetched && fetched.highWatermark > baseOffset) {
+    if (highWatermark > baseOffset) {
       throw protocolError(ErrorCode.OffsetNotAvailable); // its leader does not show it yet
     }
     return;
@@ -66,6 +113,11 @@ export async function checkBatch(
   throw topic.id === null
     ? createdAnew(topic.name, what, null, topic)
     : logCut(topic.name, what, topic);
+}
+
+/** The first batch that was fetched, if it is whole; what follows is not looked at. */
+function firstOf({ records }: FetchedPartition): FetchedBatch | null {
+  return readFetched(records.subarray(0, firstBatchBytes(records)), [])[0] ?? null;
 }
 
 /** Whether an offset lies in a batch behind its first record, or directly behind the batch. */

@@ -12,6 +12,7 @@ import type { PartitionFigures } from "../engine/figures.ts";
 import { Owners } from "../engine/owners.ts";
 import { PartitionLoads } from "../engine/partition_loads.ts";
 import type { OutputTopics } from "../engine/partition_processor.ts";
+import { EarlyThreads } from "../engine/threads/early_threads.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
 import { clusterTokenOf, type Parameters } from "../parameters/parameters.ts";
@@ -30,7 +31,7 @@ import { openSinks } from "./sinks.ts";
 import { startWorkers } from "./start_workers.ts";
 import { topicsOf, type Wiring } from "./streams.ts";
 import { MACHINE, type Surroundings } from "./surroundings.ts";
-import { threadsOf } from "./thread_count.ts";
+import { threadsAtOnce, threadsOf } from "./thread_count.ts";
 import { logThroughput } from "./throughput.ts";
 
 /** What runs beside the workers until the job is asked to stop. */
@@ -74,13 +75,15 @@ export class Pipeline {
     const { params, wiring } = this;
     const conditions = surroundings.conditions ?? new Conditions(surroundings.clock);
     const loads = new PartitionLoads(surroundings.clock);
-    const files = await openFiles({ name, params, wiring, surroundings, conditions, loads });
+    const early = this.#earlyThreads(surroundings);
+    let files: OpenedFiles | null = null;
     try {
+      files = await openFiles({ name, params, wiring, surroundings, conditions, loads });
       const parts = await this.#parts(files, surroundings, conditions);
       const { context, gateway } = parts;
       checkPartitions(context);
       const queries = new QueryWorker(context);
-      const workers = await this.#workers(name, parts);
+      const workers = await this.#workers(name, parts, early);
       this.#figures = () => workers.flatMap((worker) => worker.figures().partitions);
       const companions = [
         ...disks(parts),
@@ -104,8 +107,10 @@ export class Pipeline {
         context.params,
       );
     } catch (error) {
-      await files.close();
+      await files?.close();
       throw error;
+    } finally {
+      early?.close();
     }
   }
 
@@ -203,7 +208,19 @@ export class Pipeline {
     return new Cluster({ sharing, owners, topic, token, clock, conditions });
   }
 
-  async #workers(name: string, { context, gateway, embedded, surroundings }: Parts) {
+  /** Threads that load while the log is opened; null: it takes no time. */
+  #earlyThreads({ threads, threadEntry }: Surroundings): EarlyThreads | null {
+    const { params } = this;
+    if (!threads || !threadEntry) return null;
+    const core = { ...coreOptionsFor(params, 1), ...areasOf(WARM_BATCH_BYTES) };
+    return new EarlyThreads(threadEntry, threadsAtOnce(params), core);
+  }
+
+  async #workers(
+    name: string,
+    { context, gateway, embedded, surroundings }: Parts,
+    early: EarlyThreads | null,
+  ) {
     const { params, wiring } = this;
     const posted = gateway !== null && context.transactionLog === embedded;
     const { core: { partitions }, store } = context;
@@ -215,6 +232,7 @@ export class Pipeline {
       logs: surroundings.logs ?? null,
       onProgress: surroundings.onProgress,
       watchdogMs: params.get("watchdog.timeout.ms"),
+      early,
       // Nobody refuses what a feed brings.
       holdsBack: !isPosted,
     });
@@ -262,6 +280,9 @@ export class Pipeline {
     return [(stop) => generateQueries(gateway, params, surroundings, stop)];
   }
 }
+
+/** Of the cores by which threads are warmed up, as the log that says what its batches hold is not open yet. */
+const WARM_BATCH_BYTES = 256 * 1024;
 
 function disks({ files: { stateDisk, logDisk }, embedded }: Parts): Companion[] {
   const state: Companion = (stop) => stateDisk.run(stop);

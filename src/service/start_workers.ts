@@ -6,6 +6,7 @@ import type { JobWorker } from "../engine/job_worker.ts";
 import type { LogFacts } from "../engine/threads/remote_log.ts";
 import type { OnProgress } from "../engine/progress.ts";
 import type { LogOptions } from "../engine/logging.ts";
+import { type EarlyThreads, workerName } from "../engine/threads/early_threads.ts";
 import { ThreadWorker } from "../engine/threads/thread_worker.ts";
 import { TransactionWorker } from "../engine/worker.ts";
 
@@ -21,6 +22,8 @@ export interface WorkerOptions {
   /** New items are held back in the workers when memory is full, because nobody does it before. */
   readonly holdsBack: boolean;
   readonly onProgress: OnProgress | undefined;
+  /** Threads that were started before; null = there are none. */
+  readonly early: EarlyThreads | null;
 }
 
 /** Builds the workers that fold the transactions of a job. */
@@ -56,7 +59,7 @@ export function startWorkers(context: JobContext, options: WorkerOptions): JobWo
 
 function threadWorker(
   context: JobContext,
-  { job, core, threads, logs, watchdogMs, holdsBack, onProgress }: WorkerOptions,
+  { job, core, threads, logs, watchdogMs, holdsBack, onProgress, early }: WorkerOptions,
   n: number,
 ): JobWorker {
   const { settings, transactionLog, store, topics, clock, chance, owners } = context;
@@ -67,7 +70,7 @@ function threadWorker(
   const partitions = Array.from({ length: partitionsOf(topics.input) }, (_, p) => p)
     .filter((p) => p % threads === n);
   return new ThreadWorker({
-    name: `Worker ${n}`,
+    name: workerName(n),
     spec: {
       job,
       partitions,
@@ -96,6 +99,7 @@ function threadWorker(
     clock,
     chance,
     watchdogMs,
+    ...(early ? { startThread: early.take } : {}),
     onProgress,
     onOwner: (partition, owner) => owners.set(partition, owner),
     onOffline: (partition, reason) => owners.setOffline(partition, reason),

@@ -26,6 +26,8 @@ export interface Surroundings extends KvOpener {
   readonly unusedBytes?: (path: string) => number;
   /** Workers run in threads of their own. */
   readonly threads?: boolean;
+  /** Module of the threads where the log is not embedded: with it, they are started before that log is there. */
+  readonly threadEntry?: URL;
   /** Learns how far works have come that can take long. */
   readonly onProgress?: OnProgress;
   /** Where it is reported what is not as it should be; by default the job makes its own. */

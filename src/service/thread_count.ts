@@ -9,6 +9,11 @@ export function threadsMax(params: Parameters, partitions: number): number {
   return Math.min(partitions, params.get("parallelism") || navigator.hardwareConcurrency);
 }
 
+/** Threads that are surely needed, where all partitions are not known yet, and not only posted records are folded. */
+export function threadsAtOnce(params: Parameters): number {
+  return Math.min(threadsMax(params, Infinity), navigator.hardwareConcurrency);
+}
+
 /**
  * Threads that share the partitions. One folds more records than can be posted, and each of them is woken for most
  * groups of posts: with two, a single post takes a quarter more CPU. More of them pay where much is to be restored.

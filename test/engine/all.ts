@@ -5,6 +5,7 @@ import "./committer_test.ts";
 import "./conditions_test.ts";
 import "./conservation_test.ts";
 import "./dead_letters_test.ts";
+import "./early_threads_test.ts";
 import "./figures_test.ts";
 import "./kept_test.ts";
 import "./leaving_test.ts";

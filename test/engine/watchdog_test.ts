@@ -1,11 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { Activity } from "../../src/engine/threads/activity.ts";
-import {
-  type Thread,
-  ThreadWorker,
-  type ThreadWorkerOptions,
-} from "../../src/engine/threads/thread_worker.ts";
+import type { Thread } from "../../src/engine/threads/early_threads.ts";
+import { ThreadWorker, type ThreadWorkerOptions } from "../../src/engine/threads/thread_worker.ts";
 import { Conditions } from "../../src/engine/mod.ts";
 import { EmbeddedItemTransactionJob } from "../../src/jobs/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";

@@ -2,7 +2,12 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { LostError, StopError } from "../../src/log/mod.ts";
 import { ErrorCode, isUnavailable } from "../../src/kafka/client/errors.ts";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
-import { checkBatch, LastBatches } from "../../src/kafka/log_identity.ts";
+import {
+  checkBatch,
+  checkBatches,
+  LastBatches,
+  type ReadBatch,
+} from "../../src/kafka/log_identity.ts";
 import type { FetchAnswer, FetchedFrom, FetchedTopic } from "../../src/kafka/protocol/fetch.ts";
 import type { TopicMetadata } from "../../src/kafka/protocol/metadata.ts";
 import {
@@ -32,6 +37,10 @@ class Topic {
   failures: number[] = [];
   /** Records at the end that the leader does not show yet. */
   hidden = 0;
+  /** Partitions whose batch does not come with those of others. */
+  large: number[] = [];
+  /** Partitions of each fetch. */
+  readonly asked: number[][] = [];
   readonly isBroken = false;
   readonly fetchesById = false;
 
@@ -49,15 +58,19 @@ class Topic {
   }
 
   async fetch(_: string, _t: FetchedTopic, from: readonly FetchedFrom[]): Promise<FetchAnswer> {
-    const [{ partition, offset }] = from as [FetchedFrom];
+    this.asked.push(from.map(({ partition }) => partition));
     const end = this.values.length;
-    const outside = offset > end ? ErrorCode.OffsetOutOfRange : 0;
-    const errorCode = this.failures.shift() ?? outside;
-    const held = errorCode === 0 && offset < end - this.hidden;
-    if (!held) await new Promise((resolve) => setTimeout(resolve, 5));
-    const records = held ? batchAt(offset, this.values[offset]!) : new Uint8Array();
     const facts = { highWatermark: end, lastStableOffset: end, logStart: 0, aborted: [] };
-    const partitions = [{ partition, errorCode, records, ...facts }];
+    const partitions = from.map(({ partition, offset }) => {
+      const outside = offset > end ? ErrorCode.OffsetOutOfRange : 0;
+      const errorCode = this.failures.shift() ?? outside;
+      const fits = from.length === 1 || !this.large.includes(partition);
+      const held = errorCode === 0 && fits && offset < end - this.hidden;
+      const records = held ? batchAt(offset, this.values[offset]!) : new Uint8Array();
+      return { partition, errorCode, records, ...facts };
+    });
+    const holdsBack = partitions.every(({ records }) => records.length === 0);
+    if (holdsBack) await new Promise((resolve) => setTimeout(resolve, 5));
     return { clientSideThrottleTime: 0, errorCode: 0, partitions };
   }
 }
@@ -123,6 +136,31 @@ Deno.test("checkBatch says nothing of a batch that is not there any more, or lie
   await checkBatch(client, named, 0, { baseOffset: 1, crc: 7 });
   await checkBatch(client, named, 0, { baseOffset: 5, crc: 7 });
   await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc: 7 }), StopError);
+});
+
+Deno.test("checkBatches asks once for the batches of all partitions, and alone for each that is too large for that", async () => {
+  const client = new Topic();
+  client.values = ["a", "b"];
+  client.large = [3];
+  const { crc } = batchInfo(batchAt(1, "b"));
+  const read = (partition: number, last = crc): ReadBatch => ({
+    partition,
+    batch: { baseOffset: 1, crc: last },
+    committed: 2,
+  });
+  await checkBatches(client, named, []);
+  await checkBatches(client, named, [read(0), read(1), read(2), read(3)]);
+  assertEquals(client.asked, [[0, 1, 2, 3], [3]]);
+  for (const wrong of [2, 3]) {
+    const all = [0, 1, 2, 3].map((p) => read(p, p === wrong ? 7 : crc));
+    const error = await assertRejects(() => checkBatches(client, named, all), StopError);
+    assertEquals(error.message.includes(`partition ${wrong} holds another batch`), true);
+  }
+  const moved = { ...read(1), committed: 1 };
+  await assertRejects(() => checkBatches(client, named, [read(0), moved]), StopError, "was moved");
+  client.hidden = 1;
+  const hidden = await assertRejects(() => checkBatches(client, named, [read(0), read(1)]));
+  assertEquals(isUnavailable(hidden), true);
 });
 
 Deno.test("checkBatch waits for a batch that lies below the end of the log and is not shown yet", async () => {

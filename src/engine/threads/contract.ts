@@ -1,6 +1,7 @@
 // What the two sides of a worker's thread call of each other.
 
 import type { CheckpointEvent } from "../../state/mod.ts";
+import type { CoreOptions } from "../../wasm/mod.ts";
 import type { HotItemFigures, WorkerFigures } from "../figures.ts";
 import type { Progress } from "../progress.ts";
 import type { ConditionCalls } from "./remote_conditions.ts";
@@ -10,6 +11,8 @@ import type { WorkerSpec } from "./worker_spec.ts";
 
 /** What a thread answers. */
 export interface ThreadCalls {
+  /** Compiles the core; what is to be folded comes later. */
+  prepare(core: CoreOptions): void;
   /** Folds until it is asked to stop. */
   run(spec: WorkerSpec): void;
   stop(): void;

@@ -35,6 +35,7 @@ let worker: TransactionWorker | null = null;
 const built = Promise.withResolvers<TransactionWorker>();
 
 const methods: Methods<ThreadCalls> = {
+  prepare: ([core]) => warmUp(core),
   run: ([spec]) => run(spec),
   stop: () => stop.abort(),
   assign: async ([partition], signal) => await (await built.promise).assign(partition, signal),

@@ -12,6 +12,7 @@ import type { HotItemFigures } from "../figures.ts";
 import type { ItemOwner } from "../owners.ts";
 import { Activity } from "./activity.ts";
 import { conditionMethods } from "./remote_conditions.ts";
+import { type StartThread, startThread, type Thread } from "./early_threads.ts";
 import { kvMethods } from "./remote_kv.ts";
 import { ServedLog } from "./remote_log.ts";
 import type { AnyMethods, Methods, ThreadedLog } from "../../log/mod.ts";
@@ -20,17 +21,6 @@ import type { KvCalls } from "./remote_kv.ts";
 import type { ReportCalls, ThreadCalls } from "./contract.ts";
 import { Rpc } from "./rpc.ts";
 import type { WorkerSpec } from "./worker_spec.ts";
-
-/** A thread as it is seen from outside. */
-export type Thread = Pick<
-  Worker,
-  "postMessage" | "terminate" | "onmessage" | "onmessageerror" | "onerror"
->;
-
-/** Starts a thread that waits for its first call. */
-function startThread(name: string, entry: URL): Thread {
-  return new Worker(entry, { type: "module", name });
-}
 
 /** How often it is looked whether a thread still answers. */
 const LOOK_MS = 500;
@@ -49,8 +39,8 @@ export interface ThreadWorkerOptions {
   readonly chance: Chance;
   /** A thread that says nothing for so long is taken to hang, and replaced. */
   readonly watchdogMs: number;
-  /** Starts a thread; a test brings its own. */
-  readonly startThread?: (name: string, entry: URL) => Thread;
+  /** Starts a thread, or takes one that was started early; a test brings its own. */
+  readonly startThread?: StartThread;
   readonly onProgress?: OnProgress | undefined;
   onOwner(partition: number, owner: ItemOwner | null): void;
   onOffline?(partition: number, reason: string): void;
