@@ -2,6 +2,13 @@
 export interface Kv extends Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" | "close"> {
   /** Keys alone: their values may be large, or far away. */
   listKeys(selector: Deno.KvListSelector): AsyncIterable<Deno.KvKey>;
+  /**
+   * Values of small entries of one prefix by their keys, in one call; null: there is no such entry. Where it is left away,
+   * each call costs no more than its reads, and getMany brings some at a time.
+   *
+   * @param keys each is the prefix and bytes behind it
+   */
+  readBelow?(prefix: Deno.KvKey, keys: readonly Uint8Array[]): Promise<unknown[]>;
   /** What one atomic commit takes, if it is less than Deno KV does. */
   readonly limits?: KvLimits;
 }
@@ -25,6 +32,38 @@ export function toKv(kv: Deno.Kv): Kv {
     close: kv.close.bind(kv),
     listKeys: (selector) => keysOf(kv.list(selector, { batchSize: KEYS_BATCH })),
   };
+}
+
+/** Entries that one read of a list brings. */
+const BELOW_BATCH = 100;
+/** So many times as many entries as are looked for are read at the most: others may be below the prefix, too. */
+const BELOW_FACTOR = 4;
+
+/**
+ * Values of small entries of one prefix, in few reads: what is below it is read from its start on, and what is not among
+ * the first entries is looked for by its key.
+ */
+export async function readBelow(
+  kv: Pick<Kv, "list" | "getMany">,
+  prefix: Deno.KvKey,
+  keys: readonly Uint8Array[],
+): Promise<unknown[]> {
+  const names = keys.map((key) => key.toHex());
+  const wanted = new Set(names);
+  const found = new Map<string, unknown>();
+  let left = BELOW_FACTOR * keys.length;
+  for await (const { key, value } of kv.list({ prefix }, { batchSize: BELOW_BATCH })) {
+    const name = (key.at(-1) as Uint8Array).toHex();
+    if (wanted.has(name)) found.set(name, value);
+    if (found.size === wanted.size || --left <= 0) break;
+  }
+  const rest = keys.filter((_, i) => !found.has(names[i]!));
+  for (let at = 0; at < rest.length; at += KV_GET_MANY_MAX) {
+    const some = rest.slice(at, at + KV_GET_MANY_MAX);
+    const entries = await kv.getMany<unknown[]>(some.map((key) => [...prefix, key]));
+    entries.forEach(({ value }, i) => found.set(some[i]!.toHex(), value));
+  }
+  return names.map((name) => found.get(name) ?? null);
 }
 
 /** Values of up to 64 KiB come along with the keys. */

@@ -13,6 +13,7 @@ export {
   KV_VALUE_BYTES_MAX,
   type KvLimits,
   limitsOf,
+  readBelow,
   toKv,
 } from "./kv.ts";
 export type { FileDisk } from "./file_disk.ts";

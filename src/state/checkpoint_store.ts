@@ -21,9 +21,12 @@ import { CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt, sha256 } from "./manifest.ts";
 import { Savepoints } from "./savepoints.ts";
 import { type CheckpointParts, concat, decodeParts, indexChunksOf } from "./checkpoint_parts.ts";
+import { chunksOf, type SegmentIndex } from "./segment_index.ts";
 
 const log = getLogger(["stockflow", "state"]);
 
+/** Segments of so many bytes together are read at once. */
+const SMALL_BYTES_MAX = 512 * 1024;
 /** So many reads are under way at a time: a store on another machine answers each after a while. */
 const READS_AHEAD = 4;
 
@@ -148,6 +151,17 @@ export class CheckpointStore {
     return chunks;
   }
 
+  /** All chunks of segments by one call, where they are many and small; null where it gains nothing. */
+  #readSmall(partition: number, segments: SegmentIndex): Promise<Uint8Array[]> | null {
+    const { kv } = this;
+    const hashes = chunksOf(segments);
+    const bytes = segments.values().reduce((n, { stored }) => n + stored, 0);
+    if (!kv.readBelow || hashes.length <= KV_GET_MANY_MAX || bytes > SMALL_BYTES_MAX) return null;
+    const keys = hashes.map((hash) => Uint8Array.fromHex(hash));
+    return kv.readBelow(["chunk", this.job, partition], keys)
+      .then((values) => values.map((value, i) => intactChunk(hashes[i]!, value)));
+  }
+
   manifestKey(partition: number, sequence: number): Deno.KvKey {
     return ["manifest", this.job, partition, sequence];
   }
@@ -162,14 +176,15 @@ export class CheckpointStore {
    * @throws {DamagedCheckpointError} when a part is missing or altered
    */
   async *segments(manifest: Manifest): AsyncGenerator<{ segment: number; bytes: Uint8Array }> {
-    const groups = grouped(
-      [...(await this.parts(manifest)).segments],
-      ([, { chunks }]) => chunks.length,
-    );
-    const reads = groups.map((group) => async () => ({
-      group,
-      chunks: await this.chunks(manifest.partition, group.flatMap(([, { chunks }]) => chunks)),
-    }));
+    const { segments } = await this.parts(manifest);
+    const small = this.#readSmall(manifest.partition, segments);
+    const groups = grouped([...segments], ([, { chunks }]) => chunks.length);
+    const reads = small
+      ? [async () => ({ group: [...segments], chunks: await small })]
+      : groups.map((group) => async () => ({
+        group,
+        chunks: await this.chunks(manifest.partition, group.flatMap(([, { chunks }]) => chunks)),
+      }));
     for await (const { group, chunks } of readAhead(reads)) {
       for (const [segment, entry] of group) {
         const bytes = decompress(whole(chunks.splice(0, entry.chunks.length)), entry.length);

@@ -106,6 +106,14 @@ Deno.test("a KV in another thread answers as one in this thread", async () => {
   for (let i = 0; i < 50; i++) await kv.set(["n", i], i);
   assertEquals((await remote.get(["n", 7])).value, 7);
   assertEquals((await remote.getMany([["n", 1], ["n", 99]])).map((e) => e.value), [1, null]);
+  const bytes = Array.from({ length: 250 }, (_, i) => new Uint8Array([i, 1]));
+  for (const key of bytes) await kv.set(["b", key], key[0]);
+  for (const some of [bytes, bytes.slice(240), bytes.slice(3, 40).toReversed()]) {
+    const wanted = [...some, new Uint8Array([7, 7])];
+    const expected = [...some.map((key) => key[0]), null];
+    assertEquals(await remote.readBelow(["b"], wanted), expected);
+  }
+  assertEquals(await remote.readBelow(["none"], [bytes[0]!]), [null]);
   const selectors: [Deno.KvListSelector, Deno.KvListOptions][] = [
     [{ prefix: ["n"] }, {}],
     [{ prefix: ["n"] }, { reverse: true }],

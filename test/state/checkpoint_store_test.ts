@@ -6,7 +6,7 @@ import {
   DamagedCheckpointError,
   FencedError,
 } from "../../src/state/mod.ts";
-import { toKv } from "../../src/kv/mod.ts";
+import { type Kv, readBelow, toKv } from "../../src/kv/mod.ts";
 import { type Fault, FaultKv } from "../kv/fault_kv.ts";
 import { casesOfTest } from "../../tools/kit/random.ts";
 import { facts, load, loadPieces, noise, openStore, publish } from "./state_fixture.ts";
@@ -40,6 +40,31 @@ Deno.test("a checkpoint gives back its segments, small ones and those of many ch
   }
   assert(manifest.totalBytes > 290_000 && manifest.totalBytes < 320_000, `${manifest.totalBytes}`);
   assertEquals((await store.list(0)).map((c) => c.manifest), [manifest]);
+  kv.close();
+});
+
+Deno.test("small segments of a store behind a thread are read by one call; one that is missing is named", async () => {
+  const kv = await memory();
+  const { store, chain } = await open(new FaultKv(kv));
+  const all = Array.from({ length: 200 }, (_, n) => [n, noise(n, 100)] as const);
+  const first = await publish(chain, 10, Object.fromEntries(all));
+  const next = all.map(([n]) => [n, noise(n + 1000, 100)] as const);
+  const second = await publish(chain, 20, Object.fromEntries(next));
+  const read: number[] = [];
+  const behind: Kv = {
+    ...toKv(kv),
+    readBelow: (prefix, keys) => {
+      read.push(keys.length);
+      return readBelow(toKv(kv), prefix, keys);
+    },
+  };
+  const far = await CheckpointStore.open(behind, store.options);
+  assertEquals([...await load(far, first)], all.map(([n, bytes]) => [n, bytes]));
+  assertEquals([...await load(far, second)], next.map(([n, bytes]) => [n, bytes]));
+  assertEquals(read, [200, 200]);
+  const [gone] = (await store.parts(second)).segments.get(7)!.chunks;
+  await kv.delete(store.chunkKey(0, gone!));
+  await assertRejects(() => load(far, second), DamagedCheckpointError, `Chunk ${gone} is missing`);
   kv.close();
 });
 

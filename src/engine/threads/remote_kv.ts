@@ -1,6 +1,6 @@
 // The store's KV as a worker thread sees it: the control plane alone writes to the file.
 
-import type { Kv } from "../../kv/mod.ts";
+import { type Kv, readBelow } from "../../kv/mod.ts";
 import type { Caller, Methods } from "../../log/mod.ts";
 
 /** Entries that one call brings. */
@@ -15,6 +15,7 @@ interface Operation {
 export interface KvCalls {
   kvGet(key: Deno.KvKey): Deno.KvEntryMaybe<unknown>;
   kvGetMany(keys: readonly Deno.KvKey[]): Deno.KvEntryMaybe<unknown>[];
+  kvReadBelow(prefix: Deno.KvKey, keys: readonly Uint8Array[]): unknown[];
   kvList(selector: Deno.KvListSelector, options: Deno.KvListOptions): Page;
   kvListKeys(selector: Deno.KvListSelector): Deno.KvKey[];
   kvCommit(
@@ -32,6 +33,10 @@ export class RemoteKv implements Kv {
 
   getMany: Kv["getMany"] = (keys: readonly Deno.KvKey[]) =>
     this.rpc.call("kvGetMany", [keys]) as never;
+
+  readBelow(prefix: Deno.KvKey, keys: readonly Uint8Array[]): Promise<unknown[]> {
+    return this.rpc.call("kvReadBelow", [prefix, keys]);
+  }
 
   list: Kv["list"] =
     ((selector: Deno.KvListSelector, options: Deno.KvListOptions = {}) =>
@@ -84,6 +89,7 @@ export function kvMethods(kv: Kv): Methods<KvCalls> {
   return {
     kvGet: ([key]) => kv.get(key),
     kvGetMany: ([keys]) => kv.getMany([...keys]),
+    kvReadBelow: ([prefix, keys]) => readBelow(kv, prefix, keys),
     kvList: async ([selector, options]): Promise<Page> => {
       const iterator = kv.list(selector, options);
       const entries: Deno.KvEntry<unknown>[] = [];
