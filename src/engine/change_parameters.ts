@@ -44,6 +44,9 @@ async function rebuild(
   old.raise();
   const core = new Core({ ...options, remember }, chance);
   core.restoreScalars(old.state);
+  const goesOn = remember !== undefined && old.options.remember !== undefined;
+  // Their count is a part of what is remembered, and ends with it.
+  core.duplicatesBefore = goesOn ? old.duplicatesBefore : old.info.duplicates;
   if (remember) old.remembered.limit(remember.max);
   old.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
   old.remembered.mark(0n);
@@ -54,7 +57,7 @@ async function rebuild(
     if (next === "more") continue;
     for (const _slice of core.restoreInSlices(next.segment, next.bytes)) await clock.yield();
   }
-  if (remember && old.options.remember) {
+  if (goesOn) {
     core.remembered.restore(old.remembered.encode().header);
     for (let next; (next = old.remembered.encodeNext());) {
       core.remembered.restorePiece(next.bytes);

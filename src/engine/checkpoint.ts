@@ -281,6 +281,7 @@ export class Checkpointer implements CutGate {
   ): Promise<Manifest> {
     const { from, at, scalars, lastBatch, strays } = cut;
     const { processor, chain, options: { clock, logId, topicId } } = this;
+    const { duplicatesBefore } = processor.core;
     await this.#encode(cut, signal);
     processor.checkStocks(scalars.quantitySum);
     const encodedAt = clock.monotonic();
@@ -296,6 +297,7 @@ export class Checkpointer implements CutGate {
       parameters: this.parameters,
       secret: processor.secret,
       ...(processor.raisedAt === null ? {} : { raisedAt: processor.raisedAt }),
+      ...(duplicatesBefore > 0 ? { duplicatesBefore } : {}),
       cutAt: at,
     });
     const publishedAtMs = clock.monotonic();

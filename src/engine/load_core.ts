@@ -30,6 +30,7 @@ export async function loadCore(loading: Loading, manifest: Manifest): Promise<Co
   const own = coreOptionsOf(parameters, secret);
   const core = new Core({ ...coreOptions(partition), ...own }, chance);
   core.restoreScalars(scalars);
+  core.duplicatesBefore = manifest.duplicatesBefore ?? 0;
   const turns = new RecoveryTurns(loading.context, partition);
   await restoreSegments(core, loading, manifest, turns);
   if (remembered) {

@@ -36,6 +36,8 @@ export interface CheckpointFacts {
   readonly secret: string | null;
   /** Offset from which on records were folded by the newest version of the fold; absent: all were. */
   readonly raisedAt?: number;
+  /** Repetitions that came before what is remembered now began; absent: none. */
+  readonly duplicatesBefore?: number;
   /** ms since the epoch */
   readonly cutAt: number;
 }

@@ -47,6 +47,8 @@ export interface Manifest {
   readonly parameters: FoldParameters;
   /** Offset from which on records were folded by the newest version of the fold; absent: all were. */
   readonly raisedAt?: number;
+  /** Repetitions that came before what is remembered now began, which counts its own; absent: none. */
+  readonly duplicatesBefore?: number;
   /** Absent where nothing is remembered. */
   readonly remembered?: RememberedManifest;
   /** SHA-256 of the state: scalars but the late counter, all segments, and what is remembered. */

@@ -65,6 +65,7 @@ export const manifestSchema = z.strictObject({
   strays: z.array(count).max(STRAYS_MAX).exactOptional(),
   parameters,
   raisedAt: count.exactOptional(),
+  duplicatesBefore: count.exactOptional(),
   remembered: remembered.exactOptional(),
   stateHash: hash,
   coreHash: hash,

@@ -1,8 +1,12 @@
 import * as c from "../../wasm/contract.ts";
 import type { CoreInfo } from "./core_types.ts";
 
-/** Reads the figures from the core's info area. */
-export function readInfo(view: DataView, at: number): CoreInfo {
+/**
+ * Reads the figures from the core's info area.
+ *
+ * @param duplicatesBefore repetitions that the core does not count
+ */
+export function readInfo(view: DataView, at: number, duplicatesBefore: number): CoreInfo {
   const read = (field: number) => Number(view.getBigUint64(at + field, true));
   return {
     tableBytes: read(c.INFO_TABLE_BYTES),
@@ -22,7 +26,7 @@ export function readInfo(view: DataView, at: number): CoreInfo {
     prefixes: read(c.INFO_PREFIXES),
     remembered: read(c.INFO_REMEMBERED),
     rememberedBytes: read(c.INFO_REMEMBERED_BYTES),
-    duplicates: read(c.INFO_DUPLICATES),
+    duplicates: duplicatesBefore + read(c.INFO_DUPLICATES),
     rememberedSince: view.getBigInt64(at + c.INFO_REMEMBERED_SINCE, true),
     rememberedClock: view.getBigInt64(at + c.INFO_REMEMBERED_CLOCK, true),
     impossibleTimestamps: read(c.INFO_IMPOSSIBLE_TIMESTAMPS),

@@ -81,6 +81,8 @@ export class Core {
   #view!: DataView<ArrayBuffer>;
   /** Transactions that are remembered, to find their repetitions. */
   readonly remembered: RememberedTransactions;
+  /** Repetitions that came before what is remembered now began, under other fold parameters. */
+  duplicatesBefore = 0;
   /** Sum of the stocks of each segment, as it was encoded or restored last. */
   readonly #stockSums = new BigInt64Array(c.SEGMENTS);
 
@@ -415,6 +417,6 @@ export class Core {
   get info(): CoreInfo {
     this.#core.refreshInfo();
     const at = this.#address(Area.Info);
-    return readInfo(this.#view, at);
+    return readInfo(this.#view, at, this.duplicatesBefore);
   }
 }

@@ -197,6 +197,34 @@ Deno.test("remembered transactions: a new log remembers for ten minutes, one tha
   world.close();
 });
 
+Deno.test("repetitions stay counted where idempotency is switched off and on again: all records have an outcome", async () => {
+  const world = await World.open(FLAGS);
+  const { position } = await countedAfter(world, "3600000");
+  assert(position > 0);
+  await countedAfter(world, "0");
+  // It was off, so what comes now is new; and the count goes on from the checkpoint.
+  await countedAfter(world, "60000");
+  const last = await countedAfter(world, "0");
+  assertEquals(last.duplicates, 2);
+  world.close();
+});
+
+/** Sends a transaction three times under a window; fails unless accepted + rejected + invalid + duplicates = records. */
+async function countedAfter(world: World, window: string) {
+  const life = await world.start(undefined, { flags: { "idempotency.window.ms": window } });
+  const { record } = line(7, "item_1", 1, world.clock.now());
+  const partition = partitionOf(Partitioner.Murmur2, record.key, PARTITIONS);
+  const appended = life.log.append("transactions", partition, [record, record]);
+  await world.clock.run(appended, "it is appended");
+  await drain(world, life);
+  const figures = life.worker.figures().partitions.find((p) => p.partition === partition);
+  const { accepted, rejected, invalid, duplicates, position, records } = figures!;
+  const outcomes = invalid.reduce((sum, n) => sum + n, accepted + rejected + duplicates);
+  assertEquals([outcomes, records.outcomes, records.consumed], [position, position, position]);
+  await world.stop(life);
+  return figures!;
+}
+
 Deno.test("other fold parameters leave no way from the log's start, also where a crash comes before their first commit", async () => {
   const world = await World.open({ "enable.summaries": "false" });
   const client = new Client(world, new Random(3));
