@@ -6,8 +6,7 @@ import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
-import { ErrorCode, errorCodeOf, isFenced, isUnavailable } from "./client/errors.ts";
-import { reasonOf } from "./client/errors.ts";
+import { ErrorCode, errorCodeOf, isFenced, isUnavailable, reasonOf } from "./client/errors.ts";
 import { type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { type Division, isActive } from "./division.ts";
@@ -198,7 +197,11 @@ export class Membership {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     try {
-      this.#memberId = await this.options.memberIds.load();
+      try {
+        this.#memberId = await this.options.memberIds.load();
+      } catch (error) {
+        reportNotKept(error);
+      }
       while (!signal.aborted) await this.#generation().catch((error) => this.#refused(error));
     } catch (error) {
       if (!signal.aborted) this.fail(toJobError(error));
@@ -368,7 +371,11 @@ export class Membership {
   async #remember(memberId: string): Promise<void> {
     if (memberId === this.#memberId) return;
     this.#memberId = memberId;
-    await this.options.memberIds.save(memberId);
+    try {
+      await this.options.memberIds.save(memberId);
+    } catch (error) {
+      reportNotKept(error);
+    }
   }
 
   /** Heartbeats until one is refused. */
@@ -430,6 +437,10 @@ export class Membership {
     this.#connection.drop();
   }
 }
+
+/** Without the id a restart waits for the end of its old session, which is not a reason not to join. */
+const reportNotKept = (error: unknown) =>
+  log.warn("The id in the group is not kept: {reason}", { reason: reasonOf(error) });
 
 /** Whether it may be tried again without end: brokers, leaders or the store of checkpoints are not there now. */
 function isLater(error: unknown): boolean {

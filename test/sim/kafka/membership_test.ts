@@ -8,7 +8,7 @@ import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { type BrokerInternals, protocolError } from "../../../src/kafka/client/internals.ts";
 import type { ConnectionOptions } from "../../../src/kafka/client/kafka_client.ts";
 import type { Part } from "../../../src/kafka/division.ts";
-import { Membership } from "../../../src/kafka/membership.ts";
+import { type MemberIds, Membership } from "../../../src/kafka/membership.ts";
 import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
 
@@ -25,15 +25,21 @@ class Scene {
   answer: Answer = { life: OTHER.life };
   readonly membership: Membership;
 
-  /** @param partOf what this process is in a generation */
-  constructor(partOf: (generation: number) => Part) {
+  /**
+   * @param partOf what this process is in a generation
+   * @param memberIds where its id is kept
+   */
+  constructor(
+    partOf: (generation: number) => Part,
+    memberIds: MemberIds = { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
+  ) {
     this.membership = new Membership({
       connection: this.#connection(),
       groupId: "group",
       sessionTimeoutMs: SESSION_MS,
       retries: 3,
       inputs: () => new Map(),
-      memberIds: { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
+      memberIds,
       division: {
         protocol: "test",
         heartbeatMs: 100,
@@ -149,4 +155,19 @@ Deno.test("a process that ends while it joins leaves its group", async () => {
   await clock.until(() => membership.standsBy === null, "it joins the next one");
   await clock.run(membership.close(), "its end");
   assertEquals(left, ["me"]);
+});
+
+Deno.test("a process whose member id can neither be read nor kept, as its disk is full, joins all the same", async () => {
+  const refused = () => Promise.reject(new Error("No space left on device (os error 28)"));
+  const scene = new Scene((generation) => new ActiveGeneration("me", generation), {
+    load: refused,
+    save: refused,
+  });
+  const { clock, membership } = scene;
+  await clock.until(() => membership.active !== null, "it is active");
+  scene.isRebalancing = true;
+  await clock.until(() => membership.active === null, "it joins the next generation");
+  scene.answer = "refused";
+  await clock.until(() => membership.active?.generation === 2, "the second generation");
+  await clock.run(membership.close(), "its end");
 });
