@@ -14,8 +14,8 @@ import { createdAnew, logCut } from "./topics_view.ts";
 
 /** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
 const ONE_BATCH = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 } as const;
-/** Bytes of each partition where many are asked for: producers fill batches of 16 KiB by default. */
-const BATCH_BYTES = 32 * 1024;
+/** Bytes of each partition where many are asked for: producers fill batches of 16 KiB by default, some far larger ones. */
+const BATCH_BYTES = 128 * 1024;
 
 /** What is asked of a client to know a topic again. */
 export type TopicReader = Pick<KafkaClient, "describe" | "fetch" | "leaderOf">;
