@@ -6,6 +6,8 @@
 
 import { parseArgs } from "node:util";
 import { whyNoBroker } from "../tools/kafka/broker.ts";
+import { buildBundle } from "../tools/kit/bundle.ts";
+import { PROGRAM } from "../tools/kit/service.ts";
 import type { SharedBroker } from "../tools/kit/test_broker.ts";
 import { type Suite, SUITES } from "./suites.ts";
 
@@ -54,11 +56,16 @@ async function run(suite: Suite): Promise<Outcome> {
   ];
   console.log(`-- ${suite.name}: what it says meanwhile is in ${said}`);
   const shared = suite.broker ? await brokerOfSuite() : null;
+  const program = suite.services ? await (bundle ??= bundleOnce()) : null;
   // A shell puts both streams into one file, in the order in which they were written.
   const { code } = await new Deno.Command("sh", {
     args: ["-c", 'exec "$@" > "$0" 2>&1', said, Deno.execPath(), ...args],
     stdin: "null",
-    env: { ...shared?.env, ...(suite.jobs ? { DENO_JOBS: String(suite.jobs) } : {}) },
+    env: {
+      ...shared?.env,
+      ...(program === null ? {} : { [PROGRAM]: program }),
+      ...(suite.jobs ? { DENO_JOBS: String(suite.jobs) } : {}),
+    },
   }).output();
   await shared?.remove();
   const report = file
@@ -84,6 +91,17 @@ async function run(suite: Suite): Promise<Outcome> {
 async function brokerOfSuite(): Promise<SharedBroker | null> {
   const { shareBroker } = await import("../tools/kit/test_broker.ts");
   return await whyNoBroker() === null ? await shareBroker() : null;
+}
+
+/** Of the program, for the suites that start services. */
+let bundle: Promise<string | null> | null = null;
+
+/** Null if it cannot be built: services start from the sources then, and the bundle's own tests report why. */
+async function bundleOnce(): Promise<string | null> {
+  return await buildBundle().catch((error: Error) => {
+    console.log(`Services start from the sources: ${error.message}`);
+    return null;
+  });
 }
 
 function reportOfCheck({ name }: Suite, code: number): Report {
@@ -179,6 +197,8 @@ for (const isOfGroup of GROUPS) {
   outcomes.push(...await runAll(chosen.filter(isOfGroup)));
   ends.push(Math.round(performance.now() / 1000));
 }
+const built = await bundle;
+if (built !== null) await Deno.remove(built, { recursive: true });
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const outcome of outcomes) {
   for (const key of ["passed", "failed", "skipped"] as const) total[key] += outcome[key];

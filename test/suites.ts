@@ -10,6 +10,8 @@ export interface Suite {
   readonly jobs?: number;
   /** Its files share a plain broker of Apache Kafka, which is removed behind it. */
   readonly broker?: true;
+  /** Its tests start services: from a bundle of the program, which is built once. */
+  readonly services?: true;
   /** Part of `deno task check`. */
   readonly quick?: true;
   /** Runs before all others, for those profit by it: it fills caches. */
@@ -41,9 +43,10 @@ export const SUITES: readonly Suite[] = [
     // Three at a time save a minute and a half on two cores, and starve brokers until their sessions end.
     jobs: 2,
     broker: true,
+    services: true,
   },
   // No flag and no permission: what a newcomer types first.
-  { name: "unit tests", args: ["test", "--no-check"], kind: "tests", jobs: 2, quick: true },
+  { name: "unit tests", args: ["test", "--no-check"], kind: "tests", quick: true },
   { name: "format", args: ["fmt", "--check"], kind: "check", quick: true },
   { name: "lint", args: ["lint"], kind: "check", quick: true },
   {
@@ -114,12 +117,14 @@ export const SUITES: readonly Suite[] = [
     args: ["test", "--no-check", "--allow-all", "test/faults"],
     kind: "tests",
     jobs: 2,
+    services: true,
   },
   {
     name: "the real service",
     args: ["test", "--no-check", "--allow-all", "test/system"],
     kind: "tests",
     jobs: 2,
+    services: true,
   },
   {
     name: "simulation",
@@ -140,7 +145,11 @@ export const SUITES: readonly Suite[] = [
       "test/wasm/checkpoint_test.ts",
       "test/wasm/fold_test.ts",
       "test/wasm/flood_test.ts",
+      "test/wasm/remembered_test.ts",
+      "test/wasm/stock_sum_test.ts",
       "test/engine/recovery_test.ts",
+      "test/engine/remembered_test.ts",
+      "test/engine/watchdog_test.ts",
       "test/log/embedded_crash_test.ts",
       "test/service/savepoint_test.ts",
       "test/service/sinks_test.ts",
@@ -164,6 +173,7 @@ export const SUITES: readonly Suite[] = [
     args: ["test", "--no-check", "--allow-all", "test/cluster"],
     kind: "tests",
     broker: true,
+    services: true,
     later: true,
   },
 ];

@@ -14,7 +14,7 @@ Deno.test("job gives one result per record over a crash at every write", async (
   for (const [row, fault] of (["dies before", "dies after"] as const).entries()) {
     for (const [other, file] of (["log", "state"] as const).entries()) {
       // The two faults share the writes, so that one life meets one and the next the other.
-      for (const pair of casesOfTest(0, 19, 8, 4 * other + 2 * row)) {
+      for (const pair of casesOfTest(0, 19, 12, 6 * other + 3 * row)) {
         const at = 1 + row + 2 * pair;
         const world = await World.open();
         // Two lives die, at writes that differ; the third goes on.
@@ -64,7 +64,7 @@ Deno.test("recovery from any checkpoint gives the state of the fold", async () =
 Deno.test("summaries are published once over a crash at every commit", async () => {
   for (const eventTime of ["true", "false"]) {
     let [fired, worlds] = [0, 0];
-    for (const at of casesOfTest(6, 30, 5)) {
+    for (const at of casesOfTest(6, 30, 9)) {
       worlds++;
       const world = await World.open({
         "event.time": eventTime,

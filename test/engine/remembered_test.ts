@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Random } from "../../tools/kit/random.ts";
+import { Random, timesOfTest } from "../../tools/kit/random.ts";
 import { Partitioner, partitionOf } from "../../src/types/mod.ts";
 import type { CommittedPosition } from "../../src/log/mod.ts";
 import { Model } from "../model/model.ts";
@@ -62,7 +62,7 @@ async function assertMarked(world: World, models: readonly Model[]): Promise<voi
 }
 
 Deno.test("remembered transactions: a repetition is answered as the first, over kills, checkpoints and restarts", async () => {
-  for (let seed = 1; seed <= 3; seed++) {
+  for (let seed = 1; seed <= timesOfTest(0.75, 2); seed++) {
     const world = await World.open(FLAGS);
     const random = new Random(seed);
     const client = new Client(world, random);

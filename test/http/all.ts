@@ -1,4 +1,4 @@
-// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+// What `deno test` runs of this folder (test/all.ts).
 
 import "./access_test.ts";
 import "./api_test.ts";

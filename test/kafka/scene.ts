@@ -3,7 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { type Admin, Kafka, logLevel } from "kafkajs";
-import { type Service, serviceArguments } from "../../tools/kit/service.ts";
+import { ownStart, type Service, serviceArguments } from "../../tools/kit/service.ts";
 import {
   sharedBroker,
   startTestBroker,
@@ -152,7 +152,7 @@ export class Stage {
 
 async function refused(folder: string, flags: Readonly<Record<string, string>>): Promise<string> {
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: serviceArguments(folder, flags),
+    args: serviceArguments(folder, flags, ownStart()),
     cwd: new URL("../../", import.meta.url),
     signal: AbortSignal.timeout(REFUSED_MS_MAX), // one that does not exit is asked to stop, for its log
   }).output();

@@ -1,4 +1,4 @@
-// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+// What `deno test` runs of this folder (test/all.ts).
 
 import "./foreign_keys_test.ts";
 import "./parameters_test.ts";

@@ -386,10 +386,13 @@ Deno.test("every folder of the house says what lives in it", () => {
 
 Deno.test("deno.json: every file of tests is run by a suite of its folder or by deno test, and by that once", () => {
   const { test: { include } } = JSON.parse(read("deno.json")) as { test: { include: string[] } };
-  const ofDenoTest = include.flatMap((all) => {
+  /** The files of tests that a file all.ts imports, by itself or by others of its kind. */
+  const importedBy = (all: string): string[] => {
     const imports = read(all).matchAll(/^import "\.\/(.+)";$/gm);
-    return [...imports].map(([, file]) => `${all.slice(0, all.lastIndexOf("/"))}/${file}`);
-  });
+    return [...imports].map(([, file]) => `${all.slice(0, all.lastIndexOf("/"))}/${file}`)
+      .flatMap((file) => file.endsWith("/all.ts") ? importedBy(file) : [file]);
+  };
+  const ofDenoTest = include.flatMap(importedBy);
   assertEquals(ofDenoTest.length, new Set(ofDenoTest).size);
   const args = SUITES.flatMap((suite) => suite.args);
   const ofSuites = args.filter((arg) => arg.startsWith("test/") && !arg.endsWith(".ts"));

@@ -1,4 +1,4 @@
-// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+// What `deno test` runs of this folder (test/all.ts).
 
 import "./data_generator_job_test.ts";
 import "./full_disk_test.ts";

@@ -95,10 +95,10 @@ Deno.test("generated transactions are the same again after crashes, at any rate"
 Deno.test("generated transactions go on where a full memory stopped them within a batch, at any rate", async () => {
   const world = await World.open({
     ...FLAGS,
-    "generate.count": "40001",
-    "num.items": "2000000",
+    "generate.count": "20001",
+    "num.items": "300000",
   });
-  const small = { "state.bytes.max": "1000000" };
+  const small = { "state.bytes.max": "500000" };
   for (const rate of ["0", "3000", "0"]) {
     const { life } = await start(world, { flags: { ...small, "generate.rate": rate } });
     const { conditions } = life.job.context;
@@ -111,7 +111,7 @@ Deno.test("generated transactions go on where a full memory stopped them within 
     await world.stop(life);
   }
   const { life, log } = await start(world);
-  await untilFolded(world, life, 40001);
+  await untilFolded(world, life, 20001);
   await world.stop(life);
   assert(await assertExactlyOnce(world, log) > 0);
   world.close();

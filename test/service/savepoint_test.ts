@@ -156,7 +156,7 @@ Deno.test("restore commits the savepoint's position first: a crash at any write 
   const faults: Fault[] = ["dies before", "dies after", "answer lost", "fails"];
   for (const [row, fault] of faults.entries()) {
     for (const file of ["log", "state"] as const) {
-      for (const at of casesOfTest(1, 4, 2, row)) {
+      for (const at of casesOfTest(1, 4, 3, row)) {
         const world = await World.open({ "time.intervals.in.minutes": "60" });
         await move(first, world);
         const plan: Plan = (f, n) => f === file && n === at ? fault : null;

@@ -156,7 +156,7 @@ Deno.test("a sink that hangs is reported, holds up neither commits nor a stop, a
 Deno.test("a crash at every write between delivery and its commit: all is delivered at least once, in order, from the committed offset on", async () => {
   let repeated = 0;
   for (const [row, fault] of (["dies before", "dies after"] as const).entries()) {
-    for (const at of casesOfTest(3, 30, 9, 4 * row)) {
+    for (const at of casesOfTest(3, 30, 14, 7 * row)) {
       const world = await World.open();
       const received = new Received();
       const random = new Random(at);

@@ -67,17 +67,23 @@ class Count {
   }
 }
 
-/** The bytes with one byte altered, zeroed, cut there, or one added, at every position or at samples of them. */
+/**
+ * The bytes with one byte altered, at every position or at samples of them; at every `others`-th of these also zeroed, cut
+ * there, or without a sector; and with one byte added.
+ */
 function* damagesOf(
   bytes: Uint8Array,
   { everyByteMax, samples }: Density,
+  others = 1,
 ): Generator<Uint8Array> {
+  let n = 0;
   const step = bytes.length <= everyByteMax ? 1 : bytes.length / samples;
   for (let position = 0; position < bytes.length; position += step) {
     const at = Math.floor(position);
     const altered = bytes.slice();
     altered[at]! ^= 1 << (at % 8);
     yield altered;
+    if (n++ % others !== 0) continue;
     if (bytes[at] !== 0) {
       const zeroed = bytes.slice();
       zeroed[at] = 0;
@@ -159,8 +165,12 @@ function isRefused(read: () => void): boolean {
   }
 }
 
-/** Damages every byte of a small checkpoint and of its exported file; reports what the decoders found. */
-export async function damageDecoders(): Promise<DamageVerdict> {
+/**
+ * Damages every byte of a small checkpoint and of its exported file; reports what the decoders found.
+ *
+ * @param others every so many bytes all kinds of damage are tried, at the others one of them
+ */
+export async function damageDecoders(others = 1): Promise<DamageVerdict> {
   const count = new Count();
   const kv = await Deno.openKv(":memory:");
   const { store, manifests } = await twoCheckpoints(kv, 1000);
@@ -170,7 +180,7 @@ export async function damageDecoders(): Promise<DamageVerdict> {
         ? manifestAt(key, bytes)
         : intactChunk((key[3] as Uint8Array).toHex(), bytes);
     read(value);
-    for (const damage of damagesOf(value, EVERY_BYTE)) {
+    for (const damage of damagesOf(value, EVERY_BYTE, others)) {
       count.add(region, isRefused(() => read(damage)));
     }
     for (const other of OTHER_KINDS) {
@@ -179,7 +189,7 @@ export async function damageDecoders(): Promise<DamageVerdict> {
   }
   const file = await exportedFile(store, manifests);
   readExported(file);
-  for (const damage of damagesOf(file, EVERY_BYTE)) {
+  for (const damage of damagesOf(file, EVERY_BYTE, others)) {
     count.add("file", isRefused(() => readExported(damage)));
   }
   kv.close();

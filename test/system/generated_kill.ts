@@ -51,6 +51,8 @@ export interface GeneratedKillOptions {
   readonly seed: number;
   /** Shortest and longest life between two kills or crashes. */
   readonly aliveMs: readonly [number, number];
+  /** Transactions a second; 40,000 by default. */
+  readonly rate?: number;
   readonly log?: (line: string) => void;
 }
 
@@ -58,11 +60,13 @@ const JOB = jobName("embedded", true);
 const PARTITIONS = 4;
 const WINDOW_MS = 60_000;
 
+const RATE = 40_000;
+
 const FLAGS = {
   "log.partitions": String(PARTITIONS),
   "generate.transactions": "true",
   "generate.results": "true",
-  "generate.rate": "40000",
+  "generate.rate": String(RATE),
   "num.items": "5000",
   "parallelism": "2",
   "checkpoint.interval.millis": "150",
@@ -81,19 +85,20 @@ function life(random: Random, [shortest, longest]: readonly [number, number]): n
 
 /** Kills and crashes a service that folds generated transactions, then compares what it left. */
 export async function generatedKillRun(options: GeneratedKillOptions): Promise<GeneratedVerdict> {
-  const { kills, crashes, seed, aliveMs, log = () => {} } = options;
+  const { kills, crashes, seed, aliveMs, rate = RATE, log = () => {} } = options;
+  const flags = { ...FLAGS, "generate.rate": String(rate) };
   const random = new Random(seed);
   const folder = await Deno.makeTempDir({ prefix: "stockflow-generated-" });
   try {
     for (let kill = 1; kill <= kills; kill++) {
-      const service = await startService({ folder, flags: FLAGS });
+      const service = await startService({ folder, flags });
       await waitReady(service);
       await sleep(life(random, aliveMs));
       await service.kill();
       log(`kill ${kill}`);
     }
-    if (crashes > 0) await crashRun(folder, crashes, random, aliveMs, log);
-    const last = await startService({ folder, flags: FLAGS });
+    if (crashes > 0) await crashRun(folder, flags, crashes, random, aliveMs, log);
+    const last = await startService({ folder, flags });
     await waitReady(last);
     await stopInGoodOrder(last);
     return await compare(folder);
@@ -105,14 +110,15 @@ export async function generatedKillRun(options: GeneratedKillOptions): Promise<G
 /** Crashes threads of a job in this process. */
 async function crashRun(
   folder: string,
+  flags: Readonly<Record<string, string>>,
   crashes: number,
   random: Random,
   aliveMs: readonly [number, number],
   log: (line: string) => void,
 ): Promise<void> {
-  const flags = { ...FLAGS, "log.kv": `${folder}/log.kv`, "state.kv": `${folder}/state.kv` };
+  const files = { "log.kv": `${folder}/log.kv`, "state.kv": `${folder}/state.kv` };
   const job: RunningJob = await new EmbeddedItemTransactionJob()
-    .createApplicationPipeline(Parameters.of(flags))
+    .createApplicationPipeline(Parameters.of({ ...flags, ...files }))
     .start(JOB, MACHINE);
   for (let crash = 1; crash <= crashes; crash++) {
     while (!job.isReady) {

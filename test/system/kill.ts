@@ -27,6 +27,8 @@ import {
 export interface KillOptions {
   readonly kills: number;
   readonly seed: number;
+  /** Between two requests of a client; 0, a full load, by default. */
+  readonly pauseMs?: number;
   /** Learns what happens. */
   readonly log?: (line: string) => void;
 }
@@ -110,10 +112,11 @@ export class Load {
   }
 
   /** One client; ends when a request fails, which a killed service makes sure of. */
-  async client(url: string): Promise<void> {
+  async client(url: string, pauseMs = 0): Promise<void> {
     try {
       while (true) {
         await this.post(url, this.someLines());
+        if (pauseMs > 0) await sleep(pauseMs);
       }
     } catch {
       // The service was killed: what was not answered may or may not have happened.
@@ -124,7 +127,9 @@ export class Load {
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Kills the service again and again under load, then compares everything that it left. */
-export async function killRun({ kills, seed, log = () => {} }: KillOptions): Promise<Verdict> {
+export async function killRun(
+  { kills, seed, pauseMs, log = () => {} }: KillOptions,
+): Promise<Verdict> {
   const random = new Random(seed);
   const load = new Load(random);
   const folder = await Deno.makeTempDir({ prefix: "stockflow-kill-" });
@@ -133,7 +138,7 @@ export async function killRun({ kills, seed, log = () => {} }: KillOptions): Pro
     await load.preload(service.url);
     let insideCheckpoint = 0;
     for (let kill = 1; kill <= kills; kill++) {
-      const clients = Array.from({ length: CLIENTS }, () => load.client(service.url));
+      const clients = Array.from({ length: CLIENTS }, () => load.client(service.url, pauseMs));
       await sleep(50 + random.below(ALIVE_MS_MAX));
       await service.kill();
       await Promise.all(clients);

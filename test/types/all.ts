@@ -1,4 +1,4 @@
-// What `deno test` runs of this folder: in one isolate, so that the modules under test are loaded once.
+// What `deno test` runs of this folder (test/all.ts).
 
 import "./clock_test.ts";
 import "./deadlines_test.ts";

@@ -3,7 +3,7 @@ import { encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
 import { Code, CoreError } from "../../src/wasm/mod.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { mutate } from "../model/arbitraries.ts";
-import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
+import { Random, sayOfTest, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { contents, Driver, PLAIN } from "./driver.ts";
 
 const EVENT: ModelOptions = {
@@ -83,12 +83,12 @@ function assertHolds(segments: Map<number, Uint8Array>, model: ReturnType<typeof
 
 Deno.test("a checkpoint is the state at its cut, while folding goes on", () => {
   const seed = seedOfTest();
-  console.log("seed", seed);
+  sayOfTest(`seed ${seed}`);
   for (const options of [EVENT, { ...EVENT, windowMs: 0 }, { ...EVENT, eventTime: false }]) {
     const pair = new Pair(new Driver(options), new Random(seed));
     const { driver, random } = pair;
     const chain = new Map<number, Uint8Array>();
-    for (let round = 0; round < timesOfTest(2); round++) {
+    for (let round = 0; round < timesOfTest(2, 1); round++) {
       for (let i = 0; i < 8; i++) assertEquals(pair.fold(700, 4000), Code.Done);
       const expected = snapshot(pair.model);
       const scalars = driver.core.state;
@@ -180,7 +180,7 @@ Deno.test("only changed segments are encoded again", () => {
 Deno.test("a cut asks for its turn before too many pages are copied", () => {
   const options = { ...EVENT, windowMs: 0, copyPagesMax: 200 };
   const pair = new Pair(new Driver(options), new Random(seedOfTest()));
-  for (let i = timesOfTest(60); i > 0; i--) pair.fold(1000, 100_000);
+  for (let i = timesOfTest(60, 40); i > 0; i--) pair.fold(1000, 100_000);
   const expected = snapshot(pair.model);
   const chain = new Map<number, Uint8Array>();
   assertEquals(pair.driver.core.cut(), Code.Done);
@@ -210,7 +210,7 @@ Deno.test("a cut asks for its turn before too many pages are copied", () => {
 
 Deno.test("restoreSegment refuses what does not follow the format, and never traps", () => {
   const seed = seedOfTest();
-  console.log("seed", seed);
+  sayOfTest(`seed ${seed}`);
   const random = new Random(seed);
   const pair = new Pair(new Driver(EVENT), random);
   for (let i = 0; i < 6; i++) pair.fold(1000, 3000);

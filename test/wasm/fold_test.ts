@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, Format, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import type { ModelOptions } from "../model/model.ts";
-import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
+import { Random, sayOfTest, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { Driver, PLAIN } from "./driver.ts";
 
 const ALERTS = { ...PLAIN, alertTotalMin: 0, alertRateMin: 0 };
@@ -60,10 +60,10 @@ function foldInBatches(driver: Driver, rows: readonly Row[], random: Random, max
 
 Deno.test("fold gives the same state and results for any batch cuts", () => {
   const seed = seedOfTest();
-  console.log("seed", seed);
+  sayOfTest(`seed ${seed}`);
   for (const options of WINDOWS) {
     const random = new Random(seed);
-    const rows = makeRows(random, timesOfTest(2000), options.format);
+    const rows = makeRows(random, timesOfTest(2000, 1500), options.format);
     const whole = new Driver(options);
     assertEquals(whole.fold(batchOf(rows, 0, rows.length)), Code.Done);
     const expected = whole.checkpoint();

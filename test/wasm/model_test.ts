@@ -4,17 +4,17 @@ import { encodeBatch, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
 import { anyCase, type Case, mutate, type RawRecord } from "../model/arbitraries.ts";
 import { Model } from "../model/model.ts";
-import { seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
+import { sayOfTest, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { assertSame, assertSameState, outcomeByte, readStrictly } from "./against_model.ts";
 import { contents, Driver } from "./driver.ts";
 
 /** `deno task test` runs 48 times as many, `deno task fuzz:tests` more, with a seed of its own. */
-const RUNS = timesOfTest(210);
+const RUNS = timesOfTest(210, 120);
 
 /** Runs a property with the seed of the tests, which it prints. */
 function check<T>(arbitrary: fc.Arbitrary<T>, numRuns: number, test: (value: T) => void): void {
   const seed = seedOfTest() | 0;
-  console.log(`${numRuns} cases, seed ${seed}`);
+  sayOfTest(`${numRuns} cases, seed ${seed}`);
   fc.assert(fc.property(arbitrary, test), { seed, numRuns });
 }
 

@@ -13,6 +13,9 @@ import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
 import { assertSame, outcomeByte } from "./against_model.ts";
 import { Driver, PLAIN, restoreRemembered } from "./driver.ts";
 
+/** Folds of each case, of which a third is followed by a restart. */
+const STEPS = timesOfTest(10, 24);
+
 const SECRET = Uint8Array.from({ length: 16 }, (_, i) => 7 * i + 1);
 
 function optionsOf(windowMs: number, max: number, others: Partial<ModelOptions> = {}) {
@@ -137,7 +140,7 @@ for (
   ] as const
 ) {
   Deno.test(`repetitions are answered as the model does, over restores: ${name}`, () => {
-    for (let round = 0; round < timesOfTest(2); round++) {
+    for (let round = 0; round < timesOfTest(0.5, 2); round++) {
       const random = new Random(seedOfTest() + round);
       const options = optionsOf(windowMs, max, { format, windowMs: round % 2 ? 60_000 : 0 });
       const traffic = new Traffic(random, format, 4000);
@@ -145,7 +148,7 @@ for (
       let driver = new Driver(options);
       let chain = new Chain();
       const segments = new Map<number, Uint8Array>();
-      for (let step = 0; step < 40; step++) {
+      for (let step = 0; step < STEPS; step++) {
         foldBoth(driver, model, traffic.records(1 + random.below(500)));
         assertRemembers(driver, model);
         const then = random.below(6);

@@ -54,9 +54,19 @@ export function seedOfTest(): number {
   return seed;
 }
 
-/** How often a test tries something, multiplied by `--times=N` behind the `--` of `deno test`. */
-export function timesOfTest(n: number): number {
-  return Math.ceil(n * Number(argument("times") ?? 1));
+/**
+ * How often a test tries something, multiplied by `--times=N` behind the `--` of `deno test`.
+ *
+ * @param few as often without that
+ */
+export function timesOfTest(n: number, few = n): number {
+  const times = Number(argument("times") ?? 1);
+  return times === 1 ? few : Math.ceil(n * times);
+}
+
+/** Prints what a run with a seed or times of its own is to say; `deno test` alone prints the names of its tests. */
+export function sayOfTest(text: string): void {
+  if (argument("seed") !== undefined || argument("times") !== undefined) console.log(text);
 }
 
 /**

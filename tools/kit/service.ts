@@ -52,6 +52,19 @@ async function startOfCheckout(folder: string | URL): Promise<typeof OWN_START> 
   return startOf((JSON.parse(text) as typeof config).tasks.start.command);
 }
 
+/** By this variable test/run.ts names a folder with the bundle of this checkout. */
+export const PROGRAM = "STOCKFLOW_TEST_PROGRAM";
+
+/**
+ * How the service of this checkout starts: from the bundle, if one is named, which takes a quarter less CPU; else, and
+ * where coverage of the sources is collected, from the sources.
+ */
+export function ownStart(): { v8Flags: string[]; main: string } {
+  const bundle = Deno.env.get(PROGRAM);
+  if (bundle === undefined || Deno.env.get("STOCKFLOW_COVERAGE")) return OWN_START;
+  return { ...OWN_START, main: `${bundle}/main.js` };
+}
+
 const ROOT = new URL("../../", import.meta.url);
 
 /** The command line of the service, as `deno task start` runs it. */
@@ -88,7 +101,12 @@ export async function startService(
   const data = folder ?? await Deno.makeTempDir({ prefix: "stockflow-" });
   const limit = openFilesMax === undefined ? "" : `ulimit -n ${openFilesMax} && `;
   const enter = cgroup === undefined ? "" : `echo $$ > '${cgroup}' && `;
-  const start = checkout === undefined ? OWN_START : await startOfCheckout(checkout);
+  const start = checkout !== undefined
+    ? await startOfCheckout(checkout)
+    // Sets of permissions stand in deno.json of the sources.
+    : permissions === undefined
+    ? ownStart()
+    : OWN_START;
   const child = new Deno.Command("sh", {
     args: [
       "-c",
@@ -167,9 +185,13 @@ export async function stopInGoodOrder({ signal, status, log }: Service): Promise
   if (code !== 0) throw new Error(`The service exited ${code}: ${log()}`);
 }
 
+/** What it has to fold again takes long on a busy machine. */
+const READY_MS_MAX = 300_000;
+
 /** Resolves when the service is ready: everything that its log held at the start is folded. */
 export async function waitReady({ url, log, status }: Service): Promise<void> {
-  for (let i = 0; i < 1200; i++) {
+  const until = performance.now() + READY_MS_MAX;
+  while (performance.now() < until) {
     const response = await fetch(`${url}/readyz`).catch(async () => {
       const { code, signal } = await status;
       throw new Error(`The service is gone (${signal ?? code}): ${log()}`);
