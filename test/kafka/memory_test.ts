@@ -15,9 +15,9 @@ import { Stage } from "./scene.ts";
 import { stockOf, until, untilAnswered } from "./until.ts";
 
 const PARTITIONS = 2;
-const BOUND = 2 * 2 ** 20;
+const BOUND = 2 ** 20;
 /** Each brings an item; a third of them has room. */
-const NEW_ITEMS = 200_000;
+const NEW_ITEMS = 80_000;
 /** Records of items that are known by then, behind them. */
 const KNOWN = 1000;
 const AT_ONCE = 10_000;

@@ -5,7 +5,7 @@ import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Stage } from "./scene.ts";
 import { until } from "./until.ts";
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 
 async function getJson(url: string, path: string) {
   const response = await fetch(`${url}${path}`);

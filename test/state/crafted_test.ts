@@ -227,7 +227,7 @@ Deno.test("crafted files: segments that unpack to gigabytes are refused in littl
     });
   }
   const grown = Deno.memoryUsage().rss - before;
-  // Other files may run in the same process meanwhile (test/suites.ts).
+  // Tests before this one leave garbage in the same process.
   assert(grown < 400_000_000, `${grown} bytes more`);
   const garbage = fileOf(oneSegment(manifest, {
     length: 100,
