@@ -42,9 +42,12 @@ const FLAGS = {
 
 export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Five minutes and more: a busy machine takes its time. */
+const LOOKS_MAX = 3000;
+
 /** Looks again until it is so. */
 export async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
-  for (let i = 0; i < 600; i++) {
+  for (let i = 0; i < LOOKS_MAX; i++) {
     if (await look()) return;
     await sleep(100);
   }

@@ -16,7 +16,8 @@ import {
 
 export { BrokerError } from "./libraries.ts";
 
-const START_MS_MAX = 60_000;
+/** A few seconds where nothing else runs. */
+const START_MS_MAX = 300_000;
 const LOOK_MS = 100;
 const ZOOKEEPER_HEAP_MB = 128;
 
