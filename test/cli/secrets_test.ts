@@ -1,3 +1,4 @@
+import { reset } from "@logtape/logtape";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exitCodeOf } from "../../src/cli/arguments.ts";
 import { configureLogs } from "../../src/engine/logging.ts";
@@ -21,6 +22,7 @@ Deno.test("a final error shows no secret, whatever kind it is of", async () => {
     assert(!said.includes(SECRET), said);
     assertStringIncludes(said, "***");
   }
+  await reset(); // of the whole process: the tests behind this one say nothing
 });
 
 Deno.test("what a program says at its end steers no terminal, whatever path or value it quotes", async () => {

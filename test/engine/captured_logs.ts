@@ -11,6 +11,8 @@ export async function capturingLogs(test: (logged: string[]) => Promise<void>): 
       { category: "stockflow", sinks: ["capture"], lowestLevel: "info" },
       { category: ["logtape", "meta"], sinks: [] },
     ],
+    // What a test before this one has set up.
+    reset: true,
   });
   try {
     await test(logged);

@@ -25,6 +25,8 @@ async function withLimit(test: (f: Fixture) => Promise<void>): Promise<void> {
       { category: "test", sinks: ["limit"], lowestLevel: "info" },
       { category: ["logtape", "meta"], sinks: [] },
     ],
+    // What a test before this one has set up.
+    reset: true,
   });
   try {
     await test({ clock, limit, records, lines: () => records.map((r) => r.message.join("")) });
