@@ -8,6 +8,8 @@ import type { Random } from "../../tools/kit/random.ts";
 import { ITEMS, sleep, TS_STEP_MS } from "./scene.ts";
 
 const CHUNK = 1000;
+/** With more than so many it pauses longer and longer: a run that takes long must still be read to its end. */
+const SLOWER_FROM = 100_000;
 
 /** Appends transactions, one in a hundred of them malformed, a thousand at a time, until it is asked to stop. */
 export class Load {
@@ -34,7 +36,7 @@ export class Load {
   async run(): Promise<void> {
     while (!this.#stopped) {
       await this.loader.append(Array.from({ length: CHUNK }, () => this.#record()));
-      await sleep(this.pauseMs);
+      await sleep(this.pauseMs * Math.max(1, this.#nextId / SLOWER_FROM));
     }
   }
 

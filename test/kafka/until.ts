@@ -2,7 +2,7 @@
 
 import type { Service } from "../../tools/kit/service.ts";
 
-const WAIT_MS_MAX = 120_000;
+const WAIT_MS_MAX = 300_000;
 const LOOK_MS = 50;
 
 /**
