@@ -4,10 +4,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Loader } from "../../tools/kit/load.ts";
-import { systemClock } from "../../src/types/mod.ts";
-import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
-import { callCoordinator } from "../../src/kafka/client/retry.ts";
-import { offsetCommitExchange } from "../../src/kafka/protocol/offset_commit.ts";
+import { type Place, placeOf, setPlace } from "./places.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { witness } from "./witness.ts";
 
@@ -15,40 +12,6 @@ const stage = await Stage.shared();
 const { broker } = stage;
 const INPUT = "transaction.input.topic";
 const QUERIES = "query.input.topic";
-
-/** Where the group stands, as a tool reads and writes it. */
-interface Place {
-  readonly offset: number;
-  readonly metadata: string;
-}
-
-async function placeOf({ group, topics }: Scene, role: typeof INPUT | typeof QUERIES) {
-  let place: Place | null = null;
-  await stage.withAdmin(async (admin) => {
-    const [of] = await admin.fetchOffsets({ groupId: group, topics: [topics[role]] });
-    const { offset, metadata } = of!.partitions[0]!;
-    place = { offset: Number(offset), metadata: metadata ?? "" };
-  });
-  return place! as Place;
-}
-
-async function setPlace(
-  { group, topics }: Scene,
-  role: typeof INPUT | typeof QUERIES,
-  place: Place,
-): Promise<void> {
-  const client = new KafkaClient({ brokers: [broker.bootstrap], clientId: "tool" }, systemClock);
-  await client.connect([]);
-  const exchange = offsetCommitExchange(group, topics[role], [{ partition: 0, ...place }]);
-  await callCoordinator(
-    client,
-    systemClock,
-    "group",
-    group,
-    (coordinator) => coordinator.connectionPool.send(exchange),
-  );
-  await client.close();
-}
 
 async function append({ topics }: Scene, from: number, count: number): Promise<void> {
   const loader = await Loader.open(broker.bootstrap, topics[INPUT]);
@@ -67,12 +30,16 @@ async function run(scene: Scene): Promise<void> {
 
 stage.test("offsets that were reset, moved or restored while the job was stopped: exit 2; as they were, it goes on", async () => {
   const scene = await stage.scene(1);
+  const { topics } = scene;
   await append(scene, 1, 3);
   await run(scene);
-  const early = await placeOf(scene, INPUT);
+  const early = await placeOf(stage, scene, topics[INPUT]);
   await append(scene, 4, 2);
   await run(scene);
-  const [late, queries] = [await placeOf(scene, INPUT), await placeOf(scene, QUERIES)];
+  const [late, queries] = [
+    await placeOf(stage, scene, topics[INPUT]),
+    await placeOf(stage, scene, topics[QUERIES]),
+  ];
   assertEquals([early.offset, late.offset], [3, 5]);
   await append(scene, 6, 2);
   const tries: readonly [role: typeof INPUT | typeof QUERIES, Place, says: string][] = [
@@ -87,14 +54,14 @@ stage.test("offsets that were reset, moved or restored while the job was stopped
     [INPUT, early, "The committed offset 3 of group"],
   ];
   for (const [role, place, says] of tries) {
-    await setPlace(scene, role, place);
+    await setPlace(stage, scene, topics[role], place);
     assertStringIncludes(await scene.refused(), says);
     if (place.offset === 4) {
       const state = { "state.kv": `${await stage.newFolder()}/state.kv` };
       assertStringIncludes(await scene.refused(state), "was moved");
     }
-    await setPlace(scene, INPUT, late);
-    await setPlace(scene, QUERIES, queries);
+    await setPlace(stage, scene, topics[INPUT], late);
+    await setPlace(stage, scene, topics[QUERIES], queries);
   }
   await run(scene);
   const results = await witness(broker.bootstrap, scene.topics["transaction.output.topic"]);

@@ -8,6 +8,7 @@
 //   21cebe2  manifests with the topic's id and stray records; the last whose index names no format of segments
 //   segment_format  the first whose index does
 //   2e19b12  killed, with its newest checkpoint behind what it had committed; the last of version 1 of the fold
+// kafka_974dc06.json, of make_kafka.ts, is what test/kafka/kept_state_test.ts goes on with, on a broker.
 // kafka_metadata.json: what encodeMetadata of src/kafka/committed_metadata.ts gave at the commits that it names
 // ("secrets": the first with the secret by which transactions are remembered).
 

@@ -35,6 +35,24 @@ export interface Kept {
   readonly exported: string | null;
 }
 
+/** Where a group stands, and what it noted there. */
+export interface KeptPlace {
+  readonly offset: number;
+  readonly metadata: string;
+}
+
+/** What a process on Kafka left, of one partition: the log is the broker's, so its records are kept. */
+export interface KeptOnKafka {
+  readonly commit: string;
+  readonly flags: Readonly<Record<string, string>>;
+  readonly records: readonly { readonly timestamp: number; readonly line: string }[];
+  readonly transactions: KeptPlace;
+  readonly queries: KeptPlace;
+  /** What look-ups answered behind the last record. */
+  readonly stock: Readonly<Record<string, number>>;
+  readonly state: readonly KeptEntry[];
+}
+
 export const SAVEPOINT = "kept";
 
 export function toJson(value: unknown): Json {
