@@ -3,6 +3,11 @@
 // while a process joins, one leaves, and one is killed.
 //
 //   deno task bench:cluster:items [--items=1000000] [--rate=100000] [--gets=1000] [--seconds=20] [--rounds=2]
+//     [--calmRate=10000] [--calmGets=100]
+//
+// First under a load at which the machine has processors to spare, then under the full one. The processes, the broker and
+// what loads and asks them share the processors: beside each figure stands how much of a core each of them took, and how
+// long its threads could have run and found no core free. Where that is much, an answer waits for the machine.
 //
 // The task has V8 collect the garbage of this process seldom, as bench:kafka:latency does: what waits here would be
 // counted as latency of the processes.
@@ -11,35 +16,43 @@ import { GrowingItems } from "../tools/kit/growing_items.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { encodeUtf8, Partitioner, partitionOf } from "../src/types/mod.ts";
 import { ClusterScene } from "./cluster_scene.ts";
+import { KeptConnections } from "./kept_connections.ts";
 import { sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
+import { CpuMeter } from "./process_figures.ts";
 import { printVerdict } from "./verdicts.ts";
 
 const USAGE = "deno task bench:cluster:items [--items=1000000] [--rate=100000] [--processes=3] " +
-  "[--partitions=12] [--gets=1000] [--seconds=20] [--rounds=2]";
-const { items, rate, processes, partitions, gets, seconds, rounds } = readOptions(USAGE, {
-  items: 1_000_000,
-  rate: 100_000,
-  processes: 3,
-  partitions: 12,
-  gets: 1000,
-  seconds: 20,
-  rounds: 2,
-});
+  "[--partitions=12] [--gets=1000] [--seconds=20] [--rounds=2] [--calmRate=10000] [--calmGets=100]";
+const { items, rate, processes, partitions, gets, seconds, rounds, calmRate, calmGets } =
+  readOptions(USAGE, {
+    items: 1_000_000,
+    rate: 100_000,
+    processes: 3,
+    partitions: 12,
+    gets: 1000,
+    seconds: 20,
+    rounds: 2,
+    calmRate: 10_000,
+    calmGets: 100,
+  });
 const P99_MS_MAX = 25;
 /** So many items are asked for in turn. */
 const GROWING = 64;
-const TICK_MS = 5;
-const ANSWER_MS_MAX = 20_000;
+const TICK_MS = 2;
+/** To each process. */
+const CONNECTIONS = 32;
 const WARM_MS = 5000;
 
-/** Asks so often a second, however long answers take. */
+/** Asks so often a second, however long answers take; an answer takes from the moment when it is due to be asked for. */
 class Client {
   #latencies: number[] = [];
   #failures = 0;
   /** Life of the owner by partition, and of each process by its host and port. */
   #owners: ReadonlyMap<number, string> = new Map();
   readonly #lives = new Map<string, string>();
+  readonly #connections = new Map<string, KeptConnections>();
+  #perSecond = 0;
   #isStopped = false;
   readonly #running: Promise<void>;
 
@@ -47,28 +60,44 @@ class Client {
     this.#running = this.#run();
   }
 
-  async #run(): Promise<void> {
-    const from = performance.now();
-    const asked: Promise<void>[] = [];
-    for (let n = 0; !this.#isStopped; await sleep(TICK_MS)) {
-      while (n < (performance.now() - from) * gets / 1000) asked.push(this.#ask(n++));
-    }
-    await Promise.all(asked);
+  /** So often a second from now on. */
+  set perSecond(gets: number) {
+    this.#perSecond = gets;
   }
 
-  async #ask(n: number): Promise<void> {
-    const asked = this.growing.ask(n % GROWING);
-    const id = this.growing.idOf(asked.number);
+  async #run(): Promise<void> {
+    const asked = new Set<Promise<void>>();
+    let n = 0;
+    let due = 0;
+    for (; !this.#isStopped; await sleep(TICK_MS)) {
+      if (this.#perSecond === 0) {
+        due = performance.now();
+        continue;
+      }
+      for (; due < performance.now(); due += 1000 / this.#perSecond) {
+        const one: Promise<void> = this.#ask(n++, due).finally(() => asked.delete(one));
+        asked.add(one);
+      }
+    }
+    await Promise.all(asked);
+    for (const connections of this.#connections.values()) connections.close();
+  }
+
+  /** @param due performance.now() at which it is to be asked */
+  async #ask(n: number, due: number): Promise<void> {
+    const id = this.growing.idOf(n % GROWING);
     const { url } = this.#through(n, this.#owners.get(ownPartitionOf(id)));
-    const from = performance.now();
+    let connections = this.#connections.get(url);
+    if (!connections) {
+      this.#connections.set(url, connections = new KeptConnections(url, CONNECTIONS));
+    }
     try {
-      const signal = AbortSignal.timeout(ANSWER_MS_MAX);
-      const response = await fetch(`${url}/items/${id}`, { signal });
-      const { quantity } = await response.json();
-      if (!response.ok) this.#failures++;
+      const before = this.growing.ask(n % GROWING);
+      const { status, body } = await connections.get(`/items/${id}`);
+      if (status !== 200) this.#failures++;
       else {
-        this.#latencies.push(performance.now() - from);
-        this.growing.answered(asked, quantity, url);
+        this.#latencies.push(performance.now() - due);
+        this.growing.answered(before, JSON.parse(body).quantity, url);
       }
     } catch {
       this.#failures++; // the process stops, or is gone
@@ -123,19 +152,53 @@ function print(what: string, client: Client): number {
   return at(0.99);
 }
 
+/** Asks so often for the time of a measurement; answers the p99. */
+async function measureCalls(
+  scene: ClusterScene,
+  client: Client,
+  folded: number,
+  asked: number,
+): Promise<number> {
+  client.perSecond = asked;
+  await sleep(WARM_MS);
+  client.take();
+  const pids: Record<string, number> = { "load and client": Deno.pid };
+  pids.broker = scene.kafka.broker.pid;
+  scene.running.forEach(({ pid }, n) => pids[`process ${n + 1}`] = pid);
+  const meter = await CpuMeter.start(pids);
+  await sleep(1000 * seconds);
+  const [used, waited] = [await meter.percent(), await meter.waited()];
+  const p99 = print(
+    `${asked} GET /items a second through other processes, ${folded}/s folded`,
+    client,
+  );
+  const sum = (of: Record<string, number>) => Object.values(of).reduce((a, b) => a + b);
+  const all = Object.keys(pids).map((name) =>
+    `${name} ${used[name]!.toFixed(0)} (waited ${waited[name]!.toFixed(0)})`
+  );
+  console.log(
+    `  CPU in percent of a core: ${all.join(", ")}; together ${sum(used).toFixed(0)} ` +
+      `(waited ${sum(waited).toFixed(0)}) of ${100 * navigator.hardwareConcurrency}`,
+  );
+  return p99;
+}
+
 async function measure(): Promise<void> {
   const flags = { "checkpoint.interval.millis": "10000" };
-  await using scene = await ClusterScene.open({ partitions, processes, items, rate, flags });
+  await using scene = await ClusterScene.open({
+    partitions,
+    processes,
+    items,
+    rate: calmRate,
+    flags,
+  });
   const growing = await GrowingItems.start(scene.kafka.broker.bootstrap, GROWING);
   const client = new Client(scene, growing);
   await client.settled();
-  await sleep(WARM_MS);
-  client.take();
-  await sleep(1000 * seconds);
-  const p99 = print(
-    `${gets} GET /items a second through other processes, ${rate}/s folded`,
-    client,
-  );
+  await measureCalls(scene, client, calmRate, calmGets);
+  client.perSecond = 0;
+  await scene.load(rate);
+  const p99 = await measureCalls(scene, client, rate, gets);
   for (let round = 0; round < rounds; round++) {
     const change = async (what: string, doIt: () => Promise<unknown>) => {
       await doIt();

@@ -22,7 +22,7 @@ export interface ClusterSceneOptions {
   readonly processes: number;
   /** In all partitions together. */
   readonly items: number;
-  /** Records a second from then on. */
+  /** Records a second at first. */
   readonly rate: number;
   /** Parameters of all processes. */
   readonly flags?: Readonly<Record<string, string>>;
@@ -53,15 +53,24 @@ export class ClusterScene implements AsyncDisposable {
   }
 
   async #begin(): Promise<void> {
-    const { processes, items, rate } = this.options;
+    const { processes, items } = this.options;
     for (let n = 0; n < processes; n++) await this.join();
     await this.settled();
     const records = items * RECORDS_PER_ITEM;
     await this.kafka.fill(items, records);
     await this.#until((all) => all.reduce((n, p) => n + p.position, 0) >= records);
     const folded = Date.now();
+    await this.load(this.options.rate); // without it none is taken of a partition that has one of all
     await this.#until((all) => all.every((p) => (p.checkpointAt ?? 0) >= folded));
-    this.kafka.generate({ items, rate });
+  }
+
+  #loading = new AbortController();
+
+  /** So many records a second from now on. */
+  async load(rate: number): Promise<void> {
+    this.#loading.abort("another rate"); // without a reason an error with a stack is made
+    this.#loading = new AbortController();
+    this.kafka.generate({ items: this.options.items, rate }, this.#loading.signal);
     await sleep(WARM_MS);
   }
 

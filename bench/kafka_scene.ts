@@ -121,10 +121,11 @@ export class KafkaScene implements AsyncDisposable {
     console.log(`${count} records loaded, ${(count / seconds / 1e6).toFixed(2)} M/s`);
   }
 
-  /** Generates until the benchmark ends. */
-  generate(what: Generated): KafkaDataGenerator {
+  /** Generates until the benchmark ends, or the signal is aborted. */
+  generate(what: Generated, until?: AbortSignal): KafkaDataGenerator {
     const generator = this.generator(what);
-    this.#generating.push(generator.run(this.#stop.signal).catch(this.#onFailure));
+    const stop = until ? AbortSignal.any([until, this.#stop.signal]) : this.#stop.signal;
+    this.#generating.push(generator.run(stop).catch(this.#onFailure));
     return generator;
   }
 

@@ -13,6 +13,16 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
 }
 
+/** How long threads of a process could have run and found no core free so far, all together, in seconds. */
+async function waitedSeconds(pid: number): Promise<number> {
+  let nanoseconds = 0;
+  for await (const { name } of Deno.readDir(`/proc/${pid}/task`)) {
+    const text = await Deno.readTextFile(`/proc/${pid}/task/${name}/schedstat`).catch(() => "");
+    nanoseconds += Number(text.split(" ")[1] ?? 0); // a thread may have ended meanwhile
+  }
+  return nanoseconds / 1e9;
+}
+
 /** Resident memory of a process in bytes. */
 export function residentBytes(pid: number): Promise<number> {
   return memoryOf(pid, "VmRSS");
@@ -28,32 +38,55 @@ async function memoryOf(pid: number, field: string): Promise<number> {
   return 1024 * Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)![1]);
 }
 
-/** CPU that processes use from a moment on. */
+/** What processes take of the processors from a moment on. */
 export class CpuMeter<K extends string> {
   private constructor(
     readonly pids: Readonly<Record<K, number>>,
     readonly from: number,
     readonly before: ReadonlyMap<string, number>,
+    readonly waitedBefore: ReadonlyMap<string, number>,
   ) {}
 
   /** @param pids processes by name */
   static async start<K extends string>(pids: Readonly<Record<K, number>>): Promise<CpuMeter<K>> {
-    return new CpuMeter(pids, performance.now(), await secondsOf(pids));
+    const from = performance.now();
+    return new CpuMeter(
+      pids,
+      from,
+      await eachOf(pids, cpuSeconds),
+      await eachOf(pids, waitedSeconds),
+    );
   }
 
   /** Use since the start, in percent of one core, by name. */
-  async percent(): Promise<Record<K, number>> {
+  percent(): Promise<Record<K, number>> {
+    return this.#since(this.before, cpuSeconds);
+  }
+
+  /**
+   * How long threads could have run and found no core free, since the start, in percent of the time and all threads of a
+   * process together, by name.
+   */
+  waited(): Promise<Record<K, number>> {
+    return this.#since(this.waitedBefore, waitedSeconds);
+  }
+
+  async #since(
+    before: ReadonlyMap<string, number>,
+    secondsOf: (pid: number) => Promise<number>,
+  ): Promise<Record<K, number>> {
     const seconds = (performance.now() - this.from) / 1000;
-    const used = [...await secondsOf(this.pids)].map(([name, cpu]) =>
-      [name, 100 * (cpu - this.before.get(name)!) / seconds] as const
+    const shares = [...await eachOf(this.pids, secondsOf)].map(([name, now]) =>
+      [name, 100 * (now - before.get(name)!) / seconds] as const
     );
-    return Object.fromEntries(used) as Record<K, number>;
+    return Object.fromEntries(shares) as Record<K, number>;
   }
 }
 
-async function secondsOf(pids: Readonly<Record<string, number>>): Promise<Map<string, number>> {
-  const entries = Object.entries(pids).map(async ([name, pid]) =>
-    [name, await cpuSeconds(pid)] as const
-  );
+async function eachOf(
+  pids: Readonly<Record<string, number>>,
+  of: (pid: number) => Promise<number>,
+): Promise<Map<string, number>> {
+  const entries = Object.entries(pids).map(async ([name, pid]) => [name, await of(pid)] as const);
   return new Map(await Promise.all(entries));
 }

@@ -21,13 +21,15 @@ export interface SteadyPart {
   readonly records: number;
   readonly from: number;
   readonly to: number;
+  /** Each look costs each job an answer of all its metrics. */
+  readonly lookMs?: number;
 }
 
 /** Waits until jobs have folded the records from one share to another. */
 export async function steadyOf(
   jobs: readonly Service[],
   broker: { readonly pid: number },
-  { records, from, to }: SteadyPart,
+  { records, from, to, lookMs = LOOK_MS }: SteadyPart,
 ): Promise<Steady> {
   const sumOf = async (of: (job: Service) => Promise<number>) =>
     (await Promise.all(jobs.map(of))).reduce((a, b) => a + b);
@@ -40,7 +42,7 @@ export async function steadyOf(
   let first = await sample();
   let last = first;
   while (last.records < to * records) {
-    await sleep(LOOK_MS);
+    await sleep(lookMs);
     last = await sample();
     if (last.records < from * records) first = last;
   }

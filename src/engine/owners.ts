@@ -1,4 +1,4 @@
-import type { Log, Sharing } from "../log/mod.ts";
+import type { Log, SharedGeneration, Sharing } from "../log/mod.ts";
 import { type Clock, encodeUtf8, type Partitioner, partitionOf } from "../types/mod.ts";
 import { LostError, StandByError, UnavailableError } from "../log/mod.ts";
 import { orAborted } from "./waiters.ts";
@@ -20,18 +20,30 @@ export interface OwnersOptions {
   /** Whose transactions the owners fold. */
   readonly log: Pick<Log, "isAvailable" | "isClaimed" | "standsBy">;
   /** How the log's partitions are shared with other processes; null = they are not. */
-  readonly sharing?: Pick<Sharing, "confirm"> | null;
+  readonly sharing?: Pick<Sharing, "active" | "confirm"> | null;
   readonly clock: Clock;
 }
 
 /** How often it is looked whether the log answers again. */
 const LOG_LOOK_MS = 50;
 
+/** How the owner of a partition is asked. */
+interface Asking {
+  /** Whether a partition that is offline is waited for, too, and a process that cannot be asked. */
+  readonly waits: boolean;
+  /** Whether no other process is asked. */
+  readonly isHere: boolean;
+  /** Where partitions are shared: the generation whose owners are asked. */
+  readonly active: SharedGeneration | null;
+}
+
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
   readonly #owners: (ItemOwner | null)[];
   /** Owners in other processes, by partition. */
   #elsewhere: ReadonlyMap<number, ItemOwner> = new Map();
+  /** The generation in which they have them. */
+  #elsewhereIn: number | null = null;
   /** Partitions that nobody can claim now, by why. */
   readonly #offline = new Map<number, string>();
   #changed = Promise.withResolvers<void>();
@@ -58,9 +70,10 @@ export class Owners {
     return this.#offline.get(partition) ?? null;
   }
 
-  /** Other processes have these partitions from now on, and no others. */
-  setElsewhere(owners: ReadonlyMap<number, ItemOwner>): void {
+  /** Other processes have these partitions from now on, and no others; in a generation of the group. */
+  setElsewhere(owners: ReadonlyMap<number, ItemOwner>, generation: number | null): void {
     this.#elsewhere = owners;
+    this.#elsewhereIn = generation;
     this.#change();
   }
 
@@ -104,7 +117,7 @@ export class Owners {
   /**
    * The stock of each item; null = never seen. Waits for owners that are not ready (null never means "not
    * ready"), and as long as the log does not answer, or is not claimed again: another process may be the
-   * owner meanwhile. Where partitions are shared, each owner makes sure that it still is one.
+   * owner meanwhile.
    *
    * @param waits whether a partition that is offline is waited for, too, and a process that cannot be asked
    * @throws {StandByError} at once when another process is the owner
@@ -116,11 +129,13 @@ export class Owners {
     signal: AbortSignal,
     waits = true,
   ): Promise<(bigint | null)[]> {
-    if (this.options.sharing) return await this.#stocks(itemIds, signal, waits);
+    const { sharing } = this.options;
+    if (sharing) return await this.#lookUpShared(sharing, itemIds, signal, waits);
+    const asking: Asking = { waits, isHere: false, active: null };
     while (true) {
       if (this.#areCurrent) {
-        const stocks = await this.#stocks(itemIds, signal, waits);
-        if (this.#areCurrent) return stocks;
+        const stocks = await this.#stocks(itemIds, signal, asking);
+        if (stocks && this.#areCurrent) return stocks;
       }
       const { standsBy } = this.options.log;
       if (standsBy) throw new StandByError(standsBy.active);
@@ -129,58 +144,92 @@ export class Owners {
     }
   }
 
-  async #stocks(
+  /**
+   * The same where processes share partitions. What the owners of a generation answer counts if that is confirmed by a
+   * heartbeat which was sent behind the question; both are under way at the same time.
+   */
+  async #lookUpShared(
+    sharing: Pick<Sharing, "active" | "confirm">,
     itemIds: readonly string[],
     signal: AbortSignal,
     waits: boolean,
   ): Promise<(bigint | null)[]> {
+    while (true) {
+      const confirming = sharing.confirm(signal);
+      confirming.catch(() => {}); // the owners may fail before
+      const active = sharing.active ?? await confirming;
+      const stocks = await this.#stocks(itemIds, signal, { waits, isHere: false, active });
+      if (stocks && await confirming === active) return stocks;
+    }
+  }
+
+  /** Null when the generation that was asked in is over. */
+  async #stocks(
+    itemIds: readonly string[],
+    signal: AbortSignal,
+    asking: Asking,
+  ): Promise<(bigint | null)[] | null> {
     const stocks: (bigint | null)[] = new Array(itemIds.length).fill(null);
     const ids = itemIds.map((id) => encodeUtf8(id));
     const byPartition = Map.groupBy(ids.keys(), (i) => this.partitionOfBytes(ids[i]!));
-    await Promise.all([...byPartition].map(async ([partition, indexes]) => {
-      const asked = indexes.map((i) => ids[i]!);
-      const found = await this.#ask(partition, asked, signal, { waits, isHere: false });
-      indexes.forEach((i, k) => stocks[i] = found[k]!);
+    const all = await Promise.all([...byPartition].map(async ([partition, indexes]) => {
+      const found = await this.#ask(partition, indexes.map((i) => ids[i]!), signal, asking);
+      if (found) indexes.forEach((i, k) => stocks[i] = found[k]!);
+      return found !== null;
     }));
-    return stocks;
+    return all.every((isFound) => isFound) ? stocks : null;
   }
 
   /**
-   * The stocks of items of a partition that this process has, for another process.
+   * The stocks of items of a partition that this process has in a generation, for another process. Whether the group is
+   * still in it is for that one to find out.
    *
    * @throws {UnavailableError} when it does not have the partition, or nobody can claim it
-   * @throws {LostError} when the signal is aborted meanwhile
+   * @throws {LostError} when the generation is over, or the signal is aborted meanwhile
    */
   async lookUpHere(
+    generation: number,
     partition: number,
     ids: readonly Uint8Array[],
     signal: AbortSignal,
   ): Promise<(bigint | null)[]> {
-    return await this.#ask(partition, ids, signal, { waits: false, isHere: true });
+    const sharing = this.options.sharing!;
+    const active = sharing.active ?? await sharing.confirm(signal);
+    const stocks = active.generation === generation
+      ? await this.#ask(partition, ids, signal, { waits: false, isHere: true, active })
+      : null;
+    if (!stocks) throw new LostError(`Generation ${generation} is over`);
+    return stocks;
   }
 
-  /**
-   * What an owner answers; null when it is not an owner any more, or could not be asked. An owner in this process is asked
-   * once it is confirmed that it still is one; one in another process makes sure of that itself.
-   */
+  /** Whether an owner is that of the generation that is asked in. */
+  #isOf({ active }: Asking, partition: number): boolean {
+    if (!active) return true;
+    return this.isElsewhere(partition)
+      ? this.#elsewhereIn === active.generation
+      : active.isClaimed(partition);
+  }
+
+  /** What an owner answers; null when it is not an owner any more, or could not be asked. */
   async #askOwner(
     partition: number,
     owner: ItemOwner,
     ids: readonly Uint8Array[],
     signal: AbortSignal,
+    asking: Asking,
   ): Promise<(bigint | null)[] | null> {
-    const { sharing, clock } = this.options;
+    const { clock } = this.options;
     const isHere = !this.isElsewhere(partition);
-    if (sharing && isHere && !await sharing.confirm(partition, signal)) {
+    if (!this.#isOf(asking, partition)) {
       await clock.sleep(LOG_LOOK_MS, signal);
       return null;
     }
-    if (this.#ownerOf(partition) !== owner) return null;
     try {
       // Another process may wait for something itself: a rebalance must not wait for that.
       const stocks = isHere ? await owner.lookUp(ids) : await orAborted(owner.lookUp(ids), signal);
       if (!stocks) throw new LostError("The look-up was given up");
-      return stocks;
+      // The next owner has another generation, or has recovered the partition: it may know more.
+      return asking.active && this.#ownerOf(partition) !== owner ? null : stocks;
     } catch (error) {
       if (!(error instanceof LostError) || isHere && this.#ownerOf(partition) === owner) {
         throw error;
@@ -191,14 +240,20 @@ export class Owners {
     }
   }
 
-  /** Asks the owner of a partition; if it is gone before it answers, the next one. */
+  /**
+   * Asks the owner of a partition; if it is gone before it answers, the next one.
+   *
+   * @returns null when the generation that is asked in is over
+   */
   async #ask(
     partition: number,
     ids: readonly Uint8Array[],
     signal: AbortSignal,
-    { waits, isHere }: { readonly waits: boolean; readonly isHere: boolean },
-  ): Promise<(bigint | null)[]> {
+    asking: Asking,
+  ): Promise<(bigint | null)[] | null> {
+    const { waits, isHere, active } = asking;
     while (true) {
+      if (active && this.options.sharing?.active !== active) return null;
       if (isHere && this.isElsewhere(partition)) {
         throw new UnavailableError(`Another process has partition ${partition}`);
       }
@@ -209,7 +264,7 @@ export class Owners {
       const owner = this.#ownerOf(partition);
       if (owner?.isReady) {
         if (signal.aborted) throw new LostError("The look-up was given up");
-        const stocks = await this.#askOwner(partition, owner, ids, signal);
+        const stocks = await this.#askOwner(partition, owner, ids, signal, asking);
         if (stocks) return stocks;
         if (!waits && owner.unreachable && this.#ownerOf(partition) === owner) {
           throw new UnavailableError(`The item cannot be looked up now: ${owner.unreachable}`);

@@ -114,7 +114,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
   /** Looks into the topics of the job. */
   readonly browser: MessageReader;
   #threads: ThreadedLog | null = null;
-  readonly #shared: SharedDivision | null;
+  readonly #sharing: Sharing | null;
 
   constructor(readonly options: KafkaLogOptions) {
     super();
@@ -134,13 +134,14 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
       conditions,
       client: () => this.membership.connected(),
     });
-    this.#shared = options.shares && this.#sharedDivision(options.shares);
+    const division = options.shares ? this.#sharedDivision(options.shares) : this.#oneActive();
+    this.#sharing = division instanceof SharedDivision ? this.#sharingBy(division) : null;
     this.membership = new Membership({
       connection: facts.connection,
       groupId: facts.groupId,
       sessionTimeoutMs,
       memberIds,
-      division: this.#shared ?? this.#oneActive(),
+      division,
       ask,
       clock,
       retries,
@@ -200,15 +201,20 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
 
   /** How the processes of the group share the partitions; null = one of them is active. */
   get sharing(): Sharing | null {
-    const shared = this.#shared;
-    if (!shared) return null;
+    return this.#sharing;
+  }
+
+  #sharingBy(shared: SharedDivision): Sharing {
+    const membership = () => this.membership;
     return {
       get view() {
         return shared.view;
       },
       changed: (signal) => shared.changed(signal),
-      confirm: async (partition, signal) =>
-        (await this.membership.confirmed(signal)).isClaimed(partition),
+      get active() {
+        return membership().active;
+      },
+      confirm: (signal) => this.membership.confirmed(signal),
       leave: () => this.membership.leave(),
     };
   }

@@ -16,8 +16,8 @@ import { toJobError } from "./kafka_session.ts";
 const log = getLogger(["stockflow", "kafka"]);
 
 const BACK_OFF_FIRST_MS = 50;
-/** Until a heartbeat that is asked for is sent: as many as ask are to share it. */
-const ASKED_GAP_MS = 2;
+/** Until a heartbeat that is asked for is sent: as many as ask are to share it, and owners are asked meanwhile. */
+const ASKED_GAP_MS = 4;
 const LEAVE_MS = 2000;
 /** How long sessions have to commit and close before a join; also no longer than a part of the session. */
 const WIND_MS_MAX = 2000;
@@ -383,12 +383,12 @@ export class Membership {
     const { clock, division: { heartbeatMs } } = this.options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const sooner = new AbortController();
-      this.#beatNow = () => sooner.abort("asked"); // without a reason an error with a stack is made
       if (!this.#isBeatAsked) {
+        const sooner = new AbortController();
+        this.#beatNow = () => sooner.abort("asked"); // without a reason an error with a stack is made
         await clock.sleep(heartbeatMs, AbortSignal.any([signal, sooner.signal]));
+        this.#beatNow = null;
       }
-      this.#beatNow = null;
       // Who asks meanwhile is served by the same one.
       if (this.#isBeatAsked) await clock.sleep(ASKED_GAP_MS, signal);
       this.#isBeatAsked = false;

@@ -164,20 +164,29 @@ export function isRunHere({ view }: Pick<Sharing, "view">): boolean {
   return view !== null && runsOnce(view) === view.self;
 }
 
+/** A generation in which this process is active: one object for each. */
+export interface SharedGeneration {
+  readonly generation: number;
+  /** Whether a partition of transactions was claimed here in it. */
+  isClaimed(partition: number): boolean;
+}
+
 /** How this process shares partitions with others. */
 export interface Sharing {
   /** The present generation; null while the group is being joined. */
   readonly view: ClusterView | null;
   /** Resolves when the view has changed, or the signal is aborted. */
   changed(signal: AbortSignal): Promise<void>;
+  /** The generation that it is active in, as far as it knows; null while the group is being joined. */
+  readonly active: SharedGeneration | null;
   /**
-   * Whether a partition of transactions was claimed here in the generation that the group is in: confirmed by a
-   * heartbeat that is sent after the call. What is in memory of it afterwards is not older than what any process
-   * answered before the call.
+   * The generation that the group is in: confirmed by a heartbeat that is sent after the call. What the process that has
+   * claimed a partition in it has in memory of it, at any time behind the call, is not older than what any process
+   * answered before the call. Waits as long as the group is being joined.
    *
    * @throws {LostError} when the signal is aborted meanwhile
    */
-  confirm(partition: number, signal: AbortSignal): Promise<boolean>;
+  confirm(signal: AbortSignal): Promise<SharedGeneration>;
   /**
    * The process stops, and claims nothing any more: it leaves the group as soon as its last session is closed, whatever
    * it does then before its end.

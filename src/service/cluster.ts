@@ -116,7 +116,9 @@ export class Cluster {
       const { view } = this;
       this.#end();
       this.#over = new AbortController();
-      owners.setElsewhere(view ? this.#ownersElsewhere(view, this.#over.signal) : new Map());
+      if (view) {
+        owners.setElsewhere(this.#ownersElsewhere(view, this.#over.signal), view.generation);
+      } else owners.setElsewhere(new Map(), null);
       // Between the two nothing is awaited, so no change is missed.
       await sharing.changed(stop);
     }
@@ -170,7 +172,8 @@ export class Cluster {
   }
 
   /**
-   * Answers another process, which found by a table that the partitions are here.
+   * Answers another process, which found by a table that the partitions are here, and makes sure itself that the group is
+   * still in the generation of that table.
    *
    * @throws {UnavailableError} when the group has another generation by what this process knows
    * @throws {ConflictError} when another process is asked, by the address of this one
@@ -180,7 +183,8 @@ export class Cluster {
     const { owners } = this.options;
     const until = AbortSignal.any([signal, this.check(asked)]);
     const stocks = await Promise.all(asked.lookups.map(async ({ partition, ids }) => {
-      const found = await owners.lookUpHere(partition, ids.map((id) => encodeUtf8(id)), until);
+      const bytes = ids.map((id) => encodeUtf8(id));
+      const found = await owners.lookUpHere(asked.generation, partition, bytes, until);
       return found.map((stock) => stock === null ? null : String(stock));
     }));
     return { stocks };

@@ -54,25 +54,23 @@ export async function askPeer<T>(
   if (over.aborted) throw isOver;
   const giveUp = () => given.reject(isOver);
   over.addEventListener("abort", giveUp);
-  const connected = new AbortController();
-  const connectMs = Math.min(CONNECT_MS_MAX, msMax);
-  void clock.sleep(connectMs, AbortSignal.any([ended.signal, connected.signal])).then(() => {
-    if (connected.signal.aborted) return;
-    given.reject(new Error(`There is no connection within ${connectMs} ms`));
-  });
+  /** Most requests go over a connection that was kept. */
+  const connecting = () => {
+    const connected = new AbortController();
+    const connectMs = Math.min(CONNECT_MS_MAX, msMax);
+    void clock.sleep(connectMs, AbortSignal.any([ended.signal, connected.signal])).then(() => {
+      if (connected.signal.aborted) return;
+      given.reject(new Error(`There is no connection within ${connectMs} ms`));
+    });
+    return () => connected.abort("connected");
+  };
   void clock.sleep(msMax, ended.signal).then(() => {
     given.reject(new NotYetError(`There is no answer within ${msMax} ms`));
   });
   try {
     const text = JSON.stringify(body);
     // What node:http makes of an abort is not waited for: see postToPeer.
-    const answer = postToPeer<T>(
-      peer,
-      path,
-      text,
-      ended.signal,
-      () => connected.abort("connected"),
-    );
+    const answer = postToPeer<T>(peer, path, text, ended.signal, connecting);
     return await Promise.race([answer, given.promise]);
   } finally {
     over.removeEventListener("abort", giveUp);
@@ -82,14 +80,14 @@ export async function askPeer<T>(
 
 /**
  * @param ended aborted when the answer is not waited for any more
- * @param connected called when there is a connection
+ * @param connecting called when a new connection is waited for; what it returns is called when it is there
  */
 function postToPeer<T>(
   { address, token, agent }: PeerConnection,
   path: string,
   body: string,
   ended: AbortSignal,
-  connected: () => void,
+  connecting: () => () => void,
 ): Promise<T> {
   const url = URL.parse(`http://${address}`);
   if (!url) return Promise.reject(new Error("its address cannot be read"));
@@ -131,8 +129,7 @@ function postToPeer<T>(
     });
     asked.on("error", reject);
     asked.on("socket", (socket: Socket) => {
-      if (socket.connecting) socket.once("connect", connected);
-      else connected();
+      if (socket.connecting) socket.once("connect", connecting());
     });
     ended.addEventListener("abort", () => {
       // A request on a connection that was kept is sent once more, and never ends, if its connection goes while it is

@@ -29,6 +29,8 @@ const VIEW: ClusterView = {
   inputs: [{ topic: "transactions", owners: [0, 0], since: [1, 1] }],
 };
 
+const ACTIVE = { generation: 1, isClaimed: () => true };
+
 /** A log whose partitions are shared, all of them with this process, of two. */
 class SharedLog extends ForwardingLog {
   /** Is called when a session of transactions is closed. */
@@ -39,7 +41,8 @@ class SharedLog extends ForwardingLog {
     view: VIEW,
     changed: (signal) =>
       new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-    confirm: () => Promise.resolve(true),
+    active: ACTIVE,
+    confirm: () => Promise.resolve(ACTIVE),
     leave: () => void this.left++,
   };
 

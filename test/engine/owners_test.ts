@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type ItemOwner, Owners } from "../../src/engine/owners.ts";
-import { LostError, UnavailableError } from "../../src/log/mod.ts";
+import { LostError, type SharedGeneration, UnavailableError } from "../../src/log/mod.ts";
 import { encodeUtf8, Partitioner, partitionOf, systemClock } from "../../src/types/mod.ts";
 
 const PARTITIONS = 2;
@@ -60,23 +60,27 @@ Deno.test("nothing is ready while all partitions are offline", () => {
   assertEquals(owners.allReady, false);
 });
 
-/** Owners of a log that processes share; what is confirmed is said by the test. */
+/** Owners of a log that processes share; the generation, and what is confirmed, are said by the test. */
 function sharedOwners() {
-  const asked: number[] = [];
-  const answers: PromiseWithResolvers<boolean>[] = [];
-  const confirm = (partition: number) => {
-    asked.push(partition);
-    answers.push(Promise.withResolvers());
-    return answers.at(-1)!.promise;
+  const generationOf = (generation: number) => ({ generation, isClaimed: () => true });
+  const confirms: PromiseWithResolvers<SharedGeneration>[] = [];
+  const sharing: { active: SharedGeneration | null; confirm(): Promise<SharedGeneration> } = {
+    active: generationOf(1),
+    confirm: () => {
+      confirms.push(Promise.withResolvers());
+      return confirms.at(-1)!.promise;
+    },
   };
   const owners = new Owners({
     partitioner: Partitioner.Murmur2,
     partitions: PARTITIONS,
     log: { isAvailable: false, isClaimed: true, standsBy: null },
-    sharing: { confirm },
+    sharing,
     clock: systemClock,
   });
-  return { owners, asked, answers };
+  /** Each look-up's generation is confirmed at once. */
+  const confirmAll = () => sharing.confirm = () => Promise.resolve(sharing.active!);
+  return { owners, sharing, confirms, confirmAll, generationOf };
 }
 
 /** Lets everything happen that needs no time. */
@@ -84,52 +88,101 @@ const turns = async () => {
   for (let n = 0; n < 20; n++) await Promise.resolve();
 };
 
-Deno.test("where partitions are shared, the state is read when it is confirmed, behind the question, that the owner still is one", async () => {
-  const { owners, asked, answers } = sharedOwners();
-  let stock = 1n;
-  const owner = { ...ownerOf(0n), lookUp: () => Promise.resolve([stock]) };
-  owners.set(0, owner);
+/** What a promise gave by now; null = nothing. */
+const given = <T>(promise: Promise<T>) => Promise.race([promise, turns().then(() => null)]);
+
+Deno.test("where partitions are shared, what an owner says counts when its generation is confirmed, behind the question", async () => {
+  const { owners, sharing, confirms } = sharedOwners();
+  owners.set(0, ownerOf(2n));
+  const answer = owners.lookUp([itemOf(0)], new AbortController().signal);
+  assertEquals([confirms.length, await given(answer)], [1, null]);
+  confirms[0]!.resolve(sharing.active!);
+  assertEquals([confirms.length, await answer], [1, [2n]]);
+});
+
+Deno.test("what was read in a generation does not count when another one is confirmed", async () => {
+  const { owners, sharing, confirms, generationOf } = sharedOwners();
+  owners.set(0, ownerOf(1n)); // which somebody else may have changed between the two
   const answer = owners.lookUp([itemOf(0)], new AbortController().signal);
   await turns();
-  assertEquals(asked, [0]);
-  stock = 2n;
-  answers[0]!.resolve(true);
+  sharing.active = generationOf(3);
+  owners.set(0, ownerOf(2n));
+  confirms[0]!.resolve(sharing.active);
+  assertEquals([await given(answer), confirms.length], [null, 2]);
+  confirms[1]!.resolve(sharing.active);
   assertEquals(await answer, [2n]);
 });
 
-Deno.test("an owner that another one has followed while it was confirmed is not asked", async () => {
-  const { owners, answers } = sharedOwners();
-  owners.set(0, ownerOf(1n));
+Deno.test("while the group is joined, an item is read once a generation is confirmed", async () => {
+  const { owners, sharing, confirms, generationOf } = sharedOwners();
+  sharing.active = null;
+  let asked = 0;
+  owners.set(0, { ...ownerOf(0n), lookUp: () => Promise.resolve([BigInt(++asked)]) });
+  const answer = owners.lookUp([itemOf(0)], new AbortController().signal);
+  await turns();
+  assertEquals(asked, 0);
+  sharing.active = generationOf(2);
+  confirms[0]!.resolve(sharing.active);
+  assertEquals([await answer, confirms.length], [[1n], 1]);
+});
+
+Deno.test("an owner that another one has followed while it was asked has not answered", async () => {
+  const { owners, confirmAll } = sharedOwners();
+  confirmAll();
+  const { promise, resolve } = Promise.withResolvers<(bigint | null)[]>();
+  owners.set(0, { ...ownerOf(0n), lookUp: () => promise });
   const answer = owners.lookUp([itemOf(0)], new AbortController().signal);
   await turns();
   owners.set(0, ownerOf(2n));
-  answers[0]!.resolve(true);
-  await turns();
-  assertEquals(answers.length, 2);
-  answers[1]!.resolve(true);
+  resolve([1n]);
   assertEquals(await answer, [2n]);
 });
 
+Deno.test("a partition that is not claimed in the generation is not read", async () => {
+  const { owners, sharing, confirmAll, generationOf } = sharedOwners();
+  confirmAll();
+  sharing.active = { generation: 2, isClaimed: () => false };
+  owners.set(0, ownerOf(1n)); // of the generation before
+  const stop = new AbortController();
+  const answer = owners.lookUp([itemOf(0)], stop.signal);
+  assertEquals(await given(answer), null);
+  sharing.active = generationOf(3);
+  owners.set(0, ownerOf(3n));
+  assertEquals(await answer, [3n]);
+});
+
+Deno.test("another process is answered in the generation that it asks in alone", async () => {
+  const { owners, sharing, confirms, generationOf } = sharedOwners();
+  const { signal } = new AbortController();
+  owners.set(0, ownerOf(1n));
+  const item = [encodeUtf8(itemOf(0))];
+  // It makes sure of the generation itself, and with it of this process.
+  assertEquals([await owners.lookUpHere(1, 0, item, signal), confirms.length], [[1n], 0]);
+  sharing.active = generationOf(2);
+  await assertRejects(() => owners.lookUpHere(1, 0, item, signal), LostError, "Generation 1");
+});
+
 Deno.test("items of another process are asked for there, and never here for it", async () => {
-  const { owners, asked } = sharedOwners();
+  const { owners, confirmAll } = sharedOwners();
+  confirmAll();
   const { signal } = new AbortController();
   owners.set(0, ownerOf(1n)); // released a moment later
-  owners.setElsewhere(new Map([[0, ownerOf(7n)], [1, ownerOf(8n)]]));
+  owners.setElsewhere(new Map([[0, ownerOf(7n)], [1, ownerOf(8n)]]), 1);
   assertEquals(await owners.lookUp([itemOf(1), itemOf(0)], signal), [8n, 7n]);
-  assertEquals([asked, owners.allReady], [[], true]);
+  assertEquals(owners.allReady, true);
   await assertRejects(
-    () => owners.lookUpHere(0, [encodeUtf8(itemOf(0))], signal),
+    () => owners.lookUpHere(1, 0, [encodeUtf8(itemOf(0))], signal),
     UnavailableError,
     "Another process has partition 0",
   );
-  owners.setElsewhere(new Map());
+  owners.setElsewhere(new Map(), null);
   assertEquals(owners.allReady, false);
 });
 
 Deno.test("a look-up that waits for another process ends at once with its signal", async () => {
   const { owners } = sharedOwners();
   const hanging = { ...ownerOf(0n), lookUp: () => new Promise<never>(() => {}) };
-  owners.setElsewhere(new Map([[0, hanging]]));
+  owners.setElsewhere(new Map([[0, hanging]]), 1);
   const stop = new AbortController();
   const answer = owners.lookUp([itemOf(0)], stop.signal);
   await turns();
@@ -138,7 +191,8 @@ Deno.test("a look-up that waits for another process ends at once with its signal
 });
 
 Deno.test("items of a process that cannot be asked are refused over HTTP with the reason, and waited for by queries", async () => {
-  const { owners } = sharedOwners();
+  const { owners, confirmAll } = sharedOwners();
+  confirmAll();
   let unreachable: string | null = null;
   const elsewhere = {
     ...ownerOf(0n),
@@ -147,13 +201,13 @@ Deno.test("items of a process that cannot be asked are refused over HTTP with th
     },
     lookUp: () => Promise.reject(new LostError("No connection")),
   };
-  owners.setElsewhere(new Map([[0, elsewhere]]));
+  owners.setElsewhere(new Map([[0, elsewhere]]), 1);
   const { signal } = new AbortController();
   const posted = owners.lookUp([itemOf(0)], signal, false);
   const queried = owners.lookUp([itemOf(0)], signal);
   await turns();
   unreachable = "10.0.0.9:8080 does not answer";
   await assertRejects(() => posted, UnavailableError, unreachable);
-  owners.setElsewhere(new Map([[0, ownerOf(7n)]]));
+  owners.setElsewhere(new Map([[0, ownerOf(7n)]]), 1);
   assertEquals(await queried, [7n]);
 });

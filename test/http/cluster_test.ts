@@ -36,11 +36,13 @@ const VIEW: ClusterView = {
 };
 
 function opened(token = TOKEN) {
+  const active = { generation: VIEW.generation, isClaimed: () => true };
+  const confirm = () => Promise.resolve(active);
   const owners = new Owners({
     partitioner: Partitioner.Murmur2,
     partitions: 2,
     log: { isAvailable: true, isClaimed: true, standsBy: null },
-    sharing: { confirm: () => Promise.resolve(true) },
+    sharing: { active, confirm },
     clock: systemClock,
   });
   owners.set(0, {
@@ -55,7 +57,8 @@ function opened(token = TOKEN) {
         return view;
       },
       changed: () => new Promise(() => {}),
-      confirm: () => Promise.resolve(true),
+      active,
+      confirm,
       leave: () => {},
     },
     owners,

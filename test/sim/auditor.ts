@@ -159,9 +159,14 @@ export class Auditor {
   }
 
   /** Looks an item up; the log ended at `from` when the partition was claimed, and at `to` now. */
-  lookUp(owner: Partition, partition: number, itemId: string, from: number, to: number): void {
+  read(owner: Partition, partition: number, itemId: string, from: number, to: number): LookUp {
     const [stock] = owner.processor.core.lookUp([encodeUtf8(itemId)]);
-    this.#lookUps.push({ partition, itemId, stock: stock!, from, to });
+    return { partition, itemId, stock: stock!, from, to };
+  }
+
+  /** What was read is given as an answer. */
+  answered(lookUp: LookUp): void {
+    this.#lookUps.push(lookUp);
   }
 
   // ---- what becomes visible ----

@@ -1,7 +1,13 @@
 // A process of the cluster from the inside: the real workers, store and log on simulated surroundings.
 
 import { OtherSessions } from "../log/log_doubles.ts";
-import { type ClaimedPartition, EmbeddedLog, type Log } from "../../src/log/mod.ts";
+import {
+  type ClaimedPartition,
+  EmbeddedLog,
+  type Log,
+  type SharedGeneration,
+  type Sharing,
+} from "../../src/log/mod.ts";
 import { AuditedLog } from "./audited_log.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import type { Partition } from "../../src/engine/partition.ts";
@@ -46,8 +52,6 @@ export class Member {
   readonly process: SimProcess;
   readonly #stop = new AbortController();
   readonly owners = new Map<number, Partition>();
-  /** The log's end when a partition was claimed last. */
-  readonly logEnds = new Map<number, number>();
   /** When it was claimed last, in virtual ms. */
   readonly claimedAt = new Map<number, number>();
   /** Another process was started in its place. */
@@ -243,13 +247,15 @@ export class Member {
     return this.kafka ? this.kafka.isAvailable && this.kafka.isClaimed : !this.replaced;
   }
 
-  /**
-   * Whether it may answer for a partition, as it finds out itself where processes share them: by a heartbeat that is sent
-   * after it was asked.
-   */
-  async confirm(partition: number): Promise<boolean> {
-    const confirmed = this.kafka!.sharing!.confirm(partition, this.#stop.signal);
-    return await confirmed.catch(() => false) && this.isLive;
+  /** How its log is shared. */
+  get sharing(): Sharing {
+    return this.kafka!.sharing!;
+  }
+
+  /** The generation that is confirmed to it behind the call; null when none is. */
+  async confirm(): Promise<SharedGeneration | null> {
+    const confirmed = await this.sharing.confirm(this.#stop.signal).catch(() => null);
+    return this.isLive ? confirmed : null;
   }
 
   /** Whether its answers need that. */
@@ -312,8 +318,7 @@ export class Member {
     if (generation !== undefined && claimed.length > 0) {
       this.world.sim.onActive(generation, this.process.name);
     }
-    for (const { partition, logEnd } of claimed) {
-      this.logEnds.set(partition, logEnd);
+    for (const { partition } of claimed) {
       this.claimedAt.set(partition, this.world.sim.now);
       this.memory.held.delete(partition);
     }

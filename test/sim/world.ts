@@ -152,34 +152,62 @@ export class World {
     const owner = member.owners.get(partition);
     if (!owner?.isReady) return;
     const committed = this.auditor.partitions[partition]!.offset;
-    if (!member.isShared) return this.#answer(member, partition, committed);
-    void member.confirm(partition).then((confirmed) => {
-      // What was committed before it was asked must be in the answer.
-      if (confirmed && member.owners.get(partition) === owner) {
-        this.#answer(member, partition, committed);
-      }
-    });
+    if (!member.isShared) return this.#read(member, partition, committed)?.();
+    const askers = this.liveMembers.filter(({ process, kafka }) => !process.paused && kafka);
+    void this.#ask(this.sim.pick([member, ...askers]), member, partition, committed);
   }
 
-  /** @param committed offset that the answer must not be behind */
-  #answer(member: Member, partition: number, committed: number): void {
-    if (this.createdAnew) return; // the model knows the topic before
+  /**
+   * A process asks the owner of a partition, as it does where processes share them: the owner reads at some time behind the
+   * question, in the generation that the asker is active in; and that is confirmed to the asker by a heartbeat that is sent
+   * behind the question.
+   */
+  async #ask(asker: Member, member: Member, partition: number, committed: number): Promise<void> {
+    const { sharing } = asker;
+    const { active } = sharing;
+    if (!active) return;
+    const nonce = sharing.view?.nonce;
+    const confirming = asker.confirm();
+    await new Promise<void>((resolve) =>
+      this.sim.scheduler.after(this.sim.between(0, this.sim.pick([0, 2, 50])), resolve)
+    );
+    if (!member.isLive || member.process.paused) return;
+    const own = member.sharing;
+    if (own.active?.generation !== active.generation || own.view?.nonce !== nonce) return;
+    if (!own.active.isClaimed(partition)) return;
+    // What was committed before it was asked must be in the answer.
+    const check = this.#read(member, partition, committed);
+    if (await confirming === active) check?.();
+  }
+
+  /**
+   * Reads the stock of an item now.
+   *
+   * @param committed offset that the answer must not be behind
+   * @returns checks it as an answer, at the end; null when there is none
+   */
+  #read(member: Member, partition: number, committed: number): (() => void) | null {
+    if (this.createdAnew) return null; // the model knows the topic before
     const owner = member.owners.get(partition);
-    if (!owner?.isReady) return;
+    if (!owner?.isReady) return null;
     const { position } = owner.processor;
-    // On Kafka the log says whether it is active; elsewhere who was replaced does not know yet.
-    if (member.kafka && position < committed) {
-      const { name } = member.process;
-      this.sim.violate(
-        "P5",
-        `${name} answers as of ${position}; ${committed} was committed by another`,
-      );
-    }
     const itemId = this.workload.itemOf(partition);
-    const end = member.logEnds.get(partition)!;
+    // Not that of the last claim of the process: one that comes late may be of another worker, and over.
+    const end = owner.claimed.logEnd;
     // One that stands still before a new item answers as far as it has come.
     const from = member.memory.held.has(partition) ? Math.min(end, position) : end;
-    this.auditor.lookUp(owner, partition, itemId, from, this.logEnd(partition));
+    const found = this.auditor.read(owner, partition, itemId, from, this.logEnd(partition));
+    return () => {
+      // On Kafka the log says whether it is active; elsewhere who was replaced does not know yet.
+      if (member.kafka && position < committed) {
+        const { name } = member.process;
+        this.sim.violate(
+          "P5",
+          `${name} answers as of ${position}; ${committed} was committed by another`,
+        );
+      }
+      this.auditor.answered(found);
+    };
   }
 
   /** Next offset that the input will give. */

@@ -27,8 +27,11 @@ import { type LoadOf, shareAmongWorkers } from "./worker_shares.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
 
-/** The protocol by which the members share the partitions. */
-const SHARED_PROTOCOL = "stockflow-shared-1";
+/**
+ * The protocol by which the members share the partitions. With the first one, who was asked for an item made sure that it
+ * still had the partition; now who asks does.
+ */
+const SHARED_PROTOCOL = "stockflow-shared-2";
 
 const NONE: OwnedPartitions = { memberId: "", confirmed: 0, partitions: [] };
 

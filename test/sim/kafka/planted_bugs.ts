@@ -72,7 +72,7 @@ const manyPauses: ChangePlan = (plan) => ({
 export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   "a partition that comes to a living producer begins with sequence 0": patched(
     () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
-    1990,
+    6300,
     hasMoves,
   ),
 
@@ -133,6 +133,23 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
           },
       ),
     5010,
+    isShared,
+    manyPauses,
+  ),
+
+  "what is confirmed of a generation counts for what was read in the one before": patched(
+    () =>
+      replace(
+        Membership.prototype,
+        "confirmed",
+        (confirmed) =>
+          async function (this: Membership, signal) {
+            const before = this.active;
+            const found = await confirmed.call(this, signal);
+            return before ?? found;
+          },
+      ),
+    5000,
     isShared,
     manyPauses,
   ),
