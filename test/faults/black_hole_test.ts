@@ -14,8 +14,6 @@ faultTest(
     let hung: RegExpExecArray | null = null;
     const verdict = await Scene.run({
       seed,
-      // It takes half a minute until a request counts as hung: a full load is a million records by then.
-      loadPauseMs: 200,
       brokerProperties: { "advertised.listeners": `PLAINTEXT://${proxy.address}` },
       via: (bootstrap) => {
         proxy.leadTo(bootstrap);

@@ -25,7 +25,7 @@ faultTest("Kafka job: a full disk is reported, loses nothing, and is survived", 
     if (!unmount) {
       return void await t.step({ name: "needs root to mount a tmpfs", ignore: true, fn: () => {} });
     }
-    const verdict = await Scene.run({ seed, loadPauseMs: 200 }, async (scene) => {
+    const verdict = await Scene.run({ seed, loadPauseMs: 50 }, async (scene) => {
       await stopInGoodOrder(scene.service);
       const service = scene.service = await scene.start(folder);
       await waitReady(service);
