@@ -40,6 +40,8 @@ interface Asking {
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
   readonly #owners: (ItemOwner | null)[];
+  /** Workers that have them, by partition. */
+  readonly #workers: number[];
   /** Owners in other processes, by partition. */
   #elsewhere: ReadonlyMap<number, ItemOwner> = new Map();
   /** The generation in which they have them. */
@@ -50,10 +52,19 @@ export class Owners {
 
   constructor(readonly options: OwnersOptions) {
     this.#owners = Array.from({ length: options.partitions }, () => null);
+    this.#workers = Array.from({ length: options.partitions }, () => 0);
   }
 
-  set(partition: number, owner: ItemOwner | null): void {
+  /**
+   * A worker has a partition from now on, or has it no more. One that is late to release what another worker has by now
+   * takes nothing from that one.
+   *
+   * @param worker number of the worker in this process
+   */
+  set(partition: number, owner: ItemOwner | null, worker = 0): void {
+    if (!owner && this.#owners[partition] && this.#workers[partition] !== worker) return;
     this.#owners[partition] = owner;
+    this.#workers[partition] = worker;
     this.#offline.delete(partition);
     this.#change();
   }
@@ -202,12 +213,15 @@ export class Owners {
     return stocks;
   }
 
-  /** Whether an owner is that of the generation that is asked in. */
+  /**
+   * Whether an owner is that of the generation that is asked in. One worker may still have what another one of this process
+   * has claimed in it: it hung since a generation before.
+   */
   #isOf({ active }: Asking, partition: number): boolean {
     if (!active) return true;
     return this.isElsewhere(partition)
       ? this.#elsewhereIn === active.generation
-      : active.isClaimed(partition);
+      : active.claimedBy(partition) === this.#workers[partition];
   }
 
   /** What an owner answers; null when it is not an owner any more, or could not be asked. */

@@ -66,9 +66,9 @@ export class ActiveGeneration implements GroupMember {
     return this.#claimed.size >= (this.share?.workers.size ?? partitions);
   }
 
-  /** Whether a partition of transactions was claimed in it. */
-  isClaimed(partition: number): boolean {
-    return this.#claimed.has(partition);
+  /** The worker that has claimed its share of a partition of transactions in it; null = that was not claimed. */
+  claimedBy(partition: number): number | null {
+    return this.#claimed.has(partition) ? this.share?.workers.get(partition) ?? null : null;
   }
 
   release(): void {

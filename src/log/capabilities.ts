@@ -167,8 +167,8 @@ export function isRunHere({ view }: Pick<Sharing, "view">): boolean {
 /** A generation in which this process is active: one object for each. */
 export interface SharedGeneration {
   readonly generation: number;
-  /** Whether a partition of transactions was claimed here in it. */
-  isClaimed(partition: number): boolean;
+  /** The worker of this process that has claimed a partition of transactions in it; null = none has. */
+  claimedBy(partition: number): number | null;
 }
 
 /** How this process shares partitions with others. */

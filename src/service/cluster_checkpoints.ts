@@ -103,7 +103,7 @@ export async function checkpointHere(
   signal: AbortSignal,
 ): Promise<(number | null)[]> {
   return await Promise.all(partitions.map(async (partition) => {
-    if (!(await sharing.confirm(signal)).isClaimed(partition)) {
+    if ((await sharing.confirm(signal)).claimedBy(partition) === null) {
       throw new LostError(`Partition ${partition} is being recovered`);
     }
     return await job.checkpointNow(partition);

@@ -101,7 +101,7 @@ function threadWorker(
     watchdogMs,
     ...(early ? { startThread: early.take } : {}),
     onProgress,
-    onOwner: (partition, owner) => owners.set(partition, owner),
+    onOwner: (partition, owner) => owners.set(partition, owner, n),
     onOffline: (partition, reason) => owners.setOffline(partition, reason),
   });
 }

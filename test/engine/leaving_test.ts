@@ -29,7 +29,7 @@ const VIEW: ClusterView = {
   inputs: [{ topic: "transactions", owners: [0, 0], since: [1, 1] }],
 };
 
-const ACTIVE = { generation: 1, isClaimed: () => true };
+const ACTIVE = { generation: 1, claimedBy: () => 0 };
 
 /** A log whose partitions are shared, all of them with this process, of two. */
 class SharedLog extends ForwardingLog {

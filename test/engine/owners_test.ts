@@ -62,7 +62,7 @@ Deno.test("nothing is ready while all partitions are offline", () => {
 
 /** Owners of a log that processes share; the generation, and what is confirmed, are said by the test. */
 function sharedOwners() {
-  const generationOf = (generation: number) => ({ generation, isClaimed: () => true });
+  const generationOf = (generation: number) => ({ generation, claimedBy: () => 0 });
   const confirms: PromiseWithResolvers<SharedGeneration>[] = [];
   const sharing: { active: SharedGeneration | null; confirm(): Promise<SharedGeneration> } = {
     active: generationOf(1),
@@ -141,7 +141,7 @@ Deno.test("an owner that another one has followed while it was asked has not ans
 Deno.test("a partition that is not claimed in the generation is not read", async () => {
   const { owners, sharing, confirmAll, generationOf } = sharedOwners();
   confirmAll();
-  sharing.active = { generation: 2, isClaimed: () => false };
+  sharing.active = { generation: 2, claimedBy: () => null };
   owners.set(0, ownerOf(1n)); // of the generation before
   const stop = new AbortController();
   const answer = owners.lookUp([itemOf(0)], stop.signal);
@@ -149,6 +149,21 @@ Deno.test("a partition that is not claimed in the generation is not read", async
   sharing.active = generationOf(3);
   owners.set(0, ownerOf(3n));
   assertEquals(await answer, [3n]);
+});
+
+Deno.test("a partition that another worker has claimed in the generation is not read where it was; a late release takes nothing", async () => {
+  const { owners, sharing, confirmAll } = sharedOwners();
+  confirmAll();
+  owners.set(0, ownerOf(1n), 0);
+  // Worker 0 hangs since the generation before, in which the partition went elsewhere; it comes back to worker 1.
+  sharing.active = { generation: 3, claimedBy: () => 1 };
+  const { signal } = new AbortController();
+  const answer = owners.lookUp([itemOf(0)], signal);
+  assertEquals(await given(answer), null);
+  owners.set(0, ownerOf(3n), 1);
+  assertEquals(await answer, [3n]);
+  owners.set(0, null, 0);
+  assertEquals(await owners.lookUp([itemOf(0)], signal), [3n]);
 });
 
 Deno.test("another process is answered in the generation that it asks in alone", async () => {

@@ -36,7 +36,7 @@ const VIEW: ClusterView = {
 };
 
 function opened(token = TOKEN) {
-  const active = { generation: VIEW.generation, isClaimed: () => true };
+  const active = { generation: VIEW.generation, claimedBy: () => 0 };
   const confirm = () => Promise.resolve(active);
   const owners = new Owners({
     partitioner: Partitioner.Murmur2,

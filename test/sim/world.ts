@@ -174,7 +174,7 @@ export class World {
     if (!member.isLive || member.process.paused) return;
     const own = member.sharing;
     if (own.active?.generation !== active.generation || own.view?.nonce !== nonce) return;
-    if (!own.active.isClaimed(partition)) return;
+    if (own.active.claimedBy(partition) === null) return;
     // What was committed before it was asked must be in the answer.
     const check = this.#read(member, partition, committed);
     if (await confirming === active) check?.();

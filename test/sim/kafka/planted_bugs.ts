@@ -155,7 +155,15 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   ),
 
   "a partition answers before it is claimed in the generation": patched(
-    () => replace(ActiveGeneration.prototype, "isClaimed", () => () => true),
+    () =>
+      replace(
+        ActiveGeneration.prototype,
+        "claimedBy",
+        () =>
+          function (this: ActiveGeneration, partition: number) {
+            return this.share?.workers.get(partition) ?? null;
+          },
+      ),
     5070,
     isShared,
     manyPauses,
