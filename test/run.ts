@@ -208,7 +208,7 @@ const failures = outcomes.flatMap((outcome) => outcome.failures);
 if (failures.length > 0) console.log(`\nFailed:\n${failures.join("\n")}`);
 const [, eightMinutes = 0, all = 0] = ends;
 const later = chosen.some((suite) => suite.later)
-  ? `, and ${all - eightMinutes} s of suites with a minute of their own`
+  ? `, and ${all - eightMinutes} s of suites with budgets of their own`
   : "";
 console.log(`\n${eightMinutes} s${later}`);
 console.log(countsOf(total)); // the last line, which CI reads
