@@ -6,31 +6,35 @@
 // each until /readyz answers 200, and until a record that is produced then has its committed result.
 //
 //   deno task bench:kafka:quiet [--partitions=16]
+//   deno task bench:kafka:quiet --bundle=1
+//     the program as it is deployed, bundled, and not from its sources
 //   deno task bench:kafka:quiet --requests=1
 //     with a count of the requests up to ready, by a proxy before the broker
 //   deno task bench:kafka:quiet --against=FOLDER [--pairs=5]
 //     this checkout and another one in turn, started after kill -9 each: CPU-seconds and time to ready, in ratios
 
+import { buildBundle } from "../tools/kit/bundle.ts";
 import { GROUP, TOPICS } from "../tools/kit/job_process.ts";
 import { GroupView } from "../tools/kit/group_view.ts";
-import { type Service, stopInGoodOrder, waitReady } from "../tools/kit/service.ts";
+import { PROGRAM, type Service, stopInGoodOrder, waitReady } from "../tools/kit/service.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
 import { describeRatios } from "./pairs.ts";
 import { cpuSeconds } from "./process_figures.ts";
 
 const USAGE = "deno task bench:kafka:quiet [--partitions=16] [--parallelism=2] [--items=10000] " +
-  "[--requests=0] [--against=<folder of another checkout>] [--pairs=5]";
+  "[--bundle=0] [--requests=0] [--against=<folder of another checkout>] [--pairs=5]";
 /** So many records per item see nearly every item once. */
 const RECORDS_PER_ITEM = 5;
 /** As long as a process that stands by needs to have asked the active one. */
 const ALIVE_MS = 3000;
 const READY_LOOK_MS = 10;
 
-const { partitions, parallelism, items, requests, against, pairs } = readOptions(USAGE, {
+const { partitions, parallelism, items, bundle, requests, against, pairs } = readOptions(USAGE, {
   partitions: 16,
   parallelism: 2,
   items: 10_000,
+  bundle: 0,
   requests: 0,
   against: "",
   pairs: 5,
@@ -152,5 +156,11 @@ async function measure(scene: KafkaScene): Promise<void> {
   await report("take-over, once it is noticed", from, standing, scene, () => results);
 }
 
-await using scene = await KafkaScene.open({ partitions, counts: requests > 0 });
-await (against === "" ? measure(scene) : compare(scene));
+const dist = bundle > 0 ? await buildBundle() : null;
+try {
+  if (dist !== null) Deno.env.set(PROGRAM, dist);
+  await using scene = await KafkaScene.open({ partitions, counts: requests > 0 });
+  await (against === "" ? measure(scene) : compare(scene));
+} finally {
+  if (dist !== null) await Deno.remove(dist, { recursive: true });
+}
