@@ -3,8 +3,8 @@ export interface Kv extends Pick<Deno.Kv, "get" | "getMany" | "list" | "atomic" 
   /** Keys alone: their values may be large, or far away. */
   listKeys(selector: Deno.KvListSelector): AsyncIterable<Deno.KvKey>;
   /**
-   * Values of small entries of one prefix by their keys, in one call; null: there is no such entry. Where it is left away,
-   * each call costs no more than its reads, and getMany brings some at a time.
+   * Values of small entries of one prefix by their keys, in one call; null: there is no such entry. A KV whose
+   * calls cost no more than their reads does not need it: getMany brings some at a time.
    *
    * @param keys each is the prefix and bytes behind it
    */

@@ -35,8 +35,8 @@ export class OutcomeCounts {
   /** @param present the partitions that this process has now */
   update(present: readonly CountedFigures[]): void {
     const known = new Map<number, Known>();
-    for (const { partition, invalid, ...figures } of present) {
-      const now = { ...figures, invalid: invalid.reduce((a, b) => a + b, 0) };
+    for (const { partition, ...figures } of present) {
+      const now = { ...figures, invalid: invalidOf(figures) };
       known.set(partition, now);
       const before = this.#known.get(partition);
       // Until it is ready, or folds with outputs, its checkpoint is restored and what was committed is replayed.
@@ -55,4 +55,9 @@ export class OutcomeCounts {
       invalid: invalid + Math.max(0, now.invalid - before.invalid),
     };
   }
+}
+
+/** Invalid records of a partition, for whatever reason. */
+export function invalidOf({ invalid }: Pick<PartitionFigures, "invalid">): number {
+  return invalid.reduce((a, b) => a + b, 0);
 }

@@ -16,7 +16,7 @@ import { KnownPartitions } from "./known_partitions.ts";
 import { durationsSince, latencyOf } from "./quantiles.ts";
 import type { Gateway } from "./gateway.ts";
 import type { JobContext } from "./job_context.ts";
-import { OutcomeCounts } from "./outcome_counts.ts";
+import { invalidOf, OutcomeCounts } from "./outcome_counts.ts";
 import type { QueryWorker } from "./query_worker.ts";
 import {
   type FlowStep,
@@ -338,10 +338,6 @@ export class StatusReader {
       { step: "sinks", busy: committing, idle: 1 - committing, backPressured: 0, pressure: "OK" },
     ];
   }
-}
-
-function invalidOf({ invalid }: PartitionFigures): number {
-  return invalid.reduce((a, b) => a + b, 0);
 }
 
 function meanShares(figures: readonly WorkerFigures[]): Shares {
