@@ -39,9 +39,8 @@ interface Asking {
 
 /** Finds the owner of each item, for look-ups. */
 export class Owners {
-  readonly #owners: (ItemOwner | null)[];
-  /** Workers that have them, by partition. */
-  readonly #workers: number[];
+  /** Owners in this process, by partition, each with the worker that has it. */
+  readonly #here: ({ readonly owner: ItemOwner; readonly worker: number } | null)[];
   /** Owners in other processes, by partition. */
   #elsewhere: ReadonlyMap<number, ItemOwner> = new Map();
   /** The generation in which they have them. */
@@ -51,8 +50,7 @@ export class Owners {
   #changed = Promise.withResolvers<void>();
 
   constructor(readonly options: OwnersOptions) {
-    this.#owners = Array.from({ length: options.partitions }, () => null);
-    this.#workers = Array.from({ length: options.partitions }, () => 0);
+    this.#here = Array.from({ length: options.partitions }, () => null);
   }
 
   /**
@@ -62,16 +60,16 @@ export class Owners {
    * @param worker number of the worker in this process
    */
   set(partition: number, owner: ItemOwner | null, worker = 0): void {
-    if (!owner && this.#owners[partition] && this.#workers[partition] !== worker) return;
-    this.#owners[partition] = owner;
-    this.#workers[partition] = worker;
+    const before = this.#here[partition];
+    if (!owner && before && before.worker !== worker) return;
+    this.#here[partition] = owner && { owner, worker };
     this.#offline.delete(partition);
     this.#change();
   }
 
   /** Nobody can claim a partition now; holds until the next word of its owner. */
   setOffline(partition: number, reason: string): void {
-    this.#owners[partition] = null;
+    this.#here[partition] = null;
     this.#offline.set(partition, reason);
     this.#change();
   }
@@ -94,7 +92,7 @@ export class Owners {
   }
 
   #ownerOf(partition: number): ItemOwner | null {
-    return this.#elsewhere.get(partition) ?? this.#owners[partition] ?? null;
+    return this.#elsewhere.get(partition) ?? this.#here[partition]?.owner ?? null;
   }
 
   #change(): void {
@@ -104,7 +102,7 @@ export class Owners {
 
   /** Whether every partition that can be claimed has folded what there was when it was taken over. */
   get allReady(): boolean {
-    const owners = this.#owners.map((_, partition) => this.#ownerOf(partition));
+    const owners = this.#here.map((_, partition) => this.#ownerOf(partition));
     return this.options.log.isClaimed && owners.some((owner) => owner?.isReady) &&
       owners.every((owner, partition) => owner?.isReady || this.#offline.has(partition));
   }
@@ -221,7 +219,7 @@ export class Owners {
     if (!active) return true;
     return this.isElsewhere(partition)
       ? this.#elsewhereIn === active.generation
-      : active.claimedBy(partition) === this.#workers[partition];
+      : active.claimedBy(partition) === this.#here[partition]?.worker;
   }
 
   /** What an owner answers; null when it is not an owner any more, or could not be asked. */

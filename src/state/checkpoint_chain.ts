@@ -259,7 +259,7 @@ export class CheckpointChain implements ChunkTarget {
    */
   async sweep(): Promise<number> {
     const { store, epoch } = this;
-    const prefix = ["chunk", store.job, epoch.partition];
+    const prefix = store.chunkPrefix(epoch.partition);
     const all = new Set<string>();
     for await (const key of store.kv.listKeys({ prefix })) all.add((key[3] as Uint8Array).toHex());
     return await this.deleteChunks(all);

@@ -158,7 +158,7 @@ export class CheckpointStore {
     const bytes = segments.values().reduce((n, { stored }) => n + stored, 0);
     if (!kv.readBelow || hashes.length <= KV_GET_MANY_MAX || bytes > SMALL_BYTES_MAX) return null;
     const keys = hashes.map((hash) => Uint8Array.fromHex(hash));
-    return kv.readBelow(["chunk", this.job, partition], keys)
+    return kv.readBelow(this.chunkPrefix(partition), keys)
       .then((values) => values.map((value, i) => intactChunk(hashes[i]!, value)));
   }
 
@@ -166,8 +166,13 @@ export class CheckpointStore {
     return ["manifest", this.job, partition, sequence];
   }
 
+  /** What stands before the hash of each chunk. */
+  chunkPrefix(partition: number): Deno.KvKeyPart[] {
+    return ["chunk", this.job, partition];
+  }
+
   chunkKey(partition: number, hash: string): Deno.KvKey {
-    return ["chunk", this.job, partition, Uint8Array.fromHex(hash)];
+    return [...this.chunkPrefix(partition), Uint8Array.fromHex(hash)];
   }
 
   /**

@@ -55,6 +55,21 @@ export interface KeptOnKafka {
 
 export const SAVEPOINT = "kept";
 
+/** All that decides the fold: defaults change. */
+export const FOLD_FLAGS = {
+  "format": "text",
+  "enable.summaries": "true",
+  "event.time": "true",
+  "time.intervals.in.minutes": "60",
+  "watermark.out.of.orderness.ms": "10000",
+  "transaction.num.min": "0",
+  "transaction.failure.rate.min": "0",
+};
+
+/** Windows of a kept file are an hour long; its transactions begin then. */
+export const HOUR_MS = 3_600_000;
+export const FROM = 1_700_000_000_000;
+
 export function toJson(value: unknown): Json {
   if (value instanceof Uint8Array) return { bytes: value.toBase64() };
   if (typeof value === "bigint") return { bigint: String(value) };
@@ -77,4 +92,15 @@ export async function fill(kv: Deno.Kv, entries: readonly KeptEntry[]): Promise<
   for (const { key, value } of entries) {
     await kv.set(fromJson(key) as Deno.KvKey, fromJson(value));
   }
+}
+
+/** All that a file of a KV holds. */
+export async function entriesOf(path: string): Promise<KeptEntry[]> {
+  const kv = await Deno.openKv(path);
+  const entries: KeptEntry[] = [];
+  for await (const { key, value } of kv.list({ prefix: [] })) {
+    entries.push({ key: toJson(key), value: toJson(value) });
+  }
+  kv.close();
+  return entries;
 }

@@ -9,24 +9,23 @@
 //
 // formats_test.ts restores what was kept. A file of an earlier version is never made anew.
 
-import { type Kept, type KeptEntry, type KeptFiles, SAVEPOINT, toJson } from "./kept.ts";
+import {
+  entriesOf,
+  FOLD_FLAGS,
+  FROM,
+  HOUR_MS,
+  type Kept,
+  type KeptFiles,
+  SAVEPOINT,
+} from "./kept.ts";
 
 const PORT = 21_917;
 const BASE = `http://127.0.0.1:${PORT}`;
-/** All that decides the fold: defaults change. */
 const FLAGS = {
   "log.partitions": "2",
-  "format": "text",
-  "enable.summaries": "true",
-  "event.time": "true",
-  "time.intervals.in.minutes": "60",
-  "watermark.out.of.orderness.ms": "10000",
-  "transaction.num.min": "0",
-  "transaction.failure.rate.min": "0",
+  ...FOLD_FLAGS,
   "checkpoint.interval.millis": Deno.args[1] === "--kill" ? "0" : "1000",
 };
-const HOUR_MS = 3_600_000;
-const FROM = 1_700_000_000_000;
 /** Of each kind that the core keeps: numbered, short, long. */
 const ITEMS = [
   "item_1",
@@ -111,16 +110,6 @@ async function stock(): Promise<Record<string, number>> {
       : -1;
   }
   return found;
-}
-
-async function entriesOf(path: string): Promise<KeptEntry[]> {
-  const kv = await Deno.openKv(path);
-  const entries: KeptEntry[] = [];
-  for await (const { key, value } of kv.list({ prefix: [] })) {
-    entries.push({ key: toJson(key), value: toJson(value) });
-  }
-  kv.close();
-  return entries;
 }
 
 /** Starts the service, does something with it, and stops it; answers what it left. */

@@ -11,23 +11,14 @@ import { startJob, TOPICS } from "../../../tools/kit/job_process.ts";
 import { Loader } from "../../../tools/kit/load.ts";
 import { stopInGoodOrder, waitReady } from "../../../tools/kit/service.ts";
 import { startTestBroker } from "../../../tools/kit/test_broker.ts";
-import { type KeptEntry, type KeptOnKafka, toJson } from "./kept.ts";
+import { entriesOf, FOLD_FLAGS, FROM, HOUR_MS, type KeptOnKafka } from "./kept.ts";
 
-/** All that decides the fold: defaults change. */
 const FLAGS = {
-  "format": "text",
-  "enable.summaries": "true",
-  "event.time": "true",
-  "time.intervals.in.minutes": "60",
-  "watermark.out.of.orderness.ms": "10000",
-  "transaction.num.min": "0",
-  "transaction.failure.rate.min": "0",
+  ...FOLD_FLAGS,
   // The first process writes one when it stops; the second one is killed before its next.
   "checkpoint.interval.millis": "3600000",
 };
 const GROUP = "stockflow-kept";
-const HOUR_MS = 3_600_000;
-const FROM = 1_700_000_000_000;
 const ITEMS = ["item_1", "item_70001", "a", "ä-7é", "Z".repeat(200), "0001"];
 
 const [checkout] = Deno.args;
@@ -86,12 +77,6 @@ for (const item of ITEMS) {
 }
 await second.kill();
 
-const state: KeptEntry[] = [];
-const kv = await Deno.openKv(`${folder}/state.kv`);
-for await (const { key, value } of kv.list({ prefix: [] })) {
-  state.push({ key: toJson(key), value: toJson(value) });
-}
-kv.close();
 const git = new Deno.Command("git", { args: ["rev-parse", "--short=7", "HEAD"], cwd: checkout });
 const kept: KeptOnKafka = {
   commit: new TextDecoder().decode((await git.output()).stdout).trim(),
@@ -100,7 +85,7 @@ const kept: KeptOnKafka = {
   transactions: await placeOf(TOPICS["transaction.input.topic"]),
   queries: await placeOf(TOPICS["query.input.topic"]),
   stock,
-  state,
+  state: await entriesOf(`${folder}/state.kv`),
 };
 console.log(JSON.stringify(kept));
 await admin.disconnect();
