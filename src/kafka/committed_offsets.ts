@@ -22,6 +22,8 @@ export interface FetchCommittedOptions {
   readonly view: TopicsView;
   /** Whether a topic is that of queries, which has no state. */
   readonly isQueries: (topic: string) => boolean;
+  /** Leaves out what was committed of another topic of queries. */
+  readonly acceptsNewQueries?: boolean;
 }
 
 /** The offsets of a group, -1 = none, once no open transaction can change them any more. */
@@ -71,7 +73,7 @@ async function fetchOffsets(
 export async function fetchCommitted(
   client: KafkaClient,
   clock: Clock,
-  { groupId, topics, view, isQueries }: FetchCommittedOptions,
+  { groupId, topics, view, isQueries, acceptsNewQueries = false }: FetchCommittedOptions,
 ): Promise<CommittedEntries> {
   const stable = await fetchStable(client, clock, groupId, topics);
   const entries = new Map<string, Map<number, CommittedEntry>>();
@@ -83,6 +85,7 @@ export async function fetchCommitted(
       const was = entry.identity.topicId;
       const is = view.topics[topic]?.id ?? null;
       if (was !== null && is !== null && was !== is) {
+        if (acceptsNewQueries && isQueries(topic)) continue;
         throw createdAnew(topic, `group ${groupId} has committed offset ${offset} of ${was}`, is, {
           groupId,
           isQueries: isQueries(topic),

@@ -17,7 +17,14 @@ import { untilAborted } from "../engine/waiters.ts";
 import type { ProcessLife, WiredTopics } from "../service/mod.ts";
 import type { Chance, Clock, PartitionerName } from "../types/mod.ts";
 import type { Ask } from "./active_watch.ts";
-import type { ActiveGeneration } from "./active_generation.ts";
+import {
+  type ClaimedShare,
+  claimOfQueries,
+  claimOfWorker,
+  type ConfirmedClaim,
+  confirmedClaim,
+  numbers,
+} from "./claims.ts";
 import {
   KafkaSession,
   type PartitionOutputs,
@@ -30,18 +37,13 @@ import { type MemberIds, Membership } from "./membership.ts";
 import { MessageReader } from "./message_reader.ts";
 import { OfflinePartitions } from "./offline_partitions.ts";
 import { OneActive } from "./one_active.ts";
+import { QueryTopic } from "./query_topic.ts";
 import { OutputForm } from "./output_form.ts";
 import { SharedDivision } from "./sharing/shared_division.ts";
 import { TakeOver } from "./take_over.ts";
 import { TopicWatch } from "./topic_watch.ts";
 import type { TopicsView } from "./topics_view.ts";
-import {
-  queryTransactionalId,
-  slotId,
-  transactionalId,
-  TransactionalIds,
-} from "./transactional_ids.ts";
-import type { GroupMember } from "./transactional_producer.ts";
+import { TransactionalIds } from "./transactional_ids.ts";
 
 const NO_OUTPUTS: PartitionOutputs = { always: [], rarely: [] };
 
@@ -109,6 +111,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
   readonly #queryForm: OutputForm;
   readonly #offlinePartitions: OfflinePartitions;
   readonly #ids = new TransactionalIds();
+  readonly #queryTopic: QueryTopic;
   readonly #waits: Waits;
   readonly #closed = new AbortController();
   /** Looks into the topics of the job. */
@@ -125,6 +128,14 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     this.#offlinePartitions = new OfflinePartitions(this.#waits, clock);
     this.#form = new OutputForm(topics.deadLetters);
     this.#queryForm = new OutputForm(topics.deadLetters);
+    this.#queryTopic = new QueryTopic({
+      topic: topics.queries,
+      name: logIdOf(options.clusterId, topics.queries),
+      groupId: facts.groupId,
+      readTopics: options.user.readTopics,
+      acceptOffset: options.acceptOffset,
+      clock,
+    });
     this.watch = new TopicWatch({
       topics,
       groupId: facts.groupId,
@@ -276,6 +287,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
   ): Promise<LogSession> {
     const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
     const { facts, clock, topics: { queries } } = this.options;
+    if (input === queries) await this.#checkQueryTopic(view);
     const all = () => numbers(this.partitionsOf(input));
     const claim = input === queries
       ? claimOfQueries(member, facts.groupId, all())
@@ -301,6 +313,16 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     member.ended.addEventListener("abort", end, { signal: session.ended });
     if (member.ended.aborted) end();
     return session;
+  }
+
+  async #checkQueryTopic(view: TopicsView): Promise<void> {
+    const { queries } = this.options.topics;
+    const { id, partitions } = view.topics[queries]!;
+    try {
+      await this.#queryTopic.check(id, partitions, () => this.membership.connected());
+    } catch (error) {
+      throw toJobError(error);
+    }
   }
 
   /** Nobody writes to the topics before this process is the active one. */
@@ -340,67 +362,6 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     };
     return this.watch.run(this.options.discoveryMs, this.#closed.signal, onChange, onStop);
   }
-}
-
-/** A claim that a member may make, with the topics as they are. */
-export interface ConfirmedClaim<M extends GroupMember = GroupMember> {
-  readonly member: M;
-  readonly view: TopicsView;
-}
-
-/**
- * Waits until this process is the active one of its group, and all topics are there.
- *
- * @throws {StopError} when the job cannot go on with the topics as they are
- */
-async function confirmedClaim(
-  membership: Membership,
-  watch: TopicWatch,
-  signal?: AbortSignal,
-): Promise<ConfirmedClaim<ActiveGeneration>> {
-  const member = await membership.confirmed(signal);
-  const ended = signal ? AbortSignal.any([signal, member.ended]) : member.ended;
-  try {
-    return { member, view: await watch.whole(ended) };
-  } catch (error) {
-    throw toJobError(error);
-  }
-}
-
-function numbers(count: number): number[] {
-  return Array.from({ length: count }, (_, p) => p);
-}
-
-/** What of a claim depends on how the group divides its partitions. */
-export interface ClaimedShare {
-  readonly partitions: readonly number[];
-  readonly transactionalId: string;
-}
-
-/** @param wanted what the worker asks for, where nobody else says what it is to have */
-function claimOfWorker(
-  member: ActiveGeneration,
-  groupId: string,
-  wanted: readonly number[],
-  worker: number,
-): ClaimedShare {
-  const partitions = member.partitionsOf(worker) ?? wanted;
-  member.claim(partitions);
-  const { share } = member;
-  const id = share ? slotId(groupId, share.slot, worker) : transactionalId(groupId, worker);
-  return { partitions, transactionalId: id };
-}
-
-function claimOfQueries(
-  member: ActiveGeneration,
-  groupId: string,
-  all: readonly number[],
-): ClaimedShare {
-  const { share } = member;
-  member.claim([]);
-  return share
-    ? { partitions: share.queries, transactionalId: slotId(groupId, share.slot, "q") }
-    : { partitions: all, transactionalId: queryTransactionalId(groupId) };
 }
 
 /** What the control plane answers to worker threads, which open their sessions themselves. */

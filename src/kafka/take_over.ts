@@ -102,13 +102,17 @@ export class TakeOver {
       topics: this.#inputs,
       view: this.watch.view,
       isQueries: (topic) => topic === queries,
+      acceptsNewQueries: this.options.acceptOffset,
     });
     if (!isEmpty(committed) && !this.options.acceptOffset) {
       return await this.#checkNotSetBack(positionsOf(committed.get(transactions)));
     }
     if (!producer) throw new LostError("Outputs have no leaders: no transaction can be begun");
     if (isEmpty(committed)) await this.#firstStart(client, producer, member, hasCheckpoints);
-    else await this.#acceptEnds(client, producer, member, positionsOf(committed.get(transactions)));
+    else {
+      await this.#acceptQueries(client, producer, member, committed.get(queries) ?? new Map());
+      await this.#acceptEnds(client, producer, member, positionsOf(committed.get(transactions)));
+    }
     this.#hasAccepted = true;
   }
 
@@ -213,6 +217,31 @@ export class TakeOver {
           "there on are written again",
       );
     }
+  }
+
+  /** Queries of which nothing is committed, as their topic was created anew, are read from their first record. */
+  async #acceptQueries(
+    client: KafkaClient,
+    producer: TransactionalProducer,
+    member: GroupMember,
+    committed: ReadonlyMap<number, unknown>,
+  ): Promise<void> {
+    const { topics: { queries } } = this.options;
+    const missing = numbers(this.#partitionsOf(queries)).filter((p) => !committed.has(p));
+    if (missing.length === 0) return;
+    const partitions = [...await client.offsets(queries, missing, "earliest")]
+      .map(([partition, first]) => {
+        const { offset, ...rest } = firstPosition(first);
+        return { partition, offset, metadata: encodeMetadata(rest, this.#identityOf(queries)) };
+      });
+    await producer.commit([], member, [{ topic: queries, partitions }]);
+    log.warn(
+      "Queries of {topic} are answered from the first record on in partitions {partitions}",
+      {
+        topic: queries,
+        partitions: missing.join(", "),
+      },
+    );
   }
 
   /** Takes committed offsets back to the ends of logs that have lost records. */

@@ -88,9 +88,13 @@ export function createdAnew(
   const now = is === null ? "" : `, and its id is ${is} now`;
   return new StopError(
     `Topic ${topic} was deleted and created anew: ${was}${now}`,
-    remedyOf(topic, whose),
+    is !== null && whose.isQueries ? ACCEPT_QUERIES : remedyOf(topic, whose),
   );
 }
+
+/** Brokers may have forgotten the offsets of the topic before: to remove them would say nothing. */
+const ACCEPT_QUERIES =
+  "start once with --accept-offset, after which its queries are answered from the first one on";
 
 /** The error for a log that has lost its last records and grown again: the topic is the same. */
 export function logCut(topic: string, what: string, whose: Whose): StopError {

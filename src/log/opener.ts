@@ -19,6 +19,17 @@ export interface LogOpener<L extends Log = Log> {
   close(): Promise<void>;
 }
 
+/**
+ * The ids of topics that a job has read, kept beside its checkpoints; topics are named as logs are.
+ *
+ * @throws {LostError} when the store does not answer
+ */
+export interface ReadTopicIds {
+  /** Null: none was read under the name, or by a version that did not keep it. */
+  idOf(name: string): Promise<string | null>;
+  keep(name: string, id: string): Promise<void>;
+}
+
 /** What a log may ask of the job that opens it. */
 export interface LogUser {
   /** The disk of log.kv, for a log that is kept there; null = it is not watched. */
@@ -34,4 +45,6 @@ export interface LogUser {
   loadOf(partition: number): number | null;
   /** Which partitioner the checkpoints of a log were made with; null if there are none. */
   partitionerOf(logId: string): Promise<PartitionerName | null>;
+  /** Which topics the job has read. */
+  readonly readTopics: ReadTopicIds;
 }

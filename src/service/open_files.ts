@@ -164,6 +164,11 @@ async function openLogs(
     newestCheckpoints: (logId: string, topicId: string | null) =>
       newestCheckpoints(store, logId, topicId),
     partitionerOf: (logId: string) => partitionerOfCheckpoints(store, logId),
+    readTopics: {
+      idOf: (name: string) => storeAnswer(clock, store.readTopics.idOf(name), STORE_MS_MAX),
+      keep: (name: string, id: string) =>
+        storeAnswer(clock, store.readTopics.keep(name, id), STORE_MS_MAX),
+    },
   };
   const transactionLog = params.get("restore") !== ""
     ? await openRestored(transactions, user, store, params)

@@ -7,6 +7,7 @@
 //   ["mark", job, partition]                 which write of an owner was the last one: see marked_writes.ts
 //   ["history", job, n]                      see history.ts
 //   ["pin", job, name], ["pins", job]        see savepoints.ts
+//   ["topic", job, name]                     see read_topics.ts
 //
 // A checkpoint consists of a manifest, index chunks (which chunks make up each segment) and chunks. A
 // segment that did not change is referenced, not written again. Nothing is visible before the manifest:
@@ -19,6 +20,7 @@ import { decompress } from "./compression.ts";
 import type { CheckpointEvent } from "./checkpoint_event.ts";
 import { CheckpointHistory } from "./history.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt, sha256 } from "./manifest.ts";
+import { ReadTopics } from "./read_topics.ts";
 import { Savepoints } from "./savepoints.ts";
 import { type CheckpointParts, concat, decodeParts, indexChunksOf } from "./checkpoint_parts.ts";
 import { chunksOf, type SegmentIndex } from "./segment_index.ts";
@@ -56,6 +58,7 @@ export interface ListedCheckpoint {
 
 export class CheckpointStore {
   readonly savepoints = new Savepoints(this);
+  readonly readTopics = new ReadTopics(this);
 
   private constructor(
     readonly kv: Kv,

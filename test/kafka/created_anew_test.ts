@@ -67,6 +67,18 @@ async function committedOf({ group, topics }: Scene): Promise<CommittedOffset[]>
   return found;
 }
 
+/** Brokers forget the offsets of a group with their topic, after a moment. */
+function untilForgotten({ group }: Scene, topic: string): Promise<void> {
+  return until(`the offsets of ${topic} are forgotten`, async () => {
+    let offsets: number[] = [];
+    await stage.withAdmin(async (admin) => {
+      const found = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+      offsets = found.flatMap(({ partitions }) => partitions.map(({ offset }) => Number(offset)));
+    });
+    return offsets.every((offset) => offset < 0);
+  });
+}
+
 async function commitAgain(
   { group, topics }: Scene,
   partitions: readonly CommittedOffset[],
@@ -156,8 +168,8 @@ stage.test("a topic of queries created anew while the job runs: exit 2 with the 
   await ask(11, 12, 13, 14, 15);
   assertEquals(await exitCode(service), 2, service.log());
   assertStringIncludes(service.log(), `Topic ${topic} was deleted and created anew`);
-  assertStringIncludes(service.log(), `--delete-offsets --group ${scene.group} --topic ${topic}`);
-  const again = await scene.start();
+  assertStringIncludes(service.log(), "start once with --accept-offset");
+  const again = await scene.start({ "accept.offset": "true" });
   await waitReady(again);
   await untilAnswered(again, 5);
   await producer.disconnect();
@@ -166,5 +178,43 @@ stage.test("a topic of queries created anew while the job runs: exit 2 with the 
   assertEquals(
     answers.flat().map(({ value }) => value),
     [1, 2, 3, 11, 12, 13, 14, 15].map((id) => `${id}\titem_2\t3`),
+  );
+});
+
+stage.test("a topic of queries created anew while the job is stopped, whose offsets the brokers forgot: exit 2 with the remedy, which helps", async () => {
+  const scene = await stage.scene(1);
+  const topic = scene.topics["query.input.topic"];
+  await append(scene.topics["transaction.input.topic"], 1, 3);
+  const service = await scene.start();
+  await waitReady(service);
+  const producer = stage.kafka().producer();
+  await producer.connect();
+  const ask = (...ids: number[]) =>
+    producer.send({ topic, messages: ids.map((id) => ({ value: `${id} item_2` })) });
+  await ask(1, 2, 3);
+  await stage.untilCommittedOf(topic, scene, 3, service);
+  await stopInGoodOrder(service);
+  await createAnew(topic);
+  await untilForgotten(scene, topic);
+  await ask(11, 12, 13);
+  const text = await scene.refused();
+  assertStringIncludes(text, `Topic ${topic} was deleted and created anew`);
+  assertStringIncludes(text, "start once with --accept-offset");
+  // Another start does not forget it.
+  assertStringIncludes(await scene.refused(), `Topic ${topic} was deleted and created anew`);
+  const accepted = await scene.start({ "accept.offset": "true" });
+  await waitReady(accepted);
+  await untilAnswered(accepted, 3);
+  await stopInGoodOrder(accepted);
+  const again = await scene.start();
+  await waitReady(again);
+  await ask(14);
+  await untilAnswered(again, 1);
+  await producer.disconnect();
+  await stopInGoodOrder(again);
+  const answers = await witness(broker.bootstrap, scene.topics["query.output.topic"]);
+  assertEquals(
+    answers.flat().map(({ value }) => value),
+    [1, 2, 3, 11, 12, 13, 14].map((id) => `${id}\titem_2\t3`),
   );
 });

@@ -20,6 +20,7 @@ Deno.test("a transaction time-out that a commit interval does not fit into is re
           hasCheckpoints: () => Promise.resolve(false),
           newestCheckpoints: () => Promise.resolve(new Map()),
           partitionerOf: () => Promise.resolve(null),
+          readTopics: { idOf: () => Promise.resolve(null), keep: () => Promise.resolve() },
           loadOf: () => null,
         }, null),
     ParameterError,

@@ -322,8 +322,13 @@ export class Cluster {
 
   /** One process for everything, on any of the machines. */
   startLast(): Member {
+    return this.startOn(this.sim.pick(this.world.machines));
+  }
+
+  /** Starts a process with all partitions. */
+  startOn(machine: Machine): Member {
     const all = Array.from({ length: this.sim.plan.partitions }, (_, p) => p);
-    return this.#member([all], this.sim.pick(this.world.machines));
+    return this.#member([all], machine);
   }
 }
 

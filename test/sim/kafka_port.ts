@@ -18,6 +18,9 @@ export type OpenedLog = Log & {
   close(): Promise<void>;
 };
 
+/** The topic of queries. */
+export const QUERIES = "queries";
+
 export interface KafkaMachine {
   readonly name: string;
   /** Workers of the process. */
@@ -40,6 +43,10 @@ export interface KafkaPort {
   befall(kind: KafkaClusterFault): void;
   /** Deletes the input's topic, and creates it anew under its name. */
   createAnew(): void;
+  /** The same of the topic of queries, whose offsets the brokers forget. */
+  createQueriesAnew(): void;
+  /** Processes that start go on past lost offsets (--accept-offset). */
+  acceptsOffset: boolean;
   /** The input loses its records. */
   cut(): void;
 }

@@ -194,6 +194,7 @@ export class Member {
         user: {
           logDisk: null,
           partitionerOf: () => Promise.resolve(null),
+          readTopics: store.readTopics,
           // As if loads changed: partitions go from one worker to another between generations.
           loadOf: (partition) => process.chance() < 0.25 ? process.chance() : 1 + partition,
           hasCheckpoints: async () => (await store.partitions()).length > 0,

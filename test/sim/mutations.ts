@@ -288,6 +288,13 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug: "Kafka topics: the id of the topic of queries is not compared with the one that was read",
+    file: "src/kafka/query_topic.ts",
+    find: "if (before !== id) {",
+    replace: "if (before === null) {",
+    kafka: true,
+  },
+  {
     bug: "Kafka topics: the last batch is not compared",
     file: "src/kafka/log_identity.ts",
     find: "if (found.baseOffset === baseOffset && found.crc === crc) {",

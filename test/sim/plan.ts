@@ -106,6 +106,9 @@ export const CLIENT_FAULTS = {
 export const SINK_FAULTS = ["sink fails", "sink fails, done", "sink hangs"] as const;
 export type SinkFault = typeof SINK_FAULTS[number];
 
+/** What befalls a cluster on Kafka at the end of a run; see queries_anew.ts, which draws it apart. */
+export const KAFKA_LATE = ["queries created anew"] as const;
+
 const ALL_FAULTS = {
   ...OPERATION_FAULTS,
   ...CLUSTER_FAULTS,
@@ -117,7 +120,7 @@ const ALL_FAULTS = {
 
 export type KafkaClusterFault = keyof typeof KAFKA_CLUSTER_FAULTS;
 export type ClusterFault = keyof typeof CLUSTER_FAULTS | KafkaClusterFault;
-export type FaultKind = keyof typeof ALL_FAULTS | SinkFault;
+export type FaultKind = keyof typeof ALL_FAULTS | SinkFault | typeof KAFKA_LATE[number];
 
 /** The logs that a run may be on: of the engine's own, or Kafka's real client code. */
 export type LogKind = "embedded" | "broker" | "kafka";
@@ -126,7 +129,11 @@ export type LogKind = "embedded" | "broker" | "kafka";
 export function faultKindsOf(logs: readonly LogKind[]): FaultKind[] {
   const kinds = Object.keys(ALL_FAULTS) as FaultKind[];
   const possible = kinds.filter((kind) => logs.some((log) => isPossible(kind, log)));
-  return logs.includes("embedded") ? [...possible, ...SINK_FAULTS] : possible;
+  return [
+    ...possible,
+    ...logs.includes("embedded") ? SINK_FAULTS : [],
+    ...logs.includes("kafka") ? KAFKA_LATE : [],
+  ];
 }
 
 export interface Plan {

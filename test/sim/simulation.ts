@@ -7,6 +7,7 @@ import { EngineLog } from "./engine_log.ts";
 import type { MakeKafka } from "./kafka_port.ts";
 import type { FaultKind } from "./plan.ts";
 import type { PlantedBug } from "./planted_bugs.ts";
+import { playQueriesAnew } from "./queries_anew.ts";
 import { type ChangePlan, Sim, type Violation } from "./sim.ts";
 import { World } from "./world.ts";
 
@@ -137,6 +138,7 @@ async function play(sim: Sim, world: World, clients: Clients): Promise<void> {
   last.stop();
   await until(cluster, "the last process stops", () => last.ended, sim);
   await checkAll(world, clients, last);
+  await playQueriesAnew(sim, world, cluster, last.machine);
 }
 
 async function until(

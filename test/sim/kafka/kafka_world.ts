@@ -11,17 +11,23 @@ import { encodeUtf8 } from "../../../src/types/mod.ts";
 import type { KafkaClusterFault } from "../plan.ts";
 import type { SimProcess } from "../process.ts";
 import type { Sim } from "../sim.ts";
-import type { KafkaMachine, KafkaPort, OnTransaction, OpenedLog } from "../kafka_port.ts";
+import {
+  type KafkaMachine,
+  type KafkaPort,
+  type OnTransaction,
+  type OpenedLog,
+  QUERIES,
+} from "../kafka_port.ts";
 import { TOPICS } from "../member.ts";
 import { Brokers } from "./brokers.ts";
 import { SimCluster } from "./sim_cluster.ts";
 import type { CommittedTransaction } from "./transactions.ts";
 
 const GROUP = "group";
-const QUERIES = "queries";
 const BATCH_BYTES_MAX = 1024 * 1024;
 
 export class KafkaWorld implements KafkaPort {
+  acceptsOffset = false;
   readonly #brokers: Brokers;
   /** Member ids by machine: a restart is known to the group at once. */
   readonly #memberIds = new Map<string, string>();
@@ -52,6 +58,11 @@ export class KafkaWorld implements KafkaPort {
 
   createAnew(): void {
     this.#brokers.createAnew(this.input);
+  }
+
+  createQueriesAnew(): void {
+    this.#brokers.createAnew(QUERIES);
+    this.#brokers.group.forgetOffsets(QUERIES);
   }
 
   cut(): void {
@@ -102,7 +113,7 @@ export class KafkaWorld implements KafkaPort {
       ask: (address) => this.#ask(process, address),
       clock: process.clock,
       retries: 5,
-      acceptOffset: false,
+      acceptOffset: this.acceptsOffset,
       batchBytesMax: BATCH_BYTES_MAX,
       partitioner: null,
       user: machine.user,

@@ -5,6 +5,7 @@ import { PartitionProcessor } from "../../../src/engine/partition_processor.ts";
 import { ActiveGeneration, type Share } from "../../../src/kafka/active_generation.ts";
 import { isActive } from "../../../src/kafka/division.ts";
 import { Membership } from "../../../src/kafka/membership.ts";
+import { QueryTopic } from "../../../src/kafka/query_topic.ts";
 import { SharedDivision } from "../../../src/kafka/sharing/shared_division.ts";
 import { TakeOver } from "../../../src/kafka/take_over.ts";
 import { TransactionalProducer } from "../../../src/kafka/transactional_producer.ts";
@@ -198,6 +199,12 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
           return begin.call(this, { ...joined, leaderId: joined.memberId }, client);
         },
     )
+  ),
+
+  "the id of the topic of queries is not checked at the start": patched(
+    () => replace(QueryTopic.prototype, "check", () => () => Promise.resolve()),
+    1,
+    () => true,
   ),
 
   "an instance claims to stand where the next claim does": patched(
