@@ -3,7 +3,7 @@
 //
 //   deno task bench:checkpoint [--items=1000000]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { openKvFile } from "../src/kv/mod.ts";
 import { CheckpointChain } from "../src/state/mod.ts";
 import { Format, systemChance } from "../src/types/mod.ts";
@@ -11,10 +11,7 @@ import { Core, SEGMENTS, warmUp } from "../src/wasm/mod.ts";
 import { benchOptions } from "./fold_again.ts";
 import { coreWithItems, cutWhole, factsOf, openBenchStore, restore, takeWhole } from "./stored.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { items: { type: "string", default: "1000000" } },
-});
+const values = commandLine("bench:checkpoint", { items: { type: "string", default: "1000000" } });
 const ITEMS = Number(values.items);
 const ROUNDS = 9;
 

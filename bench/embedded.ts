@@ -3,17 +3,14 @@
 //
 //   deno task bench:embedded [--items=1000000] [--seconds=15]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { startService } from "../tools/kit/service.ts";
 import { cpuSeconds } from "./process_figures.ts";
 import { recordsIn } from "./service_metrics.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    items: { type: "string", default: "1000000" },
-    seconds: { type: "string", default: "15" },
-  },
+const values = commandLine("bench:embedded", {
+  items: { type: "string", default: "1000000" },
+  seconds: { type: "string", default: "15" },
 });
 const WARM_UP_SECONDS = 5;
 

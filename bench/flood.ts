@@ -3,17 +3,14 @@
 //
 //   deno task bench:flood [--items=150000]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { type Flood, FLOODS, ORDINARY } from "../tools/kit/floods.ts";
 import { Format, systemChance } from "../src/types/mod.ts";
 import { Code, Core, warmUp } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { fillItems } from "./workload.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { items: { type: "string", default: "150000" } },
-});
+const values = commandLine("bench:flood", { items: { type: "string", default: "150000" } });
 const ITEMS = Number(values.items);
 const ROUNDS = 5;
 const OPTIONS = benchOptions(Format.Text, 0);

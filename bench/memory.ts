@@ -2,16 +2,13 @@
 //
 //   deno task bench:memory [--large=10000000]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { Format, systemChance } from "../src/types/mod.ts";
 import { Core } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { fillItems } from "./workload.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { large: { type: "string", default: "10000000" } },
-});
+const values = commandLine("bench:memory", { large: { type: "string", default: "10000000" } });
 const PER_BATCH = 1000;
 
 function uuidLike(n: number): string {

@@ -1,6 +1,9 @@
 // The command line of a benchmark.
 
 import { parseArgs } from "node:util";
+import { orRefuse, refuse } from "../tools/kit/command_line.ts";
+
+export { refuse };
 
 type Values<T> = { [K in keyof T]: T[K] extends number ? number : string };
 
@@ -45,20 +48,4 @@ export function oneOf<const K extends string>(
   const found = allowed.find((a) => a === value);
   return found ??
     refuse(usage, `--${name} must be ${allowed.join(" or ")}, not ${JSON.stringify(value)}`);
-}
-
-/** Ends the process with exit code 2, like a wrong parameter of the service. */
-export function refuse(usage: string, message: string): never {
-  console.error(`${message}\nUsage: ${usage}`);
-  Deno.exit(2);
-}
-
-function orRefuse<T>(usage: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    // Behind its first sentence the message is about positional arguments.
-    return refuse(usage, error.message.split(". ")[0]!);
-  }
 }

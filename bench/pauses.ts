@@ -3,16 +3,13 @@
 //
 //   deno task bench:pauses [--items=10000000]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { Format, systemChance } from "../src/types/mod.ts";
 import { Core } from "../src/wasm/mod.ts";
 import { benchOptions, foldAgain } from "./fold_again.ts";
 import { fillItems } from "./workload.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { items: { type: "string", default: "10000000" } },
-});
+const values = commandLine("bench:pauses", { items: { type: "string", default: "10000000" } });
 const ITEMS = Number(values.items);
 const CALL = 256;
 

@@ -13,6 +13,7 @@
 import { statfs } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
+import { orRefuse } from "../tools/kit/command_line.ts";
 import { refuse } from "./options.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { startEngine } from "./peers/engines.ts";
@@ -46,23 +47,21 @@ const ANSWERS = {
 } as const;
 
 function optionsOf() {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      quick: { type: "boolean", default: false },
-      resume: { type: "boolean", default: false },
-      report: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-      work: { type: "string" },
-      engine: { type: "string", default: ENGINES.join(",") },
-      keys: { type: "string", default: "item" },
-      records: { type: "string" },
-      items: { type: "string", default: "1000000" },
-      rounds: { type: "string" },
-      flink: { type: "string", default: "" },
-      streams: { type: "string", default: "" },
-    },
-  });
+  const options = {
+    quick: { type: "boolean", default: false },
+    resume: { type: "boolean", default: false },
+    report: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+    work: { type: "string" },
+    engine: { type: "string", default: ENGINES.join(",") },
+    keys: { type: "string", default: "item" },
+    records: { type: "string" },
+    items: { type: "string", default: "1000000" },
+    rounds: { type: "string" },
+    flink: { type: "string", default: "" },
+    streams: { type: "string", default: "" },
+  } as const;
+  const { values } = orRefuse(USAGE, () => parseArgs({ args: Deno.args, options }));
   if (values.help) {
     console.log(`Usage: ${USAGE}`);
     Deno.exit(0);

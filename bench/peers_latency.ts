@@ -6,7 +6,7 @@
 //
 // Writes what it measured into bench/results/latency.json, and bench/RESULTS.md.
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
@@ -74,14 +74,11 @@ const QUERIES_PER_SECOND = 100;
 /** Flink's first checkpoint, and a start on a busy machine. */
 const DRAIN_MS_MAX = 40_000;
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    rates: { type: "string", default: "10000,50000,100000,200000" },
-    settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
-    warmup: { type: "string", default: "20" },
-    seconds: { type: "string", default: "20" },
-  },
+const values = commandLine("bench:peers:latency", {
+  rates: { type: "string", default: "10000,50000,100000,200000" },
+  settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
+  warmup: { type: "string", default: "20" },
+  seconds: { type: "string", default: "20" },
 });
 const numbers = (name: string, text: string): number[] =>
   text.split(",").map((n) =>

@@ -6,7 +6,7 @@
 //
 // Writes what it measured into bench/results/state.json, and bench/RESULTS.md.
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { startTestBroker } from "../tools/kit/test_broker.ts";
 import { refuse } from "./options.ts";
 import { buildPeers } from "./peers/build.ts";
@@ -28,13 +28,10 @@ const FEW_ITEMS = 1000;
 /** Longer than a checkpoint takes to begin: what it copies is gone behind it. */
 const REST_MS = 12_000;
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    items: { type: "string", default: "1000000,10000000" },
-    keys: { type: "string", default: "item,uuid" },
-    engine: { type: "string", default: ENGINES.join(",") },
-  },
+const values = commandLine("bench:peers:state", {
+  items: { type: "string", default: "1000000,10000000" },
+  keys: { type: "string", default: "item,uuid" },
+  engine: { type: "string", default: ENGINES.join(",") },
 });
 const list = <T extends string>(name: string, text: string, allowed: readonly T[]): T[] =>
   text.split(",").map((value) =>

@@ -3,13 +3,12 @@
 //
 //   deno task bench:restart [--items=1000000,10000000]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { type Service, startService, waitReady } from "../tools/kit/service.ts";
 import { scrape, untilFolded } from "./service_metrics.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { items: { type: "string", default: "1000000,10000000" } },
+const values = commandLine("bench:restart", {
+  items: { type: "string", default: "1000000,10000000" },
 });
 
 /** So many generated records per item see nearly every item once with success, if all are as frequent. */

@@ -4,12 +4,9 @@
 //
 // A process that is killed writes no coverage; those that stop in good order do.
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: { min: { type: "string", default: "90" } },
-});
+const values = commandLine("coverage", { min: { type: "string", default: "90" } });
 
 /** Suites whose services report their coverage too; runs of kills would report none. */
 const SUITES = [

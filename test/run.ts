@@ -4,7 +4,7 @@
 //   deno task test     all of that, the simulation, and the tests of the real service
 //   --suite=TEXT       only the suites whose name contains the text
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../tools/kit/command_line.ts";
 import { whyNoBroker } from "../tools/kafka/broker.ts";
 import { buildBundle } from "../tools/kit/bundle.ts";
 import { PROGRAM } from "../tools/kit/service.ts";
@@ -180,8 +180,9 @@ function unescapeXml(text: string): string {
   return text.replace(/&\w+;/g, (entity) => ENTITIES[entity] ?? entity);
 }
 
-const { values: { check: quickOnly, suite: only } } = parseArgs({
-  options: { check: { type: "boolean", default: false }, suite: { type: "string", default: "" } },
+const { check: quickOnly, suite: only } = commandLine("test", {
+  check: { type: "boolean", default: false },
+  suite: { type: "string", default: "" },
 });
 const chosen = SUITES.filter(({ name, quick }) => (quick || !quickOnly) && name.includes(only));
 /** In this order; those of one group side by side. */

@@ -1,6 +1,6 @@
 // deno task page:gallery --to=<folder>: every page in every look and in every state, to be looked at by a person.
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import type { JobStatus } from "../../src/service/status.ts";
 import type { Service } from "../../tools/kit/service.ts";
 import {
@@ -21,13 +21,11 @@ type Status = { -readonly [K in keyof JobStatus]: Mutable<JobStatus[K]> };
 type Mutable<T> = T extends readonly (infer E)[] ? E[] : T;
 
 const USAGE = "deno task page:gallery --to=<folder> [--only=<text in the names>] [--fill=65]";
-const { values } = parseArgs({
-  options: {
+const values = commandLine("page:gallery", {
     to: { type: "string" },
     only: { type: "string", default: "" },
     fill: { type: "string", default: "65" },
-  },
-});
+  });
 if (values.to === undefined || WHY_NOT) {
   console.error(WHY_NOT ?? `Usage: ${USAGE}`);
   Deno.exit(2);

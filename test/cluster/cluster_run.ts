@@ -10,9 +10,9 @@
 //
 // test/cluster/cluster_test.ts and networks_test.ts are its short forms.
 
-import { parseArgs } from "node:util";
 import { Kafka, logLevel } from "kafkajs";
 import { Networks } from "../../tools/kit/networks.ts";
+import { commandLine, refuse, usageOf } from "../../tools/kit/command_line.ts";
 import { newSeed, Random } from "../../tools/kit/random.ts";
 import { type Place, Scene, type SceneOptions, SESSION_MS, sleep } from "../faults/scene.ts";
 import { WallClock } from "../faults/wall_clock.ts";
@@ -248,22 +248,24 @@ const DEFAULTS: Omit<ClusterFaults, "seed" | "log"> = {
 
 const flagOf = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** @throws {RangeError} for what is not a count */
-function optionsOf(args: string[]): ClusterFaults {
-  const names = [...Object.keys(DEFAULTS), "seed"];
-  const options = Object.fromEntries(names.map((n) => [flagOf(n), { type: "string" as const }]));
-  const { values } = parseArgs({ args, options });
-  const number = (name: string, otherwise: number) => {
-    const text = values[flagOf(name)] ?? String(otherwise);
+function optionsOf(): ClusterFaults {
+  const entries = Object.entries(DEFAULTS).map(([name, n]) =>
+    [flagOf(name), { type: "string", default: String(n) }] as const
+  );
+  const options = { ...Object.fromEntries(entries), seed: { type: "string" } } as const;
+  const values: Readonly<Record<string, unknown>> = commandLine("cluster", options);
+  const number = (name: string, otherwise?: number) => {
+    const text = String(values[flagOf(name)] ?? otherwise);
     if (/^\d{1,10}$/.test(text)) return Number(text);
-    throw new RangeError(`--${flagOf(name)} is a number from 0 to 9999999999, not ${text}`);
+    const message = `--${flagOf(name)} is a number from 0 to 9999999999, not ${text}`;
+    return refuse(usageOf("cluster", options), message);
   };
-  const counts = Object.entries(DEFAULTS).map(([name, n]) => [name, number(name, n as number)]);
+  const counts = Object.keys(DEFAULTS).map((name) => [name, number(name)]);
   return { ...DEFAULTS, ...Object.fromEntries(counts), seed: number("seed", newSeed()) };
 }
 
 if (import.meta.main) {
-  const options = optionsOf(Deno.args);
+  const options = optionsOf();
   console.log(`seed ${options.seed}`);
   const { verdict, answers, older } = await clusterRun({ ...options, log: console.log });
   for (const difference of [...verdict.differences, ...older]) console.log(difference);

@@ -5,7 +5,7 @@
 //   deno task faults [--kills=20] [--broker-kills=2] [--pauses=1] [--stops=2] [--clock-jumps=4] [--storm]
 //     [--broker-version=4.1.0] [--seed=<n>]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { newSeed } from "../../tools/kit/random.ts";
 import { KAFKA_VERSION } from "../../tools/kafka/libraries.ts";
 import { checkpointUnderWay } from "../system/evidence.ts";
@@ -180,18 +180,15 @@ async function isCutBy(clock: WallClock, { url }: Service): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      "kills": { type: "string", default: "20" },
-      "broker-kills": { type: "string", default: "2" },
-      "pauses": { type: "string", default: "1" },
-      "stops": { type: "string", default: "2" },
-      "clock-jumps": { type: "string", default: "4" },
-      "storm": { type: "boolean", default: false },
-      "broker-version": { type: "string", default: KAFKA_VERSION },
-      "seed": { type: "string" },
-    },
+  const values = commandLine("faults", {
+    "kills": { type: "string", default: "20" },
+    "broker-kills": { type: "string", default: "2" },
+    "pauses": { type: "string", default: "1" },
+    "stops": { type: "string", default: "2" },
+    "clock-jumps": { type: "string", default: "4" },
+    "storm": { type: "boolean", default: false },
+    "broker-version": { type: "string", default: KAFKA_VERSION },
+    "seed": { type: "string" },
   });
   const seed = Number(values.seed ?? newSeed());
   const noJumps = whyNoJumps();

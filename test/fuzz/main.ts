@@ -1,13 +1,14 @@
 // deno task fuzz [--batches=10000000] [--seed=N]   exits 1 if a promise was broken
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { newSeed } from "../../tools/kit/random.ts";
 import { fuzz, Tally } from "./fuzz.ts";
 
 const PROGRESS_MS = 10_000;
 
-const { values } = parseArgs({
-  options: { batches: { type: "string", default: "1000000" }, seed: { type: "string" } },
+const values = commandLine("fuzz", {
+  batches: { type: "string", default: "1000000" },
+  seed: { type: "string" },
 });
 const seed = Number(values.seed ?? newSeed());
 const batches = Number(values.batches);

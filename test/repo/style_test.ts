@@ -44,3 +44,18 @@ Deno.test("sources and documents say report, notify and log: the words of the fi
     );
   assertEquals(found, []);
 });
+
+Deno.test("every task that takes options prints them at --help, and refuses others with a line: none parses them itself", () => {
+  /** Which print their usage themselves. */
+  const BY_ITSELF = [
+    "bench/options.ts",
+    "bench/peers.ts",
+    "tools/kit/command_line.ts",
+    "tools/kafka/console.ts",
+  ];
+  const parses = files.filter(({ path, lines }) =>
+    path.endsWith(".ts") && !path.startsWith("src/") && path !== "test/repo/style_test.ts" &&
+    lines.some((line) => /\bparseArgs\(/.test(line))
+  );
+  assertEquals(parses.map(({ path }) => path).toSorted(), BY_ITSELF.toSorted());
+});

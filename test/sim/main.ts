@@ -4,7 +4,7 @@
 //     --first                          ends with the first seed that breaks a promise
 
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { turnOfTheEventLoop } from "./event_loop.ts";
 import { type FaultKind, faultKindsOf, type LogKind } from "./plan.ts";
 import type { MakeKafka } from "./kafka_port.ts";
@@ -13,14 +13,12 @@ import { run, type RunResult } from "./simulation.ts";
 const SEEDS = 1000;
 const PROGRESS_MS = 500;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    seeds: { type: "string" },
-    from: { type: "string" },
-    kafka: { type: "boolean", default: false },
-    first: { type: "boolean", default: false },
-  },
+const values = commandLine("sim", {
+  seed: { type: "string" },
+  seeds: { type: "string" },
+  from: { type: "string" },
+  kafka: { type: "boolean", default: false },
+  first: { type: "boolean", default: false },
 });
 
 // kafkajs is loaded by those runs alone that need it.

@@ -4,7 +4,7 @@
 // exits 1 if one is not found. Bugs of planted_bugs.ts are wrappers in this process; those of
 // mutations.ts are applied to a copy of the sources, where the core is built anew.
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { turnOfTheEventLoop } from "./event_loop.ts";
 import { makeKafka } from "./kafka/mod.ts";
 import { type Mutation, MUTATIONS } from "./mutations.ts";
@@ -14,8 +14,9 @@ import { run } from "./simulation.ts";
 const ROOT = new URL("../../", import.meta.url);
 const COPIED = ["src", "test", "tools", "wasm", "deno.json", "deno.lock"];
 
-const { values } = parseArgs({
-  options: { only: { type: "string", default: "" }, seeds: { type: "string", default: "3000" } },
+const values = commandLine("sim:mutants", {
+  only: { type: "string", default: "" },
+  seeds: { type: "string", default: "3000" },
 });
 const seeds = Number(values.seeds);
 

@@ -5,7 +5,7 @@
 // the step before, folds one transaction, and is held against the model. At each leaf a core is restored
 // from one of the checkpoints on the way, and folds the rest again in silence, as recovery does.
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, type NewRecord, setBaseOffset } from "../../src/types/mod.ts";
 import { isEmptySegment } from "../../src/state/checkpoint_draft.ts";
@@ -219,7 +219,7 @@ function nameOfPath(path: readonly Step[]): string {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { operations: { type: "string", default: "5" } } });
+  const values = commandLine("sim:worlds", { operations: { type: "string", default: "5" } });
   const operations = Number(values.operations);
   if (!(operations >= 1 && operations <= 6)) {
     console.error(`--operations is a number from 1 to 6: ${values.operations}`);

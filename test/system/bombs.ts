@@ -3,7 +3,7 @@
 //
 //   deno task bombs [--cgroup-mib=1024]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { makeCgroup } from "./cgroup.ts";
 import type { ProbeReport } from "./livez_probe.ts";
 import { type Service, startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
@@ -312,10 +312,7 @@ export function bombsVerdictLine(
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { "cgroup-mib": { type: "string" } },
-  });
+  const values = commandLine("bombs", { "cgroup-mib": { type: "string" } });
   const cgroupMiB = values["cgroup-mib"] === undefined ? null : Number(values["cgroup-mib"]);
   const verdict = await bombsRun({
     cgroupMiB,

@@ -2,7 +2,7 @@
 //
 //   deno task faults:disk [--rounds=20] [--seed=<n>]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { newSeed, Random } from "../../tools/kit/random.ts";
 import { compare, FLAGS, Load, type Verdict, verdictLine } from "./kill.ts";
 import { type Service, startService, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
@@ -157,9 +157,9 @@ export function isGood(v: FullDiskVerdict): boolean {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { rounds: { type: "string", default: "20" }, seed: { type: "string" } },
+  const values = commandLine("faults:disk", {
+    rounds: { type: "string", default: "20" },
+    seed: { type: "string" },
   });
   const seed = Number(values.seed ?? newSeed());
   console.log(`seed ${seed}`);

@@ -3,7 +3,7 @@
 //
 //   deno task kill:generated [--kills=20] [--crashes=20] [--seed=<n>]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { EMBEDDED_TOPICS, EmbeddedItemTransactionJob, jobName } from "../../src/jobs/mod.ts";
 import { MACHINE, openGeneratorLog, type RunningJob } from "../../src/service/mod.ts";
 import { Parameters } from "../../src/parameters/mod.ts";
@@ -177,13 +177,10 @@ async function compare(folder: string): Promise<GeneratedVerdict> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: {
-      kills: { type: "string", default: "20" },
-      crashes: { type: "string", default: "20" },
-      seed: { type: "string" },
-    },
+  const values = commandLine("kill:generated", {
+    kills: { type: "string", default: "20" },
+    crashes: { type: "string", default: "20" },
+    seed: { type: "string" },
   });
   const seed = Number(values.seed ?? newSeed());
   console.log(`seed ${seed}`);

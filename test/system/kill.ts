@@ -2,7 +2,7 @@
 //
 //   deno task kill [--kills=20] [--seed=<n>]
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { EMBEDDED_TOPICS } from "../../src/jobs/mod.ts";
 import { codecOf, decodeBatch, decodeUtf8, Format } from "../../src/types/mod.ts";
 import { Model } from "../model/model.ts";
@@ -199,9 +199,9 @@ export async function compare(
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { kills: { type: "string", default: "20" }, seed: { type: "string" } },
+  const values = commandLine("kill", {
+    kills: { type: "string", default: "20" },
+    seed: { type: "string" },
   });
   const seed = Number(values.seed ?? newSeed());
   console.log(`seed ${seed}`);

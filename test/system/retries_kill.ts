@@ -3,7 +3,7 @@
 //
 //   deno task kill:retries [--kills=20] [--seed=<n>]      embedded over HTTP, then Kafka by producers
 
-import { parseArgs } from "node:util";
+import { commandLine } from "../../tools/kit/command_line.ts";
 import { EMBEDDED_TOPICS } from "../../src/jobs/mod.ts";
 import { codecOf, decodeUtf8, Format, type ItemTransaction } from "../../src/types/mod.ts";
 import { newSeed, Random } from "../../tools/kit/random.ts";
@@ -156,9 +156,9 @@ async function resultsIn(folder: string) {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    args: Deno.args,
-    options: { kills: { type: "string", default: "20" }, seed: { type: "string" } },
+  const values = commandLine("kill:retries", {
+    kills: { type: "string", default: "20" },
+    seed: { type: "string" },
   });
   const seed = Number(values.seed ?? newSeed());
   console.log(`seed ${seed}`);

@@ -7,7 +7,7 @@
 // cuts: an entry of a thread, the core, the files of parameters.
 
 import * as esbuild from "esbuild";
-import { parseArgs } from "node:util";
+import { commandLine } from "../kit/command_line.ts";
 import { type DenoJson, denoJsonOf, ENTRIES, launcherOf } from "./contents.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -176,12 +176,10 @@ async function copyTree(from: string, to: string): Promise<void> {
   }
 }
 
-const { values } = parseArgs({
-  options: {
+const values = commandLine("bundle", {
     to: { type: "string", default: new URL("dist", ROOT).pathname },
     check: { type: "boolean", default: false },
-  },
-});
+  });
 if (values.check) {
   const here = new URL(".", import.meta.url).pathname;
   await deno(here, "fmt", "--check", "--quiet");

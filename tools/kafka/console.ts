@@ -10,6 +10,7 @@
 
 import { getProperties } from "properties-file";
 import { parseArgs } from "node:util";
+import { orRefuse } from "../kit/command_line.ts";
 import { BrokerError, whyNoBroker } from "./broker.ts";
 import { KAFKA_VERSION, libraries, QUICK_JAVA } from "./libraries.ts";
 
@@ -57,14 +58,23 @@ async function handOn(to: WritableStream<Uint8Array>, change: (line: string) => 
 
 /** @throws {BrokerError} for a command of another form */
 function argumentsOf(): { tool: keyof typeof JAVA; args: string[]; change: typeof keyed | null } {
-  const { positionals: [tool, name, ...more], values } = parseArgs({
-    allowPositionals: true,
-    options: {
-      config: { type: "string", default: "config/job.properties" },
-      "from-beginning": { type: "boolean", default: false },
-      "max-messages": { type: "string" },
-    },
-  });
+  const { positionals: [tool, name, ...more], values } = orRefuse(
+    USAGE.slice("Usage: ".length),
+    () =>
+      parseArgs({
+        allowPositionals: true,
+        options: {
+          config: { type: "string", default: "config/job.properties" },
+          "from-beginning": { type: "boolean", default: false },
+          "max-messages": { type: "string" },
+          help: { type: "boolean" },
+        },
+      }),
+  );
+  if (values.help) {
+    console.log(USAGE);
+    Deno.exit(0);
+  }
   const properties = getProperties(Deno.readTextFileSync(values.config));
   const server = ["--bootstrap-server", properties["kafka.bootstrap.servers"] ?? ""];
   if (tool === "groups" && name === undefined) {

@@ -3,18 +3,15 @@
 //   [--config=config/job.properties] [--folder=data/kafka] [--partitions=16]
 
 import { getProperties } from "properties-file";
-import { parseArgs } from "node:util";
+import { commandLine } from "../kit/command_line.ts";
 import { type Broker, BrokerError, startBroker } from "./broker.ts";
 import { createTopicsAt } from "../../src/kafka/mod.ts";
 import { brokerOf, PID_FILE } from "./running.ts";
 
-const { values } = parseArgs({
-  args: Deno.args,
-  options: {
-    config: { type: "string", default: "config/job.properties" },
-    folder: { type: "string", default: "data/kafka" },
-    partitions: { type: "string", default: "16" },
-  },
+const values = commandLine("kafka:start", {
+  config: { type: "string", default: "config/job.properties" },
+  folder: { type: "string", default: "data/kafka" },
+  partitions: { type: "string", default: "16" },
 });
 
 /** Another broker there would answer in the place of this one. */
