@@ -49,3 +49,25 @@ export function oneOf<const K extends string>(
   return found ??
     refuse(usage, `--${name} must be ${allowed.join(" or ")}, not ${JSON.stringify(value)}`);
 }
+
+/** A list of names that are allowed, separated by commas. */
+export function listIn<T extends string>(
+  usage: string,
+  name: string,
+  text: string,
+  allowed: readonly T[],
+): T[] {
+  return text.split(",").map((value) =>
+    allowed.find((a) => a === value) ??
+      refuse(usage, `--${name} must be of ${allowed.join(", ")}, not ${JSON.stringify(value)}`)
+  );
+}
+
+/** A list of positive integers, separated by commas. */
+export function countsIn(usage: string, name: string, text: string): number[] {
+  return text.split(",").map((n) =>
+    /^[1-9]\d*$/.test(n)
+      ? Number(n)
+      : refuse(usage, `--${name} must be of positive integers, not ${JSON.stringify(n)}`)
+  );
+}

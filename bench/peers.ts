@@ -1,10 +1,12 @@
 // stockflow, Apache Flink and Kafka Streams in one run: the same topics, the same work, checked for the same
 // answers. Writes bench/RESULTS.md, its charts, and the part of README.md that shows them.
 //
-//   deno task bench:peers [--quick] [--work=a,b,c,d,e] [--engine=stockflow,flink,streams]
-//       [--keys=item|uuid|pareto] [--records=40000000] [--items=1000000] [--rounds=3] [--resume]
+//   deno task bench:peers [--quick] [--work=a,b,c,d,e] [--engine=stockflow,flink,streams] [--answers=first|none]
+//       [--keys=item|uuid|pareto|sku] [--records=40000000] [--items=1000000] [--rounds=3] [--resume] [--to=<folder>]
 //     --quick    10 M records, one round, into data/peers alone: ten minutes
 //     --resume   goes on with what was interrupted: rounds that were measured stay
+//     --answers  none: those of the whole input are not read; the smaller input's are compared all the same
+//     --to       a folder for figures and page, instead of bench/
 //     --flink=KEY=VALUE,... --streams=...   tries settings of a peer; what is measured so is not kept
 //   deno task bench:peers --report     writes the pages from the figures that are there
 //
@@ -13,16 +15,17 @@
 import { statfs } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
-import { orRefuse } from "../tools/kit/command_line.ts";
-import { refuse } from "./options.ts";
+import { countsIn, listIn, oneOf, orRefuse, refuse } from "./options.ts";
+import type { ComparedAnswers } from "./peers/answers.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { startEngine } from "./peers/engines.ts";
-import { FigureFile, type Figures } from "./peers/figures.ts";
-import { type InputOptions, KEY_SETS, type KeySet } from "./peers/input.ts";
+import type { Figures, Wanted } from "./peers/figures.ts";
+import { type InputOptions, KEY_SETS } from "./peers/input.ts";
+import { Kept, nowText, TO } from "./peers/kept.ts";
 import { measureRecords, measureSeconds } from "./peers/measure.ts";
 import { printTable, writePages } from "./peers/pages.ts";
 import { type Answers, differences } from "./peers/record_sum.ts";
-import { PeerStage } from "./peers/stage.ts";
+import { deleteTopics, PeerStage } from "./peers/stage.ts";
 import {
   DESCRIPTIONS,
   type EngineName,
@@ -34,12 +37,13 @@ import {
 
 const USAGE =
   "deno task bench:peers [--quick] [--work=a,b,c,d,e] [--engine=stockflow,flink,streams] " +
-  "[--keys=item|uuid|pareto] [--records=40000000] [--items=1000000] [--rounds=3] [--resume] [--report] [--flink=KEY=VALUE,...] [--streams=KEY=VALUE,...]";
+  "[--keys=item|uuid|pareto|sku] [--records=40000000] [--items=1000000] [--rounds=3] [--resume] " +
+  "[--answers=first|none] [--to=<folder>] [--report] [--flink=KEY=VALUE,...] [--streams=KEY=VALUE,...]";
 const PARTITIONS = 8;
 const PARALLELISM = 2;
 /** Input, results and changelog of a record, with room. */
 const BYTES_PER_RECORD = 350;
-const DISK_FREE_MIN = 30e9;
+const DISK_FREE_MIN = 8e9;
 /** Every item with a failure is reported, so that there are many summaries to compare. */
 const ANSWERS = {
   input: { records: 1_000_000, items: 50_000, keys: "item", recordsPerSecond: 5000 },
@@ -47,58 +51,50 @@ const ANSWERS = {
 } as const;
 
 function optionsOf() {
-  const options = {
-    quick: { type: "boolean", default: false },
-    resume: { type: "boolean", default: false },
-    report: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-    work: { type: "string" },
-    engine: { type: "string", default: ENGINES.join(",") },
-    keys: { type: "string", default: "item" },
-    records: { type: "string" },
-    items: { type: "string", default: "1000000" },
-    rounds: { type: "string" },
-    flink: { type: "string", default: "" },
-    streams: { type: "string", default: "" },
-  } as const;
-  const { values } = orRefuse(USAGE, () => parseArgs({ args: Deno.args, options }));
+  const { values } = orRefuse(USAGE, () =>
+    parseArgs({
+      args: Deno.args,
+      options: {
+        quick: { type: "boolean", default: false },
+        resume: { type: "boolean", default: false },
+        report: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+        work: { type: "string" },
+        engine: { type: "string", default: ENGINES.join(",") },
+        keys: { type: "string", default: "item" },
+        records: { type: "string" },
+        items: { type: "string", default: "1000000" },
+        rounds: { type: "string" },
+        answers: { type: "string", default: "first" },
+        flink: { type: "string", default: "" },
+        streams: { type: "string", default: "" },
+        to: TO,
+      },
+    }));
   if (values.help) {
     console.log(`Usage: ${USAGE}`);
     Deno.exit(0);
   }
   const { quick } = values;
-  const list = <T extends string>(name: string, text: string, allowed: readonly T[]): T[] =>
-    text.split(",").map((value) =>
-      allowed.find((a) => a === value) ??
-        refuse(USAGE, `--${name} must be of ${allowed.join(", ")}, not ${JSON.stringify(value)}`)
-    );
-  const count = (name: string, text: string): number =>
-    /^[1-9]\d*$/.test(text)
-      ? Number(text)
-      : refuse(USAGE, `--${name} must be a positive integer, not ${JSON.stringify(text)}`);
-  const settings = (text: string): Record<string, string> =>
-    Object.fromEntries(
-      text.split(",").filter((pair) => pair !== "").map((pair) => {
-        const at = pair.indexOf("=");
-        if (at < 1) refuse(USAGE, `A setting must be KEY=VALUE, not ${JSON.stringify(pair)}`);
-        return [pair.slice(0, at), pair.slice(at + 1)];
-      }),
-    );
+  const count = (name: string, text: string): number => countsIn(USAGE, name, text)[0]!;
   return {
     quick,
-    settings: { flink: settings(values.flink), streams: settings(values.streams) },
+    settings: { flink: settingsIn(values.flink), streams: settingsIn(values.streams) },
     /** What is tried is not kept. */
     isTrial: values.flink !== "" || values.streams !== "",
     resume: values.resume,
     report: values.report,
-    /** Without a choice the answers are compared first. */
+    /** Without a choice the answers over a smaller input are compared first. */
     comparesAnswers: values.work === undefined,
-    works: list("work", values.work ?? WORKS.join(","), WORKS),
-    engines: list("engine", values.engine, ENGINES),
-    keys: list("keys", values.keys, KEY_SETS)[0] as KeySet,
+    /** In the first round those over the whole input: they cannot depend on the round. */
+    readsAnswers: oneOf(USAGE, "answers", values.answers, ["first", "none"]) === "first",
+    works: listIn(USAGE, "work", values.work ?? WORKS.join(","), WORKS),
+    engines: listIn(USAGE, "engine", values.engine, ENGINES),
+    keys: oneOf(USAGE, "keys", values.keys, KEY_SETS),
     records: count("records", values.records ?? (quick ? "10000000" : "40000000")),
     items: count("items", values.items),
     rounds: count("rounds", values.rounds ?? (quick ? "1" : "3")),
+    to: values.to !== "" ? values.to : quick ? "data/peers" : "",
     // Of what has no end; a minute holds one firing of the windows.
     period: {
       warmUpSeconds: quick ? 5 : 15,
@@ -108,14 +104,22 @@ function optionsOf() {
   };
 }
 
+function settingsIn(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text.split(",").filter((pair) => pair !== "").map((pair) => {
+      const at = pair.indexOf("=");
+      if (at < 1) refuse(USAGE, `A setting must be KEY=VALUE, not ${JSON.stringify(pair)}`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
+
 const options = optionsOf();
 const { keys, records, items } = options;
-const root = new URL("../", import.meta.url);
-const results = new URL(options.quick ? "data/peers/" : "bench/results/", root);
-await Deno.mkdir(results, { recursive: true });
-const figures = await FigureFile.open(new URL("peers.json", results));
+const kept = await Kept.open(options.to);
+const figures = await kept.figures();
 if (options.report) {
-  await writePages(root, figures.all);
+  await writePages(kept);
   Deno.exit(0);
 }
 
@@ -162,8 +166,13 @@ function say(what: string, engine: EngineName, f: Figures): void {
 
 const chosen = (work: Work) => enginesOf(work).filter((engine) => options.engines.includes(engine));
 
+interface Measured {
+  readonly figures: Figures;
+  readonly answers?: Answers;
+}
+
 /** Runs an engine through the whole input; with its answers, if they are asked for. */
-function runOnKafka(
+async function runOnKafka(
   stage: PeerStage,
   { broker, work, engine, parameters = {}, against }: {
     readonly broker: TestBroker;
@@ -171,29 +180,24 @@ function runOnKafka(
     readonly engine: EngineName;
     readonly parameters?: Readonly<Record<string, string>>;
     /** Engines and their answers so far; null if answers are not read. */
-    readonly against: [EngineName, Answers][] | null;
+    readonly against: readonly [EngineName, Answers][] | null;
   },
-): Promise<Figures> {
+): Promise<Measured> {
   const { settings } = options;
-  return stage.run({ engine, work, parallelism: PARALLELISM, parameters, settings }).then((run) =>
-    withEnd(run.end, async () => {
-      const measured = await measureRecords(run.job, broker.pid, stage.records);
-      say(work, engine, measured);
-      if (against) {
-        const first = against[0];
-        const summaries = first?.[1].summaries?.records ?? 0;
-        const answers = await run.answers({ summaries });
-        against.push([engine, answers]);
-        const differ = first ? differences(first, [engine, answers]) : [];
-        if (differ.length > 0) {
-          throw new Error(`Answers differ at work ${work}: ${differ.join("; ")}`);
-        }
-        const counts = Object.entries(answers).map(([kind, { records }]) => `${records} ${kind}`);
-        console.log(`  ${first ? `the same as ${first[0]}` : "answers"}: ${counts.join(", ")}`);
-      }
-      return measured;
-    })
-  );
+  const run = await stage.run({ engine, work, parallelism: PARALLELISM, parameters, settings });
+  return await withEnd(run.end, async () => {
+    const figures = await measureRecords(run.job, broker.pid, stage.records);
+    say(work, engine, figures);
+    if (!against) return { figures };
+    const first = against.find(([name]) => name !== engine);
+    const summaries = first?.[1].summaries?.records ?? 0;
+    const answers = await run.answers({ summaries });
+    const differ = first ? differences(first, [engine, answers]) : [];
+    if (differ.length > 0) throw new Error(`Answers differ at work ${work}: ${differ.join("; ")}`);
+    const counts = Object.entries(answers).map(([kind, { records }]) => `${records} ${kind}`);
+    console.log(`  ${first ? `the same as ${first[0]}` : "answers"}: ${counts.join(", ")}`);
+    return { figures, answers };
+  });
 }
 
 /** Generates in the process, for some time. */
@@ -222,6 +226,12 @@ async function runGenerated(work: Work, engine: EngineName, jars: PeerJars): Pro
 /** A smaller input with many summaries: do all engines say the same? */
 async function compareAnswers(broker: TestBroker, jars: PeerJars): Promise<void> {
   const { input, parameters } = ANSWERS;
+  const of = (work: Work) => chosen(work).filter((e) => work === "a" || e !== "flink"); // its results are those of a
+  const works = ["a", "b"] as const;
+  const there = options.resume ? await kept.read<ComparedAnswers>("answers") : [];
+  const isThere = (work: Work, engine: EngineName) =>
+    there.some((m) => m.work === work && m.engine === engine);
+  if (works.every((work) => of(work).every((engine) => isThere(work, engine)))) return;
   console.log(`Answers over ${input.records} records, all summaries with failures:`);
   const stage = await PeerStage.open(broker, {
     jars,
@@ -229,16 +239,23 @@ async function compareAnswers(broker: TestBroker, jars: PeerJars): Promise<void>
     input,
     prefix: "answers",
   });
-  for (const work of ["a", "b"] as const) {
+  for (const work of works) {
     const against: [EngineName, Answers][] = [];
-    for (const engine of chosen(work)) {
-      if (work === "b" && engine === "flink") continue; // its results are those of a
-      await runOnKafka(stage, { broker, work, engine, parameters, against });
+    for (const engine of of(work)) {
+      const { answers } = await runOnKafka(stage, { broker, work, engine, parameters, against });
+      against.push([engine, answers!]);
+      const isOfSame = (m: ComparedAnswers) => m.work === work && m.engine === engine;
+      await kept.put<ComparedAnswers>(
+        "answers",
+        { work, engine, at: nowText(), answers: answers! },
+        isOfSame,
+      );
     }
   }
+  await deleteTopics(broker.bootstrap, stage.inputTopic);
 }
 
-const wanted = (work: Work, engine: EngineName, round: number) => ({
+const wanted = (work: Work, engine: EngineName, round: number): Wanted => ({
   keys,
   work,
   engine,
@@ -265,16 +282,15 @@ async function measureAll(broker: TestBroker, jars: PeerJars): Promise<void> {
       if (!options.isTrial && !options.resume && round === 1) {
         figures.forget(keys, work, chosen(work));
       }
-      // Answers are compared in the first round: they cannot depend on the round.
-      const against: [EngineName, Answers][] | null = round === 1 ? [] : null;
+      const reads = options.readsAnswers && round === 1;
       for (const engine of chosen(work).filter((engine) => isLeft(work, engine, round))) {
-        const at = new Date().toISOString().slice(0, 16) + "Z";
-        const measured = DESCRIPTIONS[work].generated
-          ? await runGenerated(work, engine, jars)
+        // Those of a run that is gone on with are among them.
+        const against = reads ? figures.answersOf(wanted(work, engine, round)) : null;
+        const measured: Measured = DESCRIPTIONS[work].generated
+          ? { figures: await runGenerated(work, engine, jars) }
           : await runOnKafka(stage!, { broker, work, engine, against });
-        if (!options.isTrial) {
-          await figures.add({ ...wanted(work, engine, round), at, figures: measured });
-        }
+        if (options.isTrial) continue;
+        await figures.add({ ...wanted(work, engine, round), at: nowText(), ...measured });
       }
     }
   }
@@ -284,10 +300,10 @@ const from = performance.now();
 const jars = await buildPeers();
 const broker = await startTestBroker();
 await withEnd(() => broker.remove(), async () => {
-  if (options.comparesAnswers && !options.resume) await compareAnswers(broker, jars);
+  if (options.comparesAnswers && !options.isTrial) await compareAnswers(broker, jars);
   await measureAll(broker, jars);
 });
 printTable(figures.all, keys);
-if (!options.quick && !options.isTrial) await writePages(root, figures.all);
+if (!options.isTrial) await writePages(kept);
 console.log(`${((performance.now() - from) / 60_000).toFixed(0)} minutes`);
 Deno.exit(0);

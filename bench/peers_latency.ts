@@ -2,22 +2,25 @@
 // a query, is due to be produced to the moment when its result, or answer, is visible under read_committed. What
 // waits to be sent counts: one who is late does not stop the clock.
 //
-//   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--seconds=20]
+//   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--seconds=20] [--resume]
+//       [--to=<folder>]
+//     --resume   goes on with what was interrupted: what was measured stays
 //
 // Writes what it measured into bench/results/latency.json, and bench/RESULTS.md.
 
-import { commandLine } from "../tools/kit/command_line.ts";
+import { parseArgs } from "node:util";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
-import { refuse } from "./options.ts";
+import { countsIn, listIn, orRefuse } from "./options.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
-import { FigureFile } from "./peers/figures.ts";
+import { Kept, nowText, TO } from "./peers/kept.ts";
 import { type LatencyMeasurement, measurementOf } from "./peers/latencies.ts";
 import { sleep } from "./peers/measure.ts";
-import { readResults, writePages } from "./peers/pages.ts";
+import { writePages } from "./peers/pages.ts";
+import { send, Stopwatch } from "./peers/schedule.ts";
 import { createTopics, deleteTopics } from "./peers/stage.ts";
 import type { EngineName } from "./peers/works.ts";
 
@@ -66,82 +69,33 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
 };
 
 const USAGE = "deno task bench:peers:latency [--rates=10000,50000,100000,200000] " +
-  `[--settings=${Object.keys(SETTINGS).join(",")}] [--warmup=20] [--seconds=20]`;
+  `[--settings=${
+    Object.keys(SETTINGS).join(",")
+  }] [--warmup=20] [--seconds=20] [--resume] [--to=<folder>]`;
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
-const TICK_MS = 5;
 const QUERIES_PER_SECOND = 100;
 /** Flink's first checkpoint, and a start on a busy machine. */
 const DRAIN_MS_MAX = 40_000;
 
-const values = commandLine("bench:peers:latency", {
-  rates: { type: "string", default: "10000,50000,100000,200000" },
-  settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
-  warmup: { type: "string", default: "20" },
-  seconds: { type: "string", default: "20" },
-});
-const numbers = (name: string, text: string): number[] =>
-  text.split(",").map((n) =>
-    /^[1-9]\d*$/.test(n)
-      ? Number(n)
-      : refuse(USAGE, `--${name} must be of positive integers, not ${JSON.stringify(n)}`)
-  );
-const rates = numbers("rates", values.rates);
-const [warmUp, seconds] = [
-  numbers("warmup", values.warmup)[0]!,
-  numbers("seconds", values.seconds)[0]!,
-];
-const settings = values.settings.split(",").map((name) =>
-  SETTINGS[name] ??
-    refuse(
-      USAGE,
-      `--settings must be of ${Object.keys(SETTINGS).join(", ")}, not ${JSON.stringify(name)}`,
-    )
-);
-
-/** Due times of what is sent, and latencies of what has become visible. */
-class Stopwatch {
-  readonly #due: number[] = [];
-  readonly latencies: number[] = [];
-  seen = 0;
-
-  constructor(readonly perSecond: number, readonly from: number) {}
-
-  /** Number of those that are due by now and were not taken before. */
-  takeDue(until: number): { readonly first: number; readonly count: number } {
-    const first = this.#due.length;
-    const count = Math.floor((until - this.from) * this.perSecond / 1000) - first;
-    for (let i = 0; i < count; i++) {
-      this.#due.push(this.from + 1000 * (first + i + 1) / this.perSecond);
-    }
-    return { first, count: Math.max(0, count) };
-  }
-
-  get sent(): number {
-    return this.#due.length;
-  }
-
-  visible(n: number): void {
-    this.seen++;
-    const due = this.#due[n]!;
-    if (due - this.from >= 1000 * warmUp) this.latencies.push(performance.now() - due);
-  }
-}
-
-/** Sends what is due, as long as the run takes. */
-async function send(
-  watch: Stopwatch,
-  some: (first: number, count: number) => Promise<void>,
-): Promise<void> {
-  const end = watch.from + 1000 * (warmUp + seconds);
-  const sending: Promise<void>[] = [];
-  while (performance.now() < end) {
-    const { first, count } = watch.takeDue(Math.min(end, performance.now()));
-    if (count > 0) sending.push(some(first, count));
-    await sleep(TICK_MS);
-  }
-  await Promise.all(sending);
-}
+const { values } = orRefuse(USAGE, () =>
+  parseArgs({
+    args: Deno.args,
+    options: {
+      rates: { type: "string", default: "10000,50000,100000,200000" },
+      settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
+      warmup: { type: "string", default: "20" },
+      seconds: { type: "string", default: "20" },
+      resume: { type: "boolean", default: false },
+      to: TO,
+    },
+  }));
+const rates = countsIn(USAGE, "rates", values.rates);
+const warmUp = countsIn(USAGE, "warmup", values.warmup)[0]!;
+const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;
+const settings = listIn(USAGE, "settings", values.settings, Object.keys(SETTINGS))
+  .map((name) => SETTINGS[name]!);
+const kept = await Kept.open(values.to);
 
 const random = (n: number) => Math.floor(Math.random() * n);
 const numberIn = (value: Uint8Array | null) => Number(decodeUtf8(value!)!.split("\t", 1)[0]);
@@ -177,6 +131,7 @@ async function measure(
     await sleep(50);
   }
   const from = performance.now();
+  const end = from + 1000 * (warmUp + seconds);
   const transactions = new Stopwatch(rate, from);
   const queries = new Stopwatch(QUERIES_PER_SECOND, from);
   const read = (topic: string, watch: Stopwatch) =>
@@ -192,14 +147,14 @@ async function measure(
   ];
   try {
     await Promise.all([
-      send(transactions, (first, count) => {
+      send(transactions, end, (first, count) => {
         const now = Date.now();
         const record = (_: unknown, i: number) =>
           loader.recordOf(`${first + i}\t${now}\titem_${random(ITEMS)}\t5`, now);
         return loader.append(Array.from({ length: count }, record));
       }),
       // Keyed by the item, as Kafka Streams needs them.
-      send(queries, (first, count) => {
+      send(queries, end, (first, count) => {
         const queries = Array.from({ length: count }, (_, i) => {
           const itemId = `item_${random(ITEMS)}`;
           const value = encodeUtf8(`${first + i} ${itemId}`);
@@ -221,10 +176,10 @@ async function measure(
       console.log(`${title}, ${rate}/s: ${missing} are not visible; it does not hold the load`);
     }
     for (const [what, watch] of [["transactions", transactions], ["queries", queries]] as const) {
-      if (watch.latencies.length === 0 || missing > 0) continue;
-      const at = new Date().toISOString().slice(0, 16) + "Z";
-      const m = measurementOf({ setting: title, rate, what, at }, watch.latencies);
-      await keep(m);
+      const latencies = watch.latenciesSince(from + 1000 * warmUp);
+      if (latencies.length === 0 || missing > 0) continue;
+      const m = measurementOf({ setting: title, rate, what, at: nowText() }, latencies);
+      await kept.put<LatencyMeasurement>("latency", m, (o) => isOfSame(o, m) && o.what === what);
       console.log(
         `${title}, ${rate}/s, ${what}: p50 ${m.p50.toFixed(1)} ms, p99 ${m.p99.toFixed(1)} ms, ` +
           `p99.9 ${m.p999.toFixed(1)} ms, max ${m.max.toFixed(1)} ms of ${m.count}`,
@@ -239,17 +194,17 @@ async function measure(
   }
 }
 
-const root = new URL("../", import.meta.url);
-await Deno.mkdir(new URL("bench/results/", root), { recursive: true });
+const isOfSame = (
+  m: LatencyMeasurement,
+  of: Pick<LatencyMeasurement, "setting" | "rate">,
+): boolean => m.setting === of.setting && m.rate === of.rate;
 
-/** Writes a measurement in the place of the one before. */
-async function keep(measured: LatencyMeasurement): Promise<void> {
-  const { setting, rate, what } = measured;
-  const others = (await readResults<LatencyMeasurement>(root, "latency")).filter((m) =>
-    m.setting !== setting || m.rate !== rate || m.what !== what
+/** Was it measured, or found not to hold the load, in the run that is gone on with? */
+async function isLeft(setting: string, rate: number): Promise<boolean> {
+  if (!values.resume) return true;
+  return !(await kept.read<LatencyMeasurement>("latency")).some((m) =>
+    isOfSame(m, { setting, rate })
   );
-  const text = JSON.stringify([...others, measured]);
-  await Deno.writeTextFile(new URL("bench/results/latency.json", root), `${text}\n`);
 }
 
 const jars = await buildPeers();
@@ -260,10 +215,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 try {
   let run = 0;
   for (const rate of rates) {
-    for (const setting of settings) await measure(broker, jars, setting, rate, ++run);
+    for (const setting of settings) {
+      if (await isLeft(setting.title, rate)) await measure(broker, jars, setting, rate, ++run);
+    }
   }
 } finally {
   await broker.remove();
 }
-await writePages(root, (await FigureFile.open(new URL("bench/results/peers.json", root))).all);
+await writePages(kept);
 Deno.exit(0);

@@ -2,25 +2,27 @@
 // Each item is delivered once; then the state is looked at: in stockflow by its metric, in the peers as what is left in
 // the heap behind a collection, less what is there with hardly any items.
 //
-//   deno task bench:peers:state [--items=1000000,10000000] [--keys=item,uuid] [--engine=stockflow,flink,streams]
+//   deno task bench:peers:state [--items=1000000,10000000] [--keys=item,sku,uuid] [--engine=stockflow,flink,streams]
+//       [--resume] [--to=<folder>]
+//     --resume   goes on with what was interrupted: what was measured stays
 //
 // Writes what it measured into bench/results/state.json, and bench/RESULTS.md.
 
-import { commandLine } from "../tools/kit/command_line.ts";
+import { parseArgs } from "node:util";
 import { startTestBroker } from "../tools/kit/test_broker.ts";
-import { refuse } from "./options.ts";
+import { countsIn, listIn, orRefuse } from "./options.ts";
 import { buildPeers } from "./peers/build.ts";
-import { FigureFile } from "./peers/figures.ts";
 import { heapBytes } from "./peers/heap.ts";
 import { KEY_SETS, type KeySet } from "./peers/input.ts";
+import { Kept, nowText, TO } from "./peers/kept.ts";
 import { measureRecords, sleep } from "./peers/measure.ts";
-import { readResults, writePages } from "./peers/pages.ts";
-import { PeerStage } from "./peers/stage.ts";
+import { writePages } from "./peers/pages.ts";
+import { deleteTopics, PeerStage } from "./peers/stage.ts";
 import { STATE_WORK, type StateMeasurement } from "./peers/state_figures.ts";
 import { type EngineName, ENGINES } from "./peers/works.ts";
 
-const USAGE = "deno task bench:peers:state [--items=1000000,10000000] [--keys=item,uuid] " +
-  "[--engine=stockflow,flink,streams]";
+const USAGE = "deno task bench:peers:state [--items=1000000,10000000] [--keys=item,sku,uuid] " +
+  "[--engine=stockflow,flink,streams] [--resume] [--to=<folder>]";
 const PARTITIONS = 8;
 const PARALLELISM = 2;
 /** Hardly any: what is there without state. */
@@ -28,25 +30,22 @@ const FEW_ITEMS = 1000;
 /** Longer than a checkpoint takes to begin: what it copies is gone behind it. */
 const REST_MS = 12_000;
 
-const values = commandLine("bench:peers:state", {
-  items: { type: "string", default: "1000000,10000000" },
-  keys: { type: "string", default: "item,uuid" },
-  engine: { type: "string", default: ENGINES.join(",") },
-});
-const list = <T extends string>(name: string, text: string, allowed: readonly T[]): T[] =>
-  text.split(",").map((value) =>
-    allowed.find((a) => a === value) ??
-      refuse(USAGE, `--${name} must be of ${allowed.join(", ")}, not ${JSON.stringify(value)}`)
-  );
-const keySets = list("keys", values.keys, KEY_SETS);
-const engines = list("engine", values.engine, ENGINES);
-const counts = values.items.split(",").map((text) =>
-  /^[1-9]\d*$/.test(text)
-    ? Number(text)
-    : refuse(USAGE, `--items must be of positive integers, not ${JSON.stringify(text)}`)
-);
+const { values } = orRefuse(USAGE, () =>
+  parseArgs({
+    args: Deno.args,
+    options: {
+      items: { type: "string", default: "1000000,10000000" },
+      keys: { type: "string", default: "item,sku,uuid" },
+      engine: { type: "string", default: ENGINES.join(",") },
+      resume: { type: "boolean", default: false },
+      to: TO,
+    },
+  }));
+const keySets = listIn(USAGE, "keys", values.keys, KEY_SETS);
+const engines = listIn(USAGE, "engine", values.engine, ENGINES);
+const counts = countsIn(USAGE, "items", values.items);
+const kept = await Kept.open(values.to);
 
-const root = new URL("../", import.meta.url);
 const jars = await buildPeers();
 const broker = await startTestBroker();
 /** What runs beside the broker. */
@@ -84,40 +83,53 @@ async function open(keys: KeySet, items: number): Promise<PeerStage> {
   });
 }
 
+const isOfSame = (
+  m: StateMeasurement,
+  of: Pick<StateMeasurement, "engine" | "keys" | "items">,
+): boolean => m.engine === of.engine && m.keys === of.keys && m.items === of.items;
+
+/** Engines whose state of so many items is not measured yet. */
+async function leftOf(keys: KeySet, items: number): Promise<EngineName[]> {
+  const there = values.resume ? await kept.read<StateMeasurement>("state") : [];
+  return engines.filter((engine) => !there.some((m) => isOfSame(m, { engine, keys, items })));
+}
+
+const few = new Map<EngineName, number>([["stockflow", 0]]);
+
+/** Bytes that an engine has in use with hardly any items. */
+async function fewOf(engine: EngineName): Promise<number> {
+  const known = few.get(engine);
+  if (known !== undefined) return known;
+  fewStage ??= await open("item", FEW_ITEMS);
+  const { bytes } = await measure(fewStage, engine);
+  few.set(engine, bytes);
+  return bytes;
+}
+let fewStage: PeerStage | null = null;
+
+async function measureItems(keys: KeySet, items: number): Promise<void> {
+  const left = await leftOf(keys, items);
+  if (left.length === 0) return;
+  const stage = await open(keys, items);
+  for (const engine of left) {
+    const without = await fewOf(engine);
+    const { bytes, peakBytes } = await measure(stage, engine);
+    const more = bytes - without;
+    console.log(
+      `${engine}, ${items} items (${keys}): ${(more / items).toFixed(1)} bytes per item, ` +
+        `peak RSS ${Math.round(peakBytes / 2 ** 20)} MiB`,
+    );
+    const m: StateMeasurement = { engine, keys, items, at: nowText(), bytes: more, peakBytes };
+    await kept.put<StateMeasurement>("state", m, (other) => isOfSame(other, m));
+  }
+  await deleteTopics(broker.bootstrap, stage.inputTopic);
+}
+
 try {
-  const few = new Map<EngineName, number>();
-  const stage = await open("item", FEW_ITEMS);
-  for (const engine of engines) {
-    few.set(engine, engine === "stockflow" ? 0 : (await measure(stage, engine)).bytes);
-  }
-  for (const keys of keySets) {
-    for (const items of counts) {
-      const stage = await open(keys, items);
-      for (const engine of engines) {
-        const { bytes, peakBytes } = await measure(stage, engine);
-        const at = new Date().toISOString().slice(0, 16) + "Z";
-        const more = bytes - few.get(engine)!;
-        console.log(
-          `${engine}, ${items} items (${keys}): ${(more / items).toFixed(1)} bytes per item, ` +
-            `peak RSS ${Math.round(peakBytes / 2 ** 20)} MiB`,
-        );
-        await keep({ engine, keys, items, at, bytes: more, peakBytes });
-      }
-    }
-  }
+  // The smaller ones first: what is broken off has the most figures.
+  for (const items of counts) for (const keys of keySets) await measureItems(keys, items);
 } finally {
   await endAll();
 }
-
-/** Writes a measurement in the place of the one before. */
-async function keep(measured: StateMeasurement): Promise<void> {
-  const { engine, keys, items } = measured;
-  const all = await readResults<StateMeasurement>(root, "state");
-  const others = all.filter((m) => m.engine !== engine || m.keys !== keys || m.items !== items);
-  await Deno.mkdir(new URL("bench/results/", root), { recursive: true });
-  const text = JSON.stringify([...others, measured], null, 1);
-  await Deno.writeTextFile(new URL("bench/results/state.json", root), `${text}\n`);
-}
-
-await writePages(root, (await FigureFile.open(new URL("bench/results/peers.json", root))).all);
+await writePages(kept);
 Deno.exit(0);

@@ -3,7 +3,16 @@
 import { decodeBatch, type LogRecord } from "../../src/types/mod.ts";
 import { CommittedReader } from "../committed_reader.ts";
 import { sleep } from "./measure.ts";
-import { type Digest, RecordSum } from "./record_sum.ts";
+import { type Answers, type Digest, RecordSum } from "./record_sum.ts";
+import type { EngineName, Work } from "./works.ts";
+
+/** What an engine answered over the input that is the same for all. */
+export interface ComparedAnswers {
+  readonly work: Work;
+  readonly engine: EngineName;
+  readonly at: string;
+  readonly answers: Answers;
+}
 
 const LOOK_MS = 50;
 const SILENT_MS_MAX = 60_000;

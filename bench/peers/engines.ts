@@ -3,6 +3,7 @@
 import { startService } from "../../tools/kit/service.ts";
 import { recordsIn, scrape } from "../service_metrics.ts";
 import type { PeerJars } from "./build.ts";
+import { checkpointIn, checkpointOfFlink } from "./checkpoints.ts";
 import { JavaProcess } from "./java_process.ts";
 import type { Job } from "./job.ts";
 import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
@@ -123,10 +124,12 @@ async function startStockflow(options: JobOptions): Promise<Job> {
     },
     kill: () => service.kill(),
     stateBytes: async () => (await scrape(service)).sum("stockflow_state_bytes"),
+    items: async () => (await scrape(service)).sum("stockflow_items"),
+    checkpoint: () => checkpointIn(service),
   };
 }
 
-function startFlink(options: JobOptions): Promise<Job> {
+async function startFlink(options: JobOptions): Promise<Job> {
   const { folder, jars } = options;
   const parameters = {
     ...parametersOf(options),
@@ -135,7 +138,7 @@ function startFlink(options: JobOptions): Promise<Job> {
     ...prefixed("producer.", PRODUCER),
     ...options.settings?.flink,
   };
-  return JavaProcess.start({
+  const job: Job = await JavaProcess.start({
     name: "flink",
     folder,
     jvm: [...JVM, ...FLINK_OPENS],
@@ -143,6 +146,8 @@ function startFlink(options: JobOptions): Promise<Job> {
     mainClass: "stockflow.peers.flink.ItemTransactionJob",
     parameters,
   });
+  job.checkpoint = () => checkpointOfFlink(folder);
+  return job;
 }
 
 function startStreams(options: JobOptions): Promise<Job> {

@@ -2,6 +2,8 @@
 // measured on its own.
 
 import type { InputOptions } from "./input.ts";
+import type { Answers } from "./record_sum.ts";
+import { writeWhole } from "./whole_file.ts";
 import { type EngineName, enginesOf, type Work, WORKS } from "./works.ts";
 
 /** Of one run. CPU is that of all threads of the process. */
@@ -29,6 +31,8 @@ export interface Measurement {
   /** When it began, as in 2026-11-27T09:00Z. */
   readonly at: string;
   readonly figures: Figures;
+  /** Digests of what it answered, where they were read. */
+  readonly answers?: Answers;
 }
 
 /** Median, smallest and largest of the rounds. */
@@ -45,6 +49,9 @@ export interface Row {
   readonly rounds: number;
   readonly of: Readonly<Record<keyof Figures, Spread>>;
 }
+
+/** What a measurement is of. */
+export type Wanted = Omit<Measurement, "at" | "figures" | "answers">;
 
 export class FigureFile {
   private constructor(readonly path: URL | null, readonly all: Measurement[]) {}
@@ -63,10 +70,17 @@ export class FigureFile {
     }
   }
 
-  has(wanted: Omit<Measurement, "at" | "figures">): boolean {
+  has(wanted: Wanted): boolean {
     return this.all.some((m) =>
       isOfSame(m, wanted) && m.records === wanted.records && m.items === wanted.items
     );
+  }
+
+  /** What engines answered at a work over so many records, in any round. */
+  answersOf({ keys, work, records, items }: Wanted): [EngineName, Answers][] {
+    return this.all.filter((m) =>
+      m.keys === keys && m.work === work && m.records === records && m.items === items
+    ).flatMap(({ engine, answers }) => answers ? [[engine, answers]] : []);
   }
 
   /** Takes what was measured of a work out, before it is measured anew; the file keeps it until then. */
@@ -82,14 +96,11 @@ export class FigureFile {
     const others = this.all.filter((m) => !isOfSame(m, measurement));
     this.all.splice(0, this.all.length, ...others, measurement);
     if (!this.path) return;
-    // Behind a rename: one who is stopped leaves the file before or the one behind.
-    const beside = new URL(`${this.path}.new`);
-    await Deno.writeTextFile(beside, `${JSON.stringify(this.all, null, 1)}\n`);
-    await Deno.rename(beside, this.path);
+    await writeWhole(this.path, `${JSON.stringify(this.all, null, 1)}\n`);
   }
 }
 
-function isOfSame(a: Omit<Measurement, "at" | "figures">, b: typeof a): boolean {
+function isOfSame(a: Wanted, b: Wanted): boolean {
   return a.keys === b.keys && a.work === b.work && a.engine === b.engine && a.round === b.round;
 }
 

@@ -2,8 +2,11 @@
 
 import { encodeUtf8, type NewRecord, Partitioner, partitionOf } from "../../src/types/mod.ts";
 
-export const KEY_SETS = ["item", "uuid", "pareto"] as const;
-/** `item_<n>`, all about as frequent; the same as UUIDs; `item_<n>` as the seed's generator draws n. */
+export const KEY_SETS = ["item", "uuid", "pareto", "sku"] as const;
+/**
+ * `item_<n>`, all about as frequent; the same as UUIDs; `item_<n>` as the seed's generator draws n; article numbers
+ * with a prefix and a suffix, all about as frequent.
+ */
 export type KeySet = (typeof KEY_SETS)[number];
 
 export interface InputOptions {
@@ -52,6 +55,7 @@ function randomOf(seed: number): () => number {
 
 /** The id of item n, from 1 on. */
 export function itemIdOf(keys: KeySet, n: number): string {
+  if (keys === "sku") return `SKU-EU-${String(n).padStart(10, "0")}-XL`;
   if (keys !== "uuid") return `item_${n}`;
   const random = randomOf(n);
   const hex = Array.from(

@@ -8,4 +8,15 @@ export interface Job {
   kill(): Promise<void>;
   /** Bytes of the memory of its items, where the engine itself says so. */
   stateBytes?(): Promise<number>;
+  /** Items that it knows, where it says so. */
+  items?(): Promise<number>;
+  /** Bytes and duration of its newest checkpoint, where it has one. */
+  checkpoint?(): Promise<TakenCheckpoint | null>;
+}
+
+/** A checkpoint of the state, as it is stored. */
+export interface TakenCheckpoint {
+  readonly bytes: number;
+  /** From its beginning until it is whole. */
+  readonly ms: number;
 }

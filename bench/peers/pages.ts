@@ -1,11 +1,16 @@
 // Writes what report.ts makes of the figures: bench/RESULTS.md, the charts, and its part of README.md.
 
+import type { ComparedAnswers } from "./answers.ts";
 import { type Measurement, rowsOf } from "./figures.ts";
-import { latencyChartOf, type LatencyMeasurement } from "./latencies.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
+import type { Kept } from "./kept.ts";
+import { latencyChartOf, type LatencyMeasurement } from "./latencies.ts";
 import { machineOf } from "./machine.ts";
-import type { StateMeasurement } from "./state_figures.ts";
+import type { RecoveryMeasurement } from "./recoveries.ts";
 import { chartOf, pageOf, shortTable, withPeers } from "./report.ts";
+import { scaleChartOf, type ScaleMeasurement } from "./scale.ts";
+import type { StageMeasurement } from "./stage_costs.ts";
+import type { StateMeasurement } from "./state_figures.ts";
 
 /** The charts of a key set, by what they show. */
 const CHARTS = ["cpu", "peakBytes"] as const;
@@ -13,51 +18,62 @@ const CHARTS = ["cpu", "peakBytes"] as const;
 const fileOf = (keys: KeySet, what: typeof CHARTS[number]) =>
   `results/peers-${keys}-${what === "cpu" ? "cpu" : "memory"}.svg`;
 
-/** @param root the folder of the checkout */
-export async function writePages(root: URL, all: readonly Measurement[]): Promise<void> {
+export async function writePages(kept: Kept): Promise<void> {
+  const { all } = await kept.figures();
+  /** Draws a chart; answers its file. */
+  const chart = async (file: string, specification: unknown): Promise<string> => {
+    await Deno.writeTextFile(kept.fileOf(file), await draw(kept.root, specification));
+    return file;
+  };
   const charts: Partial<Record<KeySet, string[]>> = {};
   for (const keys of KEY_SETS) {
     const rows = rowsOf(all, keys);
     if (rows.length === 0) continue;
-    charts[keys] = CHARTS.map((what) => fileOf(keys, what));
+    charts[keys] = [];
     for (const what of CHARTS) {
-      const svg = await draw(root, chartOf(rows, what));
-      await Deno.writeTextFile(new URL(`bench/${fileOf(keys, what)}`, root), svg);
+      charts[keys].push(await chart(fileOf(keys, what), chartOf(rows, what)));
     }
   }
-  const latencies = await readResults<LatencyMeasurement>(root, "latency");
-  const states = await readResults<StateMeasurement>(root, "state");
+  const latencies = await kept.read<LatencyMeasurement>("latency");
   const latencyCharts: string[] = [];
   for (const what of latencies.length > 0 ? ["transactions", "queries"] as const : []) {
-    const file = `results/latency-${what}.svg`;
-    await Deno.writeTextFile(
-      new URL(`bench/${file}`, root),
-      await draw(root, latencyChartOf(latencies, what)),
-    );
-    latencyCharts.push(file);
+    const specification = latencyChartOf(latencies, what);
+    latencyCharts.push(await chart(`results/latency-${what}.svg`, specification));
   }
-  const page = new URL("bench/RESULTS.md", root);
-  const readme = new URL("README.md", root);
+  const scales = await kept.read<ScaleMeasurement>("scale");
+  const scaleCharts = scales.length > 0
+    ? [await chart("results/scale.svg", scaleChartOf(scales))]
+    : [];
+  const page = kept.fileOf("RESULTS.md");
   await Deno.writeTextFile(
     page,
-    pageOf({ all, machine: await machineOf(), charts, latencies, latencyCharts, states }),
+    pageOf({
+      all,
+      machine: await machineOf(),
+      charts,
+      answers: await kept.read<ComparedAnswers>("answers"),
+      latencies,
+      latencyCharts,
+      states: await kept.read<StateMeasurement>("state"),
+      recoveries: await kept.read<RecoveryMeasurement>("recovery"),
+      scales,
+      scaleCharts,
+      stages: await kept.read<StageMeasurement>("stages"),
+    }),
   );
-  const rows = rowsOf(all, "item");
-  const part = rows.length === 0
-    ? "(No figures yet.)"
-    : `![CPU-seconds per million records](bench/${fileOf("item", "cpu")})\n\n${shortTable(rows)}`;
-  await Deno.writeTextFile(readme, withPeers(await Deno.readTextFile(readme), part));
-  await deno(["fmt", "-q", page.pathname, readme.pathname]);
+  await deno(["fmt", "-q", page.pathname]);
+  if (kept.isOwn) await writeReadme(kept.root, all);
 }
 
-/** What was measured by `deno task bench:peers:latency`, or `:state`. */
-export async function readResults<T>(root: URL, name: "latency" | "state"): Promise<T[]> {
-  try {
-    return JSON.parse(await Deno.readTextFile(new URL(`bench/results/${name}.json`, root)));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return [];
-  }
+/** The part of README.md; what is there stays as long as there are no figures. */
+async function writeReadme(root: URL, all: readonly Measurement[]): Promise<void> {
+  const rows = rowsOf(all, "item");
+  if (rows.length === 0) return;
+  const readme = new URL("README.md", root);
+  const part = `![CPU-seconds per million records](bench/${fileOf("item", "cpu")})\n\n` +
+    shortTable(rows);
+  await Deno.writeTextFile(readme, withPeers(await Deno.readTextFile(readme), part));
+  await deno(["fmt", "-q", readme.pathname]);
 }
 
 export function printTable(all: readonly Measurement[], keys: KeySet): void {

@@ -1,10 +1,16 @@
 // The figures as tables and charts. Nothing here reads or writes a file.
 
+import type { ComparedAnswers } from "./answers.ts";
 import type { Measurement, Row, Spread } from "./figures.ts";
 import { rowsOf } from "./figures.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
 import type { LatencyMeasurement } from "./latencies.ts";
+import { largerMachines } from "./larger_machines.ts";
+import { type RecoveryMeasurement, recoveryParts } from "./recoveries.ts";
+import { type ScaleMeasurement, scaleParts } from "./scale.ts";
+import { type StageMeasurement, stageParts } from "./stage_costs.ts";
 import { STATE_TITLE, type StateMeasurement } from "./state_figures.ts";
+import { fixed, gibibytes, milliseconds, short, table } from "./tables.ts";
 import { DESCRIPTIONS, type EngineName, type Work } from "./works.ts";
 
 export const ENGINE_TITLES: Readonly<Record<EngineName, string>> = {
@@ -17,21 +23,10 @@ const KEY_TITLES: Readonly<Record<KeySet, string>> = {
   item: "`item_<n>`, all about as frequent",
   uuid: "UUIDs, all about as frequent",
   pareto: "`item_<n>`, drawn from the seed's Pareto distribution (shape 15)",
+  sku: "`SKU-EU-<10 digits>-XL`, all about as frequent",
 };
 
-function line(cells: readonly string[]): string {
-  return `| ${cells.join(" | ")} |`;
-}
-
-/** A table of Markdown; `deno fmt` aligns it. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => "---"), ...rows].map(line).join("\n");
-}
-
-const fixed = (digits: number) => (n: number) => n.toFixed(digits);
-const gibibytes = (n: number) => `${(n / 2 ** 30).toFixed(2)} GiB`;
-const perSecond = (n: number) =>
-  n >= 1e6 ? `${(n / 1e6).toFixed(2)} M` : `${Math.round(n / 1e3)} k`;
+const perSecond = short;
 
 /** The median, and from where to where the rounds reach. */
 function show({ median, min, max }: Spread, text: (n: number) => string): string {
@@ -145,14 +140,21 @@ export interface ReportOptions {
   readonly machine: string;
   /** Files of the charts, by key set, as the page names them. */
   readonly charts: Readonly<Partial<Record<KeySet, readonly string[]>>>;
+  readonly answers?: readonly ComparedAnswers[];
   readonly latencies?: readonly LatencyMeasurement[];
   readonly latencyCharts?: readonly string[];
   readonly states?: readonly StateMeasurement[];
+  readonly recoveries?: readonly RecoveryMeasurement[];
+  readonly scales?: readonly ScaleMeasurement[];
+  readonly scaleCharts?: readonly string[];
+  readonly stages?: readonly StageMeasurement[];
 }
 
 /** bench/RESULTS.md */
 export function pageOf(options: ReportOptions): string {
-  const { all, machine, charts, latencies = [], latencyCharts = [], states = [] } = options;
+  const { all, machine, charts, answers = [], latencies = [], latencyCharts = [], states = [] } =
+    options;
+  const { recoveries = [], scales = [], scaleCharts = [], stages = [] } = options;
   const parts = [
     "# stockflow beside Apache Flink and Kafka Streams",
     "Written by `deno task bench:peers`; do not edit. One run on one machine: the same topics, the " +
@@ -167,6 +169,7 @@ export function pageOf(options: ReportOptions): string {
       Object.entries(DESCRIPTIONS).map(([work, { title }]) => [work, title]),
     ),
   ];
+  if (answers.length > 0) parts.push("## The same answers", ...answerParts(answers));
   for (const keys of KEY_SETS) {
     const rows = rowsOf(all, keys);
     if (rows.length === 0) continue;
@@ -193,7 +196,54 @@ export function pageOf(options: ReportOptions): string {
       stateTable(states),
     );
   }
+  if (recoveries.length > 0) {
+    parts.push(
+      "## Checkpoints, and recovery after kill -9",
+      "Written by `deno task bench:peers:recovery`. Work b under load, a checkpoint every 10 s; the process is killed " +
+        "and started again at once, with what it left: stockflow from its checkpoint and the log, Apache Flink from " +
+        "its newest checkpoint, Kafka Streams (in-memory store, static membership) from its changelog. A latency " +
+        "counts from when a transaction was due; what is visible under read_committed counts. A checkpoint of " +
+        "stockflow holds what changed since the one before and refers to the rest; its bytes are those of all.",
+      ...recoveryParts(recoveries, ENGINE_TITLES),
+    );
+  }
+  if (scales.length > 0) {
+    parts.push(
+      "## Scale",
+      "Written by `deno task bench:peers:scale`; stockflow alone, two workers where nothing else is said.",
+      ...scaleCharts.map((file) => `![CPU by scale](${file})`),
+      ...scaleParts(scales),
+    );
+  }
+  if (stages.length > 0) {
+    parts.push(
+      "## Where the time goes",
+      "Written by `deno task bench:peers:stages`.",
+      ...stageParts(stages),
+    );
+  }
+  parts.push(...largerMachines(rowsOf(all, "item"), ENGINE_TITLES));
   return `${parts.join("\n\n")}\n`;
+}
+
+/** What was compared, and that it was the same. */
+function answerParts(all: readonly ComparedAnswers[]): string[] {
+  const kinds = [...new Set(all.flatMap(({ answers }) => Object.keys(answers)))];
+  return [
+    "Digests of what each engine answered over the same input, every item with a failure reported. A digest does not " +
+    "depend on the order between items; the number of records is before it. A run in which they differ fails.",
+    table(
+      ["work", "engine", ...kinds],
+      all.map(({ work, engine, answers }) => [
+        work,
+        ENGINE_TITLES[engine],
+        ...kinds.map((kind) => {
+          const digest = answers[kind];
+          return digest === undefined ? "" : `${digest.records}: \`${digest.hash}\``;
+        }),
+      ]),
+    ),
+  ];
 }
 
 function stateTable(all: readonly StateMeasurement[]): string {
@@ -219,14 +269,13 @@ function stateTable(all: readonly StateMeasurement[]): string {
 }
 
 function latencyTable(all: readonly LatencyMeasurement[]): string {
-  const ms = (n: number) => n < 1000 ? n.toFixed(1) : Math.round(n).toString();
   return table(
     ["transactions/s", "engine", "of", "p50 (ms)", "p99", "p99.9", "max", "count"],
     all.toSorted((a, b) => a.rate - b.rate).map((m) => [
       String(m.rate),
       m.setting,
       m.what,
-      ...[m.p50, m.p99, m.p999, m.max].map(ms),
+      ...[m.p50, m.p99, m.p999, m.max].map(milliseconds),
       String(m.count),
     ]),
   );

@@ -147,18 +147,19 @@ export async function createTopics(
   return topics as unknown as Topics;
 }
 
-/** Removes all topics of a run, those included that an engine made for itself. */
+/** Removes the topic of a name and all topics of a run of that name, those included that an engine made for itself. */
 export async function deleteTopics(bootstrap: string, prefix: string): Promise<void> {
   const kafka = new Kafka({ brokers: [bootstrap], logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
-  const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${prefix}-`));
+  const topics = (await admin.listTopics())
+    .filter((topic) => topic === prefix || topic.startsWith(`${prefix}-`));
   await admin.deleteTopics({ topics });
   await admin.disconnect();
 }
 
 /** Writes all records and the closing ones; answers how many there are. */
-async function loadInput(
+export async function loadInput(
   bootstrap: string,
   topic: string,
   options: InputOptions,

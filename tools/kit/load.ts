@@ -33,12 +33,14 @@ export class Loader {
     return { timestamp, key: encodeUtf8(line.split("\t")[2]!), value: encodeUtf8(line) };
   }
 
+  /** Where a record belongs by its key. */
+  partitionOf({ key }: NewRecord): number {
+    return partitionOf(Partitioner.Murmur2, key!, this.partitions);
+  }
+
   /** Sends records to the partitions of their keys; they are sent again while the broker is not there. */
   async append(records: readonly NewRecord[]): Promise<void> {
-    const byPartition = Map.groupBy(
-      records,
-      (r) => partitionOf(Partitioner.Murmur2, r.key!, this.partitions),
-    );
+    const byPartition = Map.groupBy(records, (r) => this.partitionOf(r));
     const queues = [...byPartition].map(([partition, some]) => ({
       partition,
       batches: splitIntoBatches(some, BATCH_BYTES_MAX),

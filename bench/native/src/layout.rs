@@ -4,6 +4,7 @@
 
 use crate::{put_varint, varint_length, Reader, HEADER, WINDOW_MS};
 use std::arch::x86_64::*;
+use std::hint::black_box;
 
 const BLOCK: usize = 64;
 const SLOTS: usize = 3;
@@ -37,6 +38,15 @@ struct Record {
     id: (usize, usize),
     value: (usize, usize),
     success: bool,
+}
+
+/// How far a loop goes: the stages of bench/core_stages.ts, each upon those before.
+pub mod stage {
+    pub const WALK: u8 = 0;
+    pub const APPLY: u8 = 1;
+    pub const WINDOWS: u8 = 2;
+    pub const RESULTS: u8 = 3;
+    pub const ALL: u8 = 4;
 }
 
 pub struct Layout {
@@ -160,10 +170,12 @@ impl Layout {
         ((mix(code) * self.lines.len() as u64) >> 32) as usize
     }
 
-    /// Folds a batch, of which at least 64 bytes follow and precede in `bytes`.
-    pub fn fold(&mut self, bytes: &[u8], from: usize, to: usize, out: &mut Vec<u8>) {
-        let crc = u32::from_be_bytes(bytes[from + 17..from + 21].try_into().unwrap());
-        assert_eq!(crc32c::crc32c(&bytes[from + 21..to]), crc, "CRC");
+    /// Folds a batch, of which at least 64 bytes follow and precede in `bytes`, up to a stage.
+    pub fn fold<const STAGE: u8>(&mut self, bytes: &[u8], from: usize, to: usize, out: &mut Vec<u8>) {
+        if STAGE >= stage::ALL {
+            let crc = u32::from_be_bytes(bytes[from + 17..from + 21].try_into().unwrap());
+            assert_eq!(crc32c::crc32c(&bytes[from + 21..to]), crc, "CRC");
+        }
         let mut left = u32::from_be_bytes(bytes[from + 57..from + 61].try_into().unwrap()) as usize;
         out.clear();
         out.resize(HEADER, 0);
@@ -172,14 +184,23 @@ impl Layout {
         while left > 0 {
             let n = left.min(BLOCK);
             left -= n;
+            if STAGE == stage::WALK {
+                walk(&mut reader, n);
+                continue;
+            }
             self.read(&mut reader, n);
-            self.apply(n);
+            self.apply::<STAGE>(n);
+            if STAGE < stage::RESULTS {
+                continue;
+            }
             for r in &self.block[..n] {
                 put(bytes, r, count, out);
                 count += 1;
             }
         }
-        crate::finish(&bytes[from..to], count, out);
+        if STAGE >= stage::RESULTS {
+            crate::finish(&bytes[from..to], count, out);
+        }
     }
 
     fn read(&mut self, reader: &mut Reader, n: usize) {
@@ -201,7 +222,7 @@ impl Layout {
         }
     }
 
-    fn apply(&mut self, n: usize) {
+    fn apply<const STAGE: u8>(&mut self, n: usize) {
         for r in &mut self.block[..n] {
             loop {
                 if let Some(slot) = self.lines[r.line].codes.iter().position(|c| *c == r.code) {
@@ -210,7 +231,9 @@ impl Layout {
                 }
                 r.line = if r.line + 1 == self.lines.len() { 0 } else { r.line + 1 };
             }
-            prefetch(&self.accumulators[self.lines[r.line].links[r.slot] as usize]);
+            if STAGE >= stage::WINDOWS {
+                prefetch(&self.accumulators[self.lines[r.line].links[r.slot] as usize]);
+            }
         }
         for r in &mut self.block[..n] {
             let line = &mut self.lines[r.line];
@@ -218,6 +241,9 @@ impl Layout {
             r.success = after >= 0;
             if r.success {
                 line.stocks[r.slot] = after;
+            }
+            if STAGE < stage::WINDOWS {
+                continue;
             }
             let window = (r.ts / WINDOW_MS) as u32;
             let newest = self.accumulators[line.links[r.slot] as usize];
@@ -229,6 +255,20 @@ impl Layout {
             if r.success { accumulator.succeeded += 1 } else { accumulator.failed += 1 }
             accumulator.volume += r.quantity.abs();
         }
+    }
+}
+
+/// Goes from record to record, as far as their values.
+fn walk(reader: &mut Reader, n: usize) {
+    for _ in 0..n {
+        let length = reader.varint() as usize;
+        let end = reader.at + length;
+        reader.at += 1;
+        black_box(reader.varint());
+        reader.varint();
+        black_box(reader.field());
+        black_box(reader.varint());
+        reader.at = end;
     }
 }
 

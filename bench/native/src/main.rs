@@ -4,11 +4,13 @@
 //!
 //!     stockflow-bench-native <file> <items> <rounds>
 //!
-//! A second line has the nanoseconds of the core's own layout (layout.rs), whose results are compared.
+//! A second line has the nanoseconds of the core's own layout (layout.rs), whose results are compared; five more have
+//! those of its stages, each upon those before.
 
 mod layout;
 
 use hashbrown::HashMap;
+use layout::stage;
 use std::time::Instant;
 
 const HEADER: usize = 61;
@@ -222,11 +224,13 @@ fn main() {
     }
     assert_eq!(state.invalid, 0);
     println!("{:.1}", best * 1e9 / records as f64);
-    println!("{:.1}", measure_layout(&file, items, rounds) * 1e9 / records as f64);
+    for seconds in measure_layout(&file, items, rounds) {
+        println!("{:.1}", seconds * 1e9 / records as f64);
+    }
 }
 
-/// Seconds of the best round of the core's layout; its results are those of the other one.
-fn measure_layout(file: &[u8], items: u64, rounds: u32) -> f64 {
+/// Seconds of the best round of the core's layout, whose results are those of the other one; then up to each stage.
+fn measure_layout(file: &[u8], items: u64, rounds: u32) -> Vec<f64> {
     const PADDING: usize = 64;
     let bytes = [&[0; PADDING], file, &[0; PADDING]].concat();
     let mut batches = Vec::new();
@@ -240,17 +244,32 @@ fn measure_layout(file: &[u8], items: u64, rounds: u32) -> f64 {
     let mut layout = layout::Layout::new(items);
     let (mut out, mut other) = (Vec::with_capacity(1 << 20), Vec::new());
     for &(from, to) in &batches {
-        layout.fold(&bytes, from, to, &mut out);
+        layout.fold::<{ stage::ALL }>(&bytes, from, to, &mut out);
         fold(&mut state, &bytes[from..to], &mut other);
         assert!(out == other, "the results differ");
     }
+    let whole = best_of::<{ stage::ALL }>(&bytes, &batches, items, rounds);
+    vec![
+        whole,
+        best_of::<{ stage::WALK }>(&bytes, &batches, items, rounds),
+        best_of::<{ stage::APPLY }>(&bytes, &batches, items, rounds),
+        best_of::<{ stage::WINDOWS }>(&bytes, &batches, items, rounds),
+        best_of::<{ stage::RESULTS }>(&bytes, &batches, items, rounds),
+        whole,
+    ]
+}
+
+/// Seconds of the best round up to a stage.
+fn best_of<const STAGE: u8>(bytes: &[u8], batches: &[(usize, usize)], items: u64, rounds: u32) -> f64 {
+    let mut layout = layout::Layout::new(items);
+    let mut out = Vec::with_capacity(1 << 20);
     let mut best = f64::MAX;
     for _ in 0..rounds {
-        let from = Instant::now();
-        for &(from, to) in &batches {
-            layout.fold(&bytes, from, to, &mut out);
+        let start = Instant::now();
+        for &(from, to) in batches {
+            layout.fold::<STAGE>(bytes, from, to, &mut out);
         }
-        best = best.min(from.elapsed().as_secs_f64());
+        best = best.min(start.elapsed().as_secs_f64());
     }
     best
 }
