@@ -10,10 +10,11 @@
 
 import { parseArgs } from "node:util";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
-import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
+import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
 import { countsIn, listIn, orRefuse } from "./options.ts";
+import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
@@ -208,7 +209,7 @@ async function isLeft(setting: string, rate: number): Promise<boolean> {
 }
 
 const jars = await buildPeers();
-const broker = await startTestBroker();
+const broker = await startMeasuredBroker();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => void broker.remove().finally(() => Deno.exit(130)));
 }

@@ -12,9 +12,9 @@
 import { parseArgs } from "node:util";
 import { decodeBatch, decodeUtf8 } from "../src/types/mod.ts";
 import { Loader } from "../tools/kit/load.ts";
-import { startTestBroker } from "../tools/kit/test_broker.ts";
 import { CommittedReader } from "./committed_reader.ts";
 import { countsIn, listIn, orRefuse } from "./options.ts";
+import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { newestOfFlink } from "./peers/checkpoints.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
@@ -22,7 +22,7 @@ import type { Job } from "./peers/job.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
 import { sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
-import type { RecoveryMeasurement } from "./peers/recoveries.ts";
+import { type RecoveryMeasurement, waitsOf } from "./peers/recoveries.ts";
 import { send, Stopwatch } from "./peers/schedule.ts";
 import { createTopics, deleteTopics, loadInput } from "./peers/stage.ts";
 import { type EngineName, ENGINES } from "./peers/works.ts";
@@ -37,8 +37,6 @@ const REST_MS = 12_000;
 const DRAIN_MS_MAX = 180_000;
 /** Numbers of the load; those of what was loaded before have 19 digits. */
 const NUMBERS_MAX = 1e12;
-/** Caught up: nothing waits longer than so many times the longest before the kill. */
-const CAUGHT_UP = 2;
 
 const { values } = orRefuse(USAGE, () =>
   parseArgs({
@@ -60,7 +58,7 @@ const [rate, before, after] = (["rate", "before", "after"] as const)
 const kept = await Kept.open(values.to);
 
 const jars = await buildPeers();
-const broker = await startTestBroker();
+const broker = await startMeasuredBroker();
 const { bootstrap } = broker;
 /** The engine that runs. */
 let job: Job | null = null;
@@ -85,28 +83,6 @@ async function start(engine: EngineName, options: Omit<JobOptions, "settings">):
   const settings = { [engine]: await settingsOf(engine, options.folder) };
   job = await startEngine(engine, { ...options, settings });
   return job;
-}
-
-type Waits = Pick<
-  RecoveryMeasurement,
-  "longestBeforeMs" | "firstResultMs" | "longestMs" | "caughtUpMs"
->;
-
-/** What the kill at a moment made of the latencies. */
-function waitsOf(watch: Stopwatch, killedAt: number): Waits {
-  let longestBeforeMs = 0;
-  let firstResultMs = Infinity;
-  let longestMs = 0;
-  watch.forEach((dueAt, ms) => {
-    longestMs = Math.max(longestMs, ms);
-    if (dueAt + ms <= killedAt) longestBeforeMs = Math.max(longestBeforeMs, ms);
-    if (dueAt > killedAt) firstResultMs = Math.min(firstResultMs, dueAt + ms - killedAt);
-  });
-  let caughtUpMs = 0;
-  watch.forEach((dueAt, ms) => {
-    if (ms > CAUGHT_UP * longestBeforeMs) caughtUpMs = Math.max(caughtUpMs, dueAt + ms - killedAt);
-  });
-  return { longestBeforeMs, firstResultMs, longestMs, caughtUpMs };
 }
 
 const random = (n: number) => Math.floor(Math.random() * n);

@@ -35,10 +35,9 @@ const WORK_B = { "enable.summaries": "false" };
 /** Items that come by chance: so many records each see 86 % of them; and enough that all is compiled. */
 const RECORDS_PER_ITEM = 2;
 const RECORDS_MIN = 10_000_000;
-/** Small batches are produced one by one: so many at the most. */
-const BATCHES_MAX = 400_000;
-/** Requests under way. */
-const SENDERS = 32;
+/** Requests of the smallest batches, each with one for each partition; and those under way at once. */
+const REQUESTS_MAX = 50_000;
+const SENDERS = 8;
 
 const { values } = orRefuse(USAGE, () =>
   parseArgs({
@@ -61,16 +60,22 @@ const kept = await Kept.open(values.to);
 
 type Figures = Omit<ScaleMeasurement, "by" | "n" | "workers" | "at">;
 
-/** Measures and keeps one point of a curve, unless it is there. */
-async function point(
-  of: Pick<ScaleMeasurement, "by" | "n" | "workers">,
-  measure: () => Promise<Figures>,
-): Promise<void> {
-  const isOfSame = (m: ScaleMeasurement) =>
-    m.by === of.by && m.n === of.n && m.workers === of.workers;
-  if (values.resume && (await kept.read<ScaleMeasurement>("scale")).some(isOfSame)) return;
+type Point = Pick<ScaleMeasurement, "by" | "n" | "workers">;
+
+const isOfSame = (m: ScaleMeasurement, of: Point) =>
+  m.by === of.by && m.n === of.n && m.workers === of.workers;
+
+/** Those that are not measured yet. */
+async function leftOf(points: readonly Point[]): Promise<Point[]> {
+  const there = values.resume ? await kept.read<ScaleMeasurement>("scale") : [];
+  return points.filter((of) => !there.some((m) => isOfSame(m, of)));
+}
+
+/** Measures and keeps one point of a curve. */
+async function point(of: Point, measure: () => Promise<Figures>): Promise<void> {
   const figures = await measure();
-  await kept.put<ScaleMeasurement>("scale", { ...of, at: nowText(), ...figures }, isOfSame);
+  const m = { ...of, at: nowText(), ...figures };
+  await kept.put<ScaleMeasurement>("scale", m, (other) => isOfSame(other, of));
   const { rate, cpu, brokerCpu, bytes } = figures;
   const steady = describeSteady({ rate: rate / 1e6, cpu, broker: brokerCpu });
   const mebibytes = Math.round(bytes / 2 ** 20);
@@ -101,59 +106,66 @@ async function fold(
 
 async function byPartitions(): Promise<void> {
   for (const n of countsIn(USAGE, "partitions", values.partitions)) {
+    const workers = n === 1 ? [1] : [1, WORKERS];
+    const left = await leftOf(workers.map((w) => ({ by: "partitions", n, workers: w })));
+    if (left.length === 0) continue;
     await using scene = await KafkaScene.open({ partitions: n });
     await scene.fill(ITEMS, records);
-    for (const workers of n === 1 ? [1] : [1, WORKERS]) {
-      const flags = { ...WORK_B, "parallelism": String(workers) };
-      await point({ by: "partitions", n, workers }, () => fold(scene, records, 1, flags));
+    for (const of of left) {
+      const flags = { ...WORK_B, "parallelism": String(of.workers) };
+      await point(of, () => fold(scene, records, 1, flags));
     }
   }
 }
 
 async function byProcesses(): Promise<void> {
+  const left = await leftOf(
+    countsIn(USAGE, "processes", values.processes)
+      .map((n) => ({ by: "processes", n, workers: n * Math.max(1, Math.floor(WORKERS / n)) })),
+  );
+  if (left.length === 0) return;
   await using scene = await KafkaScene.open({ partitions: PARTITIONS });
   await scene.fill(ITEMS, records);
-  for (const n of countsIn(USAGE, "processes", values.processes)) {
-    const each = Math.max(1, WORKERS / n);
-    const flags = { "parallelism": String(each), "kafka.partitions.shared": String(n > 1) };
-    await point({ by: "processes", n, workers: n * each }, () => fold(scene, records, n, flags));
+  for (const of of left) {
+    const flags = {
+      "parallelism": String(of.workers / of.n),
+      "kafka.partitions.shared": String(of.n > 1),
+    };
+    await point(of, () => fold(scene, records, of.n, flags));
   }
 }
 
 /** Fills the topic of transactions with batches of so many records; answers how many records there are. */
 async function fillByBatches(scene: KafkaScene, perBatch: number): Promise<number> {
-  const count = Math.min(records, BATCHES_MAX * perBatch);
-  const input = new Input({ records: count, items: ITEMS, keys: "item" });
-  const topic = TOPICS["transaction.input.topic"];
+  const input = new Input({ records, items: ITEMS, keys: "item" });
+  const loader = await Loader.open(scene.broker.bootstrap, TOPICS["transaction.input.topic"]);
   const queues = Array.from({ length: PARTITIONS }, () => [] as ReturnType<Input["record"]>[]);
-  const loader = await Loader.open(scene.broker.bootstrap, topic);
   const sending = new Set<Promise<void>>();
-  const flush = async (partition: number) => {
-    const some = queues[partition]!.splice(0);
-    if (some.length === 0) return;
-    const sent: Promise<void> = loader.appendTo(partition, some).then(() =>
-      void sending.delete(sent)
-    );
+  const requests = Math.min(REQUESTS_MAX, Math.ceil(records / perBatch / PARTITIONS));
+  let next = 0;
+  for (let n = 0; n < requests; n++) {
+    // One batch for each partition in a request.
+    while (queues.some((queue) => queue.length < perBatch)) {
+      const record = input.record(next++);
+      queues[loader.partitionOf(record)]!.push(record);
+    }
+    const sent: Promise<void> = loader
+      .appendEach([...queues].map((queue, p) => [p, queue.splice(0, perBatch)] as const))
+      .then(() => void sending.delete(sent));
     sending.add(sent);
     if (sending.size >= SENDERS) await Promise.race(sending);
-  };
-  for (let i = 0; i < count; i++) {
-    const record = input.record(i);
-    const partition = loader.partitionOf(record);
-    queues[partition]!.push(record);
-    if (queues[partition]!.length === perBatch) await flush(partition);
   }
-  for (const partition of queues.keys()) await flush(partition);
   await Promise.all(sending);
   await loader.close();
-  return count;
+  return requests * PARTITIONS * perBatch;
 }
 
 async function byBatch(): Promise<void> {
-  for (const n of countsIn(USAGE, "batch", values.batch)) {
-    await point({ by: "batch", n, workers: WORKERS }, async () => {
+  const counts = countsIn(USAGE, "batch", values.batch);
+  for (const of of await leftOf(counts.map((n) => ({ by: "batch", n, workers: WORKERS })))) {
+    await point(of, async () => {
       await using scene = await KafkaScene.open({ partitions: PARTITIONS });
-      const count = await fillByBatches(scene, n);
+      const count = await fillByBatches(scene, of.n);
       return await fold(scene, count, 1, { ...WORK_B, "parallelism": String(WORKERS) });
     });
   }
@@ -188,8 +200,9 @@ async function generate(n: number): Promise<Figures> {
 }
 
 async function byItems(): Promise<void> {
-  for (const n of countsIn(USAGE, "items", values.items)) {
-    await point({ by: "items", n, workers: WORKERS }, () => generate(n));
+  const counts = countsIn(USAGE, "items", values.items);
+  for (const of of await leftOf(counts.map((n) => ({ by: "items", n, workers: WORKERS })))) {
+    await point(of, () => generate(of.n));
   }
 }
 

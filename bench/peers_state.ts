@@ -9,8 +9,8 @@
 // Writes what it measured into bench/results/state.json, and bench/RESULTS.md.
 
 import { parseArgs } from "node:util";
-import { startTestBroker } from "../tools/kit/test_broker.ts";
 import { countsIn, listIn, orRefuse } from "./options.ts";
+import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { heapBytes } from "./peers/heap.ts";
 import { KEY_SETS, type KeySet } from "./peers/input.ts";
@@ -47,7 +47,7 @@ const counts = countsIn(USAGE, "items", values.items);
 const kept = await Kept.open(values.to);
 
 const jars = await buildPeers();
-const broker = await startTestBroker();
+const broker = await startMeasuredBroker();
 /** What runs beside the broker. */
 let ending: (() => Promise<void>) | null = null;
 async function endAll(): Promise<void> {

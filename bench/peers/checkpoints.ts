@@ -22,7 +22,7 @@ export async function checkpointIn(
   const all = [...newest.values()];
   return {
     bytes: all.reduce((n, { totalBytes = 0 }) => n + totalBytes, 0),
-    ms: Math.max(...all.map(({ durationMs = 0 }) => durationMs)),
+    ms: Math.round(Math.max(...all.map(({ durationMs = 0 }) => durationMs))),
   };
 }
 

@@ -1,5 +1,6 @@
 // Checkpoints, and what a kill -9 costs: figures and their table.
 
+import type { Stopwatch } from "./schedule.ts";
 import { short, table } from "./tables.ts";
 import type { EngineName } from "./works.ts";
 
@@ -18,11 +19,36 @@ export interface RecoveryMeasurement {
   readonly firstResultMs: number;
   /** The longest latency of all. */
   readonly longestMs: number;
-  /** From the kill until all that was due until then is visible, and nothing waits longer than before the kill. */
+  /** From the kill until nothing waits longer than twice the longest before the kill. */
   readonly caughtUpMs: number;
   readonly sent: number;
   readonly lost: number;
   readonly doubled: number;
+}
+
+export type Waits = Pick<
+  RecoveryMeasurement,
+  "longestBeforeMs" | "firstResultMs" | "longestMs" | "caughtUpMs"
+>;
+
+/** Caught up: nothing waits longer than so many times the longest before the kill. */
+const CAUGHT_UP = 2;
+
+/** What a kill at a moment made of the latencies. */
+export function waitsOf(watch: Pick<Stopwatch, "forEach">, killedAt: number): Waits {
+  let longestBeforeMs = 0;
+  let firstResultMs = Infinity;
+  let longestMs = 0;
+  watch.forEach((dueAt, ms) => {
+    longestMs = Math.max(longestMs, ms);
+    if (dueAt + ms <= killedAt) longestBeforeMs = Math.max(longestBeforeMs, ms);
+    if (dueAt > killedAt) firstResultMs = Math.min(firstResultMs, dueAt + ms - killedAt);
+  });
+  let caughtUpMs = 0;
+  watch.forEach((dueAt, ms) => {
+    if (ms > CAUGHT_UP * longestBeforeMs) caughtUpMs = Math.max(caughtUpMs, dueAt + ms - killedAt);
+  });
+  return { longestBeforeMs, firstResultMs, longestMs, caughtUpMs };
 }
 
 /** Tables of all that was measured. */

@@ -55,6 +55,19 @@ export class Loader {
     }
   }
 
+  /**
+   * Sends one batch of records to each of some partitions, in one request to each leader.
+   *
+   * @throws {RangeError} when records of a partition are too many for one batch
+   */
+  async appendEach(byPartition: Iterable<readonly [number, readonly NewRecord[]]>): Promise<void> {
+    await this.#send([...byPartition].map(([partition, records]) => {
+      const [bytes, ...more] = splitIntoBatches(records, BATCH_BYTES_MAX);
+      if (more.length > 0) throw new RangeError(`Too many for a batch: ${records.length} records`);
+      return { topic: this.topic, partition, bytes: bytes! };
+    }));
+  }
+
   async appendTo(partition: number, records: readonly NewRecord[]): Promise<void> {
     for (const bytes of splitIntoBatches(records, BATCH_BYTES_MAX)) {
       await this.send(partition, bytes);
