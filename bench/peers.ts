@@ -16,7 +16,8 @@
 import { statfs } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import type { TestBroker } from "../tools/kit/test_broker.ts";
-import { countsIn, listIn, oneOf, orRefuse, refuse } from "./options.ts";
+import { orRefuse } from "../tools/kit/command_line.ts";
+import { countsIn, listIn, oneOf, refuse } from "./options.ts";
 import type { ComparedAnswers } from "./peers/answers.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";

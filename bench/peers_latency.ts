@@ -8,12 +8,12 @@
 //
 // Writes what it measured into bench/results/latency.json, and bench/RESULTS.md.
 
-import { parseArgs } from "node:util";
+import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
-import { countsIn, listIn, orRefuse } from "./options.ts";
+import { countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
@@ -69,28 +69,23 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
   },
 };
 
-const USAGE = "deno task bench:peers:latency [--rates=10000,50000,100000,200000] " +
-  `[--settings=${
-    Object.keys(SETTINGS).join(",")
-  }] [--warmup=20] [--seconds=20] [--resume] [--to=<folder>]`;
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const QUERIES_PER_SECOND = 100;
 /** Flink's first checkpoint, and a start on a busy machine. */
 const DRAIN_MS_MAX = 40_000;
 
-const { values } = orRefuse(USAGE, () =>
-  parseArgs({
-    args: Deno.args,
-    options: {
-      rates: { type: "string", default: "10000,50000,100000,200000" },
-      settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
-      warmup: { type: "string", default: "20" },
-      seconds: { type: "string", default: "20" },
-      resume: { type: "boolean", default: false },
-      to: TO,
-    },
-  }));
+const TASK = "bench:peers:latency";
+const OPTIONS = {
+  rates: { type: "string", default: "10000,50000,100000,200000" },
+  settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
+  warmup: { type: "string", default: "20" },
+  seconds: { type: "string", default: "20" },
+  resume: { type: "boolean", default: false },
+  to: TO,
+} as const;
+const USAGE = usageOf(TASK, OPTIONS);
+const values = commandLine(TASK, OPTIONS);
 const rates = countsIn(USAGE, "rates", values.rates);
 const warmUp = countsIn(USAGE, "warmup", values.warmup)[0]!;
 const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;

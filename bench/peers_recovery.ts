@@ -9,11 +9,11 @@
 //
 // Writes what it measured into bench/results/recovery.json, and bench/RESULTS.md.
 
-import { parseArgs } from "node:util";
+import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { decodeBatch, decodeUtf8 } from "../src/types/mod.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
-import { countsIn, listIn, orRefuse } from "./options.ts";
+import { countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { newestOfFlink } from "./peers/checkpoints.ts";
@@ -27,9 +27,6 @@ import { send, Stopwatch } from "./peers/schedule.ts";
 import { createTopics, deleteTopics, loadInput } from "./peers/stage.ts";
 import { type EngineName, ENGINES } from "./peers/works.ts";
 
-const USAGE =
-  "deno task bench:peers:recovery [--items=1000000,10000000] [--engine=stockflow,flink,streams] " +
-  "[--rate=20000] [--before=20] [--after=40] [--resume] [--to=<folder>]";
 const PARTITIONS = 8;
 const PARALLELISM = 2;
 /** Longer than a checkpoint takes to come. */
@@ -38,19 +35,18 @@ const DRAIN_MS_MAX = 180_000;
 /** Numbers of the load; those of what was loaded before have 19 digits. */
 const NUMBERS_MAX = 1e12;
 
-const { values } = orRefuse(USAGE, () =>
-  parseArgs({
-    args: Deno.args,
-    options: {
-      items: { type: "string", default: "1000000,10000000" },
-      engine: { type: "string", default: ENGINES.join(",") },
-      rate: { type: "string", default: "20000" },
-      before: { type: "string", default: "20" },
-      after: { type: "string", default: "40" },
-      resume: { type: "boolean", default: false },
-      to: TO,
-    },
-  }));
+const TASK = "bench:peers:recovery";
+const OPTIONS = {
+  items: { type: "string", default: "1000000,10000000" },
+  engine: { type: "string", default: ENGINES.join(",") },
+  rate: { type: "string", default: "20000" },
+  before: { type: "string", default: "20" },
+  after: { type: "string", default: "40" },
+  resume: { type: "boolean", default: false },
+  to: TO,
+} as const;
+const USAGE = usageOf(TASK, OPTIONS);
+const values = commandLine(TASK, OPTIONS);
 const counts = countsIn(USAGE, "items", values.items);
 const engines = listIn(USAGE, "engine", values.engine, ENGINES);
 const [rate, before, after] = (["rate", "before", "after"] as const)

@@ -7,12 +7,12 @@
 //
 // Writes what it measured into bench/results/scale.json, and bench/RESULTS.md. 100 M items need 6 GB of memory.
 
-import { parseArgs } from "node:util";
+import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { KafkaScene } from "./kafka_scene.ts";
-import { countsIn, listIn, orRefuse } from "./options.ts";
+import { countsIn, listIn } from "./options.ts";
 import { startEngine } from "./peers/engines.ts";
 import { Input } from "./peers/input.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
@@ -22,10 +22,6 @@ import { type Scale, type ScaleMeasurement, SCALES } from "./peers/scale.ts";
 import { residentBytes } from "./process_figures.ts";
 import { describeSteady, steadyOf } from "./steady.ts";
 
-const USAGE =
-  "deno task bench:peers:scale [--by=partitions,processes,items,batch] [--records=6000000] [--resume] " +
-  "[--partitions=1,2,4,8,16,32,64] [--processes=1,2,4] [--batch=1,10,100,1000] " +
-  "[--items=1000,...,100000000] [--seconds=10] [--to=<folder>]";
 const ITEMS = 1_000_000;
 const PARTITIONS = 8;
 const WORKERS = 2;
@@ -39,21 +35,20 @@ const RECORDS_MIN = 10_000_000;
 const REQUESTS_MAX = 50_000;
 const SENDERS = 8;
 
-const { values } = orRefuse(USAGE, () =>
-  parseArgs({
-    args: Deno.args,
-    options: {
-      by: { type: "string", default: SCALES.join(",") },
-      records: { type: "string", default: "6000000" },
-      partitions: { type: "string", default: "1,2,4,8,16,32,64" },
-      processes: { type: "string", default: "1,2,4" },
-      batch: { type: "string", default: "1,10,100,1000" },
-      items: { type: "string", default: "1000,10000,100000,1000000,10000000,100000000" },
-      seconds: { type: "string", default: "10" },
-      resume: { type: "boolean", default: false },
-      to: TO,
-    },
-  }));
+const TASK = "bench:peers:scale";
+const OPTIONS = {
+  by: { type: "string", default: SCALES.join(",") },
+  records: { type: "string", default: "6000000" },
+  partitions: { type: "string", default: "1,2,4,8,16,32,64" },
+  processes: { type: "string", default: "1,2,4" },
+  batch: { type: "string", default: "1,10,100,1000" },
+  items: { type: "string", default: "1000,10000,100000,1000000,10000000,100000000" },
+  seconds: { type: "string", default: "10" },
+  resume: { type: "boolean", default: false },
+  to: TO,
+} as const;
+const USAGE = usageOf(TASK, OPTIONS);
+const values = commandLine(TASK, OPTIONS);
 const records = countsIn(USAGE, "records", values.records)[0]!;
 const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;
 const kept = await Kept.open(values.to);

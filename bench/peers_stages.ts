@@ -8,12 +8,12 @@
 // Writes what it measured into bench/results/stages.json, and bench/RESULTS.md. cargo for the native loop and perf for
 // the profile; what is not there is left out.
 
-import { parseArgs } from "node:util";
+import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { BrokerError } from "../tools/kafka/libraries.ts";
 import { Format } from "../src/types/mod.ts";
 import { coreStages, runNative, type StageCost } from "./core_stages.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
-import { countsIn, oneOf, orRefuse } from "./options.ts";
+import { countsIn, oneOf } from "./options.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
 import { writePages } from "./peers/pages.ts";
 import { profileOf } from "./peers/profile.ts";
@@ -22,26 +22,22 @@ import { DESCRIPTIONS } from "./peers/works.ts";
 import { cpuSeconds } from "./process_figures.ts";
 import { recordsIn } from "./service_metrics.ts";
 
-const USAGE =
-  "deno task bench:peers:stages [--items=1000,1000000] [--records=20000000] [--seconds=4] [--work=b] " +
-  "[--to=<folder>]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 const WORKERS = 2;
 /** Of the records, when the profile begins. */
 const STEADY_FROM = 0.25;
 
-const { values } = orRefuse(USAGE, () =>
-  parseArgs({
-    args: Deno.args,
-    options: {
-      items: { type: "string", default: "1000,1000000" },
-      records: { type: "string", default: "20000000" },
-      seconds: { type: "string", default: "4" },
-      work: { type: "string", default: "b" },
-      to: TO,
-    },
-  }));
+const TASK = "bench:peers:stages";
+const OPTIONS = {
+  items: { type: "string", default: "1000,1000000" },
+  records: { type: "string", default: "20000000" },
+  seconds: { type: "string", default: "4" },
+  work: { type: "string", default: "b" },
+  to: TO,
+} as const;
+const USAGE = usageOf(TASK, OPTIONS);
+const values = commandLine(TASK, OPTIONS);
 const counts = countsIn(USAGE, "items", values.items);
 const records = countsIn(USAGE, "records", values.records)[0]!;
 const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;

@@ -8,8 +8,8 @@
 //
 // Writes what it measured into bench/results/state.json, and bench/RESULTS.md.
 
-import { parseArgs } from "node:util";
-import { countsIn, listIn, orRefuse } from "./options.ts";
+import { commandLine, usageOf } from "../tools/kit/command_line.ts";
+import { countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { heapBytes } from "./peers/heap.ts";
@@ -21,8 +21,6 @@ import { deleteTopics, PeerStage } from "./peers/stage.ts";
 import { STATE_WORK, type StateMeasurement } from "./peers/state_figures.ts";
 import { type EngineName, ENGINES } from "./peers/works.ts";
 
-const USAGE = "deno task bench:peers:state [--items=1000000,10000000] [--keys=item,sku,uuid] " +
-  "[--engine=stockflow,flink,streams] [--resume] [--to=<folder>]";
 const PARTITIONS = 8;
 const PARALLELISM = 2;
 /** Hardly any: what is there without state. */
@@ -30,17 +28,16 @@ const FEW_ITEMS = 1000;
 /** Longer than a checkpoint takes to begin: what it copies is gone behind it. */
 const REST_MS = 12_000;
 
-const { values } = orRefuse(USAGE, () =>
-  parseArgs({
-    args: Deno.args,
-    options: {
-      items: { type: "string", default: "1000000,10000000" },
-      keys: { type: "string", default: "item,sku,uuid" },
-      engine: { type: "string", default: ENGINES.join(",") },
-      resume: { type: "boolean", default: false },
-      to: TO,
-    },
-  }));
+const TASK = "bench:peers:state";
+const OPTIONS = {
+  items: { type: "string", default: "1000000,10000000" },
+  keys: { type: "string", default: "item,sku,uuid" },
+  engine: { type: "string", default: ENGINES.join(",") },
+  resume: { type: "boolean", default: false },
+  to: TO,
+} as const;
+const USAGE = usageOf(TASK, OPTIONS);
+const values = commandLine(TASK, OPTIONS);
 const keySets = listIn(USAGE, "keys", values.keys, KEY_SETS);
 const engines = listIn(USAGE, "engine", values.engine, ENGINES);
 const counts = countsIn(USAGE, "items", values.items);
