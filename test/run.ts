@@ -4,6 +4,7 @@
 //   deno task test     all of that, the simulation, and the tests of the real service
 //   --suite=TEXT       only the suites whose name contains the text
 
+import { stripVTControlCharacters } from "node:util";
 import { commandLine } from "../tools/kit/command_line.ts";
 import { whyNoBroker } from "../tools/kafka/broker.ts";
 import { buildBundle } from "../tools/kit/bundle.ts";
@@ -68,8 +69,9 @@ async function run(suite: Suite): Promise<Outcome> {
     },
   }).output();
   await shared?.remove();
+  const text = await Deno.readTextFile(said);
   const report = file
-    ? readReport(await Deno.readTextFile(file).catch(() => ""))
+    ? readReport(await Deno.readTextFile(file).catch(() => ""), text)
     : reportOfCheck(suite, code);
   // A suite that broke before its first test, or lost one on its way.
   const none = report.passed + report.failed + report.skipped === 0;
@@ -81,7 +83,7 @@ async function run(suite: Suite): Promise<Outcome> {
   const line = `${report.failed > 0 ? "FAILED" : "ok"}  ${suite.name}: ${countsOf(report)} ` +
     `(${seconds} s)${slowestOf(report)}`;
   console.log(`\n== ${suite.name}: deno ${suite.args.join(" ")}`);
-  console.log(await Deno.readTextFile(said));
+  console.log(text);
   console.log(line);
   await Deno.remove(folder, { recursive: true });
   return { ...report, line };
@@ -133,13 +135,19 @@ async function runAll(suites: readonly Suite[]): Promise<Outcome[]> {
   return outcomes;
 }
 
-/** Counts and failures of a JUnit report; a step within a test is a case of its own there. */
-function readReport(xml: string): Report {
-  const seconds = new Map<string, number>();
+/**
+ * Counts and failures of a JUnit report; a step within a test is a case of its own there.
+ *
+ * @param said what the suite printed
+ */
+function readReport(xml: string, said: string): Report {
+  const seconds = secondsByFile(said);
+  // Files that run at one time are named in what is printed: the report names the file that calls Deno.test.
+  const isNamed = seconds.size > 0;
   const report: Report = { passed: 0, failed: 0, skipped: 0, failures: [], seconds };
   for (const [testcase] of xml.matchAll(/<testcase\b[^>]*?(?:\/>|>[\s\S]*?<\/testcase>)/g)) {
     const file = attributeOf(testcase, "classname");
-    seconds.set(file, (seconds.get(file) ?? 0) + Number(attributeOf(testcase, "time")));
+    if (!isNamed) add(seconds, file, Number(attributeOf(testcase, "time")));
     if (testcase.includes("<skipped")) report.skipped++;
     else if (testcase.includes("<failure") || testcase.includes("<error")) {
       report.failed++;
@@ -147,6 +155,20 @@ function readReport(xml: string): Report {
     } else report.passed++;
   }
   return report;
+}
+
+/** What a line such as `./test/kafka/kafka_test.ts => codecs ... ok (1m18s)` says; those below a second count as none. */
+function secondsByFile(said: string): Map<string, number> {
+  const seconds = new Map<string, number>();
+  const lines = /^(\S+_test\.ts) => .*\((?:(\d+)m)?(\d+)s\)$/gm;
+  for (const [, file, minutes = "0", rest] of stripVTControlCharacters(said).matchAll(lines)) {
+    add(seconds, file!, 60 * Number(minutes) + Number(rest));
+  }
+  return seconds;
+}
+
+function add(seconds: Map<string, number>, file: string, more: number): void {
+  seconds.set(file, (seconds.get(file) ?? 0) + more);
 }
 
 function attributeOf(testcase: string, name: string): string {

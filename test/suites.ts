@@ -40,6 +40,43 @@ const KAFKA_AS_IT_IS: readonly string[] = [
   "withdrawn_rights",
 ].map((name) => `test/kafka/${name}_test.ts`);
 
+/** Further files of test/kafka for what came later: feeds and sinks, what is deployed, partitions that move. */
+const KAFKA_LATER: readonly string[] = [
+  "assign",
+  "bundle",
+  "console",
+  "feeds",
+  "kept_state",
+  "messages",
+  "processes",
+  "sinks",
+].map((name) => `test/kafka/${name}_test.ts`);
+
+/** Tests of the real service for what came later: safe retries, metrics and traces, jobs of one's own, operations. */
+const SERVICE_LATER: readonly string[] = [
+  "alerts",
+  "bundle",
+  "grafana",
+  "kafka_start",
+  "operations",
+  "own_job",
+  "peer",
+  "retries_kill",
+  "state_list",
+  "tracing",
+].map((name) => `test/system/${name}_test.ts`);
+
+const FAULTS_LATER: readonly string[] = ["test/faults/retries_kill_test.ts"];
+
+/** The simulation of processes that share partitions. */
+const SIMULATION_LATER: readonly string[] = ["membership", "planted", "shared_division"]
+  .map((name) => `test/sim/kafka/${name}_test.ts`);
+
+/** All other files of a folder are run: a new one is never left out. */
+function ignore(...files: readonly string[]): string {
+  return `--ignore=${files.join(",")}`;
+}
+
 /** In the order in which they begin; the longest first, so that none is left over at the end. */
 export const SUITES: readonly Suite[] = [
   {
@@ -56,7 +93,7 @@ export const SUITES: readonly Suite[] = [
       "test",
       "--no-check",
       "--allow-all",
-      `--ignore=test/kafka/unit,test/kafka/peers_test.ts,${KAFKA_AS_IT_IS.join(",")}`,
+      ignore("test/kafka/unit", "test/kafka/peers_test.ts", ...KAFKA_AS_IT_IS, ...KAFKA_LATER),
       "test/kafka",
     ],
     kind: "tests",
@@ -94,12 +131,35 @@ export const SUITES: readonly Suite[] = [
     quick: true,
   },
   {
-    name: "Apache Kafka: topics, brokers and members as they are",
-    args: ["test", "--no-check", "--allow-all", ...KAFKA_AS_IT_IS],
+    name: "Apache Kafka: topics, brokers and members as they are; feeds, sinks and deployments",
+    args: ["test", "--no-check", "--allow-all", ...KAFKA_AS_IT_IS, ...KAFKA_LATER],
     kind: "tests",
     jobs: 2,
     broker: true,
     services: true,
+    later: true,
+  },
+  // Three processes and more: one file after the other.
+  {
+    name: "processes that share partitions",
+    args: ["test", "--no-check", "--allow-all", "test/cluster"],
+    kind: "tests",
+    broker: true,
+    services: true,
+    later: true,
+  },
+  {
+    name: "the real service: safe retries, metrics, traces, operations",
+    args: ["test", "--no-check", "--allow-all", ...FAULTS_LATER, ...SERVICE_LATER],
+    kind: "tests",
+    jobs: 2,
+    services: true,
+    later: true,
+  },
+  {
+    name: "simulation of processes that share partitions",
+    args: ["test", "--no-check", "--allow-env", ...SIMULATION_LATER],
+    kind: "tests",
     later: true,
   },
   {
@@ -143,14 +203,14 @@ export const SUITES: readonly Suite[] = [
   },
   {
     name: "real faults",
-    args: ["test", "--no-check", "--allow-all", "test/faults"],
+    args: ["test", "--no-check", "--allow-all", ignore(...FAULTS_LATER), "test/faults"],
     kind: "tests",
     jobs: 2,
     services: true,
   },
   {
     name: "the real service",
-    args: ["test", "--no-check", "--allow-all", "test/system"],
+    args: ["test", "--no-check", "--allow-all", ignore(...SERVICE_LATER), "test/system"],
     kind: "tests",
     jobs: 2,
     services: true,
@@ -160,49 +220,21 @@ export const SUITES: readonly Suite[] = [
     args: ["test", "--no-check", "--ignore=test/sim/kafka", "test/sim"],
     kind: "tests",
   },
+  {
+    name: "crashes at every write, damage, checkpoints and floods, four times the cases",
+    args: ["test", "--no-check", "test/more_cases.ts", "--", "--times=4"],
+    kind: "tests",
+  },
   { name: "fuzz", args: ["test", "--no-check", "test/fuzz"], kind: "tests" },
   {
     name: "the core against the model, 48 times the cases",
     args: ["test", "--no-check", "test/wasm/model_test.ts", "--", "--times=48"],
     kind: "tests",
   },
-  {
-    name: "crashes at every write, damage, checkpoints and floods, four times the cases",
-    args: [
-      "test",
-      "--no-check",
-      "test/wasm/checkpoint_test.ts",
-      "test/wasm/fold_test.ts",
-      "test/wasm/flood_test.ts",
-      "test/wasm/remembered_test.ts",
-      "test/wasm/stock_sum_test.ts",
-      "test/engine/recovery_test.ts",
-      "test/engine/remembered_test.ts",
-      "test/engine/watchdog_test.ts",
-      "test/log/embedded_crash_test.ts",
-      "test/service/savepoint_test.ts",
-      "test/service/sinks_test.ts",
-      "test/state/checkpoint_store_test.ts",
-      "test/state/damage_test.ts",
-      "test/testing/watermark_recovery_test.ts",
-      "--",
-      "--times=4",
-    ],
-    kind: "tests",
-  },
   // kafkajs reads the environment when it is loaded.
   {
     name: "simulation of Kafka",
-    args: ["test", "--no-check", "--allow-env", "test/sim/kafka"],
+    args: ["test", "--no-check", "--allow-env", ignore(...SIMULATION_LATER), "test/sim/kafka"],
     kind: "tests",
-  },
-  // Three processes and more: one file after the other.
-  {
-    name: "processes that share partitions",
-    args: ["test", "--no-check", "--allow-all", "test/cluster"],
-    kind: "tests",
-    broker: true,
-    services: true,
-    later: true,
   },
 ];

@@ -1,47 +1,18 @@
-// A stand-by takes over from a process that was killed, long before the group would notice. Starts a broker
-// of its own (tools/kit/test_broker.ts).
+// A stand-by takes over from a process that was killed, long before the group would notice.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Loader } from "../../tools/kit/load.ts";
-import { type Scene, Stage } from "./scene.ts";
+import { asked, assertOnce, isReady, LONG_SESSION, pair } from "./pair.ts";
+import { Stage } from "./scene.ts";
 import { stockOf, until, untilStock } from "./until.ts";
-import { witness } from "./witness.ts";
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 const { broker } = stage;
-
-/** Longer than waitReady waits. */
-const LONG_SESSION = { "kafka.session.timeout.ms": "120000" };
-
-/** An active process that has committed one record, and one that stands by. */
-async function pair(
-  { start, topics }: Scene,
-  flags: Readonly<Record<string, string>>,
-): Promise<{ loader: Loader; active: Service; standing: Service }> {
-  const loader = await Loader.open(broker.bootstrap, topics["transaction.input.topic"]);
-  await loader.append([loader.recordOf("1\t1\titem_2\t70", 1)]);
-  const active = await start(flags);
-  await waitReady(active);
-  const folder = await stage.newFolder();
-  const standing = await start({ ...flags, "state.kv": `${folder}/state.kv` });
-  await until("it stands by", () => standing.log().includes("stands by"), standing);
-  return { loader, active, standing };
-}
-
-/** Gives the one that stands by the time for some questions. */
-function asked(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 3000));
-}
-
-async function assertOnce({ topics }: Scene, lines: string[]): Promise<void> {
-  const results = await witness(broker.bootstrap, topics["transaction.output.topic"]);
-  assertEquals(results.flat().map((r) => r.value).toSorted(), lines);
-}
 
 stage.test("a stand-by takes a killed process out of the group, and takes over", async () => {
   const scene = await stage.scene();
-  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  const { loader, active, standing } = await pair(stage, scene, LONG_SESSION);
   await asked();
   await active.kill();
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
@@ -50,12 +21,12 @@ stage.test("a stand-by takes a killed process out of the group, and takes over",
   await untilStock(standing, "item_2", 10);
   await stopInGoodOrder(standing);
   await loader.close();
-  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+  await assertOnce(stage, scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
 stage.test("the active process keeps its instances while others join and leave", async () => {
   const scene = await stage.scene();
-  const { loader, active, standing } = await pair(scene, { "parallelism": "2" });
+  const { loader, active, standing } = await pair(stage, scene, { "parallelism": "2" });
   const kept = () => active.log().match(/go on where they were left/g)?.length ?? 0;
   await until("both threads keep theirs", () => kept() === 2, active);
   await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
@@ -67,12 +38,12 @@ stage.test("the active process keeps its instances while others join and leave",
   assertEquals(active.log().match(/recovering|Recovered/g), null, active.log());
   await stopInGoodOrder(active);
   await loader.close();
-  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+  await assertOnce(stage, scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
 stage.test("a process that stands by says so at once, and where the active one is", async () => {
   const scene = await stage.scene();
-  const { loader, active, standing } = await pair(scene, LONG_SESSION);
+  const { loader, active, standing } = await pair(stage, scene, LONG_SESSION);
   const get = async (service: Service, path: string) => {
     const response = await fetch(`${service.url}${path}`);
     return [response.status, await response.text(), response.headers.get("retry-after")] as const;
@@ -118,7 +89,7 @@ stage.test("lag and throughput are reported", async () => {
 stage.test("a process that starts again at once, and one that stands by: nothing is lost", async () => {
   const scene = await stage.scene();
   const flags = { "kafka.session.timeout.ms": "30000" };
-  const { loader, active, standing } = await pair(scene, flags);
+  const { loader, active, standing } = await pair(stage, scene, flags);
   await asked();
   await active.kill();
   // At the same address, with its member id.
@@ -134,41 +105,7 @@ stage.test("a process that starts again at once, and one that stands by: nothing
   await stopInGoodOrder(other);
   await stopInGoodOrder(taken);
   await loader.close();
-  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
-});
-
-async function isOk(url: string): Promise<boolean> {
-  const response = await fetch(url);
-  await response.body?.cancel();
-  return response.ok;
-}
-
-const isReady = ({ url }: Service) => isOk(`${url}/readyz`);
-const isAlive = ({ url }: Service) => isOk(`${url}/livez`);
-
-stage.test("a process that stops in good order, however long it takes, is not taken out", async () => {
-  const scene = await stage.scene();
-  const flags = { ...LONG_SESSION, "commit.interval.ms": "30000" };
-  const { loader, active, standing } = await pair(scene, flags);
-  await loader.append([loader.recordOf("2\t1\titem_2\t-60", 2)]);
-  await untilStock(active, "item_2", 10);
-  await asked();
-  // What is folded is committed before it ends, for which it needs the broker.
-  Deno.kill(broker.pid, "SIGSTOP");
-  try {
-    active.signal("SIGTERM");
-    await until("it is not ready", async () => !await isReady(active), active);
-    await asked();
-    assertEquals(await isAlive(active), true);
-    assertEquals(standing.log().includes("is gone"), false, standing.log());
-  } finally {
-    Deno.kill(broker.pid, "SIGCONT");
-  }
-  assertEquals((await active.status).code, 0, active.log());
-  await waitReady(standing);
-  await stopInGoodOrder(standing);
-  await loader.close();
-  await assertOnce(scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
+  await assertOnce(stage, scene, ["1\t1\titem_2\t70\ttrue", "2\t1\titem_2\t-60\ttrue"]);
 });
 
 stage.test("a process that stops while its group waits for another that hangs does so at once, and leaves", async () => {
@@ -189,17 +126,4 @@ stage.test("a process that stops while its group waits for another that hangs do
   );
   await waitReady(active);
   await stopInGoodOrder(active);
-});
-
-stage.test("a process that stops while its broker hangs does not wait for answers to its group", async () => {
-  const scene = await stage.scene();
-  const service = await scene.start({ "shutdown.timeout.ms": "12000" });
-  await waitReady(service);
-  Deno.kill(broker.pid, "SIGSTOP");
-  try {
-    await asked(); // a heartbeat is under way by then
-    await stopInGoodOrder(service);
-  } finally {
-    Deno.kill(broker.pid, "SIGCONT");
-  }
 });

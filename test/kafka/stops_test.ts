@@ -1,42 +1,19 @@
-// Where the position of the job cannot be known, or going on would lose records, it exits 2 and says
-// what to do. Starts brokers of its own (tools/kit/test_broker.ts).
+// Where the position of the job cannot be known, or going on would lose records, it exits 2 and says what to do.
+// What comes to harm on the disk of a broker is in lost_logs_test.ts.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ConfigResourceTypes } from "kafkajs";
 import { encodeUtf8 } from "../../src/types/mod.ts";
 import { type Service, stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
-import { startTestBroker } from "../../tools/kit/test_broker.ts";
 import { consoleConsume } from "./java_tools.ts";
-import { startJob } from "../../tools/kit/job_process.ts";
 import { Loader } from "../../tools/kit/load.ts";
+import { append, foldAndStop } from "./folded.ts";
 import { type Scene, Stage } from "./scene.ts";
 import { exitCode, stockOf, until, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";
 
-const stage = await Stage.open();
+const stage = await Stage.shared();
 const { broker } = stage;
-
-/** Appends deliveries of one of item_2, each a batch of its own. */
-async function append(
-  bootstrap: string,
-  { topics }: Pick<Scene, "topics">,
-  count: number,
-  firstId = 1,
-): Promise<void> {
-  const loader = await Loader.open(bootstrap, topics["transaction.input.topic"]);
-  for (let id = firstId; id < firstId + count; id++) {
-    await loader.append([loader.recordOf(`${id}\t1\titem_2\t1`, id)]);
-  }
-  await loader.close();
-}
-
-/** Lets the job fold so many records, commit them and leave a checkpoint. */
-async function foldAndStop(scene: Scene, count: number): Promise<void> {
-  await append(broker.bootstrap, scene, count);
-  const service = await scene.start();
-  await waitReady(service);
-  await stopInGoodOrder(service);
-}
 
 /** Lets the job commit more records than its newest checkpoint holds, and kills it. */
 async function foldAndKill(scene: Scene, count: number, firstId: number): Promise<void> {
@@ -60,14 +37,6 @@ async function removeBelow(
   });
 }
 
-/** Partition 0 is empty afterwards, as when the disk of its broker is lost. */
-async function loseRecords({ topics }: Scene): Promise<void> {
-  await broker.stop();
-  const folder = `${broker.folder}/logs/${topics["transaction.input.topic"]}-0`;
-  await Deno.remove(folder, { recursive: true });
-  await broker.restart();
-}
-
 stage.test("an offset that a tool has set: exit 2", async () => {
   const { refused, group, topics } = await stage.scene();
   await stage.withAdmin((admin) =>
@@ -82,7 +51,7 @@ stage.test("an offset that a tool has set: exit 2", async () => {
 
 stage.test("checkpoints without a committed offset: exit 2", async () => {
   const scene = await stage.scene();
-  await foldAndStop(scene, 1);
+  await foldAndStop(stage, scene, 1);
   const another = await scene.refused({ "kafka.group.id": "another-group" });
   assertStringIncludes(another, "group another-group has no committed offset");
   // What is left when the group's offsets have expired.
@@ -102,25 +71,9 @@ stage.test("checkpoints without a committed offset: exit 2", async () => {
   );
 });
 
-stage.test("a log that lost its records goes on at its end, if that is accepted", async () => {
-  const scene = await stage.scene(1);
-  await foldAndStop(scene, 3);
-  await loseRecords(scene);
-  const service = await scene.start({ "accept.offset": "true" });
-  await waitReady(service);
-  await append(broker.bootstrap, scene, 1, 4);
-  // The checkpoint is ahead of the log, and the log has nothing else.
-  await untilStock(service, "item_2", 1);
-  await stopInGoodOrder(service);
-  const again = await scene.start();
-  await waitReady(again);
-  assertEquals(await stockOf(again, "item_2"), 1);
-  await stopInGoodOrder(again);
-});
-
 stage.test("a topic that was deleted and created again: exit 2", async () => {
   const scene = await stage.scene(1);
-  await foldAndStop(scene, 3);
+  await foldAndStop(stage, scene, 3);
   const topic = scene.topics["transaction.input.topic"];
   await stage.withAdmin(async (admin) => {
     await admin.deleteTopics({ topics: [topic] });
@@ -134,21 +87,9 @@ stage.test("a topic that was deleted and created again: exit 2", async () => {
   assertStringIncludes(text, "created anew");
 });
 
-stage.test("a log that lost its records: exit 2, also when others took their offsets", async () => {
-  const scene = await stage.scene(1);
-  await foldAndStop(scene, 3);
-  await loseRecords(scene);
-  assertStringIncludes(await scene.refused(), "committed up to offset 3, but its log ends at 0");
-  await append(broker.bootstrap, scene, 4, 100);
-  assertStringIncludes(
-    await scene.refused(),
-    "has lost records that were read, and was written to since",
-  );
-});
-
 stage.test("retention went past what is needed: exit 2; a checkpoint behind it serves", async () => {
   const scene = await stage.scene(1);
-  await foldAndStop(scene, 3);
+  await foldAndStop(stage, scene, 3);
   await removeBelow(scene, 2);
   // The checkpoint stands at 3: nothing below is needed.
   const service = await scene.start();
@@ -197,7 +138,7 @@ stage.test("records below a checkpoint that are removed while the job runs: it g
 
 stage.test("records that were removed before they were read: exit 2, naming them", async () => {
   const scene = await stage.scene(1);
-  await foldAndStop(scene, 3);
+  await foldAndStop(stage, scene, 3);
   await append(broker.bootstrap, scene, 4, 4);
   await removeBelow(scene, 5);
   const text = await scene.refused();
@@ -207,7 +148,7 @@ stage.test("records that were removed before they were read: exit 2, naming them
 
 stage.test("queries that were removed before they were read are warned of, and the next is answered", async () => {
   const scene = await stage.scene(1);
-  await foldAndStop(scene, 1);
+  await foldAndStop(stage, scene, 1);
   const topic = scene.topics["query.input.topic"];
   const loader = await Loader.open(broker.bootstrap, topic);
   for (const id of [1, 2, 3]) {
@@ -223,27 +164,9 @@ stage.test("queries that were removed before they were read are warned of, and t
   await stopInGoodOrder(service);
 });
 
-stage.test("a state of another cluster: exit 2", async () => {
-  const scene = await stage.scene(1);
-  await foldAndStop(scene, 1);
-  const other = await startTestBroker();
-  try {
-    // The group has committed there too.
-    await other.createTopics(Object.values(scene.topics), 1);
-    await append(other.bootstrap, scene, 1);
-    const service = await startJob(other.bootstrap, await stage.newFolder(), scene.flags);
-    await waitReady(service);
-    await stopInGoodOrder(service);
-    const text = await scene.refused({ "kafka.bootstrap.servers": other.bootstrap });
-    assertStringIncludes(text, "belongs to another log");
-  } finally {
-    await other.remove();
-  }
-});
-
 stage.test("other fold parameters: exit 2, except behind a stop in good order", async () => {
   const scene = await stage.scene(1);
-  await foldAndStop(scene, 1);
+  await foldAndStop(stage, scene, 1);
   await foldAndKill(scene, 1, 2);
   const other = { "time.intervals.in.minutes": "5" };
   const text = await scene.refused(other);
@@ -255,44 +178,6 @@ stage.test("other fold parameters: exit 2, except behind a stop in good order", 
   await waitReady(after);
   assertEquals(await stockOf(after, "item_2"), 2);
   await stopInGoodOrder(after);
-});
-
-stage.test("a batch that is damaged on disk: read once more, then exit 2 naming its offset", async () => {
-  const scene = await stage.scene(1);
-  await append(broker.bootstrap, scene, 3);
-  const topic = scene.topics["transaction.input.topic"];
-  await broker.stop();
-  const file = `${broker.folder}/logs/${topic}-0/00000000000000000000.log`;
-  const bytes = await Deno.readFile(file);
-  bytes[bytes.length - 3]! ^= 1; // in the last record: the broker checks no CRC when it is fetched
-  await Deno.writeFile(file, bytes);
-  await broker.restart();
-  const text = await scene.refused();
-  assertStringIncludes(text, `${topic}-0 at offset 2`);
-  assertStringIncludes(text, "it is read once more");
-  assertStringIncludes(text, "stockflow: The log is damaged");
-});
-
-stage.test("queries that are damaged on disk: read once more, then exit 2, and no item is mixed up with another", async () => {
-  const scene = await stage.scene(1);
-  const topic = scene.topics["query.input.topic"];
-  await foldAndStop(scene, 3);
-  const producer = stage.kafka().producer();
-  await producer.connect();
-  await producer.send({ topic, messages: [{ value: "1 item_2" }] });
-  await producer.disconnect();
-  await broker.stop();
-  const file = `${broker.folder}/logs/${topic}-0/00000000000000000000.log`;
-  const bytes = await Deno.readFile(file);
-  const at = new TextDecoder("latin1").decode(bytes).lastIndexOf("item_2") + 5;
-  bytes[at]! ^= 1; // item_3
-  await Deno.writeFile(file, bytes);
-  await broker.restart();
-  const text = await scene.refused();
-  assertStringIncludes(text, `cannot read the queries of ${topic}-0 at offset 0: Its CRC is wrong`);
-  assertStringIncludes(text, "it is read once more");
-  const answers = await witness(broker.bootstrap, scene.topics["query.output.topic"]);
-  assertEquals(answers.flat(), []);
 });
 
 stage.test("a topic of results whose batches hold no record any more: exit 2", async () => {

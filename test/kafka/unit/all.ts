@@ -11,3 +11,4 @@ import "./frames_test.ts";
 import "./member_facts_test.ts";
 import "./share_partitions_test.ts";
 import "./versions_test.ts";
+import "./worker_shares_test.ts";
