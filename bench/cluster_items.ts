@@ -19,12 +19,13 @@ import { ClusterScene } from "./cluster_scene.ts";
 import { KeptConnections } from "./kept_connections.ts";
 import { sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
-import { CpuMeter } from "./process_figures.ts";
+import { CpuMeter, threadSeconds } from "./process_figures.ts";
 import { printVerdict } from "./verdicts.ts";
 
 const USAGE = "deno task bench:cluster:items [--items=1000000] [--rate=100000] [--processes=3] " +
-  "[--partitions=12] [--gets=1000] [--seconds=20] [--rounds=2] [--calmRate=10000] [--calmGets=100]";
-const { items, rate, processes, partitions, gets, seconds, rounds, calmRate, calmGets } =
+  "[--partitions=12] [--gets=1000] [--seconds=20] [--rounds=2] [--calmRate=10000] [--calmGets=100] " +
+  "[--details=0]";
+const { items, rate, processes, partitions, gets, seconds, rounds, calmRate, calmGets, details } =
   readOptions(USAGE, {
     items: 1_000_000,
     rate: 100_000,
@@ -35,10 +36,13 @@ const { items, rate, processes, partitions, gets, seconds, rounds, calmRate, cal
     rounds: 2,
     calmRate: 10_000,
     calmGets: 100,
+    details: 0,
   });
 const P99_MS_MAX = 25;
 /** So many items are asked for in turn. */
 const GROWING = 64;
+/** Each grows between any two answers about it, which are 64 ms apart, and the load of that stays small. */
+const GROW_MS = 50;
 const TICK_MS = 2;
 /** To each process. */
 const CONNECTIONS = 32;
@@ -165,6 +169,8 @@ async function measureCalls(
   const pids: Record<string, number> = { "load and client": Deno.pid };
   pids.broker = scene.kafka.broker.pid;
   scene.running.forEach(({ pid }, n) => pids[`process ${n + 1}`] = pid);
+  const requests = scene.kafka.requests?.counts;
+  const threads = await threadsOf(pids);
   const meter = await CpuMeter.start(pids);
   await sleep(1000 * seconds);
   const [used, waited] = [await meter.percent(), await meter.waited()];
@@ -180,7 +186,34 @@ async function measureCalls(
     `  CPU in percent of a core: ${all.join(", ")}; together ${sum(used).toFixed(0)} ` +
       `(waited ${sum(waited).toFixed(0)}) of ${100 * navigator.hardwareConcurrency}`,
   );
+  if (requests) {
+    const counts = [...scene.kafka.requests!.counts].map(([name, count]) =>
+      [name, (count - (requests.get(name) ?? 0)) / seconds] as const
+    ).filter(([, count]) => count >= 1).sort((a, b) => b[1] - a[1]);
+    const list = counts.map(([name, count]) => `${name} ${count.toFixed(0)}`);
+    console.log(`  Requests to the broker a second: ${list.join(", ")}`);
+    printThreads(threads, await threadsOf(pids));
+  }
   return p99;
+}
+
+type Threads = Map<string, Map<number, readonly [string, number]>>;
+
+async function threadsOf(pids: Readonly<Record<string, number>>): Promise<Threads> {
+  const all: Threads = new Map();
+  for (const [name, pid] of Object.entries(pids)) all.set(name, await threadSeconds(pid));
+  return all;
+}
+
+/** What threads took meanwhile, in percent of a core. */
+function printThreads(before: Threads, after: Threads): void {
+  for (const [name, threads] of after) {
+    const used = [...threads].map(([id, [thread, seconds]]) =>
+      [thread, seconds - (before.get(name)?.get(id)?.[1] ?? 0)] as const
+    ).filter(([, s]) => s >= seconds / 200).sort((a, b) => b[1] - a[1]);
+    const list = used.map(([thread, s]) => `${thread} ${(100 * s / seconds).toFixed(1)}`);
+    console.log(`  ${name}: ${list.join(", ")}`);
+  }
 }
 
 async function measure(): Promise<void> {
@@ -191,8 +224,9 @@ async function measure(): Promise<void> {
     items,
     rate: calmRate,
     flags,
+    counts: details > 0,
   });
-  const growing = await GrowingItems.start(scene.kafka.broker.bootstrap, GROWING);
+  const growing = await GrowingItems.start(scene.kafka.broker.bootstrap, GROWING, GROW_MS);
   const client = new Client(scene, growing);
   await client.settled();
   await measureCalls(scene, client, calmRate, calmGets);

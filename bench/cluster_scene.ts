@@ -26,6 +26,8 @@ export interface ClusterSceneOptions {
   readonly rate: number;
   /** Parameters of all processes. */
   readonly flags?: Readonly<Record<string, string>>;
+  /** Counts requests, by a proxy before the broker. */
+  readonly counts?: boolean;
 }
 
 export class ClusterScene implements AsyncDisposable {
@@ -41,7 +43,10 @@ export class ClusterScene implements AsyncDisposable {
   static async open(options: ClusterSceneOptions): Promise<ClusterScene> {
     const noServer = await whyNoKvServer();
     if (noServer !== null) throw new Error(noServer);
-    const kafka = await KafkaScene.open({ partitions: options.partitions });
+    const kafka = await KafkaScene.open({
+      partitions: options.partitions,
+      counts: options.counts ?? false,
+    });
     const scene = new ClusterScene(options, kafka, await startKvServer());
     try {
       await scene.#begin();

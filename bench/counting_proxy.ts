@@ -36,7 +36,12 @@ export class CountingProxy extends TcpProxy {
     this.#counts = new Map();
   }
 
-  /** Connections and requests since then, the most first. */
+  /** Connections and requests since then, by their names. */
+  get counts(): ReadonlyMap<string, number> {
+    return new Map(this.#counts);
+  }
+
+  /** The same, the most first. */
   describe(): string {
     return [...this.#counts].sort((a, b) => b[1] - a[1]).map(([name, n]) => `${name} ${n}`)
       .join(", ");

@@ -13,6 +13,20 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
 }
 
+/** The same of each of its threads that are there now, by their numbers, with their names. */
+export async function threadSeconds(pid: number): Promise<Map<number, readonly [string, number]>> {
+  const threads = new Map<number, readonly [string, number]>();
+  for await (const { name } of Deno.readDir(`/proc/${pid}/task`)) {
+    const stat = await Deno.readTextFile(`/proc/${pid}/task/${name}/stat`).catch(() => null);
+    if (stat === null) continue; // it may have ended meanwhile
+    const end = stat.lastIndexOf(")");
+    const fields = stat.slice(end + 2).split(" ");
+    const seconds = (Number(fields[UTIME]) + Number(fields[UTIME + 1])) / TICKS_PER_SECOND;
+    threads.set(Number(name), [stat.slice(stat.indexOf("(") + 1, end), seconds]);
+  }
+  return threads;
+}
+
 /** How long threads of a process could have run and found no core free so far, all together, in seconds. */
 async function waitedSeconds(pid: number): Promise<number> {
   let nanoseconds = 0;

@@ -2,10 +2,11 @@ import { getLogger } from "@logtape/logtape";
 import { LostError, StopError } from "../log/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { StandBy } from "../log/mod.ts";
-import type { Clock } from "../types/mod.ts";
+import { type Clock, SHARED_TURN_MS, untilTurn } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
+import { Confirmations } from "./confirmations.ts";
 import { ErrorCode, errorCodeOf, isFenced, isUnavailable, reasonOf } from "./client/errors.ts";
 import { type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
@@ -16,8 +17,6 @@ import { toJobError } from "./kafka_session.ts";
 const log = getLogger(["stockflow", "kafka"]);
 
 const BACK_OFF_FIRST_MS = 50;
-/** Until a heartbeat that is asked for is sent: as many as ask are to share it, and owners are asked meanwhile. */
-const ASKED_GAP_MS = 4;
 const LEAVE_MS = 2000;
 /** How long sessions have to commit and close before a join; also no longer than a part of the session. */
 const WIND_MS_MAX = 2000;
@@ -53,10 +52,12 @@ export class Membership {
   /** Whether the group was looked at before this process joined it for the first time. */
   #isChecked = false;
   #active: ActiveGeneration | null = null;
-  #changed = Promise.withResolvers<void>();
+  readonly #confirmations = new Confirmations(() => this.#present, () => this.#askBeat());
   #failure: Error | null = null;
   /** When the last heartbeat was acknowledged; monotonic ms. */
   #acknowledgedAt = -Infinity;
+  /** When the last heartbeat was begun; monotonic ms. */
+  #begunAt = -Infinity;
   #beatNow: (() => void) | null = null;
   /** A heartbeat is asked for, which may be while one is under way. */
   #isBeatAsked = false;
@@ -100,25 +101,14 @@ export class Membership {
    *
    * @throws {StopError} when the membership failed for good
    */
-  async confirmed(signal?: AbortSignal): Promise<ActiveGeneration> {
-    const from = this.options.clock.monotonic();
-    const aborted = Promise.withResolvers<void>();
-    const giveUp = () => aborted.resolve();
-    signal?.addEventListener("abort", giveUp);
-    try {
-      while (true) {
-        if (this.#failure) throw this.#failure;
-        if (signal?.aborted || this.#stop.signal.aborted) {
-          throw new LostError("The claim was given up");
-        }
-        if (this.#active && this.#acknowledgedAt > from) return this.#active;
-        // While another process is active a heartbeat confirms nothing.
-        if (this.#active) this.#askBeat();
-        await Promise.race([this.#changed.promise, aborted.promise]);
-      }
-    } finally {
-      signal?.removeEventListener("abort", giveUp);
-    }
+  confirmed(signal?: AbortSignal): Promise<ActiveGeneration> {
+    return this.#confirmations.ask(signal);
+  }
+
+  /** While another process is active a heartbeat confirms nothing. */
+  get #present(): ActiveGeneration | Error | null {
+    if (this.#failure) return this.#failure;
+    return this.#stop.signal.aborted ? new LostError("The claim was given up") : this.#active;
   }
 
   /** The generation in which this process is the active one; null while it is not. */
@@ -181,17 +171,12 @@ export class Membership {
     this.#connection.drop(); // others may have asked for it since
   }
 
-  #announce(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  }
-
   #endGeneration(reason: Error): void {
     this.#standsBy = null;
     this.options.division.over();
     this.#active?.end(reason);
     this.#active = null;
-    this.#announce();
+    this.#confirmations.look();
   }
 
   async #run(): Promise<void> {
@@ -246,7 +231,7 @@ export class Membership {
           group: this.options.groupId,
           generation,
         });
-        this.#announce();
+        this.#confirmations.look();
         if (this.#isLeaving) this.leave();
       } else {
         log.info("Another process of group {group} is active; this one stands by", {
@@ -389,8 +374,9 @@ export class Membership {
         await clock.sleep(heartbeatMs, AbortSignal.any([signal, sooner.signal]));
         this.#beatNow = null;
       }
-      // Who asks meanwhile is served by the same one.
-      if (this.#isBeatAsked) await clock.sleep(ASKED_GAP_MS, signal);
+      // Who asks meanwhile is served by the same one, and owners are asked beside it.
+      const waitMs = untilTurn(clock.monotonic(), this.#begunAt, SHARED_TURN_MS);
+      if (this.#isBeatAsked && waitMs > 0) await clock.sleep(waitMs, signal);
       this.#isBeatAsked = false;
       if (signal.aborted) return;
       if (this.#rejoin) {
@@ -405,22 +391,25 @@ export class Membership {
   /** One heartbeat that is acknowledged. */
   async #heartbeat(memberId: string, groupGenerationId: number): Promise<void> {
     const { clock, groupId } = this.options;
-    const from = clock.monotonic();
+    const from = this.#begunAt = clock.monotonic();
+    const number = this.#confirmations.begin();
     try {
       await this.#connection.call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
     } catch (error) {
       // The coordinator has looked at member and generation before it says so: the next one has not begun.
-      if (errorCodeOf(error) === ErrorCode.RebalanceInProgress) this.#acknowledge(from);
+      if (errorCodeOf(error) === ErrorCode.RebalanceInProgress) {
+        this.#acknowledge(number, from);
+      }
       throw error;
     }
-    this.#acknowledge(from);
+    this.#acknowledge(number, from);
     this.#connection.answered();
   }
 
-  #acknowledge(from: number): void {
+  #acknowledge(number: number, from: number): void {
     // As of the moment when it was sent: the coordinator counts from then at the earliest.
     this.#acknowledgedAt = from;
-    this.#announce();
+    this.#confirmations.acknowledge(number);
   }
 
   /** Reports to the coordinator that this process goes; a broker that does not answer is not waited for. */

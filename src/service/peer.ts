@@ -4,7 +4,7 @@ import type { ConditionReporter } from "../engine/conditions.ts";
 import type { ItemOwner } from "../engine/owners.ts";
 import { WAIT_MS_MIN } from "../engine/waits.ts";
 import { LostError } from "../log/mod.ts";
-import { decodeUtf8 } from "../types/mod.ts";
+import { decodeUtf8, SHARED_TURN_MS, untilTurn } from "../types/mod.ts";
 import { askPeer, NotYetError, PEER_PATHS, type PeerConnection } from "./peer_request.ts";
 
 /** Ids of one request at the most; what is more goes with the next one. */
@@ -53,11 +53,14 @@ interface Waiting {
 }
 
 /**
- * Asks one process, in one generation. What is asked while a request is under way goes together with the next one.
+ * Asks one process, in one generation. What is asked while a request is under way, or in the turn of the one before, goes
+ * together with the next one: it would wait for its heartbeat anyway, which is sent in the same turns.
  */
 export class Peer {
   #waiting: Waiting[] = [];
   #isUnderWay = false;
+  /** Clock.monotonic() at which the last request began. */
+  #begunAt = -Infinity;
   /** Clock.monotonic() at which the first request began that failed, with none behind it that was answered. */
   #failingSince: number | null = null;
   #unreachable: string | null = null;
@@ -100,10 +103,13 @@ export class Peer {
 
   async #askAll(): Promise<void> {
     this.#isUnderWay = true;
-    await Promise.resolve(); // what is asked in the same turn goes together
+    const { clock } = this.options;
+    await Promise.resolve(); // what is asked in the same breath goes together
     while (this.#waiting.length > 0) {
+      const waitMs = untilTurn(clock.monotonic(), this.#begunAt, SHARED_TURN_MS);
+      if (waitMs > 0) await clock.sleep(waitMs);
       const batch = this.#nextBatch();
-      const begun = this.options.clock.monotonic();
+      const begun = this.#begunAt = clock.monotonic();
       try {
         const { stocks } = await this.#ask(batch);
         const found = batch.map(({ ids }, n) => stocksOf(stocks[n], ids.length));

@@ -1,5 +1,5 @@
 import type { CheckpointEvent, CheckpointStore, Savepoint, Savepoints } from "../state/mod.ts";
-import type { Clock } from "../types/mod.ts";
+import { type Clock, Deadlines } from "../types/mod.ts";
 import type { Conditions } from "../engine/mod.ts";
 import { listCheckpoints, type ListedCheckpoints } from "./listed_checkpoints.ts";
 import {
@@ -51,6 +51,10 @@ export class RunningJob {
   readonly #all: ClusterStatusReader | null;
   /** Whether the group was left to others, by the stop. */
   #isLeft = false;
+  /** Whether everything has ended. */
+  #isOver = false;
+  /** When look-ups under way are looked at, whether they need not wait any longer: one timer for all of them. */
+  readonly #lookUps: Deadlines;
 
   constructor(
     readonly name: string,
@@ -66,6 +70,7 @@ export class RunningJob {
     readonly params: Parameters,
   ) {
     this.#status = new StatusReader(this);
+    this.#lookUps = new Deadlines(context.clock);
     const { cluster, clock } = context;
     this.#all = cluster && new ClusterStatusReader(cluster, this, clock);
     this.finished = this.#run();
@@ -106,6 +111,8 @@ export class RunningJob {
     sinksStop.abort("stop"); // without a reason an error with a stack is made
     await Promise.all(sinks);
     if (!this.#failure) await reportStop(this, this.#askedAt);
+    this.#isOver = true;
+    this.#lookUps.close();
     await this.close();
     if (this.#failure) throw this.#failure;
   }
@@ -227,30 +234,40 @@ export class RunningJob {
    * The stock of items: see Owners.lookUp. Neither a partition that is offline is waited for, nor a recovery that waits
    * itself for room on a disk, or for a topic.
    */
-  async lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
-    const { owners } = this.context;
-    const over = new AbortController();
-    const found = owners.lookUp(itemIds, AbortSignal.any([signal, over.signal]), false);
-    const stuck = this.#untilStuck(over.signal).then((reason) => {
-      throw new UnavailableError(`The item cannot be looked up now: ${reason}`);
+  lookUp(itemIds: readonly string[], signal: AbortSignal): Promise<(bigint | null)[]> {
+    return new Promise((resolve, reject) => {
+      const over = new AbortController();
+      const giveUp = () => over.abort("given up"); // without a reason an error with a stack is made
+      let takeBack = () => {};
+      const end = () => {
+        takeBack();
+        signal.removeEventListener("abort", giveUp);
+      };
+      const look = () => {
+        const stuck = this.#whyStuck();
+        if (stuck === null) {
+          takeBack = this.#lookUps.add(STUCK_LOOK_MS, look);
+          return;
+        }
+        end();
+        giveUp();
+        reject(stuck);
+      };
+      if (!this.#isOver) takeBack = this.#lookUps.add(STUCK_LOOK_MS, look);
+      signal.addEventListener("abort", giveUp);
+      if (signal.aborted) giveUp();
+      const settle = <T>(by: (outcome: T) => void) => (outcome: T) => (end(), by(outcome));
+      this.context.owners.lookUp(itemIds, over.signal, false).then(settle(resolve), settle(reject));
     });
-    try {
-      return await Promise.race([found, stuck]);
-    } finally {
-      over.abort("answered"); // without a reason an error with a stack is made
-      for (const other of [found, stuck]) other.catch(() => {});
-    }
   }
 
-  /** Resolves with the reason when a recovery waits for what only people bring; ends with the signal. */
-  async #untilStuck(signal: AbortSignal): Promise<string> {
-    while (true) {
-      // Most recoveries are over by then, also with little room.
-      await this.clock.sleep(STUCK_LOOK_MS, signal);
-      if (signal.aborted) return "the look-up was given up";
-      const lacking = this.conditions.list().find(({ what }) => LACKING.includes(what));
-      if (lacking && !this.isReady) return lacking.reason;
-    }
+  /** Why a look-up need not wait any longer: a recovery waits for what only people bring; null = it may wait. */
+  #whyStuck(): Error | null {
+    if (this.#isOver) return new LostError("The job has ended");
+    // Most recoveries are over by then, also with little room.
+    const lacking = this.conditions.list().find(({ what }) => LACKING.includes(what));
+    if (!lacking || this.isReady) return null;
+    return new UnavailableError(`The item cannot be looked up now: ${lacking.reason}`);
   }
 
   /** The processes that share the partitions with this one; null = they are not shared. */

@@ -20,6 +20,7 @@ export { machineTracing } from "./machine_tracing.ts";
 export * from "./tracing.ts";
 export { escapeAllControls, escapeControls } from "./controls.ts";
 export { Deadlines } from "./deadlines.ts";
+export { SHARED_TURN_MS, untilTurn } from "./shared_turns.ts";
 export { StopError } from "./stop_error.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { Slices, Turns } from "./slices.ts";

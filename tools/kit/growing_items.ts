@@ -5,8 +5,6 @@ import { TOPICS } from "./job_process.ts";
 
 const PAUSE_MS = 10;
 
-const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-
 /** An item that was asked for. */
 export interface Asked {
   readonly number: number;
@@ -22,16 +20,28 @@ export class GrowingItems {
   #isStopped = false;
   readonly #growing: Promise<void>;
 
-  private constructor(readonly loader: Loader, readonly count: number) {
+  private constructor(
+    readonly loader: Loader,
+    readonly count: number,
+    readonly pauseMs: number,
+  ) {
     this.#seen = new Array<number>(count).fill(0);
     this.#growing = this.#grow();
   }
 
-  /** @param count how many there are */
-  static async start(bootstrap: string, count: number): Promise<GrowingItems> {
+  /**
+   * @param count how many there are
+   * @param pauseMs between two records of each; every pause over makes a few small batches, which all have to fetch
+   */
+  static async start(
+    bootstrap: string,
+    count: number,
+    pauseMs = PAUSE_MS,
+  ): Promise<GrowingItems> {
     return new GrowingItems(
       await Loader.open(bootstrap, TOPICS["transaction.input.topic"]),
       count,
+      pauseMs,
     );
   }
 
@@ -44,7 +54,7 @@ export class GrowingItems {
           (_, n) => this.loader.recordOf(`${id}\t${at}\t${this.idOf(n)}\t1`, at),
         ),
       );
-      await pause();
+      await new Promise((resolve) => setTimeout(resolve, this.pauseMs));
     }
   }
 

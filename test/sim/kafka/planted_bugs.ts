@@ -150,7 +150,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return before ?? found;
           },
       ),
-    5000,
+    6030,
     isShared,
     manyPauses,
   ),
