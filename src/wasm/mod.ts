@@ -23,4 +23,4 @@ export type { EncodedPiece, EncodedRemembered } from "./core_remembered.ts";
 export * from "./state_scalars.ts";
 export { CORE_HASH } from "./core_hash.ts";
 export * from "./generator_instance.ts";
-export { warmUp } from "./warm_up.ts";
+export { warmUp, warmUpInSteps } from "./warm_up.ts";

@@ -16,6 +16,11 @@ const warm = new Set<string>();
  * way through it is enough.
  */
 export function warmUp(options: CoreOptions): void {
+  for (const _ of warmUpInSteps(options));
+}
+
+/** The same in steps of some milliseconds, between which a thread does what it has to do. */
+export function* warmUpInSteps(options: CoreOptions): Generator<void> {
   const { format, windowMs, eventTime, remember } = options;
   const way = [format, windowMs > 0, eventTime, remember !== undefined].join();
   if (warm.has(way)) return;
@@ -34,8 +39,12 @@ export function warmUp(options: CoreOptions): void {
       while (core.fire(true) > Code.Done) core.discard();
     }
     core.take();
+    yield;
   }
-  for (let i = 0; i < CHECKPOINTS; i++) copyThroughCheckpoint(core, throwAway);
+  for (let i = 0; i < CHECKPOINTS; i++) {
+    copyThroughCheckpoint(core, throwAway);
+    yield;
+  }
 }
 
 function syntheticBatch({ format }: CoreOptions, round: number): Uint8Array {

@@ -14,7 +14,7 @@ import type { World } from "./world.ts";
 
 const SALT = 0x90e5;
 /** Share of the runs that may have it. */
-const SHARE = 0.2;
+const SHARE = 0.06;
 /** Sessions are lost where a process joins; a claim that is lost is tried again. */
 const CLAIMS_MAX = 20;
 

@@ -5,7 +5,7 @@ import type { Caller, Log, Methods } from "../../log/mod.ts";
 import type { ControlCalls, ThreadCalls } from "./contract.ts";
 import { type CheckpointEvent, CheckpointStore, foldParametersOf } from "../../state/mod.ts";
 import { machineTracing, systemChance, systemClock } from "../../types/mod.ts";
-import { BufferPool, warmUp } from "../../wasm/mod.ts";
+import { BufferPool, type CoreOptions, warmUpInSteps } from "../../wasm/mod.ts";
 import { LostError } from "../../log/mod.ts";
 import { standardError } from "../line_output.ts";
 import { closeLogs, configureLogs } from "../logging.ts";
@@ -23,6 +23,10 @@ const FIGURES_MS = 250;
 /** Buffers for results that a thread keeps, at the most. */
 const BUFFER_BYTES_MAX = 32 * 1024 * 1024;
 
+/** The start of a process is over by then. */
+const WARM_UP_AFTER_MS = 3000;
+const WARM_UP_PAUSE_MS = 5;
+
 const scope = self as unknown as {
   postMessage(message: unknown, transfer?: Transferable[]): void;
   onmessage: ((event: MessageEvent) => void) | null;
@@ -35,7 +39,7 @@ let worker: TransactionWorker | null = null;
 const built = Promise.withResolvers<TransactionWorker>();
 
 const methods: Methods<ThreadCalls> = {
-  prepare: ([core]) => warmUp(core),
+  prepare: ([core]) => void warmUpLater(core),
   run: ([spec]) => run(spec),
   stop: () => stop.abort(),
   assign: async ([partition], signal) => await (await built.promise).assign(partition, signal),
@@ -65,6 +69,22 @@ export function serve<C>(open: OpenLog<C>): void {
   rpc.listen(scope);
 }
 
+/**
+ * Warms the core up once the start of the process is over, which needs the processors for itself: what is folded by
+ * then compiles the core as well. One that stands by is warm before it takes over.
+ */
+async function warmUpLater(core: CoreOptions): Promise<void> {
+  await systemClock.sleep(WARM_UP_AFTER_MS, stop.signal);
+  try {
+    for (const _ of warmUpInSteps(core)) {
+      await systemClock.sleep(WARM_UP_PAUSE_MS, stop.signal);
+      if (stop.signal.aborted) return;
+    }
+  } catch {
+    // It is for speed alone: what there is no memory for now is compiled when it is used.
+  }
+}
+
 async function run(spec: WorkerSpec): Promise<void> {
   if (spec.logs) await configureLogs(spec.logs);
   const log = openLog(spec.log, rpc);
@@ -75,7 +95,7 @@ async function run(spec: WorkerSpec): Promise<void> {
     addEvent: (event: CheckpointEvent) => rpc.call("addEvent", [event]),
   });
   const activity = new Activity(spec.activity);
-  warmUp(spec.core);
+  void warmUpLater(spec.core);
   const buffers = new BufferPool(BUFFER_BYTES_MAX);
   worker = new TransactionWorker({
     settings: spec.settings,
