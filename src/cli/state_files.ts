@@ -9,10 +9,10 @@ import {
   exportCheckpoints,
   type Exported,
   importCheckpoints,
-  readExported,
   type Savepoint,
   withPinned,
 } from "../state/mod.ts";
+import { readExported } from "../state/read_exported.ts";
 import { checkIsFile, knownTrouble, pathTrouble } from "../types/mod.ts";
 
 /** What is exported: a savepoint, or a backup of the newest checkpoints with all savepoints. */

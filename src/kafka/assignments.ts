@@ -1,7 +1,7 @@
 // What members of the group and their leader send each other, in the frame of Kafka's consumer protocol.
 
 import { Buffer } from "node:buffer";
-import { AssignerProtocol } from "kafkajs";
+import { AssignerProtocol } from "./client/internals.ts";
 
 /**
  * A subscription of version 1 has a further field, which kafkajs does not write. Brokers do not read it, but

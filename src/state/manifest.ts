@@ -5,7 +5,6 @@ import { createHash } from "node:crypto";
 import { decodeUtf8, encodeUtf8, shorten } from "../types/mod.ts";
 import type { StateScalars } from "../wasm/mod.ts";
 import { type FoldParameters, withLaterParameters } from "./fold_parameters.ts";
-import { manifestSchema } from "./manifest_schema.ts";
 
 /** 2: with what is remembered of transactions. All up to it are read. */
 export const MANIFEST_FORMAT = 2;
@@ -125,20 +124,6 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   }
   const parameters = withLaterParameters(rest.parameters);
   return { ...rest, parameters, scalars: withBigints(scalars) as StateScalars };
-}
-
-/**
- * A manifest that may come from anywhere: its hash does not show who wrote it, so every field is looked at.
- *
- * @throws {DamagedCheckpointError} the same, and when a field is not what it may be
- */
-export function decodeForeignManifest(bytes: Uint8Array): Manifest {
-  const parsed = manifestSchema.safeParse(decodeManifest(bytes));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new DamagedCheckpointError(
-    `The manifest has a wrong field: ${shorten(issue!.path.join("."))} ${shorten(issue!.message)}`,
-  );
 }
 
 /** @throws {DamagedCheckpointError} when the bytes are not a JSON object */

@@ -39,10 +39,4 @@ export { isEmptySegment } from "./checkpoint_draft.ts";
 export { type CheckpointParts, chunksOfParts, indexChunksOf } from "./checkpoint_parts.ts";
 export type { CheckpointEvent, CheckpointTrigger } from "./checkpoint_event.ts";
 export { type Backup, backupOf } from "./backup.ts";
-export {
-  exportCheckpoints,
-  type Exported,
-  importCheckpoints,
-  readExported,
-  withPinned,
-} from "./transfer.ts";
+export { exportCheckpoints, type Exported, importCheckpoints, withPinned } from "./transfer.ts";

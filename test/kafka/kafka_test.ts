@@ -3,8 +3,14 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { stamp } from "../../src/kafka/batches.ts";
-import { checkInternals, type Cluster, RequestQueue } from "../../src/kafka/client/internals.ts";
+import {
+  checkInternals,
+  type Cluster,
+  createCluster,
+  RequestQueue,
+} from "../../src/kafka/client/internals.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
+import { callCoordinator } from "../../src/kafka/client/retry.ts";
 import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts";
 import { encodeBatch, encodeUtf8, systemClock } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
@@ -186,6 +192,44 @@ stage.test("an idle connection of ours sets no timers", async () => {
   for (let turn = 0; turn < 100; turn++) await systemClock.sleep(1);
   assertEquals(firings, 0);
   Object.defineProperty(prototype, "checkPendingRequests", check);
+  await client.close();
+});
+
+stage.test("the coordinators of many transactional ids are found by one request", async () => {
+  let single = 0;
+  let batches = 0;
+  const client = new KafkaClient({
+    brokers: [broker.bootstrap],
+    clientId: "test",
+    createCluster: (config) => {
+      const cluster = createCluster(config);
+      const find = cluster.findGroupCoordinator.bind(cluster);
+      cluster.findGroupCoordinator = (args) => {
+        single++;
+        return find(args);
+      };
+      return cluster;
+    },
+  }, systemClock);
+  await client.connect();
+  const send = client.send.bind(client);
+  client.send = (node, exchange) => {
+    batches += exchange.request.apiName === "FindCoordinator" ? 1 : 0;
+    return send(node, exchange);
+  };
+  const [known, ...ids] = Array.from({ length: 70 }, (_, n) => `found-${n}`);
+  // A broker that has just started makes the topic of coordinators with the first question.
+  const first = await callCoordinator(
+    client,
+    systemClock,
+    "transaction",
+    known!,
+    (c) => c.initProducerId({ transactionalId: known!, transactionTimeout: 1000 }).then(() => c),
+  );
+  single = 0;
+  await client.findCoordinators("transaction", ids);
+  for (const id of ids) assertEquals(await client.coordinator("transaction", id), first);
+  assertEquals([single, batches], [0, 1]);
   await client.close();
 });
 

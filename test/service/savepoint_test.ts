@@ -5,10 +5,10 @@ import {
   CheckpointStore,
   exportCheckpoints,
   importCheckpoints,
-  readExported,
   type Savepoint,
   withPinned,
 } from "../../src/state/mod.ts";
+import { readExported } from "../../src/state/read_exported.ts";
 import { toKv } from "../../src/kv/mod.ts";
 import { Model } from "../model/model.ts";
 import { casesOfTest, Random } from "../../tools/kit/random.ts";

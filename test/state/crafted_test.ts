@@ -9,10 +9,10 @@ import {
   exportCheckpoints,
   importCheckpoints,
   type Manifest,
-  readExported,
   sha256,
   stateHash,
 } from "../../src/state/mod.ts";
+import { readExported } from "../../src/state/read_exported.ts";
 import { decodeManifest, encodeManifest } from "../../src/state/manifest.ts";
 import { encodeIndex, SEGMENT_BYTES_MAX } from "../../src/state/segment_index.ts";
 import { encodeUtf8 } from "../../src/types/mod.ts";

@@ -12,8 +12,8 @@ import {
   exportCheckpoints,
   indexChunksOf,
   type Manifest,
-  readExported,
 } from "../../src/state/mod.ts";
+import { readExported } from "../../src/state/read_exported.ts";
 import { concat } from "../../src/state/checkpoint_parts.ts";
 import { intactChunk } from "../../src/state/checkpoint_store.ts";
 import { manifestAt } from "../../src/state/manifest.ts";

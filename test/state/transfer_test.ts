@@ -4,9 +4,9 @@ import {
   DamagedCheckpointError,
   exportCheckpoints,
   importCheckpoints,
-  readExported,
   withPinned,
 } from "../../src/state/mod.ts";
+import { readExported } from "../../src/state/read_exported.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { load, noise, openStore, publish } from "./state_fixture.ts";
 

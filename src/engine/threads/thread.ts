@@ -12,7 +12,7 @@ import { closeLogs, configureLogs } from "../logging.ts";
 import type { Partition } from "../partition.ts";
 import { StateMemory } from "../state_memory.ts";
 import { TransactionWorker } from "../worker.ts";
-import { Activity } from "./activity.ts";
+import { Activity, type Step } from "./activity.ts";
 import { remoteConditions } from "./remote_conditions.ts";
 import { RemoteKv } from "./remote_kv.ts";
 import { Rpc } from "./rpc.ts";
@@ -35,6 +35,8 @@ const scope = self as unknown as {
 const stop = new AbortController();
 const owners = new Map<number, Partition>();
 let worker: TransactionWorker | null = null;
+/** What it is busy with. */
+let step: Step = "starting";
 /** Assignments may be asked for before it is built. */
 const built = Promise.withResolvers<TransactionWorker>();
 
@@ -74,7 +76,9 @@ export function serve<C>(open: OpenLog<C>): void {
  * then compiles the core as well. One that stands by is warm before it takes over.
  */
 async function warmUpLater(core: CoreOptions): Promise<void> {
-  await systemClock.sleep(WARM_UP_AFTER_MS, stop.signal);
+  do await systemClock.sleep(WARM_UP_AFTER_MS, stop.signal); while (
+    step === "recovering" && !stop.signal.aborted
+  );
   try {
     for (const _ of warmUpInSteps(core)) {
       await systemClock.sleep(WARM_UP_PAUSE_MS, stop.signal);
@@ -114,7 +118,10 @@ async function run(spec: WorkerSpec): Promise<void> {
     clock: systemClock,
     chance: systemChance,
     tracing: machineTracing(),
-    onStep: (step, partition) => activity.set(step, partition),
+    onStep: (now, partition) => {
+      step = now;
+      activity.set(now, partition);
+    },
     onProgress: (progress) => rpc.notify("progress", [progress]),
     onOwner,
     onOffline: (partition, reason) => rpc.notify("offline", [partition, reason]),

@@ -2,13 +2,19 @@
 // connections, TLS, SASL, metadata and most requests; records go past its codecs, because those make
 // several objects per record.
 
-import { Kafka, type KafkaConfig, logLevel } from "kafkajs";
+import type { AssignerProtocol as Assigner, KafkaConfig } from "kafkajs";
 // @ts-types="./untyped.d.ts"
 import plain from "kafkajs/src/broker/saslAuthenticator/plain.js";
 // @ts-types="./untyped.d.ts"
 import scram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
 // @ts-types="./untyped.d.ts"
 import scram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
+// @ts-types="./untyped.d.ts"
+import cluster from "kafkajs/src/cluster/index.js";
+// @ts-types="./untyped.d.ts"
+import assignerProtocol from "kafkajs/src/consumer/assignerProtocol.js";
+// @ts-types="./untyped.d.ts"
+import loggers from "kafkajs/src/loggers/index.js";
 // @ts-types="./untyped.d.ts"
 import connection from "kafkajs/src/network/connection.js";
 // @ts-types="./untyped.d.ts"
@@ -258,18 +264,26 @@ export class InternalsError extends Error {
 const READ_COMMITTED = 1;
 const METADATA_MAX_AGE_MS = 300_000;
 
-/** The cluster of a client; kafkajs keeps it behind a symbol. */
+const Cluster = cluster as unknown as new (options: object) => Cluster;
+const { createLogger, LEVELS } = loggers as {
+  createLogger(options: { level: number; logCreator: () => () => void }): unknown;
+  LEVELS: { readonly NOTHING: number };
+};
+
+/** How members of a group and their leader frame what they send each other. */
+export const AssignerProtocol = assignerProtocol as typeof Assigner;
+
+/**
+ * The cluster of a client, as kafkajs's own clients make it. Its modules for consumers, producers and administration,
+ * a third of it, are not even loaded, in no thread.
+ */
 export function createCluster(config: KafkaConfig): Cluster {
-  const kafka = new Kafka({ ...config, logLevel: logLevel.NOTHING }) as unknown as Record<
-    symbol,
-    ((options: object) => Cluster) | undefined
-  >;
-  const symbol = Object.getOwnPropertySymbols(kafka)
-    .find((s) => s.description === "private:Kafka:createCluster");
-  const create = symbol && kafka[symbol];
-  if (!create) throw new InternalsError("Kafka has no createCluster");
-  return create({
+  return new Cluster({
+    ...config,
+    logger: createLogger({ level: LEVELS.NOTHING, logCreator: () => () => {} }),
+    enforceRequestTimeout: true,
     metadataMaxAge: METADATA_MAX_AGE_MS,
+    maxInFlightRequests: null,
     allowAutoTopicCreation: false,
     isolationLevel: READ_COMMITTED,
   });

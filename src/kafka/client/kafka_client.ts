@@ -2,6 +2,11 @@ import type { KafkaConfig } from "kafkajs";
 import type { Waits } from "../../engine/mod.ts";
 import type { Clock } from "../../types/mod.ts";
 import {
+  FIND_COORDINATOR_API_KEY,
+  FIND_COORDINATORS_VERSION,
+  findCoordinatorsExchange,
+} from "../protocol/coordinators.ts";
+import {
   FETCH_API_KEY,
   FETCH_VERSIONS,
   type FetchAnswer,
@@ -271,6 +276,26 @@ export class KafkaClient {
     this.#coordinators.set(key, found);
     found.catch(() => this.#coordinators.delete(key));
     return found;
+  }
+
+  /**
+   * Looks the coordinators of many ids up by one request, where brokers take such. What is not found so is looked up
+   * when it is asked for, and so is why.
+   */
+  async findCoordinators(kind: CoordinatorKind, ids: readonly string[]): Promise<void> {
+    if (!this.takes(FIND_COORDINATOR_API_KEY, FIND_COORDINATORS_VERSION)) return;
+    const exchange = findCoordinatorsExchange(COORDINATOR_TYPES[kind], ids);
+    const answer = await this.send(await this.controller(), exchange);
+    this.#throttle(answer);
+    const brokers = new Map<number, BrokerInternals>();
+    for (const { id, nodeId, errorCode } of answer.coordinators) {
+      if (errorCode !== 0) continue;
+      const broker = brokers.get(nodeId) ??
+        await this.broker(String(nodeId)).catch(() => null); // one that is not known yet
+      if (!broker) continue;
+      brokers.set(nodeId, broker);
+      this.#coordinators.set(`${kind} ${id}`, Promise.resolve(broker));
+    }
   }
 
   forgetCoordinator(kind: CoordinatorKind, id: string): void {

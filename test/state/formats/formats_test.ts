@@ -17,7 +17,8 @@ import { decodeMetadata, encodeMetadata } from "../../../src/kafka/committed_met
 import { toKv } from "../../../src/kv/mod.ts";
 import type { StoredPosition } from "../../../src/log/embedded_topics.ts";
 import { JOB_NAME } from "../../../src/service/mod.ts";
-import { CheckpointStore, importCheckpoints, readExported } from "../../../src/state/mod.ts";
+import { CheckpointStore, importCheckpoints } from "../../../src/state/mod.ts";
+import { readExported } from "../../../src/state/read_exported.ts";
 import { decodeIndex } from "../../../src/state/segment_index.ts";
 import { NO_TIME, SEGMENT_FORMAT } from "../../../src/wasm/mod.ts";
 import { drain, feed } from "../../engine/feeding.ts";
