@@ -4,7 +4,7 @@
 import { BATCH_HEADER_BYTES, CHECK_CRC, Code, Format, Reason } from "./contract";
 import { allocatePages } from "./memory";
 import { crc32c } from "./crc32c";
-import { cursor, readSigned, setCursor } from "./integers";
+import { cursor, readRest, readSigned, setCursor, unzigzag } from "./integers";
 import { keyCode, keyHash } from "./keys";
 import { BLOCK_RECORDS } from "./table";
 import { position, setPosition } from "./state";
@@ -143,18 +143,24 @@ function read(withIds: bool): usize {
   deltaBefore = lastDelta;
   while (r < full && left) {
     const start = next;
-    setCursor(start);
-    const length = readSigned();
-    const body = cursor;
+    let p = start, z: u64;
+    if ((z = load<u8>(p++)) >= 128) (z = readRest(z, p)), (p = cursor);
+    const length = unzigzag(z), body = p;
     if (length < RECORD_BODY_MIN || length > <i64> end - <i64> body) return breakOff(r);
     const recordEnd = body + <usize> length;
-    setCursor(body + 1);
-    const timestampDelta = readSigned(), delta = readSigned(), keyLength = readSigned();
+    p++; // attributes
+    if ((z = load<u8>(p++)) >= 128) (z = readRest(z, p)), (p = cursor);
+    const timestampDelta = unzigzag(z);
+    if ((z = load<u8>(p++)) >= 128) (z = readRest(z, p)), (p = cursor);
+    const delta = unzigzag(z);
+    if ((z = load<u8>(p++)) >= 128) (z = readRest(z, p)), (p = cursor);
+    const keyLength = unzigzag(z);
     if (keyLength > 0) {
-      if (keyLength > <i64> recordEnd - <i64> cursor) return breakOff(r);
-      setCursor(cursor + <usize> keyLength);
+      if (keyLength > <i64> recordEnd - <i64> p) return breakOff(r);
+      p += <usize> keyLength;
     } else if (keyLength < -1) return breakOff(r);
-    const valueLength = readSigned(), value = cursor;
+    if ((z = load<u8>(p++)) >= 128) (z = readRest(z, p)), (p = cursor);
+    const valueLength = unzigzag(z), value = p;
     // At least the number of headers follows the value; mostly there is none.
     if (valueLength < -1 || max<i64>(valueLength, 0) >= <i64> recordEnd - <i64> value) {
       return breakOff(r);

@@ -43,9 +43,9 @@ import {
   movedSegment,
   segmentOf,
 } from "./table";
-import { LINE_BYTES } from "./layout";
+import { LINE_BYTES, LINE_UNUSED } from "./layout";
 import { copyCount, cutActive, preserveSlot } from "./copies";
-import { count, linked, windowMs } from "./windows";
+import { ACCUMULATOR_UNUSED, count, linked, windowMs } from "./windows";
 import { firing, followLog, recordTimestamp, windowFor, windowsDue } from "./time";
 import {
   baseOffset,
@@ -72,7 +72,7 @@ import {
   remember,
   rememberedGrowthBytes,
   tendRemembered,
-  touchLines,
+  touchRemembered,
 } from "./remembered";
 import { moveClock, remembers } from "./remembered_ring";
 import { belongsHere } from "./partition";
@@ -150,13 +150,13 @@ export function runBatch(): i32 {
     let end = remembers ? readBlockWithIds() : readBlock();
     findHomes(end);
     if (remembers) findRemembered(end);
-    if (remembers) touched += touchLines(end);
-    else touch(end);
+    if (remembers) touched += touchRemembered(end);
+    touchAhead(end, LINE_UNUSED);
     findSlots(end);
-    touch(end);
+    touchAhead(end, LINE_UNUSED);
     if (windowMs) {
       findAccumulators(end);
-      touch(end);
+      touchAhead(end, ACCUMULATOR_UNUSED);
     }
     end = applyBlock(end);
     if (windowMs) countBlock(end);
@@ -198,11 +198,16 @@ function whatFirst(): i32 {
 
 // ---- between the passes: what the next one needs is found, and loaded into the cache ----
 
-/** Loads what stands AHEAD of each record: in a loop this short many loads wait for memory together. */
-function touch(end: usize): void {
-  let sum: u32 = 0;
-  for (let r = block; r < end; r += RECORD_BYTES) sum += load<u32>(<usize> load<u32>(r, AHEAD));
-  touched += sum;
+/**
+ * Brings what stands AHEAD of each record into the cache, by storing the 0 that a byte of it holds anyway. In a loop this
+ * short many wait for memory together; and unlike a load, a store leaves the processor before its line is there, so
+ * that what follows goes on meanwhile. An address that is stale, or 0, leads to such a byte as well.
+ */
+@inline
+function touchAhead(end: usize, unused: usize): void {
+  for (let r = block; r < end; r += RECORD_BYTES) {
+    store<u8>(<usize> load<u32>(r, AHEAD) + unused, 0);
+  }
 }
 
 /** Where the search for each item begins. A record without one has the hash of whatever stood there before. */

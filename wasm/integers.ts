@@ -5,10 +5,15 @@ import { alignUp } from "./memory";
 
 const ZERO: u8 = 48;
 
+// Whether bytes lie in a range is one signed comparison: first the range is moved to the lowest bytes, -128 and up.
+// Vectors stand in memory at fixed addresses, where each is one load. V8 would build a constant anew in every use.
+const FROM_DIGITS = memory.data<u64>([0x5050505050505050, 0x5050505050505050], 16);
+const BEHIND_DIGITS = memory.data<u64>([0x8a8a8a8a8a8a8a8a, 0x8a8a8a8a8a8a8a8a], 16);
+
 /** Bit i is set where byte i of `v` is a decimal digit. */
 @inline
 export function digitMask(v: v128): u32 {
-  return i8x16.bitmask(i8x16.lt_u(i8x16.sub(v, i8x16.splat(48)), i8x16.splat(10)));
+  return i8x16.bitmask(i8x16.lt_s(i8x16.add(v, v128.load(FROM_DIGITS)), v128.load(BEHIND_DIGITS)));
 }
 
 /** Digits at `p`, at most 16. */
@@ -118,11 +123,34 @@ export function readUnsigned(): u64 {
   return r;
 }
 
+/**
+ * The value of an unsigned integer whose first byte, of 128 or more, stands before `p`; sets the cursor behind it. Who
+ * reads many keeps its place in a local variable: each change of the cursor is a store, and each use a load.
+ */
+@inline
+export function readRest(first: u64, p: usize): u64 {
+  const second = <u64> load<u8>(p);
+  if (second < 128) {
+    cursor = p + 1;
+    return (first & 127) | (second << 7);
+  }
+  cursor = p - 1;
+  return readLong();
+}
+
+function readLong(): u64 {
+  return readUnsigned();
+}
+
+@inline
+export function unzigzag(z: u64): i64 {
+  return <i64> (z >> 1) ^ -<i64> (z & 1);
+}
+
 /** Zigzag, up to 64 bits. Reads at most 10 bytes. */
 @inline
 export function readSigned(): i64 {
-  const z = readUnsigned();
-  return <i64> (z >> 1) ^ -<i64> (z & 1);
+  return unzigzag(readUnsigned());
 }
 
 @inline

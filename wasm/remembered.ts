@@ -32,7 +32,6 @@ import {
 import { beginLines } from "./remembered_lines";
 import { block } from "./batch";
 import {
-  AHEAD,
   ID,
   ID_LENGTH,
   ITEM_HASH,
@@ -91,13 +90,13 @@ export function findRemembered(end: usize): void {
 }
 
 /**
- * Loads what stands AHEAD of each record, and its line, together: what is searched for is new, mostly, and seen to be so by
- * its line alone. What is loaded is of no use.
+ * Loads the line of each record: what is searched for is new, mostly, and seen to be so by its line alone. What is loaded
+ * is of no use.
  */
-export function touchLines(end: usize): u32 {
+export function touchRemembered(end: usize): u32 {
   let sum = touchRing() + touchSwept(), place = places;
   for (let r = block; r < end; r += RECORD_BYTES, place += 8) {
-    sum += load<u32>(<usize> load<u32>(r, AHEAD)) + load<u32>(<usize> load<u32>(place));
+    sum += load<u32>(<usize> load<u32>(place));
   }
   return sum;
 }

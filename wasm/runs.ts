@@ -4,7 +4,7 @@
 //     0  key code  u64 x 3   0 = free
 //    24  stock     i64 x 3   ABSENT = not seen yet, lives as long as it has an open window
 //    48  link      u32 x 3   newest accumulator / 32
-//    60  unused
+//    60  unused, 0 (see touch in fold.ts)
 //   A run's lines lie in pages of 256; one below 256 lines is one slab (see layout.ts).
 //
 // A run grows at 87 %: by doubling up to a page, from there by a quarter.

@@ -54,9 +54,12 @@ export function putUtf8(o: usize, c: u32): u32 {
   return 4;
 }
 
+// As in digitMask: 32 to 126 is moved to the lowest bytes.
+const FROM_USUAL = memory.data<u64>([0x6060606060606060, 0x6060606060606060], 16);
+const LAST_USUAL = memory.data<u64>([0xdededededededede, 0xdededededededede], 16);
+
 /** Bit i is set where byte i is a control character or not ASCII: bytes that an item id needs a closer look for. */
 @inline
 export function unusualMask(v: v128): u32 {
-  // As signed bytes, 0x80..0xff are negative, so "below 32" covers them and the control characters.
-  return i8x16.bitmask(v128.or(i8x16.lt_s(v, i8x16.splat(32)), i8x16.eq(v, i8x16.splat(127))));
+  return i8x16.bitmask(i8x16.gt_s(i8x16.add(v, v128.load(FROM_USUAL)), v128.load(LAST_USUAL)));
 }

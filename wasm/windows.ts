@@ -27,6 +27,8 @@ const FAILED: usize = 20;
 const OLDER: usize = 24;
 const WINDOW_ID: usize = 28;
 const FLAGS: usize = 30;
+/** A byte of an accumulator that is 0, and stays so: the high one of its flags. */
+export const ACCUMULATOR_UNUSED: usize = 31;
 /** The item had not been seen when the accumulator was made. */
 const FLAG_UNSEEN: u16 = 1;
 const LINK_SHIFT: u32 = 5;
