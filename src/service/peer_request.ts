@@ -1,7 +1,8 @@
 // How a process of the group asks another one anything: over connections that are kept, with the cluster's token.
 
-import type { Clock } from "../types/mod.ts";
-import type { PeerConnections } from "./peer_connections.ts";
+import { Agent, request } from "node:http";
+import type { Socket } from "node:net";
+import { type Clock, encodeUtf8 } from "../types/mod.ts";
 
 /** The paths at which processes of a group ask each other. */
 export const PEER_PATHS = {
@@ -11,6 +12,7 @@ export const PEER_PATHS = {
 } as const;
 /** A connection does not wait for anything. */
 const CONNECT_MS_MAX = 5000;
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Another process, and how it is reached. */
 export interface PeerConnection {
@@ -18,12 +20,17 @@ export interface PeerConnection {
   readonly address: string;
   /** What processes of the group bring as bearer token; empty = nothing. */
   readonly token: string;
-  readonly connections: PeerConnections;
+  readonly agent: Agent;
   readonly clock: Clock;
 }
 
 /** What a process says of itself while it cannot answer yet: it can be asked. */
 export class NotYetError extends Error {}
+
+/** Connections to other processes, which are kept. */
+export function peerAgent(): Agent {
+  return new Agent({ keepAlive: true, maxSockets: 4 });
+}
 
 /**
  * Asks another process.
@@ -61,8 +68,9 @@ export async function askPeer<T>(
     given.reject(new NotYetError(`There is no answer within ${msMax} ms`));
   });
   try {
-    const answer = postToPeer<T>(peer, path, body, ended.signal, connecting);
-    answer.catch(() => {}); // it may fail when nobody waits for it any more
+    const text = JSON.stringify(body);
+    // What node:http makes of an abort is not waited for: see postToPeer.
+    const answer = postToPeer<T>(peer, path, text, ended.signal, connecting);
     return await Promise.race([answer, given.promise]);
   } finally {
     over.removeEventListener("abort", giveUp);
@@ -70,20 +78,67 @@ export async function askPeer<T>(
   }
 }
 
-async function postToPeer<T>(
-  { address, token, connections }: PeerConnection,
+/**
+ * @param ended aborted when the answer is not waited for any more
+ * @param connecting called when a new connection is waited for; what it returns is called when it is there
+ */
+function postToPeer<T>(
+  { address, token, agent }: PeerConnection,
   path: string,
-  body: unknown,
+  body: string,
   ended: AbortSignal,
   connecting: () => () => void,
 ): Promise<T> {
-  const headers = ["content-type: application/json"];
-  if (token !== "") headers.push(`authorization: Bearer ${token}`);
-  const request = { address, path, headers, body: JSON.stringify(body) };
-  const { status, text } = await connections.post(request, ended, connecting);
-  if (status === 200) return JSON.parse(text);
-  const Kind = status === 503 ? NotYetError : Error;
-  throw new Kind(`${status} ${messageIn(text)}`);
+  const url = URL.parse(`http://${address}`);
+  if (!url) return Promise.reject(new Error("its address cannot be read"));
+  const bytes = encodeUtf8(body);
+  return new Promise((resolve, reject) => {
+    const options = {
+      method: "POST",
+      host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+      port: url.port || 80,
+      path,
+      agent,
+      headers: {
+        "host": url.host,
+        "content-type": "application/json",
+        "content-length": bytes.length,
+        ...(token === "" ? {} : { authorization: `Bearer ${token}` }),
+      },
+    };
+    const asked = request(options, (response) => {
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      response.on("data", (part: Uint8Array) => {
+        parts.push(part);
+        size += part.length;
+        if (size > ANSWER_BYTES_MAX) response.destroy(new Error("its answer is too large"));
+      });
+      response.on("error", reject);
+      response.on("end", () => {
+        try {
+          const text = new TextDecoder().decode(concat(parts, size));
+          const { statusCode } = response;
+          if (statusCode === 200) return resolve(JSON.parse(text));
+          const Kind = statusCode === 503 ? NotYetError : Error;
+          reject(new Kind(`${statusCode} ${messageIn(text)}`));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+    asked.on("error", reject);
+    asked.on("socket", (socket: Socket) => {
+      if (socket.connecting) socket.once("connect", connecting());
+    });
+    ended.addEventListener("abort", () => {
+      // A request on a connection that was kept is sent once more, and never ends, if its connection goes while it is
+      // marked as such (Deno 2.9); so `signal` does not end it either.
+      asked.reusedSocket = false;
+      asked.destroy();
+    });
+    asked.end(bytes);
+  });
 }
 
 /** What an answer says that is an error; the beginning of it where it has another form. */
@@ -93,4 +148,14 @@ function messageIn(text: string): string {
   } catch {
     return text.slice(0, 200).trim();
   }
+}
+
+function concat(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
