@@ -18,7 +18,7 @@ import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
-import { type LatencyMeasurement, measurementOf } from "./peers/latencies.ts";
+import { type LatencyMeasurement, measurementOf, overloaded } from "./peers/latencies.ts";
 import { sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
 import { send, Stopwatch } from "./peers/schedule.ts";
@@ -173,9 +173,11 @@ async function measure(
     }
     for (const [what, watch] of [["transactions", transactions], ["queries", queries]] as const) {
       const latencies = watch.latenciesSince(from + 1000 * warmUp);
-      if (latencies.length === 0 || missing > 0) continue;
-      const m = measurementOf({ setting: title, rate, what, at: nowText() }, latencies);
+      const about = { setting: title, rate, what, at: nowText() };
+      const holds = missing === 0 && latencies.length > 0;
+      const m = holds ? measurementOf(about, latencies) : overloaded(about, missing);
       await kept.put<LatencyMeasurement>("latency", m, (o) => isOfSame(o, m) && o.what === what);
+      if (!holds) continue;
       console.log(
         `${title}, ${rate}/s, ${what}: p50 ${m.p50.toFixed(1)} ms, p99 ${m.p99.toFixed(1)} ms, ` +
           `p99.9 ${m.p999.toFixed(1)} ms, max ${m.max.toFixed(1)} ms of ${m.count}`,

@@ -40,11 +40,21 @@ export interface LatencyMeasurement {
   readonly what: "transactions" | "queries";
   readonly at: string;
   readonly count: number;
+  /** So many did not become visible: it does not hold the load, and has no latencies. */
+  readonly missing?: number;
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
   readonly max: number;
   readonly curve: readonly Quantile[];
+}
+
+/** Of one that does not hold the load. */
+export function overloaded(
+  about: Pick<LatencyMeasurement, "setting" | "rate" | "what" | "at">,
+  missing: number,
+): LatencyMeasurement {
+  return { ...about, missing, count: 0, p50: 0, p99: 0, p999: 0, max: 0, curve: [] };
 }
 
 /** @param latencies in ms, at least one, in any order */

@@ -46,14 +46,14 @@ export const SCALE_DESCRIPTIONS: Readonly<Record<Scale, Description>> = {
     column: "processes",
     conditions: "Work a from Kafka, 8 partitions, 1 M items, shared by the processes of a group.",
     why:
-      "More processes than cores add no rate: the broker is on the same cores. What a process costs beside its records " +
+      "More processes than cores cannot add to the rate; the broker is on the same cores. What a process costs beside its records " +
       "(heart-beats, a commit of its own, a garbage collector of its own) is paid once for each.",
   },
   items: {
     title: "By items",
     column: "items",
     conditions:
-      "Work e: generated in the process, 4 partitions, so that neither a broker nor a disk has a part in it.",
+      "Work e: generated in the process, 4 partitions, so that no broker has a part in it.",
     why:
       "Three items share a cache line of 64 bytes. While all lines are in the processor's caches a record waits for " +
       "nothing; beyond them each record waits for a line from memory, and, beyond what the TLB covers, for its page. " +

@@ -1,6 +1,7 @@
 // The parts of bench/RESULTS.md beside the comparison: recovery, scale, stages, larger machines.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { overloaded } from "../../bench/peers/latencies.ts";
 import { FigureFile, type Measurement, rowsOf } from "../../bench/peers/figures.ts";
 import { samplesIn, stageOf } from "../../bench/peers/profile.ts";
 import { recoveryParts, waitsOf } from "../../bench/peers/recoveries.ts";
@@ -147,6 +148,12 @@ Deno.test("the page labels what it says of larger machines as arithmetic, and on
   assertStringIncludes(text, "| b | stockflow | 20 M/s | 80 M/s | 160 M/s |");
   assertEquals(page([]).includes("Larger machines"), false);
   assertEquals(rowsOf([measured("stockflow", 1)], "item").length, 1);
+});
+
+Deno.test("a setting that does not hold a rate has a line that says so", () => {
+  const about = { setting: "Flink", rate: 200_000, what: "queries", at } as const;
+  const text = pageOf({ all: [], machine: "", charts: {}, latencies: [overloaded(about, 7)] });
+  assertStringIncludes(text, "| 200000 | Flink | queries | does not hold it |  |  |  | 0 |");
 });
 
 Deno.test("short: three figures with the unit that fits", () => {

@@ -26,6 +26,7 @@ const HOW_TO_GET: Record<string, string> = {
   java: "a Java runtime of version 17 or later (Debian: apt-get install openjdk-17-jre-headless)",
   javac:
     "a Java development kit of version 17 or later (Debian: apt-get install openjdk-17-jdk-headless)",
+  perf: "the profiler of Linux (Debian: apt-get install linux-perf)",
   mvn: "Maven, which fetches the jars (Debian: apt-get install maven)",
 };
 
