@@ -83,8 +83,9 @@ export class Input {
 
   /** Record i of all partitions; has to be called with i = 0, 1, 2 ... */
   record(i: number): NewRecord {
-    const { inTurn = false } = this.options;
-    const itemId = this.#idOf(inTurn ? 1 + i % this.options.items : this.#number());
+    const { inTurn = false, keys, items } = this.options;
+    // In turn each is met once: nothing to remember of ten millions.
+    const itemId = inTurn ? itemIdOf(keys, 1 + i % items) : this.#idOf(this.#number());
     const ts = this.#timeOf(i);
     const id = this.#transactionId();
     const key = encodeUtf8(itemId);
