@@ -31,10 +31,10 @@ export class Asker {
     const { items } = this;
     for (let n = asker; !this.#isStopped; n++) {
       const services = this.services();
-      const service = services[Math.floor(n / ITEMS) % services.length]!;
+      const service = services[Math.floor(n / ITEMS) % services.length]; // none while all have ended
       const asked = items.ask(n % ITEMS);
-      const stock = await stockOf(service, items.idOf(asked.number));
-      if (stock === null) await pause();
+      const stock = service ? await stockOf(service, items.idOf(asked.number)) : null;
+      if (!service || stock === null) await pause();
       else {
         this.#through.add(service.url);
         items.answered(asked, stock, service.url);

@@ -137,6 +137,7 @@ export class Scene {
     this.service = await this.start();
     await waitReady(this.service);
     const loading = Promise.all([load.run(), queries.run(bootstrap)]);
+    void loading.catch(() => {}); // it is reported when it is waited for
     try {
       await faults(this);
     } finally {

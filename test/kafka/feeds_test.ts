@@ -135,7 +135,10 @@ stage.test("an append to Kafka whose acknowledgement is lost is there once, howe
       key: null,
       value: encodeUtf8(`${n} ${"x".repeat(50)}`),
     }));
-    while (!await writer.append(topic, partition, records).then(() => true, () => false));
+    await until(
+      `records are appended to partition ${partition}`,
+      () => writer.append(topic, partition, records).then(() => true, () => false),
+    );
   }
   await writer.close();
   assert(lost >= 3, `${lost} acknowledgements were lost`);

@@ -13,6 +13,8 @@ import {
 
 const BATCH_BYTES_MAX = 200_000;
 const CONNECT_MS_MAX = 30_000;
+/** Twice what the start of a broker may take: one that stays away so long does not come back. */
+const AWAY_MS_MAX = 600_000;
 
 /** Appends records to partitions of one topic, and waits until they are there. */
 export class Loader {
@@ -38,7 +40,11 @@ export class Loader {
     return partitionOf(Partitioner.Murmur2, key!, this.partitions);
   }
 
-  /** Sends records to the partitions of their keys; they are sent again while the broker is not there. */
+  /**
+   * Sends records to the partitions of their keys; they are sent again while the broker is not there.
+   *
+   * @throws {Error} when it takes none for ten minutes
+   */
   async append(records: readonly NewRecord[]): Promise<void> {
     const byPartition = Map.groupBy(records, (r) => this.partitionOf(r));
     const queues = [...byPartition].map(([partition, some]) => ({
@@ -82,7 +88,11 @@ export class Loader {
   /** Sends batches of different partitions, one request to each leader. */
   async #send(batches: readonly ProducedBatch[]): Promise<void> {
     let left = batches;
+    const deadline = performance.now() + AWAY_MS_MAX;
     while (left.length > 0) {
+      if (performance.now() > deadline) {
+        throw new Error(`${this.bootstrap} takes no records of ${this.topic}`);
+      }
       const byLeader = Map.groupBy(left, (b) => this.client.leaderOf(b.topic, b.partition));
       const refused = await Promise.all(
         [...byLeader].map(([nodeId, some]) => this.#produce(nodeId, some)),

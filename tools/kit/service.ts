@@ -35,6 +35,9 @@ export interface Service {
   kill(): Promise<void>;
 }
 
+/** Of what a service writes to standard error the beginning is kept: one that writes without end fills no memory. */
+const LOG_LENGTH_MAX = 64 * 2 ** 20;
+
 /** The flags for V8 and the main module in the command of `deno task start`. */
 function startOf(command: string): { v8Flags: string[]; main: string } {
   const words = command.split(" ");
@@ -135,7 +138,9 @@ export async function startService(
 export async function whenListening(child: Deno.ChildProcess, folder: string): Promise<Service> {
   let log = "";
   const saidAll = (async () => {
-    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) log += text;
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      if (log.length < LOG_LENGTH_MAX) log += text;
+    }
   })();
   const url = await readUrl(child.stdout);
   // The end of the process, once all that it said was read.
@@ -211,10 +216,13 @@ function readUrl(stdout: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<strin
   return new Promise((resolve) => {
     void (async () => {
       let text = "";
+      let isFound = false;
       for await (const part of stdout.pipeThrough(new TextDecoderStream())) {
+        if (isFound) continue;
         text += part;
         const found = /listens on (http:\S+)/.exec(text);
         if (found) resolve(found[1]!);
+        isFound = found !== null;
       }
       resolve(null);
     })();
