@@ -73,7 +73,7 @@ const manyPauses: ChangePlan = (plan) => ({
 export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   "a partition that comes to a living producer begins with sequence 0": patched(
     () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
-    6308,
+    6391,
     hasMoves,
   ),
 
@@ -113,14 +113,14 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
       ];
       return () => undo.forEach((each) => each());
     },
-    5118,
+    5132,
     isShared,
     manyPauses,
   ),
 
   "a claim does not wait for transactions that are open": patched(
     () => replace(Transactions.prototype, "isUnstable", () => () => false),
-    234,
+    246,
   ),
 
   "an answer does not wait for a heartbeat": patched(
@@ -133,7 +133,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return this.active ? Promise.resolve(this.active) : confirmed.call(this, signal);
           },
       ),
-    5021,
+    5100,
     isShared,
     manyPauses,
   ),
@@ -150,7 +150,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return before ?? found;
           },
       ),
-    6030,
+    6098,
     isShared,
     manyPauses,
   ),
@@ -165,7 +165,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return this.share?.workers.get(partition) ?? null;
           },
       ),
-    5996,
+    6184,
     isShared,
     manyPauses,
   ),

@@ -21,7 +21,7 @@ for (const [name, { plant, from, where, plan }] of Object.entries(PLANTED_KAFKA_
       if (!first) continue;
       // Without the bug nothing breaks: it was the bug that was found.
       assertEquals((await run(seed, { ...options, bug: null })).violations, []);
-      console.log(`seed ${seed}, ${first.promise}: ${first.message.slice(0, 150)}`);
+      console.log(`seed ${seed}, run ${runs}, ${first.promise}: ${first.message.slice(0, 150)}`);
       return;
     }
     assert(false, `${SEEDS} seeds did not find it`);
