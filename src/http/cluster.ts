@@ -11,6 +11,7 @@ import {
 } from "../service/mod.ts";
 import { type ClusterView, LostError, runsOnce, UnavailableError } from "../log/mod.ts";
 import { checkItemId } from "../types/fields.ts";
+import { withAny } from "../types/mod.ts";
 import { bearerToken } from "./access.ts";
 import { checked, fail, setRetryAfter } from "./answers.ts";
 import { parseObject } from "./bodies.ts";
@@ -84,8 +85,8 @@ export function clusterRoutes({ job, reader, tokens, stopping }: ClusterRoutes):
       const { bytes, share } = await reader.read(c, true);
       try {
         const asked = parseObject(c.req.header("content-type"), bytes, schema);
-        const over = AbortSignal.any([stopping, c.req.raw.signal]);
-        return c.json(await found(cluster, asked, over));
+        const signals = [stopping, c.req.raw.signal];
+        return c.json(await withAny(signals, (over) => found(cluster, asked, over)));
       } catch (error) {
         // It happens with each rebalance, and the asker tries again: nothing to be logged.
         if (!isLater(error)) throw error;

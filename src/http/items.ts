@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import type { RunningJob } from "../service/mod.ts";
 import { checkItemId } from "../types/fields.ts";
+import { withAny } from "../types/mod.ts";
 import { fail, json } from "./answers.ts";
 
 /** Routes that answer the stock of one item: /items/{id}, and /items?id= for ids that no path can have. */
@@ -9,8 +10,10 @@ export function itemRoutes(job: RunningJob, stopping: AbortSignal): Hono {
   const answer = async (c: Context, itemId: string) => {
     checkItemId(itemId);
     // A process that stands by may wait for days.
-    const over = AbortSignal.any([stopping, c.req.raw.signal]);
-    const [quantity] = await job.lookUp([itemId], over);
+    const [quantity] = await withAny(
+      [stopping, c.req.raw.signal],
+      (over) => job.lookUp([itemId], over),
+    );
     if (quantity === null || quantity === undefined) {
       return fail(c, 404, "not_found", `Item ${JSON.stringify(itemId)} was never seen`);
     }

@@ -370,8 +370,11 @@ export class Membership {
     while (!signal.aborted) {
       if (!this.#isBeatAsked) {
         const sooner = new AbortController();
-        this.#beatNow = () => sooner.abort("asked"); // without a reason an error with a stack is made
-        await clock.sleep(heartbeatMs, AbortSignal.any([signal, sooner.signal]));
+        const beatNow = () => sooner.abort("asked"); // without a reason an error with a stack is made
+        this.#beatNow = beatNow;
+        signal.addEventListener("abort", beatNow);
+        await clock.sleep(heartbeatMs, sooner.signal);
+        signal.removeEventListener("abort", beatNow);
         this.#beatNow = null;
       }
       // Who asks meanwhile is served by the same one, and owners are asked beside it.

@@ -3,7 +3,7 @@ import type { Conditions } from "../engine/conditions.ts";
 import type { Owners } from "../engine/owners.ts";
 import type { ItemOwner } from "../engine/owners.ts";
 import { type ClusterView, LostError, type Sharing, UnavailableError } from "../log/mod.ts";
-import { type Clock, encodeUtf8 } from "../types/mod.ts";
+import { type Clock, encodeUtf8, withAny } from "../types/mod.ts";
 import { ConflictError } from "./gateway.ts";
 import type { ClusterStatus } from "./status.ts";
 import { Peer, type PeerAnswer, type PeerRequest } from "./peer.ts";
@@ -181,13 +181,15 @@ export class Cluster {
    */
   async answer(asked: PeerRequest, signal: AbortSignal): Promise<PeerAnswer> {
     const { owners } = this.options;
-    const until = AbortSignal.any([signal, this.check(asked)]);
-    const stocks = await Promise.all(asked.lookups.map(async ({ partition, ids }) => {
-      const bytes = ids.map((id) => encodeUtf8(id));
-      const found = await owners.lookUpHere(asked.generation, partition, bytes, until);
-      return found.map((stock) => stock === null ? null : String(stock));
-    }));
-    return { stocks };
+    const { generation, lookups } = asked;
+    return await withAny([signal, this.check(asked)], async (until) => {
+      const stocks = await Promise.all(lookups.map(async ({ partition, ids }) => {
+        const bytes = ids.map((id) => encodeUtf8(id));
+        const found = await owners.lookUpHere(generation, partition, bytes, until);
+        return found.map((stock) => stock === null ? null : String(stock));
+      }));
+      return { stocks };
+    });
   }
 
   /**

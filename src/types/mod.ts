@@ -19,6 +19,7 @@ export { type Chance, type Clock, randomId, systemChance, systemClock } from "./
 export { machineTracing } from "./machine_tracing.ts";
 export * from "./tracing.ts";
 export { escapeAllControls, escapeControls } from "./controls.ts";
+export { withAny } from "./abort_signals.ts";
 export { Deadlines } from "./deadlines.ts";
 export { SHARED_TURN_MS, untilTurn } from "./shared_turns.ts";
 export { StopError } from "./stop_error.ts";

@@ -1,5 +1,6 @@
 // What `deno test` runs of this folder (test/all.ts).
 
+import "./abort_signals_test.ts";
 import "./clock_test.ts";
 import "./deadlines_test.ts";
 import "./formats_test.ts";
