@@ -2,6 +2,7 @@
 
 import "./types/all.ts";
 import "./wasm/all.ts";
+import "./kv/all.ts";
 import "./log/all.ts";
 import "./state/all.ts";
 import "./engine/all.ts";

@@ -1,8 +1,11 @@
-// Checkpoints of one partition: cut -> encode piece by piece between batches -> wait until the position of the cut is
-// committed -> publish.
+// Checkpoints: cut -> encode piece by piece between batches -> wait until the position of the cut is committed -> publish.
+//
+// The Checkpointer of a partition takes them; a worker has them taken as they fall due, and when it stops, of one
+// partition after the other.
 
 import { getLogger } from "@logtape/logtape";
 import { isNoRoom } from "../kv/mod.ts";
+import { LostError } from "../log/mod.ts";
 import {
   type BatchMark,
   type CheckpointChain,
@@ -12,7 +15,7 @@ import {
   type FoldParameters,
   type Manifest,
 } from "../state/mod.ts";
-import type { Clock, Span, Tracing } from "../types/mod.ts";
+import { type Clock, type Span, tracePartsOf, type Tracing } from "../types/mod.ts";
 import { Code, type StateScalars } from "../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
 import { never, Waiters } from "./waiters.ts";
@@ -22,6 +25,8 @@ const log = getLogger(["stockflow", "checkpoint"]);
 const GIVEN_UP = "given up, because its partition was given up";
 /** Compressed bytes that may wait for the store before encoding goes on. */
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
+/** How often it is looked whether a checkpoint is due. */
+const LOOK_MS = 250;
 
 export interface CheckpointerOptions {
   readonly intervalMs: number;
@@ -72,7 +77,6 @@ interface About {
 /** Takes the checkpoints of one partition. */
 export class Checkpointer implements CutGate {
   #lastAt: number;
-  #newest: NewestCheckpoint | null;
   /** Settles when the checkpoints asked for so far are done: one is taken at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #cutActive = false;
@@ -96,9 +100,9 @@ export class Checkpointer implements CutGate {
     readonly options: CheckpointerOptions,
     /** Those under which the state is folded. */
     public parameters: FoldParameters,
-    base: NewestCheckpoint | null,
+    /** The newest checkpoint of this state; null if there is none. */
+    public newest: NewestCheckpoint | null,
   ) {
-    this.#newest = base;
     this.#lastAt = options.clock.monotonic();
     processor.gate = this;
   }
@@ -114,15 +118,10 @@ export class Checkpointer implements CutGate {
     return this.processor.recordsSinceCheckpoint >= this.options.recordsMax;
   }
 
-  /** The newest checkpoint of this state; null if there is none. */
-  get newest(): NewestCheckpoint | null {
-    return this.#newest;
-  }
-
   get #changed(): boolean {
     const { position, core, acknowledged } = this.processor;
-    if (!this.#newest) return position !== acknowledged.start; // else nothing was ever folded
-    return this.#newest.offset !== position || this.#newest.watermark !== core.watermark;
+    if (!this.newest) return position !== acknowledged.start; // else nothing was ever folded
+    return this.newest.offset !== position || this.newest.watermark !== core.watermark;
   }
 
   // ---- what a processor waits for ----
@@ -173,7 +172,7 @@ export class Checkpointer implements CutGate {
           `The checkpoint of partition ${this.chain.partition} was not taken: ${this.#failure}`,
         );
       }
-      return this.#newest?.sequence ?? null;
+      return this.newest?.sequence ?? null;
     });
   }
 
@@ -305,7 +304,7 @@ export class Checkpointer implements CutGate {
     this.lastMs = publishedAtMs - from;
     this.lastFailure = null;
     const { offset } = about;
-    this.#newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
+    this.newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
     await chain.store.addEvent({
       kind: "completed",
       at: clock.now(),
@@ -319,33 +318,14 @@ export class Checkpointer implements CutGate {
       publishMs: publishedAtMs - committedAt,
     });
     if (span) {
-      const parts = [["encode", encodedAt], ["wait for commit", committedAt], [
-        "publish",
-        publishedAtMs,
-      ]] as const;
-      this.#traceParts(span, at - from, from, parts);
+      tracePartsOf(this.options.tracing!, span, { from, offset: at - from }, [
+        ["encode", encodedAt],
+        ["wait for commit", committedAt],
+        ["publish", publishedAtMs],
+      ]);
       span.set({ bytes: newBytes });
     }
     return manifest;
-  }
-
-  /**
-   * Makes a span of each part, which begins where the one before ended.
-   *
-   * @param parts when each ended, by Clock.monotonic()
-   * @param offset from monotonic() to ms since the epoch
-   */
-  #traceParts(
-    { context: parent }: Span,
-    offset: number,
-    from: number,
-    parts: readonly (readonly [name: string, endedAt: number])[],
-  ): void {
-    for (const [name, endedAt] of parts) {
-      this.options.tracing!.start(name, { parent, startedAt: offset + from })
-        ?.end(null, offset + endedAt);
-      from = endedAt;
-    }
   }
 
   /** What was cut is part of the next checkpoint; what was written of this one goes. */
@@ -408,4 +388,59 @@ export class Checkpointer implements CutGate {
       await this.#commits.wait(signal);
     }
   }
+}
+
+// ---- when they are taken ----
+
+/** A partition as far as its checkpoints are concerned. */
+export interface Checkpointed {
+  readonly partition: number;
+  readonly isRunning: boolean;
+  /** Aborted when it is revoked. */
+  readonly leaving: AbortSignal;
+  readonly checkpointer: Checkpointer;
+}
+
+/**
+ * Takes checkpoints as they fall due; the one under way is finished unless something failed.
+ *
+ * @param partitions those that run at the moment
+ */
+export async function takeAsDue(
+  partitions: () => readonly Checkpointed[],
+  clock: Clock,
+  stop: AbortSignal,
+  failed: AbortSignal,
+): Promise<void> {
+  while (!stop.aborted) {
+    for (const partition of partitions()) {
+      // One that came before it may have taken long.
+      if (stop.aborted || !partition.isRunning || partition.leaving.aborted) continue;
+      const { checkpointer, leaving } = partition;
+      if (!checkpointer.due) continue;
+      const manifest = await checkpointer.take(AbortSignal.any([failed, leaving]))
+        .catch(lostIfFenced);
+      if (manifest) await checkpointer.tidy().catch(lostIfFenced);
+    }
+    await clock.sleep(LOOK_MS, stop);
+  }
+}
+
+/** @param isReleased others may have the partitions by now, who need no checkpoint of this process any more */
+export async function takeAtStop(
+  partitions: readonly Checkpointed[],
+  isReleased: boolean,
+): Promise<void> {
+  for (const { partition, checkpointer } of partitions) {
+    await checkpointer.take(never(), false, "stop").catch((error) => {
+      if (!isReleased || !(error instanceof FencedError)) lostIfFenced(error);
+      log.info("Partition {partition} has its next owner already", { partition });
+    });
+  }
+}
+
+/** Who is fenced off by the store takes the recovery path, like one whose commit was lost. */
+export function lostIfFenced(error: unknown): never {
+  if (error instanceof FencedError) throw new LostError(error.message, { cause: error });
+  throw error;
 }

@@ -16,7 +16,7 @@
 import type { ClaimedPartition } from "../log/mod.ts";
 import { assertThat, type TracedQueue } from "../types/mod.ts";
 import { type CoreInfo, type CoreOptions, NO_TIME } from "../wasm/mod.ts";
-import type { Checkpointer } from "./checkpoint.ts";
+import { type Checkpointed, type Checkpointer, lostIfFenced } from "./checkpoint.ts";
 import type { Committable } from "./committer.ts";
 import { LostError } from "../log/mod.ts";
 import type { PartitionFigures, RememberedFigures } from "./figures.ts";
@@ -51,7 +51,7 @@ interface Held {
 }
 
 /** One claim of one partition. */
-export class Partition implements ItemOwner, Committable<PendingTransactions> {
+export class Partition implements ItemOwner, Checkpointed, Committable<PendingTransactions> {
   #state: PartitionState = "claimed";
   #held: Held | null = null;
   #recovery: Recovery | null = null;
@@ -76,6 +76,10 @@ export class Partition implements ItemOwner, Committable<PendingTransactions> {
 
   get state(): PartitionState {
     return this.#state;
+  }
+
+  get isRunning(): boolean {
+    return this.#state === "running";
   }
 
   #become(next: PartitionState): void {
@@ -200,10 +204,23 @@ export class Partition implements ItemOwner, Committable<PendingTransactions> {
   }
 
   lookUp(ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
-    if (this.#state !== "running") {
+    if (!this.isRunning) {
       return Promise.reject(new LostError(`Partition ${this.partition} is not folded here`));
     }
     return Promise.resolve(this.processor.core.lookUp(ids));
+  }
+
+  // ---- checkpoints ----
+
+  /**
+   * Takes a checkpoint of all that it has folded.
+   *
+   * @returns its sequence; null when nothing ever was folded
+   * @throws {LostError} when it has not yet folded all that was answered, or is given up
+   */
+  async checkpointNow(signal: AbortSignal): Promise<number | null> {
+    if (!this.#isReady || this.leaving.aborted) throw beingRecovered(this.partition);
+    return await this.checkpointer.now(signal).catch(lostIfFenced);
   }
 
   // ---- commits ----
@@ -215,17 +232,17 @@ export class Partition implements ItemOwner, Committable<PendingTransactions> {
   }
 
   get pendingBytes(): number {
-    return this.#state === "running" ? this.processor.pendingBytes : 0;
+    return this.isRunning ? this.processor.pendingBytes : 0;
   }
 
   take(): PendingTransactions | null {
-    assertThat(this.#state === "running", `partition ${this.partition} commits while it runs`);
+    assertThat(this.isRunning, `partition ${this.partition} commits while it runs`);
     const pending = this.processor.take();
     return pending && this.traced ? withTraces(pending, this.traced) : pending;
   }
 
   acknowledge(pending: PendingTransactions): void {
-    assertThat(this.#state === "running", `partition ${this.partition} commits while it runs`);
+    assertThat(this.isRunning, `partition ${this.partition} commits while it runs`);
     this.processor.acknowledge(pending);
     this.checkpointer.onCommitted();
     this.onAcknowledged(pending);
@@ -266,6 +283,11 @@ export class Partition implements ItemOwner, Committable<PendingTransactions> {
       stocks: this.processor.stockCheck,
     };
   }
+}
+
+/** Who asks for a partition meanwhile. */
+export function beingRecovered(partition: number): LostError {
+  return new LostError(`Partition ${partition} is being recovered`);
 }
 
 function numberOf(time: bigint): number | null {

@@ -12,14 +12,14 @@ import { getLogger } from "@logtape/logtape";
 import { type LogSession, LostError } from "../log/mod.ts";
 import { Assignments } from "./assignments.ts";
 import { ClaimRecovery, type Recovering } from "./claim_recovery.ts";
-import { takeAsDue, takeAtStop, takeNow } from "./checkpoint_loop.ts";
+import { takeAsDue, takeAtStop } from "./checkpoint.ts";
 import { Committer } from "./committer.ts";
 import { FoldLoop } from "./fold_loop.ts";
 import { CommitStatistics } from "./durations.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
-import type { Partition } from "./partition.ts";
+import { beingRecovered, type Partition } from "./partition.ts";
 import type { PendingTransactions } from "./partition_processor.ts";
 import {
   addCause,
@@ -136,7 +136,8 @@ export class TransactionWorker implements JobWorker {
       throw new LostError(`Partition ${partition} is left out: ${offline}`);
     }
     const found = this.partitions.find((p) => p.partition === partition);
-    return await takeNow(partition, found, this.#over.signal);
+    if (!found) throw beingRecovered(partition);
+    return await found.checkpointNow(this.#over.signal);
   }
 
   /**

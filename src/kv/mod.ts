@@ -1,6 +1,6 @@
 // kv: Deno KV.
 //
-// What lives here: opening a file of Deno KV, its lock, watching its calls, its damage, what its errors mean, room on its
+// What lives here: opening a file of Deno KV, its lock, watching its calls, writes of which it is known whether they happened, its damage, what its errors mean, room on its
 // disk. The only room that opens Deno KV.
 // What may not: what a log or a store keeps in it.
 //
@@ -19,6 +19,7 @@ export {
 export type { FileDisk } from "./file_disk.ts";
 export { freeBytes } from "./free_bytes.ts";
 export { openKvFile, openKvFileToRead, openKvInMemory, unusedBytes } from "./kv_file.ts";
+export { OwnedWrites, SoleWrites, UnknownWriteError } from "./marked_writes.ts";
 export { KvFileError } from "./kv_file_error.ts";
 export {
   type KvFileOptions,

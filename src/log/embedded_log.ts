@@ -8,6 +8,7 @@
 //   ["epoch", input, partition]          number of claims
 //   ["consumed", name, topic, partition] next offset of a consumer in the process, see consumer.ts
 //   ["note", name, n]                    what belongs to the log and is not records, see notes
+//   ["commit"]                           the mark of the last write, see kv/marked_writes.ts
 //
 // What lies at or above a topic's end is not there for any reader: outputs that are too large for one
 // atomic commit are written there first, and become visible when one small commit moves the ends.
@@ -20,6 +21,7 @@ import {
   type EmbeddedLogOptions,
   FORMAT_VERSION,
   type Identity,
+  openWrites,
   positionOf,
   readInputs,
   readOthers,
@@ -27,7 +29,6 @@ import {
   upgradeLog,
 } from "./embedded_topics.ts";
 import { assertThat, Deadlines, type NewRecord } from "../types/mod.ts";
-import { MarkedCommits } from "./marked_commits.ts";
 import type { Kv } from "../kv/kv.ts";
 import { LIST_BATCHES, LogWriter, type RetentionLimits } from "./log_writer.ts";
 import {
@@ -45,7 +46,7 @@ import { AnsweringLog, type AppendableLog } from "./capabilities.ts";
 import { PlainSession } from "./plain.ts";
 import { TopicPartition } from "./topic_partition.ts";
 import { TracedWrites } from "./traced_writes.ts";
-import { NoRoomError } from "../kv/mod.ts";
+import { NoRoomError, type SoleWrites } from "../kv/mod.ts";
 import type { AppendOptions } from "./write_queue.ts";
 
 /** How often a write is tried again for which the disk had no room. */
@@ -79,14 +80,14 @@ export class EmbeddedLog extends AnsweringLog implements AppendableLog, Consumab
     readonly topics: ReadonlyMap<string, readonly TopicPartition[]>,
     /** Topics that this job or another claims. */
     readonly inputs: readonly string[],
-    commits: MarkedCommits,
+    writes: SoleWrites,
   ) {
     super();
     this.#deadlines = new Deadlines(options.clock);
     this.#traced = options.tracing ? new TracedWrites(options.tracing, options.clock) : null;
     this.#writer = new LogWriter(
       kv,
-      commits,
+      writes,
       options.clock,
       (topic, partition) => this.#partition(topic, partition),
     );
@@ -99,20 +100,20 @@ export class EmbeddedLog extends AnsweringLog implements AppendableLog, Consumab
    * @throws {LogExistsError} when it is to be restored, and the KV holds a log
    */
   static async open(kv: Kv, options: EmbeddedLogOptions): Promise<EmbeddedLog> {
-    const commits = await MarkedCommits.open(kv, options);
+    const writes = await openWrites(kv, options);
     let { value: identity } = await kv.get<Identity>(["log"]);
     if (identity && options.restore) throw new LogExistsError(identity.restoredFrom ?? null);
-    if (!identity) identity = await createLog(commits, options);
+    if (!identity) identity = await createLog(writes, options);
     if (!(identity.version >= 1 && identity.version <= FORMAT_VERSION)) {
       throw new LogFormatError(
         `The log is of format ${identity.version}; this program reads formats 1 to ${FORMAT_VERSION}`,
       );
     }
-    if (identity.version < FORMAT_VERSION) identity = await upgradeLog(commits, identity);
+    if (identity.version < FORMAT_VERSION) identity = await upgradeLog(writes, identity);
     const topics = new Map<string, TopicPartition[]>();
     for (const [topic, partitions] of Object.entries(options.topics)) {
       const { value } = await kv.get<{ partitions: number }>(["topic", topic]);
-      if (!value) await commits.commit((atomic) => createTopic(atomic, topic, options));
+      if (!value) await writes.commit((atomic) => createTopic(atomic, topic, options));
       else if (value.partitions !== partitions) {
         throw new LogFormatError(
           `The log has ${value.partitions} partitions of ${topic}, not ${partitions}; ` +
@@ -122,8 +123,8 @@ export class EmbeddedLog extends AnsweringLog implements AppendableLog, Consumab
       topics.set(topic, Array.from({ length: partitions }, (_, p) => new TopicPartition(topic, p)));
     }
     await readOthers(kv, topics);
-    const inputs = await readInputs(kv, commits, topics, options);
-    const log = new EmbeddedLog(identity, kv, options, topics, inputs, commits);
+    const inputs = await readInputs(kv, writes, topics, options);
+    const log = new EmbeddedLog(identity, kv, options, topics, inputs, writes);
     await log.#writer.reload([...topics.values()].flat());
     return log;
   }

@@ -1,15 +1,17 @@
 // The topics of an embedded log as they stand in its KV (embedded_log.ts has the keys): created, found, and which of them
 // have positions.
 
+import { getLogger } from "@logtape/logtape";
 import { type Chance, type Clock, randomId, type Tracing } from "../types/mod.ts";
-import type { Kv } from "../kv/kv.ts";
-import type { MarkedCommits } from "./marked_commits.ts";
+import { type Kv, SoleWrites } from "../kv/mod.ts";
 import {
   type CommittedPosition,
   firstPosition,
   type Restoration,
   type RestoredFrom,
 } from "./port.ts";
+
+const log = getLogger(["stockflow", "log"]);
 import { TopicPartition } from "./topic_partition.ts";
 
 /** 2: with how long transactions are remembered. A log of version 1 becomes one of version 2 when it is opened. */
@@ -70,10 +72,17 @@ export function positionOf(
   return { ...position, parametersHash: parameters, secret, raisedAt };
 }
 
+/** The writes of the log, of which one that failed is logged and tried again. */
+export function openWrites(kv: Kv, waits: EmbeddedLogOptions): Promise<SoleWrites> {
+  const onRetry = ({ message }: Error) =>
+    log.warn("The log's file is tried again: {reason}", { reason: message });
+  return SoleWrites.open(kv, { key: ["commit"], waits: { ...waits, onRetry }, what: "log" });
+}
+
 /** The topics that have positions; an output that becomes an input gets them, at its first record. */
 export async function readInputs(
   kv: Kv,
-  commits: MarkedCommits,
+  writes: SoleWrites,
   topics: ReadonlyMap<string, readonly TopicPartition[]>,
   options: EmbeddedLogOptions,
 ): Promise<string[]> {
@@ -86,7 +95,7 @@ export async function readInputs(
     const starts = await Promise.all(
       Array.from({ length }, (_, p) => kv.get<number>(["start", topic, p])),
     );
-    await commits.commit((atomic) => {
+    await writes.commit((atomic) => {
       for (const [p, { value: start }] of starts.entries()) {
         const offset = start ?? 0;
         atomic.set(["committed", topic, p], storedPosition(firstPosition(offset)));
@@ -98,7 +107,7 @@ export async function readInputs(
 
 /** Creates topics and positions in one commit, so that a log either has all of them or does not exist. */
 export async function createLog(
-  commits: MarkedCommits,
+  writes: SoleWrites,
   options: EmbeddedLogOptions,
 ): Promise<Identity> {
   const { restore } = options;
@@ -110,7 +119,7 @@ export async function createLog(
     ...(restore ? { restoredFrom: restore.restoration.from } : {}),
     idempotencyWindowMs,
   };
-  await commits.commit((atomic) => {
+  await writes.commit((atomic) => {
     atomic.check({ key: ["log"], versionstamp: null }).set(["log"], identity);
     for (const topic of Object.keys(options.topics)) createTopic(atomic, topic, options);
   });
@@ -121,9 +130,9 @@ export async function createLog(
  * A log of an earlier version goes on as one of this: whoever knows the earlier one alone must not fold it any more, for
  * it would not fold it in the same way.
  */
-export async function upgradeLog(commits: MarkedCommits, identity: Identity): Promise<Identity> {
+export async function upgradeLog(writes: SoleWrites, identity: Identity): Promise<Identity> {
   const upgraded = { ...identity, version: FORMAT_VERSION, idempotencyWindowMs: 0 };
-  await commits.commit((atomic) => void atomic.set(["log"], upgraded));
+  await writes.commit((atomic) => void atomic.set(["log"], upgraded));
   return upgraded;
 }
 

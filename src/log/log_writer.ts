@@ -2,10 +2,9 @@ import { batchInfo, type Clock, type NewRecord, recordBytesMax } from "../types/
 import { Draft, writeBatch } from "./draft.ts";
 import { storedPosition } from "./embedded_topics.ts";
 import { type Kv, KV_VALUE_BYTES_MAX, type KvLimits, limitsOf } from "../kv/kv.ts";
-import type { MarkedCommits } from "./marked_commits.ts";
 import type { Commit } from "./port.ts";
 import type { TopicPartition } from "./topic_partition.ts";
-import { NoRoomError, WriteFailedError } from "../kv/mod.ts";
+import { NoRoomError, type SoleWrites, WriteFailedError } from "../kv/mod.ts";
 import {
   type Append,
   type AppendOptions,
@@ -56,7 +55,7 @@ export class LogWriter {
 
   constructor(
     readonly kv: Kv,
-    readonly commits: MarkedCommits,
+    readonly writes: SoleWrites,
     clock: Clock,
     readonly partition: (topic: string, partition: number) => TopicPartition,
   ) {
@@ -183,7 +182,7 @@ export class LogWriter {
     // Should this end in an error, what is staged goes before the next write, which might not cover it.
     if (tooLarge) this.#unsure = true;
     if (tooLarge && !await this.#stage(draft, group)) return this.#lose(group as CommitRequest[]);
-    const ok = await this.commits.commit((atomic) => {
+    const ok = await this.writes.commit((atomic) => {
       for (const request of group) if (request.kind === "commit") writePositions(atomic, request);
       if (!tooLarge) draft.writeBatches(atomic);
       draft.writeEnds(atomic);
@@ -214,7 +213,7 @@ export class LogWriter {
         bytes += all[at++]!.batch.length + MUTATION_BYTES;
       }
       const part = all.slice(from, at);
-      const ok = await this.commits.commit((atomic) => {
+      const ok = await this.writes.commit((atomic) => {
         for (const check of checks) atomic.check(check);
         for (const { tp, batch } of part) writeBatch(atomic, tp, batch);
       });
@@ -260,7 +259,7 @@ export class LogWriter {
   raiseEpoch(key: Deno.KvKey): Promise<Deno.AtomicCheck> {
     return this.#exclusively(async () => {
       const { value, versionstamp } = await this.kv.get<number>(key);
-      await this.commits.commit((atomic) =>
+      await this.writes.commit((atomic) =>
         atomic.check({ key, versionstamp }).set(key, (value ?? 0) + 1)
       );
       return { key, versionstamp: (await this.kv.get(key)).versionstamp };
@@ -269,13 +268,13 @@ export class LogWriter {
 
   /** Writes nothing but the marker of the commits, to see whether there is room again. */
   probe(): Promise<void> {
-    return this.#exclusively(async () => void await this.commits.commit(() => {}));
+    return this.#exclusively(async () => void await this.writes.commit(() => {}));
   }
 
   /** Sets values that belong to no commit of a session, all or none of them. */
   set(entries: readonly (readonly [key: Deno.KvKey, value: unknown])[]): Promise<void> {
     return this.#exclusively(async () => {
-      const ok = await this.commits.commit((atomic) => {
+      const ok = await this.writes.commit((atomic) => {
         for (const [key, value] of entries) atomic.set(key, value);
       });
       if (!ok) throw new WriteFailedError("The log was written by another process");
@@ -288,14 +287,14 @@ export class LogWriter {
       let n = 0;
       const last = this.kv.list({ prefix: ["note", name] }, { reverse: true, limit: 1 });
       for await (const { key } of last) n = (key[2] as number) + 1;
-      await this.commits.commit((atomic) => atomic.set(["note", name, n], value));
+      await this.writes.commit((atomic) => atomic.set(["note", name, n], value));
     });
   }
 
   /** Reads the bounds of partitions from the KV, and removes what unfinished commits left above the ends. */
   async reload(partitions: readonly TopicPartition[]): Promise<void> {
     this.#known = partitions;
-    await this.commits.reload();
+    await this.writes.reload();
     for (const tp of partitions) {
       const [start, end] = await this.kv.getMany<[number, number]>([
         ["start", tp.topic, tp.partition],
@@ -321,7 +320,7 @@ export class LogWriter {
     const flush = async () => {
       const some = keys;
       keys = [];
-      await this.commits.commit((atomic) => {
+      await this.writes.commit((atomic) => {
         for (const key of some) atomic.delete(key);
       });
     };
@@ -360,7 +359,7 @@ export class LogWriter {
       if (start === tp.start) return start;
       if (tp.heldBytes !== null) tp.heldBytes = left;
       // The start moves first: what lies below it is not there for any reader.
-      await this.commits.commit((atomic) => atomic.set(["start", tp.topic, tp.partition], start));
+      await this.writes.commit((atomic) => atomic.set(["start", tp.topic, tp.partition], start));
       tp.start = start;
       await this.#remove(this.kv.listKeys({ prefix, end: [...prefix, start] }));
       return start;

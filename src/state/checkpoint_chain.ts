@@ -1,57 +1,58 @@
+// The checkpoints of one partition, and the one that is being written: its parts come in encoded, go to the store as
+// chunks, and count once its manifest is there.
+
 import { assertThat } from "../types/mod.ts";
-import { type KvLimits, limitsOf } from "../kv/mod.ts";
-import { CORE_HASH, type StateScalars } from "../wasm/mod.ts";
-import { CheckpointDraft, type ChunkTarget } from "./checkpoint_draft.ts";
-import type { CheckpointStore, StoreEpoch } from "./checkpoint_store.ts";
-import { warmUpCompression } from "./compression.ts";
-import type { FoldParameters } from "./fold_parameters.ts";
+import { type KvLimits, limitsOf, OwnedWrites } from "../kv/mod.ts";
+import { CORE_HASH, type EncodedRemembered, SEGMENT_FORMAT } from "../wasm/mod.ts";
 import {
-  type BatchMark,
+  type CheckpointParts,
+  chunksOfParts,
+  decodeParts,
+  indexChunksOf,
+  neededBy,
+  NO_PARTS,
+} from "./checkpoint_parts.ts";
+import { type CheckpointStore, FencedError, split, type StoreEpoch } from "./checkpoint_store.ts";
+import { compress, warmUpCompression } from "./compression.ts";
+import {
   DamagedCheckpointError,
   encodeManifest,
   type Manifest,
   MANIFEST_FORMAT,
+  sha256,
   stateHash,
 } from "./manifest.ts";
-import { MarkedWrites } from "./marked_writes.ts";
+import { encodePieceIndex, type PieceEntry } from "./piece_index.ts";
 import { pinnedBy } from "./savepoints.ts";
-import {
-  type CheckpointParts,
-  chunksOfParts,
-  indexChunksOf,
-  NO_PARTS,
-} from "./checkpoint_parts.ts";
+import { encodeIndex, isEmptySegment, type SegmentEntry } from "./segment_index.ts";
 
-/** What a checkpoint says beside its segments. */
-export interface CheckpointFacts {
-  readonly logId: string;
-  /** Id of the topic, where topics have one. */
-  readonly topicId?: string | null;
-  readonly strays?: readonly number[];
-  readonly start: number | null;
-  readonly scalars: StateScalars;
-  readonly lastBatch: BatchMark | null;
-  readonly parameters: FoldParameters;
+/** What a checkpoint says beside its parts. */
+export interface CheckpointFacts extends
+  Pick<
+    Manifest,
+    | "logId"
+    | "topicId"
+    | "strays"
+    | "start"
+    | "scalars"
+    | "lastBatch"
+    | "parameters"
+    | "raisedAt"
+    | "duplicatesBefore"
+    | "cutAt"
+  > {
   /** By which transactions are remembered, 32 hexadecimal digits; null = none is. */
   readonly secret: string | null;
-  /** Offset from which on records were folded by the newest version of the fold; absent: all were. */
-  readonly raisedAt?: number;
-  /** Repetitions that came before what is remembered now began; absent: none. */
-  readonly duplicatesBefore?: number;
-  /** ms since the epoch */
-  readonly cutAt: number;
 }
 
-/** Someone else owns the partition now. */
-export class FencedError extends Error {
-  override readonly name = "FencedError";
-}
+/** Key and header of a chunk in a commit. */
+const CHUNK_OVERHEAD_BYTES = 100;
 
 /**
  * The checkpoints of one partition, written one after the other by its owner: write chunks, publish,
  * remove what no retained checkpoint needs.
  */
-export class CheckpointChain implements ChunkTarget {
+export class CheckpointChain {
   #sequence = 0;
   /** The checkpoint that is being written; null = none is. */
   #draft: CheckpointDraft | null = null;
@@ -68,7 +69,7 @@ export class CheckpointChain implements ChunkTarget {
     readonly retained: number,
     /** Fails when another checkpoint was published. */
     private head: Deno.AtomicCheck,
-    readonly writes: MarkedWrites,
+    readonly writes: OwnedWrites,
   ) {}
 
   /**
@@ -88,7 +89,7 @@ export class CheckpointChain implements ChunkTarget {
     const { value, versionstamp } = await store.kv.get<number>(key);
     const { job, kv, waits, options } = store;
     const mark = ["mark", job, epoch.partition];
-    const writes = await MarkedWrites.open(kv, mark, waits, options.chance);
+    const writes = await OwnedWrites.open(kv, mark, waits, options.chance);
     const chain = new CheckpointChain(store, epoch, retained, { key, versionstamp }, writes);
     chain.#sequence = value ?? 0;
     const listed = await store.list(epoch.partition);
@@ -215,7 +216,7 @@ export class CheckpointChain implements ChunkTarget {
     const versionstamp = await this.#tryCommit((atomic) => {
       atomic.set(key, bytes).set(this.head.key, manifest.sequence);
     });
-    if (versionstamp === null) throw fenced(epoch);
+    if (versionstamp === null) throw new FencedError(epoch);
     this.head = { key: this.head.key, versionstamp };
   }
 
@@ -248,7 +249,7 @@ export class CheckpointChain implements ChunkTarget {
       if (removed !== null) return old;
       // One of them may have been pinned meanwhile: look again.
       const now = await store.kv.get(unchanged.key);
-      if (now.versionstamp === unchanged.versionstamp) throw fenced(this.epoch);
+      if (now.versionstamp === unchanged.versionstamp) throw new FencedError(this.epoch);
     }
   }
 
@@ -288,7 +289,7 @@ export class CheckpointChain implements ChunkTarget {
    * @throws {FencedError}
    */
   async commit(fill: (atomic: Deno.AtomicOperation) => void): Promise<void> {
-    if (await this.#tryCommit(fill) === null) throw fenced(this.epoch);
+    if (await this.#tryCommit(fill) === null) throw new FencedError(this.epoch);
   }
 
   /** The same; null when one of its checks failed, else its versionstamp. */
@@ -300,10 +301,147 @@ export class CheckpointChain implements ChunkTarget {
   }
 }
 
-function neededBy(manifest: Manifest, parts: CheckpointParts): ReadonlySet<string> {
-  return new Set([...chunksOfParts(parts), ...indexChunksOf(manifest)]);
-}
+/** A checkpoint being written; nothing refers to it before it is published. */
+export class CheckpointDraft {
+  readonly #index: Map<number, SegmentEntry>;
+  #pieces = new Map<number, PieceEntry>();
+  /** Of what is remembered; null = nothing is. */
+  header: Uint8Array | null = null;
+  /** Chunks that wait to be written, by hash. */
+  readonly #queue = new Map<string, Uint8Array>();
+  #queuedBytes = 0;
+  /** Chunks that are in the store already, or wait to be written. */
+  readonly #known: Set<string>;
+  /** Chunks that this draft brought into the store. */
+  readonly #written = new Set<string>();
+  /** Compressed bytes that are new with this draft. */
+  newBytes = 0;
+  #indexBytes = 0;
 
-function fenced(epoch: StoreEpoch): FencedError {
-  return new FencedError(`Partition ${epoch.partition} has another owner`);
+  constructor(
+    readonly chain: CheckpointChain,
+    readonly sequence: number,
+    readonly base: CheckpointParts,
+    /** Chunks that the base needs. */
+    baseChunks: ReadonlySet<string>,
+  ) {
+    this.#index = new Map(base.segments);
+    this.#known = new Set(baseChunks);
+  }
+
+  /** Compressed bytes that wait to be written. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Compressed bytes of all segments and pieces, and of what says which there are once it is written. */
+  get totalBytes(): number {
+    const entries = [...this.#index.values(), ...this.#pieces.values()];
+    return entries.reduce((n, entry) => n + entry.stored, this.#indexBytes);
+  }
+
+  /** Takes an encoded segment; compresses it unless it is the same as in the checkpoint before. */
+  add(segment: number, bytes: Uint8Array): void {
+    // A segment that became empty is as if it had never been written: equal states have equal hashes.
+    if (isEmptySegment(bytes)) return void this.#index.delete(segment);
+    const hash = sha256(bytes);
+    const before = this.base.segments.get(segment);
+    if (before?.hash === hash && before.format === SEGMENT_FORMAT) return;
+    const compressed = compress(bytes);
+    const chunks = split(compressed).map((chunk) => this.#addChunk(chunk));
+    this.#index.set(segment, {
+      format: SEGMENT_FORMAT,
+      length: bytes.length,
+      stored: compressed.length,
+      hash,
+      chunks,
+    });
+  }
+
+  /** Takes what is remembered; those of its pieces that the base has stay, and the others follow. */
+  remember({ header, firstPiece }: EncodedRemembered): void {
+    this.header = header;
+    this.#pieces = new Map(
+      [...this.base.pieces].filter(([piece]) => piece >= Number(firstPiece)),
+    );
+  }
+
+  /** Takes a piece of it, behind those that are there, or in place of the last one. */
+  addPiece(piece: number, bytes: Uint8Array): void {
+    const compressed = compress(bytes);
+    this.#pieces.set(piece, {
+      length: bytes.length,
+      stored: compressed.length,
+      hash: sha256(bytes),
+      chunk: this.#addChunk(compressed),
+    });
+  }
+
+  /** Takes the chunks of a whole checkpoint that was made elsewhere; returns its parts. */
+  adopt(manifest: Manifest, chunks: ReadonlyMap<string, Uint8Array>): CheckpointParts {
+    const index = indexChunksOf(manifest).map((hash) => chunks.get(hash)!);
+    const parts = decodeParts(manifest, index);
+    for (const hash of chunksOfParts(parts)) this.#addChunk(chunks.get(hash)!);
+    for (const chunk of index) this.#addChunk(chunk);
+    return parts;
+  }
+
+  #addChunk(chunk: Uint8Array): string {
+    const hash = sha256(chunk);
+    if (!this.#known.has(hash)) {
+      this.#known.add(hash);
+      this.#queue.set(hash, chunk.slice());
+      this.#queuedBytes += chunk.length;
+      this.newBytes += chunk.length;
+    }
+    return hash;
+  }
+
+  /**
+   * Writes what waits, as far as it fills whole commits; all of it if `all` is set.
+   *
+   * @throws {FencedError} when someone else owns the partition
+   */
+  async flush(all = false): Promise<void> {
+    const { chain } = this;
+    while (this.#queuedBytes >= chain.limits.commitBytes || (all && this.#queue.size > 0)) {
+      const group = this.#nextGroup();
+      await chain.commit((atomic) => {
+        for (const [hash, chunk] of group) atomic.set(chain.chunkKey(hash), chunk);
+      });
+      for (const [hash, chunk] of group) {
+        this.#queue.delete(hash);
+        this.#written.add(hash);
+        this.#queuedBytes -= chunk.length;
+      }
+    }
+  }
+
+  #nextGroup(): [string, Uint8Array][] {
+    const { commitBytes, commitMutations } = this.chain.limits;
+    const group: [string, Uint8Array][] = [];
+    let bytes = 0;
+    for (const [hash, chunk] of this.#queue) {
+      if (group.length > 0 && bytes + chunk.length > commitBytes) break;
+      if (group.length === commitMutations) break;
+      group.push([hash, chunk]);
+      bytes += chunk.length + CHUNK_OVERHEAD_BYTES;
+    }
+    return group;
+  }
+
+  /** Writes everything that is left, and what says which parts there are. */
+  async finish(): Promise<{ parts: CheckpointParts; index: string[]; pieceIndex: string[] }> {
+    const parts = { segments: this.#index, pieces: this.#pieces };
+    const chunks = [split(encodeIndex(parts.segments)), encodePieceIndex(parts.pieces)] as const;
+    this.#indexBytes = chunks.flat().reduce((n, { length }) => n + length, 0);
+    const [index, pieceIndex] = chunks.map((some) => some.map((chunk) => this.#addChunk(chunk)));
+    await this.flush(true);
+    return { parts, index: index!, pieceIndex: pieceIndex! };
+  }
+
+  /** Removes what was written, unless a checkpoint refers to it. */
+  async abandon(): Promise<void> {
+    await this.chain.deleteChunks(this.#written);
+  }
 }

@@ -33,6 +33,11 @@ export function chunksOfParts({ segments, pieces }: CheckpointParts): string[] {
   return [...chunksOf(segments), ...Array.from(pieces.values(), ({ chunk }) => chunk)];
 }
 
+/** All chunks that a checkpoint needs. */
+export function neededBy(manifest: Manifest, parts: CheckpointParts): ReadonlySet<string> {
+  return new Set([...chunksOfParts(parts), ...indexChunksOf(manifest)]);
+}
+
 /** The bytes put together. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));

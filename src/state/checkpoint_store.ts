@@ -4,7 +4,7 @@
 //   ["manifest", job, partition, sequence]   see manifest.ts
 //   ["chunk", job, partition, hash]          part of a segment or of an index, named by its SHA-256
 //   ["epoch", job, partition]                counts the owners
-//   ["mark", job, partition]                 which write of an owner was the last one: see marked_writes.ts
+//   ["mark", job, partition]                 which write of an owner was the last one: see kv/marked_writes.ts
 //   ["history", job, n]                      see history.ts
 //   ["pin", job, name], ["pins", job]        see savepoints.ts
 //   ["topic", job, name]                     see read_topics.ts
@@ -46,6 +46,15 @@ export interface StoreEpoch {
   readonly partition: number;
   /** Holds as long as nobody has. */
   readonly check: Deno.AtomicCheck;
+}
+
+/** Someone else owns the partition now. */
+export class FencedError extends Error {
+  override readonly name = "FencedError";
+
+  constructor({ partition }: StoreEpoch) {
+    super(`Partition ${partition} has another owner`);
+  }
 }
 
 /** A checkpoint as it is listed: its manifest, or why it cannot be read. */

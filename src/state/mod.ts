@@ -19,6 +19,7 @@ export {
 export {
   CheckpointStore,
   type CheckpointStoreOptions,
+  FencedError,
   jobsIn,
   type ListedCheckpoint,
   type StoreEpoch,
@@ -33,9 +34,8 @@ export {
   type SavepointPartition,
 } from "./savepoints.ts";
 export type { Savepoints } from "./savepoints.ts";
-export { CheckpointChain, type CheckpointFacts, FencedError } from "./checkpoint_chain.ts";
-export type { CheckpointDraft } from "./checkpoint_draft.ts";
-export { isEmptySegment } from "./checkpoint_draft.ts";
+export { CheckpointChain, type CheckpointDraft, type CheckpointFacts } from "./checkpoint_chain.ts";
+export { isEmptySegment } from "./segment_index.ts";
 export { type CheckpointParts, chunksOfParts, indexChunksOf } from "./checkpoint_parts.ts";
 export type { CheckpointEvent, CheckpointTrigger } from "./checkpoint_event.ts";
 export { type Backup, backupOf } from "./backup.ts";

@@ -33,6 +33,11 @@ export interface SegmentEntry {
 
 export type SegmentIndex = ReadonlyMap<number, SegmentEntry>;
 
+/** No items, no numbered ones, no windows: see the format in wasm/checkpoint.ts. */
+export function isEmptySegment(bytes: Uint8Array): boolean {
+  return bytes.length === 3 && bytes.every((byte) => byte === 0);
+}
+
 /** The chunks of all segments. */
 export function chunksOf(index: SegmentIndex): string[] {
   return [...index.values()].flatMap((entry) => entry.chunks);

@@ -82,6 +82,25 @@ export function endWith<T>(
   work.then((value) => span.end(failureOf(value)), (error) => span.end((error as Error).message));
 }
 
+/**
+ * Makes a span of each part of a work, which begins where the one before ended.
+ *
+ * @param parent the span of the whole
+ * @param from when the work began, and the parts ended, in ms of any clock
+ * @param offset from that clock to ms since the epoch
+ */
+export function tracePartsOf(
+  tracing: Tracing,
+  { context: parent }: Span,
+  { from, offset }: { readonly from: number; readonly offset: number },
+  parts: readonly (readonly [name: string, endedAt: number])[],
+): void {
+  for (const [name, endedAt] of parts) {
+    tracing.start(name, { parent, startedAt: offset + from })?.end(null, offset + endedAt);
+    from = endedAt;
+  }
+}
+
 /** Traced offsets whose records wait for something, such as for the commit of what was folded of them. */
 export class TracedQueue {
   #waiting: TracedOffsets[] = [];

@@ -140,7 +140,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "retry: the last piece of a checkpoint is not taken anew",
-    file: "src/state/checkpoint_draft.ts",
+    file: "src/state/checkpoint_chain.ts",
     find: "    this.#pieces.set(piece, {",
     replace: "    if (!this.base.pieces.has(piece)) this.#pieces.set(piece, {",
   },

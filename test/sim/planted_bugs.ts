@@ -7,12 +7,11 @@ import { Committer } from "../../src/engine/committer.ts";
 import type { Partition } from "../../src/engine/partition.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import type { Commit } from "../../src/log/mod.ts";
-import { CheckpointDraft } from "../../src/state/checkpoint_draft.ts";
+import { CheckpointDraft } from "../../src/state/checkpoint_chain.ts";
 import { concat } from "../../src/state/checkpoint_parts.ts";
 import { CheckpointStore } from "../../src/state/checkpoint_store.ts";
-import { MarkedWrites } from "../../src/state/marked_writes.ts";
+import { type Kv, OwnedWrites } from "../../src/kv/mod.ts";
 import { DamagedCheckpointError, type Manifest } from "../../src/state/mod.ts";
-import type { Kv } from "../../src/kv/mod.ts";
 import { Core, NO_TIME } from "../../src/wasm/mod.ts";
 import type { SimKvOptions } from "./sim_kv.ts";
 import type { SimLogHooks } from "./sim_log.ts";
@@ -97,7 +96,7 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
 
   "a KV write that happened is taken for refused": () => ({
     patch: () =>
-      replace(MarkedWrites, "open", (open) => async (kv, key, ...rest) => {
+      replace(OwnedWrites, "open", (open) => async (kv, key, ...rest) => {
         let isOpen = false;
         // The mark, by which a write is known to have happened, is not looked at.
         const get = (async (asked: Deno.KvKey) => {
@@ -105,7 +104,7 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
           return isOpen ? { ...found, value: null } : found;
         }) as Kv["get"];
         const blind = { get, atomic: () => kv.atomic() } as Kv;
-        const writes = await open.call(MarkedWrites, blind, key, ...rest);
+        const writes = await open.call(OwnedWrites, blind, key, ...rest);
         isOpen = true;
         return writes;
       }),

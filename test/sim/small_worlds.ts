@@ -8,7 +8,7 @@
 import { commandLine } from "../../tools/kit/command_line.ts";
 import { assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, type NewRecord, setBaseOffset } from "../../src/types/mod.ts";
-import { isEmptySegment } from "../../src/state/checkpoint_draft.ts";
+import { isEmptySegment } from "../../src/state/mod.ts";
 import { Code, type CoreOptions, type StateScalars } from "../../src/wasm/mod.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { contents, Driver, PLAIN, restoreRemembered } from "../wasm/driver.ts";

@@ -5,6 +5,5 @@ import "./compression_test.ts";
 import "./crafted_test.ts";
 import "./damage_test.ts";
 import "./formats/formats_test.ts";
-import "./marked_writes_test.ts";
 import "./savepoints_test.ts";
 import "./transfer_test.ts";

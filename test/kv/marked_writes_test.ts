@@ -1,8 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { toKv } from "../../src/kv/mod.ts";
-import { MarkedWrites } from "../../src/state/marked_writes.ts";
+import { OwnedWrites, toKv } from "../../src/kv/mod.ts";
 import { systemClock } from "../../src/types/mod.ts";
-import { type Fault, FaultKv } from "../kv/fault_kv.ts";
+import { type Fault, FaultKv } from "./fault_kv.ts";
 
 const MARK = ["mark", "job", 0];
 const KEY = ["chunk"];
@@ -11,7 +10,7 @@ const FAST = { clock: { ...systemClock, sleep: () => Promise.resolve() }, chance
 async function withWrites(
   test: (
     kv: Deno.Kv,
-    open: (plan: (commit: number) => Fault | null) => Promise<MarkedWrites>,
+    open: (plan: (commit: number) => Fault | null) => Promise<OwnedWrites>,
   ) => Promise<void>,
 ): Promise<void> {
   const kv = await Deno.openKv(":memory:");
@@ -19,7 +18,7 @@ async function withWrites(
   try {
     await test(kv, (plan) => {
       const chance = () => ++owners / 1000;
-      return MarkedWrites.open(new FaultKv(kv, plan), MARK, FAST, chance);
+      return OwnedWrites.open(new FaultKv(kv, plan), MARK, FAST, chance);
     });
   } finally {
     kv.close();
