@@ -1,45 +1,39 @@
-// The one recovery path: brings a claimed partition to its committed position.
+// From a claim to where its partitions run. What stands where the claim does goes on with what the claim before has left;
+// all else takes the one recovery path:
 //
 //   take the store's epoch over -> plan (recovery_plan.ts) -> load -> drop windows fired since
 //   -> fold silently up to the committed offset
 
 import { getLogger } from "@logtape/logtape";
 import {
+  type ClaimedPartition,
   type LogSession,
   LostError,
   OffsetOutOfRangeError,
-  outcomesOf,
   StopError,
 } from "../log/mod.ts";
 import {
-  CheckpointChain,
-  type CheckpointStore,
   coreOptionsOf,
   DamagedCheckpointError,
-  type FoldParameters,
-  foldParametersDiff,
   foldParametersHash,
   type Manifest,
-  type StoreEpoch,
 } from "../state/mod.ts";
-import { batchInfo, codecOf } from "../types/mod.ts";
+import { batchInfo, TracedQueue } from "../types/mod.ts";
 import { Core, CoreError } from "../wasm/mod.ts";
-import { changeParameters } from "./change_parameters.ts";
-import { Checkpointer } from "./checkpoint.ts";
-import { loadCore } from "./load_core.ts";
+import { hold, type Holding, type Loaded, produceFor } from "./held_state.ts";
 import { secretOf } from "./log_secret.ts";
-import type { Partition, Recovery } from "./partition.ts";
-import { PartitionProcessor } from "./partition_processor.ts";
+import { Partition } from "./partition.ts";
+import type { PendingTransactions } from "./partition_processor.ts";
 import type { ProgressReporter } from "./progress.ts";
 import {
-  isRaised,
   planRecovery,
-  positionOf,
   type RecoveryFacts,
   type RecoveryPlan,
   type Unusable,
+  whyImpossible,
 } from "./recovery_plan.ts";
-import { StrayGuard } from "./stray_records.ts";
+import { addRecovery, recoveryOf, reportDamage } from "./report_recovered.ts";
+import { together } from "./supervise.ts";
 import { givenUp, RecoveryTurns } from "./turns.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
@@ -55,25 +49,134 @@ const READ_WAIT_MS = 500;
  * A claim that nothing leads to, while there are checkpoints ahead of it: those are published behind their
  * commit, so someone else may have committed since the claim.
  */
-export class StaleClaimError extends StopError {}
+class StaleClaimError extends StopError {}
 
-/** Surroundings of the recovery of one partition. */
-interface Recovering {
+export interface ClaimRecoveryOptions {
   readonly context: WorkerContext;
-  readonly session: LogSession;
-  readonly partition: Partition;
-  readonly facts: RecoveryFacts;
-  readonly progress: ProgressReporter;
-  /** Aborted when the job is to stop, or another partition failed: what is folded again is not waited for. */
-  readonly signal: AbortSignal;
+  /** Is given what was committed of a partition. */
+  readonly onAcknowledged: (pending: PendingTransactions) => void;
+  /** A partition runs. */
+  readonly onRuns: (partition: Partition) => void;
 }
 
-/** A core with the state of a checkpoint, or an empty one at the start of the partition. */
-interface Loaded {
-  readonly core: Core;
-  /** What was committed is folded under these. */
-  readonly parameters: FoldParameters;
-  readonly manifest: Manifest | null;
+/** Partitions of a claim that are to be recovered. */
+export interface ToRecover {
+  readonly session: LogSession;
+  readonly lost: readonly ClaimedPartition[];
+  readonly progress: ProgressReporter;
+}
+
+/** Begins the partitions of a worker, claim after claim. */
+export class ClaimRecovery {
+  /** Those of the claim before: what stands at the next one is kept. */
+  #left: readonly Partition[] = [];
+  /** Positions of claims that recovery found older than a checkpoint, by partition. */
+  readonly #doubted = new Map<number, number>();
+
+  constructor(readonly options: ClaimRecoveryOptions) {}
+
+  /** A claim is over: the next one may keep these, once they are released. */
+  leave(partitions: readonly Partition[]): void {
+    this.#left = [...this.#left, ...partitions];
+  }
+
+  /** Goes on with what the claim before has left, which is forgotten then. Answers what has to be recovered. */
+  async keepAll(session: LogSession): Promise<readonly ClaimedPartition[]> {
+    const lost: ClaimedPartition[] = [];
+    for (const claimed of session.partitions) {
+      if (!await this.#keep(session, claimed)) lost.push(claimed);
+    }
+    for (const left of this.#left) left.drop();
+    this.#left = [];
+    return lost;
+  }
+
+  /**
+   * Recovers partitions side by side: while one waits for the store or the log, another folds. Where the claim is about
+   * to be over, they are left to the next one.
+   *
+   * @param stop gives it up
+   * @param runs is called with each that runs
+   */
+  async recoverAll(
+    { session, lost, progress }: ToRecover,
+    stop: AbortSignal,
+    runs: (partition: Partition) => void = () => {},
+  ): Promise<void> {
+    const { ending } = session;
+    await together(lost.map((claimed) => async (failed) => {
+      const signal = AbortSignal.any([stop, failed, ending]);
+      try {
+        const partition = await this.recover(session, claimed, signal, progress);
+        if (partition) runs(partition);
+      } catch (error) {
+        const isLeft = error instanceof LostError && ending.aborted && !stop.aborted;
+        if (!isLeft) throw error;
+      }
+    }));
+  }
+
+  /** Recovers a claimed partition, which runs then; null when the signal is aborted before. */
+  async recover(
+    session: LogSession,
+    claimed: ClaimedPartition,
+    signal: AbortSignal,
+    progress: ProgressReporter,
+  ): Promise<Partition | null> {
+    const { context, onRuns } = this.options;
+    const partition = this.#newPartition(claimed);
+    await execute(context, session, partition, signal, progress).catch((error) => {
+      partition.release();
+      this.#again(error, claimed);
+    });
+    if (signal.aborted) {
+      partition.release();
+      this.leave([partition]);
+      return null;
+    }
+    onRuns(partition);
+    return partition;
+  }
+
+  #newPartition(claimed: ClaimedPartition): Partition {
+    const { context: { tracing }, onAcknowledged } = this.options;
+    return new Partition(claimed, onAcknowledged, tracing ? new TracedQueue() : null);
+  }
+
+  /** Whether a partition goes on with what the claim before has left of it; else that is forgotten. */
+  async #keep(session: LogSession, claimed: ClaimedPartition): Promise<boolean> {
+    const left = this.#left.find((p) => p.partition === claimed.partition);
+    if (!left) return false;
+    this.#left = this.#left.filter((p) => p !== left);
+    const partition = this.#newPartition(claimed);
+    // A log that lost records is found by the recovery, which says so.
+    if (whyImpossible(claimed) === null && partition.keep(left)) {
+      await produceFor(partition.processor, session);
+      this.options.onRuns(partition);
+      return true;
+    }
+    partition.release();
+    left.drop();
+    return false;
+  }
+
+  /** A claim that is behind a checkpoint is made again, once: if the next one is not newer, the error stands. */
+  #again(error: unknown, { partition, committed }: ClaimedPartition): never {
+    if (!(error instanceof StaleClaimError)) throw error;
+    if (this.#doubted.get(partition) === committed.offset) throw error;
+    this.#doubted.set(partition, committed.offset);
+    throw new LostError(error.message, { cause: error });
+  }
+}
+
+// ---- one partition ----
+
+/** Surroundings of the recovery of one partition. */
+interface Recovering extends Holding {
+  readonly progress: ProgressReporter;
+}
+
+interface Restored extends Loaded {
   /** Checkpoints that turned out to be damaged. */
   readonly damaged: readonly Unusable[];
 }
@@ -86,7 +189,7 @@ interface Loaded {
  * @throws {StopError} when neither a checkpoint nor the log's start leads to the committed position
  * @throws {LostError} when someone else owns the partition, or it was given up
  */
-export async function recover(
+async function execute(
   context: WorkerContext,
   session: LogSession,
   partition: Partition,
@@ -105,43 +208,24 @@ export async function recover(
   context.onStep?.("recovering", partition.partition);
   partition.restore();
   const epoch = await store.takeOver(partition.partition);
-  const loaded = await whileOwned(store, epoch, async () => {
+  const loaded = await store.whileOwned(epoch, async () => {
     const listed = await store.list(partition.partition);
     const loaded = await load(recovering, planRecovery(partition.claimed, listed, facts));
     if (loaded.damaged.length === 0 || await store.isCurrent(epoch)) return loaded;
     throw new LostError(`Partition ${partition.partition} has another owner`);
   });
-  await reportDamage(recovering, loaded.damaged);
-  await build(recovering, epoch, loaded);
+  await reportDamage(context, partition, loaded.damaged);
+  await hold(recovering, epoch, loaded);
   await replay(recovering);
   const recovery = recoveryOf(partition, loaded.manifest, clock.monotonic() - from);
-  await reportRecovery(recovering, loaded.manifest, recovery);
+  await addRecovery(context, partition, loaded.manifest, recovery);
   partition.run(recovery);
-}
-
-/**
- * A step of the recovery. What looks damaged or missing to one who is fenced off was removed by the
- * next owner.
- *
- * @throws {LostError} when it failed and someone else owns the partition now
- */
-async function whileOwned<T>(
-  store: CheckpointStore,
-  epoch: StoreEpoch,
-  step: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await step();
-  } catch (error) {
-    if (await store.isCurrent(epoch)) throw error;
-    throw new LostError(`Partition ${epoch.partition} has another owner`, { cause: error });
-  }
 }
 
 // ---- restoring ----
 
 /** Loads the first of the candidates that can be loaded. */
-async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Loaded> {
+async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Restored> {
   const { context, partition: { partition, claimed }, progress } = recovering;
   const damaged: Unusable[] = [];
   for (const candidate of plan.candidates) {
@@ -223,104 +307,60 @@ async function readSome(
   throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
 }
 
-async function reportDamage(
-  { context: { store, clock }, partition: { partition, claimed } }: Recovering,
-  damaged: readonly Unusable[],
-): Promise<void> {
-  for (const { sequence, reason } of damaged) {
-    log.error("Checkpoint {sequence} of partition {partition} is damaged: {reason}", {
-      sequence,
-      partition,
-      reason,
-    });
-    const offset = claimed.committed.offset;
-    const at = clock.now();
-    await store.addEvent({ kind: "damaged", at, partition, sequence, offset, reason });
-  }
+export interface Loading {
+  readonly context: Pick<WorkerContext, "store" | "clock" | "chance" | "coreOptions" | "onStep">;
+  readonly progress: ProgressReporter;
+  /** Gives it up. */
+  readonly signal: AbortSignal;
 }
 
-/** Puts processor and checkpoints around a loaded core; from here on the partition is replayed. */
-async function build(
-  { context, session, partition, facts, signal }: Recovering,
-  epoch: StoreEpoch,
-  { core, manifest, parameters: under }: Loaded,
-): Promise<void> {
-  const { store, settings, clock, parameters } = context;
-  const { claimed } = partition;
-  const hash = foldParametersHash(under);
-  // A newer version of the fold alone begins within the replay, or where it ends.
-  const isRaisedLater = isRaised(hash, parameters);
-  const changed = hash !== foldParametersHash(parameters) && !isRaisedLater;
-  if (changed) {
-    log.warn("Fold parameters of partition {partition} have changed: {difference}", {
-      partition: claimed.partition,
-      difference: foldParametersDiff(under, parameters),
-    });
+/**
+ * Builds a core of the checkpoint's own parameters, which its open windows need, and restores it.
+ *
+ * @throws {DamagedCheckpointError} when a part is missing, altered, or not what the manifest says
+ * @throws {CoreError} when a part does not follow its format
+ * @throws {LostError} when it is given up
+ */
+export async function loadCore(loading: Loading, manifest: Manifest): Promise<Core> {
+  const { context: { coreOptions, chance }, signal } = loading;
+  const { partition, parameters, scalars, remembered } = manifest;
+  if ((parameters.rememberMs > 0) !== (remembered !== undefined)) {
+    throw new DamagedCheckpointError("It does not say what is remembered, as its parameters do");
   }
-  const now = isRaisedLater ? under : parameters;
-  const make = (core: Core, strays?: readonly number[]) =>
-    newProcessor(context, core, partition, now, strays);
-  const processor = changed
-    ? await changeParameters(context, make(core), (rebuilt) => make(rebuilt))
-    : make(core, manifest?.strays);
-  await produceFor(processor, session);
-  processor.lastBatch = manifest?.lastBatch ?? null;
-  // What the state began with is known to the checkpoint: nothing may be committed under its parameters yet.
-  if (manifest) processor.raisedAt = manifest.raisedAt ?? null;
-  if (manifest?.start === null) processor.forgetStart();
-  const base = changed ? null : manifest;
-  const chain = await whileOwned(
-    store,
-    epoch,
-    () => CheckpointChain.open(store, epoch, settings.checkpointsRetained, base),
-  );
-  const checkpointer = new Checkpointer(
-    processor,
-    chain,
-    {
-      intervalMs: settings.checkpointIntervalMs,
-      timeoutMs: settings.checkpointTimeoutMs,
-      recordsMax: settings.recoveryRecordsMax,
-      logId: facts.logId,
-      topicId: facts.topicId,
-      clock,
-      tracing: context.tracing ?? null,
-    },
-    now,
-    base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null,
-  );
-  if (changed && !await checkpointer.take(signal, true, "parameters")) {
-    throw new LostError("The checkpoint under the new fold parameters was not published");
+  const secret = remembered ? Uint8Array.fromHex(remembered.secret) : null;
+  const own = coreOptionsOf(parameters, secret);
+  const core = new Core({ ...coreOptions(partition), ...own }, chance);
+  core.restoreScalars(scalars);
+  core.duplicatesBefore = manifest.duplicatesBefore ?? 0;
+  const turns = new RecoveryTurns(loading.context, partition);
+  await restoreSegments(core, loading, manifest, turns);
+  if (remembered) {
+    core.remembered.restore(Uint8Array.fromHex(remembered.header));
+    for await (const pieces of loading.context.store.pieces(manifest)) {
+      for (const piece of pieces) core.remembered.restorePiece(piece);
+      if (signal.aborted) throw givenUp();
+      await turns.next();
+    }
+    for (const _slice of core.remembered.restoreIndex()) await turns.next();
   }
-  partition.replay(processor, checkpointer);
+  const { items } = core.state;
+  if (items === scalars.items) return core;
+  throw new DamagedCheckpointError(`It holds ${items} items, not ${scalars.items}`);
 }
 
-/** Hands the session's producer over, with the sequence number behind all that it has written for the partition. */
-export async function produceFor(
-  processor: PartitionProcessor,
-  session: LogSession,
-): Promise<void> {
-  const { producer } = session;
-  const output = processor.resultsTo;
-  if (!producer) return;
-  const next = output ? await session.nextSequence(output.topic, output.partition) : 0;
-  processor.produceAs(producer, next);
-}
-
-function newProcessor(
-  context: WorkerContext,
+async function restoreSegments(
   core: Core,
-  { claimed: { partition, committed } }: Partition,
-  parameters: FoldParameters,
-  strays: readonly number[] = [],
-): PartitionProcessor {
-  const { log, topics, clock, settings } = context;
-  const hash = foldParametersHash(parameters);
-  const { format, partitioner, partitions } = coreOptionsOf(parameters);
-  const place = { topic: topics.input, codec: codecOf(format), partitioner, partition, partitions };
-  const guard = new StrayGuard(place, settings.stopsAtStrays, strays);
-  const reported = outcomesOf(log);
-  return new PartitionProcessor(partition, core, topics, clock, committed, hash, reported, guard);
+  { context: { store }, progress, signal }: Loading,
+  manifest: Manifest,
+  turns: RecoveryTurns,
+): Promise<void> {
+  const restored = progress.begin("restore", Number(manifest.scalars.items));
+  for await (const { segment, bytes } of store.segments(manifest)) {
+    for (const _slice of core.restoreInSlices(segment, bytes)) await turns.next();
+    restored(Number(core.state.items));
+    if (signal.aborted) throw givenUp();
+    await turns.next();
+  }
 }
 
 // ---- replaying ----
@@ -380,35 +420,4 @@ async function replaySome(
       await turns.next();
     }
   }
-}
-
-function recoveryOf(
-  { processor: { core, position }, claimed: { committed } }: Partition,
-  manifest: Manifest | null,
-  durationMs: number,
-): Recovery {
-  const from = manifest ? positionOf(manifest).offset : committed.start ?? 0;
-  return {
-    items: Number(core.state.items),
-    restored: manifest ? Number(manifest.scalars.items) : 0,
-    replayed: position - from,
-    durationMs,
-  };
-}
-
-async function reportRecovery(
-  { context: { store, clock }, partition: { partition, claimed } }: Recovering,
-  manifest: Manifest | null,
-  { replayed, durationMs, items }: Recovery,
-): Promise<void> {
-  if (!manifest && replayed === 0) return;
-  await store.addEvent({
-    kind: "restored",
-    at: clock.now(),
-    partition,
-    sequence: manifest?.sequence ?? 0,
-    offset: claimed.committed.offset,
-    durationMs,
-    items,
-  });
 }

@@ -11,7 +11,6 @@
 import { getLogger } from "@logtape/logtape";
 import { type LogSession, LostError } from "../log/mod.ts";
 import { Assignments } from "./assignments.ts";
-import { ClaimRecovery, type Recovering } from "./claim_recovery.ts";
 import { takeAsDue, takeAtStop } from "./checkpoint.ts";
 import { Committer } from "./committer.ts";
 import { FoldLoop } from "./fold_loop.ts";
@@ -28,6 +27,7 @@ import {
   type WorkerFigures,
 } from "./figures.ts";
 import { hottestOf } from "./hot_items.ts";
+import { ClaimRecovery, type ToRecover } from "./recover.ts";
 import { reportRecovered } from "./report_recovered.ts";
 import { TimeShares } from "./time_shares.ts";
 import { givenUp } from "./turns.ts";
@@ -38,7 +38,7 @@ import { Loops, supervise, together } from "./supervise.ts";
 const log = getLogger(["stockflow", "job"]);
 
 /** What is recovered while others are folded. */
-interface RecoveringBeside extends Recovering {
+interface RecoveringBeside extends ToRecover {
   /** To be called when all run. */
   readonly all: () => void;
 }

@@ -15,6 +15,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { isNoRoom, type Kv, KV_GET_MANY_MAX, KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
+import { LostError } from "../log/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { decompress } from "./compression.ts";
 import type { CheckpointEvent } from "./checkpoint_event.ts";
@@ -113,6 +114,21 @@ export class CheckpointStore {
   /** Whether nobody took the partition over since. */
   async isCurrent({ check }: StoreEpoch): Promise<boolean> {
     return (await this.kv.get(check.key)).versionstamp === check.versionstamp;
+  }
+
+  /**
+   * A step of who has taken the partition over. What looks damaged or missing to one who is fenced off was removed by the
+   * next owner.
+   *
+   * @throws {LostError} when it failed and someone else owns the partition now
+   */
+  async whileOwned<T>(epoch: StoreEpoch, step: () => Promise<T>): Promise<T> {
+    try {
+      return await step();
+    } catch (error) {
+      if (await this.isCurrent(epoch)) throw error;
+      throw new LostError(`Partition ${epoch.partition} has another owner`, { cause: error });
+    }
   }
 
   /** The checkpoints of a partition, newest first. */

@@ -171,14 +171,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "raise: a checkpoint does not say where the newest version began",
-    file: "src/engine/recover.ts",
+    file: "src/engine/held_state.ts",
     find: "processor.raisedAt = manifest.raisedAt ?? null;",
     replace: "processor.raisedAt = null;",
   },
   // ---- partitions that are assigned and revoked ----
   {
     bug: "move: a partition that comes back to a living producer begins at sequence number 0",
-    file: "src/engine/recover.ts",
+    file: "src/engine/held_state.ts",
     find: "const next = output ? await session.nextSequence(output.topic, output.partition) : 0;",
     replace: "const next = output ? 0 : 1;",
     kafka: true,
