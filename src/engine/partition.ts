@@ -17,12 +17,11 @@ import type { ClaimedPartition } from "../log/mod.ts";
 import { assertThat, type TracedQueue } from "../types/mod.ts";
 import { type CoreInfo, type CoreOptions, NO_TIME } from "../wasm/mod.ts";
 import { type Checkpointed, type Checkpointer, lostIfFenced } from "./checkpoint.ts";
-import type { Committable } from "./committer.ts";
 import { LostError } from "../log/mod.ts";
 import type { PartitionFigures, RememberedFigures } from "./figures.ts";
 import type { ItemOwner } from "./owners.ts";
-import type { PartitionProcessor, PendingTransactions } from "./partition_processor.ts";
-import { withTraces } from "./traced_read.ts";
+import type { PartitionProcessor } from "./partition_processor.ts";
+import type { PendingTransactions, Runner } from "./pending.ts";
 
 export type PartitionState = "claimed" | "restoring" | "replaying" | "running" | "released";
 
@@ -51,7 +50,7 @@ interface Held {
 }
 
 /** One claim of one partition. */
-export class Partition implements ItemOwner, Checkpointed, Committable<PendingTransactions> {
+export class Partition implements ItemOwner, Checkpointed, Runner {
   #state: PartitionState = "claimed";
   #held: Held | null = null;
   #recovery: Recovery | null = null;
@@ -110,6 +109,7 @@ export class Partition implements ItemOwner, Checkpointed, Committable<PendingTr
       `partition ${this.partition} runs from ${committed.offset}, not from ${processor.position}`,
     );
     this.#become("running");
+    processor.runner = this;
     this.#recovery = recovery;
     this.#lookReady();
   }
@@ -133,7 +133,8 @@ export class Partition implements ItemOwner, Checkpointed, Committable<PendingTr
     this.#become("running");
     this.#held = held;
     before.#held = null;
-    this.processor.recordsIn = 0; // the worker has counted them
+    held.processor.runner = this;
+    held.processor.recordsIn = 0; // the worker has counted them
     this.#lookReady();
     return true;
   }
@@ -150,7 +151,9 @@ export class Partition implements ItemOwner, Checkpointed, Committable<PendingTr
 
   /** It is given up: nothing is folded, committed or answered here from now on. */
   release(): void {
-    if (this.#state !== "released") this.#become("released");
+    if (this.#state === "released") return;
+    this.#become("released");
+    if (this.#held) this.#held.processor.runner = null;
   }
 
   /** Forgets what is in memory: no later claim will keep it. */
@@ -231,19 +234,7 @@ export class Partition implements ItemOwner, Checkpointed, Committable<PendingTr
     return processor.standsAt(processor.acknowledged);
   }
 
-  get pendingBytes(): number {
-    return this.isRunning ? this.processor.pendingBytes : 0;
-  }
-
-  take(): PendingTransactions | null {
-    assertThat(this.isRunning, `partition ${this.partition} commits while it runs`);
-    const pending = this.processor.take();
-    return pending && this.traced ? withTraces(pending, this.traced) : pending;
-  }
-
-  acknowledge(pending: PendingTransactions): void {
-    assertThat(this.isRunning, `partition ${this.partition} commits while it runs`);
-    this.processor.acknowledge(pending);
+  onCommitted(pending: PendingTransactions): void {
     this.checkpointer.onCommitted();
     this.onAcknowledged(pending);
   }

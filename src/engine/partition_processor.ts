@@ -1,8 +1,9 @@
 import { getLogger } from "@logtape/logtape";
 import type { CommittedPosition, OnOutcomes, TopicOutput } from "../log/mod.ts";
-import type { Committable, Pending } from "./committer.ts";
+import type { Committable, PendingTransactions, Runner } from "./pending.ts";
 import type { BatchMark } from "../state/mod.ts";
 import {
+  assertThat,
   batchInfo,
   type Clock,
   decodeBatch,
@@ -17,6 +18,7 @@ import { deadLetterRecord, letterBytesMax } from "./dead_letters.ts";
 import type { RecordCheck, StockCheck } from "./figures.ts";
 import { HotItems } from "./hot_items.ts";
 import type { StrayGuard } from "./stray_records.ts";
+import { withTraces } from "./traced_read.ts";
 import { DamagedBatchError, StopError } from "../log/mod.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -35,15 +37,6 @@ export interface OutputTopics {
   readonly deadLetterBytesMax?: number;
   /** Nobody wants results: they are not even encoded. */
   readonly discardResults?: boolean;
-}
-
-/** What a partition has ready to be committed. */
-export interface PendingTransactions extends Pending {
-  readonly results: readonly Uint8Array<ArrayBuffer>[];
-  /** Records in the summaries; a commit may take the batches themselves away to another thread. */
-  readonly summaryRecords: number;
-  /** Records in all outputs. */
-  readonly outputRecords: number;
 }
 
 /** Why a fold stopped before a record: the bound of the state's memory, or the limit of the partition's own. */
@@ -96,6 +89,8 @@ export class PartitionProcessor implements Committable<PendingTransactions> {
   readonly secret: string | null;
   /** Offset from which on the newest version of the fold counts; null = from the start on. */
   raisedAt: number | null;
+  /** Null: it does not run, so nothing of it may be committed. */
+  runner: Runner | null = null;
   gate: CutGate = { advance: () => Promise.resolve(), encoded: () => Promise.resolve() };
 
   constructor(
@@ -328,6 +323,7 @@ export class PartitionProcessor implements Committable<PendingTransactions> {
 
   /** What is new since the last time; null if nothing is, or the processor is not at rest. */
   take(): PendingTransactions | null {
+    const { traced } = this.#assertRuns();
     if (this.#busy) return null;
     const offset = this.position;
     const watermark = this.core.watermark;
@@ -357,7 +353,8 @@ export class PartitionProcessor implements Committable<PendingTransactions> {
     this.#taken = position;
     const summaryRecords = recordsOf(summaries);
     const outputRecords = outputs.reduce((n, output) => n + recordsOf(output.batches), 0);
-    return { position, outputs, results, summaryRecords, outputRecords };
+    const pending = { position, outputs, results, summaryRecords, outputRecords };
+    return traced ? withTraces(pending, traced) : pending;
   }
 
   /**
@@ -409,8 +406,15 @@ export class PartitionProcessor implements Committable<PendingTransactions> {
     this.core.setProducer(id, epoch, sequence);
   }
 
-  acknowledge({ position }: PendingTransactions): void {
-    this.acknowledged = position;
+  acknowledge(pending: PendingTransactions): void {
+    const runner = this.#assertRuns();
+    this.acknowledged = pending.position;
+    runner.onCommitted(pending);
+  }
+
+  #assertRuns(): Runner {
+    assertThat(this.runner !== null, `partition ${this.partition} commits while it runs`);
+    return this.runner;
   }
 }
 

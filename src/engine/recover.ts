@@ -23,7 +23,7 @@ import { Core, CoreError } from "../wasm/mod.ts";
 import { hold, type Holding, type Loaded, produceFor } from "./held_state.ts";
 import { secretOf } from "./log_secret.ts";
 import { Partition } from "./partition.ts";
-import type { PendingTransactions } from "./partition_processor.ts";
+import type { PendingTransactions } from "./pending.ts";
 import type { ProgressReporter } from "./progress.ts";
 import {
   planRecovery,

@@ -1,5 +1,5 @@
 import type { ReadAnswer } from "../log/mod.ts";
-import type { Pending } from "./committer.ts";
+import type { Pending } from "./pending.ts";
 import {
   batchInfo,
   type Span,

@@ -2,8 +2,7 @@
 //
 //   read -> fold -> write -> commit
 //
-// until it is asked to stop, or the claim is over. Each partition has a loop that reads and folds (fold_loop.ts); one
-// committer for all of them writes and commits (committer.ts). Whatever fails ends the claim, and the next one begins: the
+// until it is asked to stop, or the claim is over (fold_and_commit.ts). Whatever fails ends the claim, and the next one begins: the
 // one recovery path (supervise.ts, recover.ts). What stands at the next claim goes on without being recovered.
 //
 // Partitions are assigned and revoked at run time while the others go on (assignments.ts).
@@ -12,14 +11,13 @@ import { getLogger } from "@logtape/logtape";
 import { type LogSession, LostError } from "../log/mod.ts";
 import { Assignments } from "./assignments.ts";
 import { takeAsDue, takeAtStop } from "./checkpoint.ts";
-import { Committer } from "./committer.ts";
-import { FoldLoop } from "./fold_loop.ts";
+import { Committer, FoldLoop } from "./fold_and_commit.ts";
 import { CommitStatistics } from "./durations.ts";
 import type { JobWorker } from "./job_worker.ts";
 import { ProgressReporter } from "./progress.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import { beingRecovered, type Partition } from "./partition.ts";
-import type { PendingTransactions } from "./partition_processor.ts";
+import type { PendingTransactions } from "./pending.ts";
 import {
   addCause,
   type HotItemFigures,
@@ -269,7 +267,7 @@ export class TransactionWorker implements JobWorker {
     const { settings, clock, pendingLimits, tracing } = this.context;
     const committer = new Committer(
       session,
-      this.partitions,
+      this.partitions.map(({ processor }) => processor),
       settings.commitIntervalMs,
       clock,
       this.#committed,
@@ -312,7 +310,7 @@ export class TransactionWorker implements JobWorker {
     broken: AbortSignal,
   ): Promise<void> {
     const runs = (partition: Partition) => {
-      work.committer.add(partition);
+      work.committer.add(partition.processor);
       this.#go(work, partition);
     };
     try {
@@ -370,7 +368,7 @@ export class TransactionWorker implements JobWorker {
       partition: number,
       offset: partition.processor.position,
     });
-    committer.add(partition);
+    committer.add(partition.processor);
     this.#go(work, partition);
   }
 
@@ -389,7 +387,7 @@ export class TransactionWorker implements JobWorker {
       partition: number,
       offset: partition.processor.position,
     });
-    committer.remove(partition);
+    committer.remove(partition.processor);
     folding.delete(partition);
     session.remove([number]);
     this.#release(partition);

@@ -5,7 +5,7 @@ import type { BufferPool, CoreOptions } from "../wasm/mod.ts";
 import type { ConditionReporter } from "./conditions.ts";
 import type { OnProgress } from "./progress.ts";
 import type { StateMemory } from "./state_memory.ts";
-import type { PendingLimits } from "./committer.ts";
+import type { PendingLimits } from "./pending.ts";
 import type { Partition } from "./partition.ts";
 import type { OutputTopics } from "./partition_processor.ts";
 

@@ -34,6 +34,18 @@ export function toKv(kv: Deno.Kv): Kv {
   };
 }
 
+/** The entries under keys, in their order: by as many at a time as one read takes. */
+export async function getAll<T>(
+  kv: Pick<Kv, "getMany">,
+  keys: readonly Deno.KvKey[],
+): Promise<Deno.KvEntryMaybe<T>[]> {
+  const entries: Deno.KvEntryMaybe<T>[] = [];
+  for (let at = 0; at < keys.length; at += KV_GET_MANY_MAX) {
+    entries.push(...await kv.getMany<T[]>(keys.slice(at, at + KV_GET_MANY_MAX)));
+  }
+  return entries;
+}
+
 /** Entries that one read of a list brings. */
 const BELOW_BATCH = 100;
 /** So many times as many entries as are looked for are read at the most: others may be below the prefix, too. */
@@ -58,11 +70,8 @@ export async function readBelow(
     if (found.size === wanted.size || --left <= 0) break;
   }
   const rest = keys.filter((_, i) => !found.has(names[i]!));
-  for (let at = 0; at < rest.length; at += KV_GET_MANY_MAX) {
-    const some = rest.slice(at, at + KV_GET_MANY_MAX);
-    const entries = await kv.getMany<unknown[]>(some.map((key) => [...prefix, key]));
-    entries.forEach(({ value }, i) => found.set(some[i]!.toHex(), value));
-  }
+  const entries = await getAll(kv, rest.map((key) => [...prefix, key]));
+  entries.forEach(({ value }, i) => found.set(rest[i]!.toHex(), value));
   return names.map((name) => found.get(name) ?? null);
 }
 

@@ -7,6 +7,7 @@
 // Keys and values go in and come out as they are; only their calls are watched.
 
 export {
+  getAll,
   type Kv,
   KV_COMMIT_CHECKS_MAX,
   KV_GET_MANY_MAX,

@@ -19,7 +19,7 @@ import {
   splitIntoBatches,
 } from "../types/mod.ts";
 import { DamagedBatchError } from "../log/mod.ts";
-import type { Committable, Pending } from "../engine/committer.ts";
+import type { Committable, Pending } from "../engine/pending.ts";
 import { deadLetterOf, letterBytesMax } from "../engine/dead_letters.ts";
 import type { Owners } from "../engine/owners.ts";
 

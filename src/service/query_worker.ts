@@ -1,7 +1,7 @@
 import { type LogSession, LostError, type ReadAnswer } from "../log/mod.ts";
-import type { Committable } from "../engine/committer.ts";
+import type { Committable } from "../engine/pending.ts";
 import { traceRead, withTraces } from "../engine/traced_read.ts";
-import { Committer } from "../engine/committer.ts";
+import { Committer } from "../engine/fold_and_commit.ts";
 import { endWith, type Reason, TracedQueue } from "../types/mod.ts";
 import { CommitStatistics, Durations } from "../engine/durations.ts";
 import { addCause, type RecoveryCause } from "../engine/figures.ts";

@@ -14,7 +14,7 @@
 // it is set in one atomic commit that checks the manifest before it and the owner.
 
 import { getLogger } from "@logtape/logtape";
-import { isNoRoom, type Kv, KV_GET_MANY_MAX, KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
+import { getAll, isNoRoom, type Kv, KV_GET_MANY_MAX, KV_VALUE_BYTES_MAX } from "../kv/mod.ts";
 import { LostError } from "../log/mod.ts";
 import { type Chance, type Clock, retry, type RetryOptions } from "../types/mod.ts";
 import { decompress } from "./compression.ts";
@@ -169,14 +169,9 @@ export class CheckpointStore {
    * @throws {DamagedCheckpointError} when one is missing or altered
    */
   async chunks(partition: number, hashes: readonly string[]): Promise<Uint8Array[]> {
-    const chunks: Uint8Array[] = [];
-    for (let at = 0; at < hashes.length; at += KV_GET_MANY_MAX) {
-      const some = hashes.slice(at, at + KV_GET_MANY_MAX);
-      const keys = some.map((hash) => this.chunkKey(partition, hash));
-      const entries = await this.kv.getMany<Uint8Array[]>(keys);
-      entries.forEach(({ value }, i) => chunks.push(intactChunk(some[i]!, value)));
-    }
-    return chunks;
+    const keys = hashes.map((hash) => this.chunkKey(partition, hash));
+    const entries = await getAll<Uint8Array>(this.kv, keys);
+    return entries.map(({ value }, i) => intactChunk(hashes[i]!, value));
   }
 
   /** All chunks of segments by one call, where they are many and small; null where it gains nothing. */

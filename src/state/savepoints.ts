@@ -8,7 +8,7 @@
 // takes fewer checks than there are partitions, the pin is set as pending first, which keeps the manifests from then on;
 // then it is looked whether they are all there, and only then it is a savepoint.
 
-import { type Kv, KV_COMMIT_CHECKS_MAX, KV_GET_MANY_MAX, limitsOf } from "../kv/mod.ts";
+import { getAll, type Kv, KV_COMMIT_CHECKS_MAX, limitsOf } from "../kv/mod.ts";
 import { type Chance, type Clock, retry } from "../types/mod.ts";
 import { DamagedCheckpointError, type Manifest, manifestAt } from "./manifest.ts";
 
@@ -203,13 +203,10 @@ export class Savepoints {
     if (!await this.#set(name, pending, there.versionstamp)) return false;
     const own = await kv.get<StoredPin>(key);
     if (own.value?.pending !== pending.pending) return false;
-    for (let at = 0; at < manifests.length; at += KV_GET_MANY_MAX) {
-      const found = await kv.getMany(manifests.slice(at, at + KV_GET_MANY_MAX));
-      if (found.every(({ versionstamp }) => versionstamp !== null)) continue;
-      await this.#set(name, null, own.versionstamp);
-      return false;
-    }
-    return await this.#set(name, value, own.versionstamp);
+    const found = await getAll(kv, manifests);
+    const areThere = found.every(({ versionstamp }) => versionstamp !== null);
+    const isSet = await this.#set(name, areThere ? value : null, own.versionstamp);
+    return areThere && isSet;
   }
 
   async #membersOf(sequences: readonly (number | null)[]): Promise<{

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type AheadWriter, LostError } from "../../src/log/mod.ts";
-import { type Committable, Committer, type Pending } from "../../src/engine/committer.ts";
+import { Committer } from "../../src/engine/fold_and_commit.ts";
+import type { Committable, Pending } from "../../src/engine/pending.ts";
 import type { Commit, CommitOutcome, TopicOutput } from "../../src/log/mod.ts";
 import { sessionOf, sessionOver } from "../log/log_doubles.ts";
 import { ManualClock } from "./manual_clock.ts";

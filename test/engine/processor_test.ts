@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Committable, Committer, type Pending } from "../../src/engine/committer.ts";
+import { Committer } from "../../src/engine/fold_and_commit.ts";
+import type { Committable, Pending } from "../../src/engine/pending.ts";
 import { firstPosition, LostError } from "../../src/log/mod.ts";
 import { OffsetWaiters } from "../../src/service/offset_waiters.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
@@ -35,7 +36,9 @@ function processorOf(
     partitionsOf: () => 1,
     batchBytesMax: 4000,
   };
-  return new PartitionProcessor(0, core, topics, clock, COMMITTED, "p", null);
+  const processor = new PartitionProcessor(0, core, topics, clock, COMMITTED, "p", null);
+  processor.runner = { traced: null, onCommitted() {} };
+  return processor;
 }
 
 /** Batches of random sizes, one record in ten invalid. */

@@ -35,7 +35,7 @@ export const MUTATIONS: readonly Mutation[] = [
   // ---- the engine ----
   {
     bug: "a commit that is not known to have happened counts as done",
-    file: "src/engine/committer.ts",
+    file: "src/engine/fold_and_commit.ts",
     find: 'if (outcome !== "committed") throw',
     replace: 'if (outcome === "fenced" as never) throw',
   },
@@ -66,7 +66,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "a partition that stands still for memory goes on behind the batch",
-    file: "src/engine/fold_loop.ts",
+    file: "src/engine/fold_and_commit.ts",
     find: "if (stopped || signal.aborted) break;",
     replace: "if (signal.aborted) break;",
   },

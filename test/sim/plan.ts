@@ -1,7 +1,7 @@
 // Everything that a seed decides before its run: the job's parameters, the load, the faults and how
 // often they come.
 
-import type { PendingLimits } from "../../src/engine/committer.ts";
+import type { PendingLimits } from "../../src/engine/pending.ts";
 import type { JobSettings } from "../../src/engine/worker_context.ts";
 import type { KvLimits } from "../../src/kv/mod.ts";
 import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";

@@ -3,7 +3,7 @@
 
 import { zstdDecompressSync } from "node:zlib";
 import { Checkpointer } from "../../src/engine/checkpoint.ts";
-import { Committer } from "../../src/engine/committer.ts";
+import { Committer } from "../../src/engine/fold_and_commit.ts";
 import type { Partition } from "../../src/engine/partition.ts";
 import { PartitionProcessor } from "../../src/engine/partition_processor.ts";
 import type { Commit } from "../../src/log/mod.ts";
