@@ -6,6 +6,7 @@ import { accessOf, checkAccess, limitsOf, startServer } from "../http/mod.ts";
 import {
   checkRemoteStore,
   checkRestore,
+  checkSavepoint,
   DataGeneratorJob,
   type GeneratorClass,
   type JobClass,
@@ -223,7 +224,7 @@ async function kafkaFeedWriter(params: Parameters): Promise<RecordWriter> {
  *
  * @throws {StopError} when the job would not start
  */
-async function check({ params, wiring }: Pipeline): Promise<void> {
+async function check({ params, wiring, name }: Pipeline): Promise<void> {
   const conditions = new Conditions(MACHINE.clock);
   const life = new ProcessLife(randomId(MACHINE.chance));
   const opener = wiring.log === "kafka"
@@ -235,6 +236,10 @@ async function check({ params, wiring }: Pipeline): Promise<void> {
   console.log("The parameters are valid.");
   const files = opener ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
   console.log(`${await lookAtFiles(files.map((key) => resolve(params.get(key))))}.`);
+  if (params.get("restore") !== "") {
+    await checkSavepoint(params, name, MACHINE);
+    console.log(`Savepoint ${params.get("restore")} can be restored, or has been.`);
+  }
   if (opener) console.log(`${await opener.lookOnce()}.`);
 }
 

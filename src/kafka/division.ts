@@ -5,7 +5,7 @@ import type { JoinedGroup } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 
 /** What an assignment makes of this member. */
-export type Part = ActiveGeneration | StandBy;
+export type Role = ActiveGeneration | StandBy;
 
 /** What each member is given. */
 export interface MemberAssignment {
@@ -39,13 +39,13 @@ export interface Division {
    *
    * @throws an error of RebalanceInProgress when the group is to be joined anew at once
    */
-  begin(joined: JoinedGroup, client: () => Promise<KafkaClient>): Promise<Part>;
-  /** A generation is over: its part is of no use any more. */
+  begin(joined: JoinedGroup, client: () => Promise<KafkaClient>): Promise<Role>;
+  /** A generation is over: its role is of no use any more. */
   over(): void;
   /** The group has forgotten this member, and may have gone on without it. */
   forget(): void;
 }
 
-export function isActive(part: Part): part is ActiveGeneration {
-  return "generation" in part;
+export function isActive(role: Role): role is ActiveGeneration {
+  return "generation" in role;
 }

@@ -4,7 +4,7 @@ import { type ActiveProcess, decodeActive, encodeActive } from "./active_process
 import { encodeAssignment, encodeSubscription, userDataIn, userDataOf } from "./assignments.ts";
 import type { JoinedGroup } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
-import type { Division, MemberAssignment, Part } from "./division.ts";
+import type { Division, MemberAssignment, Role } from "./division.ts";
 import {
   decodeFacts,
   decodeRefusal,
@@ -83,7 +83,7 @@ export class OneActive implements Division {
   async begin(
     { generationId: generation, leaderId, memberId }: JoinedGroup,
     client: () => Promise<KafkaClient>,
-  ): Promise<Part> {
+  ): Promise<Role> {
     if (leaderId !== memberId) return { active: this.#active?.address ?? null };
     await this.options.onActive(await client(), { memberId, generation });
     return new ActiveGeneration(memberId, generation);

@@ -58,7 +58,8 @@ export function embeddedLogOpener(request: LogRequest): LogOpener<EmbeddedLog> {
 }
 
 /** What the log in the file was created from; null = there is none. */
-async function restoredLog(
+/** What the log in the file was created from; null = there is none. */
+export async function restoredLog(
   params: Parameters,
   surroundings: Surroundings,
 ): Promise<{ restoredFrom: RestoredFrom | null } | null> {

@@ -66,5 +66,5 @@ export { checkpointHere } from "./cluster_checkpoints.ts";
 export { PEER_IDS_MAX, type PeerRequest } from "./peer.ts";
 export { PEER_PATHS } from "./peer_request.ts";
 export { checkRemoteStore, useStoreToken } from "./remote_store.ts";
-export { checkRestore } from "./restore.ts";
+export { checkRestore, checkSavepoint } from "./restore.ts";
 export { threadsMax } from "./thread_count.ts";

@@ -22,10 +22,13 @@ import {
   sha256,
 } from "../state/mod.ts";
 import { StopError } from "../log/mod.ts";
+import { openWatchedKv } from "../kv/mod.ts";
+import { restoredLog } from "./embedded_opener.ts";
 import { JOB_NAME } from "./job_names.ts";
 import { checkTopicId } from "../engine/recovery_plan.ts";
 import type { Parameters } from "../parameters/parameters.ts";
 import type { Wiring } from "./streams.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 const log = getLogger(["stockflow", "job"]);
 
@@ -41,6 +44,38 @@ export function checkRestore(params: Parameters, { log }: Pick<Wiring, "log">): 
     "start without --restore: checkpoints that were imported serve the log that they were made from, and the group's " +
       "offsets say where the job goes on",
   );
+}
+
+/**
+ * What a start with --restore would find in the files, which stay as they are.
+ *
+ * @param job under whose name the store keeps its checkpoints
+ * @throws {StopError} when it would not start, for the same reason
+ */
+export async function checkSavepoint(
+  params: Parameters,
+  job: string,
+  surroundings: Surroundings,
+): Promise<void> {
+  const existing = await restoredLog(params, surroundings);
+  if (existing?.restoredFrom?.savepoint === params.get("restore")) return;
+  const { clock, chance } = surroundings;
+  const file = {
+    path: params.get("state.kv"),
+    timeoutMs: params.get("watchdog.timeout.ms"),
+    mustExist: true,
+  };
+  const store = await openWatchedKv(
+    surroundings,
+    file,
+    (kv) => CheckpointStore.open(kv, { job, clock, chance }),
+  );
+  try {
+    await readWhole(store, await findSavepoint(store, params));
+  } finally {
+    store.close();
+  }
+  if (existing && !params.get("replace.log")) throw logIsThere(existing.restoredFrom, params);
 }
 
 /**
@@ -118,13 +153,17 @@ async function makeRoom(
     });
     return;
   }
+  throw logIsThere(restoredFrom, params);
+}
+
+function logIsThere(restoredFrom: RestoredFrom | null, params: Parameters): StopError {
   const began = restoredFrom
     ? `, which began with savepoint ${restoredFrom.savepoint} at ${
       new Date(restoredFrom.at).toISOString()
     }`
     : "";
-  throw new StopError(
-    `There is a log in ${path} already${began}; savepoint ${
+  return new StopError(
+    `There is a log in ${params.get("log.kv")} already${began}; savepoint ${
       params.get("restore")
     } would be restored into a new ` +
       "one, and what this one holds would be lost",

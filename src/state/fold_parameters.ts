@@ -103,10 +103,45 @@ export function foldParametersHash(parameters: FoldParameters): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
-/** Where two sets of fold parameters differ, for people to read. */
+/** What a user sets, by the fold parameter that follows from it. */
+export const SET_BY = {
+  format: "format",
+  partitioner: "transaction.partitioner",
+  partitions: "log.partitions",
+  windowMs: "time.intervals.in.minutes",
+  eventTime: "event.time",
+  outOfOrderMs: "watermark.out.of.orderness.ms",
+  maxAheadMs: "event.time.max.ahead.ms",
+  rememberMs: "idempotency.window.ms",
+  rememberedMax: "idempotency.transactions.max",
+} as const;
+
+/** Whether there are windows at all. */
+const WINDOWS = "enable.summaries";
+
+/** Fold parameters as a user sets them, by their names; without those that do not matter. */
+function asSet(parameters: FoldParameters): Map<string, unknown> {
+  const { foldVersion, windowMs, rememberMs, eventTime } = parameters;
+  const set = new Map<string, unknown>([["version of the fold", foldVersion], [
+    WINDOWS,
+    windowMs > 0,
+  ]]);
+  for (const [name, setBy] of Object.entries(SET_BY)) {
+    set.set(setBy, parameters[name as keyof typeof SET_BY]);
+  }
+  set.set(SET_BY.windowMs, windowMs / 60_000);
+  const drop = (...names: (keyof typeof SET_BY)[]) => names.forEach((n) => set.delete(SET_BY[n]));
+  if (windowMs === 0) drop("windowMs", "eventTime");
+  if (!eventTime) drop("outOfOrderMs", "maxAheadMs");
+  if (rememberMs === 0) drop("rememberedMax");
+  return set;
+}
+
+/** Where two sets of fold parameters differ, for people to read: by the names that a user knows. */
 export function foldParametersDiff(was: FoldParameters, is: FoldParameters): string {
-  return NAMES.filter((name) => was[name] !== is[name])
-    .map((name) => `${name} was ${was[name]}, is ${is[name]}`).join("; ");
+  const before = asSet(was), now = asSet(is);
+  return [...now].filter(([name, value]) => before.has(name) && before.get(name) !== value)
+    .map(([name, value]) => `${name} was ${before.get(name)}, is ${value}`).join("; ");
 }
 
 /** The parameters of an earlier version of the fold from which a partition goes on with these; null = there are none. */

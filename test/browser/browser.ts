@@ -135,6 +135,16 @@ export async function busyService(
   return service;
 }
 
+/** A savepoint that the pictures show. */
+export async function takeSavepoint({ url }: Service): Promise<void> {
+  const response = await fetch(`${url}/savepoints`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ name: "before-sale" }),
+  });
+  await response.body?.cancel();
+}
+
 /** Fails when something was said in the console that should not have been. */
 export function assertNoErrors({ errors }: Tab, allowed: RegExp | null = null): void {
   assertEquals(errors.filter((error) => !allowed?.test(error)), []);

@@ -12,6 +12,7 @@ import {
   openTab,
   PAGES,
   type Tab,
+  takeSavepoint,
   TOKEN,
   WHY_NOT,
 } from "./browser.ts";
@@ -198,11 +199,7 @@ await remove(closed);
 // ---- busy, paused, and gone ----
 
 const busy = await busyService({ "generate.rate": "20000", "num.items": "20000" });
-await fetch(`${busy.url}/savepoints`, {
-  method: "POST",
-  headers: { "content-type": "application/json" },
-  body: JSON.stringify({ name: "before-sale" }),
-}).then((response) => response.body?.cancel());
+await takeSavepoint(busy);
 await new Promise((resolve) => setTimeout(resolve, FILL_MS));
 await pagesOf(busy, "busy");
 await inAllLooks("items-found", async (tab) => {

@@ -1,6 +1,6 @@
 // Takes the pictures that README shows: deno task page:screenshots. Look at them before they are committed.
 
-import { busyService, goTo, openBrowser, openTab, WHY_NOT } from "./browser.ts";
+import { busyService, goTo, openBrowser, openTab, takeSavepoint, WHY_NOT } from "./browser.ts";
 
 const FOLDER = new URL("../../docs/images/", import.meta.url);
 
@@ -41,11 +41,7 @@ const folder = await Deno.makeTempDir({ prefix: "stockflow-" });
 const service = await busyService({ "generate.rate": "20000", "num.items": "20000" }, folder);
 const browser = await openBrowser();
 try {
-  await fetch(`${service.url}/savepoints`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ name: "before-sale" }),
-  }).then((response) => response.body?.cancel());
+  await takeSavepoint(service);
   await new Promise((resolve) => setTimeout(resolve, FILL_MS));
   for (const { name, path, title, width, scheme } of SHOTS) {
     const tab = await openTab(browser, { width, scheme });

@@ -124,11 +124,13 @@ Deno.test("a savepoint is taken, exported, imported and restored in another fold
 
 Deno.test("a restore that cannot be is exit 2, and leaves no file", () =>
   withFolders(async (one) => {
-    const missing = await run(serviceArguments(one, { restore: "before-sale" }));
-    assertEquals(missing.code, 2);
-    assertStringIncludes(missing.err, `Cannot open ${one}/state.kv`);
-    assertStringIncludes(missing.err, "deno task state import");
-    assertEquals(await Array.fromAsync(Deno.readDir(one)), []);
+    for (const more of [[], ["--check"]]) {
+      const missing = await run([...serviceArguments(one, { restore: "before-sale" }), ...more]);
+      assertEquals(missing.code, 2);
+      assertStringIncludes(missing.err, `Cannot open ${one}/state.kv`);
+      assertStringIncludes(missing.err, "deno task state import");
+      assertEquals(await Array.fromAsync(Deno.readDir(one)), []);
+    }
     const wrong = await run(serviceArguments(one, { restore: "a b" }));
     assertEquals(wrong.code, 2);
     assertStringIncludes(wrong.err, '--restore must be the name of a savepoint, not "a b"');
@@ -136,9 +138,11 @@ Deno.test("a restore that cannot be is exit 2, and leaves no file", () =>
     const service = await startService({ folder: one });
     await add(service, 1);
     assertEquals(await stop(service), 0);
-    const unknown = await run(serviceArguments(one, { restore: "before-sale" }));
-    assertEquals(unknown.code, 2);
-    assertStringIncludes(unknown.err, "There is no savepoint before-sale");
+    for (const more of [[], ["--check"]]) {
+      const unknown = await run([...serviceArguments(one, { restore: "before-sale" }), ...more]);
+      assertEquals(unknown.code, 2);
+      assertStringIncludes(unknown.err, "There is no savepoint before-sale");
+    }
   }));
 
 Deno.test("a backup without a savepoint can be restored, in place of another log by --replace-log", () =>

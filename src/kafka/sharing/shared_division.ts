@@ -9,7 +9,7 @@ import { encodeAssignment, encodeSubscription, userDataIn, userDataOf } from "..
 import { ErrorCode, reasonOf } from "../client/errors.ts";
 import { type JoinedGroup, protocolError } from "../client/internals.ts";
 import type { KafkaClient } from "../client/kafka_client.ts";
-import type { Division, MemberAssignment, Part } from "../division.ts";
+import type { Division, MemberAssignment, Role } from "../division.ts";
 import { refusal, type SharedFacts } from "../member_facts.ts";
 import type { GroupMember } from "../transactional_producer.ts";
 import { refusedOf } from "./refused_members.ts";
@@ -197,7 +197,7 @@ export class SharedDivision implements Division {
       : null;
   }
 
-  async begin(joined: JoinedGroup, client: () => Promise<KafkaClient>): Promise<Part> {
+  async begin(joined: JoinedGroup, client: () => Promise<KafkaClient>): Promise<Role> {
     const { memberId, generationId: generation, leaderId } = joined;
     const table = this.#table!;
     const self = table.members.findIndex((m) => m.memberId === memberId);

@@ -7,7 +7,7 @@ import type { Answer } from "../../../src/kafka/active_watch.ts";
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import { type BrokerInternals, protocolError } from "../../../src/kafka/client/internals.ts";
 import type { ConnectionOptions } from "../../../src/kafka/client/kafka_client.ts";
-import type { Part } from "../../../src/kafka/division.ts";
+import type { Role } from "../../../src/kafka/division.ts";
 import { type MemberIds, Membership } from "../../../src/kafka/membership.ts";
 import { ManualClock } from "../../engine/manual_clock.ts";
 import { connectionTo } from "../../kafka/connection.ts";
@@ -30,7 +30,7 @@ class Scene {
    * @param memberIds where its id is kept
    */
   constructor(
-    partOf: (generation: number) => Part,
+    partOf: (generation: number) => Role,
     memberIds: MemberIds = { load: () => Promise.resolve("me"), save: () => Promise.resolve() },
   ) {
     this.membership = new Membership({

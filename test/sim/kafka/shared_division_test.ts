@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { encodeAssignment, userDataIn } from "../../../src/kafka/assignments.ts";
 import type { KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
-import { isActive, type Part } from "../../../src/kafka/division.ts";
+import { isActive, type Role } from "../../../src/kafka/division.ts";
 import {
   SharedDivision,
   type SharedDivisionOptions,
@@ -52,7 +52,7 @@ class Group {
   }
 
   /** One generation: all join, the leader assigns, each takes what it is given. */
-  async next(leaderId = [...this.members.keys()][0]!): Promise<Map<string, Part | Error>> {
+  async next(leaderId = [...this.members.keys()][0]!): Promise<Map<string, Role | Error>> {
     this.generation++;
     const members = await Promise.all([...this.members].map(async ([memberId, division]) => ({
       memberId,
@@ -65,7 +65,7 @@ class Group {
       members: memberId === leaderId ? members : [],
     });
     const assignments = await this.members.get(leaderId)!.assign(joined(leaderId), await client());
-    const parts = new Map<string, Part | Error>();
+    const parts = new Map<string, Role | Error>();
     for (const { memberId, memberAssignment } of assignments) {
       const division = this.members.get(memberId)!;
       const taken = async () => {
@@ -79,7 +79,7 @@ class Group {
 }
 
 /** Partitions by worker, and those of queries. */
-function shareOf(part: Part | Error | undefined) {
+function shareOf(part: Role | Error | undefined) {
   assert(part && !(part instanceof Error) && isActive(part) && part.share);
   return [part.partitionsOf(0), part.partitionsOf(1), part.share.queries];
 }
