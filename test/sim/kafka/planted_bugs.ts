@@ -203,7 +203,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
 
   "the id of the topic of queries is not checked at the start": patched(
     () => replace(QueryTopic.prototype, "check", () => () => Promise.resolve()),
-    1,
+    38,
     () => true,
   ),
 
