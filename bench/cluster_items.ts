@@ -9,6 +9,9 @@
 // what loads and asks them share the processors: beside each figure stands how much of a core each of them took, and how
 // long its threads could have run and found no core free. Where that is much, an answer waits for the machine.
 //
+// --details=1 adds the CPU of threads, and the requests to the broker a second, counted by a proxy before it: its latencies
+// count for nothing, as the proxy takes CPU itself.
+//
 // The task has V8 collect the garbage of this process seldom, as bench:kafka:latency does: what waits here would be
 // counted as latency of the processes.
 
