@@ -73,7 +73,7 @@ export class TakeOver {
     const { view } = this.watch;
     const mayBlock = outputsOf(topics)
       .some((topic) => (view.topics[topic]?.offline.length ?? 0) > 0);
-    await client.findCoordinators("transaction", ids);
+    if (client.findsMany) await client.findCoordinators("transaction", ids);
     const patience = mayBlock ? { giveUpMs: BLOCKED_MS_MAX } : {};
     return await Promise.all(
       ids.map((transactionalId) =>

@@ -278,12 +278,13 @@ export class KafkaClient {
     return found;
   }
 
-  /**
-   * Looks the coordinators of many ids up by one request, where brokers take such. What is not found so is looked up
-   * when it is asked for, and so is why.
-   */
+  /** Whether brokers look the coordinators of many ids up by one request. */
+  get findsMany(): boolean {
+    return this.takes(FIND_COORDINATOR_API_KEY, FIND_COORDINATORS_VERSION);
+  }
+
+  /** Does so. What is not found so is looked up when it is asked for, and so is why. */
   async findCoordinators(kind: CoordinatorKind, ids: readonly string[]): Promise<void> {
-    if (!this.takes(FIND_COORDINATOR_API_KEY, FIND_COORDINATORS_VERSION)) return;
     const exchange = findCoordinatorsExchange(COORDINATOR_TYPES[kind], ids);
     const answer = await this.send(await this.controller(), exchange);
     this.#throttle(answer);
