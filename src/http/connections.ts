@@ -198,9 +198,12 @@ export class Connections {
     void served.finished.catch(() => {}).then(() => this.#open.delete(served));
   }
 
-  /** Closes some that were quiet for the longest. */
+  /**
+   * Closes some that were quiet for the longest. Of those that came in one burst it is the last ones: what the first of
+   * them asks may be on its way.
+   */
   #makeRoom(share: number): void {
-    const quiet = [...this.#open].filter((c) => !c.isCut && c.quietMs !== null)
+    const quiet = [...this.#open].reverse().filter((c) => !c.isCut && c.quietMs !== null)
       .sort((a, b) => b.quietMs! - a.quietMs!);
     for (const connection of quiet.slice(0, Math.ceil(quiet.length * share))) {
       this.#close(connection, "room");

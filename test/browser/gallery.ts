@@ -23,10 +23,10 @@ type Mutable<T> = T extends readonly (infer E)[] ? E[] : T;
 
 const USAGE = "deno task page:gallery --to=<folder> [--only=<text in the names>] [--fill=65]";
 const values = commandLine("page:gallery", {
-    to: { type: "string" },
-    only: { type: "string", default: "" },
-    fill: { type: "string", default: "65" },
-  });
+  to: { type: "string" },
+  only: { type: "string", default: "" },
+  fill: { type: "string", default: "65" },
+});
 if (values.to === undefined || WHY_NOT) {
   console.error(WHY_NOT ?? `Usage: ${USAGE}`);
   Deno.exit(2);

@@ -98,3 +98,20 @@ Deno.test("when there is no room, connections on which nothing happens make it, 
   await connections.stop();
   for (const connection of idle) connection.close();
 });
+
+Deno.test("of connections that come in one burst the first ones stay: what they ask may be on its way", async () => {
+  // Nothing is looked at meanwhile, so all have been quiet for equally long.
+  const sleep = (_: number, signal?: AbortSignal) =>
+    new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
+  const connections = open({ connectionsMax: 3, clock: { ...systemClock, sleep } });
+  const first = await connect(connections, GET.slice(0, 20));
+  const others = [];
+  for (let n = 0; n < 6; n++) others.push(await connect(connections, ""));
+  while (connections.closed.room < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+  await first.write(encodeUtf8(GET.slice(20)));
+  const answer = new Uint8Array(4096);
+  const length = await first.read(answer) ?? 0;
+  assertStringIncludes(new TextDecoder().decode(answer.subarray(0, length)), "200 OK");
+  await connections.stop();
+  for (const connection of [first, ...others]) connection.close();
+});

@@ -177,9 +177,9 @@ async function copyTree(from: string, to: string): Promise<void> {
 }
 
 const values = commandLine("bundle", {
-    to: { type: "string", default: new URL("dist", ROOT).pathname },
-    check: { type: "boolean", default: false },
-  });
+  to: { type: "string", default: new URL("dist", ROOT).pathname },
+  check: { type: "boolean", default: false },
+});
 if (values.check) {
   const here = new URL(".", import.meta.url).pathname;
   await deno(here, "fmt", "--check", "--quiet");
