@@ -33,10 +33,6 @@ export async function confirmedClaim(
   }
 }
 
-export function numbers(count: number): number[] {
-  return Array.from({ length: count }, (_, p) => p);
-}
-
 /** What of a claim depends on how the group divides its partitions. */
 export interface ClaimedShare {
   readonly partitions: readonly number[];

@@ -21,6 +21,7 @@ import { Generator, GENERATOR_RECORDS_MAX } from "../wasm/mod.ts";
 import { isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import type { ProducedBatch } from "./protocol/produce.ts";
 import { connectionOf } from "./security.ts";
 
@@ -111,7 +112,7 @@ export class KafkaDataGenerator {
         `Topic ${topic} is missing; create it, as deno task kafka:start does`,
       );
     }
-    const all = Array.from({ length: count }, (_, p) => p);
+    const all = partitionNumbers(count);
     const offsets = await client.offsets(topic, all, "latest");
     const wanted = params.get("generate.count");
     const options = generatorOptionsOf(params, count);

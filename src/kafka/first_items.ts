@@ -6,6 +6,7 @@ import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { decompressBatch } from "./codecs.ts";
 import type { PlacedItem } from "./find_partitioner.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import type { FetchedTopic } from "./protocol/fetch.ts";
 
 /** So many of the first records of a partition are looked at. */
@@ -19,7 +20,7 @@ export async function firstItems(
   partitions: number,
   { codec, batchBytesMax }: { readonly codec: Codec; readonly batchBytesMax: number },
 ): Promise<PlacedItem[]> {
-  const numbers = Array.from({ length: partitions }, (_, p) => p);
+  const numbers = partitionNumbers(partitions);
   const starts = await client.offsets(topic.name, numbers, "earliest");
   const byLeader = Map.groupBy(numbers, (p) => client.leaderOf(topic.name, p));
   const items: PlacedItem[] = [];

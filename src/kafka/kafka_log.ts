@@ -23,7 +23,6 @@ import {
   claimOfWorker,
   type ConfirmedClaim,
   confirmedClaim,
-  numbers,
 } from "./claims.ts";
 import {
   KafkaSession,
@@ -39,6 +38,7 @@ import { OfflinePartitions } from "./offline_partitions.ts";
 import { OneActive } from "./one_active.ts";
 import { QueryTopic } from "./query_topic.ts";
 import { OutputForm } from "./output_form.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import { SharedDivision } from "./sharing/shared_division.ts";
 import { TakeOver } from "./take_over.ts";
 import { TopicWatch } from "./topic_watch.ts";
@@ -288,7 +288,7 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
     const { member, view } = await confirmedClaim(this.membership, this.watch, signal);
     const { facts, clock, topics: { queries } } = this.options;
     if (input === queries) await this.#checkQueryTopic(view);
-    const all = () => numbers(this.partitionsOf(input));
+    const all = () => partitionNumbers(this.partitionsOf(input));
     const claim = input === queries
       ? claimOfQueries(member, facts.groupId, all())
       : claimOfWorker(member, facts.groupId, partitions ?? all(), worker ?? partitions?.[0] ?? 0);

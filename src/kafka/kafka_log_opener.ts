@@ -33,6 +33,7 @@ import {
 } from "./topics.ts";
 import type { WiredTopics } from "../service/mod.ts";
 import { limitsOf, warningsOf } from "./output_limits.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import { checkView, type Look, lookAt, type TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -306,7 +307,7 @@ export class KafkaLogOpener implements LogOpener<KafkaLog> {
     const before = await user.partitionerOf(logIdOf(client.clusterId, topic));
     if (before) return before;
     const groupId = params.get("kafka.group.id");
-    const numbers = Array.from({ length: partitions }, (_, p) => p);
+    const numbers = partitionNumbers(partitions);
     const committed = await fetchCommitted(client, clock, {
       groupId,
       topics: [{ topic, partitions: numbers }],

@@ -6,6 +6,7 @@ import { ErrorCode, isUnavailable, reasonOf } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { decompressBatch } from "./codecs.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 
 /** Bytes that are fetched at a time, and from which a page is full. */
 const FETCH = { maxWaitMs: 0, maxBytes: 1_048_576, partitionMaxBytes: 1_048_576 } as const;
@@ -123,5 +124,5 @@ export class MessageReader implements LogBrowser {
 }
 
 function partitionsOf(client: KafkaClient, topic: string): number[] {
-  return Array.from({ length: client.topics.get(topic) ?? 0 }, (_, p) => p);
+  return partitionNumbers(client.topics.get(topic) ?? 0);
 }

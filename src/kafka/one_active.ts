@@ -14,6 +14,7 @@ import {
   refusedMembers,
   type SharedFacts,
 } from "./member_facts.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import type { GroupMember } from "./transactional_producer.ts";
 
 /** The protocol by which the leader takes all partitions, and the other members stand by. */
@@ -62,7 +63,7 @@ export class OneActive implements Division {
     if (own !== undefined) throw refusal(this.options.groupId, own);
     const { id, address } = this.options.life;
     const active = encodeActive({ memberId: leaderId, life: id, address });
-    const all = new Map([...this.options.inputs()].map(([t, n]) => [t, numbersBelow(n)]));
+    const all = new Map([...this.options.inputs()].map(([t, n]) => [t, partitionNumbers(n)]));
     return Promise.resolve(members.map(({ memberId }) => {
       const why = refused.get(memberId);
       const userData = why === undefined ? active : encodeRefusal(why);
@@ -94,8 +95,4 @@ export class OneActive implements Division {
   forget(): void {
     this.#since = 0;
   }
-}
-
-function numbersBelow(count: number): number[] {
-  return Array.from({ length: count }, (_, n) => n);
 }

@@ -3,6 +3,7 @@ import type { ReadTopicIds } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { hasOffsets } from "./committed_offsets.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import { createdAnew } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -68,7 +69,7 @@ export class QueryTopic {
   /** Whether the group has committed offsets of the topic, as it does when another process has accepted it. */
   #isOfGroup(client: KafkaClient, partitions: number): Promise<boolean> {
     const { topic, groupId, clock } = this.options;
-    const all = Array.from({ length: partitions }, (_, p) => p);
+    const all = partitionNumbers(partitions);
     return hasOffsets(client, clock, groupId, [{ topic, partitions: all }]);
   }
 }

@@ -13,6 +13,7 @@ import {
   positionsOf,
 } from "./committed_offsets.ts";
 import type { SessionFacts } from "./kafka_session.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import type { TopicPartitions } from "./protocol/offsets.ts";
 import type { TopicWatch } from "./topic_watch.ts";
 import { outputsOf } from "./topics.ts";
@@ -53,7 +54,9 @@ export class TakeOver {
     const { facts: { groupId }, topics: { transactions } } = this.options;
     // One who has stood by may know the topics as they were long ago.
     await this.watch.look();
-    const ids = numbers(this.#partitionsOf(transactions)).map((n) => transactionalId(groupId, n));
+    const ids = partitionNumbers(this.#partitionsOf(transactions)).map((n) =>
+      transactionalId(groupId, n)
+    );
     const opened = await this.#initialise(client, [...ids, queryTransactionalId(groupId)]);
     const first = opened.find((producer) => producer !== null) ?? null;
     await this.#settle(client, first, member, await this.options.user.hasCheckpoints());
@@ -121,7 +124,7 @@ export class TakeOver {
     const { topics: { transactions, queries } } = this.options;
     return [transactions, queries].map((topic) => ({
       topic,
-      partitions: numbers(this.#partitionsOf(topic)),
+      partitions: partitionNumbers(this.#partitionsOf(topic)),
     }));
   }
 
@@ -178,7 +181,7 @@ export class TakeOver {
     const checkpoints = await user.newestCheckpoints(this.options.id, this.options.topicId());
     const offsets: TopicPartitions<{ partition: number; offset: number; metadata: string }>[] = [];
     for (const [topic, which] of [[transactions, "earliest"], [queries, "latest"]] as const) {
-      const found = await client.offsets(topic, numbers(this.#partitionsOf(topic)), which);
+      const found = await client.offsets(topic, partitionNumbers(this.#partitionsOf(topic)), which);
       const partitions = [...found].map(([partition, first]) => {
         const known = topic === transactions ? checkpoints.get(partition) : undefined;
         const { offset, ...rest } = known ?? firstPosition(first);
@@ -228,7 +231,7 @@ export class TakeOver {
     committed: ReadonlyMap<number, unknown>,
   ): Promise<void> {
     const { topics: { queries } } = this.options;
-    const missing = numbers(this.#partitionsOf(queries)).filter((p) => !committed.has(p));
+    const missing = partitionNumbers(this.#partitionsOf(queries)).filter((p) => !committed.has(p));
     if (missing.length === 0) return;
     const partitions = [...await client.offsets(queries, missing, "earliest")]
       .map(([partition, first]) => {
@@ -280,10 +283,6 @@ export class TakeOver {
   #identityOf(topic: string): LogIdentity {
     return { ...UNKNOWN_LOG, topicId: this.watch.view.topics[topic]?.id ?? null };
   }
-}
-
-function numbers(count: number): number[] {
-  return Array.from({ length: count }, (_, p) => p);
 }
 
 function isEmpty(committed: CommittedEntries): boolean {

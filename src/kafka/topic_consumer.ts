@@ -14,6 +14,7 @@ import { decompressBatch } from "./codecs.ts";
 import { fetchStable } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
 import { type SessionFacts, toJobError } from "./kafka_session.ts";
+import { partitionNumbers } from "./partition_numbers.ts";
 import { offsetCommitExchange } from "./protocol/offset_commit.ts";
 import type { TopicsView } from "./topics_view.ts";
 
@@ -70,7 +71,7 @@ export class KafkaConsumer implements TopicConsumer {
     try {
       await client.connect([spec.topic]);
       const count = view.topics[spec.topic]?.partitions ?? 0;
-      const partitions = Array.from({ length: count }, (_, p) => p);
+      const partitions = partitionNumbers(count);
       const ends = await client.offsets(spec.topic, partitions, "latest");
       const found = await fetchOffsets(options, client, partitions);
       const missing = partitions.filter((p) => !found.has(p));

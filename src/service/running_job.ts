@@ -31,7 +31,7 @@ import { StatusReader } from "./status_reader.ts";
 /** What another process of the group is given at the most. */
 const HOT_ITEMS = 100;
 const EVENTS = 100;
-/** How often a look-up that waits for a recovery looks whether that waits itself, in ms. */
+/** How often a look-up that waits for a recovery looks whether that waits itself, in ms: most are over by then. */
 const STUCK_LOOK_MS = 2000;
 /** Conditions that a recovery waits for, and that do not end by themselves: room on a disk, a topic that is gone. */
 const LACKING: readonly string[] = ["disk", "topic"];
@@ -264,7 +264,6 @@ export class RunningJob {
   /** Why a look-up need not wait any longer: a recovery waits for what only people bring; null = it may wait. */
   #whyStuck(): Error | null {
     if (this.#isOver) return new LostError("The job has ended");
-    // Most recoveries are over by then, also with little room.
     const lacking = this.conditions.list().find(({ what }) => LACKING.includes(what));
     if (!lacking || this.isReady) return null;
     return new UnavailableError(`The item cannot be looked up now: ${lacking.reason}`);

@@ -40,9 +40,7 @@ const savepointSchema = z.strictObject({
 export function readExported(file: Uint8Array): Exported {
   const body = file.subarray(0, Math.max(0, file.length - HASH_BYTES));
   const expected = sha256(body);
-  const found = Array.from(file.subarray(body.length), (b) => b.toString(16).padStart(2, "0")).join(
-    "",
-  );
+  const found = file.subarray(body.length).toHex();
   const magic = ANY_MAGIC.exec(new TextDecoder().decode(file.subarray(0, MAGIC_BYTES_MAX)));
   if (!magic) throw new DamagedCheckpointError("It is not an exported state");
   const format = Number(magic[1] ?? 1);
