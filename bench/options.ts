@@ -63,6 +63,11 @@ export function listIn<T extends string>(
   );
 }
 
+/** A positive integer. */
+export function countIn(usage: string, name: string, text: string): number {
+  return countsIn(usage, name, text)[0]!;
+}
+
 /** A list of positive integers, separated by commas. */
 export function countsIn(usage: string, name: string, text: string): number[] {
   return text.split(",").map((n) =>

@@ -17,7 +17,7 @@ import { statfs } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { orRefuse } from "../tools/kit/command_line.ts";
-import { countsIn, listIn, oneOf, refuse } from "./options.ts";
+import { countIn, listIn, oneOf, refuse } from "./options.ts";
 import type { ComparedAnswers } from "./peers/answers.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
@@ -25,7 +25,7 @@ import { startEngine } from "./peers/engines.ts";
 import type { Figures, Wanted } from "./peers/figures.ts";
 import { type InputOptions, KEY_SETS } from "./peers/input.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
-import { measureRecords, measureSeconds } from "./peers/measure.ts";
+import { endWhenInterrupted, measureRecords, measureSeconds } from "./peers/measure.ts";
 import { printTable, writePages } from "./peers/pages.ts";
 import { type Answers, differences } from "./peers/record_sum.ts";
 import { deleteTopics, PeerStage } from "./peers/stage.ts";
@@ -79,7 +79,7 @@ function optionsOf() {
     Deno.exit(0);
   }
   const { quick } = values;
-  const count = (name: string, text: string): number => countsIn(USAGE, name, text)[0]!;
+  const count = (name: string, text: string): number => countIn(USAGE, name, text);
   return {
     quick,
     settings: { flink: settingsIn(values.flink), streams: settingsIn(values.streams) },
@@ -140,9 +140,7 @@ const ends: (() => Promise<void>)[] = [];
 async function endAll(): Promise<void> {
   for (const end of ends.splice(0).reverse()) await end().catch((error) => console.error(error));
 }
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void endAll().finally(() => Deno.exit(130)));
-}
+endWhenInterrupted(endAll);
 
 /** Does something with what has to be ended, whatever happens. */
 async function withEnd<T>(end: () => Promise<void>, work: () => Promise<T>): Promise<T> {

@@ -13,13 +13,13 @@ import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
-import { countsIn, listIn } from "./options.ts";
+import { countIn, countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
 import { type LatencyMeasurement, measurementOf, overloaded } from "./peers/latencies.ts";
-import { sleep } from "./peers/measure.ts";
+import { endWhenInterrupted, sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
 import { send, Stopwatch } from "./peers/schedule.ts";
 import { createTopics, deleteTopics } from "./peers/stage.ts";
@@ -87,8 +87,8 @@ const OPTIONS = {
 const USAGE = usageOf(TASK, OPTIONS);
 const values = commandLine(TASK, OPTIONS);
 const rates = countsIn(USAGE, "rates", values.rates);
-const warmUp = countsIn(USAGE, "warmup", values.warmup)[0]!;
-const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;
+const warmUp = countIn(USAGE, "warmup", values.warmup);
+const seconds = countIn(USAGE, "seconds", values.seconds);
 const settings = listIn(USAGE, "settings", values.settings, Object.keys(SETTINGS))
   .map((name) => SETTINGS[name]!);
 const kept = await Kept.open(values.to);
@@ -207,9 +207,7 @@ async function isLeft(setting: string, rate: number): Promise<boolean> {
 
 const jars = await buildPeers();
 const broker = await startMeasuredBroker();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void broker.remove().finally(() => Deno.exit(130)));
-}
+endWhenInterrupted(() => broker.remove());
 try {
   let run = 0;
   for (const rate of rates) {

@@ -13,14 +13,14 @@ import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { decodeBatch, decodeUtf8 } from "../src/types/mod.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
-import { countsIn, listIn } from "./options.ts";
+import { countIn, countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { newestOfFlink } from "./peers/checkpoints.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
 import type { Job } from "./peers/job.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
-import { sleep } from "./peers/measure.ts";
+import { endWhenInterrupted, sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
 import { type RecoveryMeasurement, waitsOf } from "./peers/recoveries.ts";
 import { send, Stopwatch } from "./peers/schedule.ts";
@@ -50,7 +50,7 @@ const values = commandLine(TASK, OPTIONS);
 const counts = countsIn(USAGE, "items", values.items);
 const engines = listIn(USAGE, "engine", values.engine, ENGINES);
 const [rate, before, after] = (["rate", "before", "after"] as const)
-  .map((name) => countsIn(USAGE, name, values[name])[0]!) as [number, number, number];
+  .map((name) => countIn(USAGE, name, values[name])) as [number, number, number];
 const kept = await Kept.open(values.to);
 
 const jars = await buildPeers();
@@ -62,9 +62,7 @@ async function endAll(): Promise<void> {
   await job?.kill();
   await broker.remove();
 }
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void endAll().finally(() => Deno.exit(130)));
-}
+endWhenInterrupted(endAll);
 
 /** Settings by which an engine begins with what it left, beside its own. */
 async function settingsOf(engine: EngineName, folder: string): Promise<Record<string, string>> {

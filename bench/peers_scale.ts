@@ -12,7 +12,7 @@ import { Loader } from "../tools/kit/load.ts";
 import { TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { KafkaScene } from "./kafka_scene.ts";
-import { countsIn, listIn } from "./options.ts";
+import { countIn, countsIn, listIn } from "./options.ts";
 import { startEngine } from "./peers/engines.ts";
 import { Input } from "./peers/input.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
@@ -49,8 +49,8 @@ const OPTIONS = {
 } as const;
 const USAGE = usageOf(TASK, OPTIONS);
 const values = commandLine(TASK, OPTIONS);
-const records = countsIn(USAGE, "records", values.records)[0]!;
-const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;
+const records = countIn(USAGE, "records", values.records);
+const seconds = countIn(USAGE, "seconds", values.seconds);
 const kept = await Kept.open(values.to);
 
 type Figures = Omit<ScaleMeasurement, "by" | "n" | "workers" | "at">;

@@ -13,7 +13,7 @@ import { BrokerError } from "../tools/kafka/libraries.ts";
 import { Format } from "../src/types/mod.ts";
 import { coreStages, runNative, type StageCost } from "./core_stages.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
-import { countsIn, oneOf } from "./options.ts";
+import { countIn, countsIn, oneOf } from "./options.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
 import { writePages } from "./peers/pages.ts";
 import { profileOf } from "./peers/profile.ts";
@@ -39,8 +39,8 @@ const OPTIONS = {
 const USAGE = usageOf(TASK, OPTIONS);
 const values = commandLine(TASK, OPTIONS);
 const counts = countsIn(USAGE, "items", values.items);
-const records = countsIn(USAGE, "records", values.records)[0]!;
-const seconds = countsIn(USAGE, "seconds", values.seconds)[0]!;
+const records = countIn(USAGE, "records", values.records);
+const seconds = countIn(USAGE, "seconds", values.seconds);
 const work = oneOf(USAGE, "work", values.work, ["a", "b", "c"]);
 const kept = await Kept.open(values.to);
 

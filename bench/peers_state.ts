@@ -15,7 +15,7 @@ import { buildPeers } from "./peers/build.ts";
 import { heapBytes } from "./peers/heap.ts";
 import { KEY_SETS, type KeySet } from "./peers/input.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
-import { measureRecords, sleep } from "./peers/measure.ts";
+import { endWhenInterrupted, measureRecords, sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
 import { deleteTopics, PeerStage } from "./peers/stage.ts";
 import { STATE_WORK, type StateMeasurement } from "./peers/state_figures.ts";
@@ -51,9 +51,7 @@ async function endAll(): Promise<void> {
   await ending?.();
   await broker.remove();
 }
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void endAll().finally(() => Deno.exit(130)));
-}
+endWhenInterrupted(endAll);
 
 /** Bytes of the state that an engine has behind all records, and the most memory that it had. */
 async function measure(

@@ -15,6 +15,13 @@ interface Sample {
   readonly broker: number;
 }
 
+/** Ends what runs beside a benchmark when that is interrupted, and the benchmark behind it. */
+export function endWhenInterrupted(end: () => Promise<void>): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => void end().finally(() => Deno.exit(130)));
+  }
+}
+
 export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 async function sampleOf(job: Job, brokerPid: number | null): Promise<Sample> {

@@ -40,6 +40,15 @@ async function appendInTransactions(topic: string, from: number, count: number):
   await producer.disconnect();
 }
 
+/** A client that asks a topic of queries for one item. */
+async function clientOf(topic: string) {
+  const producer = stage.kafka().producer();
+  await producer.connect();
+  const ask = (...ids: number[]) =>
+    producer.send({ topic, messages: ids.map((id) => ({ value: `${id} item_2` })) });
+  return { ask, producer };
+}
+
 async function createAnew(topic: string, partitions = 1): Promise<void> {
   await stage.withAdmin((admin) => admin.deleteTopics({ topics: [topic] }));
   await untilCreated(topic, partitions);
@@ -157,10 +166,7 @@ stage.test("a topic of queries created anew while the job runs: exit 2 with the 
   await append(scene.topics["transaction.input.topic"], 1, 3);
   const service = await scene.start(LOOK_OFTEN);
   await waitReady(service);
-  const producer = stage.kafka().producer();
-  await producer.connect();
-  const ask = (...ids: number[]) =>
-    producer.send({ topic, messages: ids.map((id) => ({ value: `${id} item_2` })) });
+  const { ask, producer } = await clientOf(topic);
   await ask(1, 2, 3);
   // What is answered and not committed is answered by nobody once the topic is gone.
   await stage.untilCommittedOf(topic, scene, 3, service);
@@ -187,10 +193,7 @@ stage.test("a topic of queries created anew while the job is stopped, whose offs
   await append(scene.topics["transaction.input.topic"], 1, 3);
   const service = await scene.start();
   await waitReady(service);
-  const producer = stage.kafka().producer();
-  await producer.connect();
-  const ask = (...ids: number[]) =>
-    producer.send({ topic, messages: ids.map((id) => ({ value: `${id} item_2` })) });
+  const { ask, producer } = await clientOf(topic);
   await ask(1, 2, 3);
   await stage.untilCommittedOf(topic, scene, 3, service);
   await stopInGoodOrder(service);
