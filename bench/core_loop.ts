@@ -3,22 +3,25 @@
 // JavaScript, and in Rust if cargo is there.
 //
 //   deno task bench:loop [--items=1000000]
-//   deno task bench:loop --against=FOLDER [--pairs=15]
+//   deno task bench:loop --against=FOLDER [--pairs=15] [--ids=item|uuid]
 //     this checkout and another one in turn in one process, and the ratios of their CPU
 
 import { Format } from "../src/types/mod.ts";
 import { coreStages, loopWorkload, measureBest, runNative } from "./core_stages.ts";
 import { compareLoops } from "./loop_pairs.ts";
-import { readOptions } from "./options.ts";
+import { oneOf, readOptions } from "./options.ts";
 import { PlainFold } from "./plain_js.ts";
+import { ID_KINDS } from "./workload.ts";
 
 const USAGE = "deno task bench:loop [--items=1000000] [--against=<folder of another checkout>] " +
-  "[--pairs=15]";
-const { items: ITEMS, against, pairs } = readOptions(USAGE, {
+  "[--pairs=15] [--ids=item|uuid]";
+const { items: ITEMS, against, pairs, ids } = readOptions(USAGE, {
   items: 1_000_000,
   against: "",
   pairs: 15,
+  ids: "item",
 });
+const idOf = ID_KINDS[oneOf(USAGE, "ids", ids, ["item", "uuid"])];
 function print(what: string, ns: number, note = ""): void {
   console.log(
     `  ${what.padEnd(34)} ${ns.toFixed(0).padStart(6)} ns/record  ${
@@ -73,4 +76,4 @@ async function measureAll(): Promise<void> {
 }
 
 if (against === "") await measureAll();
-else await compareLoops(against, ITEMS, pairs);
+else await compareLoops(against, ITEMS, pairs, idOf);

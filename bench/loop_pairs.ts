@@ -2,7 +2,7 @@ import { cpuUsage } from "node:process";
 import { Format, systemChance } from "../src/types/mod.ts";
 import type { FoldOptions } from "../src/wasm/mod.ts";
 import { describeRatios } from "./pairs.ts";
-import { fillItems, makeWorkload } from "./workload.ts";
+import { fillItems, type IdOf, makeWorkload } from "./workload.ts";
 
 const BATCHES = 400;
 const RECORDS = 1000;
@@ -22,7 +22,12 @@ interface Loop {
 }
 
 /** A core of a checkout, filled with items. */
-async function loopOf(checkout: string, items: number, work: string): Promise<Loop> {
+async function loopOf(
+  checkout: string,
+  items: number,
+  work: string,
+  idOf: IdOf,
+): Promise<Loop> {
   const { benchOptions, foldAgain }: typeof import("./fold_again.ts") = await import(
     `${checkout}/bench/fold_again.ts`
   );
@@ -31,10 +36,10 @@ async function loopOf(checkout: string, items: number, work: string): Promise<Lo
   );
   const { windowMs, how } = WORKS[work]!;
   const core = new Core(benchOptions(Format.Text, windowMs), systemChance);
-  for (const batch of fillItems(Format.Text, 0, items, 1000)) {
+  for (const batch of fillItems(Format.Text, 0, items, 1000, idOf)) {
     foldAgain(core, batch, { emit: false });
   }
-  const shape = { format: Format.Text, items, batches: BATCHES, recordsPerBatch: RECORDS };
+  const shape = { format: Format.Text, items, batches: BATCHES, recordsPerBatch: RECORDS, idOf };
   const batches = makeWorkload(shape);
   const best = batches.map(() => Infinity);
   return {
@@ -54,10 +59,18 @@ async function loopOf(checkout: string, items: number, work: string): Promise<Lo
 }
 
 /** Runs the loop of this checkout and that of another in turn, in one process, and prints the ratios of their CPU. */
-export async function compareLoops(against: string, items: number, pairs: number): Promise<void> {
+export async function compareLoops(
+  against: string,
+  items: number,
+  pairs: number,
+  idOf: IdOf,
+): Promise<void> {
   const here = new URL("..", import.meta.url).pathname;
   for (const work of Object.keys(WORKS)) {
-    const loops = [await loopOf(here, items, work), await loopOf(against, items, work)] as const;
+    const loops = [
+      await loopOf(here, items, work, idOf),
+      await loopOf(against, items, work, idOf),
+    ] as const;
     const ratios: number[] = [];
     for (const loop of [...loops, ...loops]) loop.round();
     for (let pair = 0; pair < pairs; pair++) {

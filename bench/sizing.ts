@@ -10,7 +10,7 @@ import { benchOptions, foldAgain } from "./fold_again.ts";
 import { readOptions } from "./options.ts";
 import { residentBytes } from "./process_figures.ts";
 import { scrape, untilFolded } from "./service_metrics.ts";
-import { fillItems } from "./workload.ts";
+import { fillItems, uuidOf } from "./workload.ts";
 
 const options = readOptions(
   "deno task bench:sizing [--items=1000000,10000000] [--ids=1000000] [--transactions=500000]",
@@ -27,10 +27,7 @@ const IDS: Readonly<Record<string, (n: number) => string>> = {
   "`item_<n>`, 11 bytes": (n) => `item_${n}`,
   "EAN, 13 digits": (n) => String(4_000_000_000_000 + n * 7919),
   "SKU with prefix, 20 bytes": (n) => `SKU-EU-${String(n).padStart(10, "0")}-XL`,
-  "UUID, 36 bytes": (n) => {
-    const random = (Math.imul(n, 2654435761) >>> 0).toString(16).padStart(8, "0");
-    return `${random}-d9cd-469f-a165-${n.toString(16).padStart(12, "0")}`;
-  },
+  "UUID, 36 bytes": uuidOf,
   "path, 80 bytes": (n) =>
     `warehouse/eu-central/${"shelf".padEnd(46, ".")}/${String(n).padStart(12, "0")}`,
 };

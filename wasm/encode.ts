@@ -4,15 +4,15 @@
 
 import { Code, PAGE_BYTES } from "./contract";
 import { putUnsigned } from "./integers";
+import { keyLength, keyText, putKeyText } from "./key_records";
 import {
   CODE_NUMBERED,
-  CODE_STORED,
-  decompose,
   firstBytes,
-  keyRecord,
+  keyOfCode,
   number,
   prefixBytes,
   splitNumbered,
+  splitStored,
 } from "./keys";
 import { ABSENT, slotCode, stockOf } from "./runs";
 import {
@@ -38,7 +38,7 @@ import {
 import {
   beginSort,
   ENTRY_BYTES,
-  ENTRY_RECORD,
+  ENTRY_KEY,
   ENTRY_SLOT,
   FIRST,
   SECOND,
@@ -48,7 +48,6 @@ import {
 import { reserveSegment, reserveWork, segmentArea } from "./work";
 
 const NUMBERED_BYTES_MAX: usize = 40; // of an item: prefix header, number, stock
-const STORED_BYTES_MAX: usize = 272;
 const WINDOW_HEADER_BYTES: usize = 24;
 const ACCUMULATOR_BYTES_MAX: usize = 32;
 
@@ -215,9 +214,9 @@ function gatherLines(part: usize, bytes: usize): void {
     for (let slot = line; slot < line + LINE_CODES_BYTES; slot += 8) {
       const code = slotCode(slot);
       if (!code) break;
-      const record = code >> 62 == CODE_STORED ? keyRecord(code) : 0;
-      const isNumbered = record
-        ? decompose(record + 9, <u32> load<u8>(record, 8))
+      const key = keyOfCode(code);
+      const isNumbered = key
+        ? splitStored(key)
         : code >> 62 == CODE_NUMBERED && splitNumbered(code);
       let e: usize;
       if (isNumbered) {
@@ -227,27 +226,29 @@ function gatherLines(part: usize, bytes: usize): void {
         store<u64>(e, number, SECOND);
       } else {
         e = back -= ENTRY_BYTES;
-        putFirstBytes(e, code, record);
+        putFirstBytes(e, code, key);
       }
       store<u32>(e, <u32> (part + (slot - then)), ENTRY_SLOT);
-      store<u32>(e, <u32> record, ENTRY_RECORD);
+      store<u32>(e, key, ENTRY_KEY);
     }
   }
 }
 
 const INLINE_MASK: u64 = 0x00ffffffffffffff;
+/** For the bytes of a packed id. */
+const spare = memory.data(48, 16);
 
 /** Sort keys of an item without number: its first 16 bytes. */
-function putFirstBytes(e: usize, code: u64, record: usize): void {
-  if (!record) {
+function putFirstBytes(e: usize, code: u64, key: u32): void {
+  if (!key) {
     store<u64>(e, bswap(code & INLINE_MASK), FIRST);
     store<u64>(e, 0, SECOND);
     return;
   }
-  const n = <u32> load<u8>(record, 8);
-  store<u64>(e, bswap(firstBytes(record + 9, min(n, 8))), FIRST);
-  store<u64>(e, n > 8 ? bswap(firstBytes(record + 17, min(n - 8, 8))) : 0, SECOND);
-  otherBytes += STORED_BYTES_MAX;
+  const n = keyLength(key), p = keyText(key, spare);
+  store<u64>(e, bswap(firstBytes(p, min(n, 8))), FIRST);
+  store<u64>(e, n > 8 ? bswap(firstBytes(p + 8, min(n - 8, 8))) : 0, SECOND);
+  otherBytes += 1 + n;
 }
 
 function sort(next: u32): void {
@@ -315,10 +316,10 @@ function beginPrefix(e: usize): void {
 function putOthers(): void {
   const count = items - numberedCount;
   for (; at < count && steps > 0; at++, steps--) {
-    const e = others + <usize> at * ENTRY_BYTES, record = <usize> load<u32>(e, ENTRY_RECORD);
-    if (record) {
-      const n = <u32> load<u8>(record, 8);
-      memory.copy(out, record + 8, n + 1);
+    const e = others + <usize> at * ENTRY_BYTES, key = load<u32>(e, ENTRY_KEY);
+    if (key) {
+      const n = putKeyText(out + 1, key);
+      store<u8>(out, <u8> n);
       out += n + 1;
     } else {
       const word = load<u64>(e), n = textLength(word);

@@ -27,7 +27,8 @@ import {
   SEGMENTS,
 } from "./contract";
 import { freePageCount, tablePageCount, windowPageCount } from "./memory";
-import { keyBytes, prefixCount } from "./keys";
+import { keyBytes } from "./key_records";
+import { prefixCount } from "./keys";
 import { growthCount } from "./runs";
 import { linesPassed as linesPassedIn, segments, slotCount } from "./table";
 import { copyCount } from "./copies";

@@ -3,7 +3,7 @@
 //   bits 63..62
 //     1  numbered  | prefix id 12 bits | number 50 bits |   "item_" + 42
 //     2  inline    | length 6 bits | up to 7 bytes, first byte lowest |   "cup"
-//     3  stored    | address / 16, 28 bits | 2 bits 0 | place, 32 bits |   bytes in a key record
+//     3  stored    | address / 16, 28 bits | 0 | packed | place, 32 bits |   bytes in a key record
 //     0  never a code: stands for "not known to the table"
 //
 // A numbered id ends in a decimal number of 1 to 15 digits without leading zeros (zeros before it
@@ -17,9 +17,19 @@
 //   bits 31..0    place within the segment: secret (see secret.ts), so that nobody can choose ids
 //                 that meet there. Of the code if it is numbered or inline, else of the bytes
 
-import { alignUp, allocate, allocatePages } from "./memory";
+import { allocatePages } from "./memory";
 import { initSecret, placeOfBytes, placeOfWord } from "./secret";
 import { digitMask, digitsBefore, putDecimal } from "./integers";
+import {
+  freeKey,
+  isKey,
+  keyHashOf,
+  keyLength,
+  keyText,
+  PACKED,
+  putKeyText,
+  takeKey,
+} from "./key_records";
 
 export const CODE_NUMBERED: u64 = 1;
 export const CODE_INLINE: u64 = 2;
@@ -29,7 +39,7 @@ const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
 const INLINE_BYTES_MAX: u32 = 7;
 const PREFIX_BYTES_MAX: u32 = 8;
 const DIGITS_MAX: u32 = 15;
-const STORED_HASH_MASK: u64 = 0xffffffff;
+const PLACE_MASK: u64 = 0xffffffff;
 
 // ---- hash ----
 
@@ -156,40 +166,23 @@ function dropPrefix(id: u32): void {
 }
 
 // ---- stored keys ----
-//   record: 0 hash u64, 8 length u8, 9 bytes; a multiple of 16 bytes. A free one: 0 next usize.
 
-const KEY_RECORD_SHIFT: u32 = 4;
-const freeKeys = memory.data(32 * 4, 8); // by size / 16
-export let keyBytes: u64 = 0;
+const STORED_PACKED: u64 = 32;
 
+/** For the bytes of a packed id. */
+const spare = memory.data(48, 16);
+
+/** Reference of a code's key record (see key_records.ts); 0 if it has none. */
 @inline
-function keyRecordBytes(n: u32): u32 {
-  return <u32> alignUp(9 + n, 16);
+export function keyOfCode(code: u64): u32 {
+  if (code >> 62 != CODE_STORED) return 0;
+  return (<u32> (code >> 30) & ~15) | (<u32> (code >> STORED_PACKED) & PACKED);
 }
 
-function takeKeyRecord(p: usize, n: u32, hash: u64): usize {
-  const size = keyRecordBytes(n), list = freeKeys + (<usize> (size >> KEY_RECORD_SHIFT) << 2);
-  let r = load<usize>(list);
-  if (r) store<usize>(list, load<usize>(r));
-  else r = allocate(size, 16);
-  store<u64>(r, hash);
-  store<u8>(r, <u8> n, 8);
-  memory.copy(r + 9, p, n);
-  keyBytes += size;
-  return r;
-}
-
-function freeKeyRecord(r: usize): void {
-  const size = keyRecordBytes(<u32> load<u8>(r, 8)),
-    list = freeKeys + (<usize> (size >> KEY_RECORD_SHIFT) << 2);
-  store<usize>(r, load<usize>(list));
-  store<usize>(list, r);
-  keyBytes -= size;
-}
-
+/** Sets prefixBytes and number from a stored id that ends in one; else false. */
 @inline
-export function keyRecord(code: u64): usize {
-  return <usize> ((code >> 34) & 0xfffffff) << KEY_RECORD_SHIFT;
+export function splitStored(key: u32): bool {
+  return !(key & PACKED) && decompose(keyText(key, spare), keyLength(key));
 }
 
 // ---- ids to codes ----
@@ -224,8 +217,9 @@ function inlined(p: usize, n: u32): u64 {
 }
 
 @inline
-function stored(r: usize, hash: u64): u64 {
-  return (CODE_STORED << 62) | (<u64> (r >> KEY_RECORD_SHIFT) << 34) | (hash & STORED_HASH_MASK);
+function stored(key: u32, hash: u64): u64 {
+  return (CODE_STORED << 62) | (<u64> (key & ~PACKED) << 30) |
+    (<u64> (key & PACKED) << STORED_PACKED) | (hash & PLACE_MASK);
 }
 
 /** Hash of the id that keyCode was last called for. */
@@ -274,12 +268,9 @@ export function mayBeStored(p: usize, n: u32): bool {
 /** Whether `code` is the stored key of this id. */
 @inline
 export function isStoredKey(code: u64, p: usize, n: u32, hash: u64): bool {
-  if (
-    (code & ((<u64> 3 << 62) | STORED_HASH_MASK)) !=
-      ((CODE_STORED << 62) | (hash & STORED_HASH_MASK))
-  ) return false;
-  const r = keyRecord(code);
-  return <u32> load<u8>(r, 8) == n && memory.compare(r + 9, p, n) == 0;
+  const kindAndPlace = (<u64> 3 << 62) | PLACE_MASK;
+  if ((code & kindAndPlace) != ((CODE_STORED << 62) | (hash & PLACE_MASK))) return false;
+  return isKey(keyOfCode(code), p, n);
 }
 
 /**
@@ -293,7 +284,7 @@ export function internKey(p: usize, n: u32): u64 {
     if (id) code = numbered(id);
     keyHash = joined(keyHash, id ? placeOfWord(code) : placeOfBytes(p, n));
   }
-  if (!code) return stored(takeKeyRecord(p, n, keyHash), keyHash);
+  if (!code) return stored(takeKey(p, n, keyHash), keyHash);
   useKey(code);
   return code;
 }
@@ -309,7 +300,7 @@ export function useKey(code: u64): void {
 /** Takes back what internKey gave. */
 export function releaseKey(code: u64): void {
   const kind = code >> 62;
-  if (kind == CODE_STORED) return freeKeyRecord(keyRecord(code));
+  if (kind == CODE_STORED) return freeKey(keyOfCode(code));
   if (kind != CODE_NUMBERED) return;
   const id = prefixId(code), e = prefixEntry(id), uses = load<u32>(e, 16) - 1;
   store<u32>(e, uses, 16);
@@ -321,10 +312,14 @@ function prefixId(code: u64): u32 {
   return <u32> (code >> NUMBER_BITS) & 0xfff;
 }
 
-/** The hash of the id behind a code. */
+/** The hash of the id behind a code. Of a packed id it is computed from its text: most need the place alone. */
 export function codeHash(code: u64): u64 {
   const kind = code >> 62;
-  if (kind == CODE_STORED) return load<u64>(keyRecord(code));
+  if (kind == CODE_STORED) {
+    const key = keyOfCode(code);
+    if (!(key & PACKED)) return keyHashOf(key);
+    return joined(bytesHash(keyText(key, spare), keyLength(key)), code & PLACE_MASK);
+  }
   const known = kind == CODE_INLINE
     ? mix(code)
     : mix(load<u64>(prefixEntry(prefixId(code)), 8) ^ (code & NUMBER_MASK));
@@ -334,7 +329,7 @@ export function codeHash(code: u64): u64 {
 /** The place of the id behind a code within its segment, in the low 32 bits. */
 @inline
 export function codePlace(code: u64): u64 {
-  return code >> 62 == CODE_STORED ? load<u64>(keyRecord(code)) : placeOfWord(code);
+  return code >> 62 == CODE_STORED ? code & PLACE_MASK : placeOfWord(code);
 }
 
 /** Sets prefixBytes and number from the code of a numbered id; true. */
@@ -357,7 +352,5 @@ export function putKey(o: usize, code: u64): u32 {
     store<u64>(o, code);
     return <u32> (code >> 56) & 7;
   }
-  const r = keyRecord(code), n = <u32> load<u8>(r, 8);
-  memory.copy(o, r + 9, n);
-  return n;
+  return putKeyText(o, keyOfCode(code));
 }

@@ -5,7 +5,7 @@
 import { Code, ITEM_ID_BYTES_MAX, PAGE_BYTES, SEGMENTS } from "./contract";
 import { CHUNK_BYTES, ensure } from "./memory";
 import { cursor, putDecimal, readUnsigned, setCursor } from "./integers";
-import { codeHash, keyCode, keyHash } from "./keys";
+import { codePlace, keyCode, keyHash } from "./keys";
 import { ABSENT, linkAddress, setStock, sizeFor, slotCode, stockOf } from "./runs";
 import { beginShards, layOutShard, shardsFor } from "./shards";
 import {
@@ -190,7 +190,7 @@ function add(i: u32, n: u32): void {
 function slotAt(i: u32): usize {
   if (!shards) return <usize> load<u32>(slots + (<usize> i << 2));
   const code = load<u64>(slots + (<usize> i << 3));
-  return find(code, codeHash(code));
+  return find(code, (<u64> segment << 56) | codePlace(code));
 }
 
 /** Items of a stage between two looks at shards that are full: a block. */

@@ -1,13 +1,16 @@
-// Sorting the entries of a segment by two u64 keys, then by the bytes of stored keys: runs by radix,
+// Sorting the entries of a segment by two u64 keys, then by the bytes of stored ids: runs by radix,
 // which are merged, in slices.
 //
-//   entry, 24 B: 0 first key u64, 8 second key u64, 16 slot u32, 20 key record of a stored key u32, else 0
+//   entry, 24 B: 0 first key u64, 8 second key u64, 16 slot u32, 20 key reference of a stored id u32, else 0
+
+import { keyLength, keyText, PACKED } from "./key_records";
+import { uuidLess } from "./uuid";
 
 export const ENTRY_BYTES: usize = 24;
 export const FIRST: usize = 0;
 export const SECOND: usize = 8;
 export const ENTRY_SLOT: usize = 16;
-export const ENTRY_RECORD: usize = 20;
+export const ENTRY_KEY: usize = 20;
 
 const DIGIT_BITS: u64 = 11;
 const BUCKETS: u32 = 1 << 11;
@@ -16,6 +19,8 @@ const FEW: u32 = 24;
 const RUN: u32 = 4096;
 const histogram = memory.data(2048 * 4, 16);
 const spare = memory.data(24, 8);
+/** For the bytes of a packed id: of the two that are compared, one at the most. */
+const text = memory.data(48, 16);
 
 @inline
 function copyEntry(to: usize, from: usize): void {
@@ -225,15 +230,17 @@ function swap(a: usize, b: usize): void {
   copyEntry(b, spare);
 }
 
-/** Compares two stored keys whose first 16 bytes are equal; other kinds of code never get here. */
+/** Compares two stored ids whose first 16 bytes are equal; other kinds of code never get here. */
 function bytesLess(p: usize, q: usize): bool {
-  const a = <usize> load<u32>(p, ENTRY_RECORD), b = <usize> load<u32>(q, ENTRY_RECORD);
-  const m = <u32> load<u8>(a, 8), n = <u32> load<u8>(b, 8), common = min(m, n);
+  const a = load<u32>(p, ENTRY_KEY), b = load<u32>(q, ENTRY_KEY);
+  if (a & b & PACKED) return uuidLess(<usize> (a & ~PACKED), <usize> (b & ~PACKED));
+  const x = keyText(a, text), y = keyText(b, text);
+  const m = keyLength(a), n = keyLength(b), common = min(m, n);
   let i: u32 = 16;
   for (; i + 8 <= common; i += 8) {
-    const x = load<u64>(a + i, 9), y = load<u64>(b + i, 9);
-    if (x != y) return bswap(x) < bswap(y);
+    const v = load<u64>(x + i), w = load<u64>(y + i);
+    if (v != w) return bswap(v) < bswap(w);
   }
-  const c = i < common ? memory.compare(a + i + 9, b + i + 9, common - i) : 0;
+  const c = i < common ? memory.compare(x + i, y + i, common - i) : 0;
   return c < 0 || (c == 0 && m < n);
 }

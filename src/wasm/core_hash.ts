@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "bc36e0620df521a63257dbe82db765a84cf7f67f3fcd55d0f9e362733e6188df";
+export const CORE_HASH = "d10d16de3735e2bb6b9599e57154e298ab9128d6dd6c92486d65ebf8fefabc85";

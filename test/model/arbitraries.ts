@@ -43,6 +43,14 @@ const ITEM_IDS = [
   "é".repeat(124) + "9",
 ] as const;
 
+const UUID = "0f8fad5b-d9cd-469f-a165-70867728950e";
+
+/** A UUID, or what is nearly one; few enough to meet again. */
+const uuidLike = fc.tuple(
+  fc.integer({ min: 0, max: UUID.length }),
+  fc.constantFrom("", "", "0", "a", "f", "g", "A", "-"),
+).map(([at, other]) => UUID.slice(0, at) + other + UUID.slice(at + other.length));
+
 const BAD_ITEM_IDS = [
   "",
   "n".repeat(250),
@@ -59,6 +67,7 @@ const BASE_MS = 1_700_000_000_000;
 const itemId = fc.oneof(
   { weight: 12, arbitrary: fc.integer({ min: 0, max: 11 }).map((i) => ITEM_IDS[i]!) },
   { weight: 8, arbitrary: fc.constantFrom(...ITEM_IDS) },
+  { weight: 4, arbitrary: uuidLike },
   { weight: 1, arbitrary: fc.constantFrom(...BAD_ITEM_IDS) },
   { weight: 1, arbitrary: fc.string({ unit: "grapheme", maxLength: 20 }) },
 );

@@ -17,7 +17,7 @@ const EVENT: ModelOptions = {
 /** Ids of every kind of key code, so many that the dictionary of prefixes overflows. */
 function anyId(random: Random, spread: number): string {
   const n = random.below(spread);
-  switch (random.below(7)) {
+  switch (random.below(8)) {
     case 0:
       return `item_${n}`;
     case 1:
@@ -27,8 +27,10 @@ function anyId(random: Random, spread: number): string {
     case 3:
       return `0f8fad5b-d9cd-469f-a165-${n.toString(16).padStart(11, "0")}x`;
     case 4:
-      return `a longer name, number ${n}`;
+      return `0f8fad5b-d9cd-469f-a165-${n.toString(16).padStart(12, "0")}`;
     case 5:
+      return `a longer name, number ${n}`;
+    case 6:
       return `${n}`;
     default:
       return `käse ${n} é`;

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { BatchBuilder, encodeUtf8, setBaseOffset, systemChance } from "../../src/types/mod.ts";
 import { Code, Core } from "../../src/wasm/mod.ts";
-import { type Flood, FLOODS } from "../../tools/kit/floods.ts";
+import { bytesHash, type Flood, FLOODS } from "../../tools/kit/floods.ts";
 import { timesOfTest } from "../../tools/kit/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import { Driver, PLAIN } from "./driver.ts";
@@ -31,6 +31,17 @@ let ofOneHash: readonly string[] | null = null;
 
 function many(): readonly string[] {
   return ofOneHash ??= FLOODS["stored, one hash"](MANY);
+}
+
+/** Some UUIDs of the segment in which those stand. */
+function uuidsBeside(): string[] {
+  const segment = bytesHash(many()[0]!) >> 56n;
+  const uuids: string[] = [];
+  for (let i = 0; uuids.length < 30; i++) {
+    const id = `018f4c2e-91d3-7a10-8000-${i.toString(16).padStart(12, "0")}`;
+    if (bytesHash(id) >> 56n === segment) uuids.push(id);
+  }
+  return uuids;
 }
 
 /** Adds so much to each item, or as much as its id is long, in a minute of event time. */
@@ -93,7 +104,8 @@ Deno.test("two secrets place items differently, and give equal states", () => {
 const WINDOWS = { ...PLAIN, windowMs: 60_000, eventTime: true, outOfOrderMs: 600_000 };
 
 Deno.test("a segment with most of the items is encoded and restored in slices, while folding goes on", () => {
-  const ids = many();
+  const uuids = uuidsBeside();
+  const ids = [...many(), ...uuids];
   const minuteOf = (i: number) => 20 + i % 3;
   const core = new Core(WINDOWS, systemChance);
   fold(core, ids, minuteOf);
@@ -104,7 +116,11 @@ Deno.test("a segment with most of the items is encoded and restored in slices, w
   for (let next = core.encodeSome(); next; next = core.encodeSome()) {
     slices++;
     // What is folded between slices is not part of the cut: sales of its items, new items, older windows.
-    const some = [...ids.slice(slices * 50, slices * 50 + 40), `new-item-of-slice-${slices}x`];
+    const some = [
+      ...ids.slice(slices * 50, slices * 50 + 40),
+      uuids[slices % uuids.length]!,
+      `new-item-of-slice-${slices}x`,
+    ];
     if (slices % 3 === 0) fold(core, some, (i) => 12 + (slices + i) % 8);
     if (next !== "more") segments.set(next.segment, next.bytes);
   }
@@ -149,7 +165,7 @@ Deno.test("items of a block in which their segment grows keep what is booked on 
 });
 
 Deno.test("unseen items leave a segment that was cut into shards", () => {
-  const ids = many().slice(0, 70_000);
+  const ids = [...many().slice(0, 70_000), ...uuidsBeside()];
   const driver = new Driver(WINDOWS);
   fold(driver.core, ids.slice(0, 1000), () => 20);
   fold(driver.core, ids, () => 20, -1000);

@@ -1,0 +1,93 @@
+// The bytes of ids that have no other code (see keys.ts).
+//
+//   key record     0 hash u64, 8 length u8, 9 bytes; a multiple of 16 bytes
+//   packed record  16 bytes: a canonical UUID, which needs no length; its hash is computed from its text
+//   free record    0 next usize; a list for each size
+//
+// A key reference is the address of a record, which is a multiple of 16, plus PACKED; 0 = none.
+
+import { alignUp, allocate } from "./memory";
+import { isUuid, packUuid, putUuid, UUID_BYTES, UUID_TEXT_BYTES } from "./uuid";
+
+export const PACKED: u32 = 1;
+const LENGTH: usize = 8;
+const TEXT: usize = 9;
+
+const RECORD_SHIFT: u32 = 4;
+const freeRecords = memory.data(32 * 4, 8); // by size / 16
+/** Bytes of all records in use. */
+export let keyBytes: u64 = 0;
+
+const packed = memory.data(16, 16);
+
+function takeRecord(size: u32): usize {
+  const list = freeRecords + (<usize> (size >> RECORD_SHIFT) << 2);
+  const r = load<usize>(list);
+  keyBytes += size;
+  if (!r) return allocate(size, 16);
+  store<usize>(list, load<usize>(r));
+  return r;
+}
+
+function recordBytes(key: u32): u32 {
+  return key & PACKED ? UUID_BYTES : <u32> alignUp(TEXT + keyLength(key), 16);
+}
+
+/** Stores the id of n bytes at p, which has this hash; returns its reference. */
+export function takeKey(p: usize, n: u32, hash: u64): u32 {
+  if (n == UUID_TEXT_BYTES && packUuid(packed, p)) {
+    const r = takeRecord(UUID_BYTES);
+    v128.store(r, v128.load(packed));
+    return <u32> r | PACKED;
+  }
+  const r = takeRecord(<u32> alignUp(TEXT + n, 16));
+  store<u64>(r, hash);
+  store<u8>(r, <u8> n, LENGTH);
+  memory.copy(r + TEXT, p, n);
+  return <u32> r;
+}
+
+export function freeKey(key: u32): void {
+  const size = recordBytes(key),
+    r = <usize> (key & ~PACKED),
+    list = freeRecords + (<usize> (size >> RECORD_SHIFT) << 2);
+  store<usize>(r, load<usize>(list));
+  store<usize>(list, r);
+  keyBytes -= size;
+}
+
+/** The hash of an id that is not packed. */
+@inline
+export function keyHashOf(key: u32): u64 {
+  return load<u64>(key);
+}
+
+/** Bytes of the id. */
+@inline
+export function keyLength(key: u32): u32 {
+  return key & PACKED ? UUID_TEXT_BYTES : <u32> load<u8>(key, LENGTH);
+}
+
+/** Where the id's bytes stand: within the record, or, of a packed one, at `spare`, where 36 bytes are written. */
+@inline
+export function keyText(key: u32, spare: usize): usize {
+  if (!(key & PACKED)) return <usize> key + TEXT;
+  putUuid(spare, <usize> (key & ~PACKED));
+  return spare;
+}
+
+/** Writes the id; returns its length. */
+export function putKeyText(o: usize, key: u32): u32 {
+  const n = keyLength(key);
+  if (key & PACKED) putUuid(o, <usize> (key & ~PACKED));
+  else memory.copy(o, <usize> key + TEXT, n);
+  return n;
+}
+
+/** Whether the id is that of n bytes at p. */
+export function isKey(key: u32, p: usize, n: u32): bool {
+  if (keyLength(key) != n) return false;
+  return key & PACKED
+    ? isUuid(<usize> (key & ~PACKED), p)
+    : memory.compare(<usize> key + TEXT, p, n) == 0;
+}
