@@ -6,6 +6,7 @@ const STARTS_MS_MAX = 20_000;
 
 export interface KvServer {
   readonly url: string;
+  readonly pid: number;
   /** What its clients bring. */
   readonly token: string;
   kill(): Promise<void>;
@@ -59,6 +60,9 @@ export async function startKvServer(host = "127.0.0.1"): Promise<KvServer> {
   return {
     url,
     token,
+    get pid() {
+      return child.pid;
+    },
     kill,
     restart: async () => {
       child = start();
