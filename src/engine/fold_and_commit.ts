@@ -44,6 +44,9 @@ const AHEAD_BYTES_MAX = 32 * MIB;
 /** So long a commit may take until folding waits for it: what is not committed is folded again after a crash. */
 const SLOW_COMMIT_MS = 5000;
 
+/** A commit of what comes behind a pause waits for this part of the interval: what came with it is folded by then. */
+const GATHERING_SHARE = 1 / 20;
+
 /** A reason for an abort: without one an error with a stack is made each time. */
 const ASKED = "asked for";
 
@@ -93,6 +96,7 @@ export class FoldLoop {
       if (isTurnOver) turn = clock.monotonic();
       if (watermark !== undefined && watermark > processor.core.watermark) {
         await processor.fireUpTo(watermark);
+        committer.changed();
       }
       if (batches.length === 0) {
         if (signal.aborted || processor.position !== endOffset) continue;
@@ -100,7 +104,10 @@ export class FoldLoop {
         if (!partition.isReady) partition.setReady();
         idleSince ??= clock.monotonic();
         const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
-        if (idle && processor.core.openWindows > 0) await processor.fireIdle();
+        if (idle && processor.core.openWindows > 0) {
+          await processor.fireIdle();
+          committer.changed();
+        }
         continue;
       }
       idleSince = null;
@@ -108,6 +115,7 @@ export class FoldLoop {
       const folding = this.#foldAll(partition, batches, turn, signal);
       if (span) endWith(span, folding);
       turn = await folding;
+      committer.changed();
     }
   }
 
@@ -166,8 +174,10 @@ export class Committer {
   readonly #room = new Waiters();
   /** Aborted when a commit is asked for before its time. */
   #asked = new AbortController();
-  /** When the last commit began. */
+  /** When the last commit began that had anything in it. */
   #begunAt: number;
+  /** Nothing was there to be committed when it was looked last. */
+  #isIdle = true;
   /** Whether a commit is under way. */
   #committing = false;
   /** What was written ahead of the next commit, in its order, and the bytes of it. */
@@ -209,6 +219,13 @@ export class Committer {
     let bytes = 0;
     for (const { pendingBytes } of this.#partitions) bytes += pendingBytes;
     return bytes;
+  }
+
+  /** A partition may have something to commit: behind a pause that is not kept for the rest of the interval. */
+  changed(): void {
+    if (!this.#isIdle) return;
+    this.#isIdle = false;
+    if (this.#waitMs <= 0) this.ask();
   }
 
   /** Asks for a commit before the interval is over. */
@@ -257,8 +274,13 @@ export class Committer {
   }
 
   async #wait(): Promise<void> {
+    const { clock, intervalMs } = this;
+    const wasIdle = this.#isIdle;
     // Who asked during the last commit is heard now.
-    await this.clock.sleep(Math.max(0, this.#waitMs), this.#asked.signal);
+    await clock.sleep(wasIdle ? intervalMs : Math.max(0, this.#waitMs), this.#asked.signal);
+    this.#asked = new AbortController();
+    if (!wasIdle || this.#isIdle) return;
+    await clock.sleep(GATHERING_SHARE * intervalMs, this.#asked.signal);
     this.#asked = new AbortController();
   }
 
@@ -295,10 +317,12 @@ export class Committer {
    */
   async commit(signal?: AbortSignal): Promise<void> {
     if (this.#committing) throw new Error("A commit is under way");
-    const from = this.#begunAt = this.clock.monotonic();
+    const from = this.clock.monotonic();
     const last = this.#take();
     const all = [...this.#ahead, ...last];
-    if (all.length === 0) return;
+    this.#isIdle = all.length === 0;
+    if (this.#isIdle) return;
+    this.#begunAt = from;
     this.#ahead = [];
     this.#aheadBytes = 0;
     this.#committing = true;

@@ -151,6 +151,7 @@ export class QueryWorker {
       const answering = this.#answerBatches(processor, answer.batches, signal);
       if (span) endWith(span, answering);
       await answering;
+      committer.changed();
     }
   }
 

@@ -168,3 +168,39 @@ Deno.test("a write that fails is reported by the commit", async () => {
   await assertRejects(() => running, LostError, "A commit of transactions was lost");
   assertEquals(partition.acknowledged, []);
 });
+
+Deno.test("what comes behind a pause is committed at once, with what comes with it; then the interval counts again", async () => {
+  const clock = new ManualClock();
+  const [a, b] = [new WaitingPartition(0), new WaitingPartition(1)];
+  const { commits, session } = heldSession();
+  const committer = new Committer(session, [a, b], 100, clock, undefined, LIMITS);
+  const stop = new AbortController();
+  const running = committer.run(stop.signal);
+  await clock.advance(100);
+  await clock.advance(30);
+  a.pendingBytes = 1;
+  committer.changed();
+  await clock.settle();
+  b.pendingBytes = 2;
+  committer.changed();
+  await clock.advance(5);
+  assertEquals(commits.map(offsetsOf), [[[0, 1], [1, 1]]]);
+  a.pendingBytes = 1;
+  committer.changed(); // during the commit
+  commits[0]!.resolve("committed");
+  await clock.advance(99);
+  assertEquals(commits.length, 1);
+  await clock.advance(1);
+  assertEquals(commits.slice(1).map(offsetsOf), [[[0, 2]]]);
+  commits[1]!.resolve("committed");
+  await clock.settle();
+  assertEquals([a.acknowledged, b.acknowledged], [[1, 2], [1]]);
+  // Who says nothing is found by the next look.
+  await clock.advance(100);
+  b.pendingBytes = 1;
+  await clock.advance(100);
+  assertEquals(commits.slice(2).map(offsetsOf), [[[1, 2]]]);
+  stop.abort();
+  commits[2]!.resolve("committed");
+  await running;
+});
