@@ -21,6 +21,8 @@ const ANSWER_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 1000;
 /** While a partition is left out because its buffer is full, the others must not keep it waiting. */
 const SHORT_WAIT_MS = 5;
+/** An answer with fewer bytes of records has not much in it: see FetcherOptions.paceMs. */
+const SMALL_BYTES = 512 * 1024;
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
 /** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */
@@ -35,6 +37,11 @@ export interface FetcherOptions {
     & Partial<Pick<KafkaClient, "waits" | "frames">>;
   readonly topic: InputTopic;
   readonly clock: Clock;
+  /**
+   * A fetch whose answer is small is followed by the next one so many ms after it began, at the soonest, so that what
+   * comes meanwhile goes together. One that has waited so long for a record is followed at once.
+   */
+  readonly paceMs?: number;
 }
 
 /**
@@ -159,10 +166,12 @@ export class Fetcher {
       const waitMs = wanted.length < mine.length ? SHORT_WAIT_MS : WAIT_MS;
       try {
         await this.#checkLogs(mine.filter((buffer) => buffer.isDoubtful));
-        const throttledMs = await this.#fetchOnce(nodeId, wanted, waitMs);
+        const begunAt = this.options.clock.monotonic();
+        const { throttledMs, bytes } = await this.#fetchOnce(nodeId, wanted, waitMs);
         this.#failures = this.#gone = 0;
         if (throttledMs === 0) this.options.client.waits?.over(this.#waitOf(nodeId));
         else this.#reportWait(nodeId, mine, heldBack(throttledMs));
+        if (bytes > 0 && bytes < SMALL_BYTES) await this.#pace(wanted, begunAt);
       } catch (error) {
         if (signal.aborted) return;
         const stop = stopErrorOf(error, { topic: this.options.topic.name });
@@ -176,6 +185,14 @@ export class Fetcher {
         await this.#backOff(wanted);
       }
     }
+  }
+
+  /** Waits for more, unless somebody reads what is there already. */
+  async #pace(wanted: readonly FetchBuffer[], begunAt: number): Promise<void> {
+    const { clock, paceMs = 0 } = this.options;
+    const waitMs = begunAt + paceMs - clock.monotonic();
+    if (waitMs <= 0 || !wanted.every((buffer) => buffer.isFollowed)) return;
+    await clock.sleep(waitMs, this.#closed.signal);
   }
 
   /** What the wait for a leader is called. */
@@ -215,12 +232,12 @@ export class Fetcher {
   /** Order of the partitions in the next request: the answer's bytes go to the first ones. */
   #turn = 0;
 
-  /** @returns how many ms a broker wants to hear nothing, if it gave nothing for that; else 0 */
+  /** @returns how many ms a broker wants to hear nothing, if it gave nothing for that, else 0; and the bytes of records */
   async #fetchOnce(
     nodeId: string,
     wanted: readonly FetchBuffer[],
     maxWaitMs: number,
-  ): Promise<number> {
+  ): Promise<{ throttledMs: number; bytes: number }> {
     const { client, topic } = this.options;
     this.#turn++;
     const from = wanted.map((_, i) => wanted[(i + this.#turn) % wanted.length]!)
@@ -242,7 +259,10 @@ export class Fetcher {
       }
     }
     if (failed) throw failed;
-    return answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0;
+    return {
+      throttledMs: answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0,
+      bytes: answer.partitions.reduce((sum, { records }) => sum + records.length, 0),
+    };
   }
 
   /**

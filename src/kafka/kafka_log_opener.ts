@@ -47,6 +47,8 @@ const PARTITIONER = "partitioner";
 const NO_RECORDS_MS = 1000;
 const BACK_OFF_FIRST_MS = 200;
 const BACK_OFF_MAX_MS = 5000;
+/** Fetches in a commit interval, where each brings little: results become visible by commits, so nobody sees more. */
+const PACES = 10;
 /** How often --check asks brokers that answer, and do not know yet. */
 const LOOKS_MAX = 20;
 const LOOK_WAIT_MS = 500;
@@ -122,6 +124,7 @@ export class KafkaLogOpener implements LogOpener<KafkaLog> {
       topics: topicNames(topics),
       compression: params.get("kafka.compression.type"),
       inputBatchBytesMax: params.get("input.batch.bytes.max"),
+      paceMs: params.get("commit.interval.ms") / PACES,
     };
     const opened = new KafkaLog({
       facts,

@@ -42,6 +42,8 @@ export interface SessionFacts {
   readonly compression: CodecName;
   /** Largest batch once it is decompressed. */
   readonly inputBatchBytesMax: number;
+  /** See FetcherOptions. */
+  readonly paceMs: number;
 }
 
 export interface SessionOptions {
@@ -112,9 +114,15 @@ export class KafkaSession implements LogSession {
     readonly client: KafkaClient,
     readonly transactions: TransactionalProducer,
   ) {
-    const { clock } = options;
+    const { clock, facts: { paceMs } } = options;
     this.ending = AbortSignal.any([options.ending, this.#claimable.signal]);
-    this.#fetcher = new Fetcher({ client, topic: topicOf(options), clock, ends: new Map() });
+    this.#fetcher = new Fetcher({
+      client,
+      topic: topicOf(options),
+      clock,
+      ends: new Map(),
+      paceMs,
+    });
   }
 
   /**

@@ -54,11 +54,11 @@ export class KafkaConsumer implements TopicConsumer {
     readonly committed: ReadonlyMap<number, number>,
     ends: ReadonlyMap<number, number>,
   ) {
-    const { facts: { groupId }, spec: { topic, name }, view, clock } = options;
+    const { facts: { groupId, paceMs }, spec: { topic, name }, view, clock } = options;
     this.#offsets = new Map(committed);
     const id = view.topics[topic]?.id ?? null;
     const input = { name: topic, id, groupId: sinkGroup(groupId, name), isQueries: true };
-    this.#fetcher = new Fetcher({ client, topic: input, clock, ends });
+    this.#fetcher = new Fetcher({ client, topic: input, clock, ends, paceMs });
   }
 
   /**

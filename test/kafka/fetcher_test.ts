@@ -150,6 +150,78 @@ Deno.test("a partition without a leader is reported once that has lasted, and no
   fetcher.close(new Error("over"));
 });
 
+/** Answers when a test says so. */
+class FedBroker extends QuietBroker {
+  readonly #asked: ((records: Uint8Array) => void)[] = [];
+
+  override fetch(...[, , from]: Parameters<QuietBroker["fetch"]>): Promise<FetchAnswer> {
+    this.requests.push(from.map((f) => f.partition));
+    const { promise, resolve } = Promise.withResolvers<FetchAnswer>();
+    this.#asked.push((records) => {
+      const logStart = 0;
+      const [highWatermark, lastStableOffset] = [from[0]!.offset + 1, from[0]!.offset + 1];
+      const facts = { errorCode: 0, highWatermark, lastStableOffset, logStart, aborted: [] };
+      const partitions = from.map(({ partition }) => ({ ...facts, partition, records }));
+      resolve({ clientSideThrottleTime: 0, errorCode: 0, partitions });
+    });
+    return promise;
+  }
+
+  /** Answers the request under way with a batch of one record for each partition. */
+  answer(offset: number, valueBytes = 1): void {
+    const value = new Uint8Array(valueBytes);
+    const batch = encodeBatch([{ timestamp: 1, key: null, value }]);
+    setBaseOffset(batch, offset);
+    this.#asked.shift()!(batch);
+  }
+}
+
+Deno.test("at the end of a log a fetch that brings little is followed by the next one after a moment, one that has waited so long at once", async () => {
+  const broker = new FedBroker();
+  const clock = new ManualClock();
+  const paceMs = 10;
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock, paceMs, ends: new Map() });
+  const first = fetcher.read(0, 0, OPTIONS);
+  await clock.settle();
+  await clock.advance(3);
+  broker.answer(0);
+  await clock.settle();
+  assertEquals((await first).batches.length, 1, "its reader does not wait");
+  const second = fetcher.read(0, 1, OPTIONS);
+  await clock.advance(paceMs - 4);
+  assertEquals(broker.requests.length, 1);
+  await clock.advance(1);
+  assertEquals(broker.requests.length, 2);
+  await clock.advance(paceMs);
+  broker.answer(1);
+  await clock.settle();
+  assertEquals((await second).batches.length, 1);
+  assertEquals(broker.requests.length, 3);
+  const third = fetcher.read(0, 2, OPTIONS);
+  await clock.settle();
+  broker.answer(2, 1024 * 1024);
+  assertEquals((await third).batches.length, 1);
+  await clock.settle();
+  assertEquals(broker.requests.length, 4, "where much comes, more may be there");
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("who reads what a log holds for certain does not wait between fetches", async () => {
+  const broker = new FedBroker();
+  const clock = new ManualClock();
+  const ends = new Map([[0, 3]]);
+  const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock, paceMs: 10, ends });
+  for (let offset = 0; offset < 3; offset++) {
+    const reading = fetcher.read(0, offset, OPTIONS);
+    await clock.settle();
+    broker.answer(offset);
+    assertEquals((await reading).batches.length, 1);
+    await clock.settle();
+  }
+  assertEquals(broker.requests.length, 3);
+  fetcher.close(new Error("over"));
+});
+
 Deno.test("batches that a reader borrows are given back by its next read, others stay", async () => {
   for (const borrows of [true, false]) {
     const frames = new Frames();

@@ -25,6 +25,8 @@ import type { CommittedTransaction } from "./transactions.ts";
 
 const GROUP = "group";
 const BATCH_BYTES_MAX = 1024 * 1024;
+/** See FetcherOptions. */
+const PACE_MS = 10;
 
 export class KafkaWorld implements KafkaPort {
   acceptsOffset = false;
@@ -87,6 +89,7 @@ export class KafkaWorld implements KafkaPort {
         topics: Object.keys(topics),
         compression: kafka.compression,
         inputBatchBytesMax: BATCH_BYTES_MAX,
+        paceMs: PACE_MS,
       },
       clusterId: "simulated",
       topics: {

@@ -113,7 +113,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
       ];
       return () => undo.forEach((each) => each());
     },
-    5132,
+    5148,
     isShared,
     manyPauses,
   ),
