@@ -2,7 +2,14 @@ import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log
 import { DamagedBatchError, LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
-import { ErrorCode, isTopicGone, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
+import {
+  ErrorCode,
+  isNotShown,
+  isTopicGone,
+  isUnavailable,
+  reasonOf,
+  stopErrorOf,
+} from "./client/errors.ts";
 import { type KafkaClient, NO_LEADER } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
 import {
@@ -25,7 +32,7 @@ const SHORT_WAIT_MS = 5;
 const SMALL_BYTES = 512 * 1024;
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
-/** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */
+/** So often in a row a topic, or what was read of it, may seem to be gone before the recovery path is taken. */
 const GONE_MAX = 5;
 
 export interface FetcherOptions {
@@ -55,7 +62,7 @@ export class Fetcher {
   readonly #closed = new AbortController();
   #roomMade: (() => void)[] = [];
   #failures = 0;
-  /** Answers in a row by which the topic is not there. */
+  /** Answers in a row by which the topic, or a batch that was read of it, is not there. */
   #gone = 0;
   /** What was read. */
   readonly lastBatches = new LastBatches();
@@ -177,10 +184,11 @@ export class Fetcher {
         const stop = stopErrorOf(error, { topic: this.options.topic.name });
         if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
         this.#reportWait(nodeId, mine, error);
-        if (isTopicGone(error) && ++this.#gone >= GONE_MAX) {
+        if ((isTopicGone(error) || isNotShown(error)) && ++this.#gone >= GONE_MAX) {
           const { name } = this.options.topic;
+          const what = isTopicGone(error) ? `Topic ${name}` : `What was read of topic ${name}`;
           this.options.client.waits?.over(this.#waitOf(nodeId)); // whoever claims next waits for it
-          throw new LostError(`Topic ${name} is not there: ${(error as Error).message}`);
+          throw new LostError(`${what} is not there: ${(error as Error).message}`);
         }
         await this.#backOff(wanted);
       }
@@ -211,7 +219,8 @@ export class Fetcher {
   /**
    * Whether logs are those that were read before.
    *
-   * @throws {StopError} when the topic was created anew, or records that were read have gone
+   * @throws {StopError} when the topic was created anew, or holds other records than were read
+   * @throws {LostError} when a log ends before what was read of it
    */
   async #checkLogs(doubtful: readonly FetchBuffer[]): Promise<void> {
     if (doubtful.length === 0) return;

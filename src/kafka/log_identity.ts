@@ -2,14 +2,19 @@
 // topic is; and the last batch that was read says whether its records are, everywhere: a topic that was created anew,
 // or has lost records and was written to since, has another one at its offset, or none.
 
-import { StopError } from "../log/mod.ts";
+import { LostError, StopError } from "../log/mod.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import type { FetchedBatch } from "./batches.ts";
 import { firstBatchBytes, readFetched } from "./batches.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
-import type { FetchedPartition, FetchedTopic } from "./protocol/fetch.ts";
+import type {
+  FetchedFrom,
+  FetchedPartition,
+  FetchedTopic,
+  FetchOptions,
+} from "./protocol/fetch.ts";
 import { createdAnew, logCut } from "./topics_view.ts";
 
 /** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
@@ -17,8 +22,11 @@ const ONE_BATCH = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 } as const;
 /** Bytes of each partition where many are asked for: producers fill batches of 16 KiB by default, some far larger ones. */
 const BATCH_BYTES = 128 * 1024;
 
+/** So often a fetch may be held back by a quota before others try again; kafkajs waits in between as long as it is to. */
+const HELD_BACK_MAX = 10;
+
 /** What is asked of a client to know a topic again. */
-export type TopicReader = Pick<KafkaClient, "describe" | "fetch" | "leaderOf">;
+export type TopicReader = Pick<KafkaClient, "describe" | "fetch" | "leaderOf" | "offsets">;
 
 /** An input topic, and whose it is. */
 export interface InputTopic extends FetchedTopic {
@@ -47,28 +55,28 @@ export async function checkBatches(
   const byLeader = Map.groupBy(read, ({ partition }) => client.leaderOf(topic.name, partition));
   await Promise.all([...byLeader].map(async ([nodeId, some]) => {
     const from = some.map(({ partition, batch }) => ({ partition, offset: batch.baseOffset }));
-    const answer = await client.fetch(nodeId, topic, from, {
-      maxWaitMs: 0,
-      maxBytes: some.length * BATCH_BYTES,
-      partitionMaxBytes: BATCH_BYTES,
-    });
-    if (answer.errorCode) throw protocolError(answer.errorCode);
-    const fetched = new Map(answer.partitions.map((p) => [p.partition, p]));
+    const maxBytes = some.length * BATCH_BYTES;
+    const options = { maxWaitMs: 0, maxBytes, partitionMaxBytes: BATCH_BYTES };
+    const partitions = await ask(client, nodeId, topic, from, options);
+    const fetched = new Map(partitions.map((p) => [p.partition, p]));
     await Promise.all(some.map(async (one) => {
       const found = fetched.get(one.partition);
       // Of what does not fit, brokers give nothing.
-      if (found?.errorCode || (found && firstOf(found))) return judge(topic, one, found);
+      if (found?.errorCode || (found && firstOf(found))) return judge(client, topic, one, found);
       await checkBatch(client, topic, one.partition, one.batch, one.committed);
     }));
   }));
 }
 
 /**
- * Looks whether a partition holds a batch.
+ * Looks whether a partition holds a batch that was read of it: such a batch lies below the end of its log for ever, until
+ * retention removes it.
  *
  * @param committed an offset that was committed with it: it lies in the batch, or directly behind
  * @throws {StopError} when it holds another one at that offset, or the committed offset was moved; nothing is said of one
- * that retention has removed, or that lies behind the end of the log
+ * that retention has removed
+ * @throws {LostError} when the log ends before it: whoever claims looks whether what is committed is there still
+ * @throws an error to try again for, while the partition's leader does not show it yet
  */
 export async function checkBatch(
   client: TopicReader,
@@ -79,27 +87,44 @@ export async function checkBatch(
 ): Promise<void> {
   const nodeId = client.leaderOf(topic.name, partition);
   const from = [{ partition, offset: batch.baseOffset }];
-  const answer = await client.fetch(nodeId, topic, from, ONE_BATCH);
-  if (answer.errorCode) throw protocolError(answer.errorCode);
-  const [fetched] = answer.partitions;
-  if (fetched) judge(topic, { partition, batch, committed }, fetched);
+  const [fetched] = await ask(client, nodeId, topic, from, ONE_BATCH);
+  await judge(client, topic, { partition, batch, committed }, fetched!);
 }
 
-function judge(
+/** A fetch whose answer is one: where a quota is used up, brokers give nothing of any partition (KIP-219). */
+async function ask(
+  client: TopicReader,
+  nodeId: string,
+  topic: InputTopic,
+  from: readonly FetchedFrom[],
+  options: FetchOptions,
+): Promise<readonly FetchedPartition[]> {
+  for (let asked = 0; asked < HELD_BACK_MAX; asked++) {
+    const { errorCode, partitions } = await client.fetch(nodeId, topic, from, options);
+    if (errorCode) throw protocolError(errorCode);
+    if (partitions.length > 0) return partitions;
+  }
+  throw protocolError(ErrorCode.OffsetNotAvailable);
+}
+
+async function judge(
+  client: TopicReader,
   topic: InputTopic,
   { partition, batch: { baseOffset, crc }, committed }: ReadBatch,
   fetched: FetchedPartition,
-): void {
-  const { errorCode, highWatermark } = fetched;
-  if (errorCode === ErrorCode.OffsetOutOfRange) return;
+): Promise<void> {
+  const { errorCode } = fetched;
+  if (errorCode === ErrorCode.OffsetOutOfRange) {
+    // Brokers do not say with it where the log begins; and a leader holds all below its end, shown or not.
+    const logStart = (await client.offsets(topic.name, [partition], "earliest")).get(partition)!;
+    if (logStart > baseOffset) return;
+    throw new LostError(
+      `The log of ${topic.name}-${partition} ends before offset ${baseOffset}, of which a batch was read`,
+    );
+  }
   if (errorCode) throw protocolError(errorCode);
   const found = firstOf(fetched);
-  if (!found) {
-    if (highWatermark > baseOffset) {
-      throw protocolError(ErrorCode.OffsetNotAvailable); // its leader does not show it yet
-    }
-    return;
-  }
+  if (!found) throw protocolError(ErrorCode.OffsetNotAvailable); // its leader does not show it yet
   if (found.baseOffset === baseOffset && found.crc === crc) {
     if (committed === null || isBehind(found, committed)) return;
     throw new StopError(
