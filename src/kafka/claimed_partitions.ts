@@ -6,7 +6,8 @@ import type { Clock } from "../types/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
-import { checkBatches, type InputTopic, type ReadBatch } from "./log_identity.ts";
+import { checkBatches, type InputTopic, lookAtTopic, type ReadBatch } from "./log_identity.ts";
+import { NO_EPOCH } from "./protocol/fetch.ts";
 import type { TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -47,6 +48,8 @@ export async function logEnds(
 /** A claimed partition, with the last batch below its offset, as far as it is known. */
 export interface KafkaPartition extends ClaimedPartition {
   readonly last: BatchCrc | null;
+  /** Its leader's epoch from before the log was looked at: an election since then is noticed by the first fetch. */
+  readonly leaderEpoch: number;
 }
 
 export function topicOf({ facts: { groupId }, view, input, isQueries }: ClaimOptions): InputTopic {
@@ -67,12 +70,15 @@ export async function claimed(
   const { facts: { groupId }, view, clock, input, isQueries } = options;
   const partitions = wanted.filter((p) => !offline.has(p));
   if (partitions.length === 0) return [];
-  const entries = await fetchCommitted(client, clock, {
-    groupId,
-    topics: [{ topic: input, partitions }],
-    view,
-    isQueries: (topic) => isQueries && topic === input,
-  });
+  const [entries, { leaderEpochs }] = await Promise.all([
+    fetchCommitted(client, clock, {
+      groupId,
+      topics: [{ topic: input, partitions }],
+      view,
+      isQueries: (topic) => isQueries && topic === input,
+    }),
+    lookAtTopic(client, topicOf(options)),
+  ]);
   const starts = await client.offsets(input, partitions, "earliest");
   const entryOf = (partition: number) => entries.get(input)?.get(partition);
   const committedOf = (partition: number) => entryOf(partition)?.position;
@@ -109,6 +115,7 @@ export async function claimed(
       logStart,
       logEnd: ends.get(partition)!,
       last: isGone ? null : entryOf(partition)?.identity.last ?? null,
+      leaderEpoch: leaderEpochs[partition] ?? NO_EPOCH,
     };
   });
 }

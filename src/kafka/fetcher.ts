@@ -13,14 +13,15 @@ import {
 import { type KafkaClient, NO_LEADER } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
 import {
-  checkBatch,
-  checkId,
+  checkBatches,
   type InputTopic,
   LastBatches,
+  lookAtTopic,
+  type ReadBatch,
   type TopicReader,
 } from "./log_identity.ts";
 import { FetchBuffer } from "./fetch_buffer.ts";
-import type { FetchedPartition } from "./protocol/fetch.ts";
+import { type FetchedPartition, NO_EPOCH } from "./protocol/fetch.ts";
 
 const PARTITION_BYTES = 1024 * 1024;
 const ANSWER_BYTES = 8 * 1024 * 1024;
@@ -40,7 +41,7 @@ export interface FetcherOptions {
   readonly ends: ReadonlyMap<number, number>;
   readonly client:
     & TopicReader
-    & Pick<KafkaClient, "fetchesById" | "isBroken" | "refresh">
+    & Pick<KafkaClient, "isBroken" | "refresh">
     & Partial<Pick<KafkaClient, "waits" | "frames">>;
   readonly topic: InputTopic;
   readonly clock: Clock;
@@ -68,19 +69,23 @@ export class Fetcher {
   readonly lastBatches = new LastBatches();
 
   readonly #ends: Map<number, number>;
+  /** Epochs of leaders from before their logs were last looked at; an election since then is noticed by the next fetch. */
+  readonly #leaderEpochs = new Map<number, number>();
 
   constructor(readonly options: FetcherOptions) {
     this.#ends = new Map(options.ends);
   }
 
   /** A partition may be read from now on; up to its end there are records for certain. */
-  add(partition: number, end: number): void {
+  add(partition: number, end: number, leaderEpoch = NO_EPOCH): void {
     this.#ends.set(partition, end);
+    this.#leaderEpochs.set(partition, leaderEpoch);
   }
 
   /** A partition is read no more: what was fetched of it is forgotten. */
   remove(partition: number): void {
     this.#ends.delete(partition);
+    this.#leaderEpochs.delete(partition);
     this.#buffers.delete(partition);
     this.lastBatches.forget(partition);
     this.#reportRoom();
@@ -228,9 +233,15 @@ export class Fetcher {
     // What fails meanwhile brings new doubts.
     for (const buffer of doubtful) buffer.isDoubtful = false;
     try {
-      if (topic.id !== null && !client.fetchesById) await checkId(client, topic);
-      for (const { partition, last } of doubtful) {
-        if (last) await checkBatch(client, topic, partition, last);
+      const { leaderEpochs } = await lookAtTopic(client, topic);
+      const read = doubtful.flatMap(({ partition, last }): ReadBatch[] => {
+        // Of what was not fetched here the claim knows what was read.
+        const batch = last ?? this.lastBatches.newest(partition);
+        return batch ? [{ partition, batch, committed: null }] : [];
+      });
+      await checkBatches(client, topic, read);
+      for (const { partition } of doubtful) {
+        this.#leaderEpochs.set(partition, leaderEpochs[partition] ?? NO_EPOCH);
       }
     } catch (error) {
       for (const buffer of doubtful) buffer.isDoubtful = true;
@@ -250,7 +261,13 @@ export class Fetcher {
     const { client, topic } = this.options;
     this.#turn++;
     const from = wanted.map((_, i) => wanted[(i + this.#turn) % wanted.length]!)
-      .map((buffer) => ({ buffer, jumps: buffer.jumps, ...positionOf(buffer) }));
+      .map((buffer) => ({
+        buffer,
+        jumps: buffer.jumps,
+        partition: buffer.partition,
+        offset: buffer.position,
+        leaderEpoch: this.#leaderEpochs.get(buffer.partition),
+      }));
     const answer = await client.fetch(nodeId, topic, from, {
       maxWaitMs,
       maxBytes: ANSWER_BYTES,
@@ -349,8 +366,4 @@ function heldBack(ms: number): Error {
   return new Error(
     `a quota of the broker holds this client back for ${ms} ms (consumer_byte_rate, request_percentage)`,
   );
-}
-
-function positionOf({ partition, position }: FetchBuffer) {
-  return { partition, offset: position };
 }

@@ -15,6 +15,7 @@ import type {
   FetchedTopic,
   FetchOptions,
 } from "./protocol/fetch.ts";
+import type { TopicMetadata } from "./protocol/metadata.ts";
 import { createdAnew, logCut } from "./topics_view.ts";
 
 /** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
@@ -150,12 +151,17 @@ function isBehind({ baseOffset, lastOffset }: FetchedBatch, offset: number): boo
   return offset > baseOffset && offset <= lastOffset + 1;
 }
 
-/** @throws {StopError} when the topic has another id now; one that is not there is not an error here */
-export async function checkId(client: TopicReader, topic: InputTopic): Promise<void> {
+/**
+ * What brokers know of the topic now.
+ *
+ * @throws {StopError} when it has another id now; an error to try again for when it is not there
+ */
+export async function lookAtTopic(client: TopicReader, topic: InputTopic): Promise<TopicMetadata> {
   const found = (await client.describe([topic.name])).get(topic.name);
-  const is = found?.id ?? null;
-  if (found?.errorCode) throw protocolError(found.errorCode);
-  if (topic.id === null || is === null || is === topic.id) return;
+  if (!found) throw protocolError(ErrorCode.UnknownTopicOrPartition);
+  if (found.errorCode) throw protocolError(found.errorCode);
+  const is = found.id;
+  if (topic.id === null || is === null || is === topic.id) return found;
   throw createdAnew(topic.name, `its id was ${topic.id}`, is, topic);
 }
 
@@ -173,6 +179,11 @@ export class LastBatches {
     while (read.length > 0 && read.at(-1)!.end >= end) read.pop(); // it was read again
     read.push({ end, batch });
     this.#read.set(partition, read);
+  }
+
+  /** The last one of a partition. */
+  newest(partition: number): BatchCrc | null {
+    return this.#read.get(partition)?.at(-1)?.batch ?? null;
   }
 
   forget(partition: number): void {

@@ -70,6 +70,7 @@ const ABSENT = {
   id: null,
   partitions: 0,
   offline: [],
+  leaderEpochs: [],
 };
 
 /** A topic with the parameter that names it. */

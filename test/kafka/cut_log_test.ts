@@ -2,7 +2,13 @@
 // that lacked them: the topic is the same, and holds other records at the offsets that were folded. Also on the oldest
 // version, whose topics have no ids. Starts brokers of its own (tools/kit/test_broker.ts).
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { LostError } from "../../src/log/mod.ts";
+import { ErrorCode } from "../../src/kafka/client/errors.ts";
+import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
+import { checkBatch } from "../../src/kafka/log_identity.ts";
+import { NO_EPOCH } from "../../src/kafka/protocol/fetch.ts";
+import { systemClock } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
 import { Loader } from "../../tools/kit/load.ts";
 import { type Scene, Stage } from "./scene.ts";
@@ -83,6 +89,63 @@ for (const [version, stage] of [["4.1.0", newest], ["2.5.1", oldest]] as const) 
     await stage.untilCommitted(scene, 9, again);
     await stopInGoodOrder(again);
     assertEquals((await resultsOf(scene)).length, 9);
+  });
+
+  /** With a client of a topic, and fetches of its partition by offset and epoch of the leader. */
+  const withClient = async (
+    name: string,
+    use: (
+      client: KafkaClient,
+      fetch: (offset: number, leaderEpoch?: number) => Promise<number>,
+    ) => Promise<void>,
+  ) => {
+    const brokers = [stage.broker.bootstrap];
+    const client = new KafkaClient({ brokers, clientId: "test" }, systemClock);
+    const limits = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 };
+    try {
+      await client.connect([name]);
+      await use(client, async (offset, leaderEpoch = NO_EPOCH) => {
+        const from = [{ partition: 0, offset, leaderEpoch }];
+        const answer = await client.fetch(
+          client.leaderOf(name, 0),
+          { name, id: null },
+          from,
+          limits,
+        );
+        return answer.partitions[0]!.errorCode;
+      });
+    } finally {
+      await client.close();
+    }
+  };
+
+  const epochOf = async (client: KafkaClient, name: string) =>
+    (await client.describe([name])).get(name)!.leaderEpochs[0]!;
+
+  test("brokers refuse a fetch under another epoch of its leader, and say of an offset beyond the log only that it is out of range", async () => {
+    const { topics } = await stage.scene(1);
+    const name = topics[INPUT]!;
+    await append(name, 1, 3);
+    let epoch = -1;
+    await withClient(name, async (client, fetch) => {
+      epoch = await epochOf(client, name);
+      assertEquals(await fetch(0, epoch), 0);
+      assertEquals(await fetch(0, epoch + 1), ErrorCode.UnknownLeaderEpoch);
+      assertEquals(await fetch(4, epoch), ErrorCode.OffsetOutOfRange);
+      const topic = { name, id: null, groupId: "group", isQueries: false };
+      const check = (baseOffset: number) => checkBatch(client, topic, 0, { baseOffset, crc: 7 });
+      await assertRejects(() => check(4), LostError, `The log of ${name}-0 ends before offset 4`);
+      const partitions = [{ partition: 0, offset: "2" }];
+      await stage.withAdmin((admin) => admin.deleteTopicRecords({ topic: name, partitions }));
+      assertEquals(await fetch(1, epoch), ErrorCode.OffsetOutOfRange);
+      await check(1);
+    });
+    await stage.broker.stop();
+    await stage.broker.restart();
+    await withClient(name, async (client, fetch) => {
+      assertEquals(await epochOf(client, name) > epoch, true);
+      assertEquals(await fetch(2, epoch), ErrorCode.FencedLeaderEpoch);
+    });
   });
 }
 

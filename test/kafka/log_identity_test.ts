@@ -37,12 +37,17 @@ class Topic {
   failures: number[] = [];
   /** Records at the end that the leader does not show yet. */
   hidden = 0;
+  /** The log's start: what lies before it retention has removed. */
+  start = 0;
+  /** How often the partition was given a leader. */
+  leaderEpoch = 0;
+  /** So many of the next fetches a quota holds back. */
+  heldBack = 0;
   /** Partitions whose batch does not come with those of others. */
   large: number[] = [];
   /** Partitions of each fetch. */
   readonly asked: number[][] = [];
   readonly isBroken = false;
-  readonly fetchesById = false;
 
   leaderOf(): string {
     return "1";
@@ -53,17 +58,27 @@ class Topic {
   }
 
   describe([topic]: readonly string[]): Promise<Map<string, TopicMetadata>> {
-    const facts = { topic: topic!, errorCode: 0, id: this.id, partitions: 1, offline: [] };
-    return Promise.resolve(new Map([[topic!, facts]]));
+    const leaderEpochs = [this.leaderEpoch];
+    const facts = { errorCode: 0, id: this.id, partitions: 1, offline: [], leaderEpochs };
+    return Promise.resolve(new Map([[topic!, { topic: topic!, ...facts }]]));
+  }
+
+  offsets(_: string, partitions: readonly number[], which: string): Promise<Map<number, number>> {
+    assertEquals(which, "earliest");
+    return Promise.resolve(new Map(partitions.map((p) => [p, this.start])));
   }
 
   async fetch(_: string, _t: FetchedTopic, from: readonly FetchedFrom[]): Promise<FetchAnswer> {
     this.asked.push(from.map(({ partition }) => partition));
+    if (this.heldBack-- > 0) return { clientSideThrottleTime: 100, errorCode: 0, partitions: [] };
     const end = this.values.length;
-    const facts = { highWatermark: end, lastStableOffset: end, logStart: 0, aborted: [] };
-    const partitions = from.map(({ partition, offset }) => {
-      const outside = offset > end ? ErrorCode.OffsetOutOfRange : 0;
-      const errorCode = this.failures.shift() ?? outside;
+    // With an error brokers do not say where the log begins.
+    const facts = { highWatermark: end, lastStableOffset: end, logStart: -1, aborted: [] };
+    const partitions = from.map(({ partition, offset, leaderEpoch = -1 }) => {
+      const outside = offset > end || offset < this.start ? ErrorCode.OffsetOutOfRange : 0;
+      const isFenced = leaderEpoch !== -1 && leaderEpoch < this.leaderEpoch;
+      const refusal = isFenced ? ErrorCode.FencedLeaderEpoch : outside;
+      const errorCode = this.failures.shift() ?? refusal;
       const fits = from.length === 1 || !this.large.includes(partition);
       const held = errorCode === 0 && fits && offset < end - this.hidden;
       const records = held ? batchAt(offset, this.values[offset]!) : new Uint8Array();
@@ -128,14 +143,95 @@ Deno.test("a topic that stays away ends the session: the next claim waits for it
   fetcher.close(new Error("over"));
 });
 
-Deno.test("checkBatch says nothing of a batch that is not there any more, or lies behind the end of the log", async () => {
+Deno.test("checkBatch says nothing of a batch that retention has removed; one that the log does not reach any more was lost", async () => {
   const client = new Topic();
   client.values = ["a"];
   const { crc } = batchInfo(batchAt(0, "a"));
   await checkBatch(client, named, 0, { baseOffset: 0, crc });
-  await checkBatch(client, named, 0, { baseOffset: 1, crc: 7 });
-  await checkBatch(client, named, 0, { baseOffset: 5, crc: 7 });
   await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc: 7 }), StopError);
+  const beyond = { baseOffset: 5, crc: 7 };
+  const text = "The log of t-0 ends before offset 5, of which a batch was read";
+  await assertRejects(() => checkBatch(client, named, 0, beyond), LostError, text);
+  await assertRejects(
+    () => checkBatches(client, named, [{ partition: 0, batch: beyond, committed: 6 }]),
+    LostError,
+    text,
+  );
+  client.values = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  client.start = 6;
+  await checkBatch(client, named, 0, beyond);
+});
+
+Deno.test("checkBatch waits for a batch at the very end of the log: its leader may not show it yet", async () => {
+  const client = new Topic();
+  client.values = ["a"];
+  const at = (baseOffset: number) => checkBatch(client, named, 0, { baseOffset, crc: 7 });
+  assertEquals(isUnavailable(await assertRejects(() => at(1))), true);
+});
+
+Deno.test("a check that a quota holds back is asked again, and never left out", async () => {
+  const client = new Topic();
+  client.values = ["a"];
+  const at = (crc: number) => checkBatch(client, named, 0, { baseOffset: 0, crc });
+  client.heldBack = 3;
+  await assertRejects(() => at(7), StopError);
+  assertEquals(client.asked.length, 4);
+  client.heldBack = 1000;
+  assertEquals(isUnavailable(await assertRejects(() => at(7))), true);
+});
+
+Deno.test("a log that was cut to before what was fetched of it is not read on from where its reader stands", async () => {
+  const client = new Topic();
+  client.values = ["a", "b", "c", "d"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 4);
+  client.values = ["A", "B"];
+  client.failures = [ErrorCode.NotLeader];
+  const error = await assertRejects(() => fetcher.read(0, 1, OPTIONS), LostError);
+  assertEquals(error.message, "The log of t-0 ends before offset 3, of which a batch was read");
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("a batch that stays hidden ends the session: whoever claims looks for what is committed", async () => {
+  const client = new Topic();
+  client.values = ["a", "b"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 2);
+  client.values = ["A"];
+  client.failures = [ErrorCode.NotLeader];
+  await assertRejects(() => fetcher.read(0, 1, OPTIONS), LostError, "What was read of topic t");
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("a log of which nothing was fetched since its claim is known by what the claim knows, behind a failure", async () => {
+  const client = new Topic();
+  client.values = ["A", "B", "C"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  fetcher.lastBatches.set(0, 2, { baseOffset: 1, crc: batchInfo(batchAt(1, "b")).crc });
+  client.failures = [ErrorCode.NotLeader];
+  await assertRejects(
+    () => fetcher.read(0, 2, OPTIONS),
+    StopError,
+    "holds another batch at offset 1 than was read there",
+  );
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("an election that no fetch has failed by is noticed by the leader's epoch before anything is read", async () => {
+  const client = new Topic();
+  client.id = ID;
+  client.values = ["a", "b"];
+  const topic = { ...named, id: ID };
+  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  fetcher.add(0, 0, client.leaderEpoch);
+  await readAll(fetcher, 2);
+  client.leaderEpoch++;
+  client.values = ["a", "b", "c"];
+  assertEquals((await fetcher.read(0, 2, OPTIONS)).batches, [batchAt(2, "c")]);
+  client.leaderEpoch++;
+  client.values = ["a", "B", "C", "D"];
+  await assertRejects(() => fetcher.read(0, 3, OPTIONS), StopError, "has lost records");
+  fetcher.close(new Error("over"));
 });
 
 Deno.test("checkBatches asks once for the batches of all partitions, and alone for each that is too large for that", async () => {

@@ -302,6 +302,28 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug:
+      "Kafka topics: a log that ends before what was read of it is taken for one that retention has shortened",
+    file: "src/kafka/log_identity.ts",
+    find: "if (logStart > baseOffset) return;",
+    replace: "if (logStart >= 0) return;",
+    kafka: true,
+  },
+  {
+    bug: "Kafka topics: a fetch names no epoch of its leader",
+    file: "src/kafka/fetcher.ts",
+    find: "leaderEpoch: this.#leaderEpochs.get(buffer.partition),",
+    replace: "leaderEpoch: undefined,",
+    kafka: true,
+  },
+  {
+    bug: "Kafka topics: what the claim knows of a log is not compared behind a failure",
+    file: "src/kafka/fetcher.ts",
+    find: "last ?? this.lastBatches.newest(partition)",
+    replace: "last",
+    kafka: true,
+  },
+  {
     bug: "Kafka outputs: what was refused goes out as it was",
     file: "src/kafka/output_form.ts",
     find:

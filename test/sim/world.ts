@@ -136,10 +136,12 @@ export class World {
 
   /** Clients write to the input that was created anew, or cut. */
   #goOn(): void {
-    // The new log may be as long as what was committed of the one before: its end says nothing then.
-    if (this.sim.chance(this.liveMembers.length > 0 ? 0.7 : 0.3)) return;
+    // The new log may be as long as what was committed of the one before: its end says nothing then. It may end before
+    // what was fetched.
+    if (this.sim.chance(this.liveMembers.length > 0 ? 0.5 : 0.3)) return;
     for (const { partition, end } of this.broker!.topic(TOPICS.input)) {
-      for (let at = end; at <= this.auditor.partitions[partition]!.offset; at++) {
+      const further = this.sim.between(0, 4);
+      for (let at = end; at <= this.auditor.partitions[partition]!.offset + further; at++) {
         this.broker!.append(partition, this.workload.records(partition, 1), null);
       }
     }

@@ -37,6 +37,8 @@ export const ErrorCode = {
   TransactionalIdAuthorizationFailed: 53,
   OperationNotAttempted: 55,
   UnknownProducerId: 59,
+  FencedLeaderEpoch: 74,
+  UnknownLeaderEpoch: 75,
   OffsetNotAvailable: 78,
   MemberIdRequired: 79,
   InvalidRecord: 87,

@@ -9,12 +9,15 @@ export const FETCH_API_KEY = 1;
 export const FETCH_VERSIONS = { byName: 11, byId: 13 } as const;
 const READ_COMMITTED = 1;
 const CONSUMER = -1;
-const NO_EPOCH = -1;
+/** In the place of an epoch that is not known: it is not looked at. */
+export const NO_EPOCH = -1;
 const UUID_BYTES = 16;
 
 export interface FetchedFrom {
   readonly partition: number;
   readonly offset: number;
+  /** The leader's epoch as far as is known: brokers refuse a fetch under another one (KIP-320). */
+  readonly leaderEpoch?: number;
 }
 
 export interface FetchOptions {
@@ -82,8 +85,10 @@ function head(w: Writer, { maxWaitMs, maxBytes }: FetchOptions): Writer {
 function byName(name: string, from: readonly FetchedFrom[], options: FetchOptions): Writer {
   const w = head(new Writer(), options);
   w.array([name], () => {
-    w.string(name).array(from, ({ partition, offset }) => {
-      w.int32(partition).int32(NO_EPOCH).int64(offset).int64(-1).int32(options.partitionMaxBytes);
+    w.string(name).array(from, ({ partition, offset, leaderEpoch = NO_EPOCH }) => {
+      w.int32(partition).int32(leaderEpoch).int64(offset).int64(-1).int32(
+        options.partitionMaxBytes,
+      );
     });
   });
   return w.array([], () => {}).string("");
@@ -92,10 +97,13 @@ function byName(name: string, from: readonly FetchedFrom[], options: FetchOption
 function byId(id: string, from: readonly FetchedFrom[], options: FetchOptions): Writer {
   const w = head(new Writer().noTags(), options);
   w.compactArray([id], () => {
-    w.bytes(topicIdBytes(id)).compactArray(from, ({ partition, offset }) => {
-      w.int32(partition).int32(NO_EPOCH).int64(offset).int32(NO_EPOCH).int64(-1)
-        .int32(options.partitionMaxBytes).noTags();
-    }).noTags();
+    w.bytes(topicIdBytes(id)).compactArray(
+      from,
+      ({ partition, offset, leaderEpoch = NO_EPOCH }) => {
+        w.int32(partition).int32(leaderEpoch).int64(offset).int32(NO_EPOCH).int64(-1)
+          .int32(options.partitionMaxBytes).noTags();
+      },
+    ).noTags();
   });
   return w.compactArray([], () => {}).compactString("").noTags();
 }

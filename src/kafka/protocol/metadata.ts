@@ -21,6 +21,8 @@ export interface TopicMetadata {
   readonly partitions: number;
   /** Partitions without a leader. */
   readonly offline: readonly number[];
+  /** By partition: how often it was given a leader (KIP-320). */
+  readonly leaderEpochs: readonly number[];
 }
 
 export interface MetadataAnswer {
@@ -70,18 +72,26 @@ function topicOf(r: Reader, withIds: boolean): TopicMetadata {
   const id = withIds ? topicIdText(r.bytes(UUID_BYTES)) : ZERO;
   r.int8(); // internal
   const offline: number[] = [];
+  const leaderEpochs: number[] = [];
   const partitions = r.compactArray(() => {
     r.int16(); // error
     const partition = r.int32();
     if (r.int32() < 0) offline.push(partition); // its leader
-    r.int32(); // its epoch
+    leaderEpochs[partition] = r.int32();
     for (let lists = 0; lists < 3; lists++) r.compactArray(() => r.int32()); // replicas
     r.tags();
     return partition;
   });
   r.int32(); // rights
   r.tags();
-  return { topic, errorCode, id: id === ZERO ? null : id, partitions: partitions.length, offline };
+  return {
+    topic,
+    errorCode,
+    id: id === ZERO ? null : id,
+    partitions: partitions.length,
+    offline,
+    leaderEpochs,
+  };
 }
 
 /** The text of a topic id, 22 characters. */

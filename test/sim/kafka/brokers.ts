@@ -26,6 +26,8 @@ interface Seat {
   node: Node;
   /** Until then nobody answers for it, in virtual ms. */
   readyAt: number;
+  /** How often someone was given the seat. */
+  epoch: number;
 }
 
 /** A log seems to end early after its leader has moved. */
@@ -69,7 +71,7 @@ export class Brokers {
       (topic) => this.limits.get(topic) ?? NO_LIMITS,
       (name) => this.#isLed(name),
     );
-    const seat = () => ({ node: sim.pick(this.nodes), readyAt: 0 });
+    const seat = () => ({ node: sim.pick(this.nodes), readyAt: 0, epoch: 0 });
     this.#coordinators = { group: seat(), transaction: seat() };
     for (const tp of this.#partitions) this.#leaders.set(tp, seat());
     for (const topic of Object.keys(topics)) this.#ids.set(topic, this.#newId());
@@ -108,6 +110,7 @@ export class Brokers {
   createAnew(topic: string): void {
     const { sim } = this;
     this.cut(topic);
+    for (const tp of this.storage.topic(topic)) this.#leaders.get(tp)!.epoch = 0;
     this.#ids.set(topic, this.#newId());
     this.#gone.add(topic);
     sim.scheduler.after(sim.between(0, 2000), () => this.#gone.delete(topic));
@@ -115,15 +118,26 @@ export class Brokers {
     if (sim.chance(0.3)) this.group.forgetOffsets(topic);
   }
 
-  /** Its partitions lose their records: after a while brokers lead them that lacked what others had acknowledged. */
-  cut(topic: string): void {
+  /**
+   * Its partitions lose their records: brokers lead them, at once or after a while, that lacked what others had
+   * acknowledged.
+   *
+   * @param quietly no connection breaks, and nobody hears that a leader is missing
+   */
+  cut(topic: string, quietly = false): void {
     const { sim } = this;
-    for (const node of this.nodes) this.#breakConnections(node, "Connection reset");
+    if (!quietly) {
+      for (const node of this.nodes) {
+        this.#breakConnections(node, "Connection reset");
+      }
+    }
+    const before = this.storage.topic(topic).map((tp) => this.#leaders.get(tp)!);
     for (const tp of this.storage.topic(topic)) this.#leaders.delete(tp);
     for (const tp of this.storage.createAnew(topic)) {
       this.#leaders.set(tp, {
-        node: sim.pick(this.nodes),
-        readyAt: sim.now + sim.between(0, 3000),
+        node: quietly ? before[tp.partition]!.node : sim.pick(this.nodes),
+        readyAt: quietly ? sim.now : sim.now + sim.between(0, 3000),
+        epoch: before[tp.partition]!.epoch + 1,
       });
     }
   }
@@ -134,9 +148,10 @@ export class Brokers {
     const id = isKnown && this.sim.plan.kafka.topicIds !== "none" ? this.idOf(topic) : null;
     const errorCode = isKnown ? 0 : ErrorCode.UnknownTopicOrPartition;
     const partitions = isKnown ? this.storage.topic(topic).length : 0;
-    const offline = Array.from({ length: partitions }, (_, p) => p)
-      .filter((p) => this.leader(topic, p) === null);
-    return { topic, errorCode, id, partitions, offline };
+    const numbers = Array.from({ length: partitions }, (_, p) => p);
+    const offline = numbers.filter((p) => this.leader(topic, p) === null);
+    const leaderEpochs = numbers.map((p) => this.leaderEpoch(topic, p));
+    return { topic, errorCode, id, partitions, offline, leaderEpochs };
   }
 
   get #partitions(): BrokerPartition[] {
@@ -153,6 +168,10 @@ export class Brokers {
   leader(topic: string, partition: number): Node | null {
     if (!this.isThere(topic)) return null;
     return this.#ready(this.#leaders.get(this.storage.topic(topic)[partition]!)!);
+  }
+
+  leaderEpoch(topic: string, partition: number): number {
+    return this.#leaders.get(this.storage.topic(topic)[partition]!)!.epoch;
   }
 
   #isLed(name: string): boolean {
@@ -230,20 +249,23 @@ export class Brokers {
   #takeOffline(tp: BrokerPartition): void {
     const { sim } = this;
     const ms = sim.between(500, 8000);
-    this.#leaders.get(tp)!.readyAt = sim.now + ms;
+    const seat = this.#leaders.get(tp)!;
+    seat.readyAt = sim.now + ms;
+    seat.epoch++;
     sim.trace("broker", () => `partition ${tp.partition} has no leader for ${ms.toFixed(0)} ms`);
   }
 
   #grow(topic: string): void {
     if (this.storage.topic(topic).length > 2 * this.topics[topic]!) return;
     const added = this.storage.grow(topic);
-    this.#leaders.set(added, { node: this.sim.pick(this.nodes), readyAt: 0 });
+    this.#leaders.set(added, { node: this.sim.pick(this.nodes), readyAt: 0, epoch: 0 });
   }
 
   #move(seat: Seat): void {
     const others = this.nodes.filter((node) => node.isUp && node !== seat.node);
     if (others.length > 0) seat.node = this.sim.pick(others);
     seat.readyAt = this.sim.now + this.sim.between(0, 800);
+    seat.epoch++;
   }
 
   #moveLeader(tp: BrokerPartition): void {

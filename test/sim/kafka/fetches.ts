@@ -2,6 +2,7 @@
 // transactions and markers too, and perhaps a part of one more.
 
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
+import { NO_EPOCH } from "../../../src/kafka/protocol/fetch.ts";
 import { crc32c, encodeBatch, setBaseOffset } from "../../../src/types/mod.ts";
 import { stamp } from "../../../src/kafka/batches.ts";
 import type { BrokerPartition, LogEntry, Transaction } from "../broker.ts";
@@ -22,7 +23,7 @@ export function answerFetch(
   const { sim } = process;
   const topic = request.byId ? brokers.nameOf(request.topic) : request.topic;
   const answers = (): PartitionAnswer[] =>
-    request.partitions.map(({ partition, offset }) => {
+    request.partitions.map(({ partition, offset, leaderEpoch }) => {
       // What is fetched by an id that is not there any more is not fetched by its name.
       const isThere = topic !== null && (!request.byId || brokers.idOf(topic) === request.topic);
       if (!isThere || !brokers.isThere(topic)) {
@@ -30,7 +31,9 @@ export function answerFetch(
       }
       const tp = brokers.storage.topic(topic)[partition]!;
       const led = brokers.leader(topic, partition) === node;
-      return partitionAnswer(sim, tp, brokers.stableEnd(tp), led, offset);
+      const epochs = { asked: leaderEpoch!, current: brokers.leaderEpoch(topic, partition) };
+      const refusal = led ? refusalOf(epochs) : ErrorCode.NotLeader;
+      return partitionAnswer(sim, tp, brokers.stableEnd(tp), refusal, offset);
     });
   const first = answers();
   const reports = first.some((p) => p.errorCode !== 0 || p.records.length > 0);
@@ -54,6 +57,12 @@ export function answerFetch(
   });
 }
 
+/** What a leader says of the epoch that a fetch names (KIP-320); 0 = it may be answered. */
+function refusalOf({ asked, current }: { asked: number; current: number }): number {
+  if (asked === NO_EPOCH || asked === current) return 0;
+  return asked < current ? ErrorCode.FencedLeaderEpoch : ErrorCode.UnknownLeaderEpoch;
+}
+
 function goneAnswer(partition: number, byId: boolean): PartitionAnswer {
   const errorCode = byId ? ErrorCode.UnknownTopicId : ErrorCode.UnknownTopicOrPartition;
   return {
@@ -71,7 +80,7 @@ function partitionAnswer(
   sim: Sim,
   tp: BrokerPartition,
   stableEnd: number,
-  led: boolean,
+  refusal: number,
   offset: number,
 ): PartitionAnswer {
   const facts = {
@@ -82,7 +91,7 @@ function partitionAnswer(
     aborted: [],
     records: new Uint8Array(),
   };
-  if (!led) return { ...facts, errorCode: ErrorCode.NotLeader };
+  if (refusal !== 0) return { ...facts, errorCode: refusal };
   if (offset < tp.start || offset > tp.end) {
     return { ...facts, errorCode: ErrorCode.OffsetOutOfRange };
   }

@@ -68,7 +68,7 @@ export class KafkaWorld implements KafkaPort {
   }
 
   cut(): void {
-    this.#brokers.cut(this.input);
+    this.#brokers.cut(this.input, this.sim.chance(0.4));
   }
 
   open(process: SimProcess, machine: KafkaMachine): OpenedLog {

@@ -1,7 +1,11 @@
 // The broker's side of the requests that src/kafka encodes by itself: what they ask, and the bytes of
 // their answers.
 
-import { type AbortedTransaction, FETCH_VERSIONS } from "../../../src/kafka/protocol/fetch.ts";
+import {
+  type AbortedTransaction,
+  FETCH_VERSIONS,
+  type FetchedFrom,
+} from "../../../src/kafka/protocol/fetch.ts";
 import {
   METADATA_VERSIONS,
   topicIdBytes,
@@ -21,7 +25,7 @@ export interface FetchRequest {
   readonly byId: boolean;
   readonly maxWaitMs: number;
   readonly maxBytes: number;
-  readonly partitions: readonly { readonly partition: number; readonly offset: number }[];
+  readonly partitions: readonly FetchedFrom[];
 }
 
 export function readFetch(body: Uint8Array, version: number): FetchRequest {
@@ -37,13 +41,13 @@ export function readFetch(body: Uint8Array, version: number): FetchRequest {
   r.int32();
   const partition = () => {
     const partition = r.int32();
-    r.int32(); // leader epoch
+    const leaderEpoch = r.int32();
     const offset = r.long();
     if (byId) r.int32(); // epoch of the last fetch
     r.long();
     r.int32();
     if (byId) r.tags();
-    return { partition, offset };
+    return { partition, offset, leaderEpoch };
   };
   const topics = byId
     ? r.compactArray(() => {
@@ -112,11 +116,12 @@ export function readMetadata(body: Uint8Array, version: number): string[] {
 export function metadataAnswer(topics: readonly TopicMetadata[], version: number): Uint8Array {
   const w = new Writer().noTags().int32(0).compactArray([], () => {});
   w.compactString("simulated").int32(0);
-  w.compactArray(topics, ({ errorCode, topic, id, partitions, offline }) => {
+  w.compactArray(topics, ({ errorCode, topic, id, partitions, offline, leaderEpochs }) => {
     w.int16(errorCode).compactString(topic);
     if (version >= METADATA_VERSIONS.withIds) w.bytes(id ? topicIdBytes(id) : new Uint8Array(16));
     w.int8(0).compactArray(Array.from({ length: partitions }, (_, p) => p), (partition) => {
-      w.int16(0).int32(partition).int32(offline.includes(partition) ? -1 : 0).int32(0);
+      w.int16(0).int32(partition).int32(offline.includes(partition) ? -1 : 0);
+      w.int32(leaderEpochs[partition]!);
       for (let lists = 0; lists < 3; lists++) w.compactArray([], () => {});
       w.noTags();
     }).int32(0).noTags();
