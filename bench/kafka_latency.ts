@@ -1,5 +1,6 @@
-// Latencies of the Kafka job under load: from the moment when a transaction, or a query, is produced to
-// the moment when its result, or answer, is visible under read_committed.
+// Latencies of the Kafka job under load: from the moment when a batch of transactions, or a query, is due to be produced
+// to the moment when a result of it, or the answer, is visible under read_committed. What comes before --warmup is over is
+// not counted: a new broker's processor time goes into compiling itself.
 //
 //   deno task bench:kafka:latency --against=FOLDER [--pairs=3]
 //     jobs of this checkout and of another one in turn, each with a broker of its own; what measures is the same
@@ -15,6 +16,9 @@ import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import { KafkaScene, sleep } from "./kafka_scene.ts";
 import { readOptions } from "./options.ts";
 import { describeRatios } from "./pairs.ts";
+import { quantile } from "./peers/latencies.ts";
+import { send, Stopwatch } from "./peers/schedule.ts";
+import { ReadyBatches, watchedIn } from "./ready_batches.ts";
 import { CpuMeter } from "./process_figures.ts";
 import { scrape } from "./service_metrics.ts";
 
@@ -23,7 +27,6 @@ const USAGE =
   "[--against=<folder of another checkout>] [--pairs=3]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
-const TICK_MS = 10;
 
 const { rate, queries, commit, warmup, seconds, against, pairs } = readOptions(USAGE, {
   rate: 100_000,
@@ -34,79 +37,34 @@ const { rate, queries, commit, warmup, seconds, against, pairs } = readOptions(U
   against: "",
   pairs: 3,
 });
-/** Share of the run that is not counted: a new broker's processor time goes into compiling itself. */
-const SKIPPED = warmup / (warmup + seconds);
-const origin = Date.now() - performance.now();
-const now = () => Math.round(origin + performance.now());
 const item = () => `item_${Math.floor(Math.random() * ITEMS)}`;
 
-/** Latencies in ms, in the order of their ends. */
+/** Latencies, by the share that they do not exceed. */
 class Latencies {
-  readonly all: number[] = [];
+  readonly #sorted: Float64Array;
 
-  add(ms: number): void {
-    this.all.push(ms);
+  constructor(all: readonly number[]) {
+    this.#sorted = Float64Array.from(all).sort();
   }
 
-  #counted(): number[] {
-    return this.all.slice(Math.floor(SKIPPED * this.all.length)).toSorted((a, b) => a - b);
-  }
-
-  /** The latency that a share of those counted does not exceed, in ms. */
-  at(share: number, counted = this.#counted()): number {
-    return counted[Math.floor(share * (counted.length - 1))]!;
+  /** The latency that a share of them does not exceed, in ms. */
+  at(share: number): number {
+    return quantile(this.#sorted, share);
   }
 
   toString(): string {
-    const counted = this.#counted();
-    const at = (share: number) => this.at(share, counted).toFixed(1);
-    return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms of ${counted.length}`;
+    const at = (share: number) => this.at(share).toFixed(1);
+    return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms of ${this.#sorted.length}`;
   }
-}
-
-/** Sends something as often a second as asked for until the time is over; resolves when it is there. */
-async function send(
-  perSecond: number,
-  acknowledged: Latencies,
-  some: (count: number) => Promise<void>,
-): Promise<number> {
-  const from = performance.now();
-  const sending: Promise<void>[] = [];
-  let sent = 0;
-  while (performance.now() - from < 1000 * (warmup + seconds)) {
-    const due = Math.floor((performance.now() - from) * perSecond / 1000) - sent;
-    if (due > 0) {
-      const at = performance.now();
-      sending.push(some(due).then(() => acknowledged.add(performance.now() - at)));
-      sent += due;
-    }
-    await sleep(TICK_MS);
-  }
-  await Promise.all(sending);
-  return sent;
-}
-
-/** Transactions whose ts says when they were produced, in microseconds of the monotonic clock. */
-async function sendTransactions(loader: Loader, acknowledged: Latencies): Promise<number> {
-  let id = 0;
-  return await send(rate, acknowledged, (count) => {
-    const ts = Math.round(1000 * performance.now());
-    const timestamp = now();
-    const line = () => `${id++}\t${ts}\t${item()}\t5`;
-    return loader.append(Array.from({ length: count }, () => loader.recordOf(line(), timestamp)));
-  });
 }
 
 /** Queries without a key, each in a batch of its own, as a console producer sends them. */
-async function sendQueries(loader: Loader, sentAt: number[], done: Latencies): Promise<number> {
-  return await send(queries, done, async (count) => {
-    await Promise.all(Array.from({ length: count }, async () => {
-      const value = encodeUtf8(`${sentAt.length} ${item()}`);
-      const partition = Math.floor(Math.random() * loader.partitions);
-      sentAt.push(performance.now());
-      await loader.appendTo(partition, [{ timestamp: now(), key: null, value }]);
-    }));
-  });
+async function sendQueries(loader: Loader, first: number, count: number): Promise<void> {
+  await Promise.all(Array.from({ length: count }, async (_, i) => {
+    const value = encodeUtf8(`${first + i} ${item()}`);
+    const partition = Math.floor(Math.random() * loader.partitions);
+    await loader.appendTo(partition, [{ timestamp: Date.now(), key: null, value }]);
+  }));
 }
 
 /** Figures of the part of the run that is counted. */
@@ -135,37 +93,42 @@ async function measure(checkout?: string): Promise<Latencies> {
   const flags = { "commit.interval.ms": String(commit) };
   const job = await scene.startJob(await scene.newFolder(), flags, checkout);
   await waitReady(job);
-  const [results, answers, transactionsThere, queriesThere] = Array.from(
-    { length: 4 },
-    () => new Latencies(),
-  ) as [Latencies, Latencies, Latencies, Latencies];
-  const sentAt: number[] = [];
-  const field = (value: Uint8Array | null, n: number) => Number(decodeUtf8(value!)!.split("\t")[n]);
-  await scene.read(TOPICS["transaction.output.topic"], (batch) => {
-    const at = performance.now();
-    for (const { value } of decodeBatch(batch)) results.add(at - field(value, 1) / 1000);
-  });
-  await scene.read(TOPICS["query.output.topic"], (batch) => {
-    const at = performance.now();
-    for (const { value } of decodeBatch(batch)) answers.add(at - sentAt[field(value, 0)]!);
-  });
   const loader = await Loader.open(bootstrap, TOPICS["transaction.input.topic"]);
   // A connection of its own: the transactions' requests would be answered first.
   const asking = await Loader.open(bootstrap, TOPICS["query.input.topic"]);
-  const [sent, asked, parts] = await Promise.all([
-    sendTransactions(loader, transactionsThere),
-    sendQueries(asking, sentAt, queriesThere),
+  const batches = ReadyBatches.of(loader, ITEMS, rate);
+  const from = performance.now();
+  const counted = from + 1000 * warmup;
+  const end = counted + 1000 * seconds;
+  const results = new Stopwatch(batches.batchesAt(rate), from);
+  const answers = new Stopwatch(queries, from);
+  await scene.read(
+    TOPICS["transaction.output.topic"],
+    (batch) => watchedIn(batch, (n) => results.visible(n)),
+  );
+  await scene.read(TOPICS["query.output.topic"], (batch) => {
+    for (const { value } of decodeBatch(batch)) {
+      answers.visible(Number(decodeUtf8(value!)!.split("\t", 1)[0]));
+    }
+  });
+  const [, , parts] = await Promise.all([
+    send(results, end, (first, count) => batches.send(first, count)),
+    queries > 0
+      ? send(answers, end, (first, count) => sendQueries(asking, first, count))
+      : Promise.resolve(),
     figures(scene, job),
   ]);
-  await scene.until(job, () => results.all.length >= sent && answers.all.length >= asked);
-  console.log(`${rate} transactions/s, commits every ${commit} ms: results ${results}`);
-  if (asked > 0) console.log(`${queries} queries/s beside them: answers ${answers}`);
-  console.log(`  of that: transactions acknowledged ${transactionsThere}`);
-  if (asked > 0) console.log(`  queries acknowledged ${queriesThere}`);
+  await scene.until(job, () => results.seen >= results.sent && answers.seen >= answers.sent);
+  const found = new Latencies(results.latenciesSince(counted));
+  console.log(`${rate} transactions/s, commits every ${commit} ms: results ${found}`);
+  if (queries > 0) {
+    const asked = new Latencies(answers.latenciesSince(counted));
+    console.log(`${queries} queries/s beside them: answers ${asked}`);
+  }
   console.log(`  ${parts}`);
   await loader.close();
   await asking.close();
-  return results;
+  return found;
 }
 
 async function compare(other: string): Promise<void> {

@@ -1,6 +1,7 @@
 // Latencies of stockflow, Apache Flink and Kafka Streams under the same load: from the moment when a transaction, or
 // a query, is due to be produced to the moment when its result, or answer, is visible under read_committed. What
-// waits to be sent counts: one who is late does not stop the clock.
+// waits to be sent counts: one who is late does not stop the clock. One transaction of each batch is watched, and all are
+// encoded before (bench/ready_batches.ts): at 200,000/s a client that makes and reads every record is what is slow.
 //
 //   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--seconds=20] [--resume]
 //       [--to=<folder>]
@@ -12,7 +13,7 @@ import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { decodeBatch, decodeUtf8, encodeUtf8 } from "../src/types/mod.ts";
 import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
-import { CommittedReader } from "./committed_reader.ts";
+import { CommittedReader, type OnBatch } from "./committed_reader.ts";
 import { countIn, countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./peers/broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
@@ -23,6 +24,7 @@ import { endWhenInterrupted, sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
 import { send, Stopwatch } from "./peers/schedule.ts";
 import { createTopics, deleteTopics } from "./peers/stage.ts";
+import { ReadyBatches, watchedIn } from "./ready_batches.ts";
 import type { EngineName } from "./peers/works.ts";
 
 interface Setting {
@@ -122,33 +124,29 @@ async function measure(
   const asking = await Loader.open(bootstrap, topics["query.input.topic"]);
   // A job reads queries from their end as it is when it starts: the first record shows that it has.
   await loader.append([loader.recordOf(`-1\t${Date.now()}\titem_0\t1`, Date.now())]);
+  const batches = ReadyBatches.of(loader, ITEMS, rate);
   while (await job.records() < 1) {
     job.check();
     await sleep(50);
   }
   const from = performance.now();
   const end = from + 1000 * (warmUp + seconds);
-  const transactions = new Stopwatch(rate, from);
+  const transactions = new Stopwatch(batches.batchesAt(rate), from);
   const queries = new Stopwatch(QUERIES_PER_SECOND, from);
-  const read = (topic: string, watch: Stopwatch) =>
-    CommittedReader.open(bootstrap, topic, (batch) => {
-      for (const { value } of decodeBatch(batch)) {
-        const n = numberIn(value);
-        if (n >= 0) watch.visible(n);
-      }
-    }, "earliest");
+  const read = (topic: string, onBatch: OnBatch) =>
+    CommittedReader.open(bootstrap, topic, onBatch, "earliest");
   const readers = [
-    await read(topics["transaction.output.topic"], transactions),
-    await read(topics["query.output.topic"], queries),
+    await read(
+      topics["transaction.output.topic"],
+      (batch) => watchedIn(batch, (n) => transactions.visible(n)),
+    ),
+    await read(topics["query.output.topic"], (batch) => {
+      for (const { value } of decodeBatch(batch)) queries.visible(numberIn(value));
+    }),
   ];
   try {
     await Promise.all([
-      send(transactions, end, (first, count) => {
-        const now = Date.now();
-        const record = (_: unknown, i: number) =>
-          loader.recordOf(`${first + i}\t${now}\titem_${random(ITEMS)}\t5`, now);
-        return loader.append(Array.from({ length: count }, record));
-      }),
+      send(transactions, end, (first, count) => batches.send(first, count)),
       // Keyed by the item, as Kafka Streams needs them.
       send(queries, end, (first, count) => {
         const queries = Array.from({ length: count }, (_, i) => {

@@ -85,6 +85,12 @@ export class Loader {
     return this.#send([{ topic: this.topic, partition, bytes }]);
   }
 
+  /** Sends a batch as it is to each of some partitions, in one request to each leader. */
+  sendEach(batches: readonly (readonly [number, Uint8Array])[]): Promise<void> {
+    const { topic } = this;
+    return this.#send(batches.map(([partition, bytes]) => ({ topic, partition, bytes })));
+  }
+
   /** Sends batches of different partitions, one request to each leader. */
   async #send(batches: readonly ProducedBatch[]): Promise<void> {
     let left = batches;
