@@ -89,7 +89,7 @@ async function leftOf(keys: KeySet, items: number): Promise<EngineName[]> {
   return engines.filter((engine) => !there.some((m) => isOfSame(m, { engine, keys, items })));
 }
 
-const few = new Map<EngineName, number>([["stockflow", 0]]);
+const few = new Map<EngineName, number>();
 
 /** Bytes that an engine has in use with hardly any items. */
 async function fewOf(engine: EngineName): Promise<number> {

@@ -266,7 +266,7 @@ export class Fetcher {
         jumps: buffer.jumps,
         partition: buffer.partition,
         offset: buffer.position,
-        leaderEpoch: this.#leaderEpochs.get(buffer.partition),
+        leaderEpoch: this.#leaderEpochs.get(buffer.partition) ?? NO_EPOCH,
       }));
     const answer = await client.fetch(nodeId, topic, from, {
       maxWaitMs,

@@ -7,6 +7,7 @@ import type {
   FetchedTopic,
   FetchOptions,
 } from "../../src/kafka/protocol/fetch.ts";
+import type { TopicMetadata } from "../../src/kafka/protocol/metadata.ts";
 import { Conditions, Waits } from "../../src/engine/mod.ts";
 import { DamagedBatchError } from "../../src/log/mod.ts";
 import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../src/types/mod.ts";
@@ -22,11 +23,15 @@ class QuietBroker {
   /** Requests that wait for records, as those at the ends of all their logs do. */
   waiting = 0;
   readonly isBroken = false;
-  readonly fetchesById = false;
   /** Given once each instead of the record at offset 0. */
   readonly instead: Uint8Array[] = [];
 
-  describe(): Promise<never> {
+  describe(): Promise<Map<string, TopicMetadata>> {
+    const facts = { errorCode: 0, id: null, partitions: 4, offline: [], leaderEpochs: [] };
+    return Promise.resolve(new Map([[TOPIC.name, { topic: TOPIC.name, ...facts }]]));
+  }
+
+  offsets(): Promise<never> {
     return Promise.reject(new Error("Nobody asks"));
   }
 

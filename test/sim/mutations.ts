@@ -312,8 +312,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka topics: a fetch names no epoch of its leader",
     file: "src/kafka/fetcher.ts",
-    find: "leaderEpoch: this.#leaderEpochs.get(buffer.partition),",
-    replace: "leaderEpoch: undefined,",
+    find: "leaderEpoch: this.#leaderEpochs.get(buffer.partition) ?? NO_EPOCH,",
+    replace: "leaderEpoch: NO_EPOCH,",
     kafka: true,
   },
   {
