@@ -136,12 +136,18 @@ for (const [version, stage] of [["4.1.0", newest], ["2.5.1", oldest]] as const) 
       const check = (baseOffset: number) => checkBatch(client, topic, 0, { baseOffset, crc: 7 });
       await assertRejects(() => check(4), LostError, `The log of ${name}-0 ends before offset 4`);
       const partitions = [{ partition: 0, offset: "2" }];
-      await stage.withAdmin((admin) => admin.deleteTopicRecords({ topic: name, partitions }));
+      await stage.withAdmin(async (admin) => {
+        await admin.fetchTopicOffsets(name); // kafkajs knows the topic only then
+        await admin.deleteTopicRecords({ topic: name, partitions });
+      });
       assertEquals(await fetch(1, epoch), ErrorCode.OffsetOutOfRange);
       await check(1);
     });
+    // A broker alone that comes back with ZooKeeper leads as before; with KRaft that is an election.
+    if (stage === oldest) return;
     await stage.broker.stop();
     await stage.broker.restart();
+    await append(name, 4, 1); // waits until the broker leads it again
     await withClient(name, async (client, fetch) => {
       assertEquals(await epochOf(client, name) > epoch, true);
       assertEquals(await fetch(2, epoch), ErrorCode.FencedLeaderEpoch);
