@@ -5,16 +5,11 @@ import { BATCH_HEADER_BYTES, CHECK_CRC, Code, Format, Reason } from "./contract"
 import { allocatePages } from "./memory";
 import { crc32c } from "./crc32c";
 import { cursor, readRest, readSigned, setCursor, unzigzag } from "./integers";
-import { keyCode, keyHash } from "./keys";
 import { BLOCK_RECORDS } from "./table";
 import { position, setPosition } from "./state";
 import { parseText } from "./text";
 import { parseJson, UNESCAPED_MAX } from "./json";
 import {
-  CODE,
-  HASH,
-  ID,
-  ID_LENGTH,
   LENGTH,
   OFFSET_DELTA,
   REASON,
@@ -195,10 +190,6 @@ function read(withIds: bool): usize {
       decoded += UNESCAPED_MAX;
     }
     store<u32>(r, reason, REASON);
-    if (!reason) {
-      store<u64>(r, keyCode(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH)), CODE);
-      store<u64>(r, keyHash, HASH);
-    }
     r += RECORD_BYTES;
   }
   // Bytes behind the last record: the count is not true.

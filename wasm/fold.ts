@@ -1,7 +1,7 @@
 // The fold: record batches in, stock and windows changed, results out.
 //
-// A batch is taken in blocks of up to 64 records, each in passes over the block: parse, apply, count
-// in windows, write results. Each pass touches the memory that the next one needs, so that the loads
+// A batch is taken in blocks of up to 64 records, each in passes over the block: parse, find, apply and
+// count in windows, write results. Each pass touches the memory that the next one needs, so that the loads
 // of 64 records wait together instead of one after the other.
 
 import {
@@ -43,6 +43,7 @@ import {
   movedSegment,
   segmentOf,
 } from "./table";
+import { mixedHash } from "./keys";
 import { LINE_BYTES, LINE_UNUSED } from "./layout";
 import { copyCount, cutActive, preserveSlot } from "./copies";
 import { ACCUMULATOR_UNUSED, count, linked, windowMs } from "./windows";
@@ -94,7 +95,6 @@ import {
   SUCCEEDED,
   TIMESTAMP,
   TS,
-  WINDOW,
 } from "./record";
 
 /** Pages that a block may have to copy: per record its line, its accumulator, and a link in an older one. */
@@ -153,13 +153,12 @@ export function runBatch(): i32 {
     if (remembers) touched += touchRemembered(end);
     touchAhead(end, LINE_UNUSED);
     findSlots(end);
-    touchAhead(end, LINE_UNUSED);
+    findOthers();
     if (windowMs) {
       findAccumulators(end);
       touchAhead(end, ACCUMULATOR_UNUSED);
     }
     end = applyBlock(end);
-    if (windowMs) countBlock(end);
     if (flags & EMIT) {
       if (flags & DISCARD_RESULTS) emitSides(end);
       else format == Format.Json ? emitJson(end) : emitText(end);
@@ -210,44 +209,70 @@ function touchAhead(end: usize, unused: usize): void {
   }
 }
 
-/** Where the search for each item begins. A record without one has the hash of whatever stood there before. */
+/**
+ * Where the search for each item begins: from its hash, which is mixed here, as a loop this short works on many of them
+ * at once. A record without an item has the hash of whatever stood there before.
+ */
 function findHomes(end: usize): void {
   for (let r = block; r < end; r += RECORD_BYTES) {
-    store<u32>(r, <u32> homeAddress(load<u64>(r, HASH)), AHEAD);
+    const hash = mixedHash(load<u64>(r, CODE), load<u64>(r, HASH));
+    store<u64>(r, hash, HASH);
+    store<u32>(r, <u32> homeAddress(hash), AHEAD);
   }
 }
 
-/**
- * Finds the slots of items that stand in their home lines; of the others the next line is ahead. Without
- * branches, as none of it can be foretold.
- */
+/** Records whose items do not stand in their home lines, u32 each. */
+const others = memory.data(BLOCK_RECORDS * 4, 16);
+let otherCount: u32 = 0;
+
+/** The slot of a code in a line, or 0. Without branches, as which of three it is cannot be foretold. */
+@inline
+function slotInLine(line: usize, code: u64): usize {
+  const second = load<u64>(line, 8) == code, third = load<u64>(line, 16) == code;
+  const found = (load<u64>(line) == code) | second | third;
+  return select(line + (<usize> second << 3) + (<usize> third << 4), 0, found);
+}
+
+/** Finds the slots of items that stand in their home lines; of the others the next line is ahead. */
 function findSlots(end: usize): void {
+  let other = others;
   for (let r = block; r < end; r += RECORD_BYTES) {
     const known = load<u64>(r, CODE), code = select(known, NO_CODE, known != 0);
-    const home = <usize> load<u32>(r, AHEAD);
-    const second = load<u64>(home, 8) == code, third = load<u64>(home, 16) == code;
-    const found = (load<u64>(home) == code) | second | third;
-    const slot = home + (<usize> second << 3) + (<usize> third << 4);
-    store<u32>(r, found ? <u32> slot : 0, SLOT);
+    const home = <usize> load<u32>(r, AHEAD), slot = slotInLine(home, code);
+    store<u32>(r, <u32> slot, SLOT);
     const isLast = (home & (PAGE_BYTES - 1)) == PAGE_BYTES - LINE_BYTES;
-    store<u32>(r, <u32> (home + <usize> !(found | isLast) * LINE_BYTES), AHEAD);
+    store<u32>(r, <u32> (home + <usize> !isLast * LINE_BYTES), AHEAD);
+    store<u32>(other, <u32> r);
+    other += <usize> !slot << 2;
+  }
+  otherCount = <u32> ((other - others) >> 2);
+}
+
+/** Finds the slots of the others: most of them stand in the next line. */
+function findOthers(): void {
+  const end = others + (<usize> otherCount << 2);
+  for (let o = others; o < end; o += 4) {
+    store<u8>(<usize> load<u32>(<usize> load<u32>(o), AHEAD) + LINE_UNUSED, 0);
+  }
+  let left = others;
+  for (let o = others; o < end; o += 4) {
+    const r = <usize> load<u32>(o), known = load<u64>(r, CODE);
+    const slot = slotInLine(<usize> load<u32>(r, AHEAD), select(known, NO_CODE, known != 0));
+    store<u32>(r, <u32> slot, SLOT);
+    store<u32>(left, <u32> r);
+    left += <usize> !slot << 2;
+  }
+  for (let o = others; o < left; o += 4) {
+    const r = <usize> load<u32>(o), code = load<u64>(r, CODE);
+    if (load<u32>(r, REASON) || !code) continue;
+    store<u32>(r, <u32> find(code, load<u64>(r, HASH)), SLOT);
   }
 }
 
-/** Finds the slots that are left, and the newest accumulator of every item. */
+/** Finds the newest accumulator of every item; a record without a slot has address 0. */
 function findAccumulators(end: usize): void {
   for (let r = block; r < end; r += RECORD_BYTES) {
-    store<u32>(r, 0, AHEAD);
-    if (load<u32>(r, REASON)) continue;
-    let slot = <usize> load<u32>(r, SLOT);
-    if (!slot) {
-      const code = load<u64>(r, CODE);
-      if (!code) continue;
-      slot = find(code, load<u64>(r, HASH));
-      store<u32>(r, <u32> slot, SLOT);
-      if (!slot) continue;
-    }
-    store<u32>(r, <u32> linked(linkAddress(slot)), AHEAD);
+    store<u32>(r, <u32> linked(linkAddress(<usize> load<u32>(r, SLOT))), AHEAD);
   }
 }
 
@@ -263,11 +288,12 @@ let quantitySum: i64 = 0;
  * fired as of that record, wherever batches are cut. Returns the end of what was executed.
  */
 function applyBlock(end: usize): usize {
-  const replay = (flags & REPLAY) != 0;
+  const replay = (flags & REPLAY) != 0, knownAlone = (flags & KNOWN_ITEMS) != 0;
+  const fires = windowMs != 0 && !replay;
   accepted = rejected = 0;
   quantitySum = 0;
   for (let r = block; r < end; r += RECORD_BYTES) {
-    if (flags & KNOWN_ITEMS && addsItem(r)) {
+    if (knownAlone && addsItem(r)) {
       readAgain(r, end);
       stoppedAtNew = true;
       end = r;
@@ -276,14 +302,16 @@ function applyBlock(end: usize): usize {
     if (remembers) moveClock(load<i64>(r, TIMESTAMP));
     const timestamp = recordTimestamp(load<i64>(r, TIMESTAMP), replay);
     store<i64>(r, timestamp, TIMESTAMP);
-    setPosition(baseOffset + <i64> load<u32>(r, OFFSET_DELTA) + 1);
     const reason = load<u32>(r, REASON);
     if (reason) countInvalid(reason);
     else applyRecord(r, end, timestamp, replay);
-    if (windowMs && !replay && windowsDue() && r + RECORD_BYTES < end) {
+    if (fires && windowsDue() && r + RECORD_BYTES < end) {
       readAgain(r + RECORD_BYTES, end);
       end = r + RECORD_BYTES;
     }
+  }
+  if (end != block) {
+    setPosition(baseOffset + <i64> load<u32>(end - RECORD_BYTES, OFFSET_DELTA) + 1);
   }
   countOutcomes(accepted, rejected, quantitySum);
   return end;
@@ -300,20 +328,21 @@ function addsItem(r: usize): bool {
 /** Executes one valid transaction. */
 @inline
 function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
-  const code = load<u64>(r, CODE), hash = load<u64>(r, HASH);
+  const hash = load<u64>(r, HASH);
   let slot = <usize> load<u32>(r, SLOT);
   if (!slot) {
-    slot = code ? find(code, hash) : findId(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
-  }
-  if (!slot && !belongsHere(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH))) {
-    store<u32>(r, Reason.WrongPartition, REASON);
-    countInvalid(Reason.WrongPartition);
-    return;
+    const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH), code = load<u64>(r, CODE);
+    slot = code ? find(code, hash) : findId(id, n);
+    if (!slot && !belongsHere(id, n)) {
+      store<u32>(r, Reason.WrongPartition, REASON);
+      countInvalid(Reason.WrongPartition);
+      return;
+    }
   }
   let place: u64 = 0;
   if (remembers) {
     place = placeOf(r);
-    if (!isNewRecord(place) && repeats(r, place, slot)) return;
+    if (!isNewRecord(place) && repeats(r, place)) return;
   }
   const window = windowMs ? windowFor(load<i64>(r, TS), timestamp, replay) : 0;
   const quantity = load<i64>(r, QUANTITY), before = slot ? stockOf(slot) : ABSENT;
@@ -323,19 +352,18 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   if (succeeded) {
     if (cutActive) preserveSlot(<u32> (hash >> 56), slot);
     setStock(slot, after);
-    markChanged(segmentOf(hash));
     if (before == ABSENT) countItem();
     accepted++;
     quantitySum += quantity;
   } else rejected++;
+  if (succeeded || window) markChanged(segmentOf(hash));
+  if (window) count(slot, window, <u32> (hash >> 56), succeeded, quantity);
   if (remembers) remember(r, place, quantity, succeeded);
   store<u32>(r, succeeded, SUCCEEDED);
-  store<u32>(r, <u32> slot, SLOT);
-  store<u32>(r, <u32> window, WINDOW);
 }
 
 /** Whether a transaction is a repetition or a conflict; if so, its outcome is set. */
-function repeats(r: usize, place: u64, slot: usize): bool {
+function repeats(r: usize, place: u64): bool {
   const seen = recall(r, place);
   if (seen == NEW) return false;
   if (seen == CONFLICT) {
@@ -344,8 +372,6 @@ function repeats(r: usize, place: u64, slot: usize): bool {
     return true;
   }
   store<u32>(r, OUTCOME_DUPLICATE | seen, SUCCEEDED);
-  store<u32>(r, <u32> slot, SLOT);
-  store<u32>(r, 0, WINDOW);
   return true;
 }
 
@@ -364,26 +390,7 @@ function insertOf(r: usize, end: usize): usize {
   return slot;
 }
 
-// ---- pass 3: count in windows ----
-
-function countBlock(end: usize): void {
-  for (let r = block; r < end; r += RECORD_BYTES) {
-    if (load<u32>(r, REASON)) continue;
-    const window = <usize> load<u32>(r, WINDOW);
-    if (!window) continue;
-    const hash = load<u64>(r, HASH);
-    markChanged(segmentOf(hash));
-    count(
-      <usize> load<u32>(r, SLOT),
-      window,
-      <u32> (hash >> 56),
-      load<u32>(r, SUCCEEDED) != 0,
-      load<i64>(r, QUANTITY),
-    );
-  }
-}
-
-// ---- pass 4: results, dead letters, outcomes ----
+// ---- pass 3: results, dead letters, outcomes ----
 
 function emitText(end: usize): void {
   let o = nextByte(results);

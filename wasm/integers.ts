@@ -22,14 +22,6 @@ export function digitRun(p: usize): u32 {
   return ctz(~digitMask(v128.load(p)) | 0x10000);
 }
 
-@inline
-function eightDigits(d: u64): u64 {
-  d &= 0x0f0f0f0f0f0f0f0f;
-  d = d * 10 + (d >> 8);
-  return (((d & 0x000000ff000000ff) * 0x000f424000000064) +
-    (((d >> 16) & 0x000000ff000000ff) * 0x0000271000000001)) >> 32;
-}
-
 /** Value of the n digits (1 to 3) at `p`. */
 @inline
 function fewDigits(p: usize, n: u32): u64 {
@@ -38,18 +30,34 @@ function fewDigits(p: usize, n: u32): u64 {
   return <u64> (((d & 0x00ff00ff) * 0x00640001) >> 16 & 0xffff);
 }
 
-/** The last n bytes of x, the others zero. */
+// Sixteen digits are added up by pairs: lanes of 16 bits with two digits, of 32 bits with four, then with eight.
+// From its n-th byte on, LAST_BYTES keeps the value of the last n digits, and makes the others 0.
+const LAST_BYTES = memory.data<u64>([0, 0, 0x0f0f0f0f0f0f0f0f, 0x0f0f0f0f0f0f0f0f], 16);
+/** 2561 in each lane: of a tens digit a and a unit b, which stand as a + 256b, it makes 256(10a + b) + a. */
+const TENS = memory.data<u64>([0x0a010a010a010a01, 0x0a010a010a010a01], 16);
+/** 100, 1, and so on. */
+const HUNDREDS = memory.data<u64>([0x0001006400010064, 0x0001006400010064], 16);
+/** 10000, 1, and so on. */
+const TEN_THOUSANDS = memory.data<u64>([0x0001271000012710, 0x0001271000012710], 16);
+
+/** Value of the n digits (0 to 16) at the end of `v`. */
 @inline
-function lastBytes(x: u64, n: u32): u64 {
-  return n >= 8 ? x : n ? x & (<u64> -1 << ((8 - n) << 3)) : 0;
+export function lastDigits(v: v128, n: u32): u64 {
+  const digits = v128.and(v, v128.load(LAST_BYTES + <usize> n));
+  const twos = i16x8.shr_u(i16x8.mul(digits, v128.load(TENS)), 8);
+  const fours = i32x4.dot_i16x8_s(twos, v128.load(HUNDREDS));
+  const eights = i32x4.dot_i16x8_s(
+    i16x8.narrow_i32x4_s(fours, fours),
+    v128.load(TEN_THOUSANDS),
+  );
+  const both = <u64> i64x2.extract_lane(eights, 0);
+  return (both & 0xffffffff) * 100000000 + (both >> 32);
 }
 
 /** Value of the n digits (0 to 16) that end before `end`. */
 @inline
 export function digitsBefore(end: usize, n: u32): u64 {
-  if (n <= 8) return eightDigits(lastBytes(load<u64>(end - 8), n));
-  return eightDigits(load<u64>(end - 8)) +
-    eightDigits(lastBytes(load<u64>(end - 16), n - 8)) * 100000000;
+  return lastDigits(v128.load(end - 16), n);
 }
 
 /** Value of the n digits (1 to 19) at `p`. */

@@ -6,9 +6,8 @@ import { intEnd, intFits, intMagnitude, intNegative, putAscii, scanInteger } fro
 import { isUtf8, putUtf8 } from "./utf8";
 import { hasControl } from "./text";
 import { allocate } from "./memory";
+import { putRareItem } from "./item";
 import {
-  ID,
-  ID_LENGTH,
   JSON_ESCAPED,
   JSON_ID,
   JSON_QUANTITY,
@@ -142,8 +141,7 @@ export function parseJson(v: usize, n: u32, r: usize, unescaped: usize): u32 {
   if (itemEscaped && loneSurrogate) return Reason.ItemIdCharacter;
   if ((itemEscaped || itemOdd) && hasControl(itemId, idLength)) return Reason.ItemIdCharacter;
   if (!quantityFits) return Reason.QuantityRange;
-  store<u32>(r, <u32> itemId, ID);
-  store<u32>(r, idLength, ID_LENGTH);
+  putRareItem(r, itemId, idLength);
   return Reason.None;
 }
 

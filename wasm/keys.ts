@@ -19,7 +19,7 @@
 
 import { allocatePages } from "./memory";
 import { initSecret, placeOfBytes, placeOfWord } from "./secret";
-import { digitMask, digitsBefore, putDecimal } from "./integers";
+import { digitMask, lastDigits, putDecimal } from "./integers";
 import {
   freeKey,
   isKey,
@@ -192,24 +192,29 @@ export let prefixBytes: u64 = 0;
 export let prefixLength: u32 = 0;
 export let number: u64 = 0;
 
-/** Splits a numbered id into its prefix and number. Loads up to 16 bytes before and behind the id. */
+/** Digits of the number at the end of a numbered id, of which `last` has the last 16 bytes; 0 = it is not numbered. */
 @inline
-export function decompose(p: usize, n: u32): bool {
-  const end = p + n;
+function numberDigits(last: v128, end: usize, n: u32): u32 {
   // Digits at the end: ones from the highest of the 16 mask bits down.
-  let digits = min(n, clz(~(digitMask(v128.load(end - 16)) << 16)));
-  if (!digits || digits > DIGITS_MAX) return false;
+  let digits = min(n, clz(~(digitMask(last) << 16)));
+  if (digits > DIGITS_MAX) return 0;
   while (digits > 1 && load<u8>(end - digits) == 48) digits--;
+  return n - digits > PREFIX_BYTES_MAX ? 0 : digits;
+}
+
+/** Splits a numbered id into its prefix and number. Loads up to 16 bytes before and behind the id. */
+export function decompose(p: usize, n: u32): bool {
+  const last = v128.load(p + n - 16), digits = numberDigits(last, p + n, n);
+  if (!digits) return false;
   prefixLength = n - digits;
-  if (prefixLength > PREFIX_BYTES_MAX) return false;
   prefixBytes = firstBytes(p, prefixLength);
-  number = digitsBefore(end, digits);
+  number = lastDigits(last, digits);
   return true;
 }
 
 @inline
-function numbered(prefixId: u32): u64 {
-  return (CODE_NUMBERED << 62) | (<u64> prefixId << NUMBER_BITS) | number;
+function numbered(prefixId: u32, value: u64): u64 {
+  return (CODE_NUMBERED << 62) | (<u64> prefixId << NUMBER_BITS) | value;
 }
 
 function inlined(p: usize, n: u32): u64 {
@@ -228,19 +233,29 @@ export let keyHash: u64 = 0;
 /** The code of an id if it is known without looking at the table, else 0; sets keyHash. Changes nothing. */
 @inline
 export function keyCode(p: usize, n: u32): u64 {
-  if (decompose(p, n)) {
-    if (prefixBytes != lastPrefix || prefixLength != lastLength) rememberPrefix();
-    const known = mix(lastHash ^ number);
-    if (lastId) {
-      const code = numbered(lastId);
-      keyHash = joined(known, placeOfWord(code));
-      return code;
-    }
-    // Until its prefix is in the dictionary, such an id is not in the table.
-    keyHash = joined(known, prefixesClosed ? placeOfBytes(p, n) : 0);
-    return 0;
-  }
-  return otherCode(p, n);
+  const code = unmixedCode(p, n);
+  keyHash = mixedHash(code, keyHash);
+  return code;
+}
+
+/** The same, but that keyHash of a numbered id is still to be mixed: many together take less time. */
+@inline
+export function unmixedCode(p: usize, n: u32): u64 {
+  const last = v128.load(p + n - 16), digits = numberDigits(last, p + n, n);
+  if (!digits) return otherCode(p, n);
+  const length = n - digits, prefix = firstBytes(p, length), value = lastDigits(last, digits);
+  if (prefix != lastPrefix || length != lastLength) rememberPrefix(prefix, length);
+  keyHash = lastHash ^ value;
+  if (lastId) return numbered(lastId, value);
+  // Until its prefix is in the dictionary, such an id is not in the table.
+  keyHash = joined(mix(keyHash), prefixesClosed ? placeOfBytes(p, n) : 0);
+  return 0;
+}
+
+/** The hash that unmixedCode left unmixed. */
+@inline
+export function mixedHash(code: u64, hash: u64): u64 {
+  return code >> 62 == CODE_NUMBERED ? joined(mix(hash), placeOfWord(code)) : hash;
 }
 
 function otherCode(p: usize, n: u32): u64 {
@@ -253,11 +268,11 @@ function otherCode(p: usize, n: u32): u64 {
   return 0;
 }
 
-function rememberPrefix(): void {
-  lastPrefix = prefixBytes;
-  lastLength = prefixLength;
-  lastHash = prefixHash(prefixBytes, prefixLength);
-  lastId = findPrefix(prefixBytes, prefixLength);
+function rememberPrefix(prefix: u64, length: u32): void {
+  lastPrefix = prefix;
+  lastLength = length;
+  lastHash = prefixHash(prefix, length);
+  lastId = findPrefix(prefix, length);
 }
 
 /** Whether the id may stand in the table as a stored key: it cannot have any other code. */
@@ -281,7 +296,7 @@ export function internKey(p: usize, n: u32): u64 {
   let code = keyCode(p, n);
   if (!code && decompose(p, n)) {
     const id = addPrefix(prefixBytes, prefixLength, prefixHash(prefixBytes, prefixLength));
-    if (id) code = numbered(id);
+    if (id) code = numbered(id, number);
     keyHash = joined(keyHash, id ? placeOfWord(code) : placeOfBytes(p, n));
   }
   if (!code) return stored(takeKey(p, n, keyHash), keyHash);

@@ -11,7 +11,6 @@ export const ID_LENGTH: usize = 44; // u32
 export const VALUE: usize = 48; // u32: address
 export const VALUE_LENGTH: usize = 52; // u32
 export const SLOT: usize = 56; // u32: slot of the item, 0 = not in the table, or not found yet
-export const WINDOW: usize = 60; // u32: window to count in, 0 = none
 export const REASON: usize = 64; // u32: Reason
 export const SUCCEEDED: usize = 68; // u32: 0 or 1, and OUTCOME_DUPLICATE
 export const AHEAD: usize = 68; // u32, before that: address that the next pass needs

@@ -13,7 +13,8 @@ import {
   scanInteger,
 } from "./integers";
 import { isUtf8, unusualMask } from "./utf8";
-import { ID, ID_LENGTH, QUANTITY, TRANSACTION_ID, TS } from "./record";
+import { putItem, putRareItem } from "./item";
+import { QUANTITY, TRANSACTION_ID, TS } from "./record";
 
 const TAB: u8 = 9;
 const MINUS: u8 = 45;
@@ -71,8 +72,7 @@ export function parseText(v: usize, n: u32, r: usize, withId: bool): u32 {
   if (magnitude > INT32_MAX + <u64> negative) return parseAny(v, end, r);
   store<u64>(r, ts, TS);
   store<i64>(r, negative ? -<i64> magnitude : <i64> magnitude, QUANTITY);
-  store<u32>(r, <u32> id, ID);
-  store<u32>(r, idLength, ID_LENGTH);
+  putItem(r, id, idLength);
   return Reason.None;
 }
 
@@ -96,8 +96,7 @@ function parseAny(v: usize, end: usize, r: usize): u32 {
   if (hasControl(p, n) || !isUtf8(p, n)) return Reason.ItemIdCharacter;
   if (!quantityFits) return Reason.QuantityRange;
   store<i64>(r, quantity, QUANTITY);
-  store<u32>(r, <u32> p, ID);
-  store<u32>(r, n, ID_LENGTH);
+  putRareItem(r, p, n);
   return Reason.None;
 }
 

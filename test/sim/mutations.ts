@@ -153,9 +153,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "retry: a repetition moves the stock",
     file: "wasm/fold.ts",
-    find: "  store<u32>(r, <u32> slot, SLOT);\n  store<u32>(r, 0, WINDOW);\n",
-    replace: "  if (slot && seen == 1) setStock(slot, stockOf(slot) + load<i64>(r, QUANTITY));\n" +
-      "  store<u32>(r, <u32> slot, SLOT);\n  store<u32>(r, 0, WINDOW);\n",
+    find: "if (!isNewRecord(place) && repeats(r, place)) return;",
+    replace: "if (!isNewRecord(place) && repeats(r, place)) {\n" +
+      "      const seen = load<u32>(r, SUCCEEDED);\n" +
+      "      if (slot && seen == (OUTCOME_DUPLICATE | 1)) {\n" +
+      "        setStock(slot, stockOf(slot) + load<i64>(r, QUANTITY));\n      }\n" +
+      "      return;\n    }",
   },
   {
     bug: "retry: an entry of the index takes the place of one that is remembered",
@@ -381,14 +384,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "core: a changed segment is not marked",
     file: "wasm/fold.ts",
-    find: "    setStock(slot, after);\n    markChanged(segmentOf(hash));\n",
-    replace: "    setStock(slot, after);\n",
+    find: "if (succeeded || window) markChanged(segmentOf(hash));",
+    replace: "if (window) markChanged(segmentOf(hash));",
   },
   {
     bug: "core: a segment whose windows alone changed is not marked",
     file: "wasm/fold.ts",
-    find: "    const hash = load<u64>(r, HASH);\n    markChanged(segmentOf(hash));\n",
-    replace: "    const hash = load<u64>(r, HASH);\n",
+    find: "if (succeeded || window) markChanged(segmentOf(hash));",
+    replace: "if (succeeded) markChanged(segmentOf(hash));",
   },
   {
     bug: "core: what a checkpoint being cut still needs is overwritten",
