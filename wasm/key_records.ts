@@ -1,20 +1,20 @@
 // The bytes of ids that have no other code (see keys.ts).
 //
-//   key record     0 hash u64, 8 length u8, 9 bytes; a multiple of 16 bytes
-//   packed record  16 bytes: a canonical UUID, which needs no length; its hash is computed from its text
+//   key record     0 length u8, 1 bytes; a multiple of 8 bytes
+//   packed record  16 bytes: a canonical UUID, which needs no length
 //   free record    0 next usize; a list for each size
 //
-// A key reference is the address of a record, which is a multiple of 16, plus PACKED; 0 = none.
+// A key reference is the address of a record, which is a multiple of 8, plus PACKED; 0 = none.
 
 import { alignUp, allocate } from "./memory";
 import { isUuid, packUuid, putUuid, UUID_BYTES, UUID_TEXT_BYTES } from "./uuid";
 
 export const PACKED: u32 = 1;
-const LENGTH: usize = 8;
-const TEXT: usize = 9;
+const TEXT: usize = 1;
 
-const RECORD_SHIFT: u32 = 4;
-const freeRecords = memory.data(32 * 4, 8); // by size / 16
+export const RECORD_ALIGNMENT: u32 = 8;
+const RECORD_SHIFT: u32 = 3;
+const freeRecords = memory.data(33 * 4, 8); // by size / 8
 /** Bytes of all records in use. */
 export let keyBytes: u64 = 0;
 
@@ -24,31 +24,31 @@ function takeRecord(size: u32): usize {
   const list = freeRecords + (<usize> (size >> RECORD_SHIFT) << 2);
   const r = load<usize>(list);
   keyBytes += size;
-  if (!r) return allocate(size, 16);
+  if (!r) return allocate(size, RECORD_ALIGNMENT);
   store<usize>(list, load<usize>(r));
   return r;
 }
 
-function recordBytes(key: u32): u32 {
-  return key & PACKED ? UUID_BYTES : <u32> alignUp(TEXT + keyLength(key), 16);
+@inline
+function textRecordBytes(n: u32): u32 {
+  return <u32> alignUp(TEXT + n, RECORD_ALIGNMENT);
 }
 
-/** Stores the id of n bytes at p, which has this hash; returns its reference. */
-export function takeKey(p: usize, n: u32, hash: u64): u32 {
+/** Stores the id of n bytes at p; returns its reference. */
+export function takeKey(p: usize, n: u32): u32 {
   if (n == UUID_TEXT_BYTES && packUuid(packed, p)) {
     const r = takeRecord(UUID_BYTES);
     v128.store(r, v128.load(packed));
     return <u32> r | PACKED;
   }
-  const r = takeRecord(<u32> alignUp(TEXT + n, 16));
-  store<u64>(r, hash);
-  store<u8>(r, <u8> n, LENGTH);
+  const r = takeRecord(textRecordBytes(n));
+  store<u8>(r, <u8> n);
   memory.copy(r + TEXT, p, n);
   return <u32> r;
 }
 
 export function freeKey(key: u32): void {
-  const size = recordBytes(key),
+  const size = key & PACKED ? UUID_BYTES : textRecordBytes(keyLength(key)),
     r = <usize> (key & ~PACKED),
     list = freeRecords + (<usize> (size >> RECORD_SHIFT) << 2);
   store<usize>(r, load<usize>(list));
@@ -56,16 +56,10 @@ export function freeKey(key: u32): void {
   keyBytes -= size;
 }
 
-/** The hash of an id that is not packed. */
-@inline
-export function keyHashOf(key: u32): u64 {
-  return load<u64>(key);
-}
-
 /** Bytes of the id. */
 @inline
 export function keyLength(key: u32): u32 {
-  return key & PACKED ? UUID_TEXT_BYTES : <u32> load<u8>(key, LENGTH);
+  return key & PACKED ? UUID_TEXT_BYTES : <u32> load<u8>(key);
 }
 
 /** Where the id's bytes stand: within the record, or, of a packed one, at `spare`, where 36 bytes are written. */

@@ -3,7 +3,7 @@
 //   bits 63..62
 //     1  numbered  | prefix id 12 bits | number 50 bits |   "item_" + 42
 //     2  inline    | length 6 bits | up to 7 bytes, first byte lowest |   "cup"
-//     3  stored    | address / 16, 28 bits | 0 | packed | place, 32 bits |   bytes in a key record
+//     3  stored    | address / 8, 29 bits | packed, 1 bit | place, 32 bits |   bytes in a key record
 //     0  never a code: stands for "not known to the table"
 //
 // A numbered id ends in a decimal number of 1 to 15 digits without leading zeros (zeros before it
@@ -23,11 +23,11 @@ import { digitMask, lastDigits, putDecimal } from "./integers";
 import {
   freeKey,
   isKey,
-  keyHashOf,
   keyLength,
   keyText,
   PACKED,
   putKeyText,
+  RECORD_ALIGNMENT,
   takeKey,
 } from "./key_records";
 
@@ -176,7 +176,7 @@ const spare = memory.data(48, 16);
 @inline
 export function keyOfCode(code: u64): u32 {
   if (code >> 62 != CODE_STORED) return 0;
-  return (<u32> (code >> 30) & ~15) | (<u32> (code >> STORED_PACKED) & PACKED);
+  return (<u32> (code >> 30) & ~(RECORD_ALIGNMENT - 1)) | (<u32> (code >> STORED_PACKED) & PACKED);
 }
 
 /** Sets prefixBytes and number from a stored id that ends in one; else false. */
@@ -299,7 +299,7 @@ export function internKey(p: usize, n: u32): u64 {
     if (id) code = numbered(id, number);
     keyHash = joined(keyHash, id ? placeOfWord(code) : placeOfBytes(p, n));
   }
-  if (!code) return stored(takeKey(p, n, keyHash), keyHash);
+  if (!code) return stored(takeKey(p, n), keyHash);
   useKey(code);
   return code;
 }
@@ -327,12 +327,11 @@ function prefixId(code: u64): u32 {
   return <u32> (code >> NUMBER_BITS) & 0xfff;
 }
 
-/** The hash of the id behind a code. Of a packed id it is computed from its text: most need the place alone. */
+/** The hash of the id behind a code. Of a stored id it is computed from its text: most need the place alone. */
 export function codeHash(code: u64): u64 {
   const kind = code >> 62;
   if (kind == CODE_STORED) {
     const key = keyOfCode(code);
-    if (!(key & PACKED)) return keyHashOf(key);
     return joined(bytesHash(keyText(key, spare), keyLength(key)), code & PLACE_MASK);
   }
   const known = kind == CODE_INLINE

@@ -31,7 +31,7 @@ const SLICE: i32 = 32768;
 /** Steps that the layout of a shard counts for. */
 const SHARD_STEPS: i32 = 8192;
 /** Bytes beside its id that a stored key takes at the most. */
-const KEY_BYTES_MAX: usize = 24;
+const KEY_BYTES_MAX: usize = 8;
 
 // Stages, in their order.
 const IDLE: u32 = 0;
