@@ -1,11 +1,9 @@
 // Checkpoints: cut -> encode piece by piece between batches -> wait until the position of the cut is committed -> publish.
 //
-// The Checkpointer of a partition takes them; a worker has them taken as they fall due, and when it stops, of one
-// partition after the other.
+// The Checkpointer of a partition takes them, one after the other; when they are taken is in checkpoints_due.ts.
 
 import { getLogger } from "@logtape/logtape";
 import { isNoRoom } from "../kv/mod.ts";
-import { LostError } from "../log/mod.ts";
 import {
   type BatchMark,
   type CheckpointChain,
@@ -25,8 +23,6 @@ const log = getLogger(["stockflow", "checkpoint"]);
 const GIVEN_UP = "given up, because its partition was given up";
 /** Compressed bytes that may wait for the store before encoding goes on. */
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
-/** How often it is looked whether a checkpoint is due. */
-const LOOK_MS = 250;
 
 export interface CheckpointerOptions {
   readonly intervalMs: number;
@@ -107,11 +103,16 @@ export class Checkpointer implements CutGate {
     processor.gate = this;
   }
 
-  /** Whether it is time, by the clock or by the records folded since the last one. */
-  get due(): boolean {
+  /**
+   * Whether it is time, by the clock or by the records folded since the last one.
+   *
+   * @param mayWait it can wait for one more interval
+   */
+  isDue(mayWait = false): boolean {
     const { intervalMs, clock } = this.options;
     if (intervalMs === 0 || !this.#changed) return false;
-    return clock.monotonic() - this.#lastAt >= intervalMs || this.#ripe;
+    const afterMs = mayWait ? 2 * intervalMs : intervalMs;
+    return clock.monotonic() - this.#lastAt >= afterMs || this.#ripe;
   }
 
   get #ripe(): boolean {
@@ -193,6 +194,12 @@ export class Checkpointer implements CutGate {
     });
   }
 
+  /** Whether nobody has taken the partition over in the store, as far as that can be read now. */
+  isOwner(): Promise<boolean> {
+    const { store, epoch } = this.chain;
+    return store.isCurrent(epoch).catch(() => true);
+  }
+
   /** Resolves when no checkpoint is under way. */
   async atRest(): Promise<void> {
     await this.#turn;
@@ -226,6 +233,8 @@ export class Checkpointer implements CutGate {
     }) ?? null;
     const timeout = new AbortController();
     const giveUp = AbortSignal.any([signal, timeout.signal]);
+    // At once, whatever the store still does: whoever folds may be waiting for the rest of the cut.
+    giveUp.addEventListener("abort", () => this.#endCut(false));
     void clock.sleep(timeoutMs, giveUp).then(() => timeout.abort("over"));
     try {
       await chain.store.addEvent({ kind: "triggered", at: cut.at, ...about });
@@ -388,59 +397,4 @@ export class Checkpointer implements CutGate {
       await this.#commits.wait(signal);
     }
   }
-}
-
-// ---- when they are taken ----
-
-/** A partition as far as its checkpoints are concerned. */
-export interface Checkpointed {
-  readonly partition: number;
-  readonly isRunning: boolean;
-  /** Aborted when it is revoked. */
-  readonly leaving: AbortSignal;
-  readonly checkpointer: Checkpointer;
-}
-
-/**
- * Takes checkpoints as they fall due; the one under way is finished unless something failed.
- *
- * @param partitions those that run at the moment
- */
-export async function takeAsDue(
-  partitions: () => readonly Checkpointed[],
-  clock: Clock,
-  stop: AbortSignal,
-  failed: AbortSignal,
-): Promise<void> {
-  while (!stop.aborted) {
-    for (const partition of partitions()) {
-      // One that came before it may have taken long.
-      if (stop.aborted || !partition.isRunning || partition.leaving.aborted) continue;
-      const { checkpointer, leaving } = partition;
-      if (!checkpointer.due) continue;
-      const manifest = await checkpointer.take(AbortSignal.any([failed, leaving]))
-        .catch(lostIfFenced);
-      if (manifest) await checkpointer.tidy().catch(lostIfFenced);
-    }
-    await clock.sleep(LOOK_MS, stop);
-  }
-}
-
-/** @param isReleased others may have the partitions by now, who need no checkpoint of this process any more */
-export async function takeAtStop(
-  partitions: readonly Checkpointed[],
-  isReleased: boolean,
-): Promise<void> {
-  for (const { partition, checkpointer } of partitions) {
-    await checkpointer.take(never(), false, "stop").catch((error) => {
-      if (!isReleased || !(error instanceof FencedError)) lostIfFenced(error);
-      log.info("Partition {partition} has its next owner already", { partition });
-    });
-  }
-}
-
-/** Who is fenced off by the store takes the recovery path, like one whose commit was lost. */
-export function lostIfFenced(error: unknown): never {
-  if (error instanceof FencedError) throw new LostError(error.message, { cause: error });
-  throw error;
 }

@@ -16,7 +16,8 @@
 import type { ClaimedPartition } from "../log/mod.ts";
 import { assertThat, type TracedQueue } from "../types/mod.ts";
 import { type CoreInfo, type CoreOptions, NO_TIME } from "../wasm/mod.ts";
-import { type Checkpointed, type Checkpointer, lostIfFenced } from "./checkpoint.ts";
+import type { Checkpointer } from "./checkpoint.ts";
+import { type Checkpointed, lostIfFenced } from "./checkpoints_due.ts";
 import { LostError } from "../log/mod.ts";
 import type { PartitionFigures, RememberedFigures } from "./figures.ts";
 import type { ItemOwner } from "./owners.ts";
@@ -156,10 +157,16 @@ export class Partition implements ItemOwner, Checkpointed, Runner {
     if (this.#held) this.#held.processor.runner = null;
   }
 
-  /** Forgets what is in memory: no later claim will keep it. */
-  drop(): void {
+  /**
+   * Forgets what is in memory: no later claim will keep it.
+   *
+   * @returns resolves when no checkpoint is made of it any more, which keeps it in memory
+   */
+  drop(): Promise<void> {
     assertThat(this.#state === "released", `partition ${this.partition} is released`);
+    const ended = this.#held?.checkpointer.atRest() ?? Promise.resolve();
     this.#held = null;
+    return ended;
   }
 
   #assertHeld(): Held {

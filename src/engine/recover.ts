@@ -20,6 +20,7 @@ import {
 } from "../state/mod.ts";
 import { batchInfo, TracedQueue } from "../types/mod.ts";
 import { Core, CoreError } from "../wasm/mod.ts";
+import { lostIfFenced } from "./checkpoints_due.ts";
 import { hold, type Holding, type Loaded, produceFor } from "./held_state.ts";
 import { secretOf } from "./log_secret.ts";
 import { Partition } from "./partition.ts";
@@ -35,6 +36,7 @@ import {
 import { addRecovery, recoveryOf, reportDamage } from "./report_recovered.ts";
 import { together } from "./supervise.ts";
 import { givenUp, RecoveryTurns } from "./turns.ts";
+import { orAborted } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -70,6 +72,8 @@ export interface ToRecover {
 export class ClaimRecovery {
   /** Those of the claim before: what stands at the next one is kept. */
   #left: readonly Partition[] = [];
+  /** By partition: settles when what was dropped of it has left the memory. */
+  readonly #dropped = new Map<number, Promise<void>>();
   /** Positions of claims that recovery found older than a checkpoint, by partition. */
   readonly #doubted = new Map<number, number>();
 
@@ -86,9 +90,13 @@ export class ClaimRecovery {
     for (const claimed of session.partitions) {
       if (!await this.#keep(session, claimed)) lost.push(claimed);
     }
-    for (const left of this.#left) left.drop();
+    for (const left of this.#left) this.#drop(left);
     this.#left = [];
     return lost;
+  }
+
+  #drop(partition: Partition): void {
+    this.#dropped.set(partition.partition, partition.drop());
   }
 
   /**
@@ -125,8 +133,11 @@ export class ClaimRecovery {
   ): Promise<Partition | null> {
     const { context, onRuns } = this.options;
     const partition = this.#newPartition(claimed);
+    // Its state is not to be in memory twice for as long as the store takes to end a checkpoint.
+    await orAborted(this.#dropped.get(claimed.partition) ?? null, signal);
     await execute(context, session, partition, signal, progress).catch((error) => {
       partition.release();
+      this.#drop(partition);
       this.#again(error, claimed);
     });
     if (signal.aborted) {
@@ -156,7 +167,7 @@ export class ClaimRecovery {
       return true;
     }
     partition.release();
-    left.drop();
+    this.#drop(left);
     return false;
   }
 
@@ -205,6 +216,7 @@ async function execute(
   };
   const recovering: Recovering = { context, session, partition, facts, progress, signal };
   const from = clock.monotonic();
+  if (signal.aborted) throw givenUp(); // a late one would fence the next owner off
   context.onStep?.("recovering", partition.partition);
   partition.restore();
   const epoch = await store.takeOver(partition.partition);
@@ -416,7 +428,10 @@ async function replaySome(
     for (const batch of batches) {
       await processor.replay(batch, end);
       replayed(processor.position);
-      if (!signal.aborted && checkpointer.due) await checkpointer.take(signal);
+      if (!signal.aborted && checkpointer.isDue()) {
+        // One that is given up ends behind the recovery.
+        await orAborted(checkpointer.take(signal).catch(lostIfFenced), signal);
+      }
       await turns.next();
     }
   }

@@ -10,7 +10,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type LogSession, LostError } from "../log/mod.ts";
 import { Assignments } from "./assignments.ts";
-import { takeAsDue, takeAtStop } from "./checkpoint.ts";
+import { endBehindClaim, takeAsDue, takeAtStop } from "./checkpoints_due.ts";
 import { Committer, FoldLoop } from "./fold_and_commit.ts";
 import { CommitStatistics } from "./durations.ts";
 import type { JobWorker } from "./job_worker.ts";
@@ -29,7 +29,7 @@ import { ClaimRecovery, type ToRecover } from "./recover.ts";
 import { reportRecovered } from "./report_recovered.ts";
 import { TimeShares } from "./time_shares.ts";
 import { givenUp } from "./turns.ts";
-import { never, Waiters } from "./waiters.ts";
+import { never, orAborted, Waiters } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 import { Loops, supervise, together } from "./supervise.ts";
 
@@ -135,7 +135,7 @@ export class TransactionWorker implements JobWorker {
     }
     const found = this.partitions.find((p) => p.partition === partition);
     if (!found) throw beingRecovered(partition);
-    return await found.checkpointNow(this.#over.signal);
+    return await found.checkpointNow(AbortSignal.any([this.#over.signal, this.#reading!.ending]));
   }
 
   /**
@@ -274,18 +274,28 @@ export class TransactionWorker implements JobWorker {
       pendingLimits,
       tracing,
     );
-    // A checkpoint under way needs one more commit: commits go on until folding and it are done.
+    // Commits go on until folding is done; the last one is all that a checkpoint under way still needs.
     const done = new AbortController();
-    const ending = session.ending;
+    const { ending } = session;
+    const over = this.#over.signal;
+    let checkpoints = Promise.resolve();
     await together([
       async (failed) => {
         const loops = new Loops();
         const broken = AbortSignal.any([failed, loops.failed]);
         const signal = AbortSignal.any([stop, ending, broken]);
-        const given = AbortSignal.any([ending, broken]);
+        const given = AbortSignal.any([ending, broken, over]);
         const work: Work = { session, committer, loops, folding: new Map(), signal };
         for (const partition of this.partitions) this.#go(work, partition);
-        void loops.add(() => takeAsDue(() => this.partitions, clock, signal, given));
+        checkpoints = takeAsDue({
+          partitions: () => this.partitions,
+          areOthersRecovered: () => !this.#areAllRunning,
+          clock,
+          stop: signal,
+          givenUp: given,
+        });
+        // The claim does not wait for the one under way: it ends behind the claim.
+        void loops.add(() => orAborted(checkpoints, signal));
         void loops.add(() => this.#follow(work));
         if (beside) void loops.add(() => this.#recoverBeside(work, beside, stop, broken));
         await loops.ended();
@@ -294,11 +304,13 @@ export class TransactionWorker implements JobWorker {
       (failed) => committer.run(AbortSignal.any([failed, done.signal]), stop),
     ]);
     await committer.commit();
-    if (!stop.aborted) return;
+    if (!stop.aborted) return void endBehindClaim(checkpoints);
     // Where others may have the partitions next, they need not wait for the checkpoints.
     const isReleased = this.context.partitionsAreGiven ?? false;
     if (isReleased) session.close();
-    if (settings.checkpointIntervalMs > 0) await takeAtStop(this.partitions, isReleased);
+    if (settings.checkpointIntervalMs > 0) {
+      await takeAtStop(this.partitions, checkpoints, isReleased);
+    }
     if (!this.#areAllRunning) throw givenUp();
   }
 
@@ -377,7 +389,7 @@ export class TransactionWorker implements JobWorker {
     const partition = this.partitions.find((p) => p.partition === number)!;
     partition.leave();
     await folding.get(partition);
-    await partition.checkpointer.atRest();
+    await orAborted(partition.checkpointer.atRest(), signal);
     while (!partition.isCommitted && !signal.aborted) {
       committer.ask();
       await this.#commits.wait(signal);
@@ -391,7 +403,7 @@ export class TransactionWorker implements JobWorker {
     folding.delete(partition);
     session.remove([number]);
     this.#release(partition);
-    partition.drop();
+    void partition.drop();
   }
 
   #onAcknowledged(pending: PendingTransactions): void {

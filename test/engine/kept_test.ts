@@ -2,61 +2,14 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { embeddedTopics } from "../log/embedded_topics.ts";
-import {
-  type CommitOutcome,
-  EmbeddedLog,
-  ForwardingLog,
-  type LogSession,
-  StopError,
-} from "../../src/log/mod.ts";
+import { EmbeddedLog, type LogSession, StopError } from "../../src/log/mod.ts";
 import { sessionOver } from "../log/log_doubles.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
 import { LossyLog } from "./lossy_log.ts";
+import { NoticingLog } from "./noticing_log.ts";
 import { type Life, line, PARTITIONS, World } from "./world.ts";
-
-/** A log whose claims end with notice when a test says so. */
-class NoticingLog extends ForwardingLog {
-  claims = 0;
-  /** What becomes of commits of transactions once the notice was given. */
-  lateCommits: "committed" | "happened" | "did not" = "committed";
-  /** Claims wait for it. */
-  gate = Promise.resolve();
-  #ending = new AbortController();
-  /** What it is over; it may be opened anew. */
-  now = this.beneath;
-  /** Where the logs of the partitions of later claims begin or end, apart from what was committed. */
-  bounds: (committed: number) => { logStart?: number; logEnd?: number } = () => ({});
-
-  giveNotice(): void {
-    const before = this.#ending;
-    this.#ending = new AbortController();
-    before.abort("ending");
-  }
-
-  override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
-    await this.gate;
-    const session = await this.now.claim(input, partitions);
-    if (input !== "transactions") return session;
-    this.claims++;
-    const ending = this.#ending.signal;
-    return sessionOver(session, {
-      ending,
-      partitions: session.partitions.map((claimed) => ({
-        ...claimed,
-        ...this.bounds(claimed.committed.offset),
-      })),
-      commit: async (commit): Promise<CommitOutcome> => {
-        if (!ending.aborted || this.lateCommits === "committed") {
-          return await session.commit(commit);
-        }
-        if (this.lateCommits === "happened") await session.commit(commit);
-        return "lost";
-      },
-    });
-  }
-}
 
 interface Scene {
   readonly world: World;
@@ -268,6 +221,45 @@ Deno.test("what stands goes on while the other partitions of its claim are recov
     1,
     "a recovery that is left to the next claim is not another one",
   );
+  gate.resolve();
+  await world.clock.until(() => worker.folds(0), "partition 0 is recovered");
+  await drain(world, life);
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
+Deno.test("while partitions of a claim are recovered, checkpoints of the others wait for one more interval", async () => {
+  const world = await World.open({ "checkpoint.interval.millis": "10000" });
+  let log!: GatedLog;
+  const life = await world.start(() => null, { wrapLog: (of) => log = new GatedLog(of) });
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  const { worker } = life;
+  const newest = () => worker.partitions.find((p) => p.partition === 1)!.checkpointer.newest;
+  const hasAll = () => worker.partitions.every((p) => p.checkpointer.newest !== null);
+  await world.clock.until(hasAll, "the first checkpoints");
+  const before = newest();
+  const append = (partition: number, id: number) =>
+    world.clock.run(
+      life.log.append("transactions", partition, [line(id, "x", 1, 5).record]),
+      "one more",
+    );
+  const { position } = processorsOf(life)[0]!;
+  await append(0, 1);
+  while (processorsOf(life)[0]!.position === position) await world.clock.settle();
+  log.lateCommits = "did not";
+  const gate = Promise.withResolvers<void>();
+  log.gateOfReads = gate.promise;
+  log.giveNotice();
+  await world.clock.until(() => log.claims === 2 && worker.folds(1), "the next claim");
+  log.lateCommits = "committed";
+  await append(1, 2);
+  const from = world.clock.monotonic();
+  await world.clock.until(() => newest() !== before, "a checkpoint of partition 1");
+  assertEquals(worker.folds(0), false);
+  const waited = world.clock.monotonic() - before!.publishedAt;
+  assert(from < before!.publishedAt + 10_000 && waited > 15_000, `it waited ${waited} ms`);
   gate.resolve();
   await world.clock.until(() => worker.folds(0), "partition 0 is recovered");
   await drain(world, life);

@@ -7,6 +7,7 @@ import {
   type LogSession,
   type Sharing,
 } from "../../src/log/mod.ts";
+import { HeldWrites } from "../kv/held_writes.ts";
 import { sessionOver } from "../log/log_doubles.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "./captured_logs.ts";
@@ -59,7 +60,7 @@ class SharedLog extends ForwardingLog {
 }
 
 async function open() {
-  const world = await World.open();
+  const world = await World.open({ "watchdog.timeout.ms": "3600000" });
   let log!: SharedLog;
   const life = await world.start(() => null, { wrapLog: (of) => log = new SharedLog(of) });
   await feed(world, life, new Random(7), 60);
@@ -98,4 +99,23 @@ Deno.test("where partitions are shared, a process that stops may be overtaken at
     assertEquals(wrong, []);
     world.close();
   });
+});
+
+Deno.test("where partitions are shared, a process that stops has closed its sessions before the checkpoint under way is written", async () => {
+  const { world, life, log } = await open();
+  const writes = new HeldWrites(life.stateKv, "mark");
+  await feed(world, life, new Random(8), 40);
+  await world.clock.until(() => writes.held.length > 0, "a checkpoint is being written");
+  let isClosed = false;
+  log.onClosed = () => isClosed = true;
+  const stopped = life.job.stop();
+  await world.clock.until(() => isClosed, "the session is closed");
+  assertEquals(writes.held.length, 1, "the store has not answered yet");
+  const ends = life.worker.partitions.map((p) => p.processor.position);
+  writes.release();
+  await world.clock.run(stopped, "the job stops");
+  const stored = await Promise.all([0, 1].map((p) => life.job.store.list(p)));
+  assertEquals(stored.map(([first]) => Number(first!.manifest!.scalars.position)), ends);
+  await world.assertExactlyOnce();
+  world.close();
 });

@@ -54,6 +54,8 @@ export class Member {
   readonly owners = new Map<number, Partition>();
   /** When it was claimed last, in virtual ms. */
   readonly claimedAt = new Map<number, number>();
+  /** The same of its release. */
+  readonly #releasedAt = new Map<number, number>();
   /** Another process was started in its place. */
   replaced = false;
   /** It has ended by itself: stopped, or given up. */
@@ -325,9 +327,19 @@ export class Member {
     }
   }
 
+  /** Whether it has released a partition, and not claimed it since. */
+  hasReleased(partition: number): boolean {
+    const released = this.#releasedAt.get(partition);
+    return released !== undefined && !this.owners.has(partition) &&
+      released > this.claimedAt.get(partition)!;
+  }
+
   #onOwner(partition: number, owner: Partition | null): void {
     if (!this.process.alive) return;
-    if (!owner) return void this.owners.delete(partition);
+    if (!owner) {
+      if (this.owners.delete(partition)) this.#releasedAt.set(partition, this.world.sim.now);
+      return;
+    }
     this.owners.set(partition, owner);
     this.world.bug?.onOwner?.(owner);
     this.world.auditor.onOwner(this.process, partition, owner);

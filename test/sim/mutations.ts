@@ -270,6 +270,20 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug: "a checkpoint that ends behind its claim does not wait for its commit",
+    file: "src/engine/checkpoint.ts",
+    find: "      signal.throwIfAborted();\n      await this.#commits.wait(signal);\n",
+    replace: "      if (signal.aborted) return;\n      await this.#commits.wait(signal);\n",
+    kafka: true,
+  },
+  {
+    bug: "a kept instance's next checkpoint does not wait for the one that ends behind its claim",
+    file: "src/engine/checkpoint.ts",
+    find: "    const done = this.#turn.then(work).catch((error) => {\n",
+    replace: "    const done = work().catch((error) => {\n",
+    kafka: true,
+  },
+  {
     bug: "Kafka: the first offsets of a group are those of the log's end",
     file: "src/kafka/take_over.ts",
     find: '[transactions, "earliest"]',

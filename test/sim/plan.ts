@@ -5,7 +5,7 @@ import type { PendingLimits } from "../../src/engine/pending.ts";
 import type { JobSettings } from "../../src/engine/worker_context.ts";
 import type { KvLimits } from "../../src/kv/mod.ts";
 import { type CoreOptions, Format, Partitioner } from "../../src/wasm/mod.ts";
-import type { Random } from "../../tools/kit/random.ts";
+import { Random } from "../../tools/kit/random.ts";
 
 /** Faults by the operation that they befall: a rate is a share of these operations. */
 export const OPERATION_FAULTS = {
@@ -109,6 +109,9 @@ export type SinkFault = typeof SINK_FAULTS[number];
 /** What befalls a cluster on Kafka at the end of a run; see queries_anew.ts, which draws it apart. */
 export const KAFKA_LATE = ["queries created anew"] as const;
 
+/** Orders of events that runs on Kafka come to by themselves, and that some of them must have had. */
+export const KAFKA_ORDERS = ["checkpoint written behind its claim"] as const;
+
 const ALL_FAULTS = {
   ...OPERATION_FAULTS,
   ...CLUSTER_FAULTS,
@@ -120,7 +123,11 @@ const ALL_FAULTS = {
 
 export type KafkaClusterFault = keyof typeof KAFKA_CLUSTER_FAULTS;
 export type ClusterFault = keyof typeof CLUSTER_FAULTS | KafkaClusterFault;
-export type FaultKind = keyof typeof ALL_FAULTS | SinkFault | typeof KAFKA_LATE[number];
+export type FaultKind =
+  | keyof typeof ALL_FAULTS
+  | SinkFault
+  | typeof KAFKA_LATE[number]
+  | typeof KAFKA_ORDERS[number];
 
 /** The logs that a run may be on: of the engine's own, or Kafka's real client code. */
 export type LogKind = "embedded" | "broker" | "kafka";
@@ -132,7 +139,7 @@ export function faultKindsOf(logs: readonly LogKind[]): FaultKind[] {
   return [
     ...possible,
     ...logs.includes("embedded") ? SINK_FAULTS : [],
-    ...logs.includes("kafka") ? KAFKA_LATE : [],
+    ...logs.includes("kafka") ? [...KAFKA_LATE, ...KAFKA_ORDERS] : [],
   ];
 }
 
@@ -266,6 +273,17 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     },
     zombieClaims: pick(0, 0, 0.3),
   };
+}
+
+const STORE_SALT = 0x570e;
+
+/**
+ * A plan whose processes may have one store of checkpoints if they share their partitions. It is drawn apart, so that the
+ * other draws of a seed are what they were.
+ */
+export function withStore(plan: Plan, seed: number): Plan {
+  const isOne = plan.kafka.shared && new Random(seed ^ STORE_SALT).below(2) === 0;
+  return { ...plan, sharedStore: plan.sharedStore || isOne };
 }
 
 /** A random subset of the faults: about every other one, and sometimes nearly all or nearly none. */

@@ -1,7 +1,7 @@
 // What all parts of one simulation share: seed, chance, virtual time, faults, trace, violations.
 
 import { Random } from "../../tools/kit/random.ts";
-import { type FaultKind, type Plan, planOf } from "./plan.ts";
+import { type FaultKind, type Plan, planOf, withStore } from "./plan.ts";
 import { retriesOf, type RetryPlan, withRetries } from "./retries.ts";
 import { Scheduler } from "./scheduler.ts";
 
@@ -62,7 +62,7 @@ export class Sim {
     this.random = new Random(seed);
     const plan = change(planOf(this.random, onKafka));
     this.retries = retriesOf(seed, plan);
-    this.plan = withRetries(plan, this.retries);
+    this.plan = withStore(withRetries(plan, this.retries), seed);
     this.scheduler = new Scheduler(this.random);
   }
 

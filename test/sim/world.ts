@@ -284,6 +284,9 @@ export class World {
       const [kind, , partition] = key as [string, string, number];
       const place = `${file.name}/${partition}`;
       if (kind === "epoch") this.#storeOwners.set(place, process);
+      if (kind === "mark" && this.memberOf(process)?.hasReleased(partition)) {
+        this.sim.count("checkpoint written behind its claim");
+      }
       if (kind !== "manifest" || value === undefined) continue;
       if (this.#storeOwners.get(place) !== process) {
         this.sim.violate("P5", `${process.name} published a checkpoint of ${place} of another`);

@@ -207,6 +207,17 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
     () => true,
   ),
 
+  "a checkpoint that ends behind its claim takes the place of the next owner's": {
+    // Neither the owner nor the head of the store they share is looked at.
+    plant: () => ({ kv: { ignoresChecks: true } }),
+    from: 1,
+    where: isShared,
+    plan: (plan) => {
+      const settings = { ...plan.settings, checkpointIntervalMs: 300, checkpointTimeoutMs: 5000 };
+      return { ...manyPauses(plan), sharedStore: true, settings };
+    },
+  },
+
   "an instance claims to stand where the next claim does": patched(
     () => replace(PartitionProcessor.prototype, "standsAt", () => () => true),
   ),

@@ -1,0 +1,165 @@
+// A claim ends, and a checkpoint is under way: the claim does not wait for it.
+
+import { assert, assertEquals } from "@std/assert";
+import { Random } from "../../tools/kit/random.ts";
+import { HeldWrites } from "../kv/held_writes.ts";
+import { drain, feed } from "./feeding.ts";
+import { NoticingLog } from "./noticing_log.ts";
+import { type Life, World } from "./world.ts";
+
+/** What every write of a checkpoint sets, and what every event of one does. */
+const WRITES = "mark", EVENTS = "history";
+
+interface Scene {
+  readonly world: World;
+  readonly life: Life;
+  readonly log: NoticingLog;
+  readonly writes: HeldWrites;
+}
+
+const processorsOf = ({ worker }: Life) => worker.partitions.map(({ processor }) => processor);
+
+const hasCheckpoints = ({ worker: { partitions } }: Life) =>
+  partitions.length === 2 &&
+  partitions.every(({ checkpointer, processor }) =>
+    checkpointer.newest?.offset === processor.position
+  );
+
+/** A job whose store does not answer while it writes a checkpoint. */
+async function open(kind = WRITES): Promise<Scene> {
+  const world = await World.open({ "watchdog.timeout.ms": "3600000" });
+  let log!: NoticingLog;
+  const life = await world.start(() => null, { wrapLog: (of) => log = new NoticingLog(of) });
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  await world.clock.until(() => hasCheckpoints(life), "the first checkpoints");
+  await world.clock.settle();
+  const writes = new HeldWrites(life.stateKv, kind);
+  await feed(world, life, new Random(8), 40);
+  await world.clock.until(() => writes.held.length > 0, "a checkpoint is being written");
+  return { world, life, log, writes };
+}
+
+async function close({ world, life }: Scene): Promise<void> {
+  await feed(world, life, new Random(10), 40);
+  await drain(world, life);
+  await world.clock.until(() => hasCheckpoints(life), "the last checkpoints");
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+}
+
+Deno.test("a claim that ends does not wait for the checkpoint under way, nor does the next one of what it keeps", async () => {
+  const scene = await open();
+  const { world, life, log, writes } = scene;
+  const before = processorsOf(life);
+  const [underWay] = writes.held;
+  log.giveNotice();
+  await world.clock.until(() => log.claims === 2 && life.job.isReady, "the next claim");
+  assertEquals(processorsOf(life).map((p, i) => p === before[i]), [true, true]);
+  await feed(world, life, new Random(9), 40);
+  await drain(world, life);
+  assert(writes.held.includes(underWay!), "the store has not answered yet");
+  writes.release();
+  await close(scene);
+  assertEquals(life.worker.recoveries, 0);
+});
+
+Deno.test("a cut that is given up ends at once, whatever the store still does", async () => {
+  const scene = await open(EVENTS);
+  const { world, life, log, writes } = scene;
+  let ended = false;
+  const cuts = life.worker.partitions.map(({ processor }) => processor.gate.encoded());
+  void Promise.all(cuts).then(() => ended = true);
+  await world.clock.settle();
+  assertEquals(ended, false);
+  log.giveNotice();
+  await world.clock.until(() => ended && log.claims === 2, "the cut has ended");
+  assert(writes.held.length > 0, "the store has not answered yet");
+  writes.release();
+  await close(scene);
+  assertEquals(life.worker.recoveries, 0);
+});
+
+Deno.test("a checkpoint that ends behind its claim changes nothing of what the next owner has in the store", async () => {
+  const { world, life, log, writes } = await open();
+  const gate = Promise.withResolvers<void>();
+  log.gate = gate.promise;
+  log.giveNotice();
+  await world.clock.until(() => life.worker.partitions.length === 0, "the claim is over");
+  const other = await world.start();
+  await feed(world, other, new Random(9), 40);
+  await drain(world, other);
+  await world.clock.until(() => hasCheckpoints(other), "the next owner's checkpoints");
+  await world.clock.settle();
+  const stored = async () => {
+    const kinds = ["chunk", "manifest", "head", "mark", "epoch"];
+    const entries = await Promise.all(
+      kinds.map((kind) => Array.fromAsync(world.stateKv.list({ prefix: [kind] }))),
+    );
+    return entries.flat();
+  };
+  const before = await stored();
+  assertEquals(writes.held.length, 1);
+  writes.release();
+  await world.clock.advance(2000);
+  assertEquals(writes.held.length, 0);
+  assertEquals(await stored(), before);
+  await world.stop(other);
+  life.kill();
+  await world.assertExactlyOnce();
+  world.close();
+});
+
+Deno.test("what is recovered anew waits until no checkpoint is made of the state that was dropped", async () => {
+  const scene = await open();
+  const { world, life, log, writes } = scene;
+  const partition = writes.held[0]![2] as number;
+  const epoch = async () => (await world.stateKv.get(["epoch", "test", partition])).value;
+  const before = await epoch();
+  const folded = () => processorsOf(life).find((p) => p.partition === partition)!;
+  const { position } = folded();
+  await feed(world, life, new Random(9), 40);
+  while (folded().position === position) await world.clock.settle(); // time stands still: no commit is due
+  log.lateCommits = "did not";
+  log.giveNotice();
+  await world.clock.until(() => log.claims === 2, "the next claim");
+  log.lateCommits = "committed";
+  await world.clock.advance(2000);
+  assertEquals(await epoch(), before);
+  writes.release();
+  await world.clock.until(() => life.job.isReady, "it is recovered");
+  assertEquals(await epoch(), Number(before) + 1);
+  await close(scene);
+});
+
+Deno.test("a recovery that is left to the next claim does not wait for the checkpoint that it takes", async () => {
+  const world = await World.open({
+    "watchdog.timeout.ms": "3600000",
+    "checkpoint.interval.millis": "86400000",
+  });
+  const first = await world.start();
+  for (const seed of [7, 8, 9]) await feed(world, first, new Random(seed), 1000);
+  await drain(world, first);
+  first.kill();
+  let log!: NoticingLog;
+  const gate = Promise.withResolvers<void>();
+  const life = await world.start(() => null, {
+    flags: { "recovery.records.max": "1000", "checkpoint.interval.millis": "1000" },
+    wait: false,
+    wrapLog: (of) => {
+      log = new NoticingLog(of);
+      log.gate = gate.promise;
+      return log;
+    },
+  });
+  const writes = new HeldWrites(life.stateKv, WRITES);
+  gate.resolve();
+  await world.clock.until(() => writes.held.length > 0, "a checkpoint is taken on the way");
+  log.giveNotice();
+  await world.clock.until(() => log.claims === 2, "the next claim");
+  assert(writes.held.length > 0, "the store has not answered yet");
+  writes.release();
+  await close({ world, life, log, writes });
+  assertEquals(life.worker.recoveries, 0);
+});
