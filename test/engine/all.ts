@@ -1,6 +1,7 @@
 // What `deno test` runs of this folder (test/all.ts).
 
 import "./assignments_test.ts";
+import "./behind_claim_test.ts";
 import "./committer_test.ts";
 import "./conditions_test.ts";
 import "./conservation_test.ts";

@@ -73,7 +73,7 @@ const manyPauses: ChangePlan = (plan) => ({
 export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   "a partition that comes to a living producer begins with sequence 0": patched(
     () => replace(TransactionalProducer.prototype, "nextSequence", () => () => 0),
-    6391,
+    7652,
     hasMoves,
   ),
 
@@ -120,7 +120,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
 
   "a claim does not wait for transactions that are open": patched(
     () => replace(Transactions.prototype, "isUnstable", () => () => false),
-    246,
+    275,
   ),
 
   "an answer does not wait for a heartbeat": patched(
@@ -165,7 +165,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return this.share?.workers.get(partition) ?? null;
           },
       ),
-    6184,
+    6586,
     isShared,
     manyPauses,
   ),
