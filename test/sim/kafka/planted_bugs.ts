@@ -1,6 +1,7 @@
 // Bugs in how a group divides its partitions, planted to see whether the simulator finds them. Each changes a class for
 // the time of one run; none is in src.
 
+import { Committer } from "../../../src/engine/fold_and_commit.ts";
 import { PartitionProcessor } from "../../../src/engine/partition_processor.ts";
 import { ActiveGeneration, type Share } from "../../../src/kafka/active_generation.ts";
 import { isActive } from "../../../src/kafka/division.ts";
@@ -42,6 +43,9 @@ const patched = (
 /** Partitions go from worker to worker under a session that goes on, which those of a group that shares do not. */
 const hasMoves = ({ kafka, rates, workers, partitions }: Plan) =>
   !kafka.shared && (rates["partition moved"] ?? 0) > 1 && workers > 1 && partitions > 1;
+
+/** Longer than a process waits for its sessions, with the sessions below. */
+const HANGS_MS = 1000;
 
 const NO_CLUSTER_FAULTS = Object.fromEntries(
   Object.keys({ ...CLUSTER_FAULTS, ...KAFKA_CLUSTER_FAULTS }).map((kind) => [kind, 0]),
@@ -156,18 +160,33 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
   ),
 
   "a partition answers before it is claimed in the generation": patched(
-    () =>
-      replace(
-        ActiveGeneration.prototype,
-        "claimedBy",
-        () =>
-          function (this: ActiveGeneration, partition: number) {
-            return this.share?.workers.get(partition) ?? null;
-          },
-      ),
-    6586,
+    () => {
+      const undo = [
+        replace(
+          ActiveGeneration.prototype,
+          "claimedBy",
+          () =>
+            function (this: ActiveGeneration, partition: number) {
+              return this.share?.workers.get(partition) ?? null;
+            },
+        ),
+        // A worker that hangs over the end of its generation has what it folded before.
+        replace(
+          Committer.prototype,
+          "commit",
+          (commit) =>
+            async function (this: Committer, signal) {
+              if (this.session.ending.aborted) await this.clock.sleep(HANGS_MS);
+              await commit.call(this, signal);
+            },
+        ),
+      ];
+      return () => undo.forEach((each) => each());
+    },
+    1,
     isShared,
-    manyPauses,
+    // One that computes for longer than its session lasts is out of its group again and again.
+    (plan) => ({ ...manyPauses(plan), slownessMs: 0.5 }),
   ),
 
   "a process goes by the table of the generation before": patched(() => {
