@@ -12,7 +12,7 @@ interface Asking {
 /** Those who wait until a heartbeat that was sent behind their question confirms the active generation. */
 export class Confirmations {
   readonly #asking = new Set<Asking>();
-  /** How many heartbeats were begun, and the number of the last one of them that was acknowledged. */
+  /** How many heartbeats were begun, and the largest number of one that was acknowledged. */
   #begun = 0;
   #acknowledged = 0;
 
@@ -64,7 +64,7 @@ export class Confirmations {
 
   /** The heartbeat of this number is acknowledged, in the present generation. */
   acknowledge(number: number): void {
-    this.#acknowledged = number;
+    this.#acknowledged = Math.max(this.#acknowledged, number);
     this.look();
   }
 

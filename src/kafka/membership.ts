@@ -2,7 +2,7 @@ import { getLogger } from "@logtape/logtape";
 import { LostError, StopError } from "../log/mod.ts";
 import type { Waits } from "../engine/mod.ts";
 import type { StandBy } from "../log/mod.ts";
-import { type Clock, SHARED_TURN_MS, untilTurn } from "../types/mod.ts";
+import type { Clock } from "../types/mod.ts";
 import { ActiveGeneration } from "./active_generation.ts";
 import { type ActiveProcess, isSame } from "./active_process.ts";
 import { type Ask, watchActive } from "./active_watch.ts";
@@ -12,6 +12,7 @@ import { type JoinedGroup, protocolError } from "./client/internals.ts";
 import { type ConnectionOptions, KafkaClient } from "./client/kafka_client.ts";
 import { type Division, isActive } from "./division.ts";
 import { GroupConnection } from "./group_connection.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { toJobError } from "./kafka_session.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -52,15 +53,11 @@ export class Membership {
   /** Whether the group was looked at before this process joined it for the first time. */
   #isChecked = false;
   #active: ActiveGeneration | null = null;
-  readonly #confirmations = new Confirmations(() => this.#present, () => this.#askBeat());
+  readonly #confirmations = new Confirmations(() => this.#present, () => this.#heartbeats.ask());
   #failure: Error | null = null;
   /** When the last heartbeat was acknowledged; monotonic ms. */
   #acknowledgedAt = -Infinity;
-  /** When the last heartbeat was begun; monotonic ms. */
-  #begunAt = -Infinity;
-  #beatNow: (() => void) | null = null;
-  /** A heartbeat is asked for, which may be while one is under way. */
-  #isBeatAsked = false;
+  readonly #heartbeats: Heartbeats;
   #rejoin = false;
   #standsBy: StandBy | null = null;
   /** The process that this one watches over, and the end of the watch. */
@@ -81,6 +78,7 @@ export class Membership {
   readonly #joins: GroupConnection;
 
   constructor(readonly options: MembershipOptions) {
+    this.#heartbeats = new Heartbeats(options.clock);
     this.#connection = new GroupConnection(options, this.#stop.signal);
     this.#joins = new GroupConnection(options, this.#stop.signal);
   }
@@ -136,12 +134,7 @@ export class Membership {
   /** Begins a new generation: what is assigned has changed. */
   rejoin(): void {
     this.#rejoin = true;
-    this.#askBeat();
-  }
-
-  #askBeat(): void {
-    this.#isBeatAsked = true;
-    this.#beatNow?.();
+    this.#heartbeats.ask();
   }
 
   connected(): Promise<KafkaClient> {
@@ -273,7 +266,7 @@ export class Membership {
       if (errorCodeOf(error) === ErrorCode.UnknownMember || this.#stop.signal.aborted) return;
       log.info("It could not be taken out: {reason}", { reason: reasonOf(error) });
     });
-    this.#askBeat(); // which shows that there is a new generation to join
+    this.#heartbeats.ask(); // which shows that there is a new generation to join
   }
 
   /** Watches over the active process that an assignment names, as before if it is the same. */
@@ -364,54 +357,49 @@ export class Membership {
   }
 
   /** Heartbeats until one is refused. */
-  async #beat(memberId: string, groupGenerationId: number): Promise<void> {
-    const { clock, division: { heartbeatMs } } = this.options;
-    const { signal } = this.#stop;
-    while (!signal.aborted) {
-      if (!this.#isBeatAsked) {
-        const sooner = new AbortController();
-        const beatNow = () => sooner.abort("asked"); // without a reason an error with a stack is made
-        this.#beatNow = beatNow;
-        signal.addEventListener("abort", beatNow);
-        await clock.sleep(heartbeatMs, sooner.signal);
-        signal.removeEventListener("abort", beatNow);
-        this.#beatNow = null;
-      }
-      // Who asks meanwhile is served by the same one, and owners are asked beside it.
-      const waitMs = untilTurn(clock.monotonic(), this.#begunAt, SHARED_TURN_MS);
-      if (this.#isBeatAsked && waitMs > 0) await clock.sleep(waitMs, signal);
-      this.#isBeatAsked = false;
-      if (signal.aborted) return;
+  async #beat(memberId: string, generation: number): Promise<void> {
+    const send = async (counts: () => boolean) => {
       if (this.#rejoin) {
         this.#rejoin = false;
         throw protocolError(ErrorCode.RebalanceInProgress);
       }
-      await this.#heartbeat(memberId, groupGenerationId);
+      await this.#heartbeat(memberId, generation, counts);
       this.#refusals = 0;
-    }
+    };
+    const { heartbeatMs } = this.options.division;
+    await this.#heartbeats.run(heartbeatMs, send, this.#stop.signal);
   }
 
-  /** One heartbeat that is acknowledged. */
-  async #heartbeat(memberId: string, groupGenerationId: number): Promise<void> {
+  /**
+   * One heartbeat that is acknowledged.
+   *
+   * @param counts whether its answer counts when it comes: another generation may have begun
+   */
+  async #heartbeat(
+    memberId: string,
+    groupGenerationId: number,
+    counts = () => true,
+  ): Promise<void> {
     const { clock, groupId } = this.options;
-    const from = this.#begunAt = clock.monotonic();
+    const from = clock.monotonic();
     const number = this.#confirmations.begin();
     try {
       await this.#connection.call((c) => c.heartbeat({ groupId, groupGenerationId, memberId }));
     } catch (error) {
       // The coordinator has looked at member and generation before it says so: the next one has not begun.
-      if (errorCodeOf(error) === ErrorCode.RebalanceInProgress) {
+      if (counts() && errorCodeOf(error) === ErrorCode.RebalanceInProgress) {
         this.#acknowledge(number, from);
       }
       throw error;
     }
+    if (!counts()) return;
     this.#acknowledge(number, from);
     this.#connection.answered();
   }
 
   #acknowledge(number: number, from: number): void {
     // As of the moment when it was sent: the coordinator counts from then at the earliest.
-    this.#acknowledgedAt = from;
+    this.#acknowledgedAt = Math.max(this.#acknowledgedAt, from);
     this.#confirmations.acknowledge(number);
   }
 

@@ -11,6 +11,8 @@ import { askPeer, NotYetError, PEER_PATHS, type PeerConnection } from "./peer_re
 export const PEER_IDS_MAX = 1000;
 /** Bytes of a request are less: ids of 250 bytes at the most, and what is around them. */
 export const PEER_REQUEST_BYTES_MAX = 1024 * 1024;
+/** Requests under way at the most: what is asked while one is slow to be answered need not wait for its answer. */
+const UNDER_WAY_MAX = 2;
 /** An answer may wait for a recovery; then it is asked for again. */
 const ANSWER_MS_MAX = 30_000;
 /** The condition of a process that cannot be asked. */
@@ -53,12 +55,14 @@ interface Waiting {
 }
 
 /**
- * Asks one process, in one generation. What is asked while a request is under way, or in the turn of the one before, goes
- * together with the next one: it would wait for its heartbeat anyway, which is sent in the same turns.
+ * Asks one process, in one generation. What is asked in a turn goes together: it would wait for its heartbeat anyway, which
+ * is sent in the same turns.
  */
 export class Peer {
   #waiting: Waiting[] = [];
-  #isUnderWay = false;
+  /** Whether what waits is about to be asked. */
+  #isAsking = false;
+  #underWay = 0;
   /** Clock.monotonic() at which the last request began. */
   #begunAt = -Infinity;
   /** Clock.monotonic() at which the first request began that failed, with none behind it that was answered. */
@@ -97,30 +101,37 @@ export class Peer {
   #lookUpSome(partition: number, ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
     const answer = Promise.withResolvers<(bigint | null)[]>();
     this.#waiting.push({ partition, ids, answer });
-    if (!this.#isUnderWay) void this.#askAll();
+    if (!this.#isAsking) void this.#askAll();
     return answer.promise;
   }
 
   async #askAll(): Promise<void> {
-    this.#isUnderWay = true;
+    this.#isAsking = true;
     const { clock } = this.options;
     await Promise.resolve(); // what is asked in the same breath goes together
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 && this.#underWay < UNDER_WAY_MAX) {
       const waitMs = untilTurn(clock.monotonic(), this.#begunAt, SHARED_TURN_MS);
       if (waitMs > 0) await clock.sleep(waitMs);
-      const batch = this.#nextBatch();
-      const begun = this.#begunAt = clock.monotonic();
-      try {
-        const { stocks } = await this.#ask(batch);
-        const found = batch.map(({ ids }, n) => stocksOf(stocks[n], ids.length));
-        batch.forEach(({ answer }, n) => answer.resolve(found[n]!));
-        this.#answered();
-      } catch (error) {
-        const lost = this.#failed(error as Error, begun);
-        for (const { answer } of batch) answer.reject(lost);
-      }
+      this.#begunAt = clock.monotonic();
+      void this.#askSome(this.#nextBatch());
     }
-    this.#isUnderWay = false;
+    this.#isAsking = false;
+  }
+
+  async #askSome(batch: readonly Waiting[]): Promise<void> {
+    const begun = this.#begunAt;
+    this.#underWay++;
+    try {
+      const { stocks } = await this.#ask(batch);
+      const found = batch.map(({ ids }, n) => stocksOf(stocks[n], ids.length));
+      batch.forEach(({ answer }, n) => answer.resolve(found[n]!));
+      this.#answered();
+    } catch (error) {
+      const lost = this.#failed(error as Error, begun);
+      for (const { answer } of batch) answer.reject(lost);
+    }
+    this.#underWay--;
+    if (this.#waiting.length > 0 && !this.#isAsking) void this.#askAll();
   }
 
   #answered(): void {

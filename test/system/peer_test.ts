@@ -2,10 +2,10 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Peer, PEER_IDS_MAX, type PeerRequest } from "../../src/service/peer.ts";
-import { PEER_PATHS, peerAgent } from "../../src/service/peer_request.ts";
+import { PEER_PATHS, PeerConnections } from "../../src/service/peer_request.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import { LostError } from "../../src/log/mod.ts";
-import { type Clock, encodeUtf8, systemClock } from "../../src/types/mod.ts";
+import { type Clock, encodeUtf8, SHARED_TURN_MS, systemClock } from "../../src/types/mod.ts";
 
 /** A process that answers as the test says, and the one that asks it. */
 function pair(
@@ -23,9 +23,9 @@ function pair(
       return await answer(asked);
     },
   );
-  const { agent, ...asker } = askerOf(`127.0.0.1:${server.addr.port}`, clock);
+  const { connections, ...asker } = askerOf(`127.0.0.1:${server.addr.port}`, clock);
   const close = async () => {
-    agent.destroy();
+    connections.destroy();
     await server.shutdown();
   };
   return { requests, ...asker, close };
@@ -34,7 +34,7 @@ function pair(
 /** The process that asks. */
 function askerOf(address: string, clock: Clock) {
   const over = new AbortController();
-  const agent = peerAgent();
+  const connections = new PeerConnections();
   const conditions = new Conditions(clock);
   const peer = new Peer({
     address,
@@ -42,14 +42,14 @@ function askerOf(address: string, clock: Clock) {
     generation: 3,
     nonce: 4,
     token: "token",
-    agent,
+    connections,
     clock,
     conditions,
     over: over.signal,
   });
   const ask = (partition: number, ...ids: string[]) =>
     peer.ownerOf(partition).lookUp(ids.map((id) => encodeUtf8(id)));
-  return { ask, over, agent, conditions, peer };
+  return { ask, over, connections, conditions, peer };
 }
 
 const stocksOf = ({ lookups }: PeerRequest) =>
@@ -72,20 +72,28 @@ Deno.test("what is asked in one turn goes in one request, over a connection that
   await close();
 });
 
-Deno.test("what is asked while a request is under way goes with the next one, within its bound", async () => {
+Deno.test("what is asked while a request is under way does not wait for its answer; while two are, it goes with the next one, within its bound", async () => {
   const first = Promise.withResolvers<void>();
   const { requests, ask, close } = pair(async (asked) => {
-    if (requests.length === 1) await first.promise;
+    if (requests.length <= 2) await first.promise;
     return stocksOf(asked);
   });
+  const until = async (count: number) => {
+    while (requests.length < count) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
   const many = Array.from({ length: PEER_IDS_MAX - 1 }, (_, n) => `item_${n}`);
   const asked = [ask(0, "a")];
-  while (requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(1);
+  asked.push(ask(0, "b"));
+  await until(2);
   asked.push(ask(0, ...many), ask(1, "b"), ask(1, "c", "d"));
+  await new Promise((resolve) => setTimeout(resolve, 2 * SHARED_TURN_MS));
+  assertEquals(requests.length, 2);
   first.resolve();
-  assertEquals((await Promise.all(asked)).map((stocks) => stocks.length), [1, many.length, 1, 2]);
+  const counted = (await Promise.all(asked)).map((stocks) => stocks.length);
+  assertEquals(counted, [1, 1, many.length, 1, 2]);
   const counts = requests.map(({ asked }) => asked.lookups.map(({ ids }) => ids.length));
-  assertEquals(counts, [[1], [many.length, 1], [2]]);
+  assertEquals(counts, [[1], [1], [many.length, 1], [2]]);
   // More than one request takes goes in several, and comes back whole.
   const more = Array.from(
     { length: 2 * PEER_IDS_MAX + 1 },
@@ -120,7 +128,7 @@ Deno.test("an answer that is not one of stocks, an error, and the end of the gen
 Deno.test("who hangs on a connection that was kept is not waited for beyond the generation, nor asked again", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const { ask, over, agent } = askerOf(`127.0.0.1:${port}`, systemClock);
+  const { ask, over, connections } = askerOf(`127.0.0.1:${port}`, systemClock);
   const hangs = Promise.withResolvers<void>();
   let requests = 0;
   const serve = async (connection: Deno.Conn) => {
@@ -134,9 +142,9 @@ Deno.test("who hangs on a connection that was kept is not waited for beyond the 
     connection.close();
   };
   const serving = (async () => {
-    const connections: Promise<void>[] = [];
-    for await (const connection of listener) connections.push(serve(connection).catch(() => {}));
-    await Promise.all(connections);
+    const served: Promise<void>[] = [];
+    for await (const connection of listener) served.push(serve(connection).catch(() => {}));
+    await Promise.all(served);
   })();
   assertEquals(await ask(0, "a"), [7n]);
   const [asked, behind] = [ask(0, "b"), hangs.promise.then(() => ask(0, "c"))];
@@ -144,7 +152,7 @@ Deno.test("who hangs on a connection that was kept is not waited for beyond the 
   over.abort("over");
   await assertRejects(() => asked, LostError);
   await assertRejects(() => behind, LostError);
-  agent.destroy();
+  connections.destroy();
   listener.close();
   await serving; // all connections are closed
   assertEquals(requests, 2);
@@ -178,44 +186,59 @@ Deno.test("a process that refuses what it is asked is reported, until it answers
 
 Deno.test("an answer is read however it is cut and whatever its length is said by; what is not HTTP, and what ends before its length, is a loss", async () => {
   const body = '{"stocks":[["7"]]}';
+  const length = `Content-Length: ${body.length}`;
   const answers = [
-    `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n` +
-    `4;a=b\r\n${body.slice(0, 4)}\r\ne\r\n${body.slice(4)}\r\n0\r\nfield: a\r\n\r\n`,
-    `HTTP/1.0 200 OK\r\n\r\n${body}`,
-    `HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
-    "SSH-2.0\r\n\r\n",
-    `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body.slice(1)}`,
-  ];
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { ask, agent } = askerOf(
-    `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
-    systemClock,
-  );
-  let count = 0;
-  const serve = async (connection: Deno.Conn) => {
-    for (const answer of answers.splice(0, count === 0 ? 3 : 1)) {
-      if (await connection.read(new Uint8Array(4096)) === null) break;
-      for (const byte of encodeUtf8(answer)) await connection.write(new Uint8Array([byte]));
+    [`HTTP/1.1 200 OK\r\n${length}\r\n\r\n${body}`, true],
+    [
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
+      `4;a=b\r\n${body.slice(0, 4)}\r\ne\r\n${body.slice(4)}\r\n0\r\nfield: a\r\n\r\n`,
+      true,
+    ],
+    [`HTTP/1.0 200 OK\r\n\r\n${body}`, true],
+    [`HTTP/1.1 200 OK\r\nconnection: close\r\n${length}\r\n\r\n${body}`, true],
+    ["SSH-2.0\r\n\r\n", false],
+    [`HTTP/1.1 200 OK\r\n${length}\r\n\r\n${body.slice(1)}`, false],
+  ] as const;
+  for (const [answer, isOne] of answers) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const { ask, connections } = askerOf(`127.0.0.1:${port}`, systemClock);
+    const serve = async (connection: Deno.Conn) => {
+      if (await connection.read(new Uint8Array(4096)) !== null) {
+        for (const byte of encodeUtf8(answer)) await connection.write(new Uint8Array([byte]));
+      }
+      connection.close();
+    };
+    const serving = (async () => {
+      for await (const connection of listener) await serve(connection).catch(() => {});
+    })();
+    // A form that is not ours is read by node:http, and known from then on.
+    for (let n = 0; n < 2; n++) {
+      if (isOne) assertEquals(await ask(0, "a"), [7n]);
+      else await assertRejects(() => ask(0, "a"), LostError, "does not answer");
     }
-    count++;
-    connection.close();
-  };
-  const serving = (async () => {
-    for await (const connection of listener) await serve(connection).catch(() => {});
-  })();
-  for (let n = 0; n < 4; n++) assertEquals(await ask(0, "a"), [7n]);
-  for (let n = 0; n < 2; n++) {
-    await assertRejects(() => ask(0, "a"), LostError, "does not answer");
+    connections.destroy();
+    listener.close();
+    await serving;
   }
-  agent.destroy();
-  listener.close();
-  await serving;
+});
+
+Deno.test("an answer larger than what is read at a time is read whole", async () => {
+  const { ask, close } = pair(stocksOf);
+  const ids = Array.from({ length: PEER_IDS_MAX }, (_, n) => `item_${"x".repeat(200)}_${n}`);
+  assertEquals((await ask(0, ...ids)).length, ids.length);
+  const text = "7".repeat(40);
+  const long = pair(({ lookups }) =>
+    Response.json({ stocks: lookups.map(({ ids }) => ids.map(() => text)) })
+  );
+  assertEquals(new Set(await long.ask(0, ...ids)), new Set([BigInt(text)]));
+  await close();
+  await long.close();
 });
 
 Deno.test("a request on a connection that was closed while nothing was asked is sent once more, on a new one", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { ask, agent } = askerOf(
+  const { ask, connections } = askerOf(
     `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
     systemClock,
   );
@@ -232,7 +255,7 @@ Deno.test("a request on a connection that was closed while nothing was asked is 
   })();
   for (let n = 0; n < 3; n++) assertEquals(await ask(0, "a"), [7n]);
   assertEquals(opened, 3);
-  agent.destroy();
+  connections.destroy();
   listener.close();
   await serving;
 });

@@ -9,6 +9,7 @@ import "./confirmations_test.ts";
 import "./find_partitioner_test.ts";
 import "./frame_socket_test.ts";
 import "./frames_test.ts";
+import "./heartbeats_test.ts";
 import "./member_facts_test.ts";
 import "./share_partitions_test.ts";
 import "./versions_test.ts";
