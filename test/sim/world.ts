@@ -251,11 +251,10 @@ export class World {
   ): void {
     if (!process.alive || signal?.aborted) return;
     const { owners } = this.memberOf(process)!;
-    if (!owners.has(partition)) return; // what is folded again puts nothing out
-    const pending = partitions.reduce(
-      (n, { partition }) => n + (owners.get(partition)?.processor.pendingBytes ?? 0),
-      0,
-    );
+    // Another worker of the process may still have one that the session has claimed, and recovers.
+    const own = partitions.filter((claimed) => owners.get(claimed.partition)?.claimed === claimed);
+    if (!own.some((claimed) => claimed.partition === partition)) return; // what is folded again puts nothing out
+    const pending = own.reduce((n, p) => n + owners.get(p.partition)!.processor.pendingBytes, 0);
     if (pending < this.sim.plan.pendingLimits.maxBytes) return;
     this.sim.violate("P7", `${process.name} reads on while ${pending} bytes wait for a commit`);
   }
