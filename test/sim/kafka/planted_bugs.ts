@@ -117,7 +117,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
       ];
       return () => undo.forEach((each) => each());
     },
-    5148,
+    5190,
     isShared,
     manyPauses,
   ),
@@ -154,7 +154,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
             return before ?? found;
           },
       ),
-    6098,
+    6120,
     isShared,
     manyPauses,
   ),
