@@ -343,6 +343,7 @@ export class Member {
     this.owners.set(partition, owner);
     this.world.bug?.onOwner?.(owner);
     this.world.auditor.onOwner(this.process, partition, owner);
+    this.world.onOwned();
     if (this.isShared || this.mayAnswer) this.world.lookUp(this, partition);
   }
 }

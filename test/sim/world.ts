@@ -120,6 +120,17 @@ export class World {
     return this.auditor.partitions.every((p) => p.offset > 0);
   }
 
+  /** The next partition that has been recovered has its log cut at once. */
+  cutsWhenOwned = false;
+
+  onOwned(): void {
+    if (!this.cutsWhenOwned || !this.mayCut) return;
+    this.cutsWhenOwned = false;
+    this.sim.scheduler.after(this.sim.between(0, 3), () => {
+      if (!this.sim.healed && this.mayCut) this.cut();
+    });
+  }
+
   cut(): void {
     this.sim.count("input cut");
     this.createdAnew = true;
