@@ -1,3 +1,4 @@
+import type { Agent } from "node:http";
 import type { Conditions } from "../engine/conditions.ts";
 import type { Owners } from "../engine/owners.ts";
 import type { ItemOwner } from "../engine/owners.ts";
@@ -6,7 +7,7 @@ import { type Clock, encodeUtf8, withAny } from "../types/mod.ts";
 import { ConflictError } from "./gateway.ts";
 import type { ClusterStatus } from "./status.ts";
 import { Peer, type PeerAnswer, type PeerRequest } from "./peer.ts";
-import { type PeerConnection, PeerConnections } from "./peer_request.ts";
+import { peerAgent, type PeerConnection } from "./peer_request.ts";
 
 export interface ClusterOptions {
   readonly sharing: Sharing;
@@ -44,7 +45,7 @@ export interface ClusterGeneration {
 
 /** The processes of the group that share partitions, for look-ups and for people. */
 export class Cluster {
-  readonly #connections = new PeerConnections();
+  readonly #agent: Agent = peerAgent();
   /** Aborted when the generation is over. */
   #over = new AbortController();
   /** By which peers of the generation report conditions. */
@@ -82,7 +83,7 @@ export class Cluster {
   /** How a process is asked at an address. */
   connectionTo(address: string): PeerConnection {
     const { token, clock } = this.options;
-    return { address, token, connections: this.#connections, clock };
+    return { address, token, agent: this.#agent, clock };
   }
 
   /** Who has how much, for people; null while the group is being joined. */
@@ -116,14 +117,13 @@ export class Cluster {
       this.#end();
       this.#over = new AbortController();
       if (view) {
-        this.#connections.plain.keepTo(view.members.map(({ address }) => address));
         owners.setElsewhere(this.#ownersElsewhere(view, this.#over.signal), view.generation);
       } else owners.setElsewhere(new Map(), null);
       // Between the two nothing is awaited, so no change is missed.
       await sharing.changed(stop);
     }
     this.#end();
-    this.#connections.destroy();
+    this.#agent.destroy();
   }
 
   #end(): void {
@@ -135,13 +135,13 @@ export class Cluster {
 
   #ownersElsewhere(view: ClusterView, over: AbortSignal): Map<number, ItemOwner> {
     const { topic, token, clock, conditions } = this.options;
-    const connections = this.#connections;
+    const agent = this.#agent;
     const { generation, nonce } = view;
     const peers = view.members.map(({ address, life }, index) => {
       if (index === view.self || address === null) return null;
       const by = `process ${life}`;
       this.#reporters.add(by);
-      const of = { address, life, generation, nonce, token, connections, clock, over };
+      const of = { address, life, generation, nonce, token, agent, clock, over };
       return new Peer({ ...of, conditions: conditions.reporter(by) });
     });
     const elsewhere = new Map<number, ItemOwner>();

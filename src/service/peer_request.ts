@@ -3,7 +3,6 @@
 import { Agent, request } from "node:http";
 import type { Socket } from "node:net";
 import { type Clock, encodeUtf8 } from "../types/mod.ts";
-import { type PlainAnswer, PlainConnections } from "./plain_connections.ts";
 
 /** The paths at which processes of a group ask each other. */
 export const PEER_PATHS = {
@@ -21,7 +20,7 @@ export interface PeerConnection {
   readonly address: string;
   /** What processes of the group bring as bearer token; empty = nothing. */
   readonly token: string;
-  readonly connections: PeerConnections;
+  readonly agent: Agent;
   readonly clock: Clock;
 }
 
@@ -29,15 +28,8 @@ export interface PeerConnection {
 export class NotYetError extends Error {}
 
 /** Connections to other processes, which are kept. */
-export class PeerConnections {
-  readonly plain = new PlainConnections();
-  /** To those that answer in another form. */
-  readonly agent = new Agent({ keepAlive: true, maxSockets: 4 });
-
-  destroy(): void {
-    this.plain.destroy();
-    this.agent.destroy();
-  }
+export function peerAgent(): Agent {
+  return new Agent({ keepAlive: true, maxSockets: 4 });
 }
 
 /**
@@ -78,8 +70,7 @@ export async function askPeer<T>(
   try {
     const text = JSON.stringify(body);
     // What node:http makes of an abort is not waited for: see postToPeer.
-    const answer = post<T>(peer, path, text, ended.signal, connecting);
-    answer.catch(() => {}); // it may fail when nobody waits for it any more
+    const answer = postToPeer<T>(peer, path, text, ended.signal, connecting);
     return await Promise.race([answer, given.promise]);
   } finally {
     over.removeEventListener("abort", giveUp);
@@ -87,32 +78,17 @@ export async function askPeer<T>(
   }
 }
 
-async function post<T>(
-  peer: PeerConnection,
+/**
+ * @param ended aborted when the answer is not waited for any more
+ * @param connecting called when a new connection is waited for; what it returns is called when it is there
+ */
+function postToPeer<T>(
+  { address, token, agent }: PeerConnection,
   path: string,
   body: string,
   ended: AbortSignal,
   connecting: () => () => void,
 ): Promise<T> {
-  const { address, token, connections: { plain } } = peer;
-  const answer = await plain.post({ address, path, token, body }, ended, connecting) ??
-    await postToPeer(peer, path, body, ended, connecting);
-  if (answer.status === 200) return JSON.parse(answer.text);
-  const Kind = answer.status === 503 ? NotYetError : Error;
-  throw new Kind(`${answer.status} ${messageIn(answer.text)}`);
-}
-
-/**
- * @param ended aborted when the answer is not waited for any more
- * @param connecting called when a new connection is waited for; what it returns is called when it is there
- */
-function postToPeer(
-  { address, token, connections: { agent } }: PeerConnection,
-  path: string,
-  body: string,
-  ended: AbortSignal,
-  connecting: () => () => void,
-): Promise<PlainAnswer> {
   const url = URL.parse(`http://${address}`);
   if (!url) return Promise.reject(new Error("its address cannot be read"));
   const bytes = encodeUtf8(body);
@@ -140,8 +116,15 @@ function postToPeer(
       });
       response.on("error", reject);
       response.on("end", () => {
-        const text = new TextDecoder().decode(concat(parts, size));
-        resolve({ status: response.statusCode!, text });
+        try {
+          const text = new TextDecoder().decode(concat(parts, size));
+          const { statusCode } = response;
+          if (statusCode === 200) return resolve(JSON.parse(text));
+          const Kind = statusCode === 503 ? NotYetError : Error;
+          reject(new Kind(`${statusCode} ${messageIn(text)}`));
+        } catch (error) {
+          reject(error);
+        }
       });
     });
     asked.on("error", reject);

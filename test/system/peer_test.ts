@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Peer, PEER_IDS_MAX, type PeerRequest } from "../../src/service/peer.ts";
-import { PEER_PATHS, PeerConnections } from "../../src/service/peer_request.ts";
+import { PEER_PATHS, peerAgent } from "../../src/service/peer_request.ts";
 import { Conditions } from "../../src/engine/conditions.ts";
 import { LostError } from "../../src/log/mod.ts";
 import { type Clock, encodeUtf8, SHARED_TURN_MS, systemClock } from "../../src/types/mod.ts";
@@ -23,9 +23,9 @@ function pair(
       return await answer(asked);
     },
   );
-  const { connections, ...asker } = askerOf(`127.0.0.1:${server.addr.port}`, clock);
+  const { agent, ...asker } = askerOf(`127.0.0.1:${server.addr.port}`, clock);
   const close = async () => {
-    connections.destroy();
+    agent.destroy();
     await server.shutdown();
   };
   return { requests, ...asker, close };
@@ -34,7 +34,7 @@ function pair(
 /** The process that asks. */
 function askerOf(address: string, clock: Clock) {
   const over = new AbortController();
-  const connections = new PeerConnections();
+  const agent = peerAgent();
   const conditions = new Conditions(clock);
   const peer = new Peer({
     address,
@@ -42,14 +42,14 @@ function askerOf(address: string, clock: Clock) {
     generation: 3,
     nonce: 4,
     token: "token",
-    connections,
+    agent,
     clock,
     conditions,
     over: over.signal,
   });
   const ask = (partition: number, ...ids: string[]) =>
     peer.ownerOf(partition).lookUp(ids.map((id) => encodeUtf8(id)));
-  return { ask, over, connections, conditions, peer };
+  return { ask, over, agent, conditions, peer };
 }
 
 const stocksOf = ({ lookups }: PeerRequest) =>
@@ -128,7 +128,7 @@ Deno.test("an answer that is not one of stocks, an error, and the end of the gen
 Deno.test("who hangs on a connection that was kept is not waited for beyond the generation, nor asked again", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
-  const { ask, over, connections } = askerOf(`127.0.0.1:${port}`, systemClock);
+  const { ask, over, agent } = askerOf(`127.0.0.1:${port}`, systemClock);
   const hangs = Promise.withResolvers<void>();
   let requests = 0;
   const serve = async (connection: Deno.Conn) => {
@@ -152,7 +152,7 @@ Deno.test("who hangs on a connection that was kept is not waited for beyond the 
   over.abort("over");
   await assertRejects(() => asked, LostError);
   await assertRejects(() => behind, LostError);
-  connections.destroy();
+  agent.destroy();
   listener.close();
   await serving; // all connections are closed
   assertEquals(requests, 2);
@@ -202,7 +202,7 @@ Deno.test("an answer is read however it is cut and whatever its length is said b
   for (const [answer, isOne] of answers) {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr as Deno.NetAddr;
-    const { ask, connections } = askerOf(`127.0.0.1:${port}`, systemClock);
+    const { ask, agent } = askerOf(`127.0.0.1:${port}`, systemClock);
     const serve = async (connection: Deno.Conn) => {
       if (await connection.read(new Uint8Array(4096)) !== null) {
         for (const byte of encodeUtf8(answer)) await connection.write(new Uint8Array([byte]));
@@ -212,12 +212,11 @@ Deno.test("an answer is read however it is cut and whatever its length is said b
     const serving = (async () => {
       for await (const connection of listener) await serve(connection).catch(() => {});
     })();
-    // A form that is not ours is read by node:http, and known from then on.
     for (let n = 0; n < 2; n++) {
       if (isOne) assertEquals(await ask(0, "a"), [7n]);
       else await assertRejects(() => ask(0, "a"), LostError, "does not answer");
     }
-    connections.destroy();
+    agent.destroy();
     listener.close();
     await serving;
   }
@@ -238,7 +237,7 @@ Deno.test("an answer larger than what is read at a time is read whole", async ()
 
 Deno.test("a request on a connection that was closed while nothing was asked is sent once more, on a new one", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { ask, connections } = askerOf(
+  const { ask, agent } = askerOf(
     `127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
     systemClock,
   );
@@ -255,7 +254,7 @@ Deno.test("a request on a connection that was closed while nothing was asked is 
   })();
   for (let n = 0; n < 3; n++) assertEquals(await ask(0, "a"), [7n]);
   assertEquals(opened, 3);
-  connections.destroy();
+  agent.destroy();
   listener.close();
   await serving;
 });
