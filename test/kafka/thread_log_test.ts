@@ -23,7 +23,11 @@ function emptyBroker(): Partial<BrokerInternals> {
     UNKNOWN_LOG,
   );
   const committed = { partition: 0, offset: 0, metadata, errorCode: 0 };
-  const answer = { topics: [{ topic: TOPIC, partitions: [committed] }], errorCode: 0 };
+  const facts = { errorCode: 0, id: null, partitions: 1, offline: [], leaderEpochs: [0] };
+  const answers: Record<string, unknown> = {
+    OffsetFetch: { topics: [{ topic: TOPIC, partitions: [committed] }], errorCode: 0 },
+    Metadata: { clientSideThrottleTime: 0, topics: [{ topic: TOPIC, ...facts }] },
+  };
   return {
     initProducerId: () => Promise.resolve({ producerId: "1", producerEpoch: 0 }),
     listOffsets: () =>
@@ -31,8 +35,10 @@ function emptyBroker(): Partial<BrokerInternals> {
         responses: [{ topic: TOPIC, partitions: [{ partition: 0, offset: "0" }] }],
       }),
     connectionPool: {
-      send: <T>({ request }: Exchange<T>) =>
-        request.apiName === "OffsetFetch" ? Promise.resolve(answer as T) : new Promise(() => {}),
+      send: <T>({ request }: Exchange<T>) => {
+        const answer = answers[request.apiName];
+        return answer ? Promise.resolve(answer as T) : new Promise(() => {});
+      },
       getConnection: () => new Promise(() => {}),
     },
   };
