@@ -331,8 +331,12 @@ function prefixId(code: u64): u32 {
 export function codeHash(code: u64): u64 {
   const kind = code >> 62;
   if (kind == CODE_STORED) {
-    const key = keyOfCode(code);
-    return joined(bytesHash(keyText(key, spare), keyLength(key)), code & PLACE_MASK);
+    const key = keyOfCode(code), p = keyText(key, spare), n = keyLength(key);
+    // Once the dictionary is full, numbered ids are stored too, in the segments that they have by their numbers.
+    const known = decompose(p, n)
+      ? mix(prefixHash(prefixBytes, prefixLength) ^ number)
+      : bytesHash(p, n);
+    return joined(known, code & PLACE_MASK);
   }
   const known = kind == CODE_INLINE
     ? mix(code)

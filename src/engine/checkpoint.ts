@@ -235,6 +235,7 @@ export class Checkpointer implements CutGate {
     const giveUp = AbortSignal.any([signal, timeout.signal]);
     // At once, whatever the store still does: whoever folds may be waiting for the rest of the cut.
     giveUp.addEventListener("abort", () => this.#endCut(false));
+    if (giveUp.aborted) this.#endCut(false);
     void clock.sleep(timeoutMs, giveUp).then(() => timeout.abort("over"));
     try {
       await chain.store.addEvent({ kind: "triggered", at: cut.at, ...about });

@@ -96,7 +96,10 @@ export class ClaimRecovery {
   }
 
   #drop(partition: Partition): void {
-    this.#dropped.set(partition.partition, partition.drop());
+    const { partition: number } = partition;
+    // What was dropped before may still be there.
+    const dropped = Promise.all([this.#dropped.get(number), partition.drop()]).then(() => {});
+    this.#dropped.set(number, dropped);
   }
 
   /**

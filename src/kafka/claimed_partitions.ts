@@ -87,7 +87,12 @@ export async function claimed(
     const entry = entryOf(partition);
     // Recovery stops at a log that ends before what was committed.
     if (!entry?.identity.last || entry.position.offset > ends.get(partition)!) return [];
-    return [{ partition, batch: entry.identity.last, committed: entry.position.offset }];
+    return [{
+      partition,
+      batch: entry.identity.last,
+      committed: entry.position.offset,
+      leaderEpoch: leaderEpochs[partition] ?? NO_EPOCH,
+    }];
   });
   await checkBatches(client, topicOf(options), read);
   return partitions.map((partition): KafkaPartition => {

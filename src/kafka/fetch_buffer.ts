@@ -23,8 +23,6 @@ export interface FetchBufferOptions {
 /** What was fetched of one partition and not yet read, for one reader. */
 export class FetchBuffer {
   readonly partition: number;
-  /** The last batch that was fetched. */
-  last: FetchedBatch | null = null;
   /** Counts the jumps: what was fetched before a jump is of no use. */
   jumps = 0;
   /** A reader has come to the end of the log and waits for more: from then on it is fetched ahead there too. */
@@ -62,6 +60,11 @@ export class FetchBuffer {
   /** End of the log as of the last fetch; null before it. */
   get end(): number | null {
     return this.#end;
+  }
+
+  /** Whether all that its leader has shown was fetched. */
+  get isAtEnd(): boolean {
+    return this.#position >= this.#stableEnd;
   }
 
   get isEmpty(): boolean {
@@ -169,7 +172,6 @@ export class FetchBuffer {
       this.#batches.push(batch);
       this.options.frames?.hold(batch.bytes);
       this.#bytes += batch.bytes.length;
-      this.last = batch;
       this.#position = batch.lastOffset + 1;
     }
     this.#end = fetched.highWatermark;

@@ -1,15 +1,9 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
 import { DamagedBatchError, LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
+import type { BatchCrc } from "./committed_metadata.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
-import {
-  ErrorCode,
-  isNotShown,
-  isTopicGone,
-  isUnavailable,
-  reasonOf,
-  stopErrorOf,
-} from "./client/errors.ts";
+import { ErrorCode, isTopicGone, isUnavailable, reasonOf, stopErrorOf } from "./client/errors.ts";
 import { type KafkaClient, NO_LEADER } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
 import {
@@ -33,7 +27,9 @@ const SHORT_WAIT_MS = 5;
 const SMALL_BYTES = 512 * 1024;
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
-/** So often in a row a topic, or what was read of it, may seem to be gone before the recovery path is taken. */
+/** A pause between fetches is no longer, whatever commit.interval.ms is. */
+const PACE_MS_MAX = 100;
+/** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */
 const GONE_MAX = 5;
 
 export interface FetcherOptions {
@@ -42,7 +38,7 @@ export interface FetcherOptions {
   readonly client:
     & TopicReader
     & Pick<KafkaClient, "isBroken" | "refresh">
-    & Partial<Pick<KafkaClient, "waits" | "frames">>;
+    & Partial<Pick<KafkaClient, "waits" | "frames" | "fetchesById">>;
   readonly topic: InputTopic;
   readonly clock: Clock;
   /**
@@ -62,30 +58,34 @@ export class Fetcher {
   readonly #pumps = new Set<string>();
   readonly #closed = new AbortController();
   #roomMade: (() => void)[] = [];
-  #failures = 0;
-  /** Answers in a row by which the topic, or a batch that was read of it, is not there. */
-  #gone = 0;
   /** What was read. */
   readonly lastBatches = new LastBatches();
 
   readonly #ends: Map<number, number>;
   /** Epochs of leaders from before their logs were last looked at; an election since then is noticed by the next fetch. */
   readonly #leaderEpochs = new Map<number, number>();
+  /**
+   * The batch of each partition that stands highest of all that were read, here or before the claim: a log that still holds
+   * it holds all below. Whoever reads from further below again does not lower it.
+   */
+  readonly #highest = new Map<number, BatchCrc>();
 
   constructor(readonly options: FetcherOptions) {
     this.#ends = new Map(options.ends);
   }
 
   /** A partition may be read from now on; up to its end there are records for certain. */
-  add(partition: number, end: number, leaderEpoch = NO_EPOCH): void {
+  add(partition: number, end: number, leaderEpoch = NO_EPOCH, last: BatchCrc | null = null): void {
     this.#ends.set(partition, end);
     this.#leaderEpochs.set(partition, leaderEpoch);
+    if (last) this.#highest.set(partition, last);
   }
 
   /** A partition is read no more: what was fetched of it is forgotten. */
   remove(partition: number): void {
     this.#ends.delete(partition);
     this.#leaderEpochs.delete(partition);
+    this.#highest.delete(partition);
     this.#buffers.delete(partition);
     this.lastBatches.forget(partition);
     this.#reportRoom();
@@ -167,6 +167,9 @@ export class Fetcher {
     const { signal } = this.#closed;
     // All who ask in the same turn are in the same request: who comes later waits for its answer.
     await this.options.clock.yield();
+    let failures = 0;
+    /** Answers in a row by which the topic is not there. */
+    let gone = 0;
     while (!signal.aborted) {
       const mine = [...this.#buffers.values()].filter((b) => this.#leaderOf(b) === nodeId);
       if (mine.length === 0) return;
@@ -180,31 +183,30 @@ export class Fetcher {
         await this.#checkLogs(mine.filter((buffer) => buffer.isDoubtful));
         const begunAt = this.options.clock.monotonic();
         const { throttledMs, bytes } = await this.#fetchOnce(nodeId, wanted, waitMs);
-        this.#failures = this.#gone = 0;
+        failures = gone = 0;
         if (throttledMs === 0) this.options.client.waits?.over(this.#waitOf(nodeId));
         else this.#reportWait(nodeId, mine, heldBack(throttledMs));
-        if (bytes > 0 && bytes < SMALL_BYTES) await this.#pace(wanted, begunAt);
+        if (bytes > 0 && bytes < SMALL_BYTES) await this.#pace(mine, begunAt);
       } catch (error) {
         if (signal.aborted) return;
         const stop = stopErrorOf(error, { topic: this.options.topic.name });
         if (stop || this.options.client.isBroken || !isUnavailable(error)) throw stop ?? error;
         this.#reportWait(nodeId, mine, error);
-        if ((isTopicGone(error) || isNotShown(error)) && ++this.#gone >= GONE_MAX) {
+        if (isTopicGone(error) && ++gone >= GONE_MAX) {
           const { name } = this.options.topic;
-          const what = isTopicGone(error) ? `Topic ${name}` : `What was read of topic ${name}`;
           this.options.client.waits?.over(this.#waitOf(nodeId)); // whoever claims next waits for it
-          throw new LostError(`${what} is not there: ${(error as Error).message}`);
+          throw new LostError(`Topic ${name} is not there: ${(error as Error).message}`);
         }
-        await this.#backOff(wanted);
+        await this.#backOff(wanted, failures++);
       }
     }
   }
 
   /** Waits for more, unless somebody reads what is there already. */
-  async #pace(wanted: readonly FetchBuffer[], begunAt: number): Promise<void> {
+  async #pace(mine: readonly FetchBuffer[], begunAt: number): Promise<void> {
     const { clock, paceMs = 0 } = this.options;
-    const waitMs = begunAt + paceMs - clock.monotonic();
-    if (waitMs <= 0 || !wanted.every((buffer) => buffer.isFollowed)) return;
+    const waitMs = begunAt + Math.min(paceMs, PACE_MS_MAX) - clock.monotonic();
+    if (waitMs <= 0 || !mine.every((buffer) => buffer.isFollowed && buffer.isAtEnd)) return;
     await clock.sleep(waitMs, this.#closed.signal);
   }
 
@@ -233,11 +235,16 @@ export class Fetcher {
     // What fails meanwhile brings new doubts.
     for (const buffer of doubtful) buffer.isDoubtful = false;
     try {
-      const { leaderEpochs } = await lookAtTopic(client, topic);
-      const read = doubtful.flatMap(({ partition, last }): ReadBatch[] => {
-        // Of what was not fetched here the claim knows what was read.
-        const batch = last ?? this.lastBatches.newest(partition);
-        return batch ? [{ partition, batch, committed: null }] : [];
+      // A fetch by id finds by itself that there is none of that id any more.
+      const isKnownById = client.fetchesById === true;
+      const { leaderEpochs } = await lookAtTopic(
+        client,
+        isKnownById ? { ...topic, id: null } : topic,
+      );
+      const read = doubtful.flatMap(({ partition }): ReadBatch[] => {
+        const batch = this.#highest.get(partition);
+        const leaderEpoch = leaderEpochs[partition] ?? NO_EPOCH;
+        return batch ? [{ partition, batch, committed: null, leaderEpoch }] : [];
       });
       await checkBatches(client, topic, read);
       for (const { partition } of doubtful) {
@@ -275,20 +282,47 @@ export class Fetcher {
     });
     if (answer.errorCode !== 0) throw protocolError(answer.errorCode);
     let failed: Error | null = null;
+    const outside: FetchBuffer[] = [];
     for (const fetched of answer.partitions) {
       const asked = from.find((f) => f.partition === fetched.partition)!;
       if (asked.buffer.jumps !== asked.jumps) continue;
-      if (fetched.errorCode !== 0) failed ??= this.#refused(asked.buffer, fetched);
+      // It comes from a leader before the one that the log was looked at.
+      if ((this.#leaderEpochs.get(asked.partition) ?? NO_EPOCH) !== asked.leaderEpoch) continue;
+      if (fetched.errorCode === ErrorCode.OffsetOutOfRange) outside.push(asked.buffer);
+      else if (fetched.errorCode !== 0) failed ??= this.#refused(asked.buffer, fetched);
       else {
         const batches = this.#batchesOf(asked.buffer, fetched);
-        if (!asked.buffer.hasFailed) asked.buffer.keep(batches, fetched);
+        if (asked.buffer.hasFailed) continue;
+        asked.buffer.keep(batches, fetched);
+        this.#raise(asked.partition, batches.at(-1));
       }
     }
+    if (outside.length > 0) await this.#failOutside(outside);
     if (failed) throw failed;
     return {
       throttledMs: answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0,
       bytes: answer.partitions.reduce((sum, { records }) => sum + records.length, 0),
     };
+  }
+
+  #raise(partition: number, batch: FetchedBatch | undefined): void {
+    if (!batch || batch.baseOffset <= (this.#highest.get(partition)?.baseOffset ?? -1)) return;
+    this.#highest.set(partition, { baseOffset: batch.baseOffset, crc: batch.crc });
+  }
+
+  /** Their readers are given where the logs begin and end, which brokers do not say with the refusal. */
+  async #failOutside(buffers: readonly FetchBuffer[]): Promise<void> {
+    const { client, topic: { name } } = this.options;
+    const partitions = buffers.map(({ partition }) => partition);
+    const jumps = buffers.map((buffer) => buffer.jumps);
+    const starts = await client.offsets(name, partitions, "earliest");
+    const ends = await client.offsets(name, partitions, "latest");
+    for (const [i, buffer] of buffers.entries()) {
+      const { partition, position } = buffer;
+      if (buffer.jumps !== jumps[i]) continue;
+      const [start, end] = [starts.get(partition)!, ends.get(partition)!];
+      buffer.fail(new OffsetOutOfRangeError(name, partition, position, start, end));
+    }
   }
 
   /**
@@ -329,32 +363,29 @@ export class Fetcher {
   /** The error for the whole request, or null when it concerns the reader of the partition alone. */
   #refused(
     buffer: FetchBuffer,
-    { errorCode, logStart, highWatermark }: FetchedPartition,
+    { errorCode }: FetchedPartition,
   ): Error | null {
     const { name } = this.options.topic;
     const { partition, position } = buffer;
     const error = protocolError(errorCode);
-    if (errorCode === ErrorCode.OffsetOutOfRange) {
-      buffer.fail(new OffsetOutOfRangeError(name, partition, position, logStart, highWatermark));
-    } else if (errorCode === ErrorCode.CorruptMessage) {
-      buffer.fail(
-        new DamagedBatchError(
-          `${name}-${partition} at ${position}`,
-          `Kafka cannot read ${name}-${partition} at offset ${position}: ${error.message}`,
-          "restore the topic from a copy; skipping records would lose data",
-        ),
-      );
-    } else return error;
+    if (errorCode !== ErrorCode.CorruptMessage) return error;
+    buffer.fail(
+      new DamagedBatchError(
+        `${name}-${partition} at ${position}`,
+        `Kafka cannot read ${name}-${partition} at offset ${position}: ${error.message}`,
+        "restore the topic from a copy; skipping records would lose data",
+      ),
+    );
     return null;
   }
 
   /** The leader moves, or is not there: nothing is known of the end of the log meanwhile. */
-  async #backOff(wanted: readonly FetchBuffer[]): Promise<void> {
+  async #backOff(wanted: readonly FetchBuffer[], failures: number): Promise<void> {
     const { client, clock } = this.options;
     // The leaders of others may have moved, too.
     for (const buffer of this.#buffers.values()) buffer.isDoubtful = true;
     for (const buffer of wanted) buffer.idleAt = -1;
-    const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** this.#failures++);
+    const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     await clock.sleep(wait, this.#closed.signal);
     await client.refresh().catch(() => {});
     for (const buffer of this.#buffers.values()) this.#pump(this.#leaderOf(buffer));

@@ -167,7 +167,7 @@ export class KafkaSession implements LogSession {
   #take(partitions: readonly KafkaPartition[], offline: ReadonlyMap<number, Place>): void {
     this.#partitions = [...this.#partitions, ...partitions];
     for (const { partition, committed, logEnd, last, leaderEpoch } of partitions) {
-      this.#fetcher.add(partition, logEnd, leaderEpoch);
+      this.#fetcher.add(partition, logEnd, leaderEpoch, last);
       this.#committed.set(partition, committed.offset);
       if (last) this.#fetcher.lastBatches.set(partition, committed.offset, last);
     }

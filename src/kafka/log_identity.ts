@@ -9,11 +9,12 @@ import type { KafkaClient } from "./client/kafka_client.ts";
 import type { FetchedBatch } from "./batches.ts";
 import { firstBatchBytes, readFetched } from "./batches.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
-import type {
-  FetchedFrom,
-  FetchedPartition,
-  FetchedTopic,
-  FetchOptions,
+import {
+  type FetchedFrom,
+  type FetchedPartition,
+  type FetchedTopic,
+  type FetchOptions,
+  NO_EPOCH,
 } from "./protocol/fetch.ts";
 import type { TopicMetadata } from "./protocol/metadata.ts";
 import { createdAnew, logCut } from "./topics_view.ts";
@@ -42,6 +43,8 @@ export interface ReadBatch {
   readonly batch: BatchCrc;
   /** An offset that was committed with it, which lies in the batch or directly behind; null = none is known. */
   readonly committed: number | null;
+  /** The epoch of the leader that is to answer; any, if it is not known. */
+  readonly leaderEpoch?: number;
 }
 
 /**
@@ -55,7 +58,7 @@ export async function checkBatches(
 ): Promise<void> {
   const byLeader = Map.groupBy(read, ({ partition }) => client.leaderOf(topic.name, partition));
   await Promise.all([...byLeader].map(async ([nodeId, some]) => {
-    const from = some.map(({ partition, batch }) => ({ partition, offset: batch.baseOffset }));
+    const from = some.map(placeOf);
     const maxBytes = some.length * BATCH_BYTES;
     const options = { maxWaitMs: 0, maxBytes, partitionMaxBytes: BATCH_BYTES };
     const partitions = await ask(client, nodeId, topic, from, options);
@@ -64,7 +67,7 @@ export async function checkBatches(
       const found = fetched.get(one.partition);
       // Of what does not fit, brokers give nothing.
       if (found?.errorCode || (found && firstOf(found))) return judge(client, topic, one, found);
-      await checkBatch(client, topic, one.partition, one.batch, one.committed);
+      await checkOne(client, topic, one);
     }));
   }));
 }
@@ -86,10 +89,17 @@ export async function checkBatch(
   batch: BatchCrc,
   committed: number | null = null,
 ): Promise<void> {
-  const nodeId = client.leaderOf(topic.name, partition);
-  const from = [{ partition, offset: batch.baseOffset }];
-  const [fetched] = await ask(client, nodeId, topic, from, ONE_BATCH);
-  await judge(client, topic, { partition, batch, committed }, fetched!);
+  await checkOne(client, topic, { partition, batch, committed });
+}
+
+async function checkOne(client: TopicReader, topic: InputTopic, read: ReadBatch): Promise<void> {
+  const nodeId = client.leaderOf(topic.name, read.partition);
+  const [fetched] = await ask(client, nodeId, topic, [placeOf(read)], ONE_BATCH);
+  await judge(client, topic, read, fetched!);
+}
+
+function placeOf({ partition, batch, leaderEpoch = NO_EPOCH }: ReadBatch): FetchedFrom {
+  return { partition, offset: batch.baseOffset, leaderEpoch };
 }
 
 /** A fetch whose answer is one: where a quota is used up, brokers give nothing of any partition (KIP-219). */
@@ -179,11 +189,6 @@ export class LastBatches {
     while (read.length > 0 && read.at(-1)!.end >= end) read.pop(); // it was read again
     read.push({ end, batch });
     this.#read.set(partition, read);
-  }
-
-  /** The last one of a partition. */
-  newest(partition: number): BatchCrc | null {
-    return this.#read.get(partition)?.at(-1)?.batch ?? null;
   }
 
   forget(partition: number): void {

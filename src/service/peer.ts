@@ -65,6 +65,8 @@ export class Peer {
   #underWay = 0;
   /** Clock.monotonic() at which the last request began. */
   #begunAt = -Infinity;
+  /** Clock.monotonic() at which the latest request began that was answered. */
+  #answeredFrom = -Infinity;
   /** Clock.monotonic() at which the first request began that failed, with none behind it that was answered. */
   #failingSince: number | null = null;
   #unreachable: string | null = null;
@@ -91,11 +93,12 @@ export class Peer {
 
   /** @throws {LostError} when it does not answer, or knows another generation */
   async #lookUp(partition: number, ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
-    const parts: Promise<(bigint | null)[]>[] = [];
+    const found: (bigint | null)[] = [];
+    // One after the other: of two queries of a batch for an item the later one must not see an older stock.
     for (let at = 0; at < ids.length; at += PEER_IDS_MAX) {
-      parts.push(this.#lookUpSome(partition, ids.slice(at, at + PEER_IDS_MAX)));
+      found.push(...await this.#lookUpSome(partition, ids.slice(at, at + PEER_IDS_MAX)));
     }
-    return (await Promise.all(parts)).flat();
+    return found;
   }
 
   #lookUpSome(partition: number, ids: readonly Uint8Array[]): Promise<(bigint | null)[]> {
@@ -125,7 +128,7 @@ export class Peer {
       const { stocks } = await this.#ask(batch);
       const found = batch.map(({ ids }, n) => stocksOf(stocks[n], ids.length));
       batch.forEach(({ answer }, n) => answer.resolve(found[n]!));
-      this.#answered();
+      this.#answered(begun);
     } catch (error) {
       const lost = this.#failed(error as Error, begun);
       for (const { answer } of batch) answer.reject(lost);
@@ -134,7 +137,9 @@ export class Peer {
     if (this.#waiting.length > 0 && !this.#isAsking) void this.#askAll();
   }
 
-  #answered(): void {
+  /** @param begun Clock.monotonic() at which it was asked */
+  #answered(begun: number): void {
+    this.#answeredFrom = Math.max(this.#answeredFrom, begun);
     this.#failingSince = null;
     if (this.#unreachable === null) return;
     this.#unreachable = null;
@@ -147,9 +152,10 @@ export class Peer {
     const lost = new LostError(`${address} does not answer: ${error.message}`);
     if (over.aborted) return lost;
     if (error instanceof NotYetError) {
-      this.#answered();
+      this.#answered(begun);
       return lost;
     }
+    if (begun <= this.#answeredFrom) return lost; // one that was asked later has been answered
     this.#failingSince ??= begun;
     if (clock.monotonic() - this.#failingSince < WAIT_MS_MIN) return lost;
     this.#unreachable = `the process at ${address} has it, and cannot be asked: ${error.message}`;

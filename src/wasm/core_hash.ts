@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "9227df42df9f08d2106018caa64e8f99f6d5f6793e20fc53c4f7a9f743d7e7f1";
+export const CORE_HASH = "84db1a8c603eca89fd460d32bb40d40c812ebe982784a2cd93baa4b5713b7998";

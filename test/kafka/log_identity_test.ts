@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { LostError, StopError } from "../../src/log/mod.ts";
+import { LostError, OffsetOutOfRangeError, StopError } from "../../src/log/mod.ts";
 import { ErrorCode, isUnavailable } from "../../src/kafka/client/errors.ts";
 import { Fetcher } from "../../src/kafka/fetcher.ts";
 import {
@@ -8,7 +8,12 @@ import {
   LastBatches,
   type ReadBatch,
 } from "../../src/kafka/log_identity.ts";
-import type { FetchAnswer, FetchedFrom, FetchedTopic } from "../../src/kafka/protocol/fetch.ts";
+import {
+  type FetchAnswer,
+  type FetchedFrom,
+  type FetchedTopic,
+  NO_EPOCH,
+} from "../../src/kafka/protocol/fetch.ts";
 import type { TopicMetadata } from "../../src/kafka/protocol/metadata.ts";
 import {
   batchInfo,
@@ -64,8 +69,8 @@ class Topic {
   }
 
   offsets(_: string, partitions: readonly number[], which: string): Promise<Map<number, number>> {
-    assertEquals(which, "earliest");
-    return Promise.resolve(new Map(partitions.map((p) => [p, this.start])));
+    const offset = which === "earliest" ? this.start : this.values.length;
+    return Promise.resolve(new Map(partitions.map((p) => [p, offset])));
   }
 
   async fetch(_: string, _t: FetchedTopic, from: readonly FetchedFrom[]): Promise<FetchAnswer> {
@@ -192,14 +197,46 @@ Deno.test("a log that was cut to before what was fetched of it is not read on fr
   fetcher.close(new Error("over"));
 });
 
-Deno.test("a batch that stays hidden ends the session: whoever claims looks for what is committed", async () => {
+Deno.test("a batch that its leader does not show is waited for, and nothing is read meanwhile", async () => {
   const client = new Topic();
   client.values = ["a", "b"];
   const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
   await readAll(fetcher, 2);
-  client.values = ["A"];
+  client.hidden = 1;
   client.failures = [ErrorCode.NotLeader];
-  await assertRejects(() => fetcher.read(0, 1, OPTIONS), LostError, "What was read of topic t");
+  let isRead = false;
+  const reading = fetcher.read(0, 0, OPTIONS).finally(() => isRead = true);
+  const before = client.asked.length;
+  while (client.asked.length < before + 4) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(isRead, false);
+  client.hidden = 0;
+  assertEquals((await reading).batches, [batchAt(0, "a")]);
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("a log that was cut while it is folded again, to behind what was fetched since, is known by what the claim knows", async () => {
+  const client = new Topic();
+  client.values = ["a", "b", "c", "d"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  fetcher.add(0, 4, NO_EPOCH, { baseOffset: 3, crc: batchInfo(batchAt(3, "d")).crc });
+  client.failures = [0, ErrorCode.NotLeader];
+  assertEquals((await fetcher.read(0, 0, OPTIONS)).batches, [batchAt(0, "a")]);
+  client.values = ["a", "B", "C", "D", "E"];
+  await assertRejects(
+    () => fetcher.read(0, 1, OPTIONS),
+    StopError,
+    "holds another batch at offset 3 than was read there",
+  );
+  fetcher.close(new Error("over"));
+});
+
+Deno.test("who reads outside of a log is given its bounds, which brokers do not say with the refusal", async () => {
+  const client = new Topic();
+  client.values = ["a", "b", "c"];
+  client.start = 2;
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const error = await assertRejects(() => fetcher.read(0, 0, OPTIONS), OffsetOutOfRangeError);
+  assertEquals([error.start, error.end], [2, 3]);
   fetcher.close(new Error("over"));
 });
 
@@ -207,7 +244,7 @@ Deno.test("a log of which nothing was fetched since its claim is known by what t
   const client = new Topic();
   client.values = ["A", "B", "C"];
   const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
-  fetcher.lastBatches.set(0, 2, { baseOffset: 1, crc: batchInfo(batchAt(1, "b")).crc });
+  fetcher.add(0, 2, NO_EPOCH, { baseOffset: 1, crc: batchInfo(batchAt(1, "b")).crc });
   client.failures = [ErrorCode.NotLeader];
   await assertRejects(
     () => fetcher.read(0, 2, OPTIONS),

@@ -336,8 +336,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka topics: what the claim knows of a log is not compared behind a failure",
     file: "src/kafka/fetcher.ts",
-    find: "last ?? this.lastBatches.newest(partition)",
-    replace: "last",
+    find: "if (last) this.#highest.set(partition, last);",
+    replace: "",
     kafka: true,
   },
   {

@@ -138,6 +138,19 @@ Deno.test("a canonical UUID takes 16 bytes beside its slot, another id its own a
   }
 });
 
+Deno.test("refused transactions of unknown items leave nothing behind their windows, once the dictionary of prefixes is full, too", () => {
+  const driver = new Driver(WINDOWS);
+  // More prefixes than the dictionary takes: the others are kept as their bytes, in the segments of numbered ids.
+  const ids = Array.from({ length: 6000 }, (_, i) => `p${i}_${i % 7}`);
+  for (let round = 1; round <= 2; round++) {
+    fold(driver, ids, 1_200_000 * round, -1);
+    assertEquals(driver.core.info.slots, ids.length);
+    assert(driver.core.info.keyBytes > 0);
+    driver.idle();
+    assertEquals([driver.core.info.slots, driver.core.info.keyBytes], [0, 0]);
+  }
+});
+
 /** SHA-256 over the state of the fixed ids, as the core wrote it when it kept UUIDs as text. */
 const HASH_AS_TEXT = "c3893b1c36bd23ef8cba58622ff6ac2b2f38c6c501032ef81f23a1392c9fcfdc";
 

@@ -162,11 +162,6 @@ export function isTopicGone(error: unknown): boolean {
     code === ErrorCode.InconsistentTopicId;
 }
 
-/** Whether a leader does not show yet what is asked for: a new one hears how far the others have come. */
-export function isNotShown(error: unknown): boolean {
-  return errorCodeOf(error) === ErrorCode.OffsetNotAvailable;
-}
-
 export function isFenced(error: unknown): boolean {
   const code = errorCodeOf(error);
   return code !== null && FENCED.includes(code);

@@ -93,7 +93,9 @@ function partitionAnswer(
   };
   if (refusal !== 0) return { ...facts, errorCode: refusal };
   if (offset < tp.start || offset > tp.end) {
-    return { ...facts, errorCode: ErrorCode.OffsetOutOfRange };
+    // Brokers do not say with it where the log begins and ends.
+    const unknown = { highWatermark: -1, lastStableOffset: -1, logStart: -1 };
+    return { ...facts, ...unknown, errorCode: ErrorCode.OffsetOutOfRange };
   }
   const entries = entriesFrom(tp, offset).filter((entry) => entry.base < stableEnd);
   if (entries.length === 0) return { ...facts, errorCode: 0 };
