@@ -17,11 +17,19 @@ const FIRST_HYPHENS = memory.data<u64>([0, 0x00002d000000002d], 16);
 const LAST_PLACES = memory.data<u64>([0x0706050480030201, 0x0f0e0d0c0b0a0908], 16);
 const LAST_HYPHENS = memory.data<u64>([0x2d000000, 0], 16);
 
-/** The first 16 digits of 16 bytes. */
 @inline
-function firstDigits(v: v128): v128 {
-  const high = v128.and(i16x8.shr_u(v, 4), v128.load(LOW_NIBBLES)),
-    low = v128.and(v, v128.load(LOW_NIBBLES));
+function highNibbles(v: v128): v128 {
+  return v128.and(i16x8.shr_u(v, 4), v128.load(LOW_NIBBLES));
+}
+
+@inline
+function lowNibbles(v: v128): v128 {
+  return v128.and(v, v128.load(LOW_NIBBLES));
+}
+
+/** The first 16 digits of 16 bytes, by their nibbles. */
+@inline
+function firstDigits(high: v128, low: v128): v128 {
   return i8x16.swizzle(
     v128.load(DIGITS),
     i8x16.shuffle(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
@@ -30,9 +38,7 @@ function firstDigits(v: v128): v128 {
 
 /** The other 16. */
 @inline
-function lastDigits(v: v128): v128 {
-  const high = v128.and(i16x8.shr_u(v, 4), v128.load(LOW_NIBBLES)),
-    low = v128.and(v, v128.load(LOW_NIBBLES));
+function lastDigits(high: v128, low: v128): v128 {
   return i8x16.swizzle(
     v128.load(DIGITS),
     i8x16.shuffle(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31),
@@ -60,7 +66,8 @@ function lastText(last: v128): v128 {
 /** Whether the 36 bytes at p are the text of the UUID v. */
 @inline
 function isTextOf(v: v128, p: usize): bool {
-  const first = firstDigits(v), last = lastDigits(v);
+  const high = highNibbles(v), low = lowNibbles(v);
+  const first = firstDigits(high, low), last = lastDigits(high, low);
   const differences = v128.or(
     v128.xor(firstText(first), v128.load(p)),
     v128.xor(lastText(last), v128.load(p, 20)),
@@ -94,7 +101,8 @@ export function packUuid(to: usize, p: usize): bool {
 
 /** Writes the text of the UUID at r. */
 export function putUuid(o: usize, r: usize): void {
-  const v = v128.load(r), first = firstDigits(v), last = lastDigits(v);
+  const v = v128.load(r), high = highNibbles(v), low = lowNibbles(v);
+  const first = firstDigits(high, low), last = lastDigits(high, low);
   v128.store(o, firstText(first));
   store<u32>(o, middleText(first, last), 16);
   v128.store(o, lastText(last), 20);

@@ -75,7 +75,7 @@ export async function takeAtStop(
   }
 }
 
-/** Takes the last checkpoint; false when the next owner's epoch, which is no surprise then, refused it. */
+/** Takes the last checkpoint; false when the next owner's epoch refused it, as is to be expected then. */
 async function isTaken(checkpointer: Checkpointer, isReleased: boolean): Promise<boolean> {
   try {
     await checkpointer.take(never(), false, "stop");

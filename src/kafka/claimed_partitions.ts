@@ -79,6 +79,7 @@ export async function claimed(
     }),
     lookAtTopic(client, topicOf(options)),
   ]);
+  const epochOf = (partition: number) => leaderEpochs[partition] ?? NO_EPOCH;
   const starts = await client.offsets(input, partitions, "earliest");
   const entryOf = (partition: number) => entries.get(input)?.get(partition);
   const committedOf = (partition: number) => entryOf(partition)?.position;
@@ -91,7 +92,7 @@ export async function claimed(
       partition,
       batch: entry.identity.last,
       committed: entry.position.offset,
-      leaderEpoch: leaderEpochs[partition] ?? NO_EPOCH,
+      leaderEpoch: epochOf(partition),
     }];
   });
   await checkBatches(client, topicOf(options), read);
@@ -120,7 +121,7 @@ export async function claimed(
       logStart,
       logEnd: ends.get(partition)!,
       last: isGone ? null : entryOf(partition)?.identity.last ?? null,
-      leaderEpoch: leaderEpochs[partition] ?? NO_EPOCH,
+      leaderEpoch: epochOf(partition),
     };
   });
 }

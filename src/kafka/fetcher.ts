@@ -27,7 +27,7 @@ const SHORT_WAIT_MS = 5;
 const SMALL_BYTES = 512 * 1024;
 const BACK_OFF_FIRST_MS = 50;
 const BACK_OFF_MAX_MS = 2000;
-/** A pause between fetches is no longer, whatever commit.interval.ms is. */
+/** The longest pause between fetches, whatever commit.interval.ms is. */
 const PACE_MS_MAX = 100;
 /** So often in a row a topic may seem to be gone before the recovery path is taken, which waits for it. */
 const GONE_MAX = 5;
@@ -273,7 +273,7 @@ export class Fetcher {
         jumps: buffer.jumps,
         partition: buffer.partition,
         offset: buffer.position,
-        leaderEpoch: this.#leaderEpochs.get(buffer.partition) ?? NO_EPOCH,
+        leaderEpoch: this.#epochOf(buffer.partition),
       }));
     const answer = await client.fetch(nodeId, topic, from, {
       maxWaitMs,
@@ -287,7 +287,7 @@ export class Fetcher {
       const asked = from.find((f) => f.partition === fetched.partition)!;
       if (asked.buffer.jumps !== asked.jumps) continue;
       // It comes from a leader before the one that the log was looked at.
-      if ((this.#leaderEpochs.get(asked.partition) ?? NO_EPOCH) !== asked.leaderEpoch) continue;
+      if (this.#epochOf(asked.partition) !== asked.leaderEpoch) continue;
       if (fetched.errorCode === ErrorCode.OffsetOutOfRange) outside.push(asked.buffer);
       else if (fetched.errorCode !== 0) failed ??= this.#refused(asked.buffer, fetched);
       else {
@@ -303,6 +303,10 @@ export class Fetcher {
       throttledMs: answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0,
       bytes: answer.partitions.reduce((sum, { records }) => sum + records.length, 0),
     };
+  }
+
+  #epochOf(partition: number): number {
+    return this.#leaderEpochs.get(partition) ?? NO_EPOCH;
   }
 
   #raise(partition: number, batch: FetchedBatch | undefined): void {

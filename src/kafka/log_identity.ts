@@ -67,7 +67,7 @@ export async function checkBatches(
       const found = fetched.get(one.partition);
       // Of what does not fit, brokers give nothing.
       if (found?.errorCode || (found && firstOf(found))) return judge(client, topic, one, found);
-      await checkOne(client, topic, one);
+      await checkBatch(client, topic, one);
     }));
   }));
 }
@@ -76,7 +76,6 @@ export async function checkBatches(
  * Looks whether a partition holds a batch that was read of it: such a batch lies below the end of its log for ever, until
  * retention removes it.
  *
- * @param committed an offset that was committed with it: it lies in the batch, or directly behind
  * @throws {StopError} when it holds another one at that offset, or the committed offset was moved; nothing is said of one
  * that retention has removed
  * @throws {LostError} when the log ends before it: whoever claims looks whether what is committed is there still
@@ -85,14 +84,8 @@ export async function checkBatches(
 export async function checkBatch(
   client: TopicReader,
   topic: InputTopic,
-  partition: number,
-  batch: BatchCrc,
-  committed: number | null = null,
+  read: ReadBatch,
 ): Promise<void> {
-  await checkOne(client, topic, { partition, batch, committed });
-}
-
-async function checkOne(client: TopicReader, topic: InputTopic, read: ReadBatch): Promise<void> {
   const nodeId = client.leaderOf(topic.name, read.partition);
   const [fetched] = await ask(client, nodeId, topic, [placeOf(read)], ONE_BATCH);
   await judge(client, topic, read, fetched!);

@@ -182,20 +182,34 @@ class GatedLog extends NoticingLog {
   }
 }
 
-Deno.test("what stands goes on while the other partitions of its claim are recovered, also over the end of that claim", async () => {
-  const world = await World.open({ "checkpoint.interval.millis": "0" });
+interface Recovering {
+  readonly world: World;
+  readonly life: Life;
+  readonly log: GatedLog;
+  readonly append: (partition: number, id: number) => Promise<unknown>;
+}
+
+/** A job whose partitions are drained. */
+async function openGated(intervalMs: number): Promise<Recovering> {
+  const world = await World.open({ "checkpoint.interval.millis": String(intervalMs) });
   let log!: GatedLog;
   const life = await world.start(() => null, { wrapLog: (of) => log = new GatedLog(of) });
   await feed(world, life, new Random(7), 60);
   await drain(world, life);
-  const { worker } = life;
-  const kept = processorsOf(life)[1]!;
   const append = (partition: number, id: number) =>
     world.clock.run(
       life.log.append("transactions", partition, [line(id, "x", 1, 5).record]),
       "one more",
     );
-  // The commit of partition 0 is lost with its claim, and what it folds again cannot be read.
+  return { world, life, log, append };
+}
+
+/**
+ * The commit of partition 0 is lost with its claim, and what it folds again cannot be read until that is allowed.
+ *
+ * @returns allows it
+ */
+async function recoverFirst({ world, life, log, append }: Recovering): Promise<() => void> {
   const { position } = processorsOf(life)[0]!;
   await append(0, 1);
   while (processorsOf(life)[0]!.position === position) await world.clock.settle();
@@ -203,7 +217,26 @@ Deno.test("what stands goes on while the other partitions of its claim are recov
   const gate = Promise.withResolvers<void>();
   log.gateOfReads = gate.promise;
   log.giveNotice();
-  await world.clock.until(() => log.claims === 2 && worker.folds(1), "the next claim");
+  await world.clock.until(() => log.claims === 2 && life.worker.folds(1), "the next claim");
+  return gate.resolve;
+}
+
+/** Lets partition 0 be recovered, and checks all that came of it. */
+async function closeGated({ world, life }: Recovering, allow: () => void): Promise<void> {
+  allow();
+  await world.clock.until(() => life.worker.folds(0), "partition 0 is recovered");
+  await drain(world, life);
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+}
+
+Deno.test("what stands goes on while the other partitions of its claim are recovered, also over the end of that claim", async () => {
+  const scene = await openGated(0);
+  const { world, life, log, append } = scene;
+  const { worker } = life;
+  const kept = processorsOf(life)[1]!;
+  const allow = await recoverFirst(scene);
   assertEquals(worker.recoveries, 1);
   log.lateCommits = "committed";
   for (const claims of [2, 3]) {
@@ -221,38 +254,18 @@ Deno.test("what stands goes on while the other partitions of its claim are recov
     1,
     "a recovery that is left to the next claim is not another one",
   );
-  gate.resolve();
-  await world.clock.until(() => worker.folds(0), "partition 0 is recovered");
-  await drain(world, life);
-  await world.stop(life);
-  await world.assertExactlyOnce();
-  world.close();
+  await closeGated(scene, allow);
 });
 
 Deno.test("while partitions of a claim are recovered, checkpoints of the others wait for one more interval", async () => {
-  const world = await World.open({ "checkpoint.interval.millis": "10000" });
-  let log!: GatedLog;
-  const life = await world.start(() => null, { wrapLog: (of) => log = new GatedLog(of) });
-  await feed(world, life, new Random(7), 60);
-  await drain(world, life);
+  const scene = await openGated(10_000);
+  const { world, life, log, append } = scene;
   const { worker } = life;
   const newest = () => worker.partitions.find((p) => p.partition === 1)!.checkpointer.newest;
   const hasAll = () => worker.partitions.every((p) => p.checkpointer.newest !== null);
   await world.clock.until(hasAll, "the first checkpoints");
   const before = newest();
-  const append = (partition: number, id: number) =>
-    world.clock.run(
-      life.log.append("transactions", partition, [line(id, "x", 1, 5).record]),
-      "one more",
-    );
-  const { position } = processorsOf(life)[0]!;
-  await append(0, 1);
-  while (processorsOf(life)[0]!.position === position) await world.clock.settle();
-  log.lateCommits = "did not";
-  const gate = Promise.withResolvers<void>();
-  log.gateOfReads = gate.promise;
-  log.giveNotice();
-  await world.clock.until(() => log.claims === 2 && worker.folds(1), "the next claim");
+  const allow = await recoverFirst(scene);
   log.lateCommits = "committed";
   await append(1, 2);
   const from = world.clock.monotonic();
@@ -260,10 +273,5 @@ Deno.test("while partitions of a claim are recovered, checkpoints of the others 
   assertEquals(worker.folds(0), false);
   const waited = world.clock.monotonic() - before!.publishedAt;
   assert(from < before!.publishedAt + 10_000 && waited > 15_000, `it waited ${waited} ms`);
-  gate.resolve();
-  await world.clock.until(() => worker.folds(0), "partition 0 is recovered");
-  await drain(world, life);
-  await world.stop(life);
-  await world.assertExactlyOnce();
-  world.close();
+  await closeGated(scene, allow);
 });

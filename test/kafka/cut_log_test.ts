@@ -133,7 +133,8 @@ for (const [version, stage] of [["4.1.0", newest], ["2.5.1", oldest]] as const) 
       assertEquals(await fetch(0, epoch + 1), ErrorCode.UnknownLeaderEpoch);
       assertEquals(await fetch(4, epoch), ErrorCode.OffsetOutOfRange);
       const topic = { name, id: null, groupId: "group", isQueries: false };
-      const check = (baseOffset: number) => checkBatch(client, topic, 0, { baseOffset, crc: 7 });
+      const check = (baseOffset: number) =>
+        checkBatch(client, topic, { partition: 0, batch: { baseOffset, crc: 7 }, committed: null });
       await assertRejects(() => check(4), LostError, `The log of ${name}-0 ends before offset 4`);
       const partitions = [{ partition: 0, offset: "2" }];
       await stage.withAdmin(async (admin) => {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError, OffsetOutOfRangeError, StopError } from "../../src/log/mod.ts";
 import { ErrorCode, isUnavailable } from "../../src/kafka/client/errors.ts";
-import { Fetcher } from "../../src/kafka/fetcher.ts";
+import { Fetcher, type FetcherOptions } from "../../src/kafka/fetcher.ts";
 import {
   checkBatch,
   checkBatches,
@@ -33,6 +33,13 @@ function batchAt(offset: number, value: string): Uint8Array {
   setBaseOffset(batch, offset);
   return batch;
 }
+
+/** A batch that was read of partition 0, of which nothing was committed. */
+const readAs = (batch: ReadBatch["batch"]): ReadBatch => ({ partition: 0, batch, committed: null });
+
+/** Reads a topic from no known end on. */
+const fetcherOf = (client: Topic, topic: FetcherOptions["topic"] = named) =>
+  new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
 
 /** A partition of one-record batches, whose topic may be gone, or another under the same name. */
 class Topic {
@@ -104,7 +111,7 @@ async function readAll(fetcher: Fetcher, count: number): Promise<void> {
 Deno.test("without topic ids, a log that holds another batch than was read, behind a failure, is not read on", async () => {
   const client = new Topic();
   client.values = ["a", "b"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   await readAll(fetcher, 2);
   client.values = ["A", "B", "C"];
   client.failures = [ErrorCode.UnknownTopicOrPartition];
@@ -116,7 +123,7 @@ Deno.test("without topic ids, a log that holds another batch than was read, behi
 Deno.test("without topic ids, a log that holds the same batch is read on behind a failure", async () => {
   const client = new Topic();
   client.values = ["a", "b"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   await readAll(fetcher, 2);
   client.values = ["a", "b", "c"];
   client.failures = [ErrorCode.NotLeader];
@@ -129,7 +136,7 @@ Deno.test("with ids in metadata alone, another id behind a failure is noticed be
   client.id = ID;
   client.values = ["a"];
   const topic = { ...named, id: ID };
-  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client, topic);
   await readAll(fetcher, 1);
   client.id = NEXT_ID;
   client.values = ["A", "B"];
@@ -152,11 +159,14 @@ Deno.test("checkBatch says nothing of a batch that retention has removed; one th
   const client = new Topic();
   client.values = ["a"];
   const { crc } = batchInfo(batchAt(0, "a"));
-  await checkBatch(client, named, 0, { baseOffset: 0, crc });
-  await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc: 7 }), StopError);
+  await checkBatch(client, named, readAs({ baseOffset: 0, crc }));
+  await assertRejects(
+    () => checkBatch(client, named, readAs({ baseOffset: 0, crc: 7 })),
+    StopError,
+  );
   const beyond = { baseOffset: 5, crc: 7 };
   const text = "The log of t-0 ends before offset 5, of which a batch was read";
-  await assertRejects(() => checkBatch(client, named, 0, beyond), LostError, text);
+  await assertRejects(() => checkBatch(client, named, readAs(beyond)), LostError, text);
   await assertRejects(
     () => checkBatches(client, named, [{ partition: 0, batch: beyond, committed: 6 }]),
     LostError,
@@ -164,20 +174,20 @@ Deno.test("checkBatch says nothing of a batch that retention has removed; one th
   );
   client.values = ["a", "b", "c", "d", "e", "f", "g", "h"];
   client.start = 6;
-  await checkBatch(client, named, 0, beyond);
+  await checkBatch(client, named, readAs(beyond));
 });
 
 Deno.test("checkBatch waits for a batch at the very end of the log: its leader may not show it yet", async () => {
   const client = new Topic();
   client.values = ["a"];
-  const at = (baseOffset: number) => checkBatch(client, named, 0, { baseOffset, crc: 7 });
+  const at = (baseOffset: number) => checkBatch(client, named, readAs({ baseOffset, crc: 7 }));
   assertEquals(isUnavailable(await assertRejects(() => at(1))), true);
 });
 
 Deno.test("a check that a quota holds back is asked again, and never left out", async () => {
   const client = new Topic();
   client.values = ["a"];
-  const at = (crc: number) => checkBatch(client, named, 0, { baseOffset: 0, crc });
+  const at = (crc: number) => checkBatch(client, named, readAs({ baseOffset: 0, crc }));
   client.heldBack = 3;
   await assertRejects(() => at(7), StopError);
   assertEquals(client.asked.length, 4);
@@ -188,7 +198,7 @@ Deno.test("a check that a quota holds back is asked again, and never left out", 
 Deno.test("a log that was cut to before what was fetched of it is not read on from where its reader stands", async () => {
   const client = new Topic();
   client.values = ["a", "b", "c", "d"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   await readAll(fetcher, 4);
   client.values = ["A", "B"];
   client.failures = [ErrorCode.NotLeader];
@@ -200,7 +210,7 @@ Deno.test("a log that was cut to before what was fetched of it is not read on fr
 Deno.test("a batch that its leader does not show is waited for, and nothing is read meanwhile", async () => {
   const client = new Topic();
   client.values = ["a", "b"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   await readAll(fetcher, 2);
   client.hidden = 1;
   client.failures = [ErrorCode.NotLeader];
@@ -217,7 +227,7 @@ Deno.test("a batch that its leader does not show is waited for, and nothing is r
 Deno.test("a log that was cut while it is folded again, to behind what was fetched since, is known by what the claim knows", async () => {
   const client = new Topic();
   client.values = ["a", "b", "c", "d"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   fetcher.add(0, 4, NO_EPOCH, { baseOffset: 3, crc: batchInfo(batchAt(3, "d")).crc });
   client.failures = [0, ErrorCode.NotLeader];
   assertEquals((await fetcher.read(0, 0, OPTIONS)).batches, [batchAt(0, "a")]);
@@ -234,7 +244,7 @@ Deno.test("who reads outside of a log is given its bounds, which brokers do not 
   const client = new Topic();
   client.values = ["a", "b", "c"];
   client.start = 2;
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   const error = await assertRejects(() => fetcher.read(0, 0, OPTIONS), OffsetOutOfRangeError);
   assertEquals([error.start, error.end], [2, 3]);
   fetcher.close(new Error("over"));
@@ -243,7 +253,7 @@ Deno.test("who reads outside of a log is given its bounds, which brokers do not 
 Deno.test("a log of which nothing was fetched since its claim is known by what the claim knows, behind a failure", async () => {
   const client = new Topic();
   client.values = ["A", "B", "C"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   fetcher.add(0, 2, NO_EPOCH, { baseOffset: 1, crc: batchInfo(batchAt(1, "b")).crc });
   client.failures = [ErrorCode.NotLeader];
   await assertRejects(
@@ -259,7 +269,7 @@ Deno.test("an election that no fetch has failed by is noticed by the leader's ep
   client.id = ID;
   client.values = ["a", "b"];
   const topic = { ...named, id: ID };
-  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client, topic);
   fetcher.add(0, 0, client.leaderEpoch);
   await readAll(fetcher, 2);
   client.leaderEpoch++;
@@ -301,10 +311,12 @@ Deno.test("checkBatch waits for a batch that lies below the end of the log and i
   client.values = ["a"];
   client.hidden = 1;
   const { crc } = batchInfo(batchAt(0, "a"));
-  const error = await assertRejects(() => checkBatch(client, named, 0, { baseOffset: 0, crc }));
+  const error = await assertRejects(() =>
+    checkBatch(client, named, readAs({ baseOffset: 0, crc }))
+  );
   assertEquals(isUnavailable(error), true);
   client.hidden = 0;
-  await checkBatch(client, named, 0, { baseOffset: 0, crc });
+  await checkBatch(client, named, readAs({ baseOffset: 0, crc }));
 });
 
 Deno.test("with topic ids, too, a log that lost records and grew again is not read on behind a failure", async () => {
@@ -312,7 +324,7 @@ Deno.test("with topic ids, too, a log that lost records and grew again is not re
   client.id = ID;
   client.values = ["a", "b"];
   const topic = { ...named, id: ID };
-  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client, topic);
   await readAll(fetcher, 2);
   client.values = ["a", "B", "C"];
   client.failures = [ErrorCode.NotLeader];

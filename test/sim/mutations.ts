@@ -329,7 +329,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "Kafka topics: a fetch names no epoch of its leader",
     file: "src/kafka/fetcher.ts",
-    find: "leaderEpoch: this.#leaderEpochs.get(buffer.partition) ?? NO_EPOCH,",
+    find: "leaderEpoch: this.#epochOf(buffer.partition),",
     replace: "leaderEpoch: NO_EPOCH,",
     kafka: true,
   },

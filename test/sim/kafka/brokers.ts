@@ -3,6 +3,7 @@
 import { ErrorCode } from "../../../src/kafka/client/errors.ts";
 import type { ConfigEntry } from "../../../src/kafka/client/internals.ts";
 import { NO_LIMITS, type OutputLimits } from "../../../src/kafka/output_limits.ts";
+import { partitionNumbers } from "../../../src/kafka/partition_numbers.ts";
 import { topicIdText, type TopicMetadata } from "../../../src/kafka/protocol/metadata.ts";
 import type { CoordinatorKind } from "../../../src/kafka/client/kafka_client.ts";
 import { Broker, type BrokerPartition } from "../broker.ts";
@@ -148,7 +149,7 @@ export class Brokers {
     const id = isKnown && this.sim.plan.kafka.topicIds !== "none" ? this.idOf(topic) : null;
     const errorCode = isKnown ? 0 : ErrorCode.UnknownTopicOrPartition;
     const partitions = isKnown ? this.storage.topic(topic).length : 0;
-    const numbers = Array.from({ length: partitions }, (_, p) => p);
+    const numbers = partitionNumbers(partitions);
     const offline = numbers.filter((p) => this.leader(topic, p) === null);
     const leaderEpochs = numbers.map((p) => this.leaderEpoch(topic, p));
     return { topic, errorCode, id, partitions, offline, leaderEpochs };
