@@ -28,7 +28,8 @@ const ITEMS = Array.from({ length: PARTITIONS }, (_, partition) => {
 });
 
 stage.test("partitions go from thread to thread and back under load: each transaction has one result, in its order", async () => {
-  const { topics, group, folder } = await stage.scene(PARTITIONS);
+  const scene = await stage.scene(PARTITIONS);
+  const { topics, group, folder } = scene;
   const params = Parameters.of({
     ...topics,
     "kafka.bootstrap.servers": stage.broker.bootstrap,
@@ -82,6 +83,8 @@ stage.test("partitions go from thread to thread and back under load: each transa
   loads = false;
   await loading;
   await loader.close();
+  // A stop commits what is under way, and leaves what nobody has fetched yet.
+  await stage.untilCommitted(scene, sent.reduce((sum, count) => sum + count));
   await job.stop();
   assertEquals(job.failure, null);
   assertEquals(job.workers.map((w) => w.figures().recoveries), [0, 0]);
