@@ -1,12 +1,19 @@
 // Where the partitions of a claim stand: what the group has committed, and where their logs begin and end.
 
 import { getLogger } from "@logtape/logtape";
-import { type ClaimedPartition, firstPosition, StopError } from "../log/mod.ts";
+import { type ClaimedPartition, firstPosition, LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
 import { fetchCommitted } from "./committed_offsets.ts";
-import { checkBatches, type InputTopic, lookAtTopic, type ReadBatch } from "./log_identity.ts";
+import {
+  checkBatches,
+  type InputTopic,
+  lookAtTopic,
+  type ReadBatch,
+  type TopicReader,
+} from "./log_identity.ts";
+import { endingBefore } from "./look_at_log.ts";
 import { NO_EPOCH } from "./protocol/fetch.ts";
 import type { TopicsView } from "./topics_view.ts";
 
@@ -15,6 +22,8 @@ const log = getLogger(["stockflow", "kafka"]);
 /** After a restart of its broker a log may seem to end early for a moment. */
 const END_LOOKS = 50;
 const END_LOOK_MS = 100;
+/** After so many looks it is asked whether records are hidden: whoever claims anew reports what is waited for. */
+const HIDDEN_LOOKS = 10;
 
 export interface ClaimOptions {
   readonly facts: { readonly groupId: string };
@@ -27,22 +36,59 @@ export interface ClaimOptions {
 }
 
 /**
- * Ends of the logs of partitions. One that ends before what was committed is looked at for a while.
+ * Ends of the logs of partitions. One that is shown only up to before what was committed is looked at for a while; if
+ * it reaches that, its records are hidden, and whoever claims waits for them as for a leader. Apache Kafka since 2.2
+ * refuses to say an end while a leader does not show all that it was elected with (KIP-207,
+ * Partition.fetchOffsetForTimestamp; LEADER_NOT_AVAILABLE to clients like this one), which is waited for as well.
  *
- * @param committedOf next offset that the group would read
+ * @param committed by partition: next offset that the group would read
+ * @returns ends, one before what was committed if the log really ends there
+ * @throws {LostError} while a log reaches what was committed and does not show it
  */
 export async function logEnds(
-  client: KafkaClient,
+  client: TopicReader,
   clock: Clock,
-  topic: string,
-  partitions: readonly number[],
-  committedOf: (partition: number) => number,
-): Promise<Map<number, number>> {
+  topic: InputTopic,
+  committed: ReadonlyMap<number, number>,
+): Promise<ReadonlyMap<number, number>> {
+  const partitions = [...committed.keys()];
   for (let look = 0;; look++) {
-    const ends = await client.offsets(topic, partitions, "latest");
-    if (look === END_LOOKS || partitions.every((p) => committedOf(p) <= ends.get(p)!)) return ends;
+    const ends = await client.offsets(topic.name, partitions, "latest");
+    const early = partitions.filter((p) => committed.get(p)! > ends.get(p)!);
+    if (early.length === 0) return ends;
+    if (look > 0 && look % HIDDEN_LOOKS === 0) {
+      await checkNotHidden(client, topic, early.map((p) => [p, committed.get(p)!, ends.get(p)!]));
+    }
+    if (look === END_LOOKS) return ends;
     await clock.sleep(END_LOOK_MS);
   }
+}
+
+/** @param early partitions with what was committed, and up to where their logs are shown */
+async function checkNotHidden(
+  client: TopicReader,
+  topic: InputTopic,
+  early: readonly (readonly [partition: number, committed: number, end: number])[],
+): Promise<void> {
+  // A leader of an epoch that is over may be elsewhere with its log.
+  const { leaderEpochs } = await lookAtTopic(client, topic);
+  const from = early.map(([partition, offset]) => ({
+    partition,
+    offset,
+    leaderEpoch: leaderEpochs[partition] ?? NO_EPOCH,
+  }));
+  const lost = await endingBefore(client, topic, from);
+  const hidden = early.filter(([partition]) => !lost.has(partition));
+  if (hidden.length === 0) return;
+  const which = hidden.map(([partition, offset, end]) =>
+    `partition ${partition} up to ${end} alone, where ${offset} was committed`
+  );
+  throw new LostError(
+    `The leaders of ${topic.name} show ${
+      which.join(", ")
+    }: they have the records, and will show them when their ` +
+      "followers have them, too",
+  );
 }
 
 /** A claimed partition, with the last batch below its offset, as far as it is known. */
@@ -83,7 +129,8 @@ export async function claimed(
   const starts = await client.offsets(input, partitions, "earliest");
   const entryOf = (partition: number) => entries.get(input)?.get(partition);
   const committedOf = (partition: number) => entryOf(partition)?.position;
-  const ends = await logEnds(client, clock, input, partitions, (p) => committedOf(p)?.offset ?? 0);
+  const offsets = new Map(partitions.map((p) => [p, committedOf(p)?.offset ?? 0]));
+  const ends = await logEnds(client, clock, topicOf(options), offsets);
   const read = partitions.flatMap((partition): ReadBatch[] => {
     const entry = entryOf(partition);
     // Recovery stops at a log that ends before what was committed.
@@ -97,13 +144,19 @@ export async function claimed(
   });
   await checkBatches(client, topicOf(options), read);
   return partitions.map((partition): KafkaPartition => {
-    const logStart = starts.get(partition)!;
+    const [logStart, logEnd] = [starts.get(partition)!, ends.get(partition)!];
     const committed = committedOf(partition);
     if (!committed && !isQueries) {
       throw new StopError(
         `Group ${groupId} has no committed offset for ${input}-${partition}`,
         "it may have expired; or the topic was created anew; or partitions were added, by which items " +
           "have changed partitions; use another kafka.group.id with an empty file for the state",
+      );
+    }
+    if (isQueries && committed && committed.offset > logEnd) {
+      throw new StopError(
+        `Queries of ${input}-${partition} were answered up to offset ${committed.offset}, but its log ends at ${logEnd}`,
+        "the log lost records: restore it from a copy, or start with --accept-offset, which goes on at its end",
       );
     }
     const first = firstPosition(logStart);
@@ -119,7 +172,7 @@ export async function claimed(
       partition,
       committed: committed && !isGone ? committed : first,
       logStart,
-      logEnd: ends.get(partition)!,
+      logEnd,
       last: isGone ? null : entryOf(partition)?.identity.last ?? null,
       leaderEpoch: epochOf(partition),
     };

@@ -180,6 +180,11 @@ export class FetchBuffer {
     if (!this.isEmpty) this.wake();
   }
 
+  /** Whether an answer shows less than was shown before, of which something is still to be fetched. */
+  misses({ lastStableOffset }: FetchedPartition): boolean {
+    return lastStableOffset < this.#stableEnd && !this.isAtEnd;
+  }
+
   /** Takes the first batch out, and reports when that makes room. */
   #drop(): FetchedBatch {
     const batch = this.#batches.shift()!;

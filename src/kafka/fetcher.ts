@@ -15,6 +15,7 @@ import {
   type TopicReader,
 } from "./log_identity.ts";
 import { FetchBuffer } from "./fetch_buffer.ts";
+import { endingBefore, heldBack, logBounds } from "./look_at_log.ts";
 import { type FetchedPartition, NO_EPOCH } from "./protocol/fetch.ts";
 
 const PARTITION_BYTES = 1024 * 1024;
@@ -197,7 +198,7 @@ export class Fetcher {
           this.options.client.waits?.over(this.#waitOf(nodeId)); // whoever claims next waits for it
           throw new LostError(`Topic ${name} is not there: ${(error as Error).message}`);
         }
-        await this.#backOff(wanted, failures++);
+        await this.#backOff(nodeId, mine, failures++);
       }
     }
   }
@@ -283,6 +284,7 @@ export class Fetcher {
     if (answer.errorCode !== 0) throw protocolError(answer.errorCode);
     let failed: Error | null = null;
     const outside: FetchBuffer[] = [];
+    const shorter: FetchBuffer[] = [];
     for (const fetched of answer.partitions) {
       const asked = from.find((f) => f.partition === fetched.partition)!;
       if (asked.buffer.jumps !== asked.jumps) continue;
@@ -294,10 +296,12 @@ export class Fetcher {
         const batches = this.#batchesOf(asked.buffer, fetched);
         if (asked.buffer.hasFailed) continue;
         asked.buffer.keep(batches, fetched);
+        if (asked.buffer.misses(fetched)) shorter.push(asked.buffer);
         this.#raise(asked.partition, batches.at(-1));
       }
     }
     if (outside.length > 0) await this.#failOutside(outside);
+    if (shorter.length > 0) await this.#checkEnds(shorter);
     if (failed) throw failed;
     return {
       throttledMs: answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0,
@@ -314,17 +318,38 @@ export class Fetcher {
     this.#highest.set(partition, { baseOffset: batch.baseOffset, crc: batch.crc });
   }
 
+  /**
+   * Of logs that were shown farther than they are now: a leader that was elected just now shows them as far again once
+   * its followers have them.
+   *
+   * @throws {LostError} when one ends before: who waits for what it held waits in vain, and whoever claims looks where
+   * it ends
+   */
+  async #checkEnds(buffers: readonly FetchBuffer[]): Promise<void> {
+    const { client, topic } = this.options;
+    const from = buffers.map(({ partition, stableEnd: offset }) => ({
+      partition,
+      offset,
+      leaderEpoch: this.#epochOf(partition),
+    }));
+    const cut = await endingBefore(client, topic, from);
+    const lost = from.find(({ partition }) => cut.has(partition));
+    if (!lost) return;
+    throw new LostError(
+      `The log of ${topic.name}-${lost.partition} ends before offset ${lost.offset}, up to which it was shown`,
+    );
+  }
+
   /** Their readers are given where the logs begin and end, which brokers do not say with the refusal. */
   async #failOutside(buffers: readonly FetchBuffer[]): Promise<void> {
     const { client, topic: { name } } = this.options;
     const partitions = buffers.map(({ partition }) => partition);
     const jumps = buffers.map((buffer) => buffer.jumps);
-    const starts = await client.offsets(name, partitions, "earliest");
-    const ends = await client.offsets(name, partitions, "latest");
+    const bounds = await logBounds(client, name, partitions);
     for (const [i, buffer] of buffers.entries()) {
       const { partition, position } = buffer;
       if (buffer.jumps !== jumps[i]) continue;
-      const [start, end] = [starts.get(partition)!, ends.get(partition)!];
+      const { start, end } = bounds.get(partition)!;
       buffer.fail(new OffsetOutOfRangeError(name, partition, position, start, end));
     }
   }
@@ -383,22 +408,30 @@ export class Fetcher {
     return null;
   }
 
-  /** The leader moves, or is not there: nothing is known of the end of the log meanwhile. */
-  async #backOff(wanted: readonly FetchBuffer[], failures: number): Promise<void> {
+  /** A leader moves, or is not there: nothing is known of the ends of its logs meanwhile. */
+  async #backOff(nodeId: string, mine: readonly FetchBuffer[], failures: number): Promise<void> {
     const { client, clock } = this.options;
-    // The leaders of others may have moved, too.
-    for (const buffer of this.#buffers.values()) buffer.isDoubtful = true;
-    for (const buffer of wanted) buffer.idleAt = -1;
+    const leaders = new Map([...this.#buffers.values()].map((b) => [b, this.#leaderOf(b)]));
+    for (const [buffer, leader] of leaders) {
+      const hasFailed = leader === nodeId || mine.includes(buffer);
+      if (hasFailed || !this.#isNamed(buffer)) buffer.isDoubtful = true;
+      if (hasFailed) buffer.idleAt = -1;
+    }
     const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     await clock.sleep(wait, this.#closed.signal);
     await client.refresh().catch(() => {});
+    for (const [buffer, leader] of leaders) {
+      if (this.#leaderOf(buffer) !== leader) buffer.isDoubtful = true;
+    }
     for (const buffer of this.#buffers.values()) this.#pump(this.#leaderOf(buffer));
   }
-}
 
-/** A broker whose quota an answer would exceed gives an empty one, and its time (KIP-219). */
-function heldBack(ms: number): Error {
-  return new Error(
-    `a quota of the broker holds this client back for ${ms} ms (consumer_byte_rate, request_percentage)`,
-  );
+  /**
+   * Whether fetches name the topic's id and the epoch of the leader: a log that is another one, or was cut, is then
+   * refused by its own leader, whatever others say.
+   */
+  #isNamed({ partition }: FetchBuffer): boolean {
+    const { client: { fetchesById }, topic: { id } } = this.options;
+    return fetchesById === true && id !== null && this.#epochOf(partition) !== NO_EPOCH;
+  }
 }

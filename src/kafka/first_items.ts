@@ -6,6 +6,7 @@ import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
 import { decompressBatch } from "./codecs.ts";
 import type { PlacedItem } from "./find_partitioner.ts";
+import { answeredFetch } from "./look_at_log.ts";
 import { partitionNumbers } from "./partition_numbers.ts";
 import type { FetchedTopic } from "./protocol/fetch.ts";
 
@@ -15,7 +16,7 @@ const FETCH = { maxWaitMs: 0, maxBytes: 262_144, partitionMaxBytes: 262_144 } as
 
 /** The items of the first records of a topic, as far as they can be read. */
 export async function firstItems(
-  client: KafkaClient,
+  client: Pick<KafkaClient, "fetch" | "leaderOf" | "offsets">,
   topic: FetchedTopic,
   partitions: number,
   { codec, batchBytesMax }: { readonly codec: Codec; readonly batchBytesMax: number },
@@ -28,10 +29,10 @@ export async function firstItems(
     // One at a time: the bytes of an answer go to the first partitions.
     for (const partition of led) {
       const from = [{ partition, offset: starts.get(partition)! }];
-      const { errorCode, partitions: [fetched] } = await client.fetch(leader, topic, from, FETCH);
-      const failed = errorCode || fetched?.errorCode;
-      if (failed) throw protocolError(failed);
-      const ids = fetched ? itemIds(fetched.records, fetched.aborted, codec, batchBytesMax) : [];
+      const [fetched] = await answeredFetch(client, leader, topic, from, FETCH);
+      const { errorCode, records, aborted } = fetched!;
+      if (errorCode) throw protocolError(errorCode);
+      const ids = itemIds(records, aborted, codec, batchBytesMax);
       items.push(...ids.map((id) => ({ id, partition })));
     }
   }

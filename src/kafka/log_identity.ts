@@ -9,23 +9,18 @@ import type { KafkaClient } from "./client/kafka_client.ts";
 import type { FetchedBatch } from "./batches.ts";
 import { firstBatchBytes, readFetched } from "./batches.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
+import { answeredFetch, ONE_BATCH } from "./look_at_log.ts";
 import {
   type FetchedFrom,
   type FetchedPartition,
   type FetchedTopic,
-  type FetchOptions,
   NO_EPOCH,
 } from "./protocol/fetch.ts";
 import type { TopicMetadata } from "./protocol/metadata.ts";
 import { createdAnew, logCut } from "./topics_view.ts";
 
-/** Bytes that a fetch asks for when one batch is enough: brokers give a whole one at least. */
-const ONE_BATCH = { maxWaitMs: 0, maxBytes: 1, partitionMaxBytes: 1 } as const;
 /** Bytes of each partition where many are asked for: producers fill batches of 16 KiB by default, some far larger ones. */
 const BATCH_BYTES = 128 * 1024;
-
-/** So often a fetch may be held back by a quota before others try again; kafkajs waits in between as long as it is to. */
-const HELD_BACK_MAX = 10;
 
 /** What is asked of a client to know a topic again. */
 export type TopicReader = Pick<KafkaClient, "describe" | "fetch" | "leaderOf" | "offsets">;
@@ -61,7 +56,7 @@ export async function checkBatches(
     const from = some.map(placeOf);
     const maxBytes = some.length * BATCH_BYTES;
     const options = { maxWaitMs: 0, maxBytes, partitionMaxBytes: BATCH_BYTES };
-    const partitions = await ask(client, nodeId, topic, from, options);
+    const partitions = await answeredFetch(client, nodeId, topic, from, options);
     const fetched = new Map(partitions.map((p) => [p.partition, p]));
     await Promise.all(some.map(async (one) => {
       const found = fetched.get(one.partition);
@@ -87,28 +82,12 @@ export async function checkBatch(
   read: ReadBatch,
 ): Promise<void> {
   const nodeId = client.leaderOf(topic.name, read.partition);
-  const [fetched] = await ask(client, nodeId, topic, [placeOf(read)], ONE_BATCH);
+  const [fetched] = await answeredFetch(client, nodeId, topic, [placeOf(read)], ONE_BATCH);
   await judge(client, topic, read, fetched!);
 }
 
 function placeOf({ partition, batch, leaderEpoch = NO_EPOCH }: ReadBatch): FetchedFrom {
   return { partition, offset: batch.baseOffset, leaderEpoch };
-}
-
-/** A fetch whose answer is one: where a quota is used up, brokers give nothing of any partition (KIP-219). */
-async function ask(
-  client: TopicReader,
-  nodeId: string,
-  topic: InputTopic,
-  from: readonly FetchedFrom[],
-  options: FetchOptions,
-): Promise<readonly FetchedPartition[]> {
-  for (let asked = 0; asked < HELD_BACK_MAX; asked++) {
-    const { errorCode, partitions } = await client.fetch(nodeId, topic, from, options);
-    if (errorCode) throw protocolError(errorCode);
-    if (partitions.length > 0) return partitions;
-  }
-  throw protocolError(ErrorCode.OffsetNotAvailable);
 }
 
 async function judge(

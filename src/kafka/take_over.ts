@@ -115,7 +115,9 @@ export class TakeOver {
     if (isEmpty(committed)) await this.#firstStart(client, producer, member, hasCheckpoints);
     else {
       await this.#acceptQueries(client, producer, member, committed.get(queries) ?? new Map());
-      await this.#acceptEnds(client, producer, member, positionsOf(committed.get(transactions)));
+      for (const topic of [transactions, queries]) {
+        await this.#acceptEnds(client, producer, member, topic, positionsOf(committed.get(topic)));
+      }
     }
     this.#hasAccepted = true;
   }
@@ -194,7 +196,7 @@ export class TakeOver {
       log.warn("Group {group} goes on at the newest checkpoints: its offsets were lost", {
         group: facts.groupId,
       });
-      await this.#acceptEnds(client, producer, member, checkpoints);
+      await this.#acceptEnds(client, producer, member, transactions, checkpoints);
       return;
     }
     log.info("Group {group} is new: transactions from the first record on, queries from now on", {
@@ -253,25 +255,29 @@ export class TakeOver {
     client: KafkaClient,
     producer: TransactionalProducer,
     member: GroupMember,
+    topic: string,
     committed: ReadonlyMap<number, CommittedPosition>,
   ): Promise<void> {
-    const { clock, topics: { transactions } } = this.options;
-    const ids = [...committed.keys()];
-    const ends = await logEnds(client, clock, transactions, ids, (p) => committed.get(p)!.offset);
+    const { clock, facts: { groupId }, topics: { queries } } = this.options;
+    const { topicId: id } = this.#identityOf(topic);
+    const offsets = new Map([...committed].map(([p, { offset }]) => [p, offset]));
+    const input = { name: topic, id, groupId, isQueries: topic === queries };
+    const ends = await logEnds(client, clock, input, offsets);
     const lost = [...committed].filter(([partition, { offset }]) => offset > ends.get(partition)!);
     if (lost.length === 0) return;
     const partitions = lost.map(([partition, { start, ...rest }]) => {
       const offset = ends.get(partition)!;
       const from = start === null ? null : Math.min(start, offset);
-      const metadata = encodeMetadata({ ...rest, start: from }, this.#identityOf(transactions));
+      const metadata = encodeMetadata({ ...rest, start: from }, this.#identityOf(topic));
       return { partition, offset, metadata };
     });
-    await producer.commit([], member, [{ topic: transactions, partitions }]);
+    await producer.commit([], member, [{ topic, partitions }]);
     for (const [partition, { offset }] of lost) {
       log.warn(
-        "Partition {partition} goes on at the end of its log, {end}: {offset} was committed",
+        "Partition {partition} of {topic} goes on at the end of its log, {end}: {offset} was committed",
         {
           partition,
+          topic,
           end: ends.get(partition),
           offset,
         },

@@ -7,6 +7,7 @@ import { LostError } from "../../src/log/mod.ts";
 import { ErrorCode } from "../../src/kafka/client/errors.ts";
 import { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
 import { checkBatch } from "../../src/kafka/log_identity.ts";
+import { endingBefore } from "../../src/kafka/look_at_log.ts";
 import { NO_EPOCH } from "../../src/kafka/protocol/fetch.ts";
 import { systemClock } from "../../src/types/mod.ts";
 import { stopInGoodOrder, waitReady } from "../../tools/kit/service.ts";
@@ -153,6 +154,30 @@ for (const [version, stage] of [["4.1.0", newest], ["2.5.1", oldest]] as const) 
       assertEquals(await epochOf(client, name) > epoch, true);
       assertEquals(await fetch(2, epoch), ErrorCode.FencedLeaderEpoch);
     });
+  });
+
+  test("brokers answer a fetch behind what they show with nothing, as long as the log reaches the offset", async () => {
+    const { topics } = await stage.scene(1);
+    const name = topics[INPUT]!;
+    await append(name, 1, 3);
+    // Records of an open transaction are in the log, and not shown.
+    const producer = stage.kafka().producer({ transactionalId: name, maxInFlightRequests: 1 });
+    await producer.connect();
+    const transaction = await producer.transaction();
+    const messages = [4, 5].map((id) => ({ partition: 0, value: `${id}\t1\titem_2\t1` }));
+    await transaction.send({ topic: name, messages });
+    await withClient(name, async (client, fetch) => {
+      assertEquals(await client.offsets(name, [0], "latest"), new Map([[0, 3]]));
+      const topic = { name, id: null };
+      const ends = async (offset: number) =>
+        (await endingBefore(client, topic, [{ partition: 0, offset }])).has(0);
+      for (const offset of [3, 4, 5]) {
+        assertEquals([await fetch(offset), await ends(offset)], [0, false], `offset ${offset}`);
+      }
+      assertEquals([await fetch(6), await ends(6)], [ErrorCode.OffsetOutOfRange, true]);
+    });
+    await transaction.abort();
+    await producer.disconnect();
   });
 }
 

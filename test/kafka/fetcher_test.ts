@@ -158,14 +158,17 @@ Deno.test("a partition without a leader is reported once that has lasted, and no
 /** Answers when a test says so. */
 class FedBroker extends QuietBroker {
   readonly #asked: ((records: Uint8Array) => void)[] = [];
+  /** The log is shown up to here, and to what was answered. */
+  end = 0;
 
   override fetch(...[, , from]: Parameters<QuietBroker["fetch"]>): Promise<FetchAnswer> {
     this.requests.push(from.map((f) => f.partition));
     const { promise, resolve } = Promise.withResolvers<FetchAnswer>();
     this.#asked.push((records) => {
       const logStart = 0;
-      const [highWatermark, lastStableOffset] = [from[0]!.offset + 1, from[0]!.offset + 1];
-      const facts = { errorCode: 0, highWatermark, lastStableOffset, logStart, aborted: [] };
+      const shown = Math.max(this.end, from[0]!.offset + 1);
+      const ends = { highWatermark: shown, lastStableOffset: shown };
+      const facts = { errorCode: 0, ...ends, logStart, aborted: [] };
       const partitions = from.map(({ partition }) => ({ ...facts, partition, records }));
       resolve({ clientSideThrottleTime: 0, errorCode: 0, partitions });
     });
@@ -213,6 +216,7 @@ Deno.test("at the end of a log a fetch that brings little is followed by the nex
 
 Deno.test("who reads what a log holds for certain does not wait between fetches", async () => {
   const broker = new FedBroker();
+  broker.end = 3;
   const clock = new ManualClock();
   const ends = new Map([[0, 3]]);
   const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock, paceMs: 10, ends });

@@ -8,31 +8,13 @@ import {
   LastBatches,
   type ReadBatch,
 } from "../../src/kafka/log_identity.ts";
-import {
-  type FetchAnswer,
-  type FetchedFrom,
-  type FetchedTopic,
-  NO_EPOCH,
-} from "../../src/kafka/protocol/fetch.ts";
-import type { TopicMetadata } from "../../src/kafka/protocol/metadata.ts";
-import {
-  batchInfo,
-  encodeBatch,
-  encodeUtf8,
-  setBaseOffset,
-  systemClock,
-} from "../../src/types/mod.ts";
+import { NO_EPOCH } from "../../src/kafka/protocol/fetch.ts";
+import { batchInfo, systemClock } from "../../src/types/mod.ts";
+import { batchAt, named, Topic } from "./small_topic.ts";
 
 const ID = "AAAAAAAAAAAAAAAAAAAAAQ";
 const NEXT_ID = "AAAAAAAAAAAAAAAAAAAAAg";
-const named = { name: "t", id: null, groupId: "group", isQueries: false };
 const OPTIONS = { maxBytes: 1024, waitMs: 5000 };
-
-function batchAt(offset: number, value: string): Uint8Array {
-  const batch = encodeBatch([{ timestamp: 1, key: null, value: encodeUtf8(value) }]);
-  setBaseOffset(batch, offset);
-  return batch;
-}
 
 /** A batch that was read of partition 0, of which nothing was committed. */
 const readAs = (batch: ReadBatch["batch"]): ReadBatch => ({ partition: 0, batch, committed: null });
@@ -40,67 +22,6 @@ const readAs = (batch: ReadBatch["batch"]): ReadBatch => ({ partition: 0, batch,
 /** Reads a topic from no known end on. */
 const fetcherOf = (client: Topic, topic: FetcherOptions["topic"] = named) =>
   new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
-
-/** A partition of one-record batches, whose topic may be gone, or another under the same name. */
-class Topic {
-  values: string[] = [];
-  id: string | null = null;
-  /** Error codes that the next fetches get. */
-  failures: number[] = [];
-  /** Records at the end that the leader does not show yet. */
-  hidden = 0;
-  /** The log's start: what lies before it retention has removed. */
-  start = 0;
-  /** How often the partition was given a leader. */
-  leaderEpoch = 0;
-  /** So many of the next fetches a quota holds back. */
-  heldBack = 0;
-  /** Partitions whose batch does not come with those of others. */
-  large: number[] = [];
-  /** Partitions of each fetch. */
-  readonly asked: number[][] = [];
-  readonly isBroken = false;
-
-  leaderOf(): string {
-    return "1";
-  }
-
-  refresh(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  describe([topic]: readonly string[]): Promise<Map<string, TopicMetadata>> {
-    const leaderEpochs = [this.leaderEpoch];
-    const facts = { errorCode: 0, id: this.id, partitions: 1, offline: [], leaderEpochs };
-    return Promise.resolve(new Map([[topic!, { topic: topic!, ...facts }]]));
-  }
-
-  offsets(_: string, partitions: readonly number[], which: string): Promise<Map<number, number>> {
-    const offset = which === "earliest" ? this.start : this.values.length;
-    return Promise.resolve(new Map(partitions.map((p) => [p, offset])));
-  }
-
-  async fetch(_: string, _t: FetchedTopic, from: readonly FetchedFrom[]): Promise<FetchAnswer> {
-    this.asked.push(from.map(({ partition }) => partition));
-    if (this.heldBack-- > 0) return { clientSideThrottleTime: 100, errorCode: 0, partitions: [] };
-    const end = this.values.length;
-    // With an error brokers do not say where the log begins.
-    const facts = { highWatermark: end, lastStableOffset: end, logStart: -1, aborted: [] };
-    const partitions = from.map(({ partition, offset, leaderEpoch = -1 }) => {
-      const outside = offset > end || offset < this.start ? ErrorCode.OffsetOutOfRange : 0;
-      const isFenced = leaderEpoch !== -1 && leaderEpoch < this.leaderEpoch;
-      const refusal = isFenced ? ErrorCode.FencedLeaderEpoch : outside;
-      const errorCode = this.failures.shift() ?? refusal;
-      const fits = from.length === 1 || !this.large.includes(partition);
-      const held = errorCode === 0 && fits && offset < end - this.hidden;
-      const records = held ? batchAt(offset, this.values[offset]!) : new Uint8Array();
-      return { partition, errorCode, records, ...facts };
-    });
-    const holdsBack = partitions.every(({ records }) => records.length === 0);
-    if (holdsBack) await new Promise((resolve) => setTimeout(resolve, 5));
-    return { clientSideThrottleTime: 0, errorCode: 0, partitions };
-  }
-}
 
 async function readAll(fetcher: Fetcher, count: number): Promise<void> {
   for (let offset = 0; offset < count; offset++) {

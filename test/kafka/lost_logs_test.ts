@@ -7,7 +7,7 @@ import { startJob } from "../../tools/kit/job_process.ts";
 import { sharedBroker } from "../../tools/kit/test_broker.ts";
 import { append, foldAndStop } from "./folded.ts";
 import { type Scene, Stage } from "./scene.ts";
-import { stockOf, untilStock } from "./until.ts";
+import { stockOf, untilAnswered, untilStock } from "./until.ts";
 import { witness } from "./witness.ts";
 
 const stage = await Stage.open();
@@ -23,8 +23,18 @@ async function folded(count: number): Promise<Scene> {
 const folderOf = (topic: string) => `${broker.folder}/logs/${topic}-0`;
 
 /** Partition 0 is empty afterwards, as when the disk of its broker is lost. */
-async function loseRecords({ topics }: Scene): Promise<void> {
-  await Deno.remove(folderOf(topics["transaction.input.topic"]), { recursive: true });
+async function loseRecords(
+  { topics }: Scene,
+  ...roles: readonly ("transaction.input.topic" | "query.input.topic")[]
+): Promise<void> {
+  for (const role of roles) await Deno.remove(folderOf(topics[role]), { recursive: true });
+}
+
+async function ask({ topics }: Scene, query: string): Promise<void> {
+  const producer = stage.kafka().producer();
+  await producer.connect();
+  await producer.send({ topic: topics["query.input.topic"], messages: [{ value: query }] });
+  await producer.disconnect();
 }
 
 /** Flips a bit of the log of partition 0. */
@@ -42,6 +52,8 @@ interface Harmed {
   readonly batch: Scene;
   /** One with a damaged query. */
   readonly query: Scene;
+  /** One whose query was answered, and is lost. */
+  readonly queries: Scene;
 }
 
 /** Everything comes to harm in one stop of the broker: its stops and starts take longest. */
@@ -53,31 +65,35 @@ async function harm(): Promise<Harmed> {
   };
   const asked = async () => {
     const scene = await folded(3);
-    const producer = stage.kafka().producer();
-    await producer.connect();
-    await producer.send({
-      topic: scene.topics["query.input.topic"],
-      messages: [{ value: "1 item_2" }],
-    });
-    await producer.disconnect();
+    await ask(scene, "1 item_2");
     return scene;
   };
-  const [first, second, batch, query] = await Promise.all([
+  const answered = async () => {
+    const scene = await asked();
+    const service = await scene.start();
+    await waitReady(service);
+    await untilAnswered(service, 1);
+    await stopInGoodOrder(service);
+    return scene;
+  };
+  const [first, second, batch, query, queries] = await Promise.all([
     folded(3),
     folded(3),
     unread(),
     asked(),
+    answered(),
   ]);
   await broker.stop();
-  await loseRecords(first);
-  await loseRecords(second);
+  await loseRecords(first, "transaction.input.topic");
+  await loseRecords(second, "transaction.input.topic");
+  await loseRecords(queries, "query.input.topic");
   await damage(batch.topics["transaction.input.topic"], ({ length }) => length - 3); // in the last record
   await damage(
     query.topics["query.input.topic"],
     (bytes) => new TextDecoder("latin1").decode(bytes).lastIndexOf("item_2") + 5, // item_3
   );
   await broker.restart();
-  return { lost: [first, second], batch, query };
+  return { lost: [first, second], batch, query, queries };
 }
 
 let harming: Promise<Harmed> | null = null;
@@ -105,6 +121,22 @@ stage.test("a log that lost its records: exit 2, also when others took their off
     await scene.refused(),
     "has lost records that were read, and was written to since",
   );
+});
+
+stage.test("queries whose log lost its records: exit 2, and they go on at its end, if that is accepted", async () => {
+  const { queries: scene } = await harmed();
+  const topic = scene.topics["query.input.topic"];
+  assertStringIncludes(
+    await scene.refused(),
+    `Queries of ${topic}-0 were answered up to offset 1, but its log ends at 0`,
+  );
+  const service = await scene.start({ "accept.offset": "true" });
+  await waitReady(service);
+  await ask(scene, "2 item_2");
+  await untilAnswered(service, 1);
+  await stopInGoodOrder(service);
+  const answers = await witness(broker.bootstrap, scene.topics["query.output.topic"]);
+  assertEquals(answers.flat().length, 2);
 });
 
 stage.test("a batch that is damaged on disk: read once more, then exit 2 naming its offset", async () => {

@@ -291,6 +291,13 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug: "Kafka: a log whose leader hides what was committed counts as one that ends before",
+    file: "src/kafka/claimed_partitions.ts",
+    find: "if (look > 0 && look % HIDDEN_LOOKS === 0) {",
+    replace: "if (look < 0) {",
+    kafka: true,
+  },
+  {
     bug: "Kafka: a partition that was left out of a claim is never claimed",
     file: "src/kafka/kafka_session.ts",
     find: 'this.#claimable.abort("a leader is there");',

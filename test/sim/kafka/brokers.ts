@@ -31,7 +31,7 @@ interface Seat {
   epoch: number;
 }
 
-/** A log seems to end early after its leader has moved. */
+/** A log seems to end early after its leader has moved: it shows what its followers have. */
 interface Lag {
   readonly until: number;
   readonly end: number;
@@ -275,7 +275,9 @@ export class Brokers {
     if (!sim.happens("log end reported early")) return;
     const entry = tp.entries.length === 0 ? null : sim.pick(tp.entries.slice(-3));
     const end = Math.max(tp.start, entry?.base ?? 0);
-    this.#lags.set(tp, { until: sim.now + sim.between(100, 1500), end });
+    // Its followers may be slow.
+    const ms = sim.chance(0.3) ? sim.between(1500, 15_000) : sim.between(100, 1500);
+    this.#lags.set(tp, { until: sim.now + ms, end });
   }
 
   #breakConnections(node: Node, reason: string): void {

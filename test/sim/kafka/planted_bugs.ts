@@ -183,7 +183,7 @@ export const PLANTED_KAFKA_BUGS: Readonly<Record<string, PlantedKafkaBug>> = {
       ];
       return () => undo.forEach((each) => each());
     },
-    1,
+    86,
     isShared,
     // One that computes for longer than its session lasts is out of its group again and again.
     (plan) => ({ ...manyPauses(plan), slownessMs: 0.5 }),
