@@ -33,18 +33,18 @@ import {
   BLOCK_GROWTH_BYTES,
   BLOCK_RECORDS,
   clearMoved,
-  find,
   findId,
+  findItem,
   growFull,
   growOne,
-  homeAddress,
   insert,
   markChanged,
   movedSegment,
   segmentOf,
 } from "./table";
-import { mixedHash } from "./keys";
-import { LINE_BYTES, LINE_UNUSED } from "./layout";
+import { forgetStoredMet } from "./keys";
+import { LINE_UNUSED } from "./layout";
+import { findHomes, findSlots, touchAhead } from "./search";
 import { copyCount, cutActive, preserveSlot } from "./copies";
 import { ACCUMULATOR_UNUSED, count, linked, windowMs } from "./windows";
 import { firing, followLog, recordTimestamp, windowFor, windowsDue } from "./time";
@@ -112,9 +112,6 @@ export let outcomeCount: u32 = 0;
 /** Whether the block ended before a record that would add an item. */
 let stoppedAtNew: bool = false;
 
-/** Equal to no slot's code. */
-const NO_CODE: u64 = u64.MAX_VALUE;
-
 /** Loads that only warm the cache end up here, so that the compiler keeps them. */
 let touched: u32 = 0;
 
@@ -147,13 +144,13 @@ export function runBatch(): i32 {
   while (left) {
     const wait = whatFirst();
     if (wait) return wait;
+    forgetStoredMet();
     let end = remembers ? readBlockWithIds() : readBlock();
     findHomes(end);
     if (remembers) findRemembered(end);
     if (remembers) touched += touchRemembered(end);
     touchAhead(end, LINE_UNUSED);
     findSlots(end);
-    findOthers();
     if (windowMs) {
       findAccumulators(end);
       touchAhead(end, ACCUMULATOR_UNUSED);
@@ -196,78 +193,6 @@ function whatFirst(): i32 {
 }
 
 // ---- between the passes: what the next one needs is found, and loaded into the cache ----
-
-/**
- * Brings what stands AHEAD of each record into the cache, by storing the 0 that a byte of it holds anyway. In a loop this
- * short many wait for memory together; and unlike a load, a store leaves the processor before its line is there, so
- * that what follows goes on meanwhile. An address that is stale, or 0, leads to such a byte as well.
- */
-@inline
-function touchAhead(end: usize, unused: usize): void {
-  for (let r = block; r < end; r += RECORD_BYTES) {
-    store<u8>(<usize> load<u32>(r, AHEAD) + unused, 0);
-  }
-}
-
-/**
- * Where the search for each item begins: from its hash, which is mixed here, as a loop this short works on many of them
- * at once. A record without an item has the hash of whatever stood there before.
- */
-function findHomes(end: usize): void {
-  for (let r = block; r < end; r += RECORD_BYTES) {
-    const hash = mixedHash(load<u64>(r, CODE), load<u64>(r, HASH));
-    store<u64>(r, hash, HASH);
-    store<u32>(r, <u32> homeAddress(hash), AHEAD);
-  }
-}
-
-/** Records whose items do not stand in their home lines, u32 each. */
-const others = memory.data(BLOCK_RECORDS * 4, 16);
-let otherCount: u32 = 0;
-
-/** The slot of a code in a line, or 0. Without branches, as which of three it is cannot be foretold. */
-@inline
-function slotInLine(line: usize, code: u64): usize {
-  const second = load<u64>(line, 8) == code, third = load<u64>(line, 16) == code;
-  const found = (load<u64>(line) == code) | second | third;
-  return select(line + (<usize> second << 3) + (<usize> third << 4), 0, found);
-}
-
-/** Finds the slots of items that stand in their home lines; of the others the next line is ahead. */
-function findSlots(end: usize): void {
-  let other = others;
-  for (let r = block; r < end; r += RECORD_BYTES) {
-    const known = load<u64>(r, CODE), code = select(known, NO_CODE, known != 0);
-    const home = <usize> load<u32>(r, AHEAD), slot = slotInLine(home, code);
-    store<u32>(r, <u32> slot, SLOT);
-    const isLast = (home & (PAGE_BYTES - 1)) == PAGE_BYTES - LINE_BYTES;
-    store<u32>(r, <u32> (home + <usize> !isLast * LINE_BYTES), AHEAD);
-    store<u32>(other, <u32> r);
-    other += <usize> !slot << 2;
-  }
-  otherCount = <u32> ((other - others) >> 2);
-}
-
-/** Finds the slots of the others: most of them stand in the next line. */
-function findOthers(): void {
-  const end = others + (<usize> otherCount << 2);
-  for (let o = others; o < end; o += 4) {
-    store<u8>(<usize> load<u32>(<usize> load<u32>(o), AHEAD) + LINE_UNUSED, 0);
-  }
-  let left = others;
-  for (let o = others; o < end; o += 4) {
-    const r = <usize> load<u32>(o), known = load<u64>(r, CODE);
-    const slot = slotInLine(<usize> load<u32>(r, AHEAD), select(known, NO_CODE, known != 0));
-    store<u32>(r, <u32> slot, SLOT);
-    store<u32>(left, <u32> r);
-    left += <usize> !slot << 2;
-  }
-  for (let o = others; o < left; o += 4) {
-    const r = <usize> load<u32>(o), code = load<u64>(r, CODE);
-    if (load<u32>(r, REASON) || !code) continue;
-    store<u32>(r, <u32> find(code, load<u64>(r, HASH)), SLOT);
-  }
-}
 
 /** Finds the newest accumulator of every item; a record without a slot has address 0. */
 function findAccumulators(end: usize): void {
@@ -332,7 +257,8 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   let slot = <usize> load<u32>(r, SLOT);
   if (!slot) {
     const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH), code = load<u64>(r, CODE);
-    slot = code ? find(code, hash) : findId(id, n);
+    // Without a code it was not in the table when it was parsed; its prefix may be by now.
+    slot = code ? findItem(id, n, code, hash) : findId(id, n);
     if (!slot && !belongsHere(id, n)) {
       store<u32>(r, Reason.WrongPartition, REASON);
       countInvalid(Reason.WrongPartition);

@@ -6,6 +6,9 @@
 //     3  stored    | address / 8, 29 bits | packed, 1 bit | place, 32 bits |   bytes in a key record
 //     0  never a code: stands for "not known to the table"
 //
+// Without its address, the code of a stored id follows from the id: it is sought by that, and what has the same bits
+// beside the address is compared with the id byte by byte.
+//
 // A numbered id ends in a decimal number of 1 to 15 digits without leading zeros (zeros before it
 // belong to the prefix) behind a prefix of at most 8 bytes. Its prefix is kept in a dictionary; once
 // that is full it stays as it is until the next restore, and ids with other prefixes are stored.
@@ -175,7 +178,12 @@ const spare = memory.data(48, 16);
 /** Reference of a code's key record (see key_records.ts); 0 if it has none. */
 @inline
 export function keyOfCode(code: u64): u32 {
-  if (code >> 62 != CODE_STORED) return 0;
+  return code >> 62 == CODE_STORED ? keyOfStored(code) : 0;
+}
+
+/** The same of a stored code; of 0 it is 0. */
+@inline
+export function keyOfStored(code: u64): u32 {
   return (<u32> (code >> 30) & ~(RECORD_ALIGNMENT - 1)) | (<u32> (code >> STORED_PACKED) & PACKED);
 }
 
@@ -230,7 +238,33 @@ function stored(key: u32, hash: u64): u64 {
 /** Hash of the id that keyCode was last called for. */
 export let keyHash: u64 = 0;
 
-/** The code of an id if it is known without looking at the table, else 0; sets keyHash. Changes nothing. */
+/** Set when an id may be a stored one. */
+export let storedMet: bool = false;
+
+export function forgetStoredMet(): void {
+  storedMet = false;
+}
+
+/** What the code of a stored id has in common with the code that it is sought by. */
+export const SOUGHT_BITS: u64 = (CODE_STORED << 62) | PLACE_MASK;
+
+/** The code that a stored id is sought by. */
+@inline
+function soughtCode(): u64 {
+  storedMet = true;
+  return (CODE_STORED << 62) | (keyHash & PLACE_MASK);
+}
+
+/** Whether a code is that of a stored id, or one to seek it by. */
+@inline
+export function isStored(code: u64): bool {
+  return code >> 62 == CODE_STORED;
+}
+
+/**
+ * The code of an id, or, if it can only be a stored one, the code that it is sought by; 0 if it is not in the table for
+ * sure. Sets keyHash; changes nothing.
+ */
 @inline
 export function keyCode(p: usize, n: u32): u64 {
   const code = unmixedCode(p, n);
@@ -249,7 +283,7 @@ export function unmixedCode(p: usize, n: u32): u64 {
   if (lastId) return numbered(lastId, value);
   // Until its prefix is in the dictionary, such an id is not in the table.
   keyHash = joined(mix(keyHash), prefixesClosed ? placeOfBytes(p, n) : 0);
-  return 0;
+  return prefixesClosed ? soughtCode() : 0;
 }
 
 /** The hash that unmixedCode left unmixed. */
@@ -265,7 +299,7 @@ function otherCode(p: usize, n: u32): u64 {
     return code;
   }
   keyHash = joined(bytesHash(p, n), placeOfBytes(p, n));
-  return 0;
+  return soughtCode();
 }
 
 function rememberPrefix(prefix: u64, length: u32): void {
@@ -275,17 +309,10 @@ function rememberPrefix(prefix: u64, length: u32): void {
   lastId = findPrefix(prefix, length);
 }
 
-/** Whether the id may stand in the table as a stored key: it cannot have any other code. */
-export function mayBeStored(p: usize, n: u32): bool {
-  return decompose(p, n) ? prefixesClosed : n > INLINE_BYTES_MAX;
-}
-
-/** Whether `code` is the stored key of this id. */
+/** Whether `code` is that of the stored id that is sought by this code. */
 @inline
-export function isStoredKey(code: u64, p: usize, n: u32, hash: u64): bool {
-  const kindAndPlace = (<u64> 3 << 62) | PLACE_MASK;
-  if ((code & kindAndPlace) != ((CODE_STORED << 62) | (hash & PLACE_MASK))) return false;
-  return isKey(keyOfCode(code), p, n);
+export function isStoredKey(code: u64, p: usize, n: u32, sought: u64): bool {
+  return (code & SOUGHT_BITS) == sought && isKey(keyOfCode(code), p, n);
 }
 
 /**
@@ -294,12 +321,13 @@ export function isStoredKey(code: u64, p: usize, n: u32, hash: u64): bool {
  */
 export function internKey(p: usize, n: u32): u64 {
   let code = keyCode(p, n);
-  if (!code && decompose(p, n)) {
+  if (!code) {
+    decompose(p, n); // whose prefix is not in the dictionary
     const id = addPrefix(prefixBytes, prefixLength, prefixHash(prefixBytes, prefixLength));
     if (id) code = numbered(id, number);
     keyHash = joined(keyHash, id ? placeOfWord(code) : placeOfBytes(p, n));
   }
-  if (!code) return stored(takeKey(p, n), keyHash);
+  if (!code || isStored(code)) return stored(takeKey(p, n), keyHash);
   useKey(code);
   return code;
 }

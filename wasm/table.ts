@@ -11,11 +11,12 @@ import {
   codeHash,
   codePlace,
   internKey,
+  isStored,
   isStoredKey,
   keyCode,
   keyHash,
-  mayBeStored,
   releaseKey,
+  SOUGHT_BITS,
 } from "./keys";
 import {
   LINE_BYTES,
@@ -91,20 +92,32 @@ export function markChanged(d: usize): void {
 /** The slot of a code, or 0. */
 @inline
 export function find(code: u64, hash: u64): usize {
+  return findBits(code, hash, u64.MAX_VALUE);
+}
+
+/** The first slot of a code with the bits that a stored id is sought by, or 0. */
+@inline
+export function findSought(code: u64, hash: u64): usize {
+  return findBits(code, hash, SOUGHT_BITS);
+}
+
+/** The slot of a code that equals `code` in the bits of `mask`, or 0. */
+@inline
+function findBits(code: u64, hash: u64, mask: u64): usize {
   const d = runOf(segmentOf(hash), hash);
   let line = homeLine(d, hash);
   while (true) {
     const p = lineAddress(d, line);
-    if (load<u64>(p) == code) return p;
-    if (load<u64>(p, 8) == code) return p + 8;
+    if ((load<u64>(p) & mask) == code) return p;
+    if ((load<u64>(p, 8) & mask) == code) return p + 8;
     const third = load<u64>(p, 16);
-    if (third == code) return p + 16;
+    if ((third & mask) == code) return p + 16;
     if (!third) return 0;
     if (++line == load<u32>(d, SEGMENT_LINES)) line = 0;
   }
 }
 
-function findStored(p: usize, n: u32, hash: u64): usize {
+function findStored(p: usize, n: u32, sought: u64, hash: u64): usize {
   const d = runOf(segmentOf(hash), hash);
   let line = homeLine(d, hash);
   while (true) {
@@ -112,17 +125,22 @@ function findStored(p: usize, n: u32, hash: u64): usize {
     for (let slot = q; slot < q + LINE_CODES_BYTES; slot += 8) {
       const code = load<u64>(slot);
       if (!code) return 0;
-      if (isStoredKey(code, p, n, hash)) return slot;
+      if (isStoredKey(code, p, n, sought)) return slot;
     }
     if (++line == load<u32>(d, SEGMENT_LINES)) line = 0;
   }
 }
 
-/** The slot of an item whose code was not known when its record was parsed, or 0. */
+/** The slot of an item by its id, or 0. */
 export function findId(p: usize, n: u32): usize {
-  const code = keyCode(p, n), hash = keyHash;
-  if (code) return find(code, hash);
-  return mayBeStored(p, n) ? findStored(p, n, hash) : 0;
+  const code = keyCode(p, n);
+  return code ? findItem(p, n, code, keyHash) : 0;
+}
+
+/** The same, where what keyCode answers is known. */
+@inline
+export function findItem(p: usize, n: u32, code: u64, hash: u64): usize {
+  return isStored(code) ? findStored(p, n, code, hash) : find(code, hash);
 }
 
 // ---- insertion ----
