@@ -3,7 +3,7 @@
 // JavaScript, and in Rust if cargo is there.
 //
 //   deno task bench:loop [--items=1000000]
-//   deno task bench:loop --against=FOLDER [--pairs=15] [--ids=item|uuid]
+//   deno task bench:loop --against=FOLDER [--pairs=15] [--ids=item|uuid|text]
 //     this checkout and another one in turn in one process, and the ratios of their CPU
 
 import { Format } from "../src/types/mod.ts";
@@ -14,14 +14,14 @@ import { PlainFold } from "./plain_js.ts";
 import { ID_KINDS } from "./workload.ts";
 
 const USAGE = "deno task bench:loop [--items=1000000] [--against=<folder of another checkout>] " +
-  "[--pairs=15] [--ids=item|uuid]";
+  "[--pairs=15] [--ids=item|uuid|text]";
 const { items: ITEMS, against, pairs, ids } = readOptions(USAGE, {
   items: 1_000_000,
   against: "",
   pairs: 15,
   ids: "item",
 });
-const idOf = ID_KINDS[oneOf(USAGE, "ids", ids, ["item", "uuid"])];
+const idOf = ID_KINDS[oneOf(USAGE, "ids", ids, ["item", "uuid", "text"])];
 function print(what: string, ns: number, note = ""): void {
   console.log(
     `  ${what.padEnd(34)} ${ns.toFixed(0).padStart(6)} ns/record  ${

@@ -21,6 +21,8 @@ export type IdOf = (n: number) => string;
 export const ID_KINDS = {
   item: (n: number): string => `item_${n}`,
   uuid: uuidOf,
+  /** Kept as text: it neither ends in a number nor is a UUID. */
+  text: (n: number): string => `sku:${n}:eu-central`,
 } as const satisfies Readonly<Record<string, IdOf>>;
 
 /** A canonical UUID, 36 bytes; of two numbers below 2^32 two different ones. */

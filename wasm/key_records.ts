@@ -79,9 +79,19 @@ export function putKeyText(o: usize, key: u32): u32 {
 }
 
 /** Whether the id is that of n bytes at p. */
+@inline
 export function isKey(key: u32, p: usize, n: u32): bool {
   if (keyLength(key) != n) return false;
-  return key & PACKED
-    ? isUuid(<usize> (key & ~PACKED), p)
-    : memory.compare(<usize> key + TEXT, p, n) == 0;
+  return key & PACKED ? isUuid(<usize> (key & ~PACKED), p) : areEqual(<usize> key + TEXT, p, n);
+}
+
+/** Whether n bytes are equal: 16 at a time, the last of them perhaps for the second time. */
+function areEqual(p: usize, q: usize, n: u32): bool {
+  if (n < 16) return memory.compare(p, q, n) == 0;
+  const last = n - 16;
+  let differences = v128.xor(v128.load(p + last), v128.load(q + last));
+  for (let i: u32 = 0; i < last; i += 16) {
+    differences = v128.or(differences, v128.xor(v128.load(p + i), v128.load(q + i)));
+  }
+  return !v128.any_true(differences);
 }

@@ -109,6 +109,7 @@ export function putUuid(o: usize, r: usize): void {
 }
 
 /** Whether the UUID at r has the text of 36 bytes at p. */
+@inline
 export function isUuid(r: usize, p: usize): bool {
   return isTextOf(v128.load(r), p);
 }
