@@ -21,7 +21,7 @@
 //                 that meet there. Of the code if it is numbered or inline, else of the bytes
 
 import { allocatePages } from "./memory";
-import { initSecret, placeOfBytes, placeOfWord } from "./secret";
+import { initSecret, placeOfBytes, placeOfWord, placeOfWords } from "./secret";
 import { digitMask, lastDigits, putDecimal } from "./integers";
 import {
   freeKey,
@@ -33,6 +33,7 @@ import {
   RECORD_ALIGNMENT,
   takeKey,
 } from "./key_records";
+import { UUID_TEXT_BYTES } from "./uuid";
 
 export const CODE_NUMBERED: u64 = 1;
 export const CODE_INLINE: u64 = 2;
@@ -80,11 +81,28 @@ export function firstBytes(p: usize, n: u32): u64 {
 
 function bytesHash(p: usize, n: u32): u64 {
   let h = <u64> n * C2;
-  for (; n >= 8; n -= 8, p += 8) {
-    h = (h ^ load<u64>(p)) * C1;
-    h ^= h >> 32;
-  }
+  for (; n >= 8; n -= 8, p += 8) h = hashStep(h, load<u64>(p));
   return mix(h ^ firstBytes(p, n));
+}
+
+@inline
+function hashStep(h: u64, word: u64): u64 {
+  h = (h ^ word) * C1;
+  return h ^ (h >> 32);
+}
+
+/** Hash of an id by its bytes. */
+function idHash(p: usize, n: u32): u64 {
+  return n == UUID_TEXT_BYTES ? longHash(p) : joined(bytesHash(p, n), placeOfBytes(p, n));
+}
+
+/** The same of 36 bytes, the length of UUIDs, without loops: each word is loaded once. */
+@inline
+function longHash(p: usize): u64 {
+  const a = load<u64>(p), b = load<u64>(p, 8), c = load<u64>(p, 16), d = load<u64>(p, 24);
+  const last = <u64> load<u32>(p, 32), start = <u64> UUID_TEXT_BYTES * C2;
+  const h = hashStep(hashStep(hashStep(hashStep(start, a), b), c), d);
+  return joined(mix(h ^ last), placeOfWords(UUID_TEXT_BYTES, a, b, c, d, last));
 }
 
 // ---- dictionary of prefixes ----
@@ -298,7 +316,7 @@ function otherCode(p: usize, n: u32): u64 {
     keyHash = joined(mix(code), placeOfWord(code));
     return code;
   }
-  keyHash = joined(bytesHash(p, n), placeOfBytes(p, n));
+  keyHash = idHash(p, n);
   return soughtCode();
 }
 

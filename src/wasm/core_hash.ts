@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "81bb9cb334a76bc524a2ef1d7b5a5f2a01904cba9c004b08cdd2d2a1bebe1541";
+export const CORE_HASH = "954d8ac506846afa13afdc83089bd6a029ea692b70c9ac2127487e99d0ece1a6";
