@@ -3,9 +3,11 @@
 // waits to be sent counts: one who is late does not stop the clock. One transaction of each batch is watched, and all are
 // encoded before (bench/ready_batches.ts): at 200,000/s a client that makes and reads every record is what is slow.
 //
-//   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--seconds=20] [--resume]
-//       [--to=<folder>]
+//   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--seconds=20] [--broker=120]
+//       [--resume] [--to=<folder>]
 //     --resume   goes on with what was interrupted: what was measured stays
+//     --broker   seconds for which the broker serves the first setting before anything is measured: a new one compiles
+//                itself for two minutes, with a third of the processor time that it takes
 //
 // Writes what it measured into bench/results/latency.json, and bench/RESULTS.md.
 
@@ -33,7 +35,7 @@ interface Setting {
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** The usual setting of each engine, and the one with the least latency that holds the load. */
+/** The usual setting of each engine, and those with the least latency that hold the load. */
 const SETTINGS: Readonly<Record<string, Setting>> = {
   "stockflow-100": {
     engine: "stockflow",
@@ -44,6 +46,11 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     engine: "stockflow",
     title: "stockflow, commits every 20 ms",
     settings: { "commit.interval.ms": "20" },
+  },
+  "stockflow-answers": {
+    engine: "stockflow",
+    title: "stockflow, one worker, commits every 100 ms, answers every 5 ms",
+    settings: { "commit.interval.ms": "100", "query.commit.interval.ms": "5", "parallelism": "1" },
   },
   "flink-10s": {
     engine: "flink",
@@ -81,6 +88,7 @@ const TASK = "bench:peers:latency";
 const OPTIONS = {
   rates: { type: "string", default: "10000,50000,100000,200000" },
   settings: { type: "string", default: Object.keys(SETTINGS).join(",") },
+  broker: { type: "string", default: "120" },
   warmup: { type: "string", default: "20" },
   seconds: { type: "string", default: "20" },
   resume: { type: "boolean", default: false },
@@ -89,7 +97,8 @@ const OPTIONS = {
 const USAGE = usageOf(TASK, OPTIONS);
 const values = commandLine(TASK, OPTIONS);
 const rates = countsIn(USAGE, "rates", values.rates);
-const warmUp = countIn(USAGE, "warmup", values.warmup);
+const brokerSeconds = countIn(USAGE, "broker", values.broker);
+const settingSeconds = countIn(USAGE, "warmup", values.warmup);
 const seconds = countIn(USAGE, "seconds", values.seconds);
 const settings = listIn(USAGE, "settings", values.settings, Object.keys(SETTINGS))
   .map((name) => SETTINGS[name]!);
@@ -98,12 +107,14 @@ const kept = await Kept.open(values.to);
 const random = (n: number) => Math.floor(Math.random() * n);
 const numberIn = (value: Uint8Array | null) => Number(decodeUtf8(value!)!.split("\t", 1)[0]);
 
+/** @param warmUp seconds for which the broker is given load, and nothing is kept; null: a setting is measured */
 async function measure(
   broker: TestBroker,
   jars: PeerJars,
   { engine, title, settings }: Setting,
   rate: number,
   run: number,
+  warmUp: number | null = null,
 ): Promise<void> {
   const { bootstrap } = broker;
   const group = `latency-${run}`;
@@ -130,7 +141,7 @@ async function measure(
     await sleep(50);
   }
   const from = performance.now();
-  const end = from + 1000 * (warmUp + seconds);
+  const end = from + 1000 * (warmUp ?? settingSeconds + seconds);
   const transactions = new Stopwatch(batches.batchesAt(rate), from);
   const queries = new Stopwatch(QUERIES_PER_SECOND, from);
   const read = (topic: string, onBatch: OnBatch) =>
@@ -157,6 +168,7 @@ async function measure(
         return asking.append(queries);
       }),
     ]);
+    if (warmUp !== null) return;
     const until = performance.now() + DRAIN_MS_MAX;
     while (
       (transactions.seen < transactions.sent || queries.seen < queries.sent) &&
@@ -170,7 +182,7 @@ async function measure(
       console.log(`${title}, ${rate}/s: ${missing} are not visible; it does not hold the load`);
     }
     for (const [what, watch] of [["transactions", transactions], ["queries", queries]] as const) {
-      const latencies = watch.latenciesSince(from + 1000 * warmUp);
+      const latencies = watch.latenciesSince(from + 1000 * settingSeconds);
       const about = { setting: title, rate, what, at: nowText() };
       const holds = missing === 0 && latencies.length > 0;
       const m = holds ? measurementOf(about, latencies) : overloaded(about, missing);
@@ -208,6 +220,8 @@ const broker = await startMeasuredBroker();
 endWhenInterrupted(() => broker.remove());
 try {
   let run = 0;
+  const [first] = settings;
+  if (first) await measure(broker, jars, first, Math.max(...rates), ++run, brokerSeconds);
   for (const rate of rates) {
     for (const setting of settings) {
       if (await isLeft(setting.title, rate)) await measure(broker, jars, setting, rate, ++run);

@@ -12,6 +12,8 @@ import type { OutputTopics } from "./partition_processor.ts";
 /** Timing and limits, from the parameters. */
 export interface JobSettings {
   readonly commitIntervalMs: number;
+  /** The same for answers to queries. */
+  readonly queryCommitIntervalMs: number;
   readonly checkpointIntervalMs: number;
   readonly checkpointTimeoutMs: number;
   readonly checkpointsRetained: number;

@@ -2,7 +2,12 @@ import { getLogger } from "@logtape/logtape";
 import type { LogOpener, LogUser, Restoration } from "../log/mod.ts";
 import { type ConditionReporter, Waits } from "../engine/mod.ts";
 import { checkDifferent, foldParametersFor, type ProcessLife, threadsMax } from "../service/mod.ts";
-import { formatOf, ParameterError, type Parameters } from "../parameters/mod.ts";
+import {
+  formatOf,
+  ParameterError,
+  type Parameters,
+  queryCommitIntervalMs,
+} from "../parameters/mod.ts";
 import { isRemoteKv } from "../kv/mod.ts";
 import { StopError } from "../log/mod.ts";
 import { earlierVersionOf, foldParametersHash, type PartitionerName } from "../state/mod.ts";
@@ -63,12 +68,14 @@ class NoRecordsError extends Error {
 /** A transaction is open from one commit to the end of the next. */
 function checkTimes(params: Parameters): void {
   const timeoutMs = params.get("kafka.transaction.timeout.ms");
-  const intervalMs = params.get("commit.interval.ms");
-  if (timeoutMs >= 2 * intervalMs) return;
-  throw new ParameterError(
-    `kafka.transaction.timeout.ms=${timeoutMs} must be at least twice commit.interval.ms=${intervalMs}: ` +
-      "the broker aborts a transaction that is open for longer",
-  );
+  for (const name of ["commit.interval.ms", "query.commit.interval.ms"] as const) {
+    const intervalMs = params.get(name);
+    if (timeoutMs >= 2 * intervalMs) continue;
+    throw new ParameterError(
+      `kafka.transaction.timeout.ms=${timeoutMs} must be at least twice ${name}=${intervalMs}: ` +
+        "the broker aborts a transaction that is open for longer",
+    );
+  }
 }
 
 /** The topics that parameters name. */
@@ -125,6 +132,7 @@ export class KafkaLogOpener implements LogOpener<KafkaLog> {
       compression: params.get("kafka.compression.type"),
       inputBatchBytesMax: params.get("input.batch.bytes.max"),
       paceMs: params.get("commit.interval.ms") / PACES,
+      queryPaceMs: queryCommitIntervalMs(params) / PACES,
     };
     const opened = new KafkaLog({
       facts,

@@ -42,8 +42,10 @@ export interface SessionFacts {
   readonly compression: CodecName;
   /** Largest batch once it is decompressed. */
   readonly inputBatchBytesMax: number;
-  /** See FetcherOptions. */
+  /** Of the topic of transactions; see FetcherOptions. */
   readonly paceMs: number;
+  /** Of the topic of queries. */
+  readonly queryPaceMs: number;
 }
 
 export interface SessionOptions {
@@ -114,14 +116,14 @@ export class KafkaSession implements LogSession {
     readonly client: KafkaClient,
     readonly transactions: TransactionalProducer,
   ) {
-    const { clock, facts: { paceMs } } = options;
+    const { clock, facts: { paceMs, queryPaceMs }, isQueries } = options;
     this.ending = AbortSignal.any([options.ending, this.#claimable.signal]);
     this.#fetcher = new Fetcher({
       client,
       topic: topicOf(options),
       clock,
       ends: new Map(),
-      paceMs,
+      paceMs: isQueries ? queryPaceMs : paceMs,
     });
   }
 

@@ -40,6 +40,7 @@ export {
   Parameters,
   type ParameterTable,
   partitionerNameOf,
+  queryCommitIntervalMs,
   showKey,
   type ValueOf,
 } from "./parameters.ts";

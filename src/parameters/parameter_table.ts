@@ -181,6 +181,12 @@ export const PARAMETERS = {
   ),
   "transaction.failure.rate.min": decimal(0, 1, 0.5, "... and a larger share of failed ones"),
   "commit.interval.ms": integer(1, 60_000, 100, "results become visible after so long"),
+  "query.commit.interval.ms": integer(
+    0,
+    60_000,
+    0,
+    "the same of answers to queries of the topic; 0 = commit.interval.ms",
+  ),
   "checkpoint.interval.millis": integer(0, DAY_MS, 60_000, "time between checkpoints; 0 = off"),
   "checkpoint.timeout.millis": integer(
     1000,

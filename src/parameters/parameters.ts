@@ -353,3 +353,8 @@ export function parameterHelp(table: ParameterTable = PARAMETERS): string {
     return `  ${`--${key}=${fallback}`.padEnd(42)} ${help} (${allowed})`;
   }).join("\n");
 }
+
+/** ms between commits of answers to queries of the topic. */
+export function queryCommitIntervalMs(params: Parameters): number {
+  return params.get("query.commit.interval.ms") || params.get("commit.interval.ms");
+}

@@ -15,7 +15,11 @@ import type { OutputTopics } from "../engine/partition_processor.ts";
 import { EarlyThreads } from "../engine/threads/early_threads.ts";
 import { StateMemory, warnOfMemory } from "../engine/state_memory.ts";
 import type { JobSettings } from "../engine/worker_context.ts";
-import { clusterTokenOf, type Parameters } from "../parameters/parameters.ts";
+import {
+  clusterTokenOf,
+  type Parameters,
+  queryCommitIntervalMs,
+} from "../parameters/parameters.ts";
 import { Cluster } from "./cluster.ts";
 import { areasOf, coreOptionsFor, parametersWith } from "./core_options.ts";
 import { feedsOf } from "./feeds.ts";
@@ -372,6 +376,7 @@ function memoryBytesMax(params: Parameters, { memoryBytes }: Surroundings): numb
 function settingsOf(params: Parameters): JobSettings {
   return {
     commitIntervalMs: params.get("commit.interval.ms"),
+    queryCommitIntervalMs: queryCommitIntervalMs(params),
     checkpointIntervalMs: params.get("checkpoint.interval.millis"),
     checkpointTimeoutMs: params.get("checkpoint.timeout.millis"),
     checkpointsRetained: params.get("checkpoint.retained"),

@@ -108,11 +108,11 @@ export class QueryWorker {
       )
     );
     const partitions = this.processors.map((p) => this.#committableOf(p));
-    const { commitIntervalMs } = job.settings;
+    const { queryCommitIntervalMs } = job.settings;
     const committer = new Committer(
       session,
       partitions,
-      commitIntervalMs,
+      queryCommitIntervalMs,
       job.clock,
       this.committed,
       undefined,

@@ -66,6 +66,7 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
     compression: "none",
     inputBatchBytesMax: 1000,
     paceMs: 0,
+    queryPaceMs: 0,
   } as const;
   const log = new KafkaThreadLog(
     { id: "log", topicId: null, view, deadLetters: null, outputs, session },

@@ -197,6 +197,10 @@ export interface KafkaPlan {
   readonly shared: boolean;
 }
 
+function commitsEvery(ms: number) {
+  return { commitIntervalMs: ms, queryCommitIntervalMs: ms };
+}
+
 /** @param onKafka a run on src/kafka, or one on the engine's own logs */
 export function planOf(random: Random, onKafka: boolean): Plan {
   const pick = <T>(...list: T[]): T => list[random.below(list.length)]!;
@@ -215,7 +219,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
     sharedStore: log !== "kafka" && pick(true, false),
     workers: pick(1, 2, 2, 3),
     settings: {
-      commitIntervalMs: pick(20, 50, 100, 400),
+      ...commitsEvery(pick(20, 50, 100, 400)),
       checkpointIntervalMs: pick(300, 300, 1000, 3000, 0),
       checkpointTimeoutMs: pick(80, 200, 5000, 3_600_000),
       checkpointsRetained: pick(1, 2, 3),

@@ -68,11 +68,20 @@ const TOPIC_RESOURCE = 2;
 /** What stands for the node id of a partition that has no leader. */
 export const NO_LEADER = "-1";
 
-/** A reason for an abort: without one an error with a stack is made each time. */
-const OVER = "over";
+/** How often it is looked whether a call is under way for too long. */
+const WATCH_MS = 1000;
 
 const EARLIEST = -2;
 const LATEST = -1;
+
+/** Something that is asked of the brokers. */
+interface Call {
+  readonly what: string;
+  readonly timeoutMs: number;
+  /** monotonic ms */
+  readonly from: number;
+  fail(error: Error): void;
+}
 
 /**
  * Connections to the brokers of one cluster, until the first of them fails: then all calls fail, and a
@@ -82,9 +91,12 @@ const LATEST = -1;
 export class KafkaClient {
   readonly #cluster: Cluster;
   readonly #coordinators = new Map<string, Promise<BrokerInternals>>();
-  /** Calls under way, by how they are made to fail. */
-  readonly #calls = new Set<(error: Error) => void>();
+  /** Calls under way. */
+  readonly #calls = new Set<Call>();
+  #isWatching = false;
   #broken: Error | null = null;
+  /** Aborted when it is broken. */
+  readonly #over = new AbortController();
   /** Until when a broker has asked for no further request, because of a quota; monotonic ms. */
   #throttledUntil = 0;
   /** Memory of the answers: whoever has read one says when it is not needed any more. */
@@ -144,12 +156,13 @@ export class KafkaClient {
 
   #break(error: Error): void {
     this.#broken ??= error;
-    for (const fail of this.#calls) fail(error);
+    for (const call of this.#calls) call.fail(error);
     this.#calls.clear();
+    this.#over.abort(error);
   }
 
   /**
-   * Does something with the brokers, in so many ms at the most.
+   * Does something with the brokers, in so many ms at the most, or up to a second more.
    *
    * @param what is done, for who reads that it hung
    * @throws what it throws; when a connection fails, or nothing comes, the client is of no use any more
@@ -161,39 +174,36 @@ export class KafkaClient {
   ): Promise<T> {
     if (this.#broken) return Promise.reject(this.#broken);
     return new Promise<T>((resolve, reject) => {
-      const over = new AbortController();
-      const end = () => {
-        over.abort(OVER);
-        this.#calls.delete(fail);
-      };
-      const fail = (error: Error) => {
-        end();
-        reject(error);
-      };
-      this.#calls.add(fail);
-      void this.#timeout(timeoutMs, over.signal).then(() => {
-        if (!over.signal.aborted) {
-          this.#break(new ClientClosedError(`Kafka gave no answer to ${what} in ${timeoutMs} ms`));
-        }
-      });
+      const call = { what, timeoutMs, from: this.clock.monotonic(), fail: reject };
+      this.#calls.add(call);
+      void this.#watch();
       work().then((value) => {
-        end();
+        this.#calls.delete(call);
         resolve(value);
       }, (error) => {
-        fail(error);
+        this.#calls.delete(call);
+        reject(error);
         if (isConnectionError(error)) this.#break(error);
       });
     });
   }
 
-  /** Resolves when so many ms are over in which no quota kept the client from asking. */
-  async #timeout(timeoutMs: number, over: AbortSignal): Promise<void> {
-    const { clock } = this;
-    let end = clock.monotonic() + timeoutMs;
-    while (clock.monotonic() < end && !over.aborted) {
-      await clock.sleep(end - clock.monotonic(), over);
-      if (this.#throttledUntil > 0) end = Math.max(end, this.#throttledUntil + timeoutMs);
+  /**
+   * Looks now and then whether a call takes too long, until none is under way: hundreds are made a second, and a timer for
+   * each would cost more than they do. Time in which a quota keeps the client from asking does not count.
+   */
+  async #watch(): Promise<void> {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    while (this.#calls.size > 0) {
+      await this.clock.sleep(WATCH_MS, this.#over.signal);
+      const now = this.clock.monotonic();
+      for (const { what, timeoutMs, from } of this.#calls) {
+        if (now < Math.max(from, this.#throttledUntil) + timeoutMs) continue;
+        this.#break(new ClientClosedError(`Kafka gave no answer to ${what} in ${timeoutMs} ms`));
+      }
     }
+    this.#isWatching = false;
   }
 
   #throttle({ clientSideThrottleTime: ms }: { readonly clientSideThrottleTime: number }): void {

@@ -90,6 +90,7 @@ export class KafkaWorld implements KafkaPort {
         compression: kafka.compression,
         inputBatchBytesMax: BATCH_BYTES_MAX,
         paceMs: PACE_MS,
+        queryPaceMs: PACE_MS,
       },
       clusterId: "simulated",
       topics: {
