@@ -39,8 +39,9 @@ import {
 } from "./internals.ts";
 import { hideColons } from "./addresses.ts";
 import { authenticationOf, type SaslOptions } from "./authentication.ts";
-import { ClientClosedError, ErrorCode, errorCodeOf, isConnectionError } from "./errors.ts";
+import { ClientClosedError, ErrorCode, errorCodeOf } from "./errors.ts";
 import { isCoordinatorNotFound } from "./errors.ts";
+import { Calls } from "./calls.ts";
 import { frameSockets } from "./frame_socket.ts";
 import { Frames } from "./frames.ts";
 import { patchKafkajs } from "./patches.ts";
@@ -68,20 +69,8 @@ const TOPIC_RESOURCE = 2;
 /** What stands for the node id of a partition that has no leader. */
 export const NO_LEADER = "-1";
 
-/** How often it is looked whether a call is under way for too long. */
-const WATCH_MS = 1000;
-
 const EARLIEST = -2;
 const LATEST = -1;
-
-/** Something that is asked of the brokers. */
-interface Call {
-  readonly what: string;
-  readonly timeoutMs: number;
-  /** monotonic ms */
-  readonly from: number;
-  fail(error: Error): void;
-}
 
 /**
  * Connections to the brokers of one cluster, until the first of them fails: then all calls fail, and a
@@ -91,14 +80,7 @@ interface Call {
 export class KafkaClient {
   readonly #cluster: Cluster;
   readonly #coordinators = new Map<string, Promise<BrokerInternals>>();
-  /** Calls under way. */
-  readonly #calls = new Set<Call>();
-  #isWatching = false;
-  #broken: Error | null = null;
-  /** Aborted when it is broken. */
-  readonly #over = new AbortController();
-  /** Until when a broker has asked for no further request, because of a quota; monotonic ms. */
-  #throttledUntil = 0;
+  readonly #calls: Calls;
   /** Memory of the answers: whoever has read one says when it is not needed any more. */
   readonly frames = new Frames();
 
@@ -109,6 +91,7 @@ export class KafkaClient {
     readonly waits: Waits | null = null,
   ) {
     patchKafkajs();
+    this.#calls = new Calls(clock);
     const { createCluster: create = createCluster, brokers, clientId, ssl, sasl } = options;
     this.#cluster = create({
       brokers: brokers.map(hideColons),
@@ -140,7 +123,7 @@ export class KafkaClient {
   }
 
   close(): Promise<void> {
-    this.#break(new ClientClosedError("The client was closed"));
+    this.#calls.break(new ClientClosedError("The client was closed"));
     return this.#cluster.disconnect();
   }
 
@@ -151,14 +134,7 @@ export class KafkaClient {
 
   /** Whether a connection has failed. */
   get isBroken(): boolean {
-    return this.#broken !== null;
-  }
-
-  #break(error: Error): void {
-    this.#broken ??= error;
-    for (const call of this.#calls) call.fail(error);
-    this.#calls.clear();
-    this.#over.abort(error);
+    return this.#calls.broken !== null;
   }
 
   /**
@@ -172,44 +148,11 @@ export class KafkaClient {
     what: string,
     timeoutMs: number = REQUEST_TIMEOUT_MS,
   ): Promise<T> {
-    if (this.#broken) return Promise.reject(this.#broken);
-    return new Promise<T>((resolve, reject) => {
-      const call = { what, timeoutMs, from: this.clock.monotonic(), fail: reject };
-      this.#calls.add(call);
-      void this.#watch();
-      work().then((value) => {
-        this.#calls.delete(call);
-        resolve(value);
-      }, (error) => {
-        this.#calls.delete(call);
-        reject(error);
-        if (isConnectionError(error)) this.#break(error);
-      });
-    });
-  }
-
-  /**
-   * Looks now and then whether a call takes too long, until none is under way: hundreds are made a second, and a timer for
-   * each would cost more than they do. Time in which a quota keeps the client from asking does not count.
-   */
-  async #watch(): Promise<void> {
-    if (this.#isWatching) return;
-    this.#isWatching = true;
-    while (this.#calls.size > 0) {
-      await this.clock.sleep(WATCH_MS, this.#over.signal);
-      const now = this.clock.monotonic();
-      for (const { what, timeoutMs, from } of this.#calls) {
-        if (now < Math.max(from, this.#throttledUntil) + timeoutMs) continue;
-        this.#break(new ClientClosedError(`Kafka gave no answer to ${what} in ${timeoutMs} ms`));
-      }
-    }
-    this.#isWatching = false;
+    return this.#calls.call(work, what, timeoutMs);
   }
 
   #throttle({ clientSideThrottleTime: ms }: { readonly clientSideThrottleTime: number }): void {
-    if (ms > 0) {
-      this.#throttledUntil = Math.max(this.#throttledUntil, this.clock.monotonic() + ms);
-    }
+    if (ms > 0) this.#calls.throttle(ms);
   }
 
   get #metadata() {
