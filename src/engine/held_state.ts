@@ -22,6 +22,7 @@ import type { Partition } from "./partition.ts";
 import { PartitionProcessor } from "./partition_processor.ts";
 import { isRaised, positionOf, type RecoveryFacts } from "./recovery_plan.ts";
 import { StrayGuard } from "./stray_records.ts";
+import { throwIfGivenUp } from "./turns.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
 const log = getLogger(["stockflow", "job"]);
@@ -32,7 +33,7 @@ export interface Holding {
   readonly session: LogSession;
   readonly partition: Partition;
   readonly facts: RecoveryFacts;
-  /** Aborted when the job is to stop, or another partition failed: what is folded again is not waited for. */
+  /** Gives the recovery up: nothing of it counts from then on. */
   readonly signal: AbortSignal;
 }
 
@@ -66,9 +67,10 @@ export async function hold(
   const make = (core: Core, strays?: readonly number[]) =>
     newProcessor(context, core, partition, now, strays);
   const processor = changed
-    ? await changeParameters(context, make(core), (rebuilt) => make(rebuilt))
+    ? await changeParameters(context, make(core), (rebuilt) => make(rebuilt), signal)
     : make(core, manifest?.strays);
   await produceFor(processor, session);
+  throwIfGivenUp(signal);
   processor.lastBatch = manifest?.lastBatch ?? null;
   // What the state began with is known to the checkpoint: nothing may be committed under its parameters yet.
   if (manifest) processor.raisedAt = manifest.raisedAt ?? null;
@@ -78,6 +80,7 @@ export async function hold(
     epoch,
     () => CheckpointChain.open(store, epoch, settings.checkpointsRetained, base),
   );
+  throwIfGivenUp(signal);
   const checkpointer = new Checkpointer(
     processor,
     chain,
@@ -96,6 +99,7 @@ export async function hold(
   if (changed && !await checkpointer.take(signal, true, "parameters")) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }
+  throwIfGivenUp(signal);
   partition.replay(processor, checkpointer);
 }
 
@@ -138,17 +142,20 @@ type Context = Pick<WorkerContext, "coreOptions" | "parameters" | "clock" | "cha
  *
  * @param before has the checkpoint's state, under its parameters; it is not used any more
  * @param make puts a processor around a core
+ * @param signal gives it up
  * @returns a processor under the new parameters, with what the windows of the old one put out
+ * @throws {LostError} when it was given up
  */
 async function changeParameters(
   context: Context,
   before: PartitionProcessor,
   make: (core: Core) => PartitionProcessor,
+  signal: AbortSignal,
 ): Promise<PartitionProcessor> {
   if (!haveSameWindows(foldParametersOf(before.core.options), context.parameters)) {
     await before.fireIdle();
   }
-  const after = make(await rebuild(context, before));
+  const after = make(await rebuild(context, before, signal));
   // The state did not begin in this log under these parameters.
   after.forgetStart();
   after.adopt(before);
@@ -159,7 +166,12 @@ async function changeParameters(
 async function rebuild(
   { coreOptions, clock, chance }: Context,
   { core: old, partition, acknowledged }: PartitionProcessor,
+  signal: AbortSignal,
 ): Promise<Core> {
+  const goOn = async () => {
+    await clock.yield();
+    throwIfGivenUp(signal);
+  };
   const options = coreOptions(partition);
   const remember = options.remember && {
     ...options.remember,
@@ -177,17 +189,17 @@ async function rebuild(
   const code = old.cut();
   if (code !== Code.Done) throw new CoreError(code, "Cannot read the old state");
   for (let next = old.encodeSome(); next; next = old.encodeSome()) {
-    await clock.yield();
+    await goOn();
     if (next === "more") continue;
-    for (const _slice of core.restoreInSlices(next.segment, next.bytes)) await clock.yield();
+    for (const _slice of core.restoreInSlices(next.segment, next.bytes)) await goOn();
   }
   if (goesOn) {
     core.remembered.restore(old.remembered.encode().header);
     for (let next; (next = old.remembered.encodeNext());) {
       core.remembered.restorePiece(next.bytes);
-      await clock.yield();
+      await goOn();
     }
-    for (const _slice of core.remembered.restoreIndex()) await clock.yield();
+    for (const _slice of core.remembered.restoreIndex()) await goOn();
   }
   core.markSegments(Array.from({ length: SEGMENTS }, (_, i) => i));
   core.remembered.mark(0n);

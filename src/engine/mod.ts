@@ -32,5 +32,5 @@ export type {
 export { hottestOf } from "./hot_items.ts";
 export { flushOutputs, standardError, standardOutput } from "./line_output.ts";
 export { type OnProgress, type Progress, ProgressReporter, type Work } from "./progress.ts";
-export { loadCore } from "./recover.ts";
+export { loadCore } from "./load_core.ts";
 export { WAIT_MS_MIN, Waits } from "./waits.ts";

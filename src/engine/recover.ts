@@ -18,9 +18,10 @@ import {
   foldParametersHash,
   type Manifest,
 } from "../state/mod.ts";
-import { batchInfo, TracedQueue } from "../types/mod.ts";
+import { batchInfo, BrokenPromiseError, TracedQueue } from "../types/mod.ts";
 import { Core, CoreError } from "../wasm/mod.ts";
 import { lostIfFenced } from "./checkpoints_due.ts";
+import { loadCore } from "./load_core.ts";
 import { hold, type Holding, type Loaded, produceFor } from "./held_state.ts";
 import { secretOf } from "./log_secret.ts";
 import { Partition } from "./partition.ts";
@@ -35,7 +36,7 @@ import {
 } from "./recovery_plan.ts";
 import { addRecovery, recoveryOf, reportDamage } from "./report_recovered.ts";
 import { together } from "./supervise.ts";
-import { givenUp, RecoveryTurns } from "./turns.ts";
+import { RecoveryTurns, throwIfGivenUp } from "./turns.ts";
 import { orAborted } from "./waiters.ts";
 import type { WorkerContext } from "./worker_context.ts";
 
@@ -74,10 +75,17 @@ export class ClaimRecovery {
   #left: readonly Partition[] = [];
   /** By partition: settles when what was dropped of it has left the memory. */
   readonly #dropped = new Map<number, Promise<void>>();
+  /** What was left while the store was being read or written: each settles when that has ended. */
+  readonly #behind = new Set<Promise<void>>();
   /** Positions of claims that recovery found older than a checkpoint, by partition. */
   readonly #doubted = new Map<number, number>();
 
   constructor(readonly options: ClaimRecoveryOptions) {}
+
+  /** What the claim before has left, and no later one has kept or dropped. */
+  get left(): readonly Partition[] {
+    return this.#left;
+  }
 
   /** A claim is over: the next one may keep these, once they are released. */
   leave(partitions: readonly Partition[]): void {
@@ -95,16 +103,34 @@ export class ClaimRecovery {
     return lost;
   }
 
-  #drop(partition: Partition): void {
+  /** @param behind of a recovery that was left: settles when it has ended, and needs its state no more */
+  #drop(partition: Partition, behind: Promise<void> | null = null): void {
     const { partition: number } = partition;
+    const left = behind ? behind.then(() => partition.drop()) : partition.drop();
     // What was dropped before may still be there.
-    const dropped = Promise.all([this.#dropped.get(number), partition.drop()]).then(() => {});
-    this.#dropped.set(number, dropped);
+    this.#dropped.set(number, Promise.all([this.#dropped.get(number), left]).then(() => {}));
+  }
+
+  /** What runs is left as it is; of what does not, nothing counts any more, and what is under way ends by itself. */
+  #leave(partition: Partition, executing: Promise<void>): void {
+    const behind: Promise<void> = executing.catch((error) => {
+      if (!(error instanceof LostError)) reportBehind(partition, error);
+    }).finally(() => this.#behind.delete(behind));
+    this.#behind.add(behind);
+    const { isRunning } = partition;
+    partition.release();
+    if (isRunning) this.leave([partition]);
+    else this.#drop(partition, behind);
+  }
+
+  /** Resolves when nothing of the store is under way of recoveries that were left. */
+  async atRest(): Promise<void> {
+    await Promise.all(this.#behind);
   }
 
   /**
    * Recovers partitions side by side: while one waits for the store or the log, another folds. Where the claim is about
-   * to be over, they are left to the next one.
+   * to be over, they are left to the next one, at once, whatever the store still does.
    *
    * @param stop gives it up
    * @param runs is called with each that runs
@@ -127,7 +153,10 @@ export class ClaimRecovery {
     }));
   }
 
-  /** Recovers a claimed partition, which runs then; null when the signal is aborted before. */
+  /**
+   * Recovers a claimed partition, which runs then; null when the signal is aborted before. Nothing is waited for then:
+   * what is under way of the store ends behind that.
+   */
   async recover(
     session: LogSession,
     claimed: ClaimedPartition,
@@ -138,14 +167,14 @@ export class ClaimRecovery {
     const partition = this.#newPartition(claimed);
     // Its state is not to be in memory twice for as long as the store takes to end a checkpoint.
     await orAborted(this.#dropped.get(claimed.partition) ?? null, signal);
-    await execute(context, session, partition, signal, progress).catch((error) => {
+    const executing = execute(context, session, partition, signal, progress);
+    await orAborted(executing, signal).catch((error) => {
       partition.release();
       this.#drop(partition);
       this.#again(error, claimed);
     });
     if (signal.aborted) {
-      partition.release();
-      this.leave([partition]);
+      this.#leave(partition, executing);
       return null;
     }
     onRuns(partition);
@@ -181,6 +210,15 @@ export class ClaimRecovery {
     this.#doubted.set(partition, committed.offset);
     throw new LostError(error.message, { cause: error });
   }
+}
+
+/** What was left is recovered by somebody else. Only what the code promises itself must hold. */
+function reportBehind({ partition }: Partition, error: Error): void {
+  const text =
+    "A recovery of partition {partition} did not end in good order behind its claim: {reason}";
+  const facts = { partition, reason: error.message };
+  if (error instanceof BrokenPromiseError) log.error(text, facts);
+  else log.warn(text, facts);
 }
 
 // ---- one partition ----
@@ -219,31 +257,38 @@ async function execute(
   };
   const recovering: Recovering = { context, session, partition, facts, progress, signal };
   const from = clock.monotonic();
-  if (signal.aborted) throw givenUp(); // a late one would fence the next owner off
+  throwIfGivenUp(signal); // a late one would fence the next owner off
   context.onStep?.("recovering", partition.partition);
   partition.restore();
-  const epoch = await store.takeOver(partition.partition);
+  const epoch = await store.takeOver(partition.partition, signal);
+  throwIfGivenUp(signal);
   const loaded = await store.whileOwned(epoch, async () => {
     const listed = await store.list(partition.partition);
+    throwIfGivenUp(signal);
     const loaded = await load(recovering, planRecovery(partition.claimed, listed, facts));
     if (loaded.damaged.length === 0 || await store.isCurrent(epoch)) return loaded;
     throw new LostError(`Partition ${partition.partition} has another owner`);
   });
+  throwIfGivenUp(signal);
   await reportDamage(context, partition, loaded.damaged);
+  throwIfGivenUp(signal);
   await hold(recovering, epoch, loaded);
   await replay(recovering);
+  throwIfGivenUp(signal);
   const recovery = recoveryOf(partition, loaded.manifest, clock.monotonic() - from);
-  await addRecovery(context, partition, loaded.manifest, recovery);
+  // Whoever leaves it while its history is written leaves it as it stands.
   partition.run(recovery);
+  await addRecovery(context, partition, loaded.manifest, recovery);
 }
 
 // ---- restoring ----
 
 /** Loads the first of the candidates that can be loaded. */
 async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Restored> {
-  const { context, partition: { partition, claimed }, progress } = recovering;
+  const { context, partition: { partition, claimed }, progress, signal } = recovering;
   const damaged: Unusable[] = [];
   for (const candidate of plan.candidates) {
+    throwIfGivenUp(signal); // the next owner may have removed what the one before needs
     if (candidate.kind === "stop") throw candidate.error;
     if (candidate.kind === "damaged") {
       damaged.push(candidate.of);
@@ -259,6 +304,7 @@ async function load(recovering: Recovering, plan: RecoveryPlan): Promise<Restore
       damaged.push({ sequence: manifest.sequence, reason: error.message });
     }
   }
+  throwIfGivenUp(signal);
   const { start, unusable, isBehind } = plan;
   if (start.kind === "none") {
     const why = [...unusable, ...damaged].map((u) => `; checkpoint ${u.sequence}: ${u.reason}`);
@@ -316,66 +362,10 @@ async function readSome(
   for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
     const options = { maxBytes, waitMs: READ_WAIT_MS, signal };
     const { batches } = await session.read(partition, offset, options);
-    if (signal.aborted) throw givenUp();
+    throwIfGivenUp(signal);
     if (batches.length > 0) return batches;
   }
   throw new Error(`The log gives nothing from offset ${offset} of partition ${partition} on`);
-}
-
-export interface Loading {
-  readonly context: Pick<WorkerContext, "store" | "clock" | "chance" | "coreOptions" | "onStep">;
-  readonly progress: ProgressReporter;
-  /** Gives it up. */
-  readonly signal: AbortSignal;
-}
-
-/**
- * Builds a core of the checkpoint's own parameters, which its open windows need, and restores it.
- *
- * @throws {DamagedCheckpointError} when a part is missing, altered, or not what the manifest says
- * @throws {CoreError} when a part does not follow its format
- * @throws {LostError} when it is given up
- */
-export async function loadCore(loading: Loading, manifest: Manifest): Promise<Core> {
-  const { context: { coreOptions, chance }, signal } = loading;
-  const { partition, parameters, scalars, remembered } = manifest;
-  if ((parameters.rememberMs > 0) !== (remembered !== undefined)) {
-    throw new DamagedCheckpointError("It does not say what is remembered, as its parameters do");
-  }
-  const secret = remembered ? Uint8Array.fromHex(remembered.secret) : null;
-  const own = coreOptionsOf(parameters, secret);
-  const core = new Core({ ...coreOptions(partition), ...own }, chance);
-  core.restoreScalars(scalars);
-  core.duplicatesBefore = manifest.duplicatesBefore ?? 0;
-  const turns = new RecoveryTurns(loading.context, partition);
-  await restoreSegments(core, loading, manifest, turns);
-  if (remembered) {
-    core.remembered.restore(Uint8Array.fromHex(remembered.header));
-    for await (const pieces of loading.context.store.pieces(manifest)) {
-      for (const piece of pieces) core.remembered.restorePiece(piece);
-      if (signal.aborted) throw givenUp();
-      await turns.next();
-    }
-    for (const _slice of core.remembered.restoreIndex()) await turns.next();
-  }
-  const { items } = core.state;
-  if (items === scalars.items) return core;
-  throw new DamagedCheckpointError(`It holds ${items} items, not ${scalars.items}`);
-}
-
-async function restoreSegments(
-  core: Core,
-  { context: { store }, progress, signal }: Loading,
-  manifest: Manifest,
-  turns: RecoveryTurns,
-): Promise<void> {
-  const restored = progress.begin("restore", Number(manifest.scalars.items));
-  for await (const { segment, bytes } of store.segments(manifest)) {
-    for (const _slice of core.restoreInSlices(segment, bytes)) await turns.next();
-    restored(Number(core.state.items));
-    if (signal.aborted) throw givenUp();
-    await turns.next();
-  }
 }
 
 // ---- replaying ----
@@ -385,9 +375,10 @@ async function restoreSegments(
  * are taken as they fall due.
  */
 async function replay(recovering: Recovering): Promise<void> {
-  const { partition, progress, context: { parameters } } = recovering;
+  const { partition, progress, context: { parameters }, signal } = recovering;
   const { processor, claimed: { committed } } = partition;
   await processor.dropFired(committed.watermark);
+  throwIfGivenUp(signal);
   const from = processor.position;
   const replayed = progress.begin("replay", committed.offset - from);
   const replayTo = (offset: number) =>
@@ -425,7 +416,7 @@ async function replaySome(
   replayed: (position: number) => void,
 ): Promise<void> {
   const { context, partition: { processor, checkpointer, partition }, signal } = recovering;
-  const turns = new RecoveryTurns(context, partition);
+  const turns = new RecoveryTurns(context, partition, signal);
   while (processor.position < end) {
     const batches = await readSome(recovering, processor.position, REPLAY_READ_BYTES);
     for (const batch of batches) {

@@ -63,6 +63,8 @@ export class TransactionWorker implements JobWorker {
   /** Whether all partitions of the claim run, and the commits that were acknowledged then. */
   #areAllRunning = false;
   #progress = 0;
+  /** Whether the last checkpoints of a worker that stops are taken. */
+  #areLastTaken = false;
   /** Records folded with outputs, by processors that are gone. */
   #recordsBefore = 0;
 
@@ -143,7 +145,16 @@ export class TransactionWorker implements JobWorker {
    *
    * @throws {StopError}
    */
-  run(stop: AbortSignal): Promise<void> {
+  async run(stop: AbortSignal): Promise<void> {
+    try {
+      await this.#supervised(stop);
+      await this.#takeLeft();
+    } finally {
+      await this.#recovery.atRest(); // the store is closed behind it
+    }
+  }
+
+  #supervised(stop: AbortSignal): Promise<void> {
     const { clock, chance, settings, topics, conditions } = this.context;
     return supervise((begun) => this.#session(stop, begun), stop, {
       name: `Transactions of ${topics.input}`,
@@ -163,6 +174,13 @@ export class TransactionWorker implements JobWorker {
 
   async #session(stop: AbortSignal, begun: () => void): Promise<void> {
     do await this.#claim(stop, begun); while (!stop.aborted);
+  }
+
+  /** Takes the last checkpoints of what its last claim has left: the stop came behind the end of that one. */
+  async #takeLeft(): Promise<void> {
+    if (this.context.settings.checkpointIntervalMs === 0) return;
+    const left = this.#recovery.left.filter((partition) => partition.isCommitted);
+    await takeAtStop(left, Promise.resolve(), true);
   }
 
   assign(partition: number, signal: AbortSignal = never()): Promise<void> {
@@ -210,7 +228,7 @@ export class TransactionWorker implements JobWorker {
     } finally {
       progress.end();
       over.abort("over"); // without a reason an error with a stack is made
-      this.#recovery.leave(this.partitions);
+      if (!this.#areLastTaken) this.#recovery.leave(this.partitions);
       for (const partition of this.partitions) this.#release(partition);
       for (const partition of session.offline.keys()) context.onOwner(partition, null);
       session.close();
@@ -311,6 +329,7 @@ export class TransactionWorker implements JobWorker {
     if (settings.checkpointIntervalMs > 0) {
       await takeAtStop(this.partitions, checkpoints, isReleased);
     }
+    this.#areLastTaken = true;
     if (!this.#areAllRunning) throw givenUp();
   }
 

@@ -34,13 +34,20 @@ export interface CommittedEntry {
 
 export const UNKNOWN_LOG: LogIdentity = { topicId: null, last: null };
 
+/** Of the offset of a sink, which says which log it is of. The form before was the topic's id alone. */
+const SINK_FORM = "stockflow-sink1";
+const TOPIC_ID = /^[A-Za-z0-9_-]{22}$/;
+
 const POSITION =
   "start=(none|0|[1-9][0-9]*) watermark=(none|-?[0-9]+) fold=(none|[0-9a-f]+)" as const;
 const IDENTITY = "topic=(none|[A-Za-z0-9_-]{22}) last=(none|([0-9]+):([0-9a-f]{8}))" as const;
+/** Groups of it. */
+const IDENTITY_GROUPS = 4;
 const SECRET = "secret=(none|[0-9a-f]{32}) raised=(none|0|[1-9][0-9]*)" as const;
 const PATTERN = new RegExp(
   `^stockflow(?:1 ${POSITION}|2 ${POSITION} ${IDENTITY}|3 ${POSITION} ${IDENTITY} ${SECRET})$`,
 );
+const SINK_PATTERN = new RegExp(`^${SINK_FORM} ${IDENTITY}$`);
 /** The forms that are read, for people. */
 const FORMS = "stockflow1 to stockflow3";
 /** Groups of the pattern for each form: where they begin, and behind the last one. */
@@ -48,16 +55,40 @@ const GROUPS = [[1, 4], [4, 11], [11, 20]] as const;
 
 export function encodeMetadata(
   { start, watermark, parametersHash, secret, raisedAt }: Omit<CommittedPosition, "offset">,
-  { topicId, last }: LogIdentity,
+  identity: LogIdentity,
 ): string {
   const fired = watermark === NO_TIME ? "none" : watermark;
-  const batch = last ? `${last.baseOffset}:${last.crc.toString(16).padStart(8, "0")}` : "none";
   return `stockflow3 start=${start ?? "none"} watermark=${fired} fold=${
     parametersHash || "none"
   } ` +
-    `topic=${topicId ?? "none"} last=${batch} secret=${secret ?? "none"} raised=${
-      raisedAt ?? "none"
-    }`;
+    `${identityText(identity)} secret=${secret ?? "none"} raised=${raisedAt ?? "none"}`;
+}
+
+function identityText({ topicId, last }: LogIdentity): string {
+  const batch = last ? `${last.baseOffset}:${last.crc.toString(16).padStart(8, "0")}` : "none";
+  return `topic=${topicId ?? "none"} last=${batch}`;
+}
+
+/** What is written with the offset of a sink. */
+export function encodeSinkMetadata(identity: LogIdentity): string {
+  return `${SINK_FORM} ${identityText(identity)}`;
+}
+
+/** Which log the offset of a sink is of; nothing is known of one that a tool has set. */
+export function decodeSinkMetadata(metadata: string): LogIdentity {
+  if (TOPIC_ID.test(metadata)) return { topicId: metadata, last: null };
+  const found = SINK_PATTERN.exec(metadata);
+  return found ? identityFrom(found.slice(1)) : UNKNOWN_LOG;
+}
+
+/** @param groups of the pattern of an identity */
+function identityFrom([topic, last, base, crc]: readonly (string | undefined)[]): LogIdentity {
+  return {
+    topicId: topic === undefined || topic === "none" ? null : topic,
+    last: last === undefined || last === "none"
+      ? null
+      : { baseOffset: Number(base), crc: parseInt(crc!, 16) },
+  };
 }
 
 /** What an offset with its metadata says; null when the metadata is not ours. */
@@ -65,7 +96,8 @@ export function decodeMetadata(offset: number, metadata: string): CommittedEntry
   const found = PATTERN.exec(metadata);
   if (!found) return null;
   const groups = GROUPS.find(([from]) => found[from] !== undefined)!;
-  const [start, watermark, fold, topic, last, base, crc, secret, raised] = found.slice(...groups);
+  const [start, watermark, fold, ...rest] = found.slice(...groups);
+  const [secret, raised] = rest.slice(IDENTITY_GROUPS);
   return {
     position: {
       offset,
@@ -75,12 +107,7 @@ export function decodeMetadata(offset: number, metadata: string): CommittedEntry
       secret: secret === undefined || secret === "none" ? null : secret,
       raisedAt: raised === undefined || raised === "none" ? null : Number(raised),
     },
-    identity: {
-      topicId: topic === undefined || topic === "none" ? null : topic,
-      last: last === undefined || last === "none"
-        ? null
-        : { baseOffset: Number(base), crc: parseInt(crc!, 16) },
-    },
+    identity: identityFrom(rest),
   };
 }
 

@@ -1,5 +1,5 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
-import { DamagedBatchError, LostError, StopError } from "../log/mod.ts";
+import { DamagedBatchError, LostError, OtherLogError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
@@ -248,7 +248,7 @@ export class Fetcher {
         isKnownById ? { ...topic, id: null } : topic,
       );
       const read = doubtful.flatMap(({ partition }): ReadBatch[] => {
-        const batch = this.#highest.get(partition);
+        const batch = topic.isCompacted ? null : this.#highest.get(partition);
         const leaderEpoch = leaderEpochs[partition] ?? NO_EPOCH;
         return batch ? [{ partition, batch, committed: null, leaderEpoch }] : [];
       });
@@ -327,7 +327,7 @@ export class Fetcher {
    * Of logs that were shown farther than they are now: a leader that was elected just now shows them as far again once
    * its followers have them.
    *
-   * @throws {LostError} when one ends before: who waits for what it held waits in vain, and whoever claims looks where
+   * @throws {OtherLogError} when one ends before: who waits for what it held waits in vain, and whoever claims looks where
    * it ends
    */
   async #checkEnds(buffers: readonly FetchBuffer[]): Promise<void> {
@@ -340,7 +340,7 @@ export class Fetcher {
     const cut = await endingBefore(client, topic, from);
     const lost = from.find(({ partition }) => cut.has(partition));
     if (!lost) return;
-    throw new LostError(
+    throw new OtherLogError(
       `The log of ${topic.name}-${lost.partition} ends before offset ${lost.offset}, up to which it was shown`,
     );
   }

@@ -2,7 +2,7 @@
 // topic is; and the last batch that was read says whether its records are, everywhere: a topic that was created anew,
 // or has lost records and was written to since, has another one at its offset, or none.
 
-import { LostError, StopError } from "../log/mod.ts";
+import { OtherLogError, StopError } from "../log/mod.ts";
 import { ErrorCode } from "./client/errors.ts";
 import { protocolError } from "./client/internals.ts";
 import type { KafkaClient } from "./client/kafka_client.ts";
@@ -30,6 +30,8 @@ export interface InputTopic extends FetchedTopic {
   readonly groupId: string;
   /** Queries have no state that depends on the topic. */
   readonly isQueries: boolean;
+  /** Its batches may not stay as they were read, and say nothing of the log: it is compacted, or that is not known. */
+  readonly isCompacted?: boolean;
 }
 
 /** A batch that was read of a partition. */
@@ -73,7 +75,7 @@ export async function checkBatches(
  *
  * @throws {StopError} when it holds another one at that offset, or the committed offset was moved; nothing is said of one
  * that retention has removed
- * @throws {LostError} when the log ends before it: whoever claims looks whether what is committed is there still
+ * @throws {OtherLogError} when the log ends before it: whoever claims looks whether what is committed is there still
  * @throws an error to try again for, while the partition's leader does not show it yet
  */
 export async function checkBatch(
@@ -101,7 +103,7 @@ async function judge(
     // Brokers do not say with it where the log begins; and a leader holds all below its end, shown or not.
     const logStart = (await client.offsets(topic.name, [partition], "earliest")).get(partition)!;
     if (logStart > baseOffset) return;
-    throw new LostError(
+    throw new OtherLogError(
       `The log of ${topic.name}-${partition} ends before offset ${baseOffset}, of which a batch was read`,
     );
   }

@@ -51,6 +51,11 @@ export function limitsOf(settings: Settings | undefined): OutputLimits {
   };
 }
 
+/** Whether a topic is known to keep its batches as they were written, until retention removes them. */
+export function keepsBatches({ needsKey, batchBytes }: OutputLimits): boolean {
+  return !needsKey && batchBytes < Infinity; // else its settings are not known
+}
+
 /** @throws {StopError} when a topic takes batches that hold no record */
 export function checkBatchBytes(topic: string, { batchBytes }: OutputLimits): void {
   if (batchBytes >= BATCH_BYTES_MIN) return;

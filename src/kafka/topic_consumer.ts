@@ -1,7 +1,8 @@
-import { getLogger } from "@logtape/logtape";
 import {
   type ConsumerSpec,
   LostError,
+  OffsetOutOfRangeError,
+  OtherLogError,
   type ReadAnswer,
   type ReadOptions,
   type TopicConsumer,
@@ -11,14 +12,16 @@ import type { Clock } from "../types/mod.ts";
 import { KafkaClient } from "./client/kafka_client.ts";
 import { callCoordinator } from "./client/retry.ts";
 import { decompressBatch } from "./codecs.ts";
+import { decodeSinkMetadata, encodeSinkMetadata } from "./committed_metadata.ts";
 import { fetchStable } from "./committed_offsets.ts";
 import { Fetcher } from "./fetcher.ts";
 import { type SessionFacts, toJobError } from "./kafka_session.ts";
+import type { InputTopic } from "./log_identity.ts";
+import { keepsBatches, NO_LIMITS } from "./output_limits.ts";
 import { partitionNumbers } from "./partition_numbers.ts";
 import { offsetCommitExchange } from "./protocol/offset_commit.ts";
-import type { TopicsView } from "./topics_view.ts";
-
-const log = getLogger(["stockflow", "kafka"]);
+import { type SinkOffset, type SinkPlace, sinkPlaces } from "./sink_places.ts";
+import { ReplacedLogError, type TopicsView } from "./topics_view.ts";
 
 /** Brokers forget the offsets of a group without members after days without a commit. */
 const COMMIT_AGAIN_MS = 3_600_000;
@@ -47,18 +50,24 @@ export class KafkaConsumer implements TopicConsumer {
   readonly #fetcher: Fetcher;
   readonly #closed = new AbortController();
   readonly #offsets: Map<number, number>;
+  readonly committed: ReadonlyMap<number, number>;
+  readonly begun: ReadonlySet<number>;
 
   private constructor(
     readonly options: KafkaConsumerOptions,
     readonly client: KafkaClient,
-    readonly committed: ReadonlyMap<number, number>,
-    ends: ReadonlyMap<number, number>,
+    readonly topic: InputTopic,
+    places: readonly SinkPlace[],
   ) {
-    const { facts: { groupId, paceMs }, spec: { topic, name }, view, clock } = options;
-    this.#offsets = new Map(committed);
-    const id = view.topics[topic]?.id ?? null;
-    const input = { name: topic, id, groupId: sinkGroup(groupId, name), isQueries: true };
-    this.#fetcher = new Fetcher({ client, topic: input, clock, ends, paceMs });
+    const { facts: { paceMs }, clock } = options;
+    this.committed = new Map(places.map(({ partition, offset }) => [partition, offset]));
+    this.#offsets = new Map(this.committed);
+    this.begun = new Set(places.filter(({ isBegun }) => isBegun).map((place) => place.partition));
+    this.#fetcher = new Fetcher({ client, topic, clock, ends: new Map(), paceMs });
+    for (const { partition, offset, end, leaderEpoch, last } of places) {
+      this.#fetcher.add(partition, end, leaderEpoch, last);
+      if (last) this.#fetcher.lastBatches.set(partition, offset, last);
+    }
   }
 
   /**
@@ -66,26 +75,24 @@ export class KafkaConsumer implements TopicConsumer {
    * @throws {StopError} when only a person can help
    */
   static async open(options: KafkaConsumerOptions): Promise<KafkaConsumer> {
-    const { facts, clock, waits, view, spec } = options;
+    const { facts, clock, waits, view, spec: { topic: name, ...sink } } = options;
     const client = new KafkaClient(facts.connection, clock, waits);
     try {
-      await client.connect([spec.topic]);
-      const count = view.topics[spec.topic]?.partitions ?? 0;
+      await client.connect([name]);
+      const { id = null, partitions: count = 0 } = view.topics[name] ?? {};
+      const groupId = sinkGroup(facts.groupId, sink.name);
+      const isCompacted = !keepsBatches(view.limits[name] ?? NO_LIMITS);
+      const topic = { name, id, groupId, isQueries: true, isCompacted };
       const partitions = partitionNumbers(count);
-      const ends = await client.offsets(spec.topic, partitions, "latest");
-      const found = await fetchOffsets(options, client, partitions);
-      const missing = partitions.filter((p) => !found.has(p));
-      const first = spec.offsetReset === "latest"
-        ? ends
-        : await client.offsets(spec.topic, partitions, "earliest");
-      for (const partition of missing) found.set(partition, first.get(partition)!);
-      const consumer = new KafkaConsumer(options, client, found, ends);
-      if (missing.length > 0) await consumer.commit(found);
+      const committed = await fetchOffsets(client, clock, topic, partitions);
+      const places = await sinkPlaces({ client, clock, topic, partitions, committed, ...sink });
+      const consumer = new KafkaConsumer(options, client, topic, places);
+      if (consumer.begun.size > 0) await consumer.commit(consumer.committed);
       void consumer.#commitAgain();
       return consumer;
     } catch (error) {
       void client.close().catch(() => {});
-      throw toJobError(error);
+      throw toSinkError(error);
     }
   }
 
@@ -99,7 +106,11 @@ export class KafkaConsumer implements TopicConsumer {
       const max = this.options.facts.inputBatchBytesMax;
       return { batches: batches.map((batch) => decompressBatch(batch, max)), endOffset };
     } catch (error) {
-      throw toJobError(error);
+      if (!(error instanceof OffsetOutOfRangeError) || offset <= error.end) {
+        throw toSinkError(error);
+      }
+      // Whoever opens it next looks whether it is another log, or its leader does not have all of it yet.
+      throw new OtherLogError(error.message, { cause: error });
     }
   }
 
@@ -108,18 +119,21 @@ export class KafkaConsumer implements TopicConsumer {
   }
 
   async commit(offsets: ReadonlyMap<number, number>): Promise<void> {
-    const { facts, spec: { topic, name }, view, clock, ended } = this.options;
+    const { client, options: { clock, ended }, topic } = this;
+    const { name, id: topicId, groupId, isCompacted } = topic;
     ended.throwIfAborted();
-    const groupId = sinkGroup(facts.groupId, name);
-    const metadata = view.topics[topic]?.id ?? "";
+    const { lastBatches } = this.#fetcher;
     const exchange = offsetCommitExchange(
       groupId,
-      topic,
-      [...offsets].map(([partition, offset]) => ({ partition, offset, metadata })),
+      name,
+      [...offsets].map(([partition, offset]) => {
+        const last = isCompacted ? null : lastBatches.below(partition, offset);
+        return { partition, offset, metadata: encodeSinkMetadata({ topicId, last }) };
+      }),
     );
     try {
       await callCoordinator(
-        this.client,
+        client,
         clock,
         "group",
         groupId,
@@ -146,26 +160,25 @@ export class KafkaConsumer implements TopicConsumer {
   }
 }
 
-/** The committed offsets of a sink; those of another topic of the name count for nothing. */
+/** The committed offsets of a sink, each with the log that it is of. */
 async function fetchOffsets(
-  { facts, view, spec: { topic, name }, clock }: KafkaConsumerOptions,
   client: KafkaClient,
+  clock: Clock,
+  { name, groupId }: InputTopic,
   partitions: readonly number[],
-): Promise<Map<number, number>> {
-  const groupId = sinkGroup(facts.groupId, name);
-  const stable = await fetchStable(client, clock, groupId, [{ topic, partitions }]);
-  const id = view.topics[topic]?.id ?? null;
-  const offsets = new Map<number, number>();
+): Promise<Map<number, SinkOffset>> {
+  const stable = await fetchStable(client, clock, groupId, [{ topic: name, partitions }]);
+  const offsets = new Map<number, SinkOffset>();
   for (const { partition, offset, metadata } of stable.flatMap((t) => t.partitions)) {
-    if (offset < 0) continue;
-    const isAnother = id !== null && metadata !== "" && metadata !== id;
-    if (isAnother) {
-      log.warn(
-        "Sink {name}: topic {topic} was created anew; partition {partition} begins with its first record",
-        { name, topic, partition },
-      );
-    }
-    offsets.set(partition, isAnother ? 0 : offset);
+    if (offset >= 0) offsets.set(partition, { offset, identity: decodeSinkMetadata(metadata) });
   }
   return offsets;
+}
+
+/** A topic that was created anew stops the job where it is an input; a sink begins anew. */
+function toSinkError(error: unknown): Error {
+  const known = toJobError(error);
+  return known instanceof ReplacedLogError
+    ? new OtherLogError(known.message, { cause: error })
+    : known;
 }

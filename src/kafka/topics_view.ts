@@ -79,6 +79,9 @@ export function settingOf(topics: WiredTopics, name: string): string {
   return role ? `${name} (${SETTING_OF[role]})` : name;
 }
 
+/** A topic is not the one any more that was read, or its records are not. */
+export class ReplacedLogError extends StopError {}
+
 /** The error for an input topic that is another one than before, under the same name. */
 export function createdAnew(
   topic: string,
@@ -87,7 +90,7 @@ export function createdAnew(
   whose: Whose,
 ): StopError {
   const now = is === null ? "" : `, and its id is ${is} now`;
-  return new StopError(
+  return new ReplacedLogError(
     `Topic ${topic} was deleted and created anew: ${was}${now}`,
     is !== null && whose.isQueries ? ACCEPT_QUERIES : remedyOf(topic, whose),
   );
@@ -99,7 +102,7 @@ const ACCEPT_QUERIES =
 
 /** The error for a log that has lost its last records and grown again: the topic is the same. */
 export function logCut(topic: string, what: string, whose: Whose): StopError {
-  return new StopError(
+  return new ReplacedLogError(
     `Topic ${topic} has lost records that were read, and was written to since: ${what}; a leader may have been ` +
       "elected that lacked them (unclean.leader.election.enable), or files of a broker were lost",
     remedyOf(topic, whose),

@@ -18,6 +18,8 @@ export interface ConsumerSpec {
 export interface TopicConsumer {
   /** Committed offset by partition: of the next record to be consumed. */
   readonly committed: ReadonlyMap<number, number>;
+  /** Partitions that begin there: whatever was consumed of them before was of another log. None by default. */
+  readonly begun?: ReadonlySet<number>;
   /**
    * Aborted when another process consumes from now on; its reason is a LostError. What is under way then may be
    * consumed by both.
@@ -27,6 +29,7 @@ export interface TopicConsumer {
    * Whole record batches from an offset on, committed records alone; none when there are none within waitMs.
    *
    * @throws {OffsetOutOfRangeError} when the log does not hold the offset
+   * @throws {OtherLogError} when it is not the log any more that was read; who consumes next is given where it begins
    */
   read(partition: number, offset: number, options: ReadOptions): Promise<ReadAnswer>;
   /** Next offset that the log will give, as far as is known now; null = not known. */

@@ -20,6 +20,9 @@ export class LostError extends Error {
   override readonly name = "LostError";
 }
 
+/** What was read of a log may not be in it any more: it has lost records, or is another one under the same name. */
+export class OtherLogError extends LostError {}
+
 /** This process stands by for another: only that one can do it. */
 export class StandByError extends LostError {
   /** @param active host:port of the active process; null = it says none */

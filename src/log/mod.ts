@@ -25,6 +25,7 @@ export { AppendTimeoutError } from "./write_queue.ts";
 export {
   DamagedBatchError,
   LostError,
+  OtherLogError,
   RefusedError,
   StandByError,
   StopError,

@@ -3,6 +3,7 @@ import {
   type ConsumableLog,
   DamagedBatchError,
   OffsetOutOfRangeError,
+  OtherLogError,
   type ReadAnswer,
   StopError,
   type TopicConsumer,
@@ -20,6 +21,7 @@ import {
 import type { ConditionReporter } from "../engine/conditions.ts";
 import { supervise, together } from "../engine/supervise.ts";
 import { orAborted, Waiters } from "../engine/waiters.ts";
+import { progressFrom, type SinkProgress } from "./sink_progress.ts";
 import type { NamedSink } from "./streams.ts";
 
 const log = getLogger(["stockflow", "sink"]);
@@ -53,16 +55,6 @@ export interface SinkWorkerOptions<T = unknown> {
   readonly logRetries: number;
 }
 
-/** How far a sink has come in a partition. */
-interface Progress {
-  /** Next offset to be delivered. */
-  next: number;
-  /** Everything below it is delivered, and that is kept. */
-  committed: number;
-  /** A call that was not waited for to its end; its partition is given nothing more before. */
-  underWay: Promise<void> | null;
-}
-
 /** Values that stand one behind the other in a partition. */
 interface Run {
   readonly offset: number;
@@ -88,7 +80,7 @@ export interface SinkFigures {
 
 /** Gives a sink in the process what was committed to its topic; see ProcessSink. */
 export class SinkWorker {
-  readonly #partitions = new Map<number, Progress>();
+  readonly #partitions = new Map<number, SinkProgress>();
   readonly #failing = new Set<number>();
   readonly #progress = new Waiters();
   readonly #over = new AbortController();
@@ -171,7 +163,9 @@ export class SinkWorker {
   }
 
   async #session(stop: AbortSignal, begun: () => void): Promise<void> {
-    const { topic, sink: { name, offsetReset }, log } = this.options;
+    const { topic, sink: { name }, log } = this.options;
+    // One that has consumed passes nothing over, also where its offsets were forgotten with their topic.
+    const offsetReset = this.#partitions.size > 0 ? "earliest" : this.options.sink.offsetReset;
     const consumer = await log.consume({ topic, name, offsetReset }, stop);
     begun();
     this.#consumer = consumer;
@@ -192,18 +186,34 @@ export class SinkWorker {
         (failed) => this.#commitAll(consumer, AbortSignal.any([failed, delivered.signal])),
       ]);
       if (!stop.aborted) consumer.ended.throwIfAborted();
+    } catch (error) {
+      // What was delivered and not committed may not be what now stands there.
+      if (error instanceof OtherLogError) this.#forgetUncommitted();
+      throw error;
     } finally {
+      for (const [p, progress] of this.#partitions) {
+        progress.end = consumer.endOf(p) ?? progress.end;
+      }
       this.#consumer = null;
       consumer.close();
     }
   }
 
+  #forgetUncommitted(): void {
+    for (const progress of this.#partitions.values()) progress.next = progress.committed;
+  }
+
   /** What this process has delivered already is not delivered again, though its commit was lost. */
   #begin(partition: number, committed: number): void {
+    const consumer = this.#consumer!;
     const before = this.#partitions.get(partition);
-    const end = this.#consumer!.endOf(partition) ?? committed;
-    if (!before) {
-      this.#partitions.set(partition, { next: committed, committed, underWay: null });
+    const end = consumer.endOf(partition) ?? committed;
+    if (!before || consumer.begun?.has(partition)) {
+      if (before) this.#lost += Math.max(0, before.end - before.next);
+      this.#partitions.set(
+        partition,
+        progressFrom(committed, end, before?.underWay ?? null, () => this.#progress.wake()),
+      );
       return;
     }
     before.next = Math.max(committed, Math.min(before.next, end));
@@ -238,7 +248,7 @@ export class SinkWorker {
   async #read(
     consumer: TopicConsumer,
     partition: number,
-    progress: Progress,
+    progress: SinkProgress,
     signal: AbortSignal,
   ): Promise<ReadAnswer> {
     const isLast = this.#draining.signal.aborted;
@@ -256,7 +266,7 @@ export class SinkWorker {
   }
 
   /** Goes on at the first record that the log holds. */
-  #skip(partition: number, progress: Progress, { start, end }: OffsetOutOfRangeError): void {
+  #skip(partition: number, progress: SinkProgress, { start, end }: OffsetOutOfRangeError): void {
     const { topic, name } = this;
     const from = progress.next;
     if (from < start) {
@@ -323,7 +333,7 @@ export class SinkWorker {
   async #deliver(
     run: Run,
     partition: number,
-    progress: Progress,
+    progress: SinkProgress,
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, chance, attempts, conditions } = this.options;
@@ -361,7 +371,7 @@ export class SinkWorker {
   async #call(
     { offset, values }: Run,
     partition: number,
-    progress: Progress,
+    progress: SinkProgress,
     signal: AbortSignal,
   ): Promise<void> {
     const { sink, clock, hangMs } = this.options;
@@ -392,7 +402,7 @@ export class SinkWorker {
     this.options.conditions.set(SINK, { reason, blocks: "nothing" });
   }
 
-  #advance(progress: Progress, next: number): void {
+  #advance(progress: SinkProgress, next: number): void {
     progress.next = next;
     this.#progress.wake();
   }

@@ -97,18 +97,25 @@ export class CheckpointStore {
     return this.options.job;
   }
 
-  /** Takes the partition over: whoever owned it before publishes no more. */
-  takeOver(partition: number): Promise<StoreEpoch> {
+  /**
+   * Takes the partition over: whoever owned it before publishes no more.
+   *
+   * @param signal gives it up: what is under way then happens before the next owner takes it over, or not at all
+   * @throws {LostError} when it was given up
+   */
+  takeOver(partition: number, signal?: AbortSignal): Promise<StoreEpoch> {
     const key = ["epoch", this.job, partition];
+    const isFinal = (error: unknown) => signal?.aborted === true || isNoRoom(error);
     return retry(async () => {
       const { value, versionstamp } = await this.kv.get<number>(key);
+      if (signal?.aborted) throw new LostError(`Partition ${partition} is not taken over any more`);
       const raised = await this.kv.atomic()
         .check({ key, versionstamp })
         .set(key, (value ?? 0) + 1)
         .commit();
       if (!raised.ok) throw new Error(`Partition ${partition} is being taken over by another`);
       return { partition, check: { key, versionstamp: raised.versionstamp } };
-    }, this.waits);
+    }, { ...this.waits, isFinal });
   }
 
   /** Whether nobody took the partition over since. */

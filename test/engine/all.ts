@@ -10,6 +10,7 @@ import "./early_threads_test.ts";
 import "./figures_test.ts";
 import "./kept_test.ts";
 import "./leaving_test.ts";
+import "./left_recovery_test.ts";
 import "./line_output_test.ts";
 import "./logged_test.ts";
 import "./logging_test.ts";

@@ -4,6 +4,10 @@ import { sessionOver } from "../log/log_doubles.ts";
 /** A log whose claims end with notice when a test says so. */
 export class NoticingLog extends ForwardingLog {
   claims = 0;
+  /** Sessions of transactions that were closed. */
+  closed = 0;
+  /** Is called when transactions are to be claimed. */
+  onClaim: () => void = () => {};
   /** What becomes of commits of transactions once the notice was given. */
   lateCommits: "committed" | "happened" | "did not" = "committed";
   /** Claims wait for it. */
@@ -21,6 +25,7 @@ export class NoticingLog extends ForwardingLog {
   }
 
   override async claim(input: string, partitions?: readonly number[]): Promise<LogSession> {
+    if (input === "transactions") this.onClaim();
     await this.gate;
     const session = await this.now.claim(input, partitions);
     if (input !== "transactions") return session;
@@ -28,6 +33,10 @@ export class NoticingLog extends ForwardingLog {
     const ending = this.#ending.signal;
     return sessionOver(session, {
       ending,
+      close: () => {
+        this.closed++;
+        session.close();
+      },
       partitions: session.partitions.map((claimed) => ({
         ...claimed,
         ...this.bounds(claimed.committed.offset),

@@ -41,6 +41,17 @@ Deno.test("without topic ids, a log that holds another batch than was read, behi
   fetcher.close(new Error("over"));
 });
 
+Deno.test("a log that is compacted is read on behind a failure, though its batches are not as they were", async () => {
+  const client = new Topic();
+  client.values = ["a", "b"];
+  const fetcher = fetcherOf(client, { ...named, isCompacted: true });
+  await readAll(fetcher, 2);
+  client.values = ["A", "B", "c"];
+  client.failures = [ErrorCode.NotLeader];
+  assertEquals((await fetcher.read(0, 2, OPTIONS)).batches, [batchAt(2, "c")]);
+  fetcher.close(new Error("over"));
+});
+
 Deno.test("without topic ids, a log that holds the same batch is read on behind a failure", async () => {
   const client = new Topic();
   client.values = ["a", "b"];

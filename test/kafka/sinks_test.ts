@@ -128,3 +128,48 @@ for (const output of ["named", "internal"] as const) {
     });
   });
 }
+
+stage.test("a sink on Kafka is given all of a topic that is created anew while the job runs, from its first record on", async () => {
+  const scene = await stage.scene(1);
+  const { topics, folder } = scene;
+  const file = `${folder}/given`;
+  const results = topics["transaction.output.topic"];
+  const loader = await Loader.open(stage.broker.bootstrap, topics["transaction.input.topic"]);
+  const send = (from: number, count: number) =>
+    loader.append(
+      Array.from({ length: count }, (_, i) =>
+        loader.recordOf(`${from + i}\t${from + i}\titem_1\t1`, Date.now())),
+    );
+  const process = start(scene, file, { "kafka.partition.discovery.interval.ms": "300" });
+  try {
+    await send(0, 5);
+    await until("the sink has the first", async () => (await placesOf(file)).size === 5);
+    await stage.withAdmin((admin) => admin.deleteTopics({ topics: [results] }));
+    const isCreated = () => stage.broker.createTopics([results], 1).then(() => true, () => false);
+    await until("the topic is created", isCreated);
+    // The new topic is as long as the one before, and longer.
+    await send(100, 20);
+    const given = async () => (await livesOf(file))[0]!.slice(5);
+    await until("the sink has the others", async () => (await given()).length >= 20);
+    process.kill("SIGTERM");
+    assertEquals((await process.status).code, 0);
+    const seen = (await witness(stage.broker.bootstrap, results)).flat();
+    const expected = seen.map(({ offset, value }) => {
+      const fields = value!.split("\t");
+      return [`0/${offset}`, `${fields[0]} ${fields[4]}`];
+    });
+    assertEquals(expected.length, 20);
+    // At least once, in their order.
+    const first = (await given()).filter(([place], i, all) =>
+      all.findIndex(([other]) => other === place) === i
+    );
+    assertEquals(first, expected as [string, string][]);
+  } finally {
+    try {
+      process.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await process.status;
+  }
+});

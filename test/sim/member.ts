@@ -67,6 +67,7 @@ export class Member {
   readonly #workerOf = new Map<number, number>();
   /** Of all its workers. */
   readonly memory: SimMemory;
+  #state: SimKv | null = null;
 
   /** @param groups the partitions of each of its workers */
   constructor(
@@ -239,6 +240,10 @@ export class Member {
           world.auditor.onSend(process, commit);
           return session.commit(commit, signal);
         },
+        close: () => {
+          for (const { partition } of session.partitions) this.#onClose(partition);
+          session.close();
+        },
       };
     });
   }
@@ -268,7 +273,7 @@ export class Member {
 
   async #openStore(): Promise<CheckpointStore> {
     const { clock, chance } = this.process;
-    const kv = this.kv(this.machine.state);
+    const kv = this.#state = this.kv(this.machine.state);
     const store: CheckpointStore = await CheckpointStore.open(kv, {
       job: JOB,
       clock,
@@ -332,6 +337,15 @@ export class Member {
     const released = this.#releasedAt.get(partition);
     return released !== undefined && !this.owners.has(partition) &&
       released > this.claimedAt.get(partition)!;
+  }
+
+  /** The session of a partition is closed: it is released, if it ever ran in it. */
+  #onClose(partition: number): void {
+    const hasRun = (this.#releasedAt.get(partition) ?? -1) >= this.claimedAt.get(partition)!;
+    if (!this.process.alive || hasRun || this.owners.has(partition)) return;
+    if (this.#state!.isReading(partition)) {
+      this.world.sim.count("recovery left while it reads the store");
+    }
   }
 
   #onOwner(partition: number, owner: Partition | null): void {

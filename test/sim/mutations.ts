@@ -284,6 +284,13 @@ export const MUTATIONS: readonly Mutation[] = [
     kafka: true,
   },
   {
+    bug: "a recovery that was left goes on behind its claim",
+    file: "src/engine/turns.ts",
+    find: "  if (signal.aborted) throw givenUp();\n",
+    replace: "",
+    kafka: true,
+  },
+  {
     bug: "Kafka: the first offsets of a group are those of the log's end",
     file: "src/kafka/take_over.ts",
     find: '[transactions, "earliest"]',

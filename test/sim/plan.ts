@@ -110,7 +110,10 @@ export type SinkFault = typeof SINK_FAULTS[number];
 export const KAFKA_LATE = ["queries created anew"] as const;
 
 /** Orders of events that runs on Kafka come to by themselves, and that some of them must have had. */
-export const KAFKA_ORDERS = ["checkpoint written behind its claim"] as const;
+export const KAFKA_ORDERS = [
+  "checkpoint written behind its claim",
+  "recovery left while it reads the store",
+] as const;
 
 const ALL_FAULTS = {
   ...OPERATION_FAULTS,

@@ -10,6 +10,9 @@ const LIST_BATCH = 100;
 const KEYS_BATCH = 10;
 const GET_MANY_MAX = 10;
 
+/** What a recovery reads of its partition. */
+const RECOVERED_KINDS = ["epoch", "head", "manifest", "chunk"];
+
 /** Learns of commits that happened, before their answers are on their way. */
 export type OnKvCommit = (
   file: KvFile,
@@ -27,6 +30,8 @@ export interface SimKvOptions {
 
 export class SimKv implements Kv {
   readonly limits: KvLimits;
+  /** Keys of the reads that are under way. */
+  readonly #reading: Deno.KvKey[] = [];
 
   constructor(
     readonly file: KvFile,
@@ -36,12 +41,20 @@ export class SimKv implements Kv {
     this.limits = process.sim.plan.kvLimits;
   }
 
-  get: Kv["get"] = (key) => this.#read(() => answer(key, this.file.get(key))) as never;
+  /** Whether something of a partition is being read that a recovery reads. */
+  isReading(partition: number): boolean {
+    return this.#reading.some(([kind, , of]) =>
+      of === partition && RECOVERED_KINDS.includes(kind as string)
+    );
+  }
+
+  get: Kv["get"] = (key) => this.#read(key, () => answer(key, this.file.get(key))) as never;
 
   getMany: Kv["getMany"] = (keys) => {
     if (keys.length > GET_MANY_MAX) throw new TypeError(`${keys.length} keys at once`);
-    return this.#read(() =>
-      keys.map((key: Deno.KvKey) => answer(key, this.file.get(key)))
+    return this.#read(
+      keys[0] ?? [],
+      () => keys.map((key: Deno.KvKey) => answer(key, this.file.get(key))),
     ) as never;
   };
 
@@ -57,11 +70,14 @@ export class SimKv implements Kv {
     batchSize: number,
   ): AsyncGenerator<Deno.KvEntry<unknown>> {
     let { from, to } = boundsOf(selector);
+    const key = "prefix" in selector ? selector.prefix : selector.start;
     // Each piece is read by itself: what is written meanwhile shows in the next one.
     for (let left = limit; left > 0;) {
-      const some = await this.#read(() =>
-        this.file.range(from, to, Math.min(batchSize, left), reverse)
-          .map((entry) => answer(entry.key, entry) as Deno.KvEntry<unknown>)
+      const some = await this.#read(
+        key,
+        () =>
+          this.file.range(from, to, Math.min(batchSize, left), reverse)
+            .map((entry) => answer(entry.key, entry) as Deno.KvEntry<unknown>),
       );
       for (const entry of some) yield entry; // yield* would await each of them several times
       left -= some.length;
@@ -82,10 +98,12 @@ export class SimKv implements Kv {
 
   close(): void {}
 
-  #read<T>(effect: () => T): Promise<T> {
+  #read<T>(key: Deno.KvKey, effect: () => T): Promise<T> {
     const { sim } = this.process;
     const fails = sim.happens("kv read fails");
+    this.#reading.push(key);
     return this.process.call(() => {
+      this.#reading.splice(this.#reading.indexOf(key), 1);
       if (fails) throw new Error(`database is locked ${SIMULATED}`);
       return effect();
     }, { latencyMs: this.#latency() });
