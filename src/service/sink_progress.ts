@@ -18,11 +18,10 @@ export interface SinkProgress {
  */
 export function progressFrom(
   committed: number,
-  end: number,
   underWay: Promise<void> | null,
   ended: () => void,
 ): SinkProgress {
-  const progress: SinkProgress = { next: committed, committed, underWay, end };
+  const progress: SinkProgress = { next: committed, committed, underWay, end: committed };
   void underWay?.then(() => {
     progress.underWay = null;
     ended();

@@ -207,17 +207,27 @@ export class SinkWorker {
   #begin(partition: number, committed: number): void {
     const consumer = this.#consumer!;
     const before = this.#partitions.get(partition);
-    const end = consumer.endOf(partition) ?? committed;
     if (!before || consumer.begun?.has(partition)) {
-      if (before) this.#lost += Math.max(0, before.end - before.next);
-      this.#partitions.set(
-        partition,
-        progressFrom(committed, end, before?.underWay ?? null, () => this.#progress.wake()),
-      );
-      return;
+      if (before) this.#loseRest(partition, before, committed);
+      const wake = () => this.#progress.wake();
+      const progress = progressFrom(committed, before?.underWay ?? null, wake);
+      return void this.#partitions.set(partition, progress);
     }
+    const end = consumer.endOf(partition) ?? committed;
     before.next = Math.max(committed, Math.min(before.next, end));
     before.committed = committed;
+  }
+
+  /** What the log before held and was not delivered is gone with it. */
+  #loseRest(partition: number, { next: from, end }: SinkProgress, next: number): void {
+    const { topic, name } = this;
+    const lost = Math.max(0, end - from);
+    this.#lost += lost;
+    log.error(
+      "Sink {name}: {topic}-{partition} is another log than the one that it was given up to offset {from}, of which " +
+        "{lost} records were not delivered; it goes on at offset {next} of this one",
+      { name, topic, partition, from, lost, next },
+    );
   }
 
   // ---- delivery ----

@@ -443,39 +443,41 @@ class ChangingLog implements ConsumableLog {
   }
 }
 
-Deno.test("a topic that was created anew is given from its first record on, however far the sink was in the one before", async () => {
-  const clock = new ManualClock();
-  const log = new ChangingLog(clock, [
-    { values: ["a", "b", "c", "d"], committed: 0, begun: true },
-    { values: ["A", "B", "C", "D", "E"], committed: 0, begun: true },
-  ]);
-  const given: [number, string[]][] = [];
-  const calls: PromiseWithResolvers<void>[] = [];
-  const accept = (values: readonly unknown[], { offset }: Delivery) => {
-    given.push([offset, values as string[]]);
-    calls.push(Promise.withResolvers());
-    return calls.at(-1)!.promise;
-  };
-  const worker = workerOf(clock, log, { accept, offsetReset: "latest" });
-  const stop = new AbortController();
-  const running = worker.run(stop.signal);
-  await clock.until(() => calls.length === 1, "the first call");
-  log.end(new LostError("Topic t is not there"));
-  await clock.until(() => log.specs.length === 2, "the next consumer");
-  await clock.advance(5000);
-  assertEquals(calls.length, 1, "a call of the topic before is under way");
-  calls[0]!.resolve();
-  await clock.until(() => calls.length === 2, "it goes on");
-  calls[1]!.resolve();
-  await clock.run(worker.settled(stop.signal), "all is given");
-  assertEquals(given, [[0, ["a", "b", "c", "d"]], [0, ["A", "B", "C", "D", "E"]]]);
-  assertEquals(worker.neededFrom(0), 5);
-  // What brokers have forgotten with the topic is not taken for a sink that is new.
-  assertEquals(log.specs.map(({ offsetReset }) => offsetReset), ["latest", "earliest"]);
-  assertEquals(worker.figures().lost, 4, "they were not taken when their topic went");
-  stop.abort("stop");
-  await clock.run(running, "it stops");
-});
+Deno.test("a topic that was created anew is given from its first record on, however far the sink was in the one before", () =>
+  capturingLogs(async (logged) => {
+    const clock = new ManualClock();
+    const log = new ChangingLog(clock, [
+      { values: ["a", "b", "c", "d"], committed: 0, begun: true },
+      { values: ["A", "B", "C", "D", "E"], committed: 0, begun: true },
+    ]);
+    const given: [number, string[]][] = [];
+    const calls: PromiseWithResolvers<void>[] = [];
+    const accept = (values: readonly unknown[], { offset }: Delivery) => {
+      given.push([offset, values as string[]]);
+      calls.push(Promise.withResolvers());
+      return calls.at(-1)!.promise;
+    };
+    const worker = workerOf(clock, log, { accept, offsetReset: "latest" });
+    const stop = new AbortController();
+    const running = worker.run(stop.signal);
+    await clock.until(() => calls.length === 1, "the first call");
+    log.end(new LostError("Topic t is not there"));
+    await clock.until(() => log.specs.length === 2, "the next consumer");
+    await clock.advance(5000);
+    assertEquals(calls.length, 1, "a call of the topic before is under way");
+    calls[0]!.resolve();
+    await clock.until(() => calls.length === 2, "it goes on");
+    calls[1]!.resolve();
+    await clock.run(worker.settled(stop.signal), "all is given");
+    assertEquals(given, [[0, ["a", "b", "c", "d"]], [0, ["A", "B", "C", "D", "E"]]]);
+    assertEquals(worker.neededFrom(0), 5);
+    // What brokers have forgotten with the topic is not taken for a sink that is new.
+    assertEquals(log.specs.map(({ offsetReset }) => offsetReset), ["latest", "earliest"]);
+    assertEquals(worker.figures().lost, 4, "they were not taken when their topic went");
+    assert(logged.some((line) => line.includes("t-0 is another log than the one")));
+    stop.abort("stop");
+    await clock.run(running, "it stops");
+  }));
 
 Deno.test("of a log that has lost records, what was delivered and not committed is given again", async () => {
   for (const [reason, again] of [[LostError, false], [OtherLogError, true]] as const) {
