@@ -10,6 +10,7 @@ import "./merge_status_test.ts";
 import "./query_processor_test.ts";
 import "./remote_store_test.ts";
 import "./savepoint_test.ts";
+import "./sink_worker_test.ts";
 import "./sinks_test.ts";
 import "./sources/from_records_test.ts";
 import "./sources/line_reader_test.ts";
