@@ -244,7 +244,7 @@ function applyBlock(end: usize): usize {
 
 /** Whether a record would add an item to the table. Changes nothing. */
 function addsItem(r: usize): bool {
-  if (load<u32>(r, REASON)) return false;
+  if (load<u32>(r, REASON) || load<u32>(r, SLOT)) return false;
   if (!windowMs && isRejected(apply(0, load<i64>(r, QUANTITY)))) return false;
   const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH);
   return !findId(id, n) && belongsHere(id, n);
@@ -256,10 +256,8 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   const hash = load<u64>(r, HASH);
   let slot = <usize> load<u32>(r, SLOT);
   if (!slot) {
-    const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH), code = load<u64>(r, CODE);
-    // Without a code it was not in the table when it was parsed; its prefix may be by now.
-    slot = code ? findItem(id, n, code, hash) : findId(id, n);
-    if (!slot && !belongsHere(id, n)) {
+    slot = slotOf(r);
+    if (!slot && !belongsHere(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH))) {
       store<u32>(r, Reason.WrongPartition, REASON);
       countInvalid(Reason.WrongPartition);
       return;
@@ -288,6 +286,12 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   store<u32>(r, succeeded, SUCCEEDED);
 }
 
+/** The slot of the record's item as of now, or 0. An item without a code may have one since another was added. */
+function slotOf(r: usize): usize {
+  const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH), code = load<u64>(r, CODE);
+  return code ? findItem(id, n, code, load<u64>(r, HASH)) : findId(id, n);
+}
+
 /** Whether a transaction is a repetition or a conflict; if so, its outcome is set. */
 function repeats(r: usize, place: u64): bool {
   const seen = recall(r, place);
@@ -303,14 +307,15 @@ function repeats(r: usize, place: u64): bool {
 
 /** Inserts the record's item; when that moved its segment, looks up the slots of the others again. */
 function insertOf(r: usize, end: usize): usize {
-  const slot = insert(<usize> load<u32>(r, ID), load<u32>(r, ID_LENGTH));
+  const id = <usize> load<u32>(r, ID), n = load<u32>(r, ID_LENGTH);
+  const slot = insert(id, n, load<u64>(r, CODE), load<u64>(r, HASH));
   if (!movedSegment) return slot;
   for (let q = block; q < end; q += RECORD_BYTES) {
     if (
       q == r || load<u32>(q, REASON) || !load<u32>(q, SLOT) ||
       segmentOf(load<u64>(q, HASH)) != movedSegment
     ) continue;
-    store<u32>(q, <u32> findId(<usize> load<u32>(q, ID), load<u32>(q, ID_LENGTH)), SLOT);
+    store<u32>(q, <u32> slotOf(q), SLOT);
   }
   clearMoved();
   return slot;

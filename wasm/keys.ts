@@ -336,9 +336,13 @@ export function isStoredKey(code: u64, p: usize, n: u32, sought: u64): bool {
 /**
  * The code of an id that is about to enter the table, which does not hold it: adds its prefix or bytes,
  * and sets keyHash.
+ *
+ * @param code what keyCode answered, with this hash, if it is known: nothing else happened meanwhile but other ids that
+ *   entered the table; else 0
  */
-export function internKey(p: usize, n: u32): u64 {
-  let code = keyCode(p, n);
+export function internKey(p: usize, n: u32, code: u64, hash: u64): u64 {
+  if (code) keyHash = hash;
+  else code = keyCode(p, n);
   if (!code) {
     decompose(p, n); // whose prefix is not in the dictionary
     const id = addPrefix(prefixBytes, prefixLength, prefixHash(prefixBytes, prefixLength));

@@ -177,12 +177,12 @@ function advance(): bool {
 /** Inserts the id of n bytes, which must belong to the segment, as the i-th item. */
 function add(i: u32, n: u32): void {
   steps--;
-  keyCode(id, n);
+  const code = keyCode(id, n);
   if (segmentOf(keyHash) != d) {
     bad = true;
     return;
   }
-  const slot = insert(id, n);
+  const slot = insert(id, n, code, keyHash);
   if (shards) store<u64>(slots + (<usize> i << 3), slotCode(slot));
   else store<u32>(slots + (<usize> i << 2), <u32> slot);
 }

@@ -152,9 +152,9 @@ export function clearMoved(): void {
   movedSegment = 0;
 }
 
-/** Adds an item that the table does not hold; its stock is ABSENT. */
-export function insert(p: usize, n: u32): usize {
-  const code = internKey(p, n), hash = keyHash;
+/** Adds an item that the table does not hold; its stock is ABSENT. What keyCode answered, or 0 if that is not known. */
+export function insert(p: usize, n: u32, known: u64, knownHash: u64): usize {
+  const code = internKey(p, n, known, knownHash), hash = keyHash;
   const d = segmentOf(hash), run = runOf(d, hash);
   const items = load<u32>(run) + 1;
   if (items >= load<u32>(run, SEGMENT_GROW_AT)) askToGrow(d, run, items);

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "954d8ac506846afa13afdc83089bd6a029ea692b70c9ac2127487e99d0ece1a6";
+export const CORE_HASH = "b39ccdf6899f1ccc72562728c9fe052b834d3d3b9265b94e72b308506749a17d";
