@@ -56,19 +56,19 @@ export async function takeAsDue(
  * Takes the last checkpoints of a worker, behind those that were under way.
  *
  * @param underWay settles when those are done
- * @param isReleased others may have the partitions by now, who need no checkpoint of this process any more
+ * @param isReleased whether others may have the partitions by now, who need no checkpoint of this process any more
  */
 export async function takeAtStop(
   partitions: readonly Checkpointed[],
   underWay: Promise<void>,
-  isReleased: boolean,
+  isReleased: () => boolean,
 ): Promise<void> {
   await underWay.catch((error) => {
-    if (!isReleased || !isFenced(error)) throw error;
+    if (!isReleased() || !isFenced(error)) throw error;
   });
   for (const { partition, checkpointer } of partitions) {
     // To encode one that the store refuses takes CPU from the next owner, which may be on this machine.
-    const isOwner = !isReleased || await checkpointer.isOwner();
+    const isOwner = !isReleased() || await checkpointer.isOwner();
     if (!isOwner || !await isTaken(checkpointer, isReleased)) {
       log.info("Partition {partition} has its next owner already", { partition });
     }
@@ -76,11 +76,11 @@ export async function takeAtStop(
 }
 
 /** Takes the last checkpoint; false when the next owner's epoch refused it, as is to be expected then. */
-async function isTaken(checkpointer: Checkpointer, isReleased: boolean): Promise<boolean> {
+async function isTaken(checkpointer: Checkpointer, isReleased: () => boolean): Promise<boolean> {
   try {
     await checkpointer.take(never(), false, "stop");
   } catch (error) {
-    if (!isReleased || !(error instanceof FencedError)) lostIfFenced(error);
+    if (!isReleased() || !(error instanceof FencedError)) lostIfFenced(error);
     return false;
   }
   return true;

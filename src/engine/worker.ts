@@ -180,7 +180,7 @@ export class TransactionWorker implements JobWorker {
   async #takeLeft(): Promise<void> {
     if (this.context.settings.checkpointIntervalMs === 0) return;
     const left = this.#recovery.left.filter((partition) => partition.isCommitted);
-    await takeAtStop(left, Promise.resolve(), true);
+    await takeAtStop(left, Promise.resolve(), () => true);
   }
 
   assign(partition: number, signal: AbortSignal = never()): Promise<void> {
@@ -324,8 +324,9 @@ export class TransactionWorker implements JobWorker {
     await committer.commit();
     if (!stop.aborted) return void endBehindClaim(checkpoints);
     // Where others may have the partitions next, they need not wait for the checkpoints.
-    const isReleased = this.context.partitionsAreGiven ?? false;
-    if (isReleased) session.close();
+    const isReleased = () => (this.context.partitionsAreGiven ?? false) || ending.aborted;
+    if (isReleased()) session.close();
+    else ending.addEventListener("abort", () => session.close());
     if (settings.checkpointIntervalMs > 0) {
       await takeAtStop(this.partitions, checkpoints, isReleased);
     }

@@ -12,6 +12,7 @@ import { sessionOver } from "../log/log_doubles.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "./captured_logs.ts";
 import { drain, feed } from "./feeding.ts";
+import { NoticingLog } from "./noticing_log.ts";
 import { World } from "./world.ts";
 
 const VIEW: ClusterView = {
@@ -116,6 +117,30 @@ Deno.test("where partitions are shared, a process that stops has closed its sess
   await world.clock.run(stopped, "the job stops");
   const stored = await Promise.all([0, 1].map((p) => life.job.store.list(p)));
   assertEquals(stored.map(([first]) => Number(first!.manifest!.scalars.position)), ends);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
+Deno.test("a process that takes its last checkpoints closes its session when its claim ends meanwhile", async () => {
+  const world = await World.open({ "watchdog.timeout.ms": "3600000" });
+  let log!: NoticingLog;
+  const life = await world.start(() => null, { wrapLog: (of) => log = new NoticingLog(of) });
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  const writes = new HeldWrites(life.stateKv, "mark");
+  const ends = life.worker.partitions.map((p) => p.processor.position);
+  const stopped = life.job.stop();
+  await world.clock.until(() => writes.held.length > 0, "a last checkpoint is being written");
+  await world.clock.settle();
+  assertEquals(log.closed, 0, "nobody else wants the partitions");
+  log.giveNotice();
+  await world.clock.until(() => log.closed > 0, "the session is closed");
+  assertEquals(writes.held.length, 1, "the store has not answered yet");
+  writes.release();
+  await world.clock.run(stopped, "the job stops");
+  assertEquals(log.claims, 1);
+  const stored = await Promise.all([0, 1].map((p) => life.job.store.list(p)));
+  assertEquals(stored.map(([first]) => Number(first?.manifest?.scalars.position)), ends);
   await world.assertExactlyOnce();
   world.close();
 });
