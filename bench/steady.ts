@@ -2,10 +2,9 @@
 
 import type { Service } from "../tools/kit/service.ts";
 import { sleep } from "./kafka_scene.ts";
+import { untilLook } from "./peers/measure.ts";
 import { cpuSeconds } from "./process_figures.ts";
 import { recordsIn } from "./service_metrics.ts";
-
-const LOOK_MS = 100;
 
 export interface Steady {
   /** Millions of records a second, of all jobs together. */
@@ -21,7 +20,7 @@ export interface SteadyPart {
   readonly records: number;
   readonly from: number;
   readonly to: number;
-  /** Each look costs each job an answer of all its metrics. */
+  /** How often to look; as untilLook says by default. */
   readonly lookMs?: number;
 }
 
@@ -29,7 +28,7 @@ export interface SteadyPart {
 export async function steadyOf(
   jobs: readonly Service[],
   broker: { readonly pid: number },
-  { records, from, to, lookMs = LOOK_MS }: SteadyPart,
+  { records, from, to, lookMs }: SteadyPart,
 ): Promise<Steady> {
   const sumOf = async (of: (job: Service) => Promise<number>) =>
     (await Promise.all(jobs.map(of))).reduce((a, b) => a + b);
@@ -41,8 +40,11 @@ export async function steadyOf(
   });
   let first = await sample();
   let last = first;
+  let before = first;
   while (last.records < to * records) {
-    await sleep(lookMs);
+    const goal = last.records < from * records ? from * records : to * records;
+    await sleep(lookMs ?? untilLook(before, last, goal));
+    before = last;
     last = await sample();
     if (last.records < from * records) first = last;
   }

@@ -6,6 +6,7 @@ import type { Figures } from "./figures.ts";
 
 const STEADY_FROM = 0.3;
 const LOOK_MS = 100;
+const LOOK_MS_MAX = 1000;
 const SILENT_MS_MAX = 120_000;
 
 interface Sample {
@@ -34,6 +35,23 @@ async function sampleOf(job: Job, brokerPid: number | null): Promise<Sample> {
   };
 }
 
+/** How far something is, and when. */
+export interface Place {
+  /** ms */
+  readonly at: number;
+  readonly records: number;
+}
+
+/**
+ * In how many ms to look again at who goes towards a goal: each look costs him an answer of all his metrics. Half of the
+ * time that is left as it goes on now, so the goal is not missed by much.
+ */
+export function untilLook(before: Place, now: Place, goal: number): number {
+  const perMs = (now.records - before.records) / (now.at - before.at);
+  const leftMs = perMs > 0 ? (goal - now.records) / perMs : 0;
+  return Math.min(LOOK_MS_MAX, Math.max(LOOK_MS, leftMs / 2));
+}
+
 /**
  * Waits until a job has gone through so many records.
  *
@@ -46,8 +64,11 @@ export async function measureRecords(
 ): Promise<Figures> {
   let first = await sampleOf(job, brokerPid);
   let last = first;
+  let before = first;
   while (last.records < records) {
-    await sleep(LOOK_MS);
+    const goal = last.records < STEADY_FROM * records ? STEADY_FROM * records : records;
+    await sleep(untilLook(before, last, goal));
+    before = last;
     const next = await sampleOf(job, brokerPid);
     // The time of the last progress, for the first sample with all records.
     if (next.records > last.records) last = next;

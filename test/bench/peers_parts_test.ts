@@ -1,6 +1,7 @@
 // The parts of bench/RESULTS.md beside the comparison: recovery, scale, stages, larger machines.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { untilLook } from "../../bench/peers/measure.ts";
 import { overloaded } from "../../bench/peers/latencies.ts";
 import { FigureFile, type Measurement, rowsOf } from "../../bench/peers/figures.ts";
 import { samplesIn, stageOf } from "../../bench/peers/profile.ts";
@@ -158,4 +159,13 @@ Deno.test("a setting that does not hold a rate has a line that says so", () => {
 
 Deno.test("short: three figures with the unit that fits", () => {
   assertEquals([950, 1000, 12_480, 3_104_000].map(short), ["950", "1 k", "12.5 k", "3.1 M"]);
+});
+
+Deno.test("who goes towards a goal is looked at again after half of the time that is left", () => {
+  const at = (ms: number, records: number) => ({ at: ms, records });
+  assertEquals(untilLook(at(0, 0), at(100, 1000), 5000), 200);
+  assertEquals(untilLook(at(0, 0), at(100, 1000), 500_000), 1000);
+  assertEquals(untilLook(at(0, 0), at(100, 1000), 1500), 100);
+  assertEquals(untilLook(at(100, 1000), at(200, 1000), 5000), 100);
+  assertEquals(untilLook(at(0, 0), at(0, 0), 5000), 100);
 });
