@@ -71,7 +71,6 @@ export const KAFKA_FAULTS = {
   "markers late": 0.1,
   "records torn": 0.3,
   "records cut": 0.3,
-  "log end reported early": 0.05,
   // Of those that stand by and ask the active process: it seems not to listen, though it lives.
   "false eviction": 0.5,
   "address silent": 0.05,
@@ -85,6 +84,8 @@ export const KAFKA_CLUSTER_FAULTS = {
   "connections break": 1,
   "output limits change": 2,
   "output grows": 1,
+  // A leader of the input is elected, and shows less than is committed until its followers have the rest.
+  "log end reported early": 2,
   // For a while a partition of the input has no leader.
   "partition offline": 2,
 } as const;

@@ -202,9 +202,7 @@ export class Brokers {
   stableEnd(tp: BrokerPartition): number {
     const lag = this.#lags.get(tp);
     const { stableEnd } = tp;
-    return lag && this.sim.now < lag.until && !this.sim.healed
-      ? Math.min(lag.end, stableEnd)
-      : stableEnd;
+    return lag && this.sim.now < lag.until ? Math.min(lag.end, stableEnd) : stableEnd;
   }
 
   // ---- what befalls it ----
@@ -223,6 +221,8 @@ export class Brokers {
         return this.#changeLimits(sim.pick([TOPICS.results, TOPICS.summaries, TOPICS.deadLetters]));
       case "output grows":
         return this.#grow(sim.pick([TOPICS.summaries, TOPICS.deadLetters]));
+      case "log end reported early":
+        return this.#hideEnd(sim.pick(this.storage.topic(TOPICS.input)));
       case "partition offline":
         return this.#takeOffline(sim.pick(this.#partitions));
       case "broker restarts":
@@ -270,14 +270,23 @@ export class Brokers {
   }
 
   #moveLeader(tp: BrokerPartition): void {
-    const { sim } = this;
     this.#move(this.#leaders.get(tp)!);
-    if (!sim.happens("log end reported early")) return;
-    const entry = tp.entries.length === 0 ? null : sim.pick(tp.entries.slice(-3));
-    const end = Math.max(tp.start, entry?.base ?? 0);
-    // Its followers may be slow.
-    const ms = sim.chance(0.3) ? sim.between(1500, 15_000) : sim.between(100, 1500);
+  }
+
+  /**
+   * The leader before is gone, and with it the connections to it; the next one does not show the last entries before its
+   * followers have them.
+   */
+  #hideEnd(tp: BrokerPartition): void {
+    const { sim } = this;
+    this.#breakConnections(this.#leaders.get(tp)!.node, "The leader is gone");
+    this.#moveLeader(tp);
+    const committed = this.group.offsets.get(`${tp.topic}/${tp.partition}`)?.offset ?? tp.end;
+    const read = tp.entries.filter(({ base }) => base < committed).slice(-10);
+    const end = Math.max(tp.start, read.length === 0 ? 0 : sim.pick(read).base);
+    const ms = sim.chance(0.5) ? sim.between(1500, 15_000) : sim.between(100, 1500);
     this.#lags.set(tp, { until: sim.now + ms, end });
+    sim.trace("broker", () => `partition ${tp.partition} is shown up to ${end} alone for ${ms} ms`);
   }
 
   #breakConnections(node: Node, reason: string): void {
