@@ -127,7 +127,8 @@ export class KafkaConsumer implements TopicConsumer {
       groupId,
       name,
       [...offsets].map(([partition, offset]) => {
-        const last = isCompacted ? null : lastBatches.below(partition, offset);
+        const batch = lastBatches.below(partition, offset); // forgets those before it
+        const last = isCompacted ? null : batch;
         return { partition, offset, metadata: encodeSinkMetadata({ topicId, last }) };
       }),
     );

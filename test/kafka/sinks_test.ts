@@ -1,6 +1,7 @@
 // A sink in the process of a job on Kafka: a consumer of its output topic with a committed offset of its own.
 
 import { assert, assertEquals } from "@std/assert";
+import { decodeSinkMetadata } from "../../src/kafka/committed_metadata.ts";
 import { Loader } from "../../tools/kit/load.ts";
 import { serviceArguments } from "../../tools/kit/service.ts";
 import { type Scene, Stage } from "./scene.ts";
@@ -122,8 +123,10 @@ for (const output of ["named", "internal"] as const) {
         const [partition, offset] = place.split("/").map(Number) as [number, number];
         last.set(partition, Math.max(last.get(partition) ?? 0, offset));
       }
-      for (const { partition, offset } of offsets!.partitions) {
+      for (const { partition, offset, metadata } of offsets!.partitions) {
         assert(Number(offset) > last.get(partition)!, `partition ${partition} at ${offset}`);
+        const { topicId, last: batch } = decodeSinkMetadata(metadata!);
+        assert(topicId !== null && batch!.baseOffset < Number(offset), metadata!);
       }
     });
   });
