@@ -220,6 +220,7 @@ export class TransactionWorker implements JobWorker {
       // What stands goes on at once, and the others are recovered beside it.
       const isBeside = this.partitions.length > 0 && recovering.lost.length > 0;
       if (!isBeside) await this.#recovery.recoverAll(recovering, stop);
+      if (stop.aborted && !this.#foldsAll(recovering.lost)) throw givenUp();
       if (stop.aborted) return;
       if (!isBeside && !session.ending.aborted) all();
       sent = "not acknowledged";
@@ -350,7 +351,11 @@ export class TransactionWorker implements JobWorker {
     } catch (error) {
       if (!(error instanceof LostError) || !stop.aborted) throw error;
     }
-    if (beside.lost.every(({ partition }) => this.folds(partition))) beside.all();
+    if (this.#foldsAll(beside.lost)) beside.all();
+  }
+
+  #foldsAll(claimed: ToRecover["lost"]): boolean {
+    return claimed.every(({ partition }) => this.folds(partition));
   }
 
   /** A partition that runs is folded from now on. */

@@ -167,19 +167,22 @@ for (const what of ["reads its epoch", "takes it over"]) {
 }
 
 Deno.test("a process that stops in the middle of a recovery ends its claim at once, and closes the store behind what is under way", async () => {
-  const { world, life, log, held } = await open(OPERATIONS["reads a checkpoint"]!);
-  let isStopped = false;
-  const stopped = life.job.stop().finally(() => isStopped = true);
-  await world.clock.until(() => log.closed === 1, "the session is closed");
-  await world.clock.advance(2000);
-  assert(held.held.length > 0 && !isStopped, "the store has not answered yet");
-  held.release();
-  await world.clock.run(stopped, "the job stops");
-  const last = await world.start();
-  await drain(world, last);
-  await world.stop(last);
-  await world.assertExactlyOnce();
-  world.close();
+  await capturingLogs(async (logged) => {
+    const { world, life, log, held } = await open(OPERATIONS["reads a checkpoint"]!);
+    let isStopped = false;
+    const stopped = life.job.stop().finally(() => isStopped = true);
+    await world.clock.until(() => log.closed === 1, "the session is closed");
+    await world.clock.advance(2000);
+    assert(held.held.length > 0 && !isStopped, "the store has not answered yet");
+    held.release();
+    await world.clock.run(stopped, "the job stops");
+    assert(logged.some((line) => line.includes("comes after the next start")), `${logged}`);
+    const last = await world.start();
+    await drain(world, last);
+    await world.stop(last);
+    await world.assertExactlyOnce();
+    world.close();
+  });
 });
 
 for (const next of ["does not come about", "is there already"]) {
