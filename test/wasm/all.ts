@@ -10,6 +10,7 @@ import "./model_test.ts";
 import "./remembered_test.ts";
 import "./stock_sum_test.ts";
 import "./stored_ids_test.ts";
+import "./text_values_test.ts";
 import "./uuid_test.ts";
 import "./warm_up_test.ts";
 import "./windows_test.ts";
