@@ -5,6 +5,8 @@ import type { FetchedPartition } from "./protocol/fetch.ts";
 
 /** Bytes that are fetched of a partition before they are asked for. */
 const BUFFER_BYTES_MAX = 1024 * 1024;
+/** A leader at the end of a log answers every second: see WAIT_MS of fetcher.ts. */
+const IDLE_MS_MAX = 5000;
 /** A reason for an abort: without one an error with a stack is made each time. */
 const OVER = "over";
 
@@ -27,13 +29,14 @@ export class FetchBuffer {
   jumps = 0;
   /** A reader has come to the end of the log and waits for more: from then on it is fetched ahead there too. */
   isFollowed = false;
-  /** End of the log as of the last fetch that found nothing behind the position; -1 = not known. */
-  idleAt = -1;
   /** Something failed since the log was last known to be the same. */
   isDoubtful = false;
   #position: number;
   #stableEnd: number;
   #end: number | null = null;
+  /** End of the log as of the last fetch that found nothing behind the position, and when that was; -1 = not known. */
+  #idleAt = -1;
+  #idleSince = 0;
   #failure: Error | null = null;
   #bytes = 0;
   readonly #batches: FetchedBatch[] = [];
@@ -60,6 +63,19 @@ export class FetchBuffer {
   /** End of the log as of the last fetch; null before it. */
   get end(): number | null {
     return this.#end;
+  }
+
+  /**
+   * End of the log if nothing lies behind the position; -1 = not known. It counts for a moment alone: a leader that has
+   * not answered since may have records, or another one may.
+   */
+  get idleAt(): number {
+    return this.options.clock.monotonic() - this.#idleSince < IDLE_MS_MAX ? this.#idleAt : -1;
+  }
+
+  /** Nothing is known of the end of the log until the next answer. */
+  forgetEnd(): void {
+    this.#idleAt = -1;
   }
 
   /** Whether all that its leader has shown was fetched. */
@@ -105,7 +121,7 @@ export class FetchBuffer {
     if (first === offset || (next && first < offset)) return;
     while (batches.length > 0) this.#forget();
     this.#position = offset;
-    this.idleAt = -1;
+    this.forgetEnd();
     this.#failure = null;
     this.jumps++;
   }
@@ -176,7 +192,8 @@ export class FetchBuffer {
     }
     this.#end = fetched.highWatermark;
     this.#stableEnd = Math.max(this.#stableEnd, fetched.lastStableOffset);
-    this.idleAt = this.#position === from ? fetched.highWatermark : -1;
+    this.#idleAt = this.#position === from ? fetched.highWatermark : -1;
+    this.#idleSince = this.options.clock.monotonic();
     if (!this.isEmpty) this.wake();
   }
 

@@ -1,5 +1,5 @@
 import { OffsetOutOfRangeError, type ReadAnswer, type ReadOptions } from "../log/mod.ts";
-import { DamagedBatchError, LostError, OtherLogError, StopError } from "../log/mod.ts";
+import { DamagedBatchError, LostError, StopError } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
 import { type FetchedBatch, OldFormatError, readFetched } from "./batches.ts";
@@ -8,6 +8,7 @@ import { type KafkaClient, NO_LEADER } from "./client/kafka_client.ts";
 import { protocolError } from "./client/internals.ts";
 import {
   checkBatches,
+  checkEnds,
   type InputTopic,
   LastBatches,
   lookAtTopic,
@@ -15,8 +16,8 @@ import {
   type TopicReader,
 } from "./log_identity.ts";
 import { FetchBuffer } from "./fetch_buffer.ts";
-import { endingBefore, heldBack, logBounds } from "./look_at_log.ts";
-import { type FetchedPartition, NO_EPOCH } from "./protocol/fetch.ts";
+import { heldBack, logBounds } from "./look_at_log.ts";
+import { type FetchedFrom, type FetchedPartition, NO_EPOCH } from "./protocol/fetch.ts";
 
 /**
  * Bytes of a partition in one answer, with many partitions and with few. A broker cuts them off in the middle of a
@@ -287,9 +288,11 @@ export class Fetcher {
       partitionMaxBytes: partitionBytes(from.length),
     });
     if (answer.errorCode !== 0) throw protocolError(answer.errorCode);
+    const isHeldBack = answer.partitions.length === 0; // which says nothing of any log
+    for (const buffer of isHeldBack ? wanted : []) buffer.forgetEnd();
     let failed: Error | null = null;
     const outside: FetchBuffer[] = [];
-    const shorter: FetchBuffer[] = [];
+    const shorter: FetchedFrom[] = [];
     for (const fetched of answer.partitions) {
       const asked = from.find((f) => f.partition === fetched.partition)!;
       if (asked.buffer.jumps !== asked.jumps) continue;
@@ -301,15 +304,18 @@ export class Fetcher {
         const batches = this.#batchesOf(asked.buffer, fetched);
         if (asked.buffer.hasFailed) continue;
         asked.buffer.keep(batches, fetched);
-        if (asked.buffer.misses(fetched)) shorter.push(asked.buffer);
+        const { partition, leaderEpoch, buffer } = asked;
+        if (buffer.misses(fetched)) {
+          shorter.push({ partition, leaderEpoch, offset: buffer.stableEnd });
+        }
         this.#raise(asked.partition, batches.at(-1));
       }
     }
     if (outside.length > 0) await this.#failOutside(outside);
-    if (shorter.length > 0) await this.#checkEnds(shorter);
+    await checkEnds(client, topic, shorter);
     if (failed) throw failed;
     return {
-      throttledMs: answer.partitions.length === 0 ? answer.clientSideThrottleTime : 0,
+      throttledMs: isHeldBack ? answer.clientSideThrottleTime : 0,
       bytes: answer.partitions.reduce((sum, { records }) => sum + records.length, 0),
     };
   }
@@ -321,28 +327,6 @@ export class Fetcher {
   #raise(partition: number, batch: FetchedBatch | undefined): void {
     if (!batch || batch.baseOffset <= (this.#highest.get(partition)?.baseOffset ?? -1)) return;
     this.#highest.set(partition, { baseOffset: batch.baseOffset, crc: batch.crc });
-  }
-
-  /**
-   * Of logs that were shown farther than they are now: a leader that was elected just now shows them as far again once
-   * its followers have them.
-   *
-   * @throws {OtherLogError} when one ends before: who waits for what it held waits in vain, and whoever claims looks where
-   * it ends
-   */
-  async #checkEnds(buffers: readonly FetchBuffer[]): Promise<void> {
-    const { client, topic } = this.options;
-    const from = buffers.map(({ partition, stableEnd: offset }) => ({
-      partition,
-      offset,
-      leaderEpoch: this.#epochOf(partition),
-    }));
-    const cut = await endingBefore(client, topic, from);
-    const lost = from.find(({ partition }) => cut.has(partition));
-    if (!lost) return;
-    throw new OtherLogError(
-      `The log of ${topic.name}-${lost.partition} ends before offset ${lost.offset}, up to which it was shown`,
-    );
   }
 
   /** Their readers are given where the logs begin and end, which brokers do not say with the refusal. */
@@ -420,7 +404,7 @@ export class Fetcher {
     for (const [buffer, leader] of leaders) {
       const hasFailed = leader === nodeId || mine.includes(buffer);
       if (hasFailed || !this.#isNamed(buffer)) buffer.isDoubtful = true;
-      if (hasFailed) buffer.idleAt = -1;
+      if (hasFailed) buffer.forgetEnd();
     }
     const wait = Math.min(BACK_OFF_MAX_MS, BACK_OFF_FIRST_MS * 2 ** failures);
     await clock.sleep(wait, this.#closed.signal);

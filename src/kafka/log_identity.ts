@@ -9,7 +9,7 @@ import type { KafkaClient } from "./client/kafka_client.ts";
 import type { FetchedBatch } from "./batches.ts";
 import { firstBatchBytes, readFetched } from "./batches.ts";
 import type { BatchCrc } from "./committed_metadata.ts";
-import { answeredFetch, ONE_BATCH } from "./look_at_log.ts";
+import { answeredFetch, endingBefore, ONE_BATCH } from "./look_at_log.ts";
 import {
   type FetchedFrom,
   type FetchedPartition,
@@ -123,6 +123,28 @@ async function judge(
   throw topic.id === null
     ? createdAnew(topic.name, what, null, topic)
     : logCut(topic.name, what, topic);
+}
+
+/**
+ * Of logs that were shown farther than they are now: a leader that was elected just now shows them as far again once its
+ * followers have them.
+ *
+ * @param shown up to where they were shown
+ * @throws {OtherLogError} when one ends before: who waits for what it held waits in vain, and whoever claims looks where it
+ * ends
+ */
+export async function checkEnds(
+  client: TopicReader,
+  topic: FetchedTopic,
+  shown: readonly FetchedFrom[],
+): Promise<void> {
+  if (shown.length === 0) return;
+  const cut = await endingBefore(client, topic, shown);
+  const lost = shown.find(({ partition }) => cut.has(partition));
+  if (!lost) return;
+  throw new OtherLogError(
+    `The log of ${topic.name}-${lost.partition} ends before offset ${lost.offset}, up to which it was shown`,
+  );
 }
 
 /** The first batch that was fetched, if it is whole; what follows is not looked at. */

@@ -168,3 +168,33 @@ Deno.test("behind a failure of one leader, a log of another is looked at if its 
   moving.next = ["1", "3"];
   assertEquals(await isOtherLookedAt(moving), true);
 });
+
+Deno.test("where a log ends is not known while a quota holds fetches back, nor when no answer has come for a while", async () => {
+  const client = new Topic();
+  client.values = ["a"];
+  let isPaused = false;
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const answer = client.fetch.bind(client);
+  client.fetch = (...args) => {
+    if (!isPaused) return answer(...args);
+    ask();
+    return new Promise(() => {});
+  };
+  let now = 0;
+  const clock: Clock = { ...systemClock, monotonic: () => now };
+  const fetcher = new Fetcher({ client, topic: named, clock, ends: new Map() });
+  await readAll(fetcher, 1);
+  const endOf = async () => (await fetcher.read(0, 1, { ...OPTIONS, waitMs: 5 })).endOffset;
+  while (await endOf() !== 1);
+  client.heldBack = Infinity;
+  const before = client.asked.length;
+  while (client.asked.length < before + 3) await endOf();
+  assertEquals(await endOf(), -1);
+  client.heldBack = 0;
+  while (await endOf() !== 1);
+  isPaused = true;
+  await asked;
+  now += 60_000;
+  assertEquals(await endOf(), -1);
+  fetcher.close(new Error("over"));
+});

@@ -14,6 +14,10 @@ export function batchAt(offset: number, value: string): Uint8Array {
   return batch;
 }
 
+function aMoment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 /** A partition of one-record batches, whose topic may be gone, or another under the same name. */
 export class Topic {
   values: string[] = [];
@@ -55,7 +59,10 @@ export class Topic {
 
   async fetch(_: string, _t: FetchedTopic, from: readonly FetchedFrom[]): Promise<FetchAnswer> {
     this.asked.push(from.map(({ partition }) => partition));
-    if (this.heldBack-- > 0) return { clientSideThrottleTime: 100, errorCode: 0, partitions: [] };
+    if (this.heldBack-- > 0) {
+      await aMoment(); // kafkajs waits as long as the broker wants
+      return { clientSideThrottleTime: 100, errorCode: 0, partitions: [] };
+    }
     const end = this.values.length;
     const shown = end - this.hidden;
     // With an error brokers do not say where the log begins.
@@ -71,7 +78,7 @@ export class Topic {
       return { partition, errorCode, records, ...facts };
     });
     const holdsBack = partitions.every(({ records }) => records.length === 0);
-    if (holdsBack) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (holdsBack) await aMoment();
     return { clientSideThrottleTime: 0, errorCode: 0, partitions };
   }
 }
