@@ -273,14 +273,16 @@ function applyRecord(r: usize, end: usize, timestamp: i64, replay: bool): void {
   const after = apply(before == ABSENT ? 0 : before, quantity), succeeded = !isRejected(after);
   // An unseen item whose transaction fails stays in the table only as long as a window counts it.
   if (!slot && (succeeded || window)) slot = insertOf(r, end);
-  if (succeeded) {
-    if (cutActive) preserveSlot(<u32> (hash >> 56), slot);
-    setStock(slot, after);
-    if (before == ABSENT) countItem();
-    accepted++;
-    quantitySum += quantity;
-  } else rejected++;
-  if (succeeded || window) markChanged(segmentOf(hash));
+  // Whether it succeeds cannot be foretold: without a branch on that alone, as it would cost more than what it spares.
+  if (slot) {
+    if (succeeded & cutActive) preserveSlot(<u32> (hash >> 56), slot);
+    setStock(slot, select(after, before, succeeded));
+    if (succeeded & (before == ABSENT)) countItem();
+  }
+  accepted += succeeded;
+  rejected += !succeeded;
+  quantitySum += select<i64>(quantity, 0, succeeded);
+  markChanged(segmentOf(hash), succeeded | (window != 0));
   if (window) count(slot, window, <u32> (hash >> 56), succeeded, quantity);
   if (remembers) remember(r, place, quantity, succeeded);
   store<u32>(r, succeeded, SUCCEEDED);

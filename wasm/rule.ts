@@ -18,8 +18,8 @@ export enum Rejection {
 @inline
 export function apply(stock: i64, quantity: i64): i64 {
   const after = stock + quantity; // a sum beyond 2^63 - 1 comes out below zero
-  if (after >= 0) return after;
-  return quantity < 0 ? Rejection.InsufficientStock : Rejection.Overflow;
+  const rejection: i64 = quantity < 0 ? Rejection.InsufficientStock : Rejection.Overflow;
+  return select(after, rejection, after >= 0);
 }
 
 /** Whether what apply answered is a Rejection. */

@@ -83,8 +83,8 @@ export function homeAddress(hash: u64): usize {
 }
 
 @inline
-export function markChanged(d: usize): void {
-  store<u8>(d, 1, SEGMENT_CHANGED);
+export function markChanged(d: usize, changed: bool = true): void {
+  store<u8>(d, load<u8>(d, SEGMENT_CHANGED) | <u8> changed, SEGMENT_CHANGED);
 }
 
 // ---- search ----

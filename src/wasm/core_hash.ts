@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "d165253a1cdd01cc7cb667e264ca65c545cdb119fc01b7e9f7de72032985d79f";
+export const CORE_HASH = "73c7af1e23c3ca2c1ce4f1f065f8e1d9df5f379c81416a7094280d4ce4d9adba";
