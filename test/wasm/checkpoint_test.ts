@@ -179,6 +179,32 @@ Deno.test("only changed segments are encoded again", () => {
   assertEquals(driver.checkpoint().size, 256);
 });
 
+Deno.test("a transaction that fails changes no segment and nothing of a cut, unless a window counts it", () => {
+  const ids = ["item_1", "cup", "a longer name", "0f8fad5b-d9cd-469f-a165-70867728950e"];
+  for (const options of [PLAIN, EVENT]) {
+    const driver = new Driver(options);
+    const fold = (quantity: number, list: readonly string[]) => {
+      const batch = encodeBatch(list.map((id) => ({
+        timestamp: 1_200_000,
+        key: null,
+        value: encodeUtf8(`1\t1200000\t${id}\t${quantity}`),
+      })));
+      setBaseOffset(batch, Number(driver.core.position));
+      assertEquals(driver.fold(batch), Code.Done);
+    };
+    fold(5, ids);
+    const stock = new Map(ids.map((id) => [id, 5n]));
+    assertEquals(driver.core.cut(), Code.Done);
+    fold(-6, ids);
+    assertEquals(contents(driver.encodeAll()).stock, stock);
+    fold(-6, ids);
+    assertEquals(driver.core.state.rejected, 8n);
+    assertEquals(driver.checkpoint().size > 0, options.windowMs > 0);
+    fold(-5, ids.slice(0, 1));
+    assertEquals(driver.checkpoint().size, 1);
+  }
+});
+
 Deno.test("a cut asks for its turn before too many pages are copied", () => {
   const options = { ...EVENT, windowMs: 0, copyPagesMax: 200 };
   const pair = new Pair(new Driver(options), new Random(seedOfTest()));
