@@ -388,8 +388,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "core: a purchase of all that is left is refused",
     file: "wasm/rule.ts",
-    find: "if (after >= 0) return after;",
-    replace: "if (after > 0 || quantity >= 0 && after == 0) return after;",
+    find: "select(after, rejection, after >= 0)",
+    replace: "select(after, rejection, after > 0 || (quantity >= 0 && after == 0))",
   },
   {
     bug: "core: a window is fired one record late",
@@ -412,19 +412,19 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "core: a changed segment is not marked",
     file: "wasm/fold.ts",
-    find: "if (succeeded || window) markChanged(segmentOf(hash));",
-    replace: "if (window) markChanged(segmentOf(hash));",
+    find: "markChanged(segmentOf(hash), succeeded | (window != 0));",
+    replace: "markChanged(segmentOf(hash), window != 0);",
   },
   {
     bug: "core: a segment whose windows alone changed is not marked",
     file: "wasm/fold.ts",
-    find: "if (succeeded || window) markChanged(segmentOf(hash));",
-    replace: "if (succeeded) markChanged(segmentOf(hash));",
+    find: "markChanged(segmentOf(hash), succeeded | (window != 0));",
+    replace: "markChanged(segmentOf(hash), succeeded);",
   },
   {
     bug: "core: what a checkpoint being cut still needs is overwritten",
     file: "wasm/fold.ts",
-    find: "if (cutActive) preserveSlot(<u32> (hash >> 56), slot);\n",
+    find: "if (succeeded & cutActive) preserveSlot(<u32> (hash >> 56), slot);\n",
     replace: "",
   },
   {
