@@ -88,6 +88,12 @@ export async function checkBatch(
   await judge(client, topic, read, fetched!);
 }
 
+/** What a broker says of a partition, which it does not name with it. */
+function notComparable({ name }: InputTopic, partition: number, code: number): Error {
+  const error = protocolError(code);
+  return Object.assign(error, { message: `${name}-${partition}: ${error.message}` });
+}
+
 function placeOf({ partition, batch, leaderEpoch = NO_EPOCH }: ReadBatch): FetchedFrom {
   return { partition, offset: batch.baseOffset, leaderEpoch };
 }
@@ -107,9 +113,10 @@ async function judge(
       `The log of ${topic.name}-${partition} ends before offset ${baseOffset}, of which a batch was read`,
     );
   }
-  if (errorCode) throw protocolError(errorCode);
+  if (errorCode) throw notComparable(topic, partition, errorCode);
   const found = firstOf(fetched);
-  if (!found) throw protocolError(ErrorCode.OffsetNotAvailable); // its leader does not show it yet
+  // Its leader does not show it yet.
+  if (!found) throw notComparable(topic, partition, ErrorCode.OffsetNotAvailable);
   if (found.baseOffset === baseOffset && found.crc === crc) {
     if (committed === null || isBehind(found, committed)) return;
     throw new StopError(

@@ -1,27 +1,17 @@
 import { getLogger } from "@logtape/logtape";
 import {
   type ConsumableLog,
-  DamagedBatchError,
   OffsetOutOfRangeError,
-  OtherLogError,
   type ReadAnswer,
   StopError,
   type TopicConsumer,
 } from "../log/mod.ts";
 import { isNoRoom } from "../kv/mod.ts";
-import {
-  batchInfo,
-  type Chance,
-  type Clock,
-  decodeBatch,
-  decodeUtf8,
-  InvalidRecordError,
-  isIntact,
-} from "../types/mod.ts";
+import { batchInfo, type Chance, type Clock } from "../types/mod.ts";
 import type { ConditionReporter } from "../engine/conditions.ts";
 import { supervise, together } from "../engine/supervise.ts";
 import { orAborted, Waiters } from "../engine/waiters.ts";
-import { progressFrom, type SinkProgress } from "./sink_progress.ts";
+import { type Run, runsOf } from "./sink_values.ts";
 import type { NamedSink } from "./streams.ts";
 
 const log = getLogger(["stockflow", "sink"]);
@@ -55,10 +45,14 @@ export interface SinkWorkerOptions<T = unknown> {
   readonly logRetries: number;
 }
 
-/** Values that stand one behind the other in a partition. */
-interface Run {
-  readonly offset: number;
-  readonly values: unknown[];
+/** How far a sink has come in a partition, as long as one consumer is open. */
+interface Progress {
+  /** Next offset to be delivered. */
+  next: number;
+  /** Everything below it is delivered, and that is kept. */
+  committed: number;
+  /** Where the log ended when it was read last. */
+  end: number;
 }
 
 /** What is known of a sink, for metrics. */
@@ -80,8 +74,11 @@ export interface SinkFigures {
 
 /** Gives a sink in the process what was committed to its topic; see ProcessSink. */
 export class SinkWorker {
-  readonly #partitions = new Map<number, SinkProgress>();
-  readonly #failing = new Set<number>();
+  readonly #partitions = new Map<number, Progress>();
+  /** By partition: a call that has not ended. Nothing more is given of it before, also where another consumer is open. */
+  readonly #underWay = new Map<number, Promise<void>>();
+  /** By partition: what is reported of it. */
+  readonly #failing = new Map<number, string>();
   readonly #progress = new Waiters();
   readonly #over = new AbortController();
   readonly #draining = new AbortController();
@@ -155,9 +152,9 @@ export class SinkWorker {
   /** Resolves when everything that is committed now is delivered, or the signal is aborted. */
   async settled(signal: AbortSignal): Promise<void> {
     const isBehind = () =>
-      !this.#consumer ||
-      [...this.#partitions].some(([partition, { next, underWay }]) =>
-        underWay !== null || next < this.#consumer!.endOf(partition)!
+      !this.#consumer || this.#underWay.size > 0 ||
+      [...this.#partitions].some(([partition, { next }]) =>
+        next < this.#consumer!.endOf(partition)!
       );
     while (!signal.aborted && isBehind()) await this.#progress.wait(signal);
   }
@@ -170,8 +167,7 @@ export class SinkWorker {
     begun();
     this.#consumer = consumer;
     try {
-      for (const [partition, committed] of consumer.committed) this.#begin(partition, committed);
-      this.#progress.wake();
+      this.#begin(consumer);
       const delivered = new AbortController();
       await together([
         async (failed) => {
@@ -183,13 +179,9 @@ export class SinkWorker {
           );
           delivered.abort("delivered");
         },
-        (failed) => this.#commitAll(consumer, AbortSignal.any([failed, delivered.signal])),
+        (failed) => this.#commitAll(consumer, failed, delivered.signal),
       ]);
       if (!stop.aborted) consumer.ended.throwIfAborted();
-    } catch (error) {
-      // What was delivered and not committed may not be what now stands there.
-      if (error instanceof OtherLogError) this.#forgetUncommitted();
-      throw error;
     } finally {
       for (const [p, progress] of this.#partitions) {
         progress.end = consumer.endOf(p) ?? progress.end;
@@ -199,34 +191,45 @@ export class SinkWorker {
     }
   }
 
-  #forgetUncommitted(): void {
-    for (const progress of this.#partitions.values()) progress.next = progress.committed;
-  }
-
-  /** What this process has delivered already is not delivered again, though its commit was lost. */
-  #begin(partition: number, committed: number): void {
-    const consumer = this.#consumer!;
-    const before = this.#partitions.get(partition);
-    if (!before || consumer.begun?.has(partition)) {
-      if (before) this.#loseRest(partition, before, committed);
-      const wake = () => this.#progress.wake();
-      const progress = progressFrom(committed, before?.underWay ?? null, wake);
-      return void this.#partitions.set(partition, progress);
+  /**
+   * It goes on at what is committed, though this process may have delivered more: the log may have lost that since, or be
+   * another one, or another process may have consumed it. So it is delivered again.
+   */
+  #begin({ committed, begun }: TopicConsumer): void {
+    for (const [partition, before] of this.#partitions) {
+      const next = committed.get(partition) ?? null;
+      if (next === null || begun?.has(partition)) this.#loseRest(partition, before, next);
     }
-    const end = consumer.endOf(partition) ?? committed;
-    before.next = Math.max(committed, Math.min(before.next, end));
-    before.committed = committed;
+    this.#partitions.clear();
+    for (const [partition, offset] of committed) {
+      this.#partitions.set(partition, { next: offset, committed: offset, end: offset });
+    }
+    // What failed may be gone, and is reported again if it fails again; a call that hangs does still.
+    for (const [partition, what] of [...this.#failing]) {
+      if (this.#underWay.has(partition)) this.#report(partition, what);
+      else this.#reportOver(partition);
+    }
+    this.#progress.wake();
   }
 
-  /** What the log before held and was not delivered is gone with it. */
-  #loseRest(partition: number, { next: from, end }: SinkProgress, next: number): void {
+  /** What the log before held and was not delivered is gone with it. Without a next offset the partition is, too. */
+  #loseRest(partition: number, { next: from, end }: Progress, next: number | null): void {
     const { topic, name } = this;
     const lost = Math.max(0, end - from);
     this.#lost += lost;
     log.error(
-      "Sink {name}: {topic}-{partition} is another log than the one that it was given up to offset {from}, of which " +
-        "{lost} records were not delivered; it goes on at offset {next} of this one",
-      { name, topic, partition, from, lost, next },
+      "Sink {name}: {topic}-{partition} {now}. Of the one that it was given up to offset {from}, {lost} records were " +
+        "not delivered",
+      {
+        name,
+        topic,
+        partition,
+        now: next === null
+          ? "is not there any more"
+          : `is another log now, in which it goes on at offset ${next}`,
+        from,
+        lost,
+      },
     );
   }
 
@@ -238,13 +241,14 @@ export class SinkWorker {
     signal: AbortSignal,
   ): Promise<void> {
     const progress = this.#partitions.get(partition)!;
-    await orAborted(progress.underWay, signal);
+    const reader = { name: this.name, topic: this.topic, parse: this.options.parse };
+    await orAborted(this.#underWay.get(partition) ?? null, signal);
     while (!signal.aborted) {
       const { batches, endOffset } = await this.#read(consumer, partition, progress, signal);
       for (const batch of batches) {
         const end = batchInfo(batch).lastOffset + 1;
         if (end <= progress.next) continue;
-        for (const run of this.#runsOf(batch, partition, progress.next)) {
+        for (const run of runsOf(batch, partition, progress.next, reader)) {
           await this.#deliver(run, partition, progress, signal);
           if (signal.aborted) return;
         }
@@ -258,7 +262,7 @@ export class SinkWorker {
   async #read(
     consumer: TopicConsumer,
     partition: number,
-    progress: SinkProgress,
+    progress: Progress,
     signal: AbortSignal,
   ): Promise<ReadAnswer> {
     const isLast = this.#draining.signal.aborted;
@@ -276,7 +280,7 @@ export class SinkWorker {
   }
 
   /** Goes on at the first record that the log holds. */
-  #skip(partition: number, progress: SinkProgress, { start, end }: OffsetOutOfRangeError): void {
+  #skip(partition: number, progress: Progress, { start, end }: OffsetOutOfRangeError): void {
     const { topic, name } = this;
     const from = progress.next;
     if (from < start) {
@@ -297,62 +301,19 @@ export class SinkWorker {
     this.#progress.wake();
   }
 
-  /** The values of a batch from an offset on; what cannot be read is logged, and leaves a gap. */
-  #runsOf(batch: Uint8Array, partition: number, from: number): Run[] {
-    const { topic, name } = this;
-    if (!isIntact(batch)) {
-      const where = `${topic}-${partition} at offset ${batchInfo(batch).baseOffset}`;
-      throw new DamagedBatchError(
-        where,
-        `The log is damaged: sink ${name} cannot read ${where}: its CRC is wrong`,
-        "restore the log from a copy; skipping the batch would lose what the sink is to be given",
-      );
-    }
-    const runs: Run[] = [];
-    for (const { offset, value } of decodeBatch(batch)) {
-      if (offset < from) continue;
-      const parsed = this.#parse(value);
-      if (parsed === null) {
-        log.error("Sink {name}: a record of {topic} cannot be read, and is left out: {offset}", {
-          name,
-          topic,
-          offset: `${partition} at ${offset}`,
-        });
-        continue;
-      }
-      const last = runs.at(-1);
-      if (last && last.offset + last.values.length === offset) last.values.push(parsed.value);
-      else runs.push({ offset, values: [parsed.value] });
-    }
-    return runs;
-  }
-
-  /** Null: it is not a value of the stream; somebody else has written it. */
-  #parse(value: Uint8Array | null): { readonly value: unknown } | null {
-    const text = value && decodeUtf8(value);
-    if (text === null) return null;
-    try {
-      return { value: this.options.parse(text) };
-    } catch (error) {
-      if (error instanceof InvalidRecordError) return null;
-      throw error;
-    }
-  }
-
   /** Calls the sink until it has taken the values, or the signal is aborted. */
   async #deliver(
     run: Run,
     partition: number,
-    progress: SinkProgress,
+    progress: Progress,
     signal: AbortSignal,
   ): Promise<void> {
-    const { clock, chance, attempts, conditions } = this.options;
+    const { clock, chance, attempts } = this.options;
     for (let failures = 0; !signal.aborted;) {
       try {
         await this.#call(run, partition, progress, signal);
         if (signal.aborted) return;
-        if (this.#failing.delete(partition) && this.#failing.size === 0) conditions.clear(SINK);
-        return;
+        return this.#reportOver(partition);
       } catch (error) {
         const { message } = error as Error;
         const { topic, name } = this;
@@ -381,7 +342,7 @@ export class SinkWorker {
   async #call(
     { offset, values }: Run,
     partition: number,
-    progress: SinkProgress,
+    progress: Progress,
     signal: AbortSignal,
   ): Promise<void> {
     const { sink, clock, hangMs } = this.options;
@@ -394,10 +355,11 @@ export class SinkWorker {
     const over = new AbortController();
     const ended = answer.then(taken).finally(() => {
       over.abort("over");
-      progress.underWay = null;
+      this.#underWay.delete(partition);
+      if (signal.aborted) this.#reportOver(partition); // nobody else waits for its end
       this.#progress.wake();
     });
-    progress.underWay = ended.catch(() => {});
+    this.#underWay.set(partition, ended.catch(() => {}));
     void clock.sleep(hangMs, over.signal).then(() => {
       if (over.signal.aborted) return;
       const where = `${this.topic}-${partition} at offset ${offset}`;
@@ -407,26 +369,40 @@ export class SinkWorker {
   }
 
   #report(partition: number, what: string): void {
-    this.#failing.add(partition);
+    this.#failing.set(partition, what);
     const reason = `Sink ${this.name} is behind: ${what}`;
     this.options.conditions.set(SINK, { reason, blocks: "nothing" });
   }
 
-  #advance(progress: SinkProgress, next: number): void {
+  #reportOver(partition: number): void {
+    if (!this.#failing.delete(partition) || this.#failing.size > 0) return;
+    this.options.conditions.clear(SINK);
+  }
+
+  #advance(progress: Progress, next: number): void {
     progress.next = next;
     this.#progress.wake();
   }
 
   // ---- commits ----
 
-  /** Commits what is delivered, from time to time and at the end. */
-  async #commitAll(consumer: TopicConsumer, over: AbortSignal): Promise<void> {
-    while (!over.aborted) {
+  /**
+   * Commits what is delivered, from time to time, and at an end in good order. Behind a failure nothing is committed: what
+   * was delivered may not be in the log any more.
+   */
+  async #commitAll(
+    consumer: TopicConsumer,
+    failed: AbortSignal,
+    delivered: AbortSignal,
+  ): Promise<void> {
+    const over = AbortSignal.any([failed, delivered]);
+    for (let isLast = false; !isLast;) {
       if (this.#uncommitted().size === 0) await this.#progress.wait(over);
       await this.options.clock.sleep(this.options.commitIntervalMs, over);
+      if (failed.aborted) return;
+      isLast = delivered.aborted;
       await this.#commit(consumer);
     }
-    await this.#commit(consumer);
   }
 
   #uncommitted(): Map<number, number> {

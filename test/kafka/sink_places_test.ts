@@ -1,6 +1,6 @@
 // Where sinks go on, before brokers that are made up.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { OffsetReset } from "../../src/log/mod.ts";
 import { ErrorCode, isUnavailable } from "../../src/kafka/client/errors.ts";
 import {
@@ -217,6 +217,7 @@ Deno.test("a sink whose log cannot be compared yet is tried again, as is one who
   const hidden = topicOf(ID, { values, hidden: 1 });
   const error = await assertRejects(() => places(hidden, ID, 1, [[0, behind(ID, 2, "b")]]));
   assertEquals(isUnavailable(error), true);
+  assertStringIncludes((error as Error).message, "t-0: ");
   const anew = topicOf(NEXT_ID, { values });
   await assertRejects(() => places(anew, ID, 1, [[0, behind(ID, 2, "b")]]), ReplacedLogError);
 });

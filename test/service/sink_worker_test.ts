@@ -1,6 +1,6 @@
 // A worker of a sink on a log that is made up: what it takes from one consumer to the next.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Conditions } from "../../src/engine/conditions.ts";
 import {
   type ConsumableLog,
@@ -21,6 +21,7 @@ function workerOf(
   log: ConsumableLog,
   sink: Pick<NamedSink<unknown>, "accept"> & Partial<NamedSink<unknown>>,
   commitIntervalMs = 10,
+  conditions = new Conditions(clock),
 ): SinkWorker {
   return new SinkWorker({
     sink: { kind: "process", name: "s", offsetReset: "earliest", ...sink },
@@ -29,7 +30,7 @@ function workerOf(
     parse: (value) => value,
     clock,
     chance: () => 0.5,
-    conditions: new Conditions(clock),
+    conditions,
     commitIntervalMs,
     attempts: 0,
     hangMs: 1000,
@@ -80,41 +81,46 @@ Deno.test("a session that begins while a call of the one before is under way wai
   assertEquals([calls.length, reads], [1, [0]], "nothing while the call is under way");
   calls[0]!.resolve();
   await clock.until(() => reads.length === 2, "it goes on");
-  // Behind what the call has taken, not at what was committed.
-  assertEquals([calls.length, reads], [1, [0, 2]]);
+  // At what is committed: what the call has taken comes again.
+  await clock.until(() => calls.length === 2, "the second call");
+  assertEquals(reads, [0, 0]);
   stop.abort("stop");
   await clock.run(running, "it stops");
 });
 
-/** A log of one partition, whose topic may be another one for each consumer. */
+/** One consumer of a ChangingLog. */
+interface Session {
+  /** Values of each partition. */
+  readonly values: readonly string[];
+  readonly committed: number;
+  readonly begun: boolean;
+  /** 1 if nothing is said. */
+  readonly partitions?: number;
+}
+
+/** A log whose topic may be another one for each consumer. */
 class ChangingLog implements ConsumableLog {
   readonly specs: ConsumerSpec[] = [];
+  /** What was committed. */
+  readonly commits: [session: number, partition: number, offset: number][] = [];
   readonly #ended: AbortController[] = [];
 
-  constructor(
-    readonly clock: ManualClock,
-    /** By consumer: its values, and where it begins. */
-    readonly sessions: readonly {
-      readonly values: readonly string[];
-      readonly committed: number;
-      readonly begun: boolean;
-      /** Its commits are lost. */
-      readonly loses?: boolean;
-    }[],
-  ) {}
+  constructor(readonly clock: ManualClock, readonly sessions: readonly Session[]) {}
 
   prepareConsumer(): Promise<void> {
     return Promise.resolve();
   }
 
   consume(spec: ConsumerSpec): Promise<TopicConsumer> {
-    const { values, committed, begun, loses = false } = this.sessions[this.specs.length]!;
+    const session = this.specs.length;
+    const { values, committed, begun, partitions = 1 } = this.sessions[session]!;
     this.specs.push(spec);
     const ended = new AbortController();
     this.#ended.push(ended);
+    const all = Array.from({ length: partitions }, (_, p) => p);
     return Promise.resolve({
-      committed: new Map([[0, committed]]),
-      begun: new Set(begun ? [0] : []),
+      committed: new Map(all.map((p) => [p, committed])),
+      begun: new Set(begun ? all : []),
       ended: ended.signal,
       read: async (_, offset, { signal }) => {
         if (offset < values.length) {
@@ -131,8 +137,14 @@ class ChangingLog implements ConsumableLog {
         ended.signal.throwIfAborted();
         return { batches: [], endOffset: values.length };
       },
-      endOf: () => values.length,
-      commit: () => loses ? Promise.reject(new LostError("No answer")) : Promise.resolve(),
+      endOf: (partition) => partition < partitions ? values.length : null,
+      commit: (offsets) => {
+        if ([...offsets.keys()].some((partition) => partition >= partitions)) {
+          return Promise.reject(new LostError("There is no such partition"));
+        }
+        for (const [partition, offset] of offsets) this.commits.push([session, partition, offset]);
+        return Promise.resolve();
+      },
       close: () => {},
     });
   }
@@ -174,17 +186,59 @@ Deno.test("a topic that was created anew is given from its first record on, howe
     // What brokers have forgotten with the topic is not taken for a sink that is new.
     assertEquals(log.specs.map(({ offsetReset }) => offsetReset), ["latest", "earliest"]);
     assertEquals(worker.figures().lost, 4, "they were not taken when their topic went");
-    assert(logged.some((line) => line.includes("t-0 is another log than the one")));
+    assert(logged.some((line) => line.includes("t-0 is another log now")));
     stop.abort("stop");
     await clock.run(running, "it stops");
   }));
 
-Deno.test("of a log that has lost records, what was delivered and not committed is given again", async () => {
-  for (const [reason, again] of [[LostError, false], [OtherLogError, true]] as const) {
+const SINCE: readonly [what: string, next: Session, again: readonly string[]][] = [
+  [
+    "lost its end, and was written to since",
+    { values: ["a", "B", "C", "D"], committed: 1, begun: false },
+    ["B", "C", "D"],
+  ],
+  [
+    "were created anew, and the commit that it begins there had no answer",
+    { values: ["A", "B", "C", "D"], committed: 0, begun: false },
+    ["A", "B", "C", "D"],
+  ],
+  [
+    "were created anew, and another process had begun with it",
+    { values: ["A", "B", "C", "D"], committed: 2, begun: false },
+    ["C", "D"],
+  ],
+];
+
+for (const [what, next, again] of SINCE) {
+  Deno.test(`a sink goes on at its committed offset, whatever it has delivered, as if the log ${what}`, async () => {
+    for (const Reason of [LostError, OtherLogError]) {
+      for (const commitIntervalMs of [10, 60_000]) {
+        const clock = new ManualClock();
+        const first: Session = { values: ["a", "b", "c"], committed: 0, begun: true };
+        const log = new ChangingLog(clock, [first, next]);
+        const given: unknown[] = [];
+        const accept = (values: readonly unknown[]) => void given.push(...values);
+        const worker = workerOf(clock, log, { accept }, commitIntervalMs);
+        const isCommitted = () => commitIntervalMs > 10 || worker.neededFrom(0) === 3;
+        const stop = new AbortController();
+        const running = worker.run(stop.signal);
+        await clock.until(() => given.length === 3 && isCommitted(), "all of the first");
+        log.end(new Reason("The log of t-0 is not there as it was"));
+        await clock.until(() => given.at(-1) === "D", "all of the second");
+        assertEquals(given, ["a", "b", "c", ...again]);
+        stop.abort("stop");
+        await clock.run(running, "it stops");
+      }
+    }
+  });
+}
+
+Deno.test("behind a failure nothing is committed: what was delivered may not be in the log any more", async () => {
+  for (const Reason of [LostError, OtherLogError]) {
     const clock = new ManualClock();
     const log = new ChangingLog(clock, [
-      { values: ["a", "b", "c"], committed: 0, begun: true, loses: true },
-      { values: ["a", "B", "C", "D"], committed: 1, begun: false },
+      { values: ["a", "b", "c"], committed: 0, begun: true },
+      { values: ["a", "B"], committed: 0, begun: false },
     ]);
     const given: unknown[] = [];
     const accept = (values: readonly unknown[]) => void given.push(...values);
@@ -192,9 +246,137 @@ Deno.test("of a log that has lost records, what was delivered and not committed 
     const stop = new AbortController();
     const running = worker.run(stop.signal);
     await clock.until(() => given.length === 3, "all of the first");
-    log.end(new reason("The log of t-0 ends before offset 2"));
-    await clock.until(() => given.at(-1) === "D", "all of the second");
-    assertEquals(given, again ? ["a", "b", "c", "B", "C", "D"] : ["a", "b", "c", "D"]);
+    log.end(new Reason("The log of t-0 ends before offset 2"));
+    await clock.until(() => given.length === 5, "all of the second");
+    assertEquals([given, log.commits], [["a", "b", "c", "a", "B"], []]);
+    stop.abort("stop");
+    await clock.run(running, "it stops");
+    assertEquals(log.commits, [[1, 0, 2]], "a stop in good order commits");
+  }
+});
+
+Deno.test("a call with values of the log before, which ends late, does not move on in the log that stands there now", async () => {
+  const clock = new ManualClock();
+  const log = new ChangingLog(clock, [
+    { values: ["a", "b", "c"], committed: 0, begun: true },
+    { values: ["a", "B", "C", "D"], committed: 1, begun: false },
+  ]);
+  const given: unknown[] = [];
+  const first = Promise.withResolvers<void>();
+  const accept = (values: readonly unknown[]) => {
+    given.push(...values);
+    return given.length === 3 ? first.promise : Promise.resolve();
+  };
+  const worker = workerOf(clock, log, { accept }, 60_000);
+  const stop = new AbortController();
+  const running = worker.run(stop.signal);
+  await clock.until(() => given.length === 3, "the call");
+  log.end(new OtherLogError("The log of t-0 ends before offset 2"));
+  await clock.until(() => log.specs.length === 2, "the next consumer");
+  await clock.advance(5000);
+  assertEquals(given, ["a", "b", "c"]);
+  first.resolve();
+  await clock.until(() => given.at(-1) === "D", "all of the second");
+  assertEquals(given, ["a", "b", "c", "B", "C", "D"]);
+  stop.abort("stop");
+  await clock.run(running, "it stops");
+});
+
+Deno.test("of partitions that a topic created anew has not, nothing is committed; what they held counts as lost", () =>
+  capturingLogs(async (logged) => {
+    const clock = new ManualClock();
+    const conditions = new Conditions(clock);
+    const log = new ChangingLog(clock, [
+      { values: ["a", "b"], committed: 0, begun: true, partitions: 3 },
+      { values: ["A"], committed: 0, begun: true },
+    ]);
+    const given: [number, unknown][] = [];
+    let failures = 0;
+    const accept = (values: readonly unknown[], { partition }: Delivery) => {
+      if (partition === 2 && ++failures) throw new Error("The shop is closed");
+      given.push(...values.map((value): [number, unknown] => [partition, value]));
+    };
+    const worker = workerOf(clock, log, { accept }, 60_000, conditions);
+    const stop = new AbortController();
+    const running = worker.run(stop.signal);
+    await clock.until(() => given.length === 4 && failures > 0, "what it takes");
+    assertStringIncludes(conditions.list()[0]!.reason, "t-2 at offset 0: The shop is closed");
+    log.end(new OtherLogError("Topic t was deleted and created anew"));
+    await clock.until(() => given.length === 5, "all of the second");
+    assertEquals(given.at(-1), [0, "A"]);
+    const { lost, partitions } = worker.figures();
+    assertEquals([lost, partitions.map((p) => p.partition)], [2, [0]]);
+    assert(
+      logged.some((line) =>
+        line.includes("t-2 is not there any more") && line.includes("2 records were not delivered")
+      ),
+    );
+    assertEquals(conditions.list(), [], "nobody waits for a partition that is gone");
+    stop.abort("stop");
+    await clock.run(running, "it stops");
+    assertEquals(log.commits, [[1, 0, 1]]);
+  }));
+
+Deno.test("a partition that is gone and comes again is given nothing while a call from before has not ended", async () => {
+  const clock = new ManualClock();
+  const log = new ChangingLog(clock, [
+    { values: ["a"], committed: 0, begun: true, partitions: 2 },
+    { values: ["A"], committed: 0, begun: true },
+    { values: ["1"], committed: 0, begun: true, partitions: 2 },
+  ]);
+  const given: unknown[] = [];
+  const first = Promise.withResolvers<void>();
+  const accept = (values: readonly unknown[], { partition }: Delivery) => {
+    given.push(...values.map((value) => `${partition}${value}`));
+    return given.at(-1) === "1a" ? first.promise : Promise.resolve();
+  };
+  const worker = workerOf(clock, log, { accept });
+  const stop = new AbortController();
+  const running = worker.run(stop.signal);
+  for (const value of ["1a", "0A", "01"]) {
+    await clock.until(() => given.includes(value), value);
+    if (value !== "01") log.end(new LostError("The topic is created anew"));
+  }
+  await clock.advance(5000);
+  assertEquals(given, ["0a", "1a", "0A", "01"]);
+  first.resolve();
+  await clock.until(() => given.length === 5, "it goes on");
+  assertEquals(given.at(-1), "11");
+  stop.abort("stop");
+  await clock.run(running, "it stops");
+});
+
+Deno.test("why a sink cannot begin is reported until it can; behind that, a call that hangs is reported as before", async () => {
+  for (const hangs of [false, true]) {
+    const clock = new ManualClock();
+    const conditions = new Conditions(clock);
+    const reasons = () => conditions.list().map(({ what, reason }) => `${what}: ${reason}`);
+    const session: Session = { values: ["a"], committed: 0, begun: false };
+    const there = new ChangingLog(clock, [session, session]);
+    let isOffline = false;
+    const log: ConsumableLog = {
+      prepareConsumer: () => Promise.resolve(),
+      consume: (spec) =>
+        isOffline
+          ? Promise.reject(new LostError("Partitions 1 of t have no leader now"))
+          : there.consume(spec),
+    };
+    const accept = () => hangs ? new Promise<void>(() => {}) : Promise.resolve();
+    const worker = workerOf(clock, log, { accept }, 10, conditions);
+    const stop = new AbortController();
+    const running = worker.run(stop.signal);
+    const hasBegun = () => hangs ? reasons().length > 0 : worker.neededFrom(0) === 1;
+    await clock.until(hasBegun, "it begins");
+    const hanging = "sink: Sink s is behind: it has not taken t-0 at offset 0 for 1000 ms " +
+      "(watchdog.timeout.ms)";
+    assertEquals(reasons(), hangs ? [hanging] : []);
+    isOffline = true;
+    there.end(new LostError("A partition has no leader now"));
+    const offline = "sink: Partitions 1 of t have no leader now";
+    await clock.until(() => reasons()[0] === offline, "it is reported");
+    isOffline = false;
+    await clock.until(() => there.specs.length === 2, "it begins again");
+    assertEquals(reasons(), hangs ? [hanging] : []);
     stop.abort("stop");
     await clock.run(running, "it stops");
   }
