@@ -2,13 +2,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { DamagedBatchError } from "../log/mod.ts";
-import {
-  batchInfo,
-  decodeBatch,
-  decodeUtf8,
-  InvalidRecordError,
-  isIntact,
-} from "../types/mod.ts";
+import { batchInfo, decodeBatch, decodeUtf8, InvalidRecordError, isIntact } from "../types/mod.ts";
 
 const log = getLogger(["stockflow", "sink"]);
 
