@@ -16,6 +16,7 @@ import {
   type Tracing,
 } from "../types/mod.ts";
 import { CommitStatistics } from "./durations.ts";
+import { Idleness } from "./idleness.ts";
 import type { MemoryWatch } from "./memory_watch.ts";
 import type { Partition } from "./partition.ts";
 import type { Committable, Pending, PendingLimits } from "./pending.ts";
@@ -69,7 +70,7 @@ export class FoldLoop {
   ): Promise<void> {
     const { context: { clock, settings, tracing }, shares } = this;
     const { processor } = partition;
-    let idleSince: number | null = null;
+    const idleness = new Idleness(clock);
     let turn = clock.monotonic();
     while (!signal.aborted) {
       // Another partition may take the room before this one has its turn.
@@ -99,18 +100,21 @@ export class FoldLoop {
         committer.changed();
       }
       if (batches.length === 0) {
-        if (signal.aborted || processor.position !== endOffset) continue;
+        if (signal.aborted) continue;
+        if (processor.position !== endOffset) {
+          idleness.over(); // nobody knows whether there are records behind what was folded
+          continue;
+        }
         // What the log held at the claim may have ended in offsets that readers skip.
         if (!partition.isReady) partition.setReady();
-        idleSince ??= clock.monotonic();
-        const idle = clock.monotonic() - idleSince >= settings.idleTimeoutMs;
-        if (idle && processor.core.openWindows > 0) {
+        const isIdle = idleness.look() >= settings.idleTimeoutMs;
+        if (isIdle && processor.core.openWindows > 0) {
           await processor.fireIdle();
           committer.changed();
         }
         continue;
       }
-      idleSince = null;
+      idleness.over();
       const span = tracing ? this.#trace(partition, answer, askedAt) : null;
       const folding = this.#foldAll(partition, batches, turn, signal);
       if (span) endWith(span, folding);

@@ -37,6 +37,8 @@ export class FetchBuffer {
   /** End of the log as of the last fetch that found nothing behind the position, and when that was; -1 = not known. */
   #idleAt = -1;
   #idleSince = 0;
+  /** Nothing was known of the end for a while since the reader was last given it. */
+  #wasForgotten = false;
   #failure: Error | null = null;
   #bytes = 0;
   readonly #batches: FetchedBatch[] = [];
@@ -65,17 +67,10 @@ export class FetchBuffer {
     return this.#end;
   }
 
-  /**
-   * End of the log if nothing lies behind the position; -1 = not known. It counts for a moment alone: a leader that has
-   * not answered since may have records, or another one may.
-   */
-  get idleAt(): number {
-    return this.options.clock.monotonic() - this.#idleSince < IDLE_MS_MAX ? this.#idleAt : -1;
-  }
-
   /** Nothing is known of the end of the log until the next answer. */
   forgetEnd(): void {
     this.#idleAt = -1;
+    this.#wasForgotten = true;
   }
 
   /** Whether all that its leader has shown was fetched. */
@@ -121,7 +116,7 @@ export class FetchBuffer {
     if (first === offset || (next && first < offset)) return;
     while (batches.length > 0) this.#forget();
     this.#position = offset;
-    this.forgetEnd();
+    this.#idleAt = -1;
     this.#failure = null;
     this.jumps++;
   }
@@ -135,6 +130,17 @@ export class FetchBuffer {
       bytes += batch.bytes.length;
     }
     return taken;
+  }
+
+  /**
+   * End of the log if nothing lies behind the position; -1 = that is not known, or was not all the time since the last
+   * call. It counts for a moment alone: a leader that has not answered since may have records, or another one may.
+   */
+  takeEnd(): number {
+    const isKnown = this.options.clock.monotonic() - this.#idleSince < IDLE_MS_MAX;
+    const end = isKnown && !this.#wasForgotten ? this.#idleAt : -1;
+    this.#wasForgotten = false;
+    return end;
   }
 
   /** @throws what its reader is to be given, once */

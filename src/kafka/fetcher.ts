@@ -145,7 +145,7 @@ export class Fetcher {
     for (const batch of taken) this.lastBatches.add(partition, batch);
     const batches = taken.map(({ bytes }) => bytes);
     if (borrows) buffer.lend(batches);
-    return { batches, endOffset: buffer.idleAt };
+    return { batches, endOffset: buffer.takeEnd() };
   }
 
   #leaderOf({ partition }: FetchBuffer): string {

@@ -8,6 +8,7 @@ import "./conservation_test.ts";
 import "./dead_letters_test.ts";
 import "./early_threads_test.ts";
 import "./figures_test.ts";
+import "./idle_test.ts";
 import "./kept_test.ts";
 import "./leaving_test.ts";
 import "./left_recovery_test.ts";

@@ -198,3 +198,19 @@ Deno.test("where a log ends is not known while a quota holds fetches back, nor w
   assertEquals(await endOf(), -1);
   fetcher.close(new Error("over"));
 });
+
+Deno.test("where a log ends was not known all the time if its leader failed, also if the next one has answered since", async () => {
+  const client = new Topic();
+  client.values = ["a"];
+  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  await readAll(fetcher, 1);
+  const endOf = async () => (await fetcher.read(0, 1, { ...OPTIONS, waitMs: 5 })).endOffset;
+  while (await endOf() !== 1);
+  client.failures = [ErrorCode.NotLeader];
+  const before = client.asked.length;
+  // It fails, what was read is compared, and fetches find nothing again.
+  while (client.asked.length < before + 6) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(await endOf(), -1);
+  while (await endOf() !== 1);
+  fetcher.close(new Error("over"));
+});
