@@ -98,13 +98,17 @@ export class ClaimRecovery {
     for (const claimed of session.partitions) {
       if (!await this.#keep(session, claimed)) lost.push(claimed);
     }
-    for (const left of this.#left) this.#drop(left);
+    for (const left of this.#left) this.drop(left);
     this.#left = [];
     return lost;
   }
 
-  /** @param behind of a recovery that was left: settles when it has ended, and needs its state no more */
-  #drop(partition: Partition, behind: Promise<void> | null = null): void {
+  /**
+   * Forgets one that was released.
+   *
+   * @param behind of a recovery that was left: settles when it has ended, and needs its state no more
+   */
+  drop(partition: Partition, behind: Promise<void> | null = null): void {
     const { partition: number } = partition;
     const left = behind ? behind.then(() => partition.drop()) : partition.drop();
     // What was dropped before may still be there.
@@ -120,12 +124,16 @@ export class ClaimRecovery {
     const { isRunning } = partition;
     partition.release();
     if (isRunning) this.leave([partition]);
-    else this.#drop(partition, behind);
+    else this.drop(partition, behind);
   }
 
-  /** Resolves when nothing of the store is under way of recoveries that were left. */
+  /** Resolves when nothing of the store is under way of what was left: neither a recovery nor a checkpoint. */
   async atRest(): Promise<void> {
-    await Promise.all(this.#behind);
+    await Promise.all([
+      ...this.#behind,
+      ...this.#dropped.values(),
+      ...this.#left.map(({ checkpointer }) => checkpointer.atRest()),
+    ]);
   }
 
   /**
@@ -170,7 +178,7 @@ export class ClaimRecovery {
     const executing = execute(context, session, partition, signal, progress);
     await orAborted(executing, signal).catch((error) => {
       partition.release();
-      this.#drop(partition);
+      this.drop(partition);
       this.#again(error, claimed);
     });
     if (signal.aborted) {
@@ -199,7 +207,7 @@ export class ClaimRecovery {
       return true;
     }
     partition.release();
-    this.#drop(left);
+    this.drop(left);
     return false;
   }
 
@@ -266,6 +274,7 @@ async function execute(
     const listed = await store.list(partition.partition);
     throwIfGivenUp(signal);
     const loaded = await load(recovering, planRecovery(partition.claimed, listed, facts));
+    throwIfGivenUp(signal);
     if (loaded.damaged.length === 0 || await store.isCurrent(epoch)) return loaded;
     throw new LostError(`Partition ${partition.partition} has another owner`);
   });

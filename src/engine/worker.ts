@@ -428,7 +428,7 @@ export class TransactionWorker implements JobWorker {
     folding.delete(partition);
     session.remove([number]);
     this.#release(partition);
-    void partition.drop();
+    this.#recovery.drop(partition);
   }
 
   #onAcknowledged(pending: PendingTransactions): void {

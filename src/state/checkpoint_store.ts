@@ -133,6 +133,7 @@ export class CheckpointStore {
     try {
       return await step();
     } catch (error) {
+      if (error instanceof LostError) throw error; // the step was given up, or knows it
       if (await this.isCurrent(epoch)) throw error;
       throw new LostError(`Partition ${epoch.partition} has another owner`, { cause: error });
     }

@@ -1,6 +1,7 @@
 // A claim ends, and a checkpoint is under way: the claim does not wait for it.
 
 import { assert, assertEquals } from "@std/assert";
+import { LostError } from "../../src/log/mod.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { HeldWrites } from "../kv/held_writes.ts";
 import { drain, feed } from "./feeding.ts";
@@ -133,7 +134,8 @@ Deno.test("what is recovered anew waits until no checkpoint is made of the state
   await close(scene);
 });
 
-Deno.test("a recovery that is left to the next claim does not wait for the checkpoint that it takes", async () => {
+/** A job that folds its log again, and whose store does not answer while a checkpoint is written on the way. */
+async function openInReplay(): Promise<Scene> {
   const world = await World.open({
     "watchdog.timeout.ms": "3600000",
     "checkpoint.interval.millis": "86400000",
@@ -156,10 +158,56 @@ Deno.test("a recovery that is left to the next claim does not wait for the check
   const writes = new HeldWrites(life.stateKv, WRITES);
   gate.resolve();
   await world.clock.until(() => writes.held.length > 0, "a checkpoint is taken on the way");
+  return { world, life, log, writes };
+}
+
+Deno.test("a recovery that is left to the next claim does not wait for the checkpoint that it takes", async () => {
+  const scene = await openInReplay();
+  const { world, life, log, writes } = scene;
   log.giveNotice();
   await world.clock.until(() => log.claims === 2, "the next claim");
   assert(writes.held.length > 0, "the store has not answered yet");
   writes.release();
-  await close({ world, life, log, writes });
+  await close(scene);
   assertEquals(life.worker.recoveries, 0);
+});
+
+/** The store is closed behind what is written to it. */
+async function stopsBehind({ world, life, writes }: Scene, begun: () => boolean): Promise<void> {
+  let isStopped = false;
+  const stopped = life.job.stop().finally(() => isStopped = true);
+  await world.clock.until(begun, "the claim is over");
+  await world.clock.advance(2000);
+  assert(writes.held.length > 0 && !isStopped, "the store has not answered yet");
+  writes.release();
+  await world.clock.run(stopped, "the job stops");
+  const last = await world.start();
+  await drain(world, last);
+  await world.stop(last);
+  await world.assertExactlyOnce();
+  world.close();
+}
+
+Deno.test("a process that stops in the middle of a recovery closes the store behind the checkpoint that this takes", async () => {
+  const scene = await openInReplay();
+  const { log } = scene;
+  await stopsBehind(scene, () => log.closed === 1);
+});
+
+Deno.test("a process that stops behind a claim whose last commit was lost closes the store behind the checkpoint under way", async () => {
+  const scene = await open();
+  const { world, life, log } = scene;
+  const areCommitted = () => life.worker.partitions.some((partition) => partition.isCommitted);
+  await feed(world, life, new Random(9), 40);
+  while (areCommitted()) await world.clock.settle(); // time stands still: no commit is due
+  const claim = Promise.withResolvers<void>();
+  let isAsked = false;
+  log.gate = claim.promise;
+  log.onClaim = () => isAsked = true;
+  log.lateCommits = "did not";
+  log.giveNotice();
+  await world.clock.until(() => isAsked, "the claim is over");
+  const stopping = stopsBehind(scene, () => true);
+  claim.reject(new LostError("The claim was given up"));
+  await stopping;
 });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { LostError } from "../../src/log/mod.ts";
 import { BrokenPromiseError, encodeUtf8 } from "../../src/types/mod.ts";
 import {
   CheckpointChain,
@@ -388,5 +389,27 @@ Deno.test("remembered transactions: full pieces are written once, and go when th
   await again.sweep();
   const chunks = await Array.fromAsync(kv.list({ prefix: ["chunk"] }));
   assertEquals(chunks.length, 51 + 1 + 2); // pieces, their index, and segment 0 with its index
+  kv.close();
+});
+
+Deno.test("a step that was given up asks the store no more; one that failed asks who owns the partition", async () => {
+  const kv = await memory();
+  const behind = new FaultKv(kv);
+  const { store } = await open(behind);
+  const epoch = await store.takeOver(0);
+  let reads = 0;
+  const { get } = behind;
+  behind.get = (key, options) => {
+    reads++;
+    return get(key, options);
+  };
+  const failsAsLost = (error: Error) =>
+    assertRejects(() => store.whileOwned(epoch, () => Promise.reject(error)), LostError);
+  await failsAsLost(new LostError("The recovery was given up"));
+  assertEquals(reads, 0);
+  await store.takeOver(0);
+  const before = reads;
+  await failsAsLost(new DamagedCheckpointError("A chunk is missing"));
+  assertEquals(reads, before + 1);
   kv.close();
 });

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { LostError } from "../../../src/log/mod.ts";
 import { ActiveGeneration } from "../../../src/kafka/active_generation.ts";
 
 Deno.test("a generation is claimed when each partition of transactions was claimed in it", () => {
@@ -13,4 +14,11 @@ Deno.test("a generation is claimed when each partition of transactions was claim
   generation.release();
   generation.claim([1]);
   assertEquals(generation.hasClaimed(3), true);
+});
+
+Deno.test("a generation that ends without notice ends what is under way in it, as a notice does", () => {
+  const generation = new ActiveGeneration("me", 1);
+  assertEquals([generation.ending.aborted, generation.ended.aborted], [false, false]);
+  generation.end(new LostError("The group has a new generation"));
+  assertEquals([generation.ending.aborted, generation.ended.aborted], [true, true]);
 });
