@@ -69,3 +69,21 @@ Deno.test("time in which a quota keeps a client from asking does not count as wa
   await clock.advance(TIMEOUT_MS + 2 * WATCH_MS);
   await failing;
 });
+
+Deno.test("a call that fails before it is sent is not under way: it does not break the client later", async () => {
+  const { clock, broker, asked, client: kafka } = client();
+  const refusing = {
+    connectionPool: {
+      send: () => {
+        throw new Error("It has no frame");
+      },
+    },
+  } as unknown as BrokerInternals;
+  await assertRejects(() => kafka.send(refusing, EXCHANGE), Error, "It has no frame");
+  await clock.advance(TIMEOUT_MS / 2);
+  const next = kafka.send(broker, EXCHANGE);
+  await clock.advance(TIMEOUT_MS / 2 + 2 * WATCH_MS);
+  assert(!kafka.isBroken);
+  asked[0]!.resolve("answer");
+  await next;
+});

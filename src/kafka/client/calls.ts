@@ -54,14 +54,19 @@ export class Calls {
       const call = { what, timeoutMs, from: this.clock.monotonic(), fail: reject };
       this.#underWay.add(call);
       void this.#watch();
-      work().then((value) => {
-        this.#underWay.delete(call);
-        resolve(value);
-      }, (error) => {
+      const fail = (error: Error) => {
         this.#underWay.delete(call);
         reject(error);
         if (isConnectionError(error)) this.break(error);
-      });
+      };
+      try {
+        work().then((value) => {
+          this.#underWay.delete(call);
+          resolve(value);
+        }, fail);
+      } catch (error) {
+        fail(error as Error); // else the call would count as one without an answer
+      }
     });
   }
 
