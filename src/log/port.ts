@@ -78,9 +78,9 @@ export interface ReadAnswer {
   /** Whole record batches in their order; the first may begin below the offset asked for. */
   readonly batches: readonly Uint8Array[];
   /**
-   * Next offset that the log will give. The offset asked for, if the log has ended there for a reader:
-   * only offsets that readers skip lie behind it (markers, aborted transactions), and nothing that is
-   * still open.
+   * Next offset that the log will give. The offset asked for, if the log has ended there for a reader, all the time
+   * since the read before if that found the same: only offsets that readers skip lie behind it (markers, aborted
+   * transactions), and nothing that is still open. -1 = not known.
    */
   readonly endOffset: number;
   /**
@@ -134,8 +134,8 @@ export interface LogSession {
    */
   nextSequence(topic: string, partition: number): Promise<number>;
   /**
-   * Aborted when the claim is about to be over: what is committed before the session is closed, soon, is
-   * not lost. Never aborted where a claim ends without notice.
+   * Aborted when the claim is about to be over: what is committed before the session is closed, soon, is not lost. Also
+   * when it is over, where that comes without notice. Never aborted where no other process can claim.
    */
   readonly ending: AbortSignal;
   /** Where the log of a partition ended when it was last read from; null = not known. */
