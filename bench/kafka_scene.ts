@@ -4,11 +4,13 @@
 import { Parameters } from "../src/parameters/mod.ts";
 import { KafkaDataGenerator, KafkaDataGeneratorJob } from "../src/kafka/mod.ts";
 import { systemChance, systemClock } from "../src/types/mod.ts";
-import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
+import type { TestBroker } from "../tools/kit/test_broker.ts";
+
 import { startJob, TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { CommittedReader, type OnBatch } from "./committed_reader.ts";
 import { CountingProxy } from "./counting_proxy.ts";
+import { startMeasuredBroker } from "./peers/broker.ts";
 import { recordsIn } from "./service_metrics.ts";
 
 const POLL_MS = 50;
@@ -61,7 +63,7 @@ export class KafkaScene implements AsyncDisposable {
     const { partitions, properties = {}, configsOf = () => ({}), counts = false } = options;
     const requests = counts ? new CountingProxy() : null;
     const advertised = requests ? { advertised: { PLAINTEXT: requests.address } } : {};
-    const broker = await startTestBroker(properties, [], { shortLived: false, ...advertised });
+    const broker = await startMeasuredBroker(properties, advertised);
     requests?.leadTo(broker.bootstrap);
     const scene = new KafkaScene(broker, requests);
     try {

@@ -112,9 +112,9 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
 
   "a checkpoint is published before its commit": () => ({
     patch: () =>
-      replace(Checkpointer.prototype, "take", (take) =>
+      replace(Checkpointer.prototype, "takeAsDue", () =>
         function (this: Checkpointer, signal) {
-          return take.call(this, signal, true);
+          return this.take(signal, true);
         }),
   }),
 
