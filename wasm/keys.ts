@@ -281,7 +281,7 @@ export function isStored(code: u64): bool {
 
 /**
  * The code of an id, or, if it can only be a stored one, the code that it is sought by; 0 if it is not in the table for
- * sure. Sets keyHash; changes nothing.
+ * sure. Sets keyHash, and storedMet where it may be a stored one; no id is added or dropped.
  */
 @inline
 export function keyCode(p: usize, n: u32): u64 {

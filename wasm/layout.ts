@@ -26,7 +26,7 @@ export const SEGMENT_SHARD_TABLE: usize = 28;
 /** A part of a segment has at most so many lines. */
 export const LINES_PER_PAGE: u32 = 256;
 export const LINE_BYTES: usize = 64;
-/** A byte of a line that is 0, and stays so. */
+/** A byte of a line that is 0, and stays so, like the one behind it. */
 export const LINE_UNUSED: usize = 60;
 /** Bytes of a line's key codes. */
 export const LINE_CODES_BYTES: usize = 24;

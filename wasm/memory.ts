@@ -152,6 +152,7 @@ export function freeBlock(p: usize, shift: u32): void {
 // Slabs: parts of a page for segments that are smaller than a page. A page is cut into 32 units of
 // 512 bytes; a slab is 2^k units, aligned to its size.
 //   directory entry: 0 address u32, 4 used units u32 (bit per unit)
+// Units in use are zeroed when they are taken; the others hold anything, also lines of before.
 const UNIT_SHIFT: usize = 9;
 const SLAB_PAGES_MAX: u32 = 512; // more than the slabs that can live at once (one per segment and one more)
 const slabPages = memory.data(4096, 8);

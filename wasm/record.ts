@@ -1,7 +1,7 @@
 // A record on its way through the passes of the fold, 128 B = two cache lines.
 
 export const RECORD_BYTES: usize = 128;
-export const CODE: usize = 0; // u64: key code, 0 = to be looked up by its bytes
+export const CODE: usize = 0; // u64: key code, or what a stored id is sought by; 0 = not in the table when it was read
 export const HASH: usize = 8; // u64
 export const TS: usize = 16; // i64: event time
 export const QUANTITY: usize = 24; // i64
@@ -13,7 +13,7 @@ export const VALUE_LENGTH: usize = 52; // u32
 export const SLOT: usize = 56; // u32: slot of the item, 0 = not in the table, or not found yet
 export const REASON: usize = 64; // u32: Reason
 export const SUCCEEDED: usize = 68; // u32: 0 or 1, and OUTCOME_DUPLICATE
-export const AHEAD: usize = 68; // u32, before that: address that the next pass needs
+export const AHEAD: usize = 68; // u32, before that: address that the next pass needs; of a home line plus ENDS_PART
 export const START: usize = 72; // u32: address of the record's length varint
 export const LENGTH: usize = 76; // u32: bytes from there
 export const OFFSET_DELTA: usize = 80; // u32

@@ -4,8 +4,9 @@
 //     0  key code  u64 x 3   0 = free
 //    24  stock     i64 x 3   ABSENT = not seen yet, lives as long as it has an open window
 //    48  link      u32 x 3   newest accumulator / 32
-//    60  unused, 0 (see touch in fold.ts)
-//   A run's lines lie in pages of 256; one below 256 lines is one slab (see layout.ts).
+//    60  unused, 0 (see touchAhead in search.ts)
+//   A run's lines lie in parts: pages of 256, or, below 256 lines, one slab (see layout.ts). What stands behind a part
+//   is not the run's: it may be a slab that was given back, which keeps the codes of before, perhaps of this very run.
 //
 // A run grows at 87 %: by doubling up to a page, from there by a quarter.
 
@@ -64,6 +65,12 @@ export function lineAddress(d: usize, line: u32): usize {
     <usize> load<u32>(d, SEGMENT_PAGE_TABLE) + (<usize> (line >> 8) << 2),
   );
   return page + (<usize> (line & 255) << LINE_SHIFT);
+}
+
+/** Whether a line is the last one of its part: the memory behind it is not the next line. */
+@inline
+export function endsPart(d: usize, line: u32): bool {
+  return ((line + 1) & (min(load<u32>(d, SEGMENT_LINES), LINES_PER_PAGE) - 1)) == 0; // powers of two
 }
 
 @inline

@@ -2,11 +2,10 @@
 // loads of 64 records wait together: home lines, then, for those that do not stand there, the lines behind, then the bytes
 // of stored ids.
 
-import { PAGE_BYTES } from "./contract";
 import { isKey } from "./key_records";
 import { isStored, keyOfStored, mixedHash, SOUGHT_BITS, storedMet } from "./keys";
 import { LINE_BYTES, LINE_UNUSED } from "./layout";
-import { BLOCK_RECORDS, find, findSought, homeAddress } from "./table";
+import { BLOCK_RECORDS, ENDS_PART, find, findSought, homeOf } from "./table";
 import { block } from "./batch";
 import { AHEAD, CODE, HASH, ID, ID_LENGTH, REASON, RECORD_BYTES, SLOT } from "./record";
 
@@ -23,7 +22,8 @@ let touched: u32 = 0;
 /**
  * Brings what stands AHEAD of each record into the cache, by storing the 0 that a byte of it holds anyway. In a loop this
  * short many wait for memory together; and unlike a load, a store leaves the processor before its line is there, so
- * that what follows goes on meanwhile. An address that is stale, or 0, leads to such a byte as well.
+ * that what follows goes on meanwhile. An address that is stale, or 0, leads to such a byte as well, and so does that of
+ * a line with ENDS_PART.
  */
 @inline
 export function touchAhead(end: usize, unused: usize): void {
@@ -40,7 +40,7 @@ export function findHomes(end: usize): void {
   for (let r = block; r < end; r += RECORD_BYTES) {
     const hash = mixedHash(load<u64>(r, CODE), load<u64>(r, HASH));
     store<u64>(r, hash, HASH);
-    store<u32>(r, <u32> homeAddress(hash), AHEAD);
+    store<u32>(r, <u32> homeOf(hash), AHEAD);
   }
 }
 
@@ -58,25 +58,30 @@ function bitsOf(code: u64, withStored: bool): u64 {
   return withStored ? select(SOUGHT_BITS, ALL_BITS, isStored(code)) : ALL_BITS;
 }
 
-/** The slot of a code in a line, or 0. Without branches, as which of three it is cannot be foretold. */
+/**
+ * The slot of a code in a line, or 0; one of them where stored ids share a place. Without branches, as which of three it
+ * is cannot be foretold.
+ */
 @inline
 function slotInLine(line: usize, code: u64, bits: u64): usize {
   const second = (load<u64>(line, 8) & bits) == code, third = (load<u64>(line, 16) & bits) == code;
   const found = ((load<u64>(line) & bits) == code) | second | third;
-  return select(line + (<usize> second << 3) + (<usize> third << 4), 0, found);
+  return select(line + select<usize>(16, <usize> second << 3, third), 0, found);
 }
 
-/** Finds the slots of items that stand in their home lines; of the others the next line is ahead. Returns their list's end. */
+/**
+ * Finds the slots of items that stand in their home lines; of the others the next line is ahead, or, where no line of the
+ * run stands behind the home line, that line once more. Returns their list's end.
+ */
 @inline
 function findAtHome(end: usize, withStored: bool): usize {
   let other = others;
   for (let r = block; r < end; r += RECORD_BYTES) {
     const known = load<u64>(r, CODE), code = select(known, NO_CODE, known != 0);
-    const home = <usize> load<u32>(r, AHEAD),
-      slot = slotInLine(home, code, bitsOf(known, withStored));
+    const ahead = <usize> load<u32>(r, AHEAD), home = ahead & ~ENDS_PART;
+    const slot = slotInLine(home, code, bitsOf(known, withStored));
     store<u32>(r, <u32> slot, SLOT);
-    const isLast = (home & (PAGE_BYTES - 1)) == PAGE_BYTES - LINE_BYTES;
-    store<u32>(r, <u32> (home + <usize> !isLast * LINE_BYTES), AHEAD);
+    store<u32>(r, <u32> select(home, home + LINE_BYTES, (ahead & ENDS_PART) != 0), AHEAD);
     store<u32>(other, <u32> r);
     other += <usize> !slot << 2;
   }

@@ -35,6 +35,7 @@ import {
   ABSENT,
   bytesFor,
   capacity,
+  endsPart,
   freeSlot,
   homeLine,
   layOut,
@@ -75,11 +76,14 @@ export function segmentOf(hash: u64): usize {
   return segments + (<usize> (hash >> 56)) * SEGMENT_DESCRIPTOR_BYTES;
 }
 
-/** Where the search for a hash begins: touched ahead, it is in the cache when it is needed. */
+/** Set in homeOf when no line of the run stands behind that line. */
+export const ENDS_PART: usize = 1;
+
+/** Address of the line where the search for a hash begins, plus ENDS_PART if it is the last one of its part. */
 @inline
-export function homeAddress(hash: u64): usize {
-  const d = runOf(segmentOf(hash), hash);
-  return lineAddress(d, homeLine(d, hash));
+export function homeOf(hash: u64): usize {
+  const d = runOf(segmentOf(hash), hash), line = homeLine(d, hash);
+  return lineAddress(d, line) | <usize> endsPart(d, line);
 }
 
 @inline

@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "73c7af1e23c3ca2c1ce4f1f065f8e1d9df5f379c81416a7094280d4ce4d9adba";
+export const CORE_HASH = "30e62f346642efd1e096861ee02a56e63c8af688b2a0b2bd884bcfb613138f7e";

@@ -1,13 +1,21 @@
 // Compares a core with the reference model, and reads batches for the model.
 
 import { assertEquals } from "@std/assert";
-import { BATCH_HEADER_BYTES, codecOf, decodeRecord } from "../../src/types/mod.ts";
 import {
+  BATCH_HEADER_BYTES,
+  codecOf,
+  decodeRecord,
+  encodeBatch,
+  setBaseOffset,
+} from "../../src/types/mod.ts";
+import {
+  Code,
   OUTCOME_ACCEPTED,
   OUTCOME_DUPLICATE,
   OUTCOME_INVALID,
   OUTCOME_REJECTED,
 } from "../../src/wasm/mod.ts";
+import type { RawRecord } from "../model/arbitraries.ts";
 import type { Model, ModelRecord, Outcome } from "../model/model.ts";
 import type { Driver, Written } from "./driver.ts";
 
@@ -16,6 +24,16 @@ export function outcomeByte(outcome: Outcome): number {
   if (typeof outcome === "number") return OUTCOME_INVALID | outcome;
   if (typeof outcome === "object") return OUTCOME_DUPLICATE | outcomeByte(outcome.repeats);
   return outcome ? OUTCOME_ACCEPTED : OUTCOME_REJECTED;
+}
+
+/** Folds records in both, as one batch; fails unless their outcomes are the same. */
+export function foldBoth(driver: Driver, model: Model, records: readonly RawRecord[]): void {
+  const base = model.position, before = driver.outcomes.length;
+  const batch = encodeBatch(records);
+  setBaseOffset(batch, base);
+  const expected = records.map((record, i) => model.fold({ ...record, offset: base + i }));
+  assertEquals(driver.fold(batch, { outcomes: true }), Code.Done);
+  assertEquals(driver.outcomes.slice(before), expected.map(outcomeByte));
 }
 
 function bySummary(a: Written, b: Written): number {

@@ -8,6 +8,7 @@ import "./fold_test.ts";
 import "./generator_test.ts";
 import "./model_test.ts";
 import "./remembered_test.ts";
+import "./slabs_test.ts";
 import "./stock_sum_test.ts";
 import "./stored_ids_test.ts";
 import "./text_values_test.ts";

@@ -134,8 +134,9 @@ export class Driver {
     options: CoreOptions,
     segments: Map<number, Uint8Array>,
     scalars: Core["state"],
+    chance?: Chance,
   ): Driver {
-    const driver = new Driver(options);
+    const driver = new Driver(options, chance);
     driver.core.restoreScalars(scalars);
     for (const [segment, bytes] of segments) driver.core.restoreSegment(segment, bytes);
     assertEquals(driver.core.state, scalars);

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { encodeBatch, setBaseOffset } from "../../src/types/mod.ts";
+import { encodeBatch } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
-import { anyCase, type Case, mutate, type RawRecord } from "../model/arbitraries.ts";
+import { anyCase, type Case, mutate } from "../model/arbitraries.ts";
 import { Model } from "../model/model.ts";
 import { sayOfTest, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
-import { assertSame, assertSameState, outcomeByte, readStrictly } from "./against_model.ts";
+import { assertSame, assertSameState, foldBoth, readStrictly } from "./against_model.ts";
 import { contents, Driver } from "./driver.ts";
 
 /** `deno task test` runs 48 times as many, `deno task fuzz:tests` more, with a seed of its own. */
@@ -39,16 +39,6 @@ class Chain {
       if (published) this.segments.set(i, bytes);
     }
   }
-}
-
-function foldBoth(driver: Driver, model: Model, records: readonly RawRecord[]): void {
-  const batch = encodeBatch(records);
-  setBaseOffset(batch, model.position);
-  const outcomes = driver.outcomes.length;
-  const base = model.position;
-  const expected = records.map((record, i) => model.fold({ ...record, offset: base + i }));
-  assertEquals(driver.fold(batch, { outcomes: true }), Code.Done);
-  assertEquals(driver.outcomes.slice(outcomes), expected.map(outcomeByte));
 }
 
 function runCase({ options: first, steps }: Case): void {

@@ -10,7 +10,7 @@ import {
 import type { RawRecord } from "../model/arbitraries.ts";
 import { Model, type ModelOptions } from "../model/model.ts";
 import { Random, seedOfTest, timesOfTest } from "../../tools/kit/random.ts";
-import { assertSame, outcomeByte } from "./against_model.ts";
+import { assertSame, foldBoth } from "./against_model.ts";
 import { Driver, PLAIN, restoreRemembered } from "./driver.ts";
 
 /** Folds of each case, of which a third is followed by a restart. */
@@ -109,16 +109,6 @@ class Traffic {
   records(count: number): RawRecord[] {
     return Array.from({ length: count }, () => this.record());
   }
-}
-
-function foldBoth(driver: Driver, model: Model, records: readonly RawRecord[]): void {
-  const batch = encodeBatch(records);
-  setBaseOffset(batch, model.position);
-  const base = model.position;
-  const before = driver.outcomes.length;
-  const expected = records.map((record, i) => model.fold({ ...record, offset: base + i }));
-  assertEquals(driver.fold(batch, { outcomes: true }), Code.Done);
-  assertEquals(driver.outcomes.slice(before), expected.map(outcomeByte));
 }
 
 /** Fails unless the core remembers what the model does. */

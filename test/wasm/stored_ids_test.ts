@@ -3,14 +3,10 @@
 import { assertEquals } from "@std/assert";
 import { encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
 import { Code } from "../../src/wasm/mod.ts";
-import { bytesHash } from "../../tools/kit/floods.ts";
 import { FastRandom, seedOfTest } from "../../tools/kit/random.ts";
 import { hashOfCore } from "../model/state_hash.ts";
 import { contents, Driver, PLAIN } from "./driver.ts";
-
-/** The chance of a core whose secret is known here. */
-const KNOWN = () => 0.5;
-const KNOWN_SECRET = 0x8000_0000_8000_0000n;
+import { homeLine, idOf, idsIn, KNOWN, NUMBERED, TEXT } from "./ids.ts";
 
 /** Ids that share a segment and, with that secret, a place: found by trying 4,000,000 of each kind. */
 const PAIRS = [
@@ -20,40 +16,21 @@ const PAIRS = [
   ["a-longer-name-of-558102-units", "a-longer-name-of-2926892-units"],
 ] as const;
 
-const u64 = (x: bigint) => BigInt.asUintN(64, x);
-
-function finish(x: bigint): bigint {
-  x = u64((x ^ (x >> 30n)) * 0xbf58476d1ce4e5b9n);
-  x = u64((x ^ (x >> 27n)) * 0x94d049bb133111ebn);
-  return x ^ (x >> 31n);
-}
-
-/** The place of an id as wasm/secret.ts has it, with that secret. */
-function placeOf(id: string): bigint {
-  let stream = KNOWN_SECRET;
-  const next = () => {
-    stream = u64(stream + 0x9e3779b97f4a7c15n);
-    return finish(finish(stream) ^ KNOWN_SECRET);
-  };
-  const [wordKey, first, second, third] = [next(), next() | 1n, next() | 1n, next() | 1n];
-  const bytes = encodeUtf8(id), padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8);
-  padded.set(bytes);
-  const words = new DataView(padded.buffer);
-  let sum = BigInt(bytes.length) * next();
-  for (let at = 0; at < padded.length; at += 4) {
-    sum = u64(sum + BigInt(words.getUint32(at, true)) * next());
-  }
-  let h = u64((sum ^ wordKey) * first);
-  h ^= h >> 32n;
-  h = u64(h * second);
-  h ^= h >> 29n;
-  return u64(h * third) >> 32n;
+/** Folds transactions given as [item, quantity], all of which are accepted. */
+function fold(driver: Driver, rows: readonly (readonly [string, number])[]): void {
+  const batch = encodeBatch(rows.map(([id, quantity]) => ({
+    timestamp: 0,
+    key: null,
+    value: encodeUtf8(`1\t0\t${id}\t${quantity}`),
+  })));
+  setBaseOffset(batch, Number(driver.core.position));
+  assertEquals(driver.fold(batch), Code.Done);
 }
 
 Deno.test("stored ids with one place in one segment are items of their own", () => {
   for (const [one, other] of PAIRS) {
-    assertEquals(bytesHash(one) >> 56n, bytesHash(other) >> 56n);
-    assertEquals(placeOf(one), placeOf(other));
+    assertEquals(TEXT.segmentOf(one), TEXT.segmentOf(other));
+    assertEquals(TEXT.placeOf(one), TEXT.placeOf(other));
   }
   const driver = new Driver(PLAIN, KNOWN);
   const ids = PAIRS.flat(), expected = new Map<string, bigint>();
@@ -78,17 +55,33 @@ Deno.test("stored ids with one place in one segment are items of their own", () 
   assertEquals(hashOfCore(restored.core), hashOfCore(driver.core));
 });
 
-/** An id of each kind in turn: numbered, with a prefix of its own, short, text, a UUID. */
-function idOf(n: number): string {
-  const kinds = [
-    `item_${n}`,
-    `p${n}_${n}`,
-    n.toString(36).padStart(5, "x") + "z",
-    `shelf ${n} of the house`,
-    `018f4c2e-91d3-7a10-8000-${n.toString(16).padStart(12, "0")}`,
-  ];
-  return kinds[n % kinds.length]!;
+/** A core in which an item, the only one, has the largest stock. */
+function coreWithFull(item: string): Driver {
+  const one = new Driver(PLAIN, KNOWN);
+  fold(one, [[item, 1]]);
+  const [[segment, bytes]] = [...one.checkpoint()] as [[number, Uint8Array]];
+  // At its end: the stock and one more, and the number of windows.
+  assertEquals([...bytes.slice(-2)], [2, 0]);
+  const largest = [...Array.from({ length: 9 }, () => 0x80), 1];
+  const full = Uint8Array.from([...bytes.slice(0, -2), ...largest, 0]);
+  return Driver.restore(PLAIN, new Map([[segment, full]]), one.core.state, KNOWN);
 }
+
+Deno.test("stored ids with one place behind another item in its line are found, whatever that one's stock is", () => {
+  for (const [one, other] of PAIRS) {
+    const line = homeLine(TEXT.placeOf(one), 8);
+    const isThere = (place: bigint) => homeLine(place, 8) === line;
+    const [first] = idsIn(NUMBERED, TEXT.segmentOf(one), 1, isThere) as [string];
+    const driver = coreWithFull(first);
+    fold(driver, [[one, 1], [other, 10]]);
+    fold(driver, [[one, 2], [other, 20]]);
+    fold(driver, [[other, 30], [first, -7], [one, 3]]);
+    assertEquals(
+      driver.core.lookUp([first, one, other].map((id) => encodeUtf8(id))),
+      [2n ** 63n - 8n, 6n, 60n],
+    );
+  }
+});
 
 Deno.test("blocks that mix all kinds of ids book each on its item, with a full dictionary of prefixes, too", () => {
   const random = new FastRandom(seedOfTest());

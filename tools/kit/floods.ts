@@ -81,6 +81,7 @@ function step(h: bigint, w: bigint): bigint {
   return product ^ (product >> 32n);
 }
 
+/** The known hash of an id that is kept as its bytes. */
 export function bytesHash(id: string): bigint {
   const bytes = encodeUtf8(id);
   let h = BigInt.asUintN(64, BigInt(bytes.length) * C2);
@@ -121,13 +122,24 @@ function prefixes(n: number): string[] {
   return Array.from({ length: n }, (_, i) => `${found[i % found.length]}${i}`);
 }
 
+/** The known hash of a prefix and a number. */
+export function numberedHash(prefix: string, number: bigint): bigint {
+  return mix(prefixHash(prefix) ^ number);
+}
+
 /** Seven bytes of ASCII: the code is kind, length and bytes. */
 function inlineId(i: number): string {
   return `${i.toString(36).padStart(6, "0")}z`;
 }
 
-function inlineHash(id: string): bigint {
-  return mix((0x87n << 56n) | word(encodeUtf8(id)));
+/** The code of an id of seven bytes. */
+export function inlineCode(id: string): bigint {
+  return (0x87n << 56n) | word(encodeUtf8(id));
+}
+
+/** Its known hash. */
+export function inlineHash(id: string): bigint {
+  return mix(inlineCode(id));
 }
 
 function asciiOf(w: bigint, length: number): string | null {
