@@ -81,7 +81,7 @@ function findAtHome(end: usize, withStored: bool): usize {
     const ahead = <usize> load<u32>(r, AHEAD), home = ahead & ~ENDS_PART;
     const slot = slotInLine(home, code, bitsOf(known, withStored));
     store<u32>(r, <u32> slot, SLOT);
-    store<u32>(r, <u32> select(home, home + LINE_BYTES, (ahead & ENDS_PART) != 0), AHEAD);
+    store<u32>(r, <u32> (home + <usize> !(ahead & ENDS_PART) * LINE_BYTES), AHEAD);
     store<u32>(other, <u32> r);
     other += <usize> !slot << 2;
   }

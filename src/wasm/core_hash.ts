@@ -1,4 +1,4 @@
 // Written by wasm/build.ts.
 
 /** SHA-256 of core.wasm; checkpoints remember it. */
-export const CORE_HASH = "30e62f346642efd1e096861ee02a56e63c8af688b2a0b2bd884bcfb613138f7e";
+export const CORE_HASH = "75f488d80fb9cad20df2e8849d71e0ef7918f6b747b4a7a8b7824f5e31159338";
