@@ -27,6 +27,8 @@ const WORK_PIECES = 8;
 const REST = 2;
 /** but not for longer than so, */
 const REST_MS_MAX = 10;
+/** and not at all if they took longer than so: others had the thread then, or the process stood still, */
+const WORK_MS_MAX = 50;
 /** until so much of the time is over that a checkpoint may take. */
 const REST_UNTIL = 0.1;
 /** Compressed bytes that may wait for the store before encoding goes on. */
@@ -387,7 +389,7 @@ export class Checkpointer implements CutGate {
     const { processor: { core }, options: { clock, timeoutMs } } = this;
     const { draft } = cut;
     const restsUntil = cut.mayRest ? cut.from + REST_UNTIL * timeoutMs : 0;
-    let from = cut.from;
+    let from = clock.monotonic();
     let pieces = 0;
     const goOn = async () => {
       this.#pieces.wake();
@@ -395,8 +397,10 @@ export class Checkpointer implements CutGate {
       if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
       else if (isRestDue) {
         const now = clock.monotonic();
-        const restMs = now < restsUntil ? Math.min(REST_MS_MAX, REST * (now - from)) : 0;
-        await clock.sleep(restMs, signal);
+        const workedMs = now - from;
+        const rests = workedMs > 0 && workedMs <= WORK_MS_MAX && now < restsUntil;
+        if (rests) await clock.sleep(Math.min(REST_MS_MAX, REST * workedMs), signal);
+        else await clock.yield();
         from = clock.monotonic();
       } else await clock.yield();
       signal.throwIfAborted();
