@@ -21,16 +21,6 @@ import { never, Waiters } from "./waiters.ts";
 const log = getLogger(["stockflow", "checkpoint"]);
 
 const GIVEN_UP = "given up, because its partition was given up";
-/** Beside folding, encoding rests behind so many pieces, */
-const WORK_PIECES = 8;
-/** so many times as long as they took, */
-const REST = 2;
-/** but not for longer than so, */
-const REST_MS_MAX = 10;
-/** and not at all if they took longer than so: others had the thread then, or the process stood still, */
-const WORK_MS_MAX = 50;
-/** until so much of the time is over that a checkpoint may take. */
-const REST_UNTIL = 0.1;
 /** Compressed bytes that may wait for the store before encoding goes on. */
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 
@@ -70,8 +60,6 @@ interface Cut {
   readonly encoded: number[];
   /** First piece of what is remembered that was; null = none. */
   firstPiece: bigint | null;
-  /** Nobody waits for it: encoding may rest now and then. */
-  mayRest: boolean;
 }
 
 /** What the history says of a checkpoint. */
@@ -88,8 +76,6 @@ export class Checkpointer implements CutGate {
   /** Settles when the checkpoints asked for so far are done: one is taken at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #cutActive = false;
-  /** Somebody waits for the rest of the cut. */
-  #isWaitedFor = false;
   readonly #pieces = new Waiters();
   readonly #commits = new Waiters();
   /** Why the last one was not taken. */
@@ -142,13 +128,11 @@ export class Checkpointer implements CutGate {
   // ---- what a processor waits for ----
 
   async advance(): Promise<void> {
-    this.#isWaitedFor = true;
     if (this.#cutActive) await this.#pieces.wait(never());
     else await this.options.clock.yield();
   }
 
   async encoded(): Promise<void> {
-    this.#isWaitedFor = true;
     while (this.#cutActive) await this.#pieces.wait(never());
   }
 
@@ -174,11 +158,6 @@ export class Checkpointer implements CutGate {
     trigger?: CheckpointTrigger,
   ): Promise<Manifest | null> {
     return this.#inTurn(() => this.#take(signal, uncommitted, trigger));
-  }
-
-  /** The same because it is due, for which nobody waits. */
-  takeAsDue(signal: AbortSignal): Promise<Manifest | null> {
-    return this.#inTurn(() => this.#take(signal, false, undefined, true));
   }
 
   /**
@@ -239,12 +218,11 @@ export class Checkpointer implements CutGate {
     signal: AbortSignal,
     uncommitted: boolean,
     trigger: CheckpointTrigger = this.#ripe ? "records" : "interval",
-    mayRest = false,
   ): Promise<Manifest | null> {
     const { chain, options: { clock, timeoutMs } } = this;
     if (!this.#changed && trigger !== "parameters") return null;
     this.#failure = GIVEN_UP;
-    const cut = await this.#cut(signal, mayRest);
+    const cut = await this.#cut(signal);
     if (!cut) return null;
     const offset = Number(cut.scalars.position);
     const about = { partition: chain.partition, sequence: cut.draft.sequence, offset, trigger };
@@ -282,13 +260,12 @@ export class Checkpointer implements CutGate {
   }
 
   /** Freezes the state once no batch is being folded; null when that cannot be, or is given up. */
-  async #cut(signal: AbortSignal, mayRest: boolean): Promise<Cut | null> {
+  async #cut(signal: AbortSignal): Promise<Cut | null> {
     const { processor, chain, options: { clock } } = this;
     // A fold that failed never comes to rest; its worker gives up then.
     while (!processor.atRest && !signal.aborted) await clock.yield();
     if (signal.aborted || processor.core.cut() !== Code.Done) return null;
     this.#cutActive = true;
-    this.#isWaitedFor = false;
     processor.recordsSinceCheckpoint = 0;
     this.#lastAt = clock.monotonic();
     return {
@@ -300,7 +277,6 @@ export class Checkpointer implements CutGate {
       strays: processor.strays?.offsets ?? [],
       encoded: [],
       firstPiece: null,
-      mayRest,
     };
   }
 
@@ -381,28 +357,13 @@ export class Checkpointer implements CutGate {
     await chain.abandon().catch(() => this.#hasLeftovers = true);
   }
 
-  /**
-   * Encodes what was cut, piece by piece. A thread that works without a rest is made to wait by the system where
-   * processors are short, and with it all that it is asked meanwhile: so it rests, unless somebody waits for it.
-   */
   async #encode(cut: Cut, signal: AbortSignal): Promise<void> {
-    const { processor: { core }, options: { clock, timeoutMs } } = this;
+    const { processor: { core } } = this;
     const { draft } = cut;
-    const restsUntil = cut.mayRest ? cut.from + REST_UNTIL * timeoutMs : 0;
-    let from = clock.monotonic();
-    let pieces = 0;
     const goOn = async () => {
       this.#pieces.wake();
-      const isRestDue = cut.mayRest && !this.#isWaitedFor && ++pieces % WORK_PIECES === 0;
       if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
-      else if (isRestDue) {
-        const now = clock.monotonic();
-        const workedMs = now - from;
-        const rests = workedMs > 0 && workedMs <= WORK_MS_MAX && now < restsUntil;
-        if (rests) await clock.sleep(Math.min(REST_MS_MAX, REST * workedMs), signal);
-        else await clock.yield();
-        from = clock.monotonic();
-      } else await clock.yield();
+      else await this.options.clock.yield();
       signal.throwIfAborted();
     };
     signal.throwIfAborted();

@@ -43,7 +43,7 @@ export async function takeAsDue(
       if (stop.aborted || !partition.isRunning || partition.leaving.aborted) continue;
       const { checkpointer, leaving } = partition;
       if (!checkpointer.isDue(areOthersRecovered())) continue;
-      const manifest = await checkpointer.takeAsDue(AbortSignal.any([givenUp, leaving]))
+      const manifest = await checkpointer.take(AbortSignal.any([givenUp, leaving]))
         .catch(lostIfFenced);
       // What lies about in the store can wait for the next one.
       if (manifest && !givenUp.aborted) await checkpointer.tidy().catch(lostIfFenced);

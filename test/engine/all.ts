@@ -7,7 +7,6 @@ import "./conditions_test.ts";
 import "./conservation_test.ts";
 import "./dead_letters_test.ts";
 import "./early_threads_test.ts";
-import "./encoding_rests_test.ts";
 import "./figures_test.ts";
 import "./idle_test.ts";
 import "./kept_test.ts";

@@ -112,9 +112,9 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
 
   "a checkpoint is published before its commit": () => ({
     patch: () =>
-      replace(Checkpointer.prototype, "takeAsDue", () =>
+      replace(Checkpointer.prototype, "take", (take) =>
         function (this: Checkpointer, signal) {
-          return this.take(signal, true);
+          return take.call(this, signal, true);
         }),
   }),
 
