@@ -46,11 +46,6 @@ const FRAME_BYTES_MAX = 8 * 1024 * 1024;
 /** A transaction that was opened ahead is ended when nothing comes for so long. */
 const AHEAD_MS_MAX = 5000;
 
-/** A transaction that is opened ahead is held back for so long at the most, behind the end of the one before. */
-const PAUSE_MS_MAX = 100;
-/** What becomes of the pause with each transaction that begins at its first try: markers may be written sooner now. */
-const PAUSE_SHRINKS = 0.9;
-
 /** A reason for an abort: without one an error with a stack is made each time. */
 const USED = "used";
 
@@ -79,11 +74,6 @@ export class TransactionalProducer {
   readonly #baseOffsets = new Map<string, number>();
   /** The transaction that is open, also ahead of its first output; null = there is none. */
   #open: OpenTransaction | null = null;
-  /**
-   * How long the coordinator is busy with the markers of a transaction, in ms: it refuses to begin the next one meanwhile,
-   * and each refused try is a request.
-   */
-  #pauseMs = 0;
   /** Settles when no end of an idle transaction is under way. */
   #ended: Promise<unknown> = Promise.resolve();
   /** Settles when the answers to what was sent so far were looked at, in its order. */
@@ -170,7 +160,7 @@ export class TransactionalProducer {
     this.#open = null;
     await this.#end();
     if (open.written.size === 0) return;
-    this.#open = this.#begin([...open.written], true);
+    this.#open = this.#begin([...open.written]);
     void this.#endWhenIdle(this.#open);
   }
 
@@ -181,29 +171,19 @@ export class TransactionalProducer {
     return this.#open;
   }
 
-  /** @param isAhead the one before has just ended, and there may be no output yet */
-  #begin(partitions: readonly string[], isAhead = false): OpenTransaction {
+  #begin(partitions: readonly string[]): OpenTransaction {
     const { groupId } = this.options;
-    const used = new AbortController();
-    const begun = isAhead
-      ? this.#beginAhead(partitions, used.signal)
-      : this.#ended.then(() => this.#addPartitions(partitions));
-    const ready = begun.then(async () => {
+    const ready = this.#ended.then(() => this.#addPartitions(partitions)).then(async () => {
       await this.#coordinator((c) => c.addOffsetsToTxn({ ...this.#identity, groupId }));
     });
     ready.catch(() => {}); // whoever writes awaits it
-    return { partitions: new Set(partitions), written: new Set(), ready, used, acknowledged: [] };
-  }
-
-  /** Waits until the markers of the one before are written, as far as is known, or there is something to write. */
-  async #beginAhead(partitions: readonly string[], used: AbortSignal): Promise<void> {
-    const { clock } = this;
-    const from = clock.monotonic();
-    if (this.#pauseMs > 0) await clock.sleep(this.#pauseMs, used);
-    const tries = await this.#addPartitions(partitions);
-    this.#pauseMs = tries > 1
-      ? Math.min(PAUSE_MS_MAX, clock.monotonic() - from)
-      : PAUSE_SHRINKS * this.#pauseMs;
+    return {
+      partitions: new Set(partitions),
+      written: new Set(),
+      ready,
+      used: new AbortController(),
+      acknowledged: [],
+    };
   }
 
   #end(): Promise<unknown> {
@@ -225,19 +205,12 @@ export class TransactionalProducer {
     return callCoordinator(this.client, this.clock, "transaction", transactionalId, call);
   }
 
-  /**
-   * @param partitions as `topic-partition`
-   * @returns how often the coordinator was asked
-   */
-  async #addPartitions(partitions: readonly string[]): Promise<number> {
-    let tries = 0;
-    if (partitions.length === 0) return tries;
+  /** @param partitions as `topic-partition` */
+  async #addPartitions(partitions: readonly string[]): Promise<void> {
+    if (partitions.length === 0) return;
     const topics = [...Map.groupBy(partitions.map(placeOf), (place) => place.topic)]
       .map(([topic, some]) => ({ topic, partitions: some.map((place) => place.partition) }));
-    await this.#coordinator((c) => {
-      tries++;
-      return c.addPartitionsToTxn({ ...this.#identity, topics });
-    })
+    await this.#coordinator((c) => c.addPartitionsToTxn({ ...this.#identity, topics }))
       .catch((error) => {
         const code = errorCodeOf(error);
         // Of those beside one that is not allowed, the broker says that they were not tried.
@@ -245,7 +218,6 @@ export class TransactionalProducer {
           code === ErrorCode.OperationNotAttempted;
         throw isRefused ? notAllowed(topics.map((t) => t.topic)) : error;
       });
-    return tries;
   }
 
   async #commitOffsets(

@@ -5,8 +5,6 @@ import { sequenceOf, stamp } from "../../src/kafka/batches.ts";
 import type { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
 import type { ProducedBatch } from "../../src/kafka/protocol/produce.ts";
 import { TransactionalProducer } from "../../src/kafka/transactional_producer.ts";
-import { protocolError } from "../../src/kafka/client/internals.ts";
-import { ErrorCode } from "../../src/kafka/client/errors.ts";
 import { LostError } from "../../src/log/mod.ts";
 import { encodeBatch, encodeUtf8 } from "../../src/types/mod.ts";
 import { ManualClock } from "../engine/manual_clock.ts";
@@ -14,26 +12,13 @@ import { ManualClock } from "../engine/manual_clock.ts";
 const MEMBER = { memberId: "me", generation: 1 };
 
 /** A broker that acknowledges each batch at the offsets given, one after the other. */
-async function producerOver(offsets: readonly number[], markersMs = 0) {
+async function producerOver(offsets: readonly number[]) {
   const sent: ProducedBatch[] = [];
-  const clock = new ManualClock();
-  /** When the coordinator was asked to begin a transaction, in ms behind the end of the one before. */
-  const begun: number[] = [];
-  let endedAt = -Infinity;
   const coordinator = {
     initProducerId: () => Promise.resolve({ producerId: "7", producerEpoch: 3 }),
-    addPartitionsToTxn: () => {
-      const sinceEnd = clock.monotonic() - endedAt;
-      begun.push(sinceEnd);
-      return sinceEnd < markersMs
-        ? Promise.reject(protocolError(ErrorCode.ConcurrentTransactions))
-        : Promise.resolve({});
-    },
+    addPartitionsToTxn: () => Promise.resolve({}),
     addOffsetsToTxn: () => Promise.resolve({}),
-    endTxn: () => {
-      endedAt = clock.monotonic();
-      return Promise.resolve({});
-    },
+    endTxn: () => Promise.resolve({}),
     connectionPool: { send: () => Promise.resolve({ topics: [] }) },
   };
   const client = {
@@ -56,7 +41,7 @@ async function producerOver(offsets: readonly number[], markersMs = 0) {
     },
   } as unknown as KafkaClient;
   const options = { transactionalId: "t", timeoutMs: 1000, groupId: "g" };
-  return { producer: await TransactionalProducer.open(client, clock, options), sent, begun, clock };
+  return { producer: await TransactionalProducer.open(client, new ManualClock(), options), sent };
 }
 
 function batchOf(records: number): Uint8Array {
@@ -93,32 +78,4 @@ Deno.test("a batch that is acknowledged at no offset behind the one before was n
       `A batch of out-0 was acknowledged at offset ${again}, not behind the one before at 10`,
     );
   }
-});
-
-Deno.test("the next transaction begins once the markers of the one before are written, or at once if there is something to write", async () => {
-  const MARKERS_MS = 10;
-  const { producer, begun, clock } = await producerOver([10, 11, 12, 13], MARKERS_MS);
-  const pass = async (ms: number) => {
-    for (let i = 0; i < ms; i++) await clock.advance(1);
-  };
-  const commit = async () => {
-    begun.length = 0;
-    await producer.commit(to(batchOf(1)), MEMBER, []);
-    await clock.settle();
-    await pass(100);
-    return [...begun];
-  };
-  // The first one begins with its outputs; behind it the time that markers take is not known yet.
-  assertEquals(await commit(), [Infinity, 0, 1, 3, 7, 15]);
-  assertEquals(await commit(), [15]);
-  assertEquals(await commit(), [14]);
-  begun.length = 0;
-  await producer.commit(to(batchOf(1)), MEMBER, []);
-  await pass(2);
-  assertEquals(begun, []);
-  const written = producer.write(to(batchOf(1)));
-  await clock.settle();
-  await pass(100);
-  await written;
-  assertEquals(begun, [2, 3, 5, 9, 17]);
 });
