@@ -14,7 +14,7 @@ const USAGE = "deno task bench:cluster [--records=12000000] [--pairs=5]";
 const PARTITIONS = 8;
 const ITEMS = 1_000_000;
 /** Behind its start, and before one of two has nothing left. */
-const STEADY = { from: 0.4, to: 0.9, lookMs: 500 };
+const STEADY = { from: 0.4, to: 0.9 };
 const RATE_MIN = 0.9;
 const CPU_MAX = 1.1;
 

@@ -10,7 +10,7 @@ import { startJob, TOPICS } from "../tools/kit/job_process.ts";
 import type { Service } from "../tools/kit/service.ts";
 import { CommittedReader, type OnBatch } from "./committed_reader.ts";
 import { CountingProxy } from "./counting_proxy.ts";
-import { startMeasuredBroker } from "./peers/broker.ts";
+import { startMeasuredBroker } from "./measured_broker.ts";
 import { recordsIn } from "./service_metrics.ts";
 
 const POLL_MS = 50;

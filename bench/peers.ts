@@ -19,7 +19,7 @@ import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { orRefuse } from "../tools/kit/command_line.ts";
 import { countIn, listIn, oneOf, refuse } from "./options.ts";
 import type { ComparedAnswers } from "./peers/answers.ts";
-import { startMeasuredBroker } from "./peers/broker.ts";
+import { startMeasuredBroker } from "./measured_broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { startEngine } from "./peers/engines.ts";
 import type { Figures, Wanted } from "./peers/figures.ts";

@@ -17,7 +17,7 @@ import type { TestBroker } from "../tools/kit/test_broker.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader, type OnBatch } from "./committed_reader.ts";
 import { countIn, countsIn, listIn } from "./options.ts";
-import { startMeasuredBroker } from "./peers/broker.ts";
+import { startMeasuredBroker } from "./measured_broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";

@@ -14,7 +14,7 @@ import { decodeBatch, decodeUtf8 } from "../src/types/mod.ts";
 import { Loader } from "../tools/kit/load.ts";
 import { CommittedReader } from "./committed_reader.ts";
 import { countIn, countsIn, listIn } from "./options.ts";
-import { startMeasuredBroker } from "./peers/broker.ts";
+import { startMeasuredBroker } from "./measured_broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { newestOfFlink } from "./peers/checkpoints.ts";
 import { type JobOptions, startEngine } from "./peers/engines.ts";

@@ -10,7 +10,7 @@
 
 import { commandLine, usageOf } from "../tools/kit/command_line.ts";
 import { countsIn, listIn } from "./options.ts";
-import { startMeasuredBroker } from "./peers/broker.ts";
+import { startMeasuredBroker } from "./measured_broker.ts";
 import { buildPeers } from "./peers/build.ts";
 import { heapBytes } from "./peers/heap.ts";
 import { KEY_SETS, type KeySet } from "./peers/input.ts";

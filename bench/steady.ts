@@ -20,15 +20,13 @@ export interface SteadyPart {
   readonly records: number;
   readonly from: number;
   readonly to: number;
-  /** How often to look; as untilLook says by default. */
-  readonly lookMs?: number;
 }
 
 /** Waits until jobs have folded the records from one share to another. */
 export async function steadyOf(
   jobs: readonly Service[],
   broker: { readonly pid: number },
-  { records, from, to, lookMs }: SteadyPart,
+  { records, from, to }: SteadyPart,
 ): Promise<Steady> {
   const sumOf = async (of: (job: Service) => Promise<number>) =>
     (await Promise.all(jobs.map(of))).reduce((a, b) => a + b);
@@ -43,7 +41,7 @@ export async function steadyOf(
   let before = first;
   while (last.records < to * records) {
     const goal = last.records < from * records ? from * records : to * records;
-    await sleep(lookMs ?? untilLook(before, last, goal));
+    await sleep(untilLook(before, last, goal));
     before = last;
     last = await sample();
     if (last.records < from * records) first = last;

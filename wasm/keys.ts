@@ -196,7 +196,7 @@ const spare = memory.data(48, 16);
 /** Reference of a code's key record (see key_records.ts); 0 if it has none. */
 @inline
 export function keyOfCode(code: u64): u32 {
-  return code >> 62 == CODE_STORED ? keyOfStored(code) : 0;
+  return isStored(code) ? keyOfStored(code) : 0;
 }
 
 /** The same of a stored code; of 0 it is 0. */
@@ -397,7 +397,7 @@ export function codeHash(code: u64): u64 {
 /** The place of the id behind a code within its segment, in the low 32 bits. */
 @inline
 export function codePlace(code: u64): u64 {
-  return code >> 62 == CODE_STORED ? code & PLACE_MASK : placeOfWord(code);
+  return isStored(code) ? code & PLACE_MASK : placeOfWord(code);
 }
 
 /** Sets prefixBytes and number from the code of a numbered id; true. */

@@ -9,12 +9,12 @@ import { fetchCommitted } from "./committed_offsets.ts";
 import {
   checkBatches,
   type InputTopic,
+  leaderEpochOf,
   lookAtTopic,
   type ReadBatch,
   type TopicReader,
 } from "./log_identity.ts";
 import { endingBefore } from "./look_at_log.ts";
-import { NO_EPOCH } from "./protocol/fetch.ts";
 import type { TopicsView } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -71,11 +71,11 @@ async function checkNotHidden(
   early: readonly (readonly [partition: number, committed: number, end: number])[],
 ): Promise<void> {
   // A leader of an epoch that is over may be elsewhere with its log.
-  const { leaderEpochs } = await lookAtTopic(client, topic);
+  const found = await lookAtTopic(client, topic);
   const from = early.map(([partition, offset]) => ({
     partition,
     offset,
-    leaderEpoch: leaderEpochs[partition] ?? NO_EPOCH,
+    leaderEpoch: leaderEpochOf(found, partition),
   }));
   const lost = await endingBefore(client, topic, from);
   const hidden = early.filter(([partition]) => !lost.has(partition));
@@ -116,7 +116,7 @@ export async function claimed(
   const { facts: { groupId }, view, clock, input, isQueries } = options;
   const partitions = wanted.filter((p) => !offline.has(p));
   if (partitions.length === 0) return [];
-  const [entries, { leaderEpochs }] = await Promise.all([
+  const [entries, found] = await Promise.all([
     fetchCommitted(client, clock, {
       groupId,
       topics: [{ topic: input, partitions }],
@@ -125,7 +125,7 @@ export async function claimed(
     }),
     lookAtTopic(client, topicOf(options)),
   ]);
-  const epochOf = (partition: number) => leaderEpochs[partition] ?? NO_EPOCH;
+  const epochOf = (partition: number) => leaderEpochOf(found, partition);
   const starts = await client.offsets(input, partitions, "earliest");
   const entryOf = (partition: number) => entries.get(input)?.get(partition);
   const committedOf = (partition: number) => entryOf(partition)?.position;

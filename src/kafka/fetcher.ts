@@ -11,6 +11,7 @@ import {
   checkEnds,
   type InputTopic,
   LastBatches,
+  leaderEpochOf,
   lookAtTopic,
   type ReadBatch,
   type TopicReader,
@@ -244,18 +245,18 @@ export class Fetcher {
     try {
       // A fetch by id finds by itself that there is none of that id any more.
       const isKnownById = client.fetchesById === true;
-      const { leaderEpochs } = await lookAtTopic(
+      const found = await lookAtTopic(
         client,
         isKnownById ? { ...topic, id: null } : topic,
       );
       const read = doubtful.flatMap(({ partition }): ReadBatch[] => {
         const batch = topic.isCompacted ? null : this.#highest.get(partition);
-        const leaderEpoch = leaderEpochs[partition] ?? NO_EPOCH;
+        const leaderEpoch = leaderEpochOf(found, partition);
         return batch ? [{ partition, batch, committed: null, leaderEpoch }] : [];
       });
       await checkBatches(client, topic, read);
       for (const { partition } of doubtful) {
-        this.#leaderEpochs.set(partition, leaderEpochs[partition] ?? NO_EPOCH);
+        this.#leaderEpochs.set(partition, leaderEpochOf(found, partition));
       }
     } catch (error) {
       for (const buffer of doubtful) buffer.isDoubtful = true;

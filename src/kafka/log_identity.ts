@@ -94,6 +94,14 @@ function notComparable({ name }: InputTopic, partition: number, code: number): E
   return Object.assign(error, { message: `${name}-${partition}: ${error.message}` });
 }
 
+/** Of a partition, as metadata say it, which without epochs of leaders say none. */
+export function leaderEpochOf(
+  { leaderEpochs }: Pick<TopicMetadata, "leaderEpochs">,
+  partition: number,
+): number {
+  return leaderEpochs[partition] ?? NO_EPOCH;
+}
+
 function placeOf({ partition, batch, leaderEpoch = NO_EPOCH }: ReadBatch): FetchedFrom {
   return { partition, offset: batch.baseOffset, leaderEpoch };
 }

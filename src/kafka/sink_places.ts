@@ -5,8 +5,13 @@ import type { OffsetReset } from "../log/mod.ts";
 import type { Clock } from "../types/mod.ts";
 import { logEnds } from "./claimed_partitions.ts";
 import type { BatchCrc, LogIdentity } from "./committed_metadata.ts";
-import { checkBatch, type InputTopic, lookAtTopic, type TopicReader } from "./log_identity.ts";
-import { NO_EPOCH } from "./protocol/fetch.ts";
+import {
+  checkBatch,
+  type InputTopic,
+  leaderEpochOf,
+  lookAtTopic,
+  type TopicReader,
+} from "./log_identity.ts";
 import { ReplacedLogError } from "./topics_view.ts";
 
 const log = getLogger(["stockflow", "kafka"]);
@@ -57,7 +62,7 @@ export interface SinkPlacesOptions {
  */
 export async function sinkPlaces(options: SinkPlacesOptions): Promise<SinkPlace[]> {
   const { client, clock, topic, partitions, committed } = options;
-  const { leaderEpochs } = await lookAtTopic(client, topic);
+  const found = await lookAtTopic(client, topic);
   const starts = await client.offsets(topic.name, partitions, "earliest");
   const reached = partitions.map((partition): [number, number] => {
     const known = committed.get(partition);
@@ -66,7 +71,7 @@ export async function sinkPlaces(options: SinkPlacesOptions): Promise<SinkPlace[
   const ends = await logEnds(client, clock, topic, new Map(reached));
   const isNew = committed.size === 0;
   return await Promise.all(partitions.map(async (partition): Promise<SinkPlace> => {
-    const leaderEpoch = leaderEpochs[partition] ?? NO_EPOCH;
+    const leaderEpoch = leaderEpochOf(found, partition);
     const end = ends.get(partition)!;
     const known = committed.get(partition);
     const why = known ? await whyAnother(options, partition, known, end, leaderEpoch) : null;

@@ -4,15 +4,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { logEnds } from "../../src/kafka/claimed_partitions.ts";
 import { isUnavailable } from "../../src/kafka/client/errors.ts";
-import { Fetcher } from "../../src/kafka/fetcher.ts";
 import { endingBefore } from "../../src/kafka/look_at_log.ts";
 import type { FetchAnswer } from "../../src/kafka/protocol/fetch.ts";
 import { ErrorCode } from "../../src/kafka/client/errors.ts";
 import { LostError } from "../../src/log/mod.ts";
 import { type Clock, systemClock } from "../../src/types/mod.ts";
-import { named, Topic } from "./small_topic.ts";
-
-const OPTIONS = { maxBytes: 1024, waitMs: 5000 };
+import { fetcherOf, named, READ, readAll, Topic } from "./small_topic.ts";
 
 /** Nobody waits by it. */
 const hastyClock: Clock = { ...systemClock, sleep: () => Promise.resolve() };
@@ -72,17 +69,11 @@ Deno.test("a log reaches an offset that its leader does not show; where it ends,
   ]);
 });
 
-async function readAll(fetcher: Fetcher, count: number): Promise<void> {
-  for (let offset = 0; offset < count; offset++) {
-    assertEquals((await fetcher.read(0, offset, OPTIONS)).batches.length, 1);
-  }
-}
-
 Deno.test("a log that ends before what was shown of it ends the session: nobody waits for what is gone", async () => {
   const client = new Topic();
   client.values = ["a", "b"];
   const ends = new Map([[0, 5]]);
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends });
+  const fetcher = fetcherOf(client, { ends });
   const error = await assertRejects(() => readAll(fetcher, 3), LostError);
   assertEquals(error.message, "The log of t-0 ends before offset 5, up to which it was shown");
   fetcher.close(new Error("over"));
@@ -93,9 +84,9 @@ Deno.test("records that are hidden again are waited for by who reads them", asyn
   client.values = ["a", "b", "c", "d", "e"];
   client.hidden = 3;
   const ends = new Map([[0, 5]]);
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends });
+  const fetcher = fetcherOf(client, { ends });
   await readAll(fetcher, 2);
-  const reading = fetcher.read(0, 2, { ...OPTIONS, waitMs: 1 });
+  const reading = fetcher.read(0, 2, { ...READ, waitMs: 1 });
   const before = client.asked.length;
   while (client.asked.length < before + 6) await new Promise((resolve) => setTimeout(resolve, 5));
   client.hidden = 0;
@@ -147,10 +138,10 @@ class TwoLeaders extends Topic {
 /** Whether the leader of partition 0 fails and partition 1 is looked at, at its last batch, before it is read on. */
 async function isOtherLookedAt(client: TwoLeaders): Promise<boolean> {
   const topic = { ...named, id: client.id };
-  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client, { topic });
   for (const partition of [0, 1]) fetcher.add(partition, 1, 0);
-  await Promise.all([0, 1].map((p) => fetcher.read(p, 0, OPTIONS)));
-  const reading = [0, 1].map((p) => fetcher.read(p, 1, OPTIONS));
+  await Promise.all([0, 1].map((p) => fetcher.read(p, 0, READ)));
+  const reading = [0, 1].map((p) => fetcher.read(p, 1, READ));
   const looks = (partition: number) => client.fetched[partition]!.filter((o) => o === 0).length;
   client.failing = "1";
   while (looks(0) < 2) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -182,9 +173,9 @@ Deno.test("where a log ends is not known while a quota holds fetches back, nor w
   };
   let now = 0;
   const clock: Clock = { ...systemClock, monotonic: () => now };
-  const fetcher = new Fetcher({ client, topic: named, clock, ends: new Map() });
+  const fetcher = fetcherOf(client, { clock });
   await readAll(fetcher, 1);
-  const endOf = async () => (await fetcher.read(0, 1, { ...OPTIONS, waitMs: 5 })).endOffset;
+  const endOf = async () => (await fetcher.read(0, 1, { ...READ, waitMs: 5 })).endOffset;
   while (await endOf() !== 1);
   client.heldBack = Infinity;
   const before = client.asked.length;
@@ -202,9 +193,9 @@ Deno.test("where a log ends is not known while a quota holds fetches back, nor w
 Deno.test("where a log ends was not known all the time if its leader failed, also if the next one has answered since", async () => {
   const client = new Topic();
   client.values = ["a"];
-  const fetcher = new Fetcher({ client, topic: named, clock: systemClock, ends: new Map() });
+  const fetcher = fetcherOf(client);
   await readAll(fetcher, 1);
-  const endOf = async () => (await fetcher.read(0, 1, { ...OPTIONS, waitMs: 5 })).endOffset;
+  const endOf = async () => (await fetcher.read(0, 1, { ...READ, waitMs: 5 })).endOffset;
   while (await endOf() !== 1);
   client.failures = [ErrorCode.NotLeader];
   const before = client.asked.length;

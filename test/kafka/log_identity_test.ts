@@ -1,7 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LostError, OffsetOutOfRangeError, StopError } from "../../src/log/mod.ts";
 import { ErrorCode, isUnavailable } from "../../src/kafka/client/errors.ts";
-import { Fetcher, type FetcherOptions } from "../../src/kafka/fetcher.ts";
 import {
   checkBatch,
   checkBatches,
@@ -9,25 +8,14 @@ import {
   type ReadBatch,
 } from "../../src/kafka/log_identity.ts";
 import { NO_EPOCH } from "../../src/kafka/protocol/fetch.ts";
-import { batchInfo, systemClock } from "../../src/types/mod.ts";
-import { batchAt, named, Topic } from "./small_topic.ts";
+import { batchInfo } from "../../src/types/mod.ts";
+import { batchAt, fetcherOf, named, READ, readAll, Topic } from "./small_topic.ts";
 
 const ID = "AAAAAAAAAAAAAAAAAAAAAQ";
 const NEXT_ID = "AAAAAAAAAAAAAAAAAAAAAg";
-const OPTIONS = { maxBytes: 1024, waitMs: 5000 };
 
 /** A batch that was read of partition 0, of which nothing was committed. */
 const readAs = (batch: ReadBatch["batch"]): ReadBatch => ({ partition: 0, batch, committed: null });
-
-/** Reads a topic from no known end on. */
-const fetcherOf = (client: Topic, topic: FetcherOptions["topic"] = named) =>
-  new Fetcher({ client, topic, clock: systemClock, ends: new Map() });
-
-async function readAll(fetcher: Fetcher, count: number): Promise<void> {
-  for (let offset = 0; offset < count; offset++) {
-    assertEquals((await fetcher.read(0, offset, OPTIONS)).batches.length, 1);
-  }
-}
 
 Deno.test("without topic ids, a log that holds another batch than was read, behind a failure, is not read on", async () => {
   const client = new Topic();
@@ -36,7 +24,7 @@ Deno.test("without topic ids, a log that holds another batch than was read, behi
   await readAll(fetcher, 2);
   client.values = ["A", "B", "C"];
   client.failures = [ErrorCode.UnknownTopicOrPartition];
-  const error = await assertRejects(() => fetcher.read(0, 2, OPTIONS), StopError);
+  const error = await assertRejects(() => fetcher.read(0, 2, READ), StopError);
   assertEquals(error.message.includes("holds another batch at offset 1 than was read there"), true);
   fetcher.close(new Error("over"));
 });
@@ -44,11 +32,11 @@ Deno.test("without topic ids, a log that holds another batch than was read, behi
 Deno.test("a log that is compacted is read on behind a failure, though its batches are not as they were", async () => {
   const client = new Topic();
   client.values = ["a", "b"];
-  const fetcher = fetcherOf(client, { ...named, isCompacted: true });
+  const fetcher = fetcherOf(client, { topic: { ...named, isCompacted: true } });
   await readAll(fetcher, 2);
   client.values = ["A", "B", "c"];
   client.failures = [ErrorCode.NotLeader];
-  assertEquals((await fetcher.read(0, 2, OPTIONS)).batches, [batchAt(2, "c")]);
+  assertEquals((await fetcher.read(0, 2, READ)).batches, [batchAt(2, "c")]);
   fetcher.close(new Error("over"));
 });
 
@@ -59,7 +47,7 @@ Deno.test("without topic ids, a log that holds the same batch is read on behind 
   await readAll(fetcher, 2);
   client.values = ["a", "b", "c"];
   client.failures = [ErrorCode.NotLeader];
-  assertEquals((await fetcher.read(0, 2, OPTIONS)).batches, [batchAt(2, "c")]);
+  assertEquals((await fetcher.read(0, 2, READ)).batches, [batchAt(2, "c")]);
   fetcher.close(new Error("over"));
 });
 
@@ -68,12 +56,12 @@ Deno.test("with ids in metadata alone, another id behind a failure is noticed be
   client.id = ID;
   client.values = ["a"];
   const topic = { ...named, id: ID };
-  const fetcher = fetcherOf(client, topic);
+  const fetcher = fetcherOf(client, { topic });
   await readAll(fetcher, 1);
   client.id = NEXT_ID;
   client.values = ["A", "B"];
   client.failures = [ErrorCode.NotLeader];
-  await assertRejects(() => fetcher.read(0, 1, OPTIONS), StopError, `its id is ${NEXT_ID} now`);
+  await assertRejects(() => fetcher.read(0, 1, READ), StopError, `its id is ${NEXT_ID} now`);
   fetcher.close(new Error("over"));
 });
 
@@ -82,8 +70,8 @@ Deno.test("a topic that stays away ends the session: the next claim waits for it
   client.failures = new Array(20).fill(ErrorCode.UnknownTopicId);
   const topic = { ...named, id: ID };
   const ends = new Map([[0, 1]]);
-  const fetcher = new Fetcher({ client, topic, clock: systemClock, ends });
-  await assertRejects(() => fetcher.read(0, 0, OPTIONS), LostError, "Topic t is not there");
+  const fetcher = fetcherOf(client, { topic, ends });
+  await assertRejects(() => fetcher.read(0, 0, READ), LostError, "Topic t is not there");
   fetcher.close(new Error("over"));
 });
 
@@ -134,7 +122,7 @@ Deno.test("a log that was cut to before what was fetched of it is not read on fr
   await readAll(fetcher, 4);
   client.values = ["A", "B"];
   client.failures = [ErrorCode.NotLeader];
-  const error = await assertRejects(() => fetcher.read(0, 1, OPTIONS), LostError);
+  const error = await assertRejects(() => fetcher.read(0, 1, READ), LostError);
   assertEquals(error.message, "The log of t-0 ends before offset 3, of which a batch was read");
   fetcher.close(new Error("over"));
 });
@@ -147,7 +135,7 @@ Deno.test("a batch that its leader does not show is waited for, and nothing is r
   client.hidden = 1;
   client.failures = [ErrorCode.NotLeader];
   let isRead = false;
-  const reading = fetcher.read(0, 0, OPTIONS).finally(() => isRead = true);
+  const reading = fetcher.read(0, 0, READ).finally(() => isRead = true);
   const before = client.asked.length;
   while (client.asked.length < before + 4) await new Promise((resolve) => setTimeout(resolve, 5));
   assertEquals(isRead, false);
@@ -162,10 +150,10 @@ Deno.test("a log that was cut while it is folded again, to behind what was fetch
   const fetcher = fetcherOf(client);
   fetcher.add(0, 4, NO_EPOCH, { baseOffset: 3, crc: batchInfo(batchAt(3, "d")).crc });
   client.failures = [0, ErrorCode.NotLeader];
-  assertEquals((await fetcher.read(0, 0, OPTIONS)).batches, [batchAt(0, "a")]);
+  assertEquals((await fetcher.read(0, 0, READ)).batches, [batchAt(0, "a")]);
   client.values = ["a", "B", "C", "D", "E"];
   await assertRejects(
-    () => fetcher.read(0, 1, OPTIONS),
+    () => fetcher.read(0, 1, READ),
     StopError,
     "holds another batch at offset 3 than was read there",
   );
@@ -177,7 +165,7 @@ Deno.test("who reads outside of a log is given its bounds, which brokers do not 
   client.values = ["a", "b", "c"];
   client.start = 2;
   const fetcher = fetcherOf(client);
-  const error = await assertRejects(() => fetcher.read(0, 0, OPTIONS), OffsetOutOfRangeError);
+  const error = await assertRejects(() => fetcher.read(0, 0, READ), OffsetOutOfRangeError);
   assertEquals([error.start, error.end], [2, 3]);
   fetcher.close(new Error("over"));
 });
@@ -189,7 +177,7 @@ Deno.test("a log of which nothing was fetched since its claim is known by what t
   fetcher.add(0, 2, NO_EPOCH, { baseOffset: 1, crc: batchInfo(batchAt(1, "b")).crc });
   client.failures = [ErrorCode.NotLeader];
   await assertRejects(
-    () => fetcher.read(0, 2, OPTIONS),
+    () => fetcher.read(0, 2, READ),
     StopError,
     "holds another batch at offset 1 than was read there",
   );
@@ -201,15 +189,15 @@ Deno.test("an election that no fetch has failed by is noticed by the leader's ep
   client.id = ID;
   client.values = ["a", "b"];
   const topic = { ...named, id: ID };
-  const fetcher = fetcherOf(client, topic);
+  const fetcher = fetcherOf(client, { topic });
   fetcher.add(0, 0, client.leaderEpoch);
   await readAll(fetcher, 2);
   client.leaderEpoch++;
   client.values = ["a", "b", "c"];
-  assertEquals((await fetcher.read(0, 2, OPTIONS)).batches, [batchAt(2, "c")]);
+  assertEquals((await fetcher.read(0, 2, READ)).batches, [batchAt(2, "c")]);
   client.leaderEpoch++;
   client.values = ["a", "B", "C", "D"];
-  await assertRejects(() => fetcher.read(0, 3, OPTIONS), StopError, "has lost records");
+  await assertRejects(() => fetcher.read(0, 3, READ), StopError, "has lost records");
   fetcher.close(new Error("over"));
 });
 
@@ -256,12 +244,12 @@ Deno.test("with topic ids, too, a log that lost records and grew again is not re
   client.id = ID;
   client.values = ["a", "b"];
   const topic = { ...named, id: ID };
-  const fetcher = fetcherOf(client, topic);
+  const fetcher = fetcherOf(client, { topic });
   await readAll(fetcher, 2);
   client.values = ["a", "B", "C"];
   client.failures = [ErrorCode.NotLeader];
   await assertRejects(
-    () => fetcher.read(0, 2, OPTIONS),
+    () => fetcher.read(0, 2, READ),
     StopError,
     "has lost records that were read",
   );

@@ -1,12 +1,32 @@
 // A topic of one leader before what fetches and looks at logs, without any connection.
 
+import { assertEquals } from "@std/assert";
 import { ErrorCode } from "../../src/kafka/client/errors.ts";
+import { Fetcher, type FetcherOptions } from "../../src/kafka/fetcher.ts";
 import type { FetchAnswer, FetchedFrom, FetchedTopic } from "../../src/kafka/protocol/fetch.ts";
 import type { TopicMetadata } from "../../src/kafka/protocol/metadata.ts";
-import { encodeBatch, encodeUtf8, setBaseOffset } from "../../src/types/mod.ts";
+import { encodeBatch, encodeUtf8, setBaseOffset, systemClock } from "../../src/types/mod.ts";
 
 /** How it is named where its id is not known. */
 export const named = { name: "t", id: null, groupId: "group", isQueries: false };
+
+/** What one read asks for. */
+export const READ = { maxBytes: 1024, waitMs: 5000 };
+
+/** Reads a topic, by default from no known end on. */
+export function fetcherOf(
+  client: Topic,
+  options: Partial<Omit<FetcherOptions, "client">> = {},
+): Fetcher {
+  return new Fetcher({ client, topic: named, clock: systemClock, ends: new Map(), ...options });
+}
+
+/** Reads the first records of partition 0, each of which is a batch. */
+export async function readAll(fetcher: Fetcher, count: number): Promise<void> {
+  for (let offset = 0; offset < count; offset++) {
+    assertEquals((await fetcher.read(0, offset, READ)).batches.length, 1);
+  }
+}
 
 export function batchAt(offset: number, value: string): Uint8Array {
   const batch = encodeBatch([{ timestamp: 1, key: null, value: encodeUtf8(value) }]);

@@ -1,6 +1,6 @@
 // The broker that benchmarks use.
 
-import { startTestBroker, type TestBroker } from "../../tools/kit/test_broker.ts";
+import { startTestBroker, type TestBroker } from "../tools/kit/test_broker.ts";
 
 const CORES = navigator.hardwareConcurrency;
 
