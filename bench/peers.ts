@@ -25,6 +25,7 @@ import { startEngine } from "./peers/engines.ts";
 import type { Figures, Wanted } from "./peers/figures.ts";
 import { type InputOptions, KEY_SETS } from "./peers/input.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
+import { machineOf } from "./peers/machine.ts";
 import { endWhenInterrupted, measureRecords, measureSeconds } from "./peers/measure.ts";
 import { printTable, writePages } from "./peers/pages.ts";
 import { type Answers, differences } from "./peers/record_sum.ts";
@@ -34,6 +35,8 @@ import {
   type EngineName,
   ENGINES,
   enginesOf,
+  parametersOf,
+  settingsOf,
   type Work,
   WORKS,
 } from "./peers/works.ts";
@@ -162,7 +165,8 @@ function say(what: string, engine: EngineName, f: Figures): void {
       f.brokerCpu.toFixed(3)
     }; ` +
       `whole ${f.wholeCpu.toFixed(3)}), ${(f.rate / 1e6).toFixed(2)} M records/s, peak RSS ` +
-      `${Math.round(f.peakBytes / 2 ** 20)} MiB`,
+      `${Math.round(f.peakBytes / 2 ** 20)} MiB` +
+      (f.checkpoints === undefined ? "" : `; ${f.checkpoints} checkpoints in its steady part`),
   );
 }
 
@@ -176,7 +180,7 @@ interface Measured {
 /** Runs an engine through the whole input; with its answers, if they are asked for. */
 async function runOnKafka(
   stage: PeerStage,
-  { broker, work, engine, parameters = {}, against }: {
+  { broker, work, engine, parameters = parametersOf(work), against }: {
     readonly broker: TestBroker;
     readonly work: Work;
     readonly engine: EngineName;
@@ -185,10 +189,14 @@ async function runOnKafka(
     readonly against: readonly [EngineName, Answers][] | null;
   },
 ): Promise<Measured> {
-  const { settings } = options;
+  const settings = {
+    stockflow: settingsOf("stockflow", work, stage.input.records),
+    ...options.settings,
+  };
   const run = await stage.run({ engine, work, parallelism: PARALLELISM, parameters, settings });
   return await withEnd(run.end, async () => {
-    const figures = await measureRecords(run.job, broker.pid, stage.records);
+    const counts = engine === "stockflow";
+    const figures = await measureRecords(run.job, broker.pid, stage.records, counts);
     say(work, engine, figures);
     if (!against) return { figures };
     const first = against.find(([name]) => name !== engine);
@@ -196,8 +204,8 @@ async function runOnKafka(
     const answers = await run.answers({ summaries });
     const differ = first ? differences(first, [engine, answers]) : [];
     if (differ.length > 0) throw new Error(`Answers differ at work ${work}: ${differ.join("; ")}`);
-    const counts = Object.entries(answers).map(([kind, { records }]) => `${records} ${kind}`);
-    console.log(`  ${first ? `the same as ${first[0]}` : "answers"}: ${counts.join(", ")}`);
+    const told = Object.entries(answers).map(([kind, { records }]) => `${records} ${kind}`);
+    console.log(`  ${first ? `the same as ${first[0]}` : "answers"}: ${told.join(", ")}`);
     return { figures, answers };
   });
 }
@@ -219,7 +227,7 @@ async function runGenerated(work: Work, engine: EngineName, jars: PeerJars): Pro
     await Deno.remove(folder, { recursive: true });
   };
   return await withEnd(end, async () => {
-    const measured = await measureSeconds(job, options.period);
+    const measured = await measureSeconds(job, options.period, engine === "stockflow");
     say(work, engine, measured);
     return measured;
   });
@@ -264,6 +272,8 @@ const wanted = (work: Work, engine: EngineName, round: number): Wanted => ({
   round,
   records: DESCRIPTIONS[work].generated ? 0 : records,
   items,
+  parameters: parametersOf(work),
+  settings: settingsOf(engine, work, records),
 });
 const isLeft = (work: Work, engine: EngineName, round: number) =>
   !options.resume || !figures.has(wanted(work, engine, round));
@@ -292,7 +302,8 @@ async function measureAll(broker: TestBroker, jars: PeerJars): Promise<void> {
           ? { figures: await runGenerated(work, engine, jars) }
           : await runOnKafka(stage!, { broker, work, engine, against });
         if (options.isTrial) continue;
-        await figures.add({ ...wanted(work, engine, round), at: nowText(), ...measured });
+        const about = { ...wanted(work, engine, round), at: nowText(), machine: await machineOf() };
+        await figures.add({ ...about, ...measured });
       }
     }
   }

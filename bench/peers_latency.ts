@@ -3,9 +3,10 @@
 // waits to be sent counts: one who is late does not stop the clock. One transaction of each batch is watched, and all are
 // encoded before (bench/ready_batches.ts): at 200,000/s a client that makes and reads every record is what is slow.
 //
-//   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--seconds=20] [--broker=120]
-//       [--resume] [--to=<folder>]
+//   deno task bench:peers:latency [--rates=10000,50000,100000,200000] [--settings=...] [--warmup=20] [--seconds=20]
+//       [--broker=120] [--resume] [--to=<folder>]
 //     --resume   goes on with what was interrupted: what was measured stays
+//     --warmup   seconds of load before the window of --seconds; longer as long as a backlog waits, 120 s at the most
 //     --broker   seconds for which the broker serves the first setting before anything is measured: a new one compiles
 //                itself for two minutes, with a third of the processor time that it takes
 //
@@ -19,12 +20,17 @@ import { CommittedReader, type OnBatch } from "./committed_reader.ts";
 import { countIn, countsIn, listIn } from "./options.ts";
 import { startMeasuredBroker } from "./measured_broker.ts";
 import { buildPeers, type PeerJars } from "./peers/build.ts";
-import { type JobOptions, startEngine } from "./peers/engines.ts";
+import { CHECKPOINT_INTERVAL_MS, type JobOptions, startEngine } from "./peers/engines.ts";
 import { Kept, nowText, TO } from "./peers/kept.ts";
-import { type LatencyMeasurement, measurementOf, overloaded } from "./peers/latencies.ts";
+import {
+  CATCH_UP_SECONDS_MAX,
+  type LatencyMeasurement,
+  measurementOf,
+  overloaded,
+} from "./peers/latencies.ts";
 import { endWhenInterrupted, sleep } from "./peers/measure.ts";
 import { writePages } from "./peers/pages.ts";
-import { send, Stopwatch } from "./peers/schedule.ts";
+import { isBehind, send, Stopwatch } from "./peers/schedule.ts";
 import { createTopics, deleteTopics } from "./peers/stage.ts";
 import { ReadyBatches, watchedIn } from "./ready_batches.ts";
 import type { EngineName } from "./peers/works.ts";
@@ -32,6 +38,8 @@ import type { EngineName } from "./peers/works.ts";
 interface Setting {
   readonly engine: EngineName;
   readonly title: string;
+  /** Between commits or checkpoints, which make results visible. */
+  readonly intervalMs: number;
   readonly settings: Readonly<Record<string, string>>;
 }
 
@@ -40,26 +48,31 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
   "stockflow-100": {
     engine: "stockflow",
     title: "stockflow, commits every 100 ms",
+    intervalMs: 100,
     settings: { "commit.interval.ms": "100" },
   },
   "stockflow-20": {
     engine: "stockflow",
     title: "stockflow, commits every 20 ms",
+    intervalMs: 20,
     settings: { "commit.interval.ms": "20" },
   },
   "stockflow-answers": {
     engine: "stockflow",
     title: "stockflow, one worker, commits every 100 ms, answers every 5 ms",
+    intervalMs: 100,
     settings: { "commit.interval.ms": "100", "query.commit.interval.ms": "5", "parallelism": "1" },
   },
   "flink-10s": {
     engine: "flink",
     title: "Flink, checkpoints every 10 s",
+    intervalMs: CHECKPOINT_INTERVAL_MS,
     settings: {},
   },
   "flink-500ms": {
     engine: "flink",
     title: "Flink, checkpoints every 500 ms",
+    intervalMs: 500,
     settings: {
       "checkpoint.interval.millis": "500",
       "flink.execution.buffer-timeout.interval": "5ms",
@@ -69,11 +82,13 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
   "streams-1s": {
     engine: "streams",
     title: "Kafka Streams, commits every second",
+    intervalMs: 1000,
     settings: {},
   },
   "streams-100ms": {
     engine: "streams",
     title: "Kafka Streams, commits every 100 ms",
+    intervalMs: 100,
     settings: { "streams.commit.interval.ms": "100", "streams.producer.linger.ms": "5" },
   },
 };
@@ -111,7 +126,7 @@ const numberIn = (value: Uint8Array | null) => Number(decodeUtf8(value!)!.split(
 async function measure(
   broker: TestBroker,
   jars: PeerJars,
-  { engine, title, settings }: Setting,
+  { engine, title, intervalMs, settings }: Setting,
   rate: number,
   run: number,
   warmUp: number | null = null,
@@ -141,7 +156,7 @@ async function measure(
     await sleep(50);
   }
   const from = performance.now();
-  const end = from + 1000 * (warmUp ?? settingSeconds + seconds);
+  let end = warmUp === null ? Infinity : from + 1000 * warmUp;
   const transactions = new Stopwatch(batches.batchesAt(rate), from);
   const queries = new Stopwatch(QUERIES_PER_SECOND, from);
   const read = (topic: string, onBatch: OnBatch) =>
@@ -155,36 +170,56 @@ async function measure(
       for (const { value } of decodeBatch(batch)) queries.visible(numberIn(value));
     }),
   ];
-  try {
-    await Promise.all([
-      send(transactions, end, (first, count) => batches.send(first, count)),
-      // Keyed by the item, as Kafka Streams needs them.
-      send(queries, end, (first, count) => {
-        const queries = Array.from({ length: count }, (_, i) => {
-          const itemId = `item_${random(ITEMS)}`;
-          const value = encodeUtf8(`${first + i} ${itemId}`);
-          return { timestamp: Date.now(), key: encodeUtf8(itemId), value };
-        });
-        return asking.append(queries);
-      }),
-    ]);
-    if (warmUp !== null) return;
-    const until = performance.now() + DRAIN_MS_MAX;
-    while (
-      (transactions.seen < transactions.sent || queries.seen < queries.sent) &&
-      performance.now() < until
-    ) {
+  const sending = Promise.all([
+    send(transactions, () => end, (first, count) => batches.send(first, count)),
+    // Keyed by the item, as Kafka Streams needs them.
+    send(queries, () => end, (first, count) => {
+      const queries = Array.from({ length: count }, (_, i) => {
+        const itemId = `item_${random(ITEMS)}`;
+        const value = encodeUtf8(`${first + i} ${itemId}`);
+        return { timestamp: Date.now(), key: encodeUtf8(itemId), value };
+      });
+      return asking.append(queries);
+    }),
+  ]);
+  /** Until a moment, or until something is so; fails when sending or the engine does. */
+  const wait = async (until: number, isSo = () => false): Promise<void> => {
+    while (performance.now() < until && !isSo()) {
       job.check();
-      await sleep(50);
+      await Promise.race([sleep(50), sending.then(() => sleep(50))]);
     }
-    const missing = transactions.sent - transactions.seen + queries.sent - queries.seen;
-    if (missing > 0) {
-      console.log(`${title}, ${rate}/s: ${missing} are not visible; it does not hold the load`);
+  };
+  const isLate = () => isBehind(transactions, intervalMs) || isBehind(queries, intervalMs);
+  try {
+    if (warmUp !== null) {
+      await sending;
+      return;
     }
+    await wait(from + 1000 * settingSeconds);
+    await wait(from + 1000 * (settingSeconds + CATCH_UP_SECONDS_MAX), () => !isLate());
+    const measuredFrom = performance.now();
+    let holds = !isLate();
+    if (holds) {
+      end = measuredFrom + 1000 * seconds;
+      await wait(end);
+      holds = !isLate();
+    }
+    end = Math.min(end, performance.now());
+    await sending;
+    if (holds) {
+      const isVisible = () =>
+        transactions.seen >= transactions.sent && queries.seen >= queries.sent;
+      await wait(performance.now() + DRAIN_MS_MAX, isVisible);
+      holds = isVisible();
+    }
+    if (!holds) {
+      console.log(`${title}, ${rate}/s: it does not hold the load`);
+    }
+    const warmUpSeconds = (measuredFrom - from) / 1000;
     for (const [what, watch] of [["transactions", transactions], ["queries", queries]] as const) {
-      const latencies = watch.latenciesSince(from + 1000 * settingSeconds);
-      const about = { setting: title, rate, what, at: nowText() };
-      const holds = missing === 0 && latencies.length > 0;
+      const latencies = watch.latenciesSince(measuredFrom);
+      const about = { setting: title, rate, what, at: nowText(), warmUpSeconds, seconds };
+      const missing = watch.sent - watch.seen;
       const m = holds ? measurementOf(about, latencies) : overloaded(about, missing);
       await kept.put<LatencyMeasurement>("latency", m, (o) => isOfSame(o, m) && o.what === what);
       if (!holds) continue;
@@ -194,6 +229,8 @@ async function measure(
       );
     }
   } finally {
+    end = 0;
+    await sending.catch(() => {}); // it has been thrown already
     await Promise.all(readers.map((reader) => reader.close()));
     await Promise.all([loader.close(), asking.close()]);
     await job.kill();

@@ -2,15 +2,15 @@
 
 import { decodeBatch, type LogRecord } from "../../src/types/mod.ts";
 import { CommittedReader } from "../committed_reader.ts";
+import type { Measured } from "./machine.ts";
 import { sleep } from "./measure.ts";
 import { type Answers, type Digest, RecordSum } from "./record_sum.ts";
 import type { EngineName, Work } from "./works.ts";
 
 /** What an engine answered over the input that is the same for all. */
-export interface ComparedAnswers {
+export interface ComparedAnswers extends Measured {
   readonly work: Work;
   readonly engine: EngineName;
-  readonly at: string;
   readonly answers: Answers;
 }
 

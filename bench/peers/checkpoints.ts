@@ -11,19 +11,39 @@ export async function checkpointIn(
   const { events } = await (await fetch(`${url}/checkpoints`)).json() as {
     readonly events: readonly CheckpointEvent[];
   };
+  return takenOf(events);
+}
+
+/** The newest of all partitions, and when all were completed; null if none was. */
+export function takenOf(events: readonly CheckpointEvent[]): TakenCheckpoint | null {
   const newest = new Map<number, CheckpointEvent>();
+  const completed = new Map<number, number[]>();
   for (const event of events) {
-    const before = newest.get(event.partition);
-    if (event.kind === "completed" && (before?.sequence ?? -1) < event.sequence) {
-      newest.set(event.partition, event);
-    }
+    const { partition, kind, sequence, at } = event;
+    // A partition that has only begun one has completed none.
+    const ends = completed.get(partition) ?? [];
+    completed.set(partition, ends);
+    if (kind !== "completed") continue;
+    ends.push(at);
+    if ((newest.get(partition)?.sequence ?? -1) < sequence) newest.set(partition, event);
   }
   if (newest.size === 0) return null;
   const all = [...newest.values()];
   return {
     bytes: all.reduce((n, { totalBytes = 0 }) => n + totalBytes, 0),
     ms: Math.round(Math.max(...all.map(({ durationMs = 0 }) => durationMs))),
+    completed: [...completed.values()],
   };
+}
+
+/** How many of them each partition completed between two moments, at the least. */
+export function completedIn(
+  taken: TakenCheckpoint | null,
+  from: number,
+  to: number,
+): number {
+  const counts = taken?.completed?.map((ends) => ends.filter((at) => at > from && at <= to).length);
+  return Math.min(...(counts && counts.length > 0 ? counts : [0]));
 }
 
 /** The folder of the newest checkpoint of Flink that is whole; null without one. */

@@ -2,6 +2,7 @@
 // measured on its own.
 
 import type { InputOptions } from "./input.ts";
+import type { Measured } from "./machine.ts";
 import type { Answers } from "./record_sum.ts";
 import { writeWhole } from "./whole_file.ts";
 import { type EngineName, enginesOf, type Work, WORKS } from "./works.ts";
@@ -17,10 +18,14 @@ export interface Figures {
   /** Records a second in the steady state. */
   readonly rate: number;
   readonly peakBytes: number;
+  /** How long the steady part took; older measurements do not have it. */
+  readonly seconds?: number;
+  /** Checkpoints that each partition completed in the steady part, at the least; where they are counted. */
+  readonly checkpoints?: number;
 }
 
 /** What was measured of one engine at one work in one round. */
-export interface Measurement {
+export interface Measurement extends Measured {
   readonly keys: InputOptions["keys"];
   readonly work: Work;
   readonly engine: EngineName;
@@ -28,8 +33,10 @@ export interface Measurement {
   /** Of the input; 0 where it is generated. */
   readonly records: number;
   readonly items: number;
-  /** When it began, as in 2026-11-27T09:00Z. */
-  readonly at: string;
+  /** Of all engines at this work, beside the usual ones. */
+  readonly parameters?: Readonly<Record<string, string>>;
+  /** Of this engine alone, beside its usual ones. */
+  readonly settings?: Readonly<Record<string, string>>;
   readonly figures: Figures;
   /** Digests of what it answered, where they were read. */
   readonly answers?: Answers;
@@ -47,11 +54,15 @@ export interface Row {
   readonly work: Work;
   readonly engine: EngineName;
   readonly rounds: number;
-  readonly of: Readonly<Record<keyof Figures, Spread>>;
+  readonly of: Readonly<Record<Exclude<keyof Figures, Counted> | "withBroker", Spread>>;
+  /** Null where a round does not have it. */
+  readonly steady: Readonly<Record<Counted, Spread | null>>;
 }
 
+type Counted = "seconds" | "checkpoints";
+
 /** What a measurement is of. */
-export type Wanted = Omit<Measurement, "at" | "figures" | "answers">;
+export type Wanted = Omit<Measurement, "at" | "machine" | "figures" | "answers">;
 
 export class FigureFile {
   private constructor(readonly path: URL | null, readonly all: Measurement[]) {}
@@ -72,15 +83,15 @@ export class FigureFile {
 
   has(wanted: Wanted): boolean {
     return this.all.some((m) =>
-      isOfSame(m, wanted) && m.records === wanted.records && m.items === wanted.items
+      isOfSame(m, wanted) && hasSameInput(m, wanted) && isEqual(m.settings, wanted.settings)
     );
   }
 
   /** What engines answered at a work over so many records, in any round. */
-  answersOf({ keys, work, records, items }: Wanted): [EngineName, Answers][] {
-    return this.all.filter((m) =>
-      m.keys === keys && m.work === work && m.records === records && m.items === items
-    ).flatMap(({ engine, answers }) => answers ? [[engine, answers]] : []);
+  answersOf(wanted: Wanted): [EngineName, Answers][] {
+    const { keys, work } = wanted;
+    return this.all.filter((m) => m.keys === keys && m.work === work && hasSameInput(m, wanted))
+      .flatMap(({ engine, answers }) => answers ? [[engine, answers]] : []);
   }
 
   /** Takes what was measured of a work out, before it is measured anew; the file keeps it until then. */
@@ -104,21 +115,37 @@ function isOfSame(a: Wanted, b: Wanted): boolean {
   return a.keys === b.keys && a.work === b.work && a.engine === b.engine && a.round === b.round;
 }
 
+function hasSameInput(a: Wanted, b: Wanted): boolean {
+  return a.records === b.records && a.items === b.items && isEqual(a.parameters, b.parameters);
+}
+
+function isEqual(a: Wanted["settings"] = {}, b: Wanted["settings"] = {}): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
 /** A line for each work and engine that was measured, in their order. */
 export function rowsOf(all: readonly Measurement[], keys: InputOptions["keys"]): Row[] {
   return WORKS.flatMap((work) =>
     enginesOf(work).flatMap((engine) => {
       const mine = all.filter((m) => m.keys === keys && m.work === work && m.engine === engine);
       if (mine.length === 0) return [];
-      const spread = (of: keyof Figures) => spreadOf(mine.map(({ figures }) => figures[of]));
+      const spread = (of: (figures: Figures) => number) =>
+        spreadOf(mine.map(({ figures }) => of(figures)));
       const of = {
-        cpu: spread("cpu"),
-        brokerCpu: spread("brokerCpu"),
-        wholeCpu: spread("wholeCpu"),
-        rate: spread("rate"),
-        peakBytes: spread("peakBytes"),
+        cpu: spread(({ cpu }) => cpu),
+        brokerCpu: spread(({ brokerCpu }) => brokerCpu),
+        withBroker: spread(({ cpu, brokerCpu }) => cpu + brokerCpu),
+        wholeCpu: spread(({ wholeCpu }) => wholeCpu),
+        rate: spread(({ rate }) => rate),
+        peakBytes: spread(({ peakBytes }) => peakBytes),
       };
-      return [{ work, engine, rounds: mine.length, of }];
+      const counted = (of: Counted) => {
+        const there = mine.flatMap(({ figures }) => figures[of] ?? []);
+        return there.length < mine.length ? null : spreadOf(there);
+      };
+      const steady = { seconds: counted("seconds"), checkpoints: counted("checkpoints") };
+      return [{ work, engine, rounds: mine.length, of, steady }];
     })
   );
 }

@@ -19,4 +19,6 @@ export interface TakenCheckpoint {
   readonly bytes: number;
   /** From its beginning until it is whole. */
   readonly ms: number;
+  /** When each partition completed its checkpoints, in ms since the epoch, where the engine says so. */
+  readonly completed?: readonly (readonly number[])[];
 }

@@ -2,6 +2,7 @@
 
 import { pathToFileURL } from "node:url";
 import { FigureFile } from "./figures.ts";
+import { machineOf, type Measured } from "./machine.ts";
 import { writeWhole } from "./whole_file.ts";
 
 /** The parts beside the comparison itself, by the names of their files. */
@@ -50,9 +51,14 @@ export class Kept {
     }
   }
 
-  /** Keeps a measurement in the place of those that are of the same. */
-  async put<T>(part: PartName, measured: T, isOfSame: (other: T) => boolean): Promise<void> {
-    const all = [...(await this.read<T>(part)).filter((other) => !isOfSame(other)), measured];
+  /** Keeps a measurement of this machine in the place of those that are of the same. */
+  async put<T extends Measured>(
+    part: PartName,
+    measured: T,
+    isOfSame: (other: T) => boolean,
+  ): Promise<void> {
+    const others = (await this.read<T>(part)).filter((other) => !isOfSame(other));
+    const all = [...others, { ...measured, machine: await machineOf() }];
     const text = `[\n${all.map((one) => JSON.stringify(one)).join(",\n")}\n]\n`;
     await writeWhole(this.fileOf(`results/${part}.json`), text);
   }

@@ -1,4 +1,7 @@
-// Latencies as a curve over their quantiles, as HdrHistogram's plots show them (https://hdrhistogram.github.io).
+// Latencies: their table, and a curve over their quantiles, as HdrHistogram's plots show them (https://hdrhistogram.github.io).
+
+import { type Measured, measuredOn } from "./machine.ts";
+import { milliseconds, table } from "./tables.ts";
 
 /** Milliseconds below which so large a share of the latencies lies. */
 export interface Quantile {
@@ -32,13 +35,15 @@ export function curveOf(sorted: ArrayLike<number>): Quantile[] {
 }
 
 /** What was measured of an engine at one rate. */
-export interface LatencyMeasurement {
+export interface LatencyMeasurement extends Measured {
   /** Engine and setting, such as "stockflow, commits every 20 ms". */
   readonly setting: string;
   /** Transactions a second. */
   readonly rate: number;
   readonly what: "transactions" | "queries";
-  readonly at: string;
+  /** How long load came before the window, and how long the window was; older measurements do not have them. */
+  readonly warmUpSeconds?: number;
+  readonly seconds?: number;
   readonly count: number;
   /** So many did not become visible: it does not hold the load, and has no latencies. */
   readonly missing?: number;
@@ -49,9 +54,15 @@ export interface LatencyMeasurement {
   readonly curve: readonly Quantile[];
 }
 
+/** What a measurement is of. */
+type About = Pick<
+  LatencyMeasurement,
+  "setting" | "rate" | "what" | "at" | "warmUpSeconds" | "seconds"
+>;
+
 /** Of one that does not hold the load. */
 export function overloaded(
-  about: Pick<LatencyMeasurement, "setting" | "rate" | "what" | "at">,
+  about: About,
   missing: number,
 ): LatencyMeasurement {
   return { ...about, missing, count: 0, p50: 0, p99: 0, p999: 0, max: 0, curve: [] };
@@ -59,7 +70,7 @@ export function overloaded(
 
 /** @param latencies in ms, at least one, in any order */
 export function measurementOf(
-  about: Pick<LatencyMeasurement, "setting" | "rate" | "what" | "at">,
+  about: About,
   latencies: readonly number[],
 ): LatencyMeasurement {
   const sorted = Float64Array.from(latencies).sort();
@@ -118,4 +129,61 @@ export function latencyChartOf(
       },
     },
   };
+}
+
+/** Settings that are behind at the end of their warm-up have so much longer. */
+export const CATCH_UP_SECONDS_MAX = 120;
+
+/** From one to the other, as seconds. */
+function spanOf(all: readonly number[]): string {
+  const [from, to] = [Math.min(...all), Math.max(...all)].map((n) => n.toFixed(0));
+  return from === to ? `${from} s` : `${from} to ${to} s`;
+}
+
+/** How the windows of measurements were chosen. */
+function windowsOf(all: readonly LatencyMeasurement[]): string {
+  const known = all.filter((m) => m.warmUpSeconds !== undefined && m.seconds !== undefined);
+  const held = known.filter(({ missing }) => missing === undefined);
+  const of = (key: "warmUpSeconds" | "seconds") =>
+    spanOf((held.length > 0 ? held : known).map((m) => m[key]!));
+  return [
+    ...(known.length === 0 ? [] : [
+      `A window of ${of("seconds")} is measured, behind a warm-up of ${
+        of("warmUpSeconds")
+      }. It begins once no more ` +
+      "is sent and not visible than comes in two commits or checkpoints of the engine, or in a second where that is " +
+      `more. A setting does not hold a rate when that is not so ${CATCH_UP_SECONDS_MAX} s behind the warm-up, or not ` +
+      "so at the window's end, or when 40 s behind that not all is visible.",
+    ]),
+    ...(known.length === all.length ? [] : [
+      "Rows without a warm-up are older: their windows began whatever waited, so that a backlog may be in them; such " +
+      "a setting does not hold a rate when 40 s behind its end not all is visible.",
+    ]),
+  ].join(" ");
+}
+
+/** What is said of all that was measured, and its table. */
+export function latencyParts(
+  all: readonly LatencyMeasurement[],
+  pictures: readonly string[],
+): string[] {
+  return [
+    "Written by `deno task bench:peers:latency`. Work b, 8 partitions, 1 M items; from the moment when a " +
+    "transaction, or a query (100 a second), is due to be produced to the moment when a client sees its result, " +
+    `or answer, under read_committed. ${windowsOf(all)} ${measuredOn(all)}`,
+    ...pictures,
+    table(
+      ["transactions/s", "engine", "of", "warm-up", "p50 (ms)", "p99", "p99.9", "max", "count"],
+      all.toSorted((a, b) => a.rate - b.rate).map((m) => [
+        String(m.rate),
+        m.setting,
+        m.what,
+        m.warmUpSeconds === undefined ? "" : spanOf([m.warmUpSeconds]),
+        ...(m.missing === undefined
+          ? [m.p50, m.p99, m.p999, m.max].map(milliseconds)
+          : ["does not hold it", "", "", ""]),
+        String(m.count),
+      ]),
+    ),
+  ];
 }

@@ -1,7 +1,27 @@
-// Where the figures come from: a line for the results.
+// Where and when the figures were measured.
 
 import { run } from "../../tools/kafka/libraries.ts";
 
+/** What is known of where something was measured. */
+export interface Measured {
+  /** When it began, as in 2026-11-27T09:00Z. */
+  readonly at: string;
+  /** Older measurements do not have it. */
+  readonly machine?: string;
+}
+
+/** When and where the measurements of a part were made; a sentence for each machine. */
+export function measuredOn(all: readonly Measured[]): string {
+  const machines = [...new Set(all.map(({ machine }) => machine))];
+  return machines.map((machine) => {
+    const times = all.filter((m) => m.machine === machine).map(({ at }) => at).sort();
+    const [from, to] = [times[0]!, times.at(-1)!];
+    const when = from === to ? `at ${from}` : `from ${from} to ${to}`;
+    return `Measured ${when} on ${machine ?? "a machine whose description was not kept"}.`;
+  }).join(" ");
+}
+
+/** This machine, in one line. */
 export async function machineOf(): Promise<string> {
   const cpu = /^model name\s*:\s*(.+)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? "?";
   const memory = /^MemTotal:\s*(\d+) kB/m.exec(await Deno.readTextFile("/proc/meminfo"))![1];

@@ -1,8 +1,9 @@
 // CPU, rate and memory of an engine while it works through the records.
 
 import { cpuSeconds, peakResidentBytes } from "../process_figures.ts";
-import type { Job } from "./job.ts";
+import { completedIn } from "./checkpoints.ts";
 import type { Figures } from "./figures.ts";
+import type { Job } from "./job.ts";
 
 const STEADY_FROM = 0.3;
 const LOOK_MS = 100;
@@ -55,12 +56,14 @@ export function untilLook(before: Place, now: Place, goal: number): number {
 /**
  * Waits until a job has gone through so many records.
  *
+ * @param countsCheckpoints of a job that says when each was completed
  * @throws when it ends, or executes nothing for two minutes
  */
 export async function measureRecords(
   job: Job,
   brokerPid: number,
   records: number,
+  countsCheckpoints = false,
 ): Promise<Figures> {
   let first = await sampleOf(job, brokerPid);
   let last = first;
@@ -77,7 +80,7 @@ export async function measureRecords(
     }
     if (last.records < STEADY_FROM * records) first = last;
   }
-  return await figuresOf(job, first, last);
+  return await figuresOf(job, first, last, countsCheckpoints);
 }
 
 export interface Period {
@@ -88,7 +91,11 @@ export interface Period {
 }
 
 /** Measures a job that has no end for some seconds, behind a warm-up. */
-export async function measureSeconds(job: Job, period: Period): Promise<Figures> {
+export async function measureSeconds(
+  job: Job,
+  period: Period,
+  countsCheckpoints = false,
+): Promise<Figures> {
   const { warmUpSeconds, warmUpCpuSeconds, seconds } = period;
   await sleep(1000 * warmUpSeconds);
   let first = await sampleOf(job, null);
@@ -97,16 +104,28 @@ export async function measureSeconds(job: Job, period: Period): Promise<Figures>
     first = await sampleOf(job, null);
   }
   await sleep(1000 * seconds);
-  return await figuresOf(job, first, await sampleOf(job, null));
+  return await figuresOf(job, first, await sampleOf(job, null), countsCheckpoints);
 }
 
-async function figuresOf(job: Job, first: Sample, last: Sample): Promise<Figures> {
+async function figuresOf(
+  job: Job,
+  first: Sample,
+  last: Sample,
+  countsCheckpoints: boolean,
+): Promise<Figures> {
+  const peakBytes = await peakResidentBytes(job.pid);
+  const epoch = ({ at }: Sample) => performance.timeOrigin + at;
+  const counted = countsCheckpoints
+    ? { checkpoints: completedIn(await job.checkpoint!(), epoch(first), epoch(last)) }
+    : {};
   const million = (last.records - first.records) / 1e6;
   return {
     cpu: (last.cpu - first.cpu) / million,
     brokerCpu: (last.broker - first.broker) / million,
     wholeCpu: last.cpu / (last.records / 1e6),
     rate: 1000 * (last.records - first.records) / (last.at - first.at),
-    peakBytes: await peakResidentBytes(job.pid),
+    peakBytes,
+    seconds: (last.at - first.at) / 1000,
+    ...counted,
   };
 }

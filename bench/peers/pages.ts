@@ -1,13 +1,13 @@
 // Writes what report.ts makes of the figures: bench/RESULTS.md, the charts, and its part of README.md.
 
 import type { ComparedAnswers } from "./answers.ts";
+import { headline, shortTable } from "./comparison.ts";
 import { type Measurement, rowsOf } from "./figures.ts";
 import { KEY_SETS, type KeySet } from "./input.ts";
 import type { Kept } from "./kept.ts";
 import { latencyChartOf, type LatencyMeasurement } from "./latencies.ts";
-import { machineOf } from "./machine.ts";
 import type { RecoveryMeasurement } from "./recoveries.ts";
-import { chartOf, pageOf, shortTable, withPeers } from "./report.ts";
+import { chartOf, pageOf, withPeers } from "./report.ts";
 import { scaleChartOf, type ScaleMeasurement } from "./scale.ts";
 import type { StageMeasurement } from "./stage_costs.ts";
 import type { StateMeasurement } from "./state_figures.ts";
@@ -49,7 +49,6 @@ export async function writePages(kept: Kept): Promise<void> {
     page,
     pageOf({
       all,
-      machine: await machineOf(),
       charts,
       answers: await kept.read<ComparedAnswers>("answers"),
       latencies,
@@ -70,14 +69,17 @@ async function writeReadme(root: URL, all: readonly Measurement[]): Promise<void
   const rows = rowsOf(all, "item");
   if (rows.length === 0) return;
   const readme = new URL("README.md", root);
-  const part = `![CPU-seconds per million records](bench/${fileOf("item", "cpu")})\n\n` +
-    shortTable(rows);
+  const picture = `![CPU-seconds per million records](bench/${fileOf("item", "cpu")})`;
+  const part = [picture, headline(rows), shortTable(rows)].filter((text) => text !== "").join(
+    "\n\n",
+  );
   await Deno.writeTextFile(readme, withPeers(await Deno.readTextFile(readme), part));
   await deno(["fmt", "-q", readme.pathname]);
 }
 
 export function printTable(all: readonly Measurement[], keys: KeySet): void {
-  console.log(`\n${shortTable(rowsOf(all, keys))}`);
+  const rows = rowsOf(all, keys);
+  console.log(`\n${shortTable(rows)}\n\n${headline(rows)}`);
 }
 
 /** SVG of a specification of Vega-Lite, by the libraries of bench/charts. */

@@ -1,17 +1,17 @@
 // How rate and cost of stockflow grow with what it is given: one table for each of them, and where its curve bends.
 
+import type { Measured } from "./machine.ts";
 import { gibibytes, short, table } from "./tables.ts";
 
 export const SCALES = ["partitions", "processes", "items", "batch"] as const;
 export type Scale = (typeof SCALES)[number];
 
-export interface ScaleMeasurement {
+export interface ScaleMeasurement extends Measured {
   readonly by: Scale;
   /** Partitions, processes, items, or records in a batch. */
   readonly n: number;
   /** Of all processes together. */
   readonly workers: number;
-  readonly at: string;
   /** Records a second of all processes. */
   readonly rate: number;
   /** CPU-seconds per million records: of all processes, and of the broker (0 without one). */

@@ -51,15 +51,27 @@ export class Stopwatch {
   }
 }
 
-/** Sends what is due, until a moment. */
+/**
+ * Whether more waits than comes in two commits or checkpoints of an engine, or in a second where that is more: then it
+ * is behind, and what is measured is a backlog.
+ */
+export function isBehind(
+  { sent, seen, perSecond }: Pick<Stopwatch, "sent" | "seen" | "perSecond">,
+  intervalMs: number,
+): boolean {
+  return sent - seen > perSecond * Math.max(2 * intervalMs, 1000) / 1000;
+}
+
+/** Sends what is due, until a moment; it may change meanwhile. */
 export async function send(
   watch: Stopwatch,
-  end: number,
+  end: number | (() => number),
   some: (first: number, count: number) => Promise<void>,
 ): Promise<void> {
   const sending: Promise<void>[] = [];
-  while (performance.now() < end) {
-    const { first, count } = watch.takeDue(Math.min(end, performance.now()));
+  const endsAt = typeof end === "number" ? () => end : end;
+  while (performance.now() < endsAt()) {
+    const { first, count } = watch.takeDue(Math.min(endsAt(), performance.now()));
     if (count > 0) sending.push(some(first, count));
     await sleep(TICK_MS);
   }

@@ -1,21 +1,20 @@
 // Where the time of a record goes: the core's stages beside those of a native loop, and a profile of the Kafka job.
 
+import type { Measured } from "./machine.ts";
 import { table } from "./tables.ts";
 
 /** ns per record of the stages of the fold, in one thread; one measurement for each program and number of items. */
-export interface LoopStages {
+export interface LoopStages extends Measured {
   readonly kind: "loop";
   readonly program: "core" | "rust";
   readonly items: number;
-  readonly at: string;
   readonly stages: readonly (readonly [stage: string, ns: number])[];
 }
 
 /** ns of CPU per record of the Kafka job, by what its samples were in. */
-export interface JobProfile {
+export interface JobProfile extends Measured {
   readonly kind: "profile";
   readonly work: string;
-  readonly at: string;
   readonly samples: number;
   /** ns of CPU per record, all together. */
   readonly ns: number;
@@ -51,7 +50,7 @@ export function stageParts(all: readonly StageMeasurement[]): string[] {
   if (loops.length > 0) {
     parts.push(
       "One thread, text records, windows of a minute, each stage as what it adds to those before. Rust is a loop of " +
-        "the same layout with prefetches and the processor's CRC instruction (bench/native/src/layout.rs): the limit. " +
+        "the core's own layout with prefetches and the processor's CRC instruction (bench/native/src/layout.rs), for comparison: in some stages the core is faster. " +
         "With 1,000 items all is in the caches; what 1 M items take beyond that is waiting for memory.",
       loopTable(loops),
     );

@@ -2,15 +2,18 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { untilLook } from "../../bench/peers/measure.ts";
-import { overloaded } from "../../bench/peers/latencies.ts";
+import { type LatencyMeasurement, measurementOf, overloaded } from "../../bench/peers/latencies.ts";
 import { FigureFile, type Measurement, rowsOf } from "../../bench/peers/figures.ts";
 import { samplesIn, stageOf } from "../../bench/peers/profile.ts";
 import { recoveryParts, waitsOf } from "../../bench/peers/recoveries.ts";
-import { ENGINE_TITLES, pageOf } from "../../bench/peers/report.ts";
+import { pageOf } from "../../bench/peers/report.ts";
 import { bendOf, type ScaleMeasurement, scaleParts } from "../../bench/peers/scale.ts";
-import { Stopwatch } from "../../bench/peers/schedule.ts";
+import { isBehind, Stopwatch } from "../../bench/peers/schedule.ts";
 import { stageParts } from "../../bench/peers/stage_costs.ts";
 import { short } from "../../bench/peers/tables.ts";
+import { ENGINE_TITLES } from "../../bench/peers/works.ts";
+import { completedIn, takenOf } from "../../bench/peers/checkpoints.ts";
+import type { CheckpointEvent } from "../../src/state/mod.ts";
 
 const at = "2026-11-27T09:00Z";
 
@@ -26,7 +29,37 @@ Deno.test("Stopwatch: what is due is taken once; one that is visible twice is do
   assertEquals(watch.latenciesSince(5).length, 1);
 });
 
-Deno.test("waitsOf: the first result behind a kill, and when nothing waits longer than before", () => {
+Deno.test("who has more waiting than comes in two commits, or in a second, is behind", () => {
+  const waiting = (n: number) => ({ sent: 1000 + n, seen: 1000, perSecond: 800 });
+  assertEquals([800, 801].map((n) => isBehind(waiting(n), 100)), [false, true]);
+  assertEquals([16_000, 16_001].map((n) => isBehind(waiting(n), 10_000)), [false, true]);
+});
+
+Deno.test("checkpoints of a period: as many as each partition completed, at the least", () => {
+  const event = (
+    partition: number,
+    kind: CheckpointEvent["kind"],
+    at: number,
+  ): CheckpointEvent => ({
+    kind,
+    at,
+    partition,
+    sequence: at,
+    offset: 0,
+    totalBytes: 10 * at,
+    durationMs: 3,
+  });
+  const two = [event(0, "completed", 5), event(0, "completed", 9), event(1, "completed", 8)];
+  assertEquals(takenOf(two)!.bytes, 170);
+  assertEquals(completedIn(takenOf(two), 4, 9), 1);
+  assertEquals(completedIn(takenOf(two), 5, 7), 0);
+  assertEquals(completedIn(takenOf([...two, event(1, "completed", 6)]), 4, 9), 2);
+  // A third partition has only begun one.
+  assertEquals(completedIn(takenOf([...two, event(2, "triggered", 6)]), 4, 9), 0);
+  assertEquals(completedIn(takenOf([event(2, "triggered", 6)]), 4, 9), 0);
+});
+
+Deno.test("waitsOf: the first result behind a kill, and when less than a second of load waits", () => {
   const latencies = [
     [100, 20], // before the kill
     [180, 620], // on its way at the kill
@@ -35,18 +68,22 @@ Deno.test("waitsOf: the first result behind a kill, and when nothing waits longe
     [800, 35], // late, and no longer than what was usual
     [900, 20],
   ] as const;
+  const perSecond = 2; // caught up with one that waits
   const forEach = (of: (dueAt: number, ms: number) => void) =>
     latencies.forEach(([dueAt, ms]) => of(dueAt, ms));
-  assertEquals(waitsOf({ forEach }, 200), {
+  assertEquals(waitsOf({ forEach, perSecond }, 200), {
     longestBeforeMs: 20,
     firstResultMs: 610,
     longestMs: 620,
-    caughtUpMs: 620,
+    caughtUpMs: 620, // at 810 two waited, at 820 one
+    caughtUpBelowMs: 1000,
   });
+  assertEquals(waitsOf({ forEach, perSecond: 1 }, 200).caughtUpMs, 635); // at 835 none waited
+  assertEquals(waitsOf({ forEach, perSecond: 100 }, 200).caughtUpMs, 610); // with the first result
 });
 
 Deno.test("recoveryParts: a peer without checkpoints has empty cells", () => {
-  const [table] = recoveryParts([{
+  const old = {
     engine: "streams",
     items: 1e6,
     rate: 20_000,
@@ -60,11 +97,20 @@ Deno.test("recoveryParts: a peer without checkpoints has empty cells", () => {
     sent: 1_200_000,
     lost: 0,
     doubled: 0,
-  }], ENGINE_TITLES);
+  } as const;
+  const [text, table] = recoveryParts([{ ...old, caughtUpBelowMs: 1000 }], ENGINE_TITLES);
+  assertStringIncludes(text!, "less is due and not visible than comes in 1 s of the load");
+  assertEquals(text!.includes("(old)"), false);
   assertStringIncludes(
     table!,
     "| 1 M | Kafka Streams 4.1.0 |  |  | 1.10 s | 12.34 s | 15.00 s | 13.00 s | 0; 0 of 1.2 M |",
   );
+  const [ofOld, oldTable] = recoveryParts([old], ENGINE_TITLES);
+  assertStringIncludes(
+    ofOld!,
+    "What is marked (old) is until nothing waited longer than twice the longest wait before the kill",
+  );
+  assertStringIncludes(oldTable!, "| 15.00 s (old) |");
 });
 
 function point(n: number, cpu: number, workers = 2): ScaleMeasurement {
@@ -143,7 +189,7 @@ Deno.test("answers of a run that was broken off are those that the next engines 
 });
 
 Deno.test("the page labels what it says of larger machines as arithmetic, and only with figures of Kafka", () => {
-  const page = (all: Measurement[]) => pageOf({ all, machine: "2 cores", charts: {} });
+  const page = (all: Measurement[]) => pageOf({ all, charts: {} });
   const text = page([measured("stockflow", 1)]);
   assertStringIncludes(text, "## Larger machines: arithmetic, not measured");
   assertStringIncludes(text, "| b | stockflow | 20 M/s | 80 M/s | 160 M/s |");
@@ -153,8 +199,24 @@ Deno.test("the page labels what it says of larger machines as arithmetic, and on
 
 Deno.test("a setting that does not hold a rate has a line that says so", () => {
   const about = { setting: "Flink", rate: 200_000, what: "queries", at } as const;
-  const text = pageOf({ all: [], machine: "", charts: {}, latencies: [overloaded(about, 7)] });
-  assertStringIncludes(text, "| 200000 | Flink | queries | does not hold it |  |  |  | 0 |");
+  const text = pageOf({ all: [], charts: {}, latencies: [overloaded(about, 7)] });
+  assertStringIncludes(text, "| 200000 | Flink | queries |  | does not hold it |  |  |  | 0 |");
+  assertStringIncludes(text, "their windows began whatever waited");
+});
+
+Deno.test("the text of latencies takes warm-ups and windows from what was measured", () => {
+  const of = (warmUpSeconds: number, seconds = 15) =>
+    ({ setting: "Flink", rate: 10, what: "queries", at, warmUpSeconds, seconds }) as const;
+  const text = (...latencies: readonly LatencyMeasurement[]) =>
+    pageOf({ all: [], charts: {}, latencies });
+  const same = text(measurementOf(of(20.04), [1]), overloaded(of(140), 7));
+  assertStringIncludes(same, "A window of 15 s is measured, behind a warm-up of 20 s.");
+  assertEquals(same.includes("whatever waited"), false);
+  assertStringIncludes(same, "| 10 | Flink | queries | 140 s | does not hold it |");
+  assertStringIncludes(
+    text(measurementOf(of(20), [1]), measurementOf(of(55), [1])),
+    "a warm-up of 20 to 55 s",
+  );
 });
 
 Deno.test("short: three figures with the unit that fits", () => {

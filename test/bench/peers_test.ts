@@ -6,7 +6,10 @@ import { usedOf } from "../../bench/peers/heap.ts";
 import { Input, itemIdOf, KEY_SETS } from "../../bench/peers/input.ts";
 import { measurementOf, quantile } from "../../bench/peers/latencies.ts";
 import { differences, RecordSum } from "../../bench/peers/record_sum.ts";
-import { pageOf, shortTable, withPeers } from "../../bench/peers/report.ts";
+import { headline, shortTable } from "../../bench/peers/comparison.ts";
+import { pageOf, withPeers } from "../../bench/peers/report.ts";
+import { ratio } from "../../bench/peers/tables.ts";
+import { intervalIn, settingsOf } from "../../bench/peers/works.ts";
 import {
   codecOf,
   decodeUtf8,
@@ -132,12 +135,111 @@ Deno.test("rowsOf: the median and the spread of the rounds", () => {
   assertEquals(rowsOf(MEASURED, "uuid"), []);
 });
 
-Deno.test("the tables say how many times as much a peer takes", () => {
-  assertStringIncludes(shortTable(rowsOf(MEASURED, "item")), "| 0.30 | 2.70 (9.0 times ours) |  |");
-  const page = pageOf({ all: MEASURED, machine: "2 cores", charts: { item: ["results/x.svg"] } });
-  assertStringIncludes(page, "2.70 (2.40 to 2.80) | 9.0 times ours |");
-  assertStringIncludes(page, "40 M records of 1 M items, 3 rounds");
+Deno.test("the tables say what stockflow takes of a peer's CPU, alone and with the broker's in both", () => {
+  const rows = rowsOf(MEASURED, "item");
+  const short = shortTable(rows);
+  assertStringIncludes(short, "| 0.30 | 2.70 (stockflow takes 1/9.0) |  |");
+  assertStringIncludes(short, "of the engine alone: the broker's and the start are not in it");
+  const page = pageOf({ all: MEASURED, charts: { item: ["results/x.svg"] } });
+  assertStringIncludes(
+    page,
+    "| b | Apache Flink 2.2.1 | 3 | 2.70 (2.40 to 2.80) | 1/9.0 | 0.10 | 1/7.0 |",
+  );
+  assertStringIncludes(page, "40 M records of 1 M items. In each round");
   assertStringIncludes(page, "(results/x.svg)");
+});
+
+Deno.test("the sentence above the table is made from the figures, and is another one where a peer takes less", () => {
+  const of = (all: readonly Measurement[]) => headline(rowsOf(all, "item"));
+  assertEquals(
+    of([...MEASURED, measurement("streams", 1, 6)]),
+    "stockflow takes the least CPU in all of them: 1/20 to 1/9.0 of its peers', 1/15 to 1/7.0 with the broker's in it.",
+  );
+  assertEquals(
+    of([...MEASURED, measurement("streams", 1, 0.2)]),
+    "stockflow takes less CPU than a peer in 1 of 2 comparisons of an engine at a work.",
+  );
+  assertEquals(of([]), "");
+  assertStringIncludes(
+    shortTable(rowsOf([...MEASURED, measurement("streams", 1, 0.2)], "item")),
+    "1.5 times as much",
+  );
+});
+
+Deno.test("ratio: whole numbers from 10 on, one decimal below", () => {
+  assertEquals([25.31, 10.4, 9.96, 9.94, 1.44].map(ratio), ["25", "10", "10", "9.9", "1.4"]);
+});
+
+Deno.test("each row says how many rounds it is of, and whether a checkpoint is in its steady part", () => {
+  const ours = (round: number, checkpoints: number | null) => {
+    const m = measurement("stockflow", round, 0.3);
+    const counted = checkpoints === null ? {} : { seconds: 9.3, checkpoints };
+    return {
+      ...m,
+      settings: settingsOf("stockflow", "b", 4e7),
+      figures: { ...m.figures, ...counted },
+    };
+  };
+  const peer = measurement("flink", 1, 3);
+  const page = (...all: readonly Measurement[]) => pageOf({ all: [...all, peer], charts: {} });
+  assertStringIncludes(page(ours(1, 1)), "| b | stockflow | 1 | 0.30 |");
+  assertStringIncludes(page(ours(1, 1)), "| 9.3 s, 1 checkpoint |");
+  assertStringIncludes(page(ours(1, 1), ours(2, 1)), "| b | stockflow | 2 | 0.30 |");
+  assertStringIncludes(page(ours(1, 0)), "| 9.3 s, no checkpoint |");
+  assertStringIncludes(page(ours(1, 0), ours(2, 2)), "| 9.3 s, 0 to 2 checkpoints |");
+  assertStringIncludes(
+    page(ours(1, 1)),
+    "more often than the peers' 10 s, so that its short runs hold one: every 8 s at b",
+  );
+  // One round of an older program, that did not count them.
+  assertStringIncludes(page(ours(1, 1), ours(2, null)), "| checkpoints not counted |");
+  const old = page(measurement("stockflow", 1, 0.3));
+  assertStringIncludes(old, "the cost of a checkpoint is not in it");
+  assertEquals(old.includes("more often"), false);
+});
+
+Deno.test("stockflow's checkpoints come so often that a run of any size holds one; the peers' do not change", () => {
+  const interval = (work: "a" | "c" | "d", records: number) =>
+    intervalIn(settingsOf("stockflow", work, records));
+  assertEquals([interval("a", 4e7), interval("c", 4e7)], [8000, 3000]);
+  assertEquals([interval("a", 1e7), interval("a", 1e9), interval("a", 1000)], [2000, 10_000, 500]);
+  assertEquals([interval("d", 0), intervalIn(settingsOf("flink", "a", 4e7))], [null, null]);
+});
+
+Deno.test("the page says how many summaries pass the filter, and which it was", () => {
+  const at = (summaries: number, parameters: Record<string, string>): Measurement => ({
+    ...measurement("stockflow", 1, 0.3),
+    work: "a",
+    parameters,
+    answers: { summaries: { records: summaries, hash: "ab" } },
+  });
+  const page = (m: Measurement) => pageOf({ all: [m], charts: {} });
+  assertStringIncludes(
+    page(at(0, {})),
+    "0 summaries of its windows pass the filter (the seed's parameters) in 40 M records",
+  );
+  assertStringIncludes(
+    page(at(12_345, { "transaction.num.min": "6" })),
+    "12,345 summaries of its windows pass the filter (`transaction.num.min=6` in all engines)",
+  );
+});
+
+Deno.test("each part says when and on which machine it was measured, once for each machine", () => {
+  const on = (round: number, at: string, machine?: string): Measurement => {
+    const m = { ...measurement("stockflow", round, 0.3), at };
+    return machine === undefined ? m : { ...m, machine };
+  };
+  const all = [
+    on(2, "2026-11-27T09:05Z", "X"),
+    on(1, "2026-11-27T09:00Z", "X"),
+    on(3, "2026-11-26T07:00Z"),
+  ];
+  const page = pageOf({ all, charts: {} });
+  assertStringIncludes(page, "Measured from 2026-11-27T09:00Z to 2026-11-27T09:05Z on X.");
+  assertStringIncludes(
+    page,
+    "Measured at 2026-11-26T07:00Z on a machine whose description was not kept.",
+  );
 });
 
 Deno.test("withPeers writes between its marks alone, however often", () => {
@@ -155,6 +257,11 @@ Deno.test("a work that is measured anew replaces what it had, others stay", () =
   assertEquals(file.has({ ...measurement("flink", 2, 1) }), true);
   assertEquals(file.has({ ...measurement("flink", 2, 1), records: 1 }), false);
   assertEquals(file.has({ ...measurement("flink", 2, 1), items: 1 }), false);
+  // With another filter, or other settings of its own, it is another measurement.
+  const wanted = measurement("flink", 2, 1);
+  assertEquals(file.has({ ...wanted, parameters: {}, settings: {} }), true);
+  assertEquals(file.has({ ...wanted, parameters: { "transaction.num.min": "6" } }), false);
+  assertEquals(file.has({ ...wanted, settings: { "checkpoint.interval.millis": "8000" } }), false);
   file.forget("item", "b", ["flink"]);
   assertEquals(file.all.map(({ engine }) => engine), ["stockflow", "stockflow", "stockflow"]);
 });
