@@ -8,7 +8,7 @@ import { samplesIn, stageOf } from "../../bench/peers/profile.ts";
 import { recoveryParts, waitsOf } from "../../bench/peers/recoveries.ts";
 import { pageOf } from "../../bench/peers/report.ts";
 import { bendOf, type ScaleMeasurement, scaleParts } from "../../bench/peers/scale.ts";
-import { isBehind, Stopwatch } from "../../bench/peers/schedule.ts";
+import { isBehind, send, Stopwatch } from "../../bench/peers/schedule.ts";
 import { stageParts } from "../../bench/peers/stage_costs.ts";
 import { short } from "../../bench/peers/tables.ts";
 import { ENGINE_TITLES } from "../../bench/peers/works.ts";
@@ -27,6 +27,19 @@ Deno.test("Stopwatch: what is due is taken once; one that is visible twice is do
   assertEquals([watch.sent, watch.seen, watch.doubled], [5, 2, 1]);
   assertEquals(watch.latenciesSince(0).length, 2);
   assertEquals(watch.latenciesSince(5).length, 1);
+});
+
+Deno.test("sending goes on as long as its end is not there, and ends when that is moved", async () => {
+  const watch = new Stopwatch(1000, performance.now());
+  let end = Infinity;
+  let taken = 0;
+  await send(watch, () => end, (first, count) => {
+    assertEquals(first, taken);
+    taken += count;
+    if (taken >= 10) end = 0;
+    return Promise.resolve();
+  });
+  assertEquals([taken >= 10, watch.sent], [true, taken]);
 });
 
 Deno.test("who has more waiting than comes in two commits, or in a second, is behind", () => {
