@@ -27,6 +27,8 @@ export interface JobOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** Further settings of one engine, by engine: those of a trial. */
   readonly settings?: Partial<Readonly<Record<EngineName, Readonly<Record<string, string>>>>>;
+  /** It works through an input that is there already: nobody waits for a single record. */
+  readonly flatOut?: boolean;
   /** For data; empty. */
   readonly folder: string;
   /** Null if no broker has a part in it. */
@@ -51,10 +53,20 @@ const FLINK_OPENS = [
 );
 
 /** Of both peers: the collector with the best throughput, and a heap that it need not fight for. */
-const JVM = ["-XX:+UseParallelGC", "-Xmx6g"];
+const JVM = "-XX:+UseParallelGC -Xmx6g";
 
 /** Of the producers that write the peers' results. */
 const PRODUCER = { "linger.ms": "100", "batch.size": "262144", "buffer.memory": "134217728" };
+
+/** Of Flink, where nobody waits for a single record: full fetches, which may wait for more, and no compression. */
+const FLINK_FLAT_OUT = {
+  "consumer.max.poll.records": "10000",
+  "consumer.fetch.min.bytes": "262144",
+  "consumer.fetch.max.wait.ms": "100",
+  "consumer.max.partition.fetch.bytes": "4194304",
+  "consumer.receive.buffer.bytes": "1048576",
+  "flink.execution.checkpointing.snapshot-compression": "false",
+};
 
 const STREAMS = {
   "store": "memory",
@@ -131,17 +143,20 @@ async function startStockflow(options: JobOptions): Promise<Job> {
 
 async function startFlink(options: JobOptions): Promise<Job> {
   const { folder, jars } = options;
+  const { jvm = JVM, ...settings } = options.settings?.flink ?? {};
   const parameters = {
     ...parametersOf(options),
     "folder": folder,
+    "windows": "function",
     "windows.shuffle": "false",
     ...prefixed("producer.", PRODUCER),
-    ...options.settings?.flink,
+    ...(options.flatOut || !options.kafka ? FLINK_FLAT_OUT : {}),
+    ...settings,
   };
   const job: Job = await JavaProcess.start({
     name: "flink",
     folder,
-    jvm: [...JVM, ...FLINK_OPENS],
+    jvm: [...jvm.split(" "), ...FLINK_OPENS],
     classPath: jars.flink,
     mainClass: "stockflow.peers.flink.ItemTransactionJob",
     parameters,
@@ -152,18 +167,19 @@ async function startFlink(options: JobOptions): Promise<Job> {
 
 function startStreams(options: JobOptions): Promise<Job> {
   const { folder, jars } = options;
+  const { jvm = JVM, ...settings } = options.settings?.streams ?? {};
   const parameters = {
     ...parametersOf(options),
     "folder": folder,
     ...STREAMS,
     ...prefixed("streams.producer.", PRODUCER),
     "streams.main.consumer.auto.offset.reset": "earliest",
-    ...options.settings?.streams,
+    ...settings,
   };
   return JavaProcess.start({
     name: "streams",
     folder,
-    jvm: JVM,
+    jvm: jvm.split(" "),
     classPath: jars.streams,
     mainClass: "stockflow.peers.streams.ItemTransactionTopology",
     parameters,

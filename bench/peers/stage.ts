@@ -82,6 +82,7 @@ export class PeerStage {
       ...options,
       work,
       items: input.items,
+      flatOut: true,
       folder,
       kafka,
       jars,

@@ -125,10 +125,27 @@ const stage = await Stage.shared();
 const skipped = stage.skipped ?? await whyNoPeers();
 if (skipped !== null && Deno.env.get("CI") !== undefined) throw new Error(skipped);
 
-for (
-  const [engine, work] of [["stockflow", "a"], ["flink", "a"], ["streams", "b"]] as const
-) {
-  const name = `${engine} answers what the model says: results, ${
+interface Case {
+  readonly engine: EngineName;
+  readonly work: Work;
+  /** Beside its name. */
+  readonly title?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+const CASES: readonly Case[] = [
+  { engine: "stockflow", work: "a" },
+  { engine: "flink", work: "a" },
+  {
+    engine: "flink",
+    work: "a",
+    title: " with the standard operator of windows",
+    settings: { "windows": "operator" },
+  },
+  { engine: "streams", work: "b" },
+];
+
+for (const { engine, work, title = "", settings = {} } of CASES) {
+  const name = `${engine}${title} answers what the model says: results, ${
     work === "a" ? "summaries, " : ""
   }dead letters and stocks`;
   Deno.test({
@@ -136,11 +153,15 @@ for (
     ignore: skipped !== null,
     sanitizeOps: false,
     sanitizeResources: false,
-    fn: () => compare(engine, work),
+    fn: () => compare(engine, work, settings),
   });
 }
 
-async function compare(engine: EngineName, work: Work): Promise<void> {
+async function compare(
+  engine: EngineName,
+  work: Work,
+  settings: Readonly<Record<string, string>>,
+): Promise<void> {
   const { broker } = stage;
   const peers = await PeerStage.open(broker, {
     jars: await buildPeers(),
@@ -151,7 +172,13 @@ async function compare(engine: EngineName, work: Work): Promise<void> {
   const expected = expectedOf(peers.inputTopic);
   const { summaries, ...others } = expected.answers;
   assertEquals(summaries!.records > INPUT.items, true);
-  const run = await peers.run({ engine, work, parallelism: 2, parameters: PARAMETERS });
+  const run = await peers.run({
+    engine,
+    work,
+    parallelism: 2,
+    parameters: PARAMETERS,
+    settings: { [engine]: settings },
+  });
   try {
     await measureRecords(run.job, broker.pid, peers.records);
     const answers = await run.answers({ summaries: summaries!.records });

@@ -1,7 +1,6 @@
 package stockflow.peers.flink;
 
 import java.time.Duration;
-import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -14,6 +13,7 @@ import org.apache.flink.streaming.api.windowing.assigners.TumblingEventTimeWindo
 import org.apache.flink.streaming.api.windowing.assigners.TumblingProcessingTimeWindows;
 import org.apache.flink.streaming.api.windowing.assigners.WindowAssigner;
 import org.apache.flink.streaming.api.windowing.windows.TimeWindow;
+import org.apache.kafka.common.utils.Bytes;
 import stockflow.peers.pipeline.Parameters;
 import stockflow.peers.pipeline.Progress;
 import stockflow.peers.pipeline.Query;
@@ -69,44 +69,66 @@ public final class ItemTransactionJob {
     topics.writeDeadLetters(transactions.getSideOutput(SplitRecords.REFUSED)
         .union(queries.getSideOutput(SplitRecords.REFUSED)));
 
-    SingleOutputStreamOperator<TransactionResult> results = transactions
-        .keyBy(t -> t.itemId, Types.STRING)
-        .connect(queries.keyBy(q -> q.itemId, Types.STRING))
-        .process(new TransactionProcessor())
-        .uid("Transaction Processor");
+    SingleOutputStreamOperator<TransactionResult> results = process(transactions, queries, parameters);
     topics.writeAnswers(results.getSideOutput(TransactionProcessor.QUERY_RESULT));
     if (parameters.getOrEmpty("transaction.output.topic").isEmpty()) results.sinkTo(new DiscardingSink<>());
     else topics.writeResults(results);
-    if (parameters.is("enable.summaries")) topics.writeSummaries(summarize(results, parameters));
+    if (parameters.is("enable.summaries")) topics.writeSummaries(summariesOf(results, parameters));
   }
 
   private static void buildGenerated(StreamExecutionEnvironment env, Parameters parameters) {
-    SingleOutputStreamOperator<TransactionResult> results = GeneratedTransactions.read(env, parameters)
-        .keyBy(t -> t.itemId, Types.STRING)
-        .connect(GeneratedTransactions.oneQuery(env).keyBy(q -> q.itemId, Types.STRING))
-        .process(new TransactionProcessor())
-        .uid("Transaction Processor");
+    SingleOutputStreamOperator<TransactionResult> results = process(
+        GeneratedTransactions.read(env, parameters), GeneratedTransactions.oneQuery(env), parameters);
     results.sinkTo(new DiscardingSink<>());
-    if (parameters.is("enable.summaries")) summarize(results, parameters).sinkTo(new DiscardingSink<>());
+    if (parameters.is("enable.summaries")) summariesOf(results, parameters).sinkTo(new DiscardingSink<>());
   }
 
+  /** Whether windows are kept beside the stock, not by the standard operator. */
+  private static boolean hasOwnWindows(Parameters parameters) {
+    return parameters.is("enable.summaries") && parameters.get("windows").equals("function");
+  }
+
+  private static SingleOutputStreamOperator<TransactionResult> process(
+      DataStream<Transaction> transactions, DataStream<Query> queries, Parameters parameters) {
+    return transactions
+        .keyBy(t -> t.itemId, Types.ITEM_ID)
+        .connect(queries.keyBy(q -> q.itemId, Types.ITEM_ID))
+        .process(
+            hasOwnWindows(parameters)
+                ? new WindowedTransactionProcessor(WindowOptions.of(parameters))
+                : new TransactionProcessor(),
+            Types.RESULT)
+        .uid("Transaction Processor");
+  }
+
+  private static DataStream<TransactionSummary> summariesOf(
+      SingleOutputStreamOperator<TransactionResult> results, Parameters parameters) {
+    return hasOwnWindows(parameters)
+        ? results.getSideOutput(WindowedTransactionProcessor.SUMMARY)
+        : summarize(results, parameters);
+  }
+
+  /** By the standard operator. */
   private static DataStream<TransactionSummary> summarize(
       DataStream<TransactionResult> results, Parameters parameters) {
-    long transactionsMin = parameters.getLong("transaction.num.min");
-    double failureRateMin = parameters.getDouble("transaction.failure.rate.min");
-    Duration length = Duration.ofMinutes(parameters.getLong("time.intervals.in.minutes"));
-    KeySelector<TransactionResult, String> itemId = result -> result.transaction.itemId;
+    WindowOptions options = WindowOptions.of(parameters);
+    KeySelector<TransactionResult, Bytes> itemId = result -> result.transaction.itemId;
     // Results come out where their item's transactions went in: they need not be sent over the network again.
-    KeyedStream<TransactionResult, String> byItem = parameters.is("windows.shuffle")
-        ? results.keyBy(itemId, Types.STRING)
-        : DataStreamUtils.reinterpretAsKeyedStream(results, itemId, Types.STRING);
+    KeyedStream<TransactionResult, Bytes> byItem = parameters.is("windows.shuffle")
+        ? results.keyBy(itemId, Types.ITEM_ID)
+        : DataStreamUtils.reinterpretAsKeyedStream(results, itemId, Types.ITEM_ID);
     return byItem
-        .window(windowsOf(length, parameters.is("event.time")))
-        .aggregate(new TransactionSummaryAggregator(), new TransactionSummaryAggregator.WithWindow())
-        .filter(summary -> summary.isAlert(transactionsMin, failureRateMin));
+        .window(windowsOf(options))
+        .aggregate(
+            new TransactionSummaryAggregator(),
+            new TransactionSummaryAggregator.WithWindow(),
+            Types.SUMMARY,
+            Types.SUMMARY)
+        .filter(options::isAlert);
   }
 
-  private static WindowAssigner<Object, TimeWindow> windowsOf(Duration length, boolean eventTime) {
-    return eventTime ? TumblingEventTimeWindows.of(length) : TumblingProcessingTimeWindows.of(length);
+  private static WindowAssigner<Object, TimeWindow> windowsOf(WindowOptions options) {
+    Duration length = Duration.ofMillis(options.lengthMs());
+    return options.eventTime() ? TumblingEventTimeWindows.of(length) : TumblingProcessingTimeWindows.of(length);
   }
 }

@@ -41,48 +41,47 @@ final class KafkaTopics {
     Duration outOfOrderness = Duration.ofMillis(parameters.getLong("watermark.out.of.orderness.ms"));
     WatermarkStrategy<InputRecord<Transaction>> eventTime =
         WatermarkStrategy.<InputRecord<Transaction>>forBoundedOutOfOrderness(outOfOrderness)
-            .withTimestampAssigner((record, kafkaTime) -> record.value == null ? kafkaTime : record.value.ts);
+            .withTimestampAssigner((record, kafkaTime) -> record.refused == null ? record.value.ts : kafkaTime);
     boolean needsTime = parameters.is("enable.summaries") && parameters.is("event.time");
     return env
         .fromSource(
-            source("transaction.input.topic", new InputRecord.Transactions(), OffsetsInitializer.earliest()),
+            source("transaction.input.topic", InputRecord.transactions(), OffsetsInitializer.earliest()),
             needsTime ? eventTime : WatermarkStrategy.noWatermarks(),
             "Transactions")
         .process(new SplitRecords<>())
-        .returns(Transaction.class);
+        .returns(Types.TRANSACTION);
   }
 
   /** Queries have no part in event time: they never hold it back. */
   SingleOutputStreamOperator<Query> readQueries(StreamExecutionEnvironment env) {
     return env
         .fromSource(
-            source("query.input.topic", new InputRecord.Queries(), OffsetsInitializer.latest()),
+            source("query.input.topic", InputRecord.queries(), OffsetsInitializer.latest()),
             WatermarkStrategy.forGenerator(context -> new EndOfTime<>()),
             "Queries")
         .process(new SplitRecords<>())
-        .returns(Query.class);
+        .returns(Types.QUERY);
   }
 
   void writeResults(DataStream<TransactionResult> results) {
     String topic = parameters.get("transaction.output.topic");
-    results.sinkTo(sink("results", (result, context, timestamp) -> {
-      byte[] itemId = TextFormat.formatItemId(result.transaction.itemId);
-      return new ProducerRecord<>(topic, null, timestamp, itemId, TextFormat.formatResult(result, itemId));
-    }));
+    results.sinkTo(sink("results", (result, context, timestamp) ->
+        new ProducerRecord<>(
+            topic, null, timestamp, result.transaction.itemId.get(), TextFormat.formatResult(result))));
   }
 
   void writeAnswers(DataStream<QueryResult> answers) {
     String topic = parameters.get("query.output.topic");
     answers.sinkTo(sink("answers", (answer, context, timestamp) ->
         new ProducerRecord<>(topic, null, timestamp,
-            TextFormat.formatItemId(Long.toString(answer.queryId)), TextFormat.formatQueryResult(answer))));
+            TextFormat.formatNumber(answer.queryId), TextFormat.formatQueryResult(answer))));
   }
 
   void writeSummaries(DataStream<TransactionSummary> summaries) {
     String topic = parameters.get("summary.output.topic");
     summaries.sinkTo(sink("summaries", (summary, context, timestamp) ->
         new ProducerRecord<>(topic, null, timestamp,
-            TextFormat.formatItemId(summary.itemId), TextFormat.formatSummary(summary))));
+            summary.itemId.get(), TextFormat.formatSummary(summary))));
   }
 
   void writeDeadLetters(DataStream<DeadLetter> letters) {

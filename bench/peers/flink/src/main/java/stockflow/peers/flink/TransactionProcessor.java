@@ -4,10 +4,11 @@ import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
-import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.common.typeutils.base.LongSerializer;
 import org.apache.flink.streaming.api.functions.co.KeyedCoProcessFunction;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
+import org.apache.kafka.common.utils.Bytes;
 import stockflow.peers.pipeline.Progress;
 import stockflow.peers.pipeline.Query;
 import stockflow.peers.pipeline.QueryResult;
@@ -16,15 +17,18 @@ import stockflow.peers.pipeline.Transaction;
 import stockflow.peers.pipeline.TransactionResult;
 
 /** Applies transactions to the stock of their item, and reads it for queries. */
-final class TransactionProcessor extends KeyedCoProcessFunction<String, Transaction, Query, TransactionResult> {
+final class TransactionProcessor extends KeyedCoProcessFunction<Bytes, Transaction, Query, TransactionResult> {
   static final OutputTag<QueryResult> QUERY_RESULT =
       new OutputTag<>("query-result", TypeInformation.of(QueryResult.class));
 
   private transient ValueState<Long> stock;
+  /** Reused: what follows is chained to this, or serializes it at once; nothing keeps it. */
+  private transient TransactionResult result;
 
   @Override
   public void open(OpenContext context) {
-    stock = getRuntimeContext().getState(new ValueStateDescriptor<>("stock", Types.LONG));
+    stock = getRuntimeContext().getState(new ValueStateDescriptor<>("stock", LongSerializer.INSTANCE));
+    result = new TransactionResult();
   }
 
   @Override
@@ -33,7 +37,9 @@ final class TransactionProcessor extends KeyedCoProcessFunction<String, Transact
     Long before = stock.value();
     long after = StockRule.apply(before == null ? 0 : before, transaction.quantity);
     if (after != StockRule.FAILED) stock.update(after);
-    out.collect(new TransactionResult(transaction, after != StockRule.FAILED));
+    result.transaction = transaction;
+    result.success = after != StockRule.FAILED;
+    out.collect(result);
     Progress.RECORDS.increment();
   }
 

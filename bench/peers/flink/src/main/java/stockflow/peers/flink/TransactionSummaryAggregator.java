@@ -4,6 +4,7 @@ import org.apache.flink.api.common.functions.AggregateFunction;
 import org.apache.flink.streaming.api.functions.windowing.WindowFunction;
 import org.apache.flink.streaming.api.windowing.windows.TimeWindow;
 import org.apache.flink.util.Collector;
+import org.apache.kafka.common.utils.Bytes;
 import stockflow.peers.pipeline.TransactionResult;
 import stockflow.peers.pipeline.TransactionSummary;
 
@@ -33,10 +34,10 @@ final class TransactionSummaryAggregator
 
   /** Says which item and window a summary is of, once it is complete. */
   static final class WithWindow
-      implements WindowFunction<TransactionSummary, TransactionSummary, String, TimeWindow> {
+      implements WindowFunction<TransactionSummary, TransactionSummary, Bytes, TimeWindow> {
     @Override
     public void apply(
-        String itemId, TimeWindow window, Iterable<TransactionSummary> summaries, Collector<TransactionSummary> out) {
+        Bytes itemId, TimeWindow window, Iterable<TransactionSummary> summaries, Collector<TransactionSummary> out) {
       TransactionSummary summary = summaries.iterator().next();
       summary.itemId = itemId;
       summary.windowStart = window.getStart();

@@ -1,6 +1,8 @@
 package stockflow.peers.pipeline;
 
-public class Query {
+import org.apache.kafka.common.utils.Bytes;
+
+public final class Query {
   public long queryId;
-  public String itemId;
+  public Bytes itemId;
 }

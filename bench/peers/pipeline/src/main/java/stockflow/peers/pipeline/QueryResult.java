@@ -1,12 +1,12 @@
 package stockflow.peers.pipeline;
 
-public class QueryResult {
+import org.apache.kafka.common.utils.Bytes;
+
+public final class QueryResult {
   public long queryId;
-  public String itemId;
+  public Bytes itemId;
   /** Null if the item was never seen. */
   public Long quantity;
-
-  public QueryResult() {}
 
   public QueryResult(Query query, Long quantity) {
     this.queryId = query.queryId;

@@ -3,6 +3,8 @@ package stockflow.peers.pipeline;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import org.apache.kafka.common.utils.Bytes;
 
 /**
  * The text form of records, as stockflow reads and writes it (docs/formats.md): canonical integers, checked item ids,
@@ -53,7 +55,7 @@ public final class TextFormat {
     if (into.ts < 0 || into.ts > TS_MAX) return TS_RANGE;
     String reason = checkItemId(value, item, quantity - 1);
     if (reason != null) return reason;
-    into.itemId = new String(value, item, quantity - 1 - item, StandardCharsets.UTF_8);
+    into.itemId = Bytes.wrap(Arrays.copyOfRange(value, item, quantity - 1));
     long number = isLong(value, quantity, end) ? toLong(value, quantity, end) : Long.MIN_VALUE;
     into.quantity = (int) number;
     return into.quantity == number ? null : QUANTITY_RANGE;
@@ -69,17 +71,17 @@ public final class TextFormat {
     into.queryId = toLong(value, 0, split);
     String reason = checkItemId(value, split + 1, value.length);
     if (reason != null) return reason;
-    into.itemId = new String(value, split + 1, value.length - split - 1, StandardCharsets.UTF_8);
+    into.itemId = Bytes.wrap(Arrays.copyOfRange(value, split + 1, value.length));
     return null;
   }
 
-  public static byte[] formatItemId(String itemId) {
-    return itemId.getBytes(StandardCharsets.UTF_8);
+  public static byte[] formatNumber(long number) {
+    return Long.toString(number).getBytes(StandardCharsets.US_ASCII);
   }
 
-  /** @param itemId the bytes of the transaction's item id */
-  public static byte[] formatResult(TransactionResult result, byte[] itemId) {
+  public static byte[] formatResult(TransactionResult result) {
     Transaction t = result.transaction;
+    byte[] itemId = t.itemId.get();
     byte[] outcome = result.success ? TRUE : FALSE;
     int tsAt = digits(t.transactionId) + 1;
     int itemAt = tsAt + digits(t.ts) + 1;
@@ -97,17 +99,29 @@ public final class TextFormat {
     return text;
   }
 
+  /** The result of a valid transaction from its own text, which is canonical: it goes on as it is. */
+  public static byte[] formatResult(byte[] transaction, boolean success) {
+    byte[] outcome = success ? TRUE : FALSE;
+    byte[] text = Arrays.copyOf(transaction, transaction.length + outcome.length);
+    System.arraycopy(outcome, 0, text, transaction.length, outcome.length);
+    return text;
+  }
+
   public static byte[] formatQueryResult(QueryResult result) {
     String stock = result.quantity == null
         ? new String(MISSING, StandardCharsets.US_ASCII)
-        : result.itemId + "\t" + result.quantity;
+        : textOf(result.itemId) + "\t" + result.quantity;
     return (result.queryId + "\t" + stock).getBytes(StandardCharsets.UTF_8);
   }
 
   public static byte[] formatSummary(TransactionSummary s) {
-    String text = s.itemId + "\t" + s.windowStart + "\t" + s.windowEnd + "\t" + s.numSuccessfulTransactions + "\t"
+    String text = textOf(s.itemId) + "\t" + s.windowStart + "\t" + s.windowEnd + "\t" + s.numSuccessfulTransactions + "\t"
         + s.numFailedTransactions + "\t" + s.totalVolume;
     return text.getBytes(StandardCharsets.UTF_8);
+  }
+
+  private static String textOf(Bytes itemId) {
+    return new String(itemId.get(), StandardCharsets.UTF_8);
   }
 
   /** Where a byte is; -1 if nowhere. */

@@ -1,10 +1,13 @@
 package stockflow.peers.pipeline;
 
-/** Stock that is added (positive quantity) or bought (negative). Public fields, so that Flink knows it as a POJO. */
-public class Transaction {
+import org.apache.kafka.common.utils.Bytes;
+
+/** Stock that is added (positive quantity) or bought (negative). */
+public final class Transaction {
   public long transactionId;
   /** Event time in ms since the epoch. */
   public long ts;
-  public String itemId;
+  /** In UTF-8, as it comes: nothing decodes it. Never changed, while the transaction may be used again. */
+  public Bytes itemId;
   public int quantity;
 }

@@ -1,8 +1,10 @@
 package stockflow.peers.pipeline;
 
+import org.apache.kafka.common.utils.Bytes;
+
 /** What happened to an item in one window. */
 public class TransactionSummary {
-  public String itemId;
+  public Bytes itemId;
   /** Start (inclusive) and end (exclusive) in ms since the epoch. */
   public long windowStart;
   public long windowEnd;

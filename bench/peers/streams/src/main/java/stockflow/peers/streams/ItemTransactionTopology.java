@@ -6,6 +6,7 @@ import java.util.concurrent.CountDownLatch;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.Topology;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
@@ -75,12 +76,19 @@ public final class ItemTransactionTopology {
     return topology;
   }
 
-  private static StoreBuilder<KeyValueStore<String, Long>> stockOf(Parameters parameters) {
-    KeyValueBytesStoreSupplier supplier = parameters.get("store").equals("rocksdb")
-        ? Stores.persistentKeyValueStore(STOCK)
-        : Stores.inMemoryKeyValueStore(STOCK);
-    StoreBuilder<KeyValueStore<String, Long>> store =
-        Stores.keyValueStoreBuilder(supplier, Serdes.String(), Serdes.Long()).withLoggingEnabled(Map.of());
+  private static StoreBuilder<KeyValueStore<Bytes, byte[]>> stockOf(Parameters parameters) {
+    StoreBuilder<KeyValueStore<Bytes, byte[]>> store =
+        Stores.keyValueStoreBuilder(supplierOf(parameters), Serdes.Bytes(), Serdes.ByteArray())
+            .withLoggingEnabled(Map.of());
     return parameters.is("store.caching") ? store.withCachingEnabled() : store.withCachingDisabled();
+  }
+
+  private static KeyValueBytesStoreSupplier supplierOf(Parameters parameters) {
+    return switch (parameters.get("store")) {
+      case "memory" -> Stores.inMemoryKeyValueStore(STOCK);
+      case "lru" -> Stores.lruMap(STOCK, parameters.getInt("store.entries"));
+      case "rocksdb" -> Stores.persistentKeyValueStore(STOCK);
+      default -> throw new IllegalArgumentException("No such store: " + parameters.get("store"));
+    };
   }
 }

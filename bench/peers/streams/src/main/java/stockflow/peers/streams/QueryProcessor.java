@@ -1,5 +1,6 @@
 package stockflow.peers.streams;
 
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
@@ -12,7 +13,7 @@ import stockflow.peers.pipeline.TextFormat;
 final class QueryProcessor implements Processor<byte[], byte[], byte[], byte[]> {
   private final Query query = new Query();
   private ProcessorContext<byte[], byte[]> context;
-  private KeyValueStore<String, Long> stock;
+  private KeyValueStore<Bytes, byte[]> stock;
 
   @Override
   public void init(ProcessorContext<byte[], byte[]> context) {
@@ -27,8 +28,10 @@ final class QueryProcessor implements Processor<byte[], byte[], byte[], byte[]> 
       RefusedRecords.forward(context, record, reason);
       return;
     }
-    byte[] key = TextFormat.formatItemId(Long.toString(query.queryId));
-    byte[] value = TextFormat.formatQueryResult(new QueryResult(query, stock.get(query.itemId)));
+    byte[] stored = stock.get(query.itemId);
+    Long quantity = stored == null ? null : StoredStock.read(stored);
+    byte[] key = TextFormat.formatNumber(query.queryId);
+    byte[] value = TextFormat.formatQueryResult(new QueryResult(query, quantity));
     context.forward(new Record<>(key, value, record.timestamp()), ItemTransactionTopology.ANSWERS);
   }
 }

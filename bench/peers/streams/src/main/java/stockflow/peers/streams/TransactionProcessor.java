@@ -1,5 +1,6 @@
 package stockflow.peers.streams;
 
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
@@ -8,16 +9,14 @@ import stockflow.peers.pipeline.Progress;
 import stockflow.peers.pipeline.StockRule;
 import stockflow.peers.pipeline.TextFormat;
 import stockflow.peers.pipeline.Transaction;
-import stockflow.peers.pipeline.TransactionResult;
 
 /** Applies transactions to the stock of their item. */
 final class TransactionProcessor implements Processor<byte[], byte[], byte[], byte[]> {
   private final boolean writesResults;
   /** Reused: nothing keeps it beyond a record. */
   private final Transaction transaction = new Transaction();
-  private final TransactionResult result = new TransactionResult(transaction, false);
   private ProcessorContext<byte[], byte[]> context;
-  private KeyValueStore<String, Long> stock;
+  private KeyValueStore<Bytes, byte[]> stock;
 
   TransactionProcessor(boolean writesResults) {
     this.writesResults = writesResults;
@@ -36,14 +35,13 @@ final class TransactionProcessor implements Processor<byte[], byte[], byte[], by
       RefusedRecords.forward(context, record, reason);
       return;
     }
-    Long before = stock.get(transaction.itemId);
-    long after = StockRule.apply(before == null ? 0 : before, transaction.quantity);
-    result.success = after != StockRule.FAILED;
-    if (result.success) stock.put(transaction.itemId, after);
+    long after = StockRule.apply(StoredStock.read(stock.get(transaction.itemId)), transaction.quantity);
+    boolean success = after != StockRule.FAILED;
+    if (success) stock.put(transaction.itemId, StoredStock.write(after));
     if (writesResults) {
-      byte[] itemId = TextFormat.formatItemId(transaction.itemId);
-      byte[] value = TextFormat.formatResult(result, itemId);
-      context.forward(new Record<>(itemId, value, record.timestamp()), ItemTransactionTopology.RESULTS);
+      byte[] value = TextFormat.formatResult(record.value(), success);
+      context.forward(
+          new Record<>(transaction.itemId.get(), value, record.timestamp()), ItemTransactionTopology.RESULTS);
     }
     Progress.RECORDS.increment();
   }
