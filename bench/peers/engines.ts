@@ -149,6 +149,7 @@ async function startFlink(options: JobOptions): Promise<Job> {
     "folder": folder,
     "windows": "function",
     "windows.shuffle": "false",
+    "sink.transactions": "INCREMENTING",
     ...prefixed("producer.", PRODUCER),
     ...(options.flatOut || !options.kafka ? FLINK_FLAT_OUT : {}),
     ...settings,
