@@ -256,12 +256,14 @@ async function execute(
   signal: AbortSignal,
   progress: ProgressReporter,
 ): Promise<void> {
-  const { store, clock, parameters, log: { id, topicId, restoredFrom } } = context;
+  const { store, clock, parameters, settings, log: { id, topicId, restoredFrom } } = context;
   const facts: RecoveryFacts = {
     logId: id,
     topicId,
     restoredFrom,
     parameters,
+    // Where one process takes all partitions over, it has looked at that before anyone claims.
+    refusesSetBack: context.partitionsAreGiven === true && !settings.acceptsOffset,
   };
   const recovering: Recovering = { context, session, partition, facts, progress, signal };
   const from = clock.monotonic();

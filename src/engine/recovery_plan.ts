@@ -24,6 +24,8 @@ export interface RecoveryFacts {
   /** The savepoint that the log was created from, if any. */
   readonly restoredFrom: RestoredFrom | null;
   readonly parameters: FoldParameters;
+  /** A claim behind the newest checkpoint is not gone on from: nobody has looked at that before. */
+  readonly refusesSetBack?: boolean;
 }
 
 /** A checkpoint that does not serve, and why. */
@@ -74,6 +76,8 @@ export function planRecovery(
     const candidates = [{ kind: "stop", error: impossible }] as const;
     return { candidates, start: startOf(claimed, facts), unusable: [], isBehind: false };
   }
+  const setBack = facts.refusesSetBack ? whySetBack(claimed, listed, facts) : null;
+  if (setBack) return { candidates: [], start: setBack, unusable: [], isBehind: true };
   const candidates: Candidate[] = [];
   const unusable: Unusable[] = [];
   let isBehind = false;
@@ -111,6 +115,30 @@ export function whyImpossible(
     "restore the log from a copy that has them, or give them up: start with an empty file for the state and, " +
       "on Kafka, another kafka.group.id; raise the log's retention above the longest time for which the job stands",
   );
+}
+
+/**
+ * A checkpoint is published when its offset is committed: one ahead of a claim shows that somebody else has committed
+ * since; or that the offset was set back, and what was written since would be written again.
+ */
+function whySetBack(
+  { partition, committed }: ClaimedPartition,
+  listed: readonly ListedCheckpoint[],
+  { logId, topicId }: RecoveryFacts,
+): Extract<Start, { kind: "none" }> | null {
+  const newest = listed.find(({ manifest }) => manifest?.logId === logId)?.manifest;
+  if (!newest || whyOtherTopic(newest, topicId)) return null;
+  const { offset } = positionOf(newest);
+  if (offset <= committed.offset) return null;
+  return {
+    kind: "none",
+    reason:
+      `The committed offset ${committed.offset} of partition ${partition} lies before ${offset}, where the newest ` +
+      "checkpoint stands: a tool has set it back, or the brokers have lost it",
+    remedy:
+      `set it to where the job stood; or start all processes with --accept-offset, which goes on at ${committed.offset}: ` +
+      "results from there on are written again",
+  };
 }
 
 /** Offset and watermark of a checkpoint. */

@@ -25,6 +25,8 @@ export interface JobSettings {
   readonly logRetries: number;
   /** Many records that belong to other partitions stop the job; else they are dead letters, however many. */
   readonly stopsAtStrays: boolean;
+  /** Goes on from committed offsets that lie before a checkpoint. */
+  readonly acceptsOffset: boolean;
 }
 
 /** What a transaction worker needs of its surroundings, in whatever thread it runs. */

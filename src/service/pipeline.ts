@@ -385,6 +385,7 @@ function settingsOf(params: Parameters): JobSettings {
     restartAttempts: params.get("restart.attempts"),
     logRetries: params.get("kafka.retries"),
     stopsAtStrays: params.get("wrong.partition") === "stop",
+    acceptsOffset: params.get("accept.offset"),
   };
 }
 

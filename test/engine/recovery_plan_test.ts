@@ -61,6 +61,22 @@ Deno.test("a plan leaves out checkpoints ahead of the claim, and says that it is
   assertEquals([shown, unusable, isBehind], [[1], [2], true]);
 });
 
+Deno.test("where partitions are shared, a plan refuses a claim behind the newest checkpoint", () => {
+  const facts = { ...FACTS, refusesSetBack: true };
+  const behind = planRecovery(CLAIMED, [at(2, 101), at(1, 60)], facts);
+  assertEquals([behind.candidates, behind.start.kind, behind.isBehind], [[], "none", true]);
+  assert(
+    behind.start.kind === "none" &&
+      behind.start.reason.includes("100 of partition 0 lies before 101"),
+  );
+  // An older one is ahead when its offset was accepted: the newest one was made since.
+  assertEquals(planned(CLAIMED, [at(3, 100), at(2, 101), at(1, 60)], facts).shown, [3, 1]);
+  const damaged = { ...at(3, 100), manifest: null, damage: "altered" };
+  assertEquals(planned(CLAIMED, [damaged, at(2, 101), at(1, 60)], facts).start, "none");
+  const topicId = at(2, 101, { topicId: "one" });
+  assertEquals(planned(CLAIMED, [topicId], { ...facts, topicId: "two" }).shown, ["stop"]);
+});
+
 Deno.test("a plan leaves out checkpoints whose records the log does not hold any more", () => {
   const claimed = { ...CLAIMED, logStart: 50 };
   const { shown, start, unusable, isBehind } = planned(claimed, [at(2, 60), at(1, 20)]);

@@ -1,4 +1,4 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   type ClaimedPartition,
   ForwardingLog,
@@ -9,13 +9,15 @@ import {
 import { sessionOver } from "../log/log_doubles.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { drain, feed } from "./feeding.ts";
+import { SharedLog } from "./shared_log.ts";
 import { World } from "./world.ts";
 
 /** A log whose first so many claims answer a committed position that another moved on meanwhile. */
 class StaleLog extends ForwardingLog {
   claims = 0;
 
-  constructor(log: Log, readonly stale: number) {
+  /** @param logStart where the log begins then; null = where it does */
+  constructor(log: Log, readonly stale: number, readonly logStart: number | null = 1) {
     super(log);
   }
 
@@ -24,7 +26,7 @@ class StaleLog extends ForwardingLog {
     if (input !== "transactions" || this.claims++ >= this.stale) return session;
     const before = ({ committed, ...rest }: ClaimedPartition): ClaimedPartition => ({
       ...rest,
-      logStart: 1,
+      ...(this.logStart === null ? {} : { logStart: this.logStart }),
       committed: { ...committed, offset: committed.offset - 1 },
     });
     return sessionOver(session, { partitions: session.partitions.map(before) });
@@ -55,4 +57,29 @@ Deno.test("job stops when a claim that is made again is still behind the newest 
   const failure = await startWithStaleClaims(100);
   assert(failure instanceof StopError, `It did not stop: ${failure}`);
   assert(failure.message.includes("is ahead of the committed"), failure.message);
+});
+
+/** Starts a process of a group over checkpoints, with so many claims of offsets that were set back. */
+async function startSetBack(stale: number, acceptsOffset = false): Promise<Error | null> {
+  const world = await World.open();
+  const life = await world.start();
+  await feed(world, life, new Random(7), 60);
+  await drain(world, life);
+  await world.stop(life);
+  const next = await world.start(() => null, {
+    flags: { "accept.offset": String(acceptsOffset) },
+    wrapLog: (log) => new SharedLog(new StaleLog(log, stale, null)),
+  });
+  const { failure } = next.job;
+  next.kill();
+  world.close();
+  return failure;
+}
+
+Deno.test("where partitions are shared, committed offsets that were set back stop the job, though the log leads there", async () => {
+  const failure = await startSetBack(100);
+  assert(failure instanceof StopError, `It did not stop: ${failure}`);
+  assert(failure.message.includes("where the newest checkpoint stands"), failure.message);
+  assertEquals(await startSetBack(1), null);
+  assertEquals(await startSetBack(100, true), null);
 });

@@ -232,6 +232,7 @@ export function planOf(random: Random, onKafka: boolean): Plan {
       restartAttempts: pick(1, 3, 20),
       logRetries: 3,
       stopsAtStrays: true,
+      acceptsOffset: false,
     },
     core: {
       format,
