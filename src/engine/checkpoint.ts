@@ -23,6 +23,8 @@ const log = getLogger(["stockflow", "checkpoint"]);
 const GIVEN_UP = "given up, because its partition was given up";
 /** Compressed bytes that may wait for the store before encoding goes on. */
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
+/** So long whoever folds waits for a cut whose parts the store does not take; then it is given up. */
+const HELD_UP_MS_MAX = 10_000;
 
 export interface CheckpointerOptions {
   readonly intervalMs: number;
@@ -77,6 +79,8 @@ export class Checkpointer implements CutGate {
   #turn: Promise<unknown> = Promise.resolve();
   #cutActive = false;
   readonly #pieces = new Waiters();
+  /** How many wait for a piece of the cut, or its end. */
+  #heldUp = 0;
   readonly #commits = new Waiters();
   /** Why the last one was not taken. */
   #failure = "";
@@ -128,12 +132,18 @@ export class Checkpointer implements CutGate {
   // ---- what a processor waits for ----
 
   async advance(): Promise<void> {
-    if (this.#cutActive) await this.#pieces.wait(never());
+    if (this.#cutActive) await this.#nextPiece();
     else await this.options.clock.yield();
   }
 
   async encoded(): Promise<void> {
-    while (this.#cutActive) await this.#pieces.wait(never());
+    while (this.#cutActive) await this.#nextPiece();
+  }
+
+  async #nextPiece(): Promise<void> {
+    this.#heldUp++;
+    await this.#pieces.wait(never());
+    this.#heldUp--;
   }
 
   /** A position was acknowledged. */
@@ -194,10 +204,10 @@ export class Checkpointer implements CutGate {
     });
   }
 
-  /** Whether nobody has taken the partition over in the store, as far as that can be read now. */
+  /** Whether nobody has taken the partition over in the store. */
   isOwner(): Promise<boolean> {
     const { store, epoch } = this.chain;
-    return store.isCurrent(epoch).catch(() => true);
+    return store.isCurrent(epoch);
   }
 
   /** Resolves when no checkpoint is under way. */
@@ -232,26 +242,32 @@ export class Checkpointer implements CutGate {
       attributes: { ...about },
     }) ?? null;
     const timeout = new AbortController();
-    const giveUp = AbortSignal.any([signal, timeout.signal]);
+    const heldUp = new AbortController();
+    const giveUp = AbortSignal.any([signal, timeout.signal, heldUp.signal]);
     // At once, whatever the store still does: whoever folds may be waiting for the rest of the cut.
     giveUp.addEventListener("abort", () => this.#endCut(false));
     if (giveUp.aborted) this.#endCut(false);
     void clock.sleep(timeoutMs, giveUp).then(() => timeout.abort("over"));
+    // Beside the rest: a store that does not answer must not hold up whoever waits for the cut.
+    const begun = chain.store.addEvent({ kind: "triggered", at: cut.at, ...about })
+      .catch(() => {}); // the next event says so
     try {
-      await chain.store.addEvent({ kind: "triggered", at: cut.at, ...about });
-      const manifest = await this.#write(cut, about, uncommitted, giveUp, span);
+      await this.#encode(cut, giveUp, heldUp);
+      const manifest = await this.#write(cut, about, uncommitted, giveUp, span, begun);
       span?.end();
       return manifest;
     } catch (error) {
       const reason = signal.aborted
         ? GIVEN_UP
+        : heldUp.signal.aborted
+        ? "given up, because the store did not take its parts while they held folding up"
         : giveUp.aborted
         ? `given up after ${timeoutMs} ms`
         : (error as Error).message;
       span?.end(reason);
       // Who is fenced off says so itself: nothing is wrong with the store.
       const isFenced = error instanceof FencedError;
-      await this.#failed(cut, about, reason, signal.aborted || isFenced);
+      await this.#failed(cut, about, reason, signal.aborted || isFenced, begun);
       if (isFenced) throw error;
       return null;
     } finally {
@@ -280,18 +296,22 @@ export class Checkpointer implements CutGate {
     };
   }
 
-  /** Encodes what was cut, and publishes it when its position is committed. */
+  /**
+   * Publishes what was encoded when its position is committed.
+   *
+   * @param begun settles when the history has its beginning
+   */
   async #write(
     cut: Cut,
     about: About,
     uncommitted: boolean,
     signal: AbortSignal,
     span: Span | null,
+    begun: Promise<void>,
   ): Promise<Manifest> {
     const { from, at, scalars, lastBatch, strays } = cut;
     const { processor, chain, options: { clock, logId, topicId } } = this;
     const { duplicatesBefore } = processor.core;
-    await this.#encode(cut, signal);
     processor.checkStocks(scalars.quantitySum);
     const encodedAt = clock.monotonic();
     if (!uncommitted) await this.#waitCommitted(about.offset, scalars.watermark, signal);
@@ -315,6 +335,7 @@ export class Checkpointer implements CutGate {
     this.lastFailure = null;
     const { offset } = about;
     this.newest = { sequence, offset, watermark: scalars.watermark, publishedAt };
+    await begun;
     await chain.store.addEvent({
       kind: "completed",
       at: clock.now(),
@@ -339,12 +360,19 @@ export class Checkpointer implements CutGate {
   }
 
   /** What was cut is part of the next checkpoint; what was written of this one goes. */
-  async #failed(cut: Cut, about: About, reason: string, isGivenUp: boolean): Promise<void> {
+  async #failed(
+    cut: Cut,
+    about: About,
+    reason: string,
+    isGivenUp: boolean,
+    begun: Promise<void>,
+  ): Promise<void> {
     const { processor, chain, options: { clock } } = this;
     this.#endCut(false);
     processor.core.markSegments(cut.encoded);
     if (cut.firstPiece !== null) processor.core.remembered.mark(cut.firstPiece);
     this.#failure = reason;
+    await begun;
     await chain.store.addEvent({ kind: "failed", at: clock.now(), ...about, reason });
     if (!isGivenUp) {
       this.lastFailure = reason;
@@ -357,12 +385,13 @@ export class Checkpointer implements CutGate {
     await chain.abandon().catch(() => this.#hasLeftovers = true);
   }
 
-  async #encode(cut: Cut, signal: AbortSignal): Promise<void> {
+  /** @param heldUp is aborted when the store holds up whoever folds */
+  async #encode(cut: Cut, signal: AbortSignal, heldUp: AbortController): Promise<void> {
     const { processor: { core } } = this;
     const { draft } = cut;
     const goOn = async () => {
       this.#pieces.wake();
-      if (draft.queuedBytes > QUEUE_BYTES_MAX) await draft.flush();
+      if (draft.queuedBytes > QUEUE_BYTES_MAX) await this.#flush(draft, heldUp);
       else await this.options.clock.yield();
       signal.throwIfAborted();
     };
@@ -380,6 +409,23 @@ export class Checkpointer implements CutGate {
       }
     }
     this.#endCut(true);
+  }
+
+  async #flush(draft: CheckpointDraft, heldUp: AbortController): Promise<void> {
+    const flushed = new AbortController();
+    void this.#watch(flushed.signal, heldUp);
+    try {
+      await draft.flush();
+    } finally {
+      flushed.abort("flushed"); // without a reason an error with a stack is made
+    }
+  }
+
+  async #watch(flushed: AbortSignal, heldUp: AbortController): Promise<void> {
+    while (!flushed.aborted && !heldUp.signal.aborted) {
+      await this.options.clock.sleep(HELD_UP_MS_MAX, flushed);
+      if (!flushed.aborted && this.#heldUp > 0) heldUp.abort("held up");
+    }
   }
 
   #endCut(encoded: boolean): void {

@@ -68,10 +68,21 @@ export async function takeAtStop(
   });
   for (const { partition, checkpointer } of partitions) {
     // To encode one that the store refuses takes CPU from the next owner, which may be on this machine.
-    const isOwner = !isReleased() || await checkpointer.isOwner();
-    if (!isOwner || !await isTaken(checkpointer, isReleased)) {
+    const owns = isReleased() ? await ownsNow(checkpointer) : "yes";
+    // Each would be tried for minutes, and the group goes on without them.
+    if (owns === "away") return log.warn("The last checkpoints are left out: the store is away");
+    if (owns === "no" || !await isTaken(checkpointer, isReleased)) {
       log.info("Partition {partition} has its next owner already", { partition });
     }
+  }
+}
+
+/** Whether nobody has taken a partition over in the store, as far as that can be read now. */
+async function ownsNow(checkpointer: Checkpointer): Promise<"yes" | "no" | "away"> {
+  try {
+    return await checkpointer.isOwner() ? "yes" : "no";
+  } catch (error) {
+    return error instanceof LostError ? "away" : "yes";
   }
 }
 

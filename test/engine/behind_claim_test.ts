@@ -10,6 +10,8 @@ import { type Life, World } from "./world.ts";
 
 /** What every write of a checkpoint sets, and what every event of one does. */
 const WRITES = "mark", EVENTS = "history";
+/** Length of a window, as parameters set it by default. */
+const WINDOW_MS = 60_000;
 
 interface Scene {
   readonly world: World;
@@ -26,8 +28,16 @@ const hasCheckpoints = ({ worker: { partitions } }: Life) =>
     checkpointer.newest?.offset === processor.position
   );
 
+/** So many items, of long names that cannot be compressed, that not all of a checkpoint is encoded before some is written. */
+async function feedMuch(world: World, life: Life): Promise<void> {
+  const random = new Random(11);
+  const letterOf = () => String.fromCharCode(65 + random.below(26) + 32 * random.below(2));
+  const itemOf = () => Array.from({ length: 240 }, letterOf).join("");
+  for (let n = 0; n < 28; n++) await feed(world, life, random, 1000, itemOf);
+}
+
 /** A job whose store does not answer while it writes a checkpoint. */
-async function open(kind = WRITES): Promise<Scene> {
+async function open(kind = WRITES, more: typeof feedMuch | null = null): Promise<Scene> {
   const world = await World.open({ "watchdog.timeout.ms": "3600000" });
   let log!: NoticingLog;
   const life = await world.start(() => null, { wrapLog: (of) => log = new NoticingLog(of) });
@@ -37,6 +47,7 @@ async function open(kind = WRITES): Promise<Scene> {
   await world.clock.settle();
   const writes = new HeldWrites(life.stateKv, kind);
   await feed(world, life, new Random(8), 40);
+  await more?.(world, life);
   await world.clock.until(() => writes.held.length > 0, "a checkpoint is being written");
   return { world, life, log, writes };
 }
@@ -67,7 +78,7 @@ Deno.test("a claim that ends does not wait for the checkpoint under way, nor doe
 });
 
 Deno.test("a cut that is given up ends at once, whatever the store still does", async () => {
-  const scene = await open(EVENTS);
+  const scene = await open(WRITES, feedMuch);
   const { world, life, log, writes } = scene;
   let ended = false;
   const cuts = life.worker.partitions.map(({ processor }) => processor.gate.encoded());
@@ -76,6 +87,29 @@ Deno.test("a cut that is given up ends at once, whatever the store still does", 
   assertEquals(ended, false);
   log.giveNotice();
   await world.clock.until(() => ended && log.claims === 2, "the cut has ended");
+  assert(writes.held.length > 0, "the store has not answered yet");
+  writes.release();
+  await close(scene);
+  assertEquals(life.worker.recoveries, 0);
+});
+
+Deno.test("a store that does not answer when a checkpoint begins holds up neither windows nor commits", async () => {
+  const scene = await open(EVENTS);
+  const { world, life, writes } = scene;
+  await world.clock.advance(2 * WINDOW_MS);
+  await feed(world, life, new Random(9), 40);
+  await drain(world, life);
+  assert(writes.held.length > 0, "the store has not answered yet");
+  writes.release();
+  await close(scene);
+});
+
+Deno.test("a store that does not answer while a checkpoint is encoded holds up neither windows nor commits for long", async () => {
+  const scene = await open(WRITES, feedMuch);
+  const { world, life, writes } = scene;
+  await world.clock.advance(2 * WINDOW_MS);
+  await feed(world, life, new Random(9), 40);
+  await drain(world, life);
   assert(writes.held.length > 0, "the store has not answered yet");
   writes.release();
   await close(scene);

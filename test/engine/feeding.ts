@@ -2,11 +2,17 @@ import { Partitioner, partitionOf } from "../../src/types/mod.ts";
 import type { Random } from "../../tools/kit/random.ts";
 import { type Life, line, PARTITIONS, type World } from "./world.ts";
 
-/** Appends transactions of a few items, some of them invalid, at the clock's time. */
-export async function feed(world: World, life: Life, random: Random, n: number): Promise<void> {
+/** Appends transactions of a few items, or of others, some of them invalid, at the clock's time. */
+export async function feed(
+  world: World,
+  life: Life,
+  random: Random,
+  n: number,
+  itemOf = () => `item_${random.below(30)}`,
+): Promise<void> {
   const lines = Array.from(
     { length: n },
-    (_, i) => line(i, `item_${random.below(30)}`, random.below(100) - 55, world.clock.now()),
+    (_, i) => line(i, itemOf(), random.below(100) - 55, world.clock.now()),
   );
   const groups = Map.groupBy(
     lines,

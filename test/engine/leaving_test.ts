@@ -1,64 +1,17 @@
 // A process that stops while others may have its partitions next.
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  type ClusterView,
-  ForwardingLog,
-  type LogSession,
-  type Sharing,
-} from "../../src/log/mod.ts";
+import type { Checkpointer } from "../../src/engine/checkpoint.ts";
+import { type Checkpointed, takeAtStop } from "../../src/engine/checkpoints_due.ts";
+import { never } from "../../src/engine/waiters.ts";
+import { LostError } from "../../src/log/mod.ts";
 import { HeldWrites } from "../kv/held_writes.ts";
-import { sessionOver } from "../log/log_doubles.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "./captured_logs.ts";
 import { drain, feed } from "./feeding.ts";
 import { NoticingLog } from "./noticing_log.ts";
+import { SharedLog } from "./shared_log.ts";
 import { World } from "./world.ts";
-
-const VIEW: ClusterView = {
-  generation: 1,
-  nonce: 0,
-  state: "sharing",
-  members: [0, 1].map((n) => ({
-    memberId: `member ${n}`,
-    life: `life ${n}`,
-    address: null,
-    capacity: 1,
-    watchedBy: 1 - n,
-  })),
-  self: 0,
-  leader: 0,
-  inputs: [{ topic: "transactions", owners: [0, 0], since: [1, 1] }],
-};
-
-const ACTIVE = { generation: 1, claimedBy: () => 0 };
-
-/** A log whose partitions are shared, all of them with this process, of two. */
-class SharedLog extends ForwardingLog {
-  /** Is called when a session of transactions is closed. */
-  onClosed: () => void = () => {};
-  left = 0;
-
-  readonly sharing: Sharing = {
-    view: VIEW,
-    changed: (signal) =>
-      new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-    active: ACTIVE,
-    confirm: () => Promise.resolve(ACTIVE),
-    leave: () => void this.left++,
-  };
-
-  override async claim(input: string): Promise<LogSession> {
-    const session = await super.claim(input);
-    if (input !== "transactions") return session;
-    return sessionOver(session, {
-      close: () => {
-        this.onClosed();
-        session.close();
-      },
-    });
-  }
-}
 
 async function open() {
   const world = await World.open({ "watchdog.timeout.ms": "3600000" });
@@ -143,4 +96,25 @@ Deno.test("a process that takes its last checkpoints closes its session when its
   assertEquals(stored.map(([first]) => Number(first?.manifest?.scalars.position)), ends);
   await world.assertExactlyOnce();
   world.close();
+});
+
+Deno.test("where partitions are shared, a process that stops asks a store that is away once, and not for each partition", async () => {
+  const asked: number[] = [];
+  const partitions = [0, 1].map((partition): Checkpointed => {
+    const checkpointer: Partial<Checkpointer> = {
+      isOwner: () => {
+        asked.push(partition);
+        return Promise.reject(new LostError("The store of checkpoints: it did not answer"));
+      },
+      take: () => Promise.reject(new Error("No checkpoint can be taken")),
+    };
+    return {
+      partition,
+      isRunning: false,
+      leaving: never(),
+      checkpointer: checkpointer as Checkpointer,
+    };
+  });
+  await takeAtStop(partitions, Promise.resolve(), () => true);
+  assertEquals(asked, [0]);
 });

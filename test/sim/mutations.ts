@@ -85,7 +85,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
     file: "src/engine/checkpoint.ts",
-    find: "while (this.#cutActive) await this.#pieces.wait(never());",
+    find: "while (this.#cutActive) await this.#nextPiece();",
     replace: "",
   },
   {
