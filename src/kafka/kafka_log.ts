@@ -368,10 +368,12 @@ export class KafkaLog extends PlainLog implements ConsumableLog, SharedLog {
 export interface KafkaCalls {
   kafkaClaim(wanted: readonly number[], worker: number): ConfirmedClaim & ClaimedShare;
   kafkaAdded(generation: number, partitions: readonly number[]): void;
-  kafkaReleased(generation: number): void;
   /** Answers when the generation is about to be over. */
   kafkaEnding(generation: number): void;
-  /** Fails when the generation is over, with what its sessions are to end with, or when it is given up. */
+  /**
+   * Fails when the generation is over, with what its sessions are to end with, or when it is given up: then the session
+   * is closed, or its thread is gone, and the claim is released.
+   */
   kafkaEnded(generation: number): never;
 }
 
@@ -385,7 +387,6 @@ export function claimMethods({ membership, watch, options }: KafkaLog): Methods<
       return { member: { memberId, generation }, view, ...claim };
     },
     kafkaAdded: ([generation, partitions]) => membership.generation(generation)?.add(partitions),
-    kafkaReleased: ([generation]) => membership.generation(generation)?.release(),
     kafkaEnding: ([generation], signal): Promise<void> => {
       const member = membership.generation(generation);
       if (!member) return Promise.resolve();
@@ -398,11 +399,13 @@ export function claimMethods({ membership, watch, options }: KafkaLog): Methods<
       return new Promise((_, reject) => {
         const end = () => {
           member.ended.removeEventListener("abort", end);
+          signal.removeEventListener("abort", end);
+          member.release();
           reject(member.ended.aborted ? member.ended.reason : new LostError("The session is over"));
         };
         member.ended.addEventListener("abort", end);
         signal.addEventListener("abort", end);
-        if (member.ended.aborted) end();
+        if (member.ended.aborted || signal.aborted) end();
       });
     },
   };

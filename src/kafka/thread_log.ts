@@ -71,6 +71,10 @@ export class KafkaThreadLog extends PlainLog {
     );
     this.#view = view;
     const ending = new AbortController();
+    const closed = new AbortController();
+    // It releases the claim when it ends: with the session, with its generation, or with this thread.
+    const over = this.rpc.call("kafkaEnded", [member.generation], { signal: closed.signal });
+    over.catch(() => {}); // until there is a session
     const session = await KafkaSession.open({
       facts: this.facts.session,
       view,
@@ -87,14 +91,12 @@ export class KafkaThreadLog extends PlainLog {
       isQueries: false,
       ending: ending.signal,
       onAdded: (added) => this.rpc.notify("kafkaAdded", [member.generation, added]),
-      onClosed: () => this.rpc.notify("kafkaReleased", [member.generation]),
+      onClosed: () => closed.abort("closed"),
     });
     // Both calls end with the session, which they would keep until its generation is over.
-    const { ended } = session;
-    void this.rpc.call("kafkaEnding", [member.generation], { signal: ended })
+    void this.rpc.call("kafkaEnding", [member.generation], { signal: session.ended })
       .then(() => ending.abort("ending"), () => {});
-    void this.rpc.call("kafkaEnded", [member.generation], { signal: ended })
-      .catch((reason: Error) => session.end(reason));
+    void over.catch((reason: Error) => session.end(reason));
     return session;
   }
 }

@@ -88,3 +88,22 @@ Deno.test("a thread's session that is closed is forgotten while its generation s
   await assertRejects(() => reading, LostError, "The group has a new generation");
   assertEquals(waiting, 0);
 });
+
+Deno.test("a thread that is gone holds its generation up no longer than a session that is closed", async () => {
+  const active = new ActiveGeneration(member.memberId, member.generation);
+  const membership: Partial<Membership> = { generation: () => active };
+  const { kafkaEnded } = claimMethods({ membership } as KafkaLog);
+  let isReleased = false;
+  const threads = [0, 1].map(() => {
+    active.claim([0]);
+    const over = new AbortController();
+    return { over, ended: Promise.resolve(kafkaEnded([member.generation], over.signal)) };
+  });
+  active.whenReleased(() => isReleased = true);
+  for (const { over, ended } of threads) {
+    assertEquals(isReleased, false);
+    over.abort("gone");
+    await assertRejects(() => ended, LostError, "The session is over");
+  }
+  assertEquals(isReleased, true);
+});
