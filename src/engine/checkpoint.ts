@@ -64,6 +64,12 @@ interface Cut {
   firstPiece: bigint | null;
 }
 
+/** A checkpoint that is published before its position is committed. */
+export interface AheadOfCommit {
+  /** Sequence of the one that leads to what is committed until then: it stays. */
+  readonly base: number;
+}
+
 /** What the history says of a checkpoint. */
 interface About {
   readonly partition: number;
@@ -157,17 +163,17 @@ export class Checkpointer implements CutGate {
    * Takes a checkpoint now, unless nothing changed since the last one.
    *
    * @param signal gives it up
-   * @param uncommitted publishes without waiting for the commit, because the commit needs it
+   * @param ahead publishes without waiting for the commit, because the commit needs it; null = waits
    * @param trigger by default the interval, or the records folded since the last one
    * @returns null when it was not taken; the reason is in the log and the history
    * @throws {FencedError} when another owns the partition
    */
   take(
     signal: AbortSignal,
-    uncommitted = false,
+    ahead: AheadOfCommit | null = null,
     trigger?: CheckpointTrigger,
   ): Promise<Manifest | null> {
-    return this.#inTurn(() => this.#take(signal, uncommitted, trigger));
+    return this.#inTurn(() => this.#take(signal, ahead, trigger));
   }
 
   /**
@@ -178,7 +184,7 @@ export class Checkpointer implements CutGate {
   now(signal: AbortSignal): Promise<number | null> {
     return this.#inTurn(async () => {
       const needed = this.#changed;
-      if (needed && !await this.#take(signal, false, "savepoint")) {
+      if (needed && !await this.#take(signal, null, "savepoint")) {
         throw new Error(
           `The checkpoint of partition ${this.chain.partition} was not taken: ${this.#failure}`,
         );
@@ -226,7 +232,7 @@ export class Checkpointer implements CutGate {
 
   async #take(
     signal: AbortSignal,
-    uncommitted: boolean,
+    ahead: AheadOfCommit | null,
     trigger: CheckpointTrigger = this.#ripe ? "records" : "interval",
   ): Promise<Manifest | null> {
     const { chain, options: { clock, timeoutMs } } = this;
@@ -253,7 +259,7 @@ export class Checkpointer implements CutGate {
       .catch(() => {}); // the next event says so
     try {
       await this.#encode(cut, giveUp, heldUp);
-      const manifest = await this.#write(cut, about, uncommitted, giveUp, span, begun);
+      const manifest = await this.#write(cut, about, ahead, giveUp, span, begun);
       span?.end();
       return manifest;
     } catch (error) {
@@ -304,7 +310,7 @@ export class Checkpointer implements CutGate {
   async #write(
     cut: Cut,
     about: About,
-    uncommitted: boolean,
+    ahead: AheadOfCommit | null,
     signal: AbortSignal,
     span: Span | null,
     begun: Promise<void>,
@@ -314,7 +320,7 @@ export class Checkpointer implements CutGate {
     const { duplicatesBefore } = processor.core;
     processor.checkStocks(scalars.quantitySum);
     const encodedAt = clock.monotonic();
-    if (!uncommitted) await this.#waitCommitted(about.offset, scalars.watermark, signal);
+    if (!ahead) await this.#waitCommitted(about.offset, scalars.watermark, signal);
     const committedAt = clock.monotonic();
     const manifest = await chain.publish({
       logId,
@@ -328,7 +334,7 @@ export class Checkpointer implements CutGate {
       ...(processor.raisedAt === null ? {} : { raisedAt: processor.raisedAt }),
       ...(duplicatesBefore > 0 ? { duplicatesBefore } : {}),
       cutAt: at,
-    });
+    }, ahead?.base);
     const publishedAtMs = clock.monotonic();
     const { sequence, publishedAt, newBytes, totalBytes } = manifest;
     this.lastMs = publishedAtMs - from;

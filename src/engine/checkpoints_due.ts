@@ -89,7 +89,7 @@ async function ownsNow(checkpointer: Checkpointer): Promise<"yes" | "no" | "away
 /** Takes the last checkpoint; false when the next owner's epoch refused it, as is to be expected then. */
 async function isTaken(checkpointer: Checkpointer, isReleased: () => boolean): Promise<boolean> {
   try {
-    await checkpointer.take(never(), false, "stop");
+    await checkpointer.take(never(), null, "stop");
   } catch (error) {
     if (!isReleased() || !(error instanceof FencedError)) lostIfFenced(error);
     return false;

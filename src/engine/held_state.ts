@@ -96,7 +96,9 @@ export async function hold(
     now,
     base ? { ...positionOf(base), sequence: base.sequence, publishedAt: base.publishedAt } : null,
   );
-  if (changed && !await checkpointer.take(signal, true, "parameters")) {
+  // What is committed is that of the one before: without it, who dies ahead of the next commit would leave nothing.
+  const ahead = changed && manifest ? { base: manifest.sequence } : null;
+  if (ahead && !await checkpointer.take(signal, ahead, "parameters")) {
     throw new LostError("The checkpoint under the new fold parameters was not published");
   }
   throwIfGivenUp(signal);

@@ -155,9 +155,10 @@ export class CheckpointChain {
   /**
    * Publishes it: writes what is left of it, and sets its manifest. When that fails it is to be abandoned.
    *
+   * @param kept sequence of a checkpoint that stays, whatever is retained; null = none does
    * @throws {FencedError} when someone else owns the partition
    */
-  async publish(facts: CheckpointFacts): Promise<Manifest> {
+  async publish(facts: CheckpointFacts, kept: number | null = null): Promise<Manifest> {
     const { store, epoch } = this;
     const draft = this.#begun;
     const { parts, index, pieceIndex } = await draft.finish();
@@ -188,7 +189,7 @@ export class CheckpointChain {
     this.#base = parts;
     this.#baseChunks = neededBy(manifest, parts);
     this.#needed.set(draft.sequence, this.#baseChunks);
-    await this.#retire();
+    await this.#retire(kept);
     this.#draft = null;
     return manifest;
   }
@@ -224,8 +225,9 @@ export class CheckpointChain {
    * Removes the oldest checkpoints beyond those retained, unless a savepoint pins them, and the chunks
    * that only they needed.
    */
-  async #retire(): Promise<void> {
-    const beyond = [...this.#needed.keys()].toSorted((a, b) => b - a).slice(this.retained);
+  async #retire(kept: number | null): Promise<void> {
+    const beyond = [...this.#needed.keys()].toSorted((a, b) => b - a).slice(this.retained)
+      .filter((sequence) => sequence !== kept);
     if (beyond.length === 0) return;
     const old = await this.#deleteManifests(beyond);
     const candidates = new Set(old.flatMap((sequence) => [...this.#needed.get(sequence)!]));

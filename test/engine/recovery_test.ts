@@ -307,6 +307,40 @@ Deno.test("job stops at other fold parameters, unless the checkpoint stands at t
   assert(without.message.includes("other fold parameters before"), without.message);
 });
 
+Deno.test("other fold parameters: as many crashes before the first commit as checkpoints are retained lose nothing", async () => {
+  for (const retained of [1, 3]) {
+    const world = await World.open({
+      "time.intervals.in.minutes": "60",
+      "checkpoint.retained": String(retained),
+    });
+    const life = await world.start();
+    await feed(world, life, new Random(7), 80);
+    await drain(world, life);
+    await world.stop(life);
+    const flags = { "time.intervals.in.minutes": "5" };
+    // Each publishes checkpoints under the new parameters, ahead of the summaries that it does not come to commit.
+    for (let crash = 0; crash < retained; crash++) {
+      let isReady = false;
+      const dying = await world.start((f) => f === "log" && isReady ? "dies before" : null, {
+        flags,
+      });
+      isReady = true;
+      await world.clock.advance(500);
+      assert(dying.logKv.dead, String(dying.job.failure));
+    }
+    const last = await world.start(() => null, { flags });
+    assertEquals(last.job.failure, null);
+    await drain(world, last);
+    await world.stop(last);
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const summaries = await world.values("summaries", partition);
+      assert(summaries.length > 0);
+      assertEquals(new Set(summaries).size, summaries.length);
+    }
+    world.close();
+  }
+});
+
 Deno.test("after a clean stop other fold parameters fire the open windows and go on, over crashes too", async () => {
   for (const at of casesOfTest(0, 12, 4)) {
     const world = await World.open({ "time.intervals.in.minutes": "60" });
