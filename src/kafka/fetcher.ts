@@ -165,13 +165,21 @@ export class Fetcher {
     this.#pumps.add(nodeId);
     void this.#fetchFrom(nodeId).catch((error) => {
       for (const buffer of this.#buffers.values()) buffer.fail(error as Error, "first");
-    }).finally(() => {
-      this.#pumps.delete(nodeId);
-      this.options.client.waits?.over(this.#waitOf(nodeId));
     });
   }
 
+  /** What ends the fetches from a leader, at once: what is asked for from then on is fetched by others. */
+  #pumping(nodeId: string): Disposable {
+    return {
+      [Symbol.dispose]: () => {
+        this.#pumps.delete(nodeId);
+        this.options.client.waits?.over(this.#waitOf(nodeId));
+      },
+    };
+  }
+
   async #fetchFrom(nodeId: string): Promise<void> {
+    using _pumping = this.#pumping(nodeId);
     const { signal } = this.#closed;
     // All who ask in the same turn are in the same request: who comes later waits for its answer.
     await this.options.clock.yield();

@@ -113,6 +113,26 @@ Deno.test("readers at the ends of their logs that come together wait in one requ
   fetcher.close(new Error("over"));
 });
 
+Deno.test("a partition that is asked for while its leader's last one goes is fetched", async () => {
+  // So many promises lie between both.
+  for (let hops = 0; hops < 8; hops++) {
+    const broker = new QuietBroker();
+    const clock = new ManualClock();
+    const ends = new Map([0, 1].map((p) => [p, 1]));
+    const fetcher = new Fetcher({ client: broker, topic: TOPIC, clock, ends });
+    const first = fetcher.read(0, 0, OPTIONS);
+    await clock.settle();
+    assertEquals((await first).batches.length, 1);
+    fetcher.remove(0);
+    for (let hop = 0; hop < hops; hop++) await null;
+    const second = fetcher.read(1, 0, OPTIONS);
+    await clock.settle();
+    assertEquals(broker.requests, [[0], [1]], `${hops} promises later`);
+    assertEquals((await second).batches.length, 1);
+    fetcher.close(new Error("over"));
+  }
+});
+
 /** Its partitions lose their leader, and get one again. */
 class LeaderlessBroker extends QuietBroker {
   leader = "-1";
