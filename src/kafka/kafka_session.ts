@@ -171,7 +171,7 @@ export class KafkaSession implements LogSession {
     for (const { partition, committed, logEnd, last, leaderEpoch } of partitions) {
       this.#fetcher.add(partition, logEnd, leaderEpoch, last);
       this.#committed.set(partition, committed.offset);
-      if (last) this.#fetcher.lastBatches.set(partition, committed.offset, last);
+      this.#fetcher.lastBatches.begin(partition, committed.offset, last);
     }
     for (const [partition, place] of offline) this.#offline.set(partition, place);
     if (offline.size > 0) void this.#watchOffline(offline);

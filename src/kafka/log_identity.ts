@@ -189,6 +189,14 @@ export async function lookAtTopic(client: TopicReader, topic: InputTopic): Promi
 /** The batches that were read of partitions, for the last one below an offset. */
 export class LastBatches {
   readonly #read = new Map<number, { readonly end: number; readonly batch: BatchCrc }[]>();
+  /** Nothing is asked for below, where many batches may be read again before the next commit. */
+  readonly #begun = new Map<number, number>();
+
+  /** @param batch the last one below the offset, from which on it is asked for; null = it is not known */
+  begin(partition: number, offset: number, batch: BatchCrc | null): void {
+    this.#begun.set(partition, offset);
+    if (batch) this.set(partition, offset, batch);
+  }
 
   add(partition: number, { baseOffset, lastOffset, crc }: FetchedBatch): void {
     this.set(partition, lastOffset + 1, { baseOffset, crc });
@@ -197,13 +205,15 @@ export class LastBatches {
   /** @param end next offset behind the batch */
   set(partition: number, end: number, batch: BatchCrc): void {
     const read = this.#read.get(partition) ?? [];
-    while (read.length > 0 && read.at(-1)!.end >= end) read.pop(); // it was read again
+    const isBelow = end <= (this.#begun.get(partition) ?? -1); // so are those before it
+    while (read.length > 0 && (isBelow || read.at(-1)!.end >= end)) read.pop(); // or it was read again
     read.push({ end, batch });
     this.#read.set(partition, read);
   }
 
   forget(partition: number): void {
     this.#read.delete(partition);
+    this.#begun.delete(partition);
   }
 
   /**

@@ -66,7 +66,7 @@ export class KafkaConsumer implements TopicConsumer {
     this.#fetcher = new Fetcher({ client, topic, clock, ends: new Map(), paceMs });
     for (const { partition, offset, end, leaderEpoch, last } of places) {
       this.#fetcher.add(partition, end, leaderEpoch, last);
-      if (last) this.#fetcher.lastBatches.set(partition, offset, last);
+      this.#fetcher.lastBatches.begin(partition, offset, last);
     }
   }
 

@@ -272,3 +272,21 @@ Deno.test("LastBatches gives the last batch that begins below an offset, also wh
   assertEquals(last.below(0, 13), { baseOffset: 10, crc: 4 });
   assertEquals(last.below(1, 13), null);
 });
+
+Deno.test("LastBatches keeps one batch of those that end below where it begins, however many are read again", () => {
+  const last = new LastBatches();
+  const add = (baseOffset: number, lastOffset: number) =>
+    last.add(0, { bytes: new Uint8Array(), baseOffset, lastOffset, crc: baseOffset });
+  last.begin(0, 1001, { baseOffset: 1000, crc: 1 });
+  for (let offset = 0; offset < 1000; offset++) add(offset, offset);
+  assertEquals(last.below(0, 999), null, "those before the last one are forgotten");
+  assertEquals(last.below(0, 1001), { baseOffset: 999, crc: 999 });
+  add(1000, 1004); // it is folded up to its first record
+  add(1005, 1009);
+  assertEquals(last.below(0, 1001), { baseOffset: 1000, crc: 1000 });
+  assertEquals(last.below(0, 1010), { baseOffset: 1005, crc: 1005 });
+  last.forget(0);
+  add(0, 0);
+  add(1, 1);
+  assertEquals(last.below(0, 1), { baseOffset: 0, crc: 0 });
+});
