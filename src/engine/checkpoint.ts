@@ -195,7 +195,7 @@ export class Checkpointer implements CutGate {
 
   /**
    * Removes chunks that no checkpoint needs, if there may be any: behind the first checkpoint, what a crash left; behind
-   * a later one, what a full disk did.
+   * a later one, what a full disk did. Where the store fails, the next one is early enough.
    *
    * @throws {FencedError} when another owns the partition
    */
@@ -205,7 +205,12 @@ export class Checkpointer implements CutGate {
       this.#hasLeftovers = false;
       await this.chain.sweep().catch((error) => {
         this.#hasLeftovers = true;
-        if (!isNoRoom(error)) throw error;
+        if (error instanceof FencedError) throw error;
+        if (isNoRoom(error)) return;
+        log.warn("What lies about of partition {partition} in the store is left there: {reason}", {
+          partition: this.chain.partition,
+          reason: (error as Error).message,
+        });
       });
     });
   }

@@ -106,6 +106,27 @@ async function loseCommits(how: "happened" | "did not"): Promise<void> {
   world.close();
 }
 
+Deno.test("a store that fails behind a checkpoint, while what lies about in it is looked for, ends no claim", async () => {
+  const world = await World.open();
+  const life = await world.start();
+  const { stateKv } = life;
+  const listKeys = stateKv.listKeys.bind(stateKv);
+  let looks = 0;
+  stateKv.listKeys = async function* (selector) {
+    if (++looks <= PARTITIONS) throw new Error("The store does not answer");
+    yield* listKeys(selector);
+  };
+  for (const seed of [1, 2]) {
+    await feed(world, life, new Random(seed), 80);
+    await drain(world, life);
+    for (let ms = 0; ms < 5000; ms += 250) await world.clock.advance(250);
+    assertEquals([looks, life.worker.recoveries], [seed * PARTITIONS, 0]);
+  }
+  await world.stop(life);
+  await world.assertExactlyOnce();
+  world.close();
+});
+
 Deno.test("job recovers when a commit's answer is lost", async () => {
   await loseCommits("happened");
   await loseCommits("did not");
