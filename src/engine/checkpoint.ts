@@ -14,7 +14,7 @@ import {
   type Manifest,
 } from "../state/mod.ts";
 import { type Clock, type Span, tracePartsOf, type Tracing } from "../types/mod.ts";
-import { Code, type StateScalars } from "../wasm/mod.ts";
+import { Code, CoreError, type StateScalars } from "../wasm/mod.ts";
 import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
 import { never, Waiters } from "./waiters.ts";
 
@@ -49,6 +49,8 @@ export interface NewestCheckpoint {
 
 /** The state that a checkpoint is made of, frozen while it is encoded. */
 interface Cut {
+  /** What the core said: without memory for a cut, there is none. */
+  readonly code: Code;
   /** The checkpoint that is made of it. */
   readonly draft: CheckpointDraft;
   /** Clock.monotonic() at the cut. */
@@ -263,6 +265,7 @@ export class Checkpointer implements CutGate {
     const begun = chain.store.addEvent({ kind: "triggered", at: cut.at, ...about })
       .catch(() => {}); // the next event says so
     try {
+      if (cut.code !== Code.Done) throw new CoreError(cut.code, "Cannot freeze the state");
       await this.#encode(cut, giveUp, heldUp);
       const manifest = await this.#write(cut, about, ahead, giveUp, span, begun);
       span?.end();
@@ -286,16 +289,18 @@ export class Checkpointer implements CutGate {
     }
   }
 
-  /** Freezes the state once no batch is being folded; null when that cannot be, or is given up. */
+  /** Freezes the state once no batch is being folded; null when that is given up. */
   async #cut(signal: AbortSignal): Promise<Cut | null> {
     const { processor, chain, options: { clock } } = this;
     // A fold that failed never comes to rest; its worker gives up then.
     while (!processor.atRest && !signal.aborted) await clock.yield();
-    if (signal.aborted || processor.core.cut() !== Code.Done) return null;
-    this.#cutActive = true;
+    if (signal.aborted) return null;
+    const code = processor.core.cut();
+    this.#cutActive = code === Code.Done;
     processor.recordsSinceCheckpoint = 0;
     this.#lastAt = clock.monotonic();
     return {
+      code,
       draft: chain.begin(),
       from: this.#lastAt,
       at: clock.now(),
