@@ -15,16 +15,15 @@ import {
 } from "../state/mod.ts";
 import { type Clock, type Span, tracePartsOf, type Tracing } from "../types/mod.ts";
 import { Code, CoreError, type StateScalars } from "../wasm/mod.ts";
-import type { CutGate, PartitionProcessor } from "./partition_processor.ts";
-import { never, Waiters } from "./waiters.ts";
+import { CutWait } from "./cut_wait.ts";
+import type { PartitionProcessor } from "./partition_processor.ts";
+import { Waiters } from "./waiters.ts";
 
 const log = getLogger(["stockflow", "checkpoint"]);
 
 const GIVEN_UP = "given up, because its partition was given up";
 /** Compressed bytes that may wait for the store before encoding goes on. */
 const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
-/** So long whoever folds waits for a cut whose parts the store does not take; then it is given up. */
-const HELD_UP_MS_MAX = 10_000;
 
 export interface CheckpointerOptions {
   readonly intervalMs: number;
@@ -81,14 +80,11 @@ interface About {
 }
 
 /** Takes the checkpoints of one partition. */
-export class Checkpointer implements CutGate {
+export class Checkpointer {
   #lastAt: number;
   /** Settles when the checkpoints asked for so far are done: one is taken at a time. */
   #turn: Promise<unknown> = Promise.resolve();
-  #cutActive = false;
-  readonly #pieces = new Waiters();
-  /** How many wait for a piece of the cut, or its end. */
-  #heldUp = 0;
+  readonly #wait: CutWait;
   readonly #commits = new Waiters();
   /** Why the last one was not taken. */
   #failure = "";
@@ -112,7 +108,7 @@ export class Checkpointer implements CutGate {
     public newest: NewestCheckpoint | null,
   ) {
     this.#lastAt = options.clock.monotonic();
-    processor.gate = this;
+    processor.gate = this.#wait = new CutWait(options.clock);
   }
 
   /**
@@ -135,23 +131,6 @@ export class Checkpointer implements CutGate {
     const { position, core, acknowledged } = this.processor;
     if (!this.newest) return position !== acknowledged.start; // else nothing was ever folded
     return this.newest.offset !== position || this.newest.watermark !== core.watermark;
-  }
-
-  // ---- what a processor waits for ----
-
-  async advance(): Promise<void> {
-    if (this.#cutActive) await this.#nextPiece();
-    else await this.options.clock.yield();
-  }
-
-  async encoded(): Promise<void> {
-    while (this.#cutActive) await this.#nextPiece();
-  }
-
-  async #nextPiece(): Promise<void> {
-    this.#heldUp++;
-    await this.#pieces.wait(never());
-    this.#heldUp--;
   }
 
   /** A position was acknowledged. */
@@ -296,7 +275,7 @@ export class Checkpointer implements CutGate {
     while (!processor.atRest && !signal.aborted) await clock.yield();
     if (signal.aborted) return null;
     const code = processor.core.cut();
-    this.#cutActive = code === Code.Done;
+    if (code === Code.Done) this.#wait.begin();
     processor.recordsSinceCheckpoint = 0;
     this.#lastAt = clock.monotonic();
     return {
@@ -406,9 +385,10 @@ export class Checkpointer implements CutGate {
     const { processor: { core } } = this;
     const { draft } = cut;
     const goOn = async () => {
-      this.#pieces.wake();
-      if (draft.queuedBytes > QUEUE_BYTES_MAX) await this.#flush(draft, heldUp);
-      else await this.options.clock.yield();
+      this.#wait.advanced();
+      if (draft.queuedBytes > QUEUE_BYTES_MAX) {
+        await this.#wait.write(() => draft.flush(), heldUp);
+      } else await this.options.clock.yield();
       signal.throwIfAborted();
     };
     signal.throwIfAborted();
@@ -427,28 +407,10 @@ export class Checkpointer implements CutGate {
     this.#endCut(true);
   }
 
-  async #flush(draft: CheckpointDraft, heldUp: AbortController): Promise<void> {
-    const flushed = new AbortController();
-    void this.#watch(flushed.signal, heldUp);
-    try {
-      await draft.flush();
-    } finally {
-      flushed.abort("flushed"); // without a reason an error with a stack is made
-    }
-  }
-
-  async #watch(flushed: AbortSignal, heldUp: AbortController): Promise<void> {
-    while (!flushed.aborted && !heldUp.signal.aborted) {
-      await this.options.clock.sleep(HELD_UP_MS_MAX, flushed);
-      if (!flushed.aborted && this.#heldUp > 0) heldUp.abort("held up");
-    }
-  }
-
   #endCut(encoded: boolean): void {
-    if (!this.#cutActive) return;
+    if (!this.#wait.isActive) return;
     this.processor.core.endCut(encoded);
-    this.#cutActive = false;
-    this.#pieces.wake();
+    this.#wait.end();
   }
 
   /** A checkpoint is published only when its offset and watermark are committed. */

@@ -84,8 +84,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     bug: "a firing does not wait for the checkpoint that is being cut",
-    file: "src/engine/checkpoint.ts",
-    find: "while (this.#cutActive) await this.#nextPiece();",
+    file: "src/engine/cut_wait.ts",
+    find: "while (this.#isActive) await this.#nextPiece();",
     replace: "",
   },
   {

@@ -114,7 +114,7 @@ export const PLANTED_BUGS: Readonly<Record<string, () => PlantedBug>> = {
     patch: () =>
       replace(Checkpointer.prototype, "take", (take) =>
         function (this: Checkpointer, signal) {
-          return take.call(this, signal, true);
+          return take.call(this, signal, { base: this.newest?.sequence ?? 0 });
         }),
   }),
 
