@@ -66,28 +66,28 @@ final class KafkaTopics {
 
   void writeResults(DataStream<TransactionResult> results) {
     String topic = parameters.get("transaction.output.topic");
-    results.sinkTo(sink("results", (result, context, timestamp) ->
+    results.sinkTo(sink("results", topic, (result, context, timestamp) ->
         new ProducerRecord<>(
             topic, null, timestamp, result.transaction.itemId.get(), TextFormat.formatResult(result))));
   }
 
   void writeAnswers(DataStream<QueryResult> answers) {
     String topic = parameters.get("query.output.topic");
-    answers.sinkTo(sink("answers", (answer, context, timestamp) ->
+    answers.sinkTo(sink("answers", topic, (answer, context, timestamp) ->
         new ProducerRecord<>(topic, null, timestamp,
             TextFormat.formatNumber(answer.queryId), TextFormat.formatQueryResult(answer))));
   }
 
   void writeSummaries(DataStream<TransactionSummary> summaries) {
     String topic = parameters.get("summary.output.topic");
-    summaries.sinkTo(sink("summaries", (summary, context, timestamp) ->
+    summaries.sinkTo(sink("summaries", topic, (summary, context, timestamp) ->
         new ProducerRecord<>(topic, null, timestamp,
             summary.itemId.get(), TextFormat.formatSummary(summary))));
   }
 
   void writeDeadLetters(DataStream<DeadLetter> letters) {
     String topic = parameters.get("deadletter.topic");
-    letters.sinkTo(sink("dead-letters", (letter, context, timestamp) ->
+    letters.sinkTo(sink("dead-letters", topic, (letter, context, timestamp) ->
         new ProducerRecord<>(topic, null, letter.timestamp, letter.key, letter.value, letter.headers)));
   }
 
@@ -103,12 +103,12 @@ final class KafkaTopics {
         .build();
   }
 
-  private <T> KafkaSink<T> sink(String name, KafkaRecordSerializationSchema<T> serializer) {
+  private <T> KafkaSink<T> sink(String name, String topic, KafkaRecordSerializationSchema<T> serializer) {
     Properties producer = parameters.withPrefix("producer.");
     producer.putIfAbsent("transaction.timeout.ms", "600000");
     return KafkaSink.<T>builder()
         .setBootstrapServers(bootstrap)
-        .setRecordSerializer(serializer)
+        .setRecordSerializer(new ForTopic<>(topic, serializer))
         .setDeliveryGuarantee(DeliveryGuarantee.EXACTLY_ONCE)
         .setTransactionalIdPrefix(group + "-" + name)
         .setTransactionNamingStrategy(TransactionNamingStrategy.valueOf(parameters.get("sink.transactions")))
