@@ -1,4 +1,4 @@
-// How much memory does an item take in stockflow, Apache Flink (heap state) and Kafka Streams (in-memory store)?
+// How much memory does an item take in stockflow, Apache Flink (heap state) and Kafka Streams (a hash map in memory)?
 // Each item is delivered once; then the state is looked at: in stockflow by its metric, in the peers as what is left in
 // the heap behind a collection, less what is there with hardly any items.
 //

@@ -115,7 +115,7 @@ export function recoveryParts(
     [
       "Written by `deno task bench:peers:recovery`. Work b under load, a checkpoint every 10 s; the process is killed " +
       "and started again at once, with what it left: stockflow from its checkpoint and the log, Apache Flink from " +
-      "its newest checkpoint, Kafka Streams (in-memory store, static membership) from its changelog. A latency " +
+      "its newest checkpoint, Kafka Streams (a hash map in memory, static membership) from its changelog. A latency " +
       "counts from when a transaction was due; what is visible under read_committed counts. A checkpoint of " +
       "stockflow holds what changed since the one before and refers to the rest; its bytes are those of all.",
       ...(known.length === 0 ? [] : [

@@ -33,7 +33,7 @@ export function chartOf(rows: readonly Row[], what: "cpu" | "peakBytes"): unknow
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
     title: what === "cpu"
       ? "CPU-seconds per million records, of the engine alone (less is better)"
-      : "Peak memory in GiB (less is better)",
+      : "Peak memory in GiB (a JVM takes what it is allowed to)",
     data: { values },
     facet: {
       row: {
@@ -99,7 +99,9 @@ export function pageOf(options: ReportOptions): string {
     "its own. A part says when it was measured, and on which machine. The broker (Apache Kafka 4.1.0) and the client " +
     "that loads and measures are on the same cores. Machines are noisy: compare ratios, within one table.",
     "CPU is that of all threads of a process, as the kernel counts it, in the steady state: from 30 % of the " +
-    "records on (d and e: behind a warm-up). In parentheses: the smallest and the largest of the rounds.",
+    "records on (d and e: behind a warm-up). In parentheses: the smallest and the largest of the rounds. The peak RSS " +
+    "of a JVM is what it was allowed to take, and took before it collected anything; what state needs is under " +
+    '"Memory per item".',
     table(
       ["work", "what"],
       Object.entries(DESCRIPTIONS).map(([work, { title }]) => [work, title]),
@@ -122,7 +124,7 @@ export function pageOf(options: ReportOptions): string {
     parts.push(
       "## Memory per item",
       `Written by \`deno task bench:peers:state\`. ${STATE_TITLE} stockflow: the memory of its items. Apache ` +
-        "Flink (heap state) and Kafka Streams (in-memory store): what is left in the heap behind a collection, less " +
+        "Flink (heap state) and Kafka Streams (a hash map in memory): what is left in the heap behind a collection, less " +
         `what is there with 1,000 items. ${measuredOn(states)}`,
       stateTable(states),
     );
