@@ -204,8 +204,8 @@ async function runOnKafka(
     const answers = await run.answers({ summaries });
     const differ = first ? differences(first, [engine, answers]) : [];
     if (differ.length > 0) throw new Error(`Answers differ at work ${work}: ${differ.join("; ")}`);
-    const counts = Object.entries(answers).map(([kind, { records }]) => `${records} ${kind}`);
-    console.log(`  ${first ? `the same as ${first[0]}` : "answers"}: ${counts.join(", ")}`);
+    const kinds = Object.entries(answers).map(([kind, { records }]) => `${records} ${kind}`);
+    console.log(`  ${first ? `the same as ${first[0]}` : "answers"}: ${kinds.join(", ")}`);
     return { figures, answers };
   });
 }
