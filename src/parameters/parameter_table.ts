@@ -146,8 +146,9 @@ export const PARAMETERS = {
   ),
   "accept.offset": boolean(
     false,
-    "go on where the newest checkpoints stand when the group has lost its offsets, at the end of a log that " +
-      "has lost records, or with a topic of queries that was created anew (Kafka; --accept-offset)",
+    "go on where the newest checkpoints stand when the group has lost its offsets, from offsets that were set " +
+      "back in a group that shares partitions, at the end of a log that has lost records, or with a topic of " +
+      "queries that was created anew (Kafka; --accept-offset)",
   ),
   "enable.summaries": boolean(true, "sum up every item per window"),
   "event.time": boolean(
