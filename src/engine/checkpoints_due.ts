@@ -53,7 +53,8 @@ export async function takeAsDue(
 }
 
 /**
- * Takes the last checkpoints of a worker, behind those that were under way.
+ * Takes the last checkpoints of a worker, behind those that were under way. Where others may have the partitions by now,
+ * neither is waited for while the store is away.
  *
  * @param underWay settles when those are done
  * @param isReleased whether others may have the partitions by now, who need no checkpoint of this process any more
@@ -63,18 +64,35 @@ export async function takeAtStop(
   underWay: Promise<void>,
   isReleased: () => boolean,
 ): Promise<void> {
-  await underWay.catch((error) => {
+  const ended = underWay.catch((error) => {
     if (!isReleased() || !isFenced(error)) throw error;
   });
+  const [first] = partitions;
+  // Asked beside those: what a store that is away does not take is tried for minutes.
+  let asked = first && isReleased() ? ownsNow(first.checkpointer) : null;
+  const isAway = await Promise.race([
+    ended.then(() => false),
+    ...(asked ? [asked.then((owns) => owns === "away" || ended.then(() => false))] : []),
+  ]);
+  if (isAway) {
+    void endBehindClaim(underWay);
+    return leaveOut();
+  }
   for (const { partition, checkpointer } of partitions) {
     // To encode one that the store refuses takes CPU from the next owner, which may be on this machine.
-    const owns = isReleased() ? await ownsNow(checkpointer) : "yes";
+    const wasAway = await asked === "away";
+    asked = null;
+    const owns = wasAway ? "away" : isReleased() ? await ownsNow(checkpointer) : "yes";
     // Each would be tried for minutes, and the group goes on without them.
-    if (owns === "away") return log.warn("The last checkpoints are left out: the store is away");
+    if (owns === "away") return leaveOut();
     if (owns === "no" || !await isTaken(checkpointer, isReleased)) {
       log.info("Partition {partition} has its next owner already", { partition });
     }
   }
+}
+
+function leaveOut(): void {
+  log.warn("The last checkpoints are left out: the store is away");
 }
 
 /** Whether nobody has taken a partition over in the store, as far as that can be read now. */

@@ -5,6 +5,7 @@ import type { Checkpointer } from "../../src/engine/checkpoint.ts";
 import { type Checkpointed, takeAtStop } from "../../src/engine/checkpoints_due.ts";
 import { never } from "../../src/engine/waiters.ts";
 import { LostError } from "../../src/log/mod.ts";
+import { systemClock } from "../../src/types/mod.ts";
 import { HeldWrites } from "../kv/held_writes.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "./captured_logs.ts";
@@ -117,4 +118,54 @@ Deno.test("where partitions are shared, a process that stops asks a store that i
   });
   await takeAtStop(partitions, Promise.resolve(), () => true);
   assertEquals(asked, [0]);
+});
+
+Deno.test("where partitions are shared, a process that stops does not wait for a checkpoint that a store that is away does not take", async () => {
+  const underWay = Promise.withResolvers<void>();
+  const checkpointer: Partial<Checkpointer> = {
+    isOwner: () => Promise.reject(new LostError("The store of checkpoints: it did not answer")),
+    take: () => Promise.reject(new Error("No checkpoint can be taken")),
+  };
+  const partition: Checkpointed = {
+    partition: 0,
+    isRunning: false,
+    leaving: never(),
+    checkpointer: checkpointer as Checkpointer,
+  };
+  await capturingLogs(async (logged) => {
+    let isOver = false;
+    const taken = takeAtStop([partition], underWay.promise, () => true).then(() => isOver = true);
+    await systemClock.yield();
+    const wasOver = isOver;
+    // What is tried in vain ends behind it.
+    underWay.reject(new LostError("The store of checkpoints: it did not answer"));
+    await taken.catch(() => {});
+    assert(wasOver, "it waits for the checkpoint under way");
+    assert(logged.some((line) => line.includes("The last checkpoints are left out")));
+  });
+});
+
+Deno.test("where partitions are shared, a process that stops waits for the checkpoint under way while the store answers", async () => {
+  const underWay = Promise.withResolvers<void>();
+  const taken: string[] = [];
+  const checkpointer: Partial<Checkpointer> = {
+    isOwner: () => Promise.resolve(true),
+    take: () => {
+      taken.push("the last one");
+      return Promise.resolve(null);
+    },
+  };
+  const partition: Checkpointed = {
+    partition: 0,
+    isRunning: false,
+    leaving: never(),
+    checkpointer: checkpointer as Checkpointer,
+  };
+  const stopped = takeAtStop([partition], underWay.promise, () => true);
+  await systemClock.yield();
+  assertEquals(taken, []);
+  taken.push("the one under way");
+  underWay.resolve();
+  await stopped;
+  assertEquals(taken, ["the one under way", "the last one"]);
 });

@@ -1,3 +1,4 @@
+import { orAborted } from "../../engine/waiters.ts";
 import { StopError } from "../../log/mod.ts";
 import type { InputStream } from "../streams.ts";
 import type { FromOptions } from "./from_lines.ts";
@@ -28,20 +29,17 @@ export function fromRecords<T>(
         const iterator = Symbol.asyncIterator in records
           ? records[Symbol.asyncIterator]()
           : records[Symbol.iterator]();
-        const stopped = new Promise<null>((resolve) =>
-          stop.addEventListener("abort", () => resolve(null))
-        );
         while (!stop.aborted) {
-          // Nobody knows when it comes: a stop does not wait for it.
-          const next = await Promise.race([Promise.resolve(iterator.next()), stopped])
-            .catch((error) => {
-              throw new StopError(
-                `What brings the ${target.what} records failed: ${(error as Error).message}`,
-                "mend the iterable that fromRecords was given; what it had yielded before is in the log",
-                { cause: error },
-              );
-            });
-          if (next === null || next.done) break;
+          // Nobody knows when it comes: a stop does not wait for it. Nothing of a step stays behind it.
+          const step = (async () => await iterator.next())();
+          const next = await orAborted(step, stop).catch((error) => {
+            throw new StopError(
+              `What brings the ${target.what} records failed: ${(error as Error).message}`,
+              "mend the iterable that fromRecords was given; what it had yielded before is in the log",
+              { cause: error },
+            );
+          });
+          if (!next || next.done) break;
           const some = Array.isArray(next.value) ? next.value as readonly T[] : [next.value as T];
           if (some.length > 0) await target.append(some, from, stop);
         }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { StopError } from "../../log/mod.ts";
 import { InvalidRecordError, reasonName, shorten, showUtf8 } from "../../types/mod.ts";
 import type { Connection, Dial } from "./tcp.ts";
 import { type Line, LineSplitter } from "./line_splitter.ts";
@@ -35,7 +36,11 @@ export class LineReader<T> {
 
   constructor(readonly options: LineReaderOptions<T>) {}
 
-  /** Runs until the signal is aborted; no error of the other side ends it. */
+  /**
+   * Runs until the signal is aborted; no error of the other side ends it.
+   *
+   * @throws {StopError} when the log takes no records from the job
+   */
   async run(stop: AbortSignal): Promise<void> {
     const { address } = this.options;
     while (!stop.aborted) {
@@ -110,6 +115,7 @@ export class LineReader<T> {
         if (records.length > 0) await target.append(records, address, stop);
       }
     } catch (error) {
+      if (error instanceof StopError) throw error; // what was read would be lost, and what comes too
       reason = (error as Error).message;
     } finally {
       stop.removeEventListener("abort", close);

@@ -87,6 +87,43 @@ Deno.test("an iterable that throws stops the job, and says so", async () => {
   await assertRejects(() => run, StopError, "What brings the number records failed: The queue");
 });
 
+Deno.test("an iterable that is not asynchronous and throws stops the job, and says so", async () => {
+  function* broken(): Generator<number> {
+    yield 1;
+    throw new Error("The file is gone");
+  }
+  const run = fromRecords(broken()).feed!.run(
+    target(() => Promise.resolve()),
+    new AbortController().signal,
+  );
+  await assertRejects(() => run, StopError, "What brings the number records failed: The file");
+});
+
+Deno.test("fromRecords leaves nothing of a record with what lives as long as the job", async () => {
+  const raced = new Map<unknown, number>();
+  const { race } = Promise;
+  // A promise that is never settled keeps the outcome of each race that it was in.
+  Promise.race = ((promises: Iterable<unknown>) => {
+    const all = [...promises];
+    for (const one of all) raced.set(one, (raced.get(one) ?? 0) + 1);
+    return race.call(Promise, all);
+  }) as typeof Promise.race;
+  const taken: number[] = [];
+  try {
+    await fromRecords([1, 2, 3]).feed!.run(
+      target((records) => {
+        taken.push(...records);
+        return Promise.resolve();
+      }),
+      new AbortController().signal,
+    );
+  } finally {
+    Promise.race = race;
+  }
+  assertEquals(taken, [1, 2, 3]);
+  assertEquals([...raced.values()].filter((times) => times > 1), []);
+});
+
 /** Runs a job in memory, in this thread. */
 async function run(job: ItemTransactionJob, flags: Record<string, string> = {}) {
   const log = await openKvInMemory();

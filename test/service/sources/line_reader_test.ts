@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { StopError } from "../../../src/log/mod.ts";
 import { type Connection, type Dial, tcp } from "../../../src/service/sources/tcp.ts";
 import { appendOrWait } from "../../../src/service/sources/append.ts";
@@ -81,6 +87,7 @@ function play(chance: number, test: (f: Fixture) => Promise<void>): Promise<void
     // The test has its first connection ready, if it wants one.
     const tested = test(f);
     const running = socket.run(stop.signal);
+    running.catch(() => {}); // it is awaited at the end
     try {
       await tested;
     } finally {
@@ -217,6 +224,22 @@ Deno.test("queries that the log refuses wait, and are not lost", () =>
       f.logged.includes("error 2 records of there:1 wait, the log does not take them: disk full"),
     );
   }));
+
+Deno.test("a log that takes no queries from the job ends the reader: the lines behind would be lost", async () => {
+  await assertRejects(
+    () =>
+      play(0.5, async (f) => {
+        f.refusals.push(new StopError("The topic takes none", "give the job its rights"));
+        const connection = await open(f);
+        connection.send("1 a\n2 b\n");
+        await f.clock.settle();
+        assertEquals(f.taken, []);
+        assert(connection.closed);
+      }),
+    StopError,
+    "The topic takes none",
+  );
+});
 
 Deno.test("a socket that Deno does not allow is an error with its remedy", () => {
   // Unit tests run without permissions.
