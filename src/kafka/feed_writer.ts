@@ -26,8 +26,14 @@ interface Unacknowledged {
   readonly records: readonly NewRecord[];
   /** Batches that are not acknowledged. */
   readonly batches: Uint8Array<ArrayBuffer>[];
-  /** Sequence number of the first of them. */
-  sequence: number;
+  /** Who has sent the first of them, and its sequence number; null = nobody has. */
+  sent: Sent | null;
+}
+
+/** A producer, and its next sequence number in a partition. */
+interface Sent {
+  readonly producer: Producer;
+  readonly sequence: number;
 }
 
 /**
@@ -37,8 +43,8 @@ interface Unacknowledged {
 export class KafkaFeedWriter implements RecordWriter {
   #client: Promise<KafkaClient> | null = null;
   #producer: Promise<Producer> | null = null;
-  /** Next sequence number, by topic and partition. */
-  readonly #sequences = new Map<string, number>();
+  /** What comes next, by topic and partition. */
+  readonly #next = new Map<string, Sent>();
   readonly #unacknowledged = new Map<string, Unacknowledged>();
 
   constructor(
@@ -60,27 +66,38 @@ export class KafkaFeedWriter implements RecordWriter {
     let left = this.#unacknowledged.get(name);
     if (left?.records !== records) {
       const batches = splitIntoBatches(records, BATCH_BYTES_MAX);
-      left = { records, batches, sequence: this.#sequences.get(name) ?? 0 };
+      left = { records, batches, sent: null };
       this.#unacknowledged.set(name, left);
     }
     let client: KafkaClient | null = null;
+    let connecting: Promise<KafkaClient> | null = null;
     try {
-      client = await (this.#client ??= this.#connect());
-      const producer = await (this.#producer ??= this.#begin(client));
+      client = await (connecting = this.#client ??= this.#connect());
+      // Under a producer that has begun anew since, what is repeated would be there twice.
+      left.sent ??= this.#nextOf(name, await (this.#producer ??= this.#begin(client)));
       for (let batch = left.batches[0]; batch; batch = left.batches[0]) {
-        stamp(batch, producer, left.sequence, false);
+        const { producer, sequence }: Sent = left.sent;
+        stamp(batch, producer, sequence, false);
         const bytes = compressBatch(batch, this.compression);
         await this.#produce(client, topic, partition, bytes);
         left.batches.shift();
-        left.sequence = sequenceBehind(left.sequence, recordsOf(batch));
-        this.#sequences.set(name, left.sequence);
+        left.sent = { producer, sequence: sequenceBehind(sequence, recordsOf(batch)) };
+        this.#next.set(name, left.sent);
       }
       this.#unacknowledged.delete(name);
     } catch (error) {
-      this.#leave(client);
-      if (BEGIN_ANEW.includes(errorCodeOf(error) ?? 0)) this.#beginAnew();
+      this.#leave(client, connecting);
+      if (BEGIN_ANEW.includes(errorCodeOf(error) ?? 0)) {
+        this.#producer = null;
+        left.sent = null;
+      }
       throw stopErrorOf(error) ?? error;
     }
+  }
+
+  #nextOf(name: string, producer: Producer): Sent {
+    const known = this.#next.get(name);
+    return known?.producer === producer ? known : { producer, sequence: 0 };
   }
 
   async #connect(): Promise<KafkaClient> {
@@ -132,16 +149,10 @@ export class KafkaFeedWriter implements RecordWriter {
   }
 
   /** The connections are of no use: the next append makes new ones. */
-  #leave(client: KafkaClient | null): void {
+  #leave(client: KafkaClient | null, connecting: Promise<KafkaClient> | null): void {
     if (!client) return;
-    this.#client = null;
+    if (this.#client === connecting) this.#client = null; // else others have made new ones
     void client.close().catch(() => {});
-  }
-
-  #beginAnew(): void {
-    this.#producer = null;
-    this.#sequences.clear();
-    for (const left of this.#unacknowledged.values()) left.sequence = 0;
   }
 
   async close(): Promise<void> {
