@@ -67,22 +67,16 @@ export async function takeAtStop(
   const ended = underWay.catch((error) => {
     if (!isReleased() || !isFenced(error)) throw error;
   });
-  const [first] = partitions;
   // Asked beside those: what a store that is away does not take is tried for minutes.
-  let asked = first && isReleased() ? ownsNow(first.checkpointer) : null;
-  const isAway = await Promise.race([
-    ended.then(() => false),
-    ...(asked ? [asked.then((owns) => owns === "away" || ended.then(() => false))] : []),
-  ]);
-  if (isAway) {
+  const [first] = partitions;
+  const asked = first && isReleased() ? ownsNow(first.checkpointer) : Promise.resolve("yes");
+  if (await Promise.race([ended, asked.then((owns) => owns === "away" || ended)]) === true) {
     void endBehindClaim(underWay);
     return leaveOut();
   }
   for (const { partition, checkpointer } of partitions) {
     // To encode one that the store refuses takes CPU from the next owner, which may be on this machine.
-    const wasAway = await asked === "away";
-    asked = null;
-    const owns = wasAway ? "away" : isReleased() ? await ownsNow(checkpointer) : "yes";
+    const owns = isReleased() ? await ownsNow(checkpointer) : "yes";
     // Each would be tried for minutes, and the group goes on without them.
     if (owns === "away") return leaveOut();
     if (owns === "no" || !await isTaken(checkpointer, isReleased)) {

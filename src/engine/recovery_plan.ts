@@ -134,7 +134,8 @@ function whySetBack(
     kind: "none",
     reason:
       `The committed offset ${committed.offset} of partition ${partition} lies before ${offset}, where the newest ` +
-      "checkpoint stands: a tool has set it back, or the brokers have lost it",
+      "checkpoint stands: a tool has set it back, the brokers have lost it, or the log lost records since and that was " +
+      "accepted by another process",
     remedy:
       `set it to where the job stood; or start all processes with --accept-offset, which goes on at ${committed.offset}: ` +
       "results from there on are written again",
