@@ -21,7 +21,7 @@ import {
   useStoreToken,
   VERSION,
 } from "../service/mod.ts";
-import { lookAtFiles } from "../kv/mod.ts";
+import { isRemoteKv, lookAtFiles } from "../kv/mod.ts";
 import { Conditions, flushOutputs, standardError, standardOutput } from "../engine/mod.ts";
 import {
   parameterHelp,
@@ -235,7 +235,8 @@ async function check({ params, wiring, name }: Pipeline): Promise<void> {
   checkRestore(params, wiring);
   console.log("The parameters are valid.");
   const files = opener ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
-  console.log(`${await lookAtFiles(files.map((key) => resolve(params.get(key))))}.`);
+  const paths = files.map((key) => params.get(key));
+  console.log(`${await lookAtFiles(paths.map((p) => isRemoteKv(p) ? p : resolve(p)))}.`);
   if (params.get("restore") !== "") {
     await checkSavepoint(params, name, MACHINE);
     console.log(`Savepoint ${params.get("restore")} can be restored, or has been.`);

@@ -101,7 +101,12 @@ function streamOf(
         controller.close();
         return;
       }
-      controller.enqueue(encodeUtf8(`${JSON.stringify(await read())}\n`));
+      try {
+        controller.enqueue(encodeUtf8(`${JSON.stringify(await read())}\n`));
+      } catch (error) {
+        end(); // nobody cancels a stream that ends in an error
+        throw error;
+      }
     },
     cancel: end,
   }, { highWaterMark: 0 });

@@ -238,12 +238,24 @@ function cannotOpen(path: string, error: unknown): KvFileError {
 
 /** The lock of a file, beside the file itself: a symbolic link to it has none of its own. */
 function lockOf(path: string): string {
+  return `${fileOf(path)}.lock`;
+}
+
+/** Links that are followed one after the other, as by the system. */
+const LINKS_MAX = 40;
+
+/** The file that a path leads to, also by a link to what is not there yet. */
+function fileOf(path: string, links = 0): string {
   try {
-    if (Deno.lstatSync(path).isSymlink) return `${Deno.realPathSync(path)}.lock`;
+    if (links === LINKS_MAX || !Deno.lstatSync(path).isSymlink) return path;
   } catch {
-    // There is nothing yet.
+    return path; // there is nothing yet
   }
-  return `${path}.lock`;
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return fileOf(resolve(dirname(path), Deno.readLinkSync(path)), links + 1);
+  }
 }
 
 async function lockFile(path: string): Promise<Deno.FsFile> {

@@ -388,9 +388,12 @@ export class EmbeddedLog extends AnsweringLog implements AppendableLog, Consumab
 
   /** Lets what is under way come to its end, and refuses everything after. */
   async close(): Promise<void> {
-    await this.#writer.close();
-    this.#deadlines.close();
-    this.kv.close();
+    try {
+      await this.#writer.close();
+    } finally {
+      this.#deadlines.close();
+      this.kv.close();
+    }
   }
 }
 

@@ -119,9 +119,12 @@ export class LogWriter {
   }
 
   async close(): Promise<void> {
-    await this.settle();
-    this.#closed = true;
-    this.#queue.close();
+    try {
+      await this.settle();
+    } finally {
+      this.#closed = true;
+      this.#queue.close();
+    }
   }
 
   #add(request: Request): void {
@@ -344,23 +347,31 @@ export class LogWriter {
       let start = tp.start;
       // Not counted, if the log was read anew meanwhile: the next look counts.
       let left = tp.heldBytes ?? 0;
+      /** An earlier removal was cut short. */
+      let hasRest = false;
       const entries = this.kv.list<Uint8Array>(
         { prefix, end: [...prefix, end] },
         { batchSize: LIST_BATCHES },
       );
       for await (const { value } of entries) {
         const { lastOffset, maxTimestamp } = batchInfo(value);
+        if (lastOffset < tp.start) {
+          hasRest = true; // which is not counted any more
+          continue;
+        }
         const isOld = maxTimestamp < before || left - value.length >= bytesMin;
         if (!isOld || lastOffset >= end) break;
         if (bytesKept > 0 && left - value.length < bytesKept) break;
         start = lastOffset + 1;
         left -= value.length;
       }
-      if (start === tp.start) return start;
-      if (tp.heldBytes !== null) tp.heldBytes = left;
+      if (start === tp.start && !hasRest) return start;
       // The start moves first: what lies below it is not there for any reader.
-      await this.writes.commit((atomic) => atomic.set(["start", tp.topic, tp.partition], start));
-      tp.start = start;
+      if (start > tp.start) {
+        await this.writes.commit((atomic) => atomic.set(["start", tp.topic, tp.partition], start));
+        tp.start = start;
+        if (tp.heldBytes !== null) tp.heldBytes = left;
+      }
       await this.#remove(this.kv.listKeys({ prefix, end: [...prefix, start] }));
       return start;
     });

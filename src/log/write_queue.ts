@@ -79,7 +79,7 @@ class Group {
     const mutations = this.#mutations + (request.kind === "append" ? 3 : request.mutations);
     const checks = this.#checks + (request.kind === "append" ? 0 : request.epochs.length);
     const fits = bytes <= this.limits.commitBytes && mutations <= this.limits.commitMutations &&
-      checks <= KV_COMMIT_CHECKS_MAX;
+      checks < KV_COMMIT_CHECKS_MAX; // one is that of the commit's mark
     if (!fits && this.requests.length > 0) return false;
     this.requests.push(request);
     this.bytes = bytes;

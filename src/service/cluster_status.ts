@@ -58,6 +58,9 @@ interface Known {
   why: string | null;
 }
 
+/** Of a process that is not in the table any more. */
+const NOT_KNOWN: Pick<Known, "answer" | "at" | "why"> = { answer: null, at: -Infinity, why: null };
+
 /** Reads the status of all processes of a group. */
 export class ClusterStatusReader {
   /** By life. */
@@ -78,7 +81,8 @@ export class ClusterStatusReader {
     await this.#refresh(others);
     const reports = view.members.map(({ life, address }, index): ProcessReport => {
       if (index === view.self) return { address, ...own, why: null };
-      const { answer, at, why } = this.#known.get(life)!;
+      // Who asked meanwhile may know a newer table, without it.
+      const { answer, at, why } = this.#known.get(life) ?? NOT_KNOWN;
       const isFresh = answer !== null && this.clock.monotonic() - at < OLD_MS;
       return isFresh ? { address, ...answer, why: null } : {
         address,

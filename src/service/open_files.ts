@@ -62,15 +62,18 @@ export async function openFiles(options: OpenOptions): Promise<OpenedFiles> {
     throw error;
   });
   const close = async () => {
-    await openers.transactions.close();
-    if (openers.queries !== openers.transactions) await openers.queries.close();
-    store.close();
+    try {
+      await openers.transactions.close();
+      if (openers.queries !== openers.transactions) await openers.queries.close();
+    } finally {
+      store.close();
+    }
   };
   try {
     const logs = await openLogs(options, openers, store, logDisk);
     return { store, ...logs, logDisk, stateDisk, close };
   } catch (error) {
-    await close();
+    await close().catch(() => {}); // why it could not be opened is the reason
     throw error;
   }
 }

@@ -111,7 +111,7 @@ export class Pipeline {
         context.params,
       );
     } catch (error) {
-      await files?.close();
+      await files?.close().catch(() => {}); // why it could not start is the reason
       throw error;
     } finally {
       early?.close();
@@ -301,17 +301,24 @@ function memoryWatch({ context: { memory, conditions, clock } }: Parts): Compani
  * How far back repetitions are recognised in every partition: records of the embedded log are dated by the clock, so it
  * goes on when none comes.
  */
-function guaranteeOf(figures: () => readonly PartitionFigures[], clock: Clock): () => number {
+export function guaranteeOf(figures: () => readonly PartitionFigures[], clock: Clock): () => number {
   let looked = -Infinity;
   let latest: number | null = null;
+  /** By the clock of the log, which does not go back when this one is set back. */
+  let least = Infinity;
   return () => {
     const now = clock.monotonic();
     if (now - looked >= FIGURES_MS) {
       looked = now;
-      const all = figures().map(({ remembered }) => remembered?.since ?? null);
-      latest = all.reduce((a, b) => b === null ? a : Math.max(a ?? b, b), null);
+      latest = null;
+      least = Infinity;
+      for (const { remembered } of figures()) {
+        if (remembered === null || remembered.since === null) continue;
+        latest = Math.max(latest ?? remembered.since, remembered.since);
+        least = Math.min(least, remembered.guaranteedMs);
+      }
     }
-    return latest === null ? Infinity : clock.now() - latest;
+    return latest === null ? Infinity : Math.max(least, clock.now() - latest);
   };
 }
 

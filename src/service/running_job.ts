@@ -113,7 +113,8 @@ export class RunningJob {
     if (!this.#failure) await reportStop(this, this.#askedAt);
     this.#isOver = true;
     this.#lookUps.close();
-    await this.close();
+    // What failed first is the reason.
+    await this.close().catch((error) => this.#failure ??= error);
     if (this.#failure) throw this.#failure;
   }
 

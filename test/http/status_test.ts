@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { decodeUtf8 } from "../../src/types/mod.ts";
 import { Client } from "./client.ts";
@@ -97,5 +97,16 @@ Deno.test("streams are bounded by http.streams.max; one that ended makes room", 
   const third = await openStream(client);
   assertEquals(third.status, 200);
   for (const open of [second, third]) await open.body!.cancel();
+  await client.close();
+});
+
+Deno.test("a stream whose status cannot be read ends, and makes room", async () => {
+  const client = await Client.open({ "http.streams.max": "1" });
+  client.life.job.statusOfAll = () => Promise.reject(new Error("it is gone"));
+  const broken = await openStream(client);
+  await assertRejects(() => broken.text(), Error, "it is gone");
+  const next = await openStream(client);
+  assertEquals(next.status, 200);
+  await next.body!.cancel();
   await client.close();
 });

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { NoRoomError } from "../../src/kv/mod.ts";
 import { OffsetOutOfRangeError } from "../../src/log/mod.ts";
 import { openLog, records, valuesOf } from "./log_fixture.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
@@ -100,4 +101,29 @@ Deno.test("a read that retention overtakes reports that the offset is gone, not 
     OffsetOutOfRangeError,
     "Offset 1 of results-0 is outside 3..90",
   );
+});
+
+Deno.test("a removal without room, or one that was cut short, changes nothing of what is counted", async () => {
+  const real = await Deno.openKv(":memory:");
+  const kv = new FaultKv(real);
+  const log = await openLog(kv);
+  const append = async (from: number, to: number) => {
+    for (let i = from; i < to; i++) await log.append("results", 0, records(["x".repeat(1000)], i));
+  };
+  const look = () => log.retain("results", 0, { before: -Infinity, bytes: 4000 }, 100);
+  await append(0, 6);
+  kv.plan = () => "full";
+  for (let i = 0; i < 3; i++) await assertRejects(look, NoRoomError);
+  kv.plan = () => null;
+  assertEquals(await look(), 2);
+  await append(6, 8);
+  const before = kv.commits;
+  kv.plan = (n) => n === before + 2 ? "full" : null; // the start moves, the removal fails
+  await assertRejects(look, NoRoomError);
+  kv.plan = () => null;
+  assertEquals(await look(), 4);
+  assertEquals((await Array.fromAsync(real.list({ prefix: ["batch", "results"] }))).length, 4);
+  await append(8, 10);
+  assertEquals(await look(), 6);
+  real.close();
 });

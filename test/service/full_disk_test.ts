@@ -6,7 +6,7 @@ import type { RunningJob } from "../../src/service/mod.ts";
 import { Disk } from "../../src/service/disk.ts";
 import { openWatchedKv } from "../../src/kv/mod.ts";
 import { NoRoomError } from "../../src/kv/mod.ts";
-import { UnavailableError } from "../../src/log/mod.ts";
+import { StopError, UnavailableError } from "../../src/log/mod.ts";
 import { FaultKv } from "../kv/fault_kv.ts";
 import { Random } from "../../tools/kit/random.ts";
 import { capturingLogs } from "../engine/captured_logs.ts";
@@ -231,4 +231,19 @@ Deno.test("an I/O error of a file whose disk is full counts as a full disk", asy
   free = 100 * MIB;
   assertEquals(await write(), "KvFileError");
   kv.kv.close();
+});
+
+Deno.test("a job whose log cannot be read says why it failed, though the log cannot be closed either", async () => {
+  const world = await World.open({ "restart.attempts": "0" });
+  const life = await world.start();
+  const before = life.logKv.commits;
+  // The append happens; the commit of its result finds nothing there any more.
+  life.logKv.plan = (n) => n === before + 2 ? "dies before" : null;
+  const transaction = { transactionId: 1n, ts: 0, itemId: "a", quantity: 1 };
+  const posted = life.job.gateway!.execute([transaction]);
+  const error = await world.clock.run(life.job.finished.catch((e) => e), "it ends");
+  await posted;
+  assertEquals(error, life.job.failure);
+  assert(error instanceof StopError, String(error));
+  world.close();
 });

@@ -5,6 +5,7 @@ import {
   mergeStatuses,
   type ProcessReport,
 } from "../../src/service/merge_status.ts";
+import { ClusterStatusReader } from "../../src/service/cluster_status.ts";
 import type { JobStatus, PartitionStatus, SeriesPoint } from "../../src/service/mod.ts";
 import { NO_DURATIONS } from "../../src/engine/mod.ts";
 
@@ -224,4 +225,41 @@ Deno.test("points of charts are added up, latencies are those of the slowest pro
   ]);
   assertEquals(seconds.map(({ at, recordsIn }) => [at, recordsIn]), [[1, 1], [2, 1], [3, 2]]);
   assertEquals(tens, []);
+});
+
+Deno.test("a process that leaves while its status is waited for ends nobody's look", async () => {
+  const member = (life: string) => ({
+    memberId: life,
+    life,
+    address: null,
+    capacity: 1,
+    watchedBy: null,
+  });
+  const viewOf = (...lives: string[]) => ({
+    generation: 1,
+    nonce: 1,
+    state: "sharing",
+    members: lives.map(member),
+    self: 0,
+    leader: 0,
+    inputs: [],
+  });
+  const cluster = { view: viewOf("a", "b"), connectionTo: () => null };
+  let goOn = () => {};
+  const clock = {
+    now: () => 0,
+    monotonic: () => 0,
+    yield: () => Promise.resolve(),
+    sleep: () => new Promise<void>((resolve) => goOn = resolve),
+  };
+  const own = {
+    report: () => Promise.resolve({ status: statusOf([partition(0)]), point: null, minute: MINUTE }),
+  };
+  const reader = new ClusterStatusReader(cluster as never, own as never, clock);
+  const first = reader.read();
+  await new Promise((resolve) => setTimeout(resolve, 0)); // it waits for b
+  cluster.view = viewOf("a");
+  await reader.read();
+  goOn();
+  assertEquals((await first).status.partitions.map((p) => p.partition), [0]);
 });

@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { DURATION_BOUNDS_SECONDS, NO_DURATIONS } from "../../src/engine/mod.ts";
+import {
+  DURATION_BOUNDS_SECONDS,
+  NO_DURATIONS,
+  type PartitionFigures,
+} from "../../src/engine/mod.ts";
 import { Durations } from "../../src/engine/durations.ts";
 import { durationsSince, quantileMs } from "../../src/service/quantiles.ts";
+import { guaranteeOf } from "../../src/service/pipeline.ts";
 import { pressureOf } from "../../src/service/status.ts";
 import { type Facts, verdictOf } from "../../src/service/verdict.ts";
 import { OutcomeCounts } from "../../src/service/outcome_counts.ts";
@@ -279,4 +284,21 @@ Deno.test("a partition whose clock is more than a day ahead is a condition, and 
   assertEquals(found(), []);
   await world.stop(life);
   world.close();
+});
+
+Deno.test("a clock that is set back takes nothing from how far repetitions are recognised", () => {
+  let now = 1_480_000;
+  const clock = {
+    now: () => now,
+    monotonic: () => 0,
+    sleep: () => Promise.resolve(),
+    yield: () => Promise.resolve(),
+  };
+  const remembered = { transactions: 1024, guaranteedMs: 480_000, since: 1_000_000 };
+  const guarantee = guaranteeOf(() => [{ remembered } as PartitionFigures], clock);
+  assertEquals(guarantee(), 480_000);
+  now -= 3_600_000;
+  assertEquals(guarantee(), 480_000);
+  now = 1_600_000;
+  assertEquals(guarantee(), 600_000);
 });

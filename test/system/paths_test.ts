@@ -194,3 +194,15 @@ Deno.test("paths: every parameter and every command of the tool that takes a pat
       assertStringIncludes(answer.err, "stockflow: Cannot ");
     }
   }));
+
+Deno.test("paths: a KV file that is created through a link has the lock that it has later", () =>
+  withPaths(async ({ folder }) => {
+    await Deno.mkdir(`${folder}/disk`);
+    await Deno.symlink("disk/log.kv", `${folder}/link.kv`);
+    const kv = await openKvFile(`${folder}/link.kv`);
+    for (const path of [`${folder}/link.kv`, `${folder}/disk/log.kv`]) {
+      const error = await assertRejects(() => openKvFile(path), KvFileError);
+      assertStringIncludes(error.message, "is used by another process");
+    }
+    kv.close();
+  }));

@@ -44,7 +44,7 @@ export function fromRecords<T>(
           if (some.length > 0) await target.append(some, from, stop);
         }
         // A generator may have something to close; it may wait for ever within a step.
-        if (stop.aborted) void Promise.resolve(iterator.return?.()).catch(() => {});
+        if (stop.aborted) void (async () => await iterator.return?.())().catch(() => {});
       },
     },
   };
