@@ -66,11 +66,12 @@ export async function takeAtStop(
 ): Promise<void> {
   const ended = underWay.catch((error) => {
     if (!isReleased() || !isFenced(error)) throw error;
-  });
+  }).then(() => "ended" as const);
   // Asked beside those: what a store that is away does not take is tried for minutes.
   const [first] = partitions;
-  const asked = first && isReleased() ? ownsNow(first.checkpointer) : Promise.resolve("yes");
-  if (await Promise.race([ended, asked.then((owns) => owns === "away" || ended)]) === true) {
+  const asked = first && isReleased() ? ownsNow(first.checkpointer) : ended;
+  const found = await Promise.race([ended, asked.then((owns) => owns === "away" ? owns : ended)]);
+  if (found === "away") {
     void endBehindClaim(underWay);
     return leaveOut();
   }

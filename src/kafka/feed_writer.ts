@@ -76,7 +76,7 @@ export class KafkaFeedWriter implements RecordWriter {
       // Under a producer that has begun anew since, what is repeated would be there twice.
       left.sent ??= this.#nextOf(name, await (this.#producer ??= this.#begin(client)));
       for (let batch = left.batches[0]; batch; batch = left.batches[0]) {
-        const { producer, sequence }: Sent = left.sent;
+        const { producer, sequence } = left.sent as Sent;
         stamp(batch, producer, sequence, false);
         const bytes = compressBatch(batch, this.compression);
         await this.#produce(client, topic, partition, bytes);

@@ -301,7 +301,10 @@ function memoryWatch({ context: { memory, conditions, clock } }: Parts): Compani
  * How far back repetitions are recognised in every partition: records of the embedded log are dated by the clock, so it
  * goes on when none comes.
  */
-export function guaranteeOf(figures: () => readonly PartitionFigures[], clock: Clock): () => number {
+export function guaranteeOf(
+  figures: () => readonly PartitionFigures[],
+  clock: Clock,
+): () => number {
   let looked = -Infinity;
   let latest: number | null = null;
   /** By the clock of the log, which does not go back when this one is set back. */

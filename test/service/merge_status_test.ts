@@ -253,7 +253,8 @@ Deno.test("a process that leaves while its status is waited for ends nobody's lo
     sleep: () => new Promise<void>((resolve) => goOn = resolve),
   };
   const own = {
-    report: () => Promise.resolve({ status: statusOf([partition(0)]), point: null, minute: MINUTE }),
+    report: () =>
+      Promise.resolve({ status: statusOf([partition(0)]), point: null, minute: MINUTE }),
   };
   const reader = new ClusterStatusReader(cluster as never, own as never, clock);
   const first = reader.read();
