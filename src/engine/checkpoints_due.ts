@@ -69,15 +69,17 @@ export async function takeAtStop(
   }).then(() => "ended" as const);
   // Asked beside those: what a store that is away does not take is tried for minutes.
   const [first] = partitions;
-  const asked = first && isReleased() ? ownsNow(first.checkpointer) : ended;
-  const found = await Promise.race([ended, asked.then((owns) => owns === "away" ? owns : ended)]);
+  const asked = first && isReleased() ? ownsNow(first.checkpointer) : null;
+  const away = asked?.then((owns) => owns === "away" ? owns : ended) ?? ended;
+  const found = await Promise.race([ended, away]);
   if (found === "away") {
     void endBehindClaim(underWay);
     return leaveOut();
   }
-  for (const { partition, checkpointer } of partitions) {
+  for (const [index, { partition, checkpointer }] of partitions.entries()) {
     // To encode one that the store refuses takes CPU from the next owner, which may be on this machine.
-    const owns = isReleased() ? await ownsNow(checkpointer) : "yes";
+    const known = index === 0 ? asked : null;
+    const owns = isReleased() ? await (known ?? ownsNow(checkpointer)) : "yes";
     // Each would be tried for minutes, and the group goes on without them.
     if (owns === "away") return leaveOut();
     if (owns === "no" || !await isTaken(checkpointer, isReleased)) {
