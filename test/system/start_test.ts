@@ -200,7 +200,10 @@ Deno.test("--check looks at the files, and creates none", () =>
         [["--kafka.bootstrap.servers=127.0.0.1:1"], "Kafka at 127.0.0.1:1 does not answer"],
         [["--restore=a"], "A savepoint cannot be restored into Kafka's log"],
         [["--state.kv=http://127.0.0.1:1"], "is a store for processes that share partitions"],
-        [["--state.kv=http://127.0.0.1:1", "--kafka.partitions.shared=true"], "http://127.0.0.1:1"],
+        [
+          ["--state.kv=http://127.0.0.1:1", "--kafka.partitions.shared=true"],
+          "Cannot open http://127.0.0.1:1",
+        ],
       ] as const
     ) {
       const { code, err } = await run(folder, "start", "--job=kafka", "--check", ...flags);
