@@ -6,7 +6,6 @@ import "./batches_test.ts";
 import "./codecs_test.ts";
 import "./committed_metadata_test.ts";
 import "./confirmations_test.ts";
-import "./feed_writer_test.ts";
 import "./find_partitioner_test.ts";
 import "./frame_socket_test.ts";
 import "./frames_test.ts";

@@ -1,12 +1,12 @@
 // What the writer of feeds repeats, on a broker that is made up.
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { recordsOf, sequenceOf } from "../../../src/kafka/batches.ts";
-import { ErrorCode } from "../../../src/kafka/client/errors.ts";
-import type { KafkaClient } from "../../../src/kafka/client/kafka_client.ts";
-import { KafkaFeedWriter } from "../../../src/kafka/feed_writer.ts";
-import type { ProducedBatch } from "../../../src/kafka/protocol/produce.ts";
-import { encodeUtf8, type NewRecord, systemClock } from "../../../src/types/mod.ts";
+import { recordsOf, sequenceOf } from "../../src/kafka/batches.ts";
+import { ErrorCode } from "../../src/kafka/client/errors.ts";
+import type { KafkaClient } from "../../src/kafka/client/kafka_client.ts";
+import { KafkaFeedWriter } from "../../src/kafka/feed_writer.ts";
+import type { ProducedBatch } from "../../src/kafka/protocol/produce.ts";
+import { encodeUtf8, type NewRecord, systemClock } from "../../src/types/mod.ts";
 
 const PRODUCER_ID_AT = 43;
 
