@@ -35,7 +35,7 @@ import {
   type EngineName,
   ENGINES,
   enginesOf,
-  parametersOf,
+  filterOf,
   settingsOf,
   type Work,
   WORKS,
@@ -180,7 +180,7 @@ interface Measured {
 /** Runs an engine through the whole input; with its answers, if they are asked for. */
 async function runOnKafka(
   stage: PeerStage,
-  { broker, work, engine, parameters = parametersOf(work), against }: {
+  { broker, work, engine, parameters = filterOf(work), against }: {
     readonly broker: TestBroker;
     readonly work: Work;
     readonly engine: EngineName;
@@ -272,7 +272,7 @@ const wanted = (work: Work, engine: EngineName, round: number): Wanted => ({
   round,
   records: DESCRIPTIONS[work].generated ? 0 : records,
   items,
-  parameters: parametersOf(work),
+  parameters: filterOf(work),
   settings: settingsOf(engine, work, records),
 });
 const isLeft = (work: Work, engine: EngineName, round: number) =>

@@ -1,6 +1,7 @@
 // The figures of all runs, in a file: what was measured stays when a run is interrupted, and each work may be
 // measured on its own.
 
+import { isDeepStrictEqual } from "node:util";
 import type { InputOptions } from "./input.ts";
 import type { Measured } from "./machine.ts";
 import type { Answers } from "./record_sum.ts";
@@ -83,7 +84,8 @@ export class FigureFile {
 
   has(wanted: Wanted): boolean {
     return this.all.some((m) =>
-      isOfSame(m, wanted) && hasSameInput(m, wanted) && isEqual(m.settings, wanted.settings)
+      isOfSame(m, wanted) && hasSameInput(m, wanted) &&
+      isDeepStrictEqual(m.settings ?? {}, wanted.settings ?? {})
     );
   }
 
@@ -116,12 +118,8 @@ function isOfSame(a: Wanted, b: Wanted): boolean {
 }
 
 function hasSameInput(a: Wanted, b: Wanted): boolean {
-  return a.records === b.records && a.items === b.items && isEqual(a.parameters, b.parameters);
-}
-
-function isEqual(a: Wanted["settings"] = {}, b: Wanted["settings"] = {}): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+  return a.records === b.records && a.items === b.items &&
+    isDeepStrictEqual(a.parameters ?? {}, b.parameters ?? {});
 }
 
 /** A line for each work and engine that was measured, in their order. */

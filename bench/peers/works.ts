@@ -48,7 +48,7 @@ export const DESCRIPTIONS: Readonly<Record<Work, WorkDescription>> = {
 const FILTER = { "transaction.num.min": "6" };
 
 /** Parameters that all engines have at a work that reads from Kafka, beside the usual parameters. */
-export function parametersOf(work: Work): Readonly<Record<string, string>> {
+export function filterOf(work: Work): Readonly<Record<string, string>> {
   const { summaries, generated } = DESCRIPTIONS[work];
   return summaries && !generated ? FILTER : {};
 }

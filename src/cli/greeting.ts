@@ -1,14 +1,13 @@
 // greeting: what a job prints once it runs.
 
 import { resolve } from "node:path";
-import { isRemoteKv } from "../kv/mod.ts";
+import { placeOfKv } from "../kv/mod.ts";
 import type { Pipeline, WiredInput } from "../service/mod.ts";
 
 /** Where the job listens, what it reads, and what could be tried. */
 export function greeting(url: string, { params, wiring }: Pipeline): string {
   const { transactions, queries } = wiring;
-  const path = params.get("state.kv");
-  const checkpoints = isRemoteKv(path) ? path : resolve(path);
+  const checkpoints = placeOfKv(params.get("state.kv"));
   if (wiring.log === "kafka") {
     return `stockflow listens on ${url}
 Its page, for a browser: ${url}/

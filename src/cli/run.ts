@@ -1,7 +1,6 @@
 // run: starts a job and its HTTP API, and stops them when asked. Of a job of one's own as of those that come with the
 // program.
 
-import { resolve } from "node:path";
 import { accessOf, checkAccess, limitsOf, startServer } from "../http/mod.ts";
 import {
   checkRemoteStore,
@@ -21,7 +20,7 @@ import {
   useStoreToken,
   VERSION,
 } from "../service/mod.ts";
-import { isRemoteKv, lookAtFiles } from "../kv/mod.ts";
+import { lookAtFiles, placeOfKv } from "../kv/mod.ts";
 import { Conditions, flushOutputs, standardError, standardOutput } from "../engine/mod.ts";
 import {
   parameterHelp,
@@ -235,8 +234,7 @@ async function check({ params, wiring, name }: Pipeline): Promise<void> {
   checkRestore(params, wiring);
   console.log("The parameters are valid.");
   const files = opener ? ["state.kv"] as const : ["log.kv", "state.kv"] as const;
-  const paths = files.map((key) => params.get(key));
-  console.log(`${await lookAtFiles(paths.map((p) => isRemoteKv(p) ? p : resolve(p)))}.`);
+  console.log(`${await lookAtFiles(files.map((key) => placeOfKv(params.get(key))))}.`);
   if (params.get("restore") !== "") {
     await checkSavepoint(params, name, MACHINE);
     console.log(`Savepoint ${params.get("restore")} can be restored, or has been.`);

@@ -31,6 +31,6 @@ export {
   openMachineKv,
   openWatchedKv,
 } from "./open_watched.ts";
-export { isRemoteKv, KV_TOKEN_VARIABLE, openRemoteKv, withinKv } from "./remote_kv.ts";
+export { isRemoteKv, KV_TOKEN_VARIABLE, openRemoteKv, placeOfKv, withinKv } from "./remote_kv.ts";
 export { HungError, watchKv } from "./watched_kv.ts";
 export { isNoRoom, NoRoomError, WriteFailedError } from "./write_errors.ts";

@@ -1,5 +1,6 @@
 // A KV on another machine, by the protocol KV Connect (https://github.com/denoland/denokv): shared by many processes.
 
+import { resolve } from "node:path";
 import { StopError } from "../types/mod.ts";
 import { type Kv, KV_LIMITS, type KvLimits, toKv } from "./kv.ts";
 import { HungError } from "./watched_kv.ts";
@@ -10,6 +11,11 @@ export const KV_TOKEN_VARIABLE = "DENO_KV_ACCESS_TOKEN";
 /** Whether a parameter names a KV on another machine, not a file. */
 export function isRemoteKv(path: string): boolean {
   return /^https?:\/\//.test(path);
+}
+
+/** What a parameter names: the address of a KV on another machine, or the whole path of a file. */
+export function placeOfKv(path: string): string {
+  return isRemoteKv(path) ? path : resolve(path);
 }
 
 /** The server takes fewer checks with a write than a file does (denokv 0.14). */

@@ -52,6 +52,15 @@ async function open(kind = WRITES, more: typeof feedMuch | null = null): Promise
   return { world, life, log, writes };
 }
 
+/** Windows are fired, and what comes is folded and committed, while the store does not answer. */
+async function goOnWithout({ world, life, writes }: Scene): Promise<void> {
+  await world.clock.advance(2 * WINDOW_MS);
+  await feed(world, life, new Random(9), 40);
+  await drain(world, life);
+  assert(writes.held.length > 0, "the store has not answered yet");
+  writes.release();
+}
+
 async function close({ world, life }: Scene): Promise<void> {
   await feed(world, life, new Random(10), 40);
   await drain(world, life);
@@ -95,25 +104,15 @@ Deno.test("a cut that is given up ends at once, whatever the store still does", 
 
 Deno.test("a store that does not answer when a checkpoint begins holds up neither windows nor commits", async () => {
   const scene = await open(EVENTS);
-  const { world, life, writes } = scene;
-  await world.clock.advance(2 * WINDOW_MS);
-  await feed(world, life, new Random(9), 40);
-  await drain(world, life);
-  assert(writes.held.length > 0, "the store has not answered yet");
-  writes.release();
+  await goOnWithout(scene);
   await close(scene);
 });
 
 Deno.test("a store that does not answer while a checkpoint is encoded holds up neither windows nor commits for long", async () => {
   const scene = await open(WRITES, feedMuch);
-  const { world, life, writes } = scene;
-  await world.clock.advance(2 * WINDOW_MS);
-  await feed(world, life, new Random(9), 40);
-  await drain(world, life);
-  assert(writes.held.length > 0, "the store has not answered yet");
-  writes.release();
+  await goOnWithout(scene);
   await close(scene);
-  assertEquals(life.worker.recoveries, 0);
+  assertEquals(scene.life.worker.recoveries, 0);
 });
 
 Deno.test("a checkpoint that ends behind its claim changes nothing of what the next owner has in the store", async () => {

@@ -7,6 +7,7 @@ import {
 } from "../../src/service/merge_status.ts";
 import { ClusterStatusReader } from "../../src/service/cluster_status.ts";
 import type { JobStatus, PartitionStatus, SeriesPoint } from "../../src/service/mod.ts";
+import { systemClock } from "../../src/types/mod.ts";
 import { NO_DURATIONS } from "../../src/engine/mod.ts";
 
 const MINUTE = { commits: NO_DURATIONS, queries: NO_DURATIONS };
@@ -246,12 +247,8 @@ Deno.test("a process that leaves while its status is waited for ends nobody's lo
   });
   const cluster = { view: viewOf("a", "b"), connectionTo: () => null };
   let goOn = () => {};
-  const clock = {
-    now: () => 0,
-    monotonic: () => 0,
-    yield: () => Promise.resolve(),
-    sleep: () => new Promise<void>((resolve) => goOn = resolve),
-  };
+  const sleep = () => new Promise<void>((resolve) => goOn = resolve);
+  const clock = { ...systemClock, sleep };
   const own = {
     report: () =>
       Promise.resolve({ status: statusOf([partition(0)]), point: null, minute: MINUTE }),

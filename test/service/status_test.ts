@@ -11,6 +11,7 @@ import { pressureOf } from "../../src/service/status.ts";
 import { type Facts, verdictOf } from "../../src/service/verdict.ts";
 import { OutcomeCounts } from "../../src/service/outcome_counts.ts";
 import { Samples } from "../../src/service/status_history.ts";
+import { systemClock } from "../../src/types/mod.ts";
 import { line, World } from "../engine/world.ts";
 
 const CHECK = { agrees: true, left: "1", right: "1", at: 1 };
@@ -288,12 +289,7 @@ Deno.test("a partition whose clock is more than a day ahead is a condition, and 
 
 Deno.test("a clock that is set back takes nothing from how far repetitions are recognised", () => {
   let now = 1_480_000;
-  const clock = {
-    now: () => now,
-    monotonic: () => 0,
-    sleep: () => Promise.resolve(),
-    yield: () => Promise.resolve(),
-  };
+  const clock = { ...systemClock, now: () => now };
   const remembered = { transactions: 1024, guaranteedMs: 480_000, since: 1_000_000 };
   const guarantee = guaranteeOf(() => [{ remembered } as PartitionFigures], clock);
   assertEquals(guarantee(), 480_000);

@@ -74,17 +74,22 @@ Deno.test("fromRecords does not wait for an iterable when the job stops, and clo
   assert(closed);
 });
 
+async function assertFails(
+  broken: Iterable<number> | AsyncIterable<number>,
+  reason: string,
+): Promise<void> {
+  const { signal } = new AbortController();
+  const run = fromRecords(broken).feed!.run(target(() => Promise.resolve()), signal);
+  await assertRejects(() => run, StopError, `What brings the number records failed: ${reason}`);
+}
+
 Deno.test("an iterable that throws stops the job, and says so", async () => {
   // deno-lint-ignore require-yield -- it fails first
   async function* broken(): AsyncGenerator<number> {
     await Promise.resolve();
     throw new Error("The queue is gone");
   }
-  const run = fromRecords(broken()).feed!.run(
-    target(() => Promise.resolve()),
-    new AbortController().signal,
-  );
-  await assertRejects(() => run, StopError, "What brings the number records failed: The queue");
+  await assertFails(broken(), "The queue");
 });
 
 Deno.test("an iterable that is not asynchronous and throws stops the job, and says so", async () => {
@@ -92,11 +97,7 @@ Deno.test("an iterable that is not asynchronous and throws stops the job, and sa
     yield 1;
     throw new Error("The file is gone");
   }
-  const run = fromRecords(broken()).feed!.run(
-    target(() => Promise.resolve()),
-    new AbortController().signal,
-  );
-  await assertRejects(() => run, StopError, "What brings the number records failed: The file");
+  await assertFails(broken(), "The file");
 });
 
 Deno.test("fromRecords leaves nothing of a record with what lives as long as the job", async () => {
